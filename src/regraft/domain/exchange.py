@@ -1,0 +1,55 @@
+"""One captured call: what a client sent to a model and what came back, as raw bytes with their circumstances.
+
+The gateway writes an Exchange and understands as little of it as it can; what the bytes mean is found out later, off
+the path of the answer (``read_request``, ``assemble_answer``), so that a mistake there never costs a captured call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What the client said of the call in its ``X-Regraft-*`` headers; every field may be empty.
+
+    ``variant`` is JSON text. ``replay_node`` is the node that this call grows again.
+    """
+
+    session: str | None = None
+    parent_node: str | None = None
+    replay_node: str | None = None
+    theme: str | None = None
+    task: str | None = None
+    purpose: str = "chat"
+    variant: str | None = None
+    plan: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One call through the gateway.
+
+    Bodies are the bytes that crossed the wire (``response_encoding`` names their content coding); times are Unix
+    nanoseconds and monotonic nanosecond spans. ``cut`` says who ended a stream before its end: ``client``,
+    ``upstream`` or nobody (empty).
+    """
+
+    event_id: UUID
+    scope: str
+    endpoint: str
+    upstream: str
+    upstream_pin: str
+    started_ns: int
+    first_byte_ns: int | None
+    duration_ns: int
+    request_body: bytes
+    status: int
+    response_type: str
+    response_encoding: str
+    response_body: bytes
+    cut: str = ""
+    error: str = ""
+    identity: Identity = field(default_factory=Identity)
+    gateway_version: str = ""

@@ -1,0 +1,115 @@
+"""Ids and digests: canonical JSON, BLAKE2b-256, and the ids that are cut from a digest.
+
+Content decides identity: the same bytes give the same id on every machine and in every run. Only a captured call
+has an id that is made (by the gateway, from its clock), because two equal calls are still two calls.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any, NewType
+from uuid import UUID
+
+Digest = NewType("Digest", bytes)  # 32 bytes, BLAKE2b-256
+EventId = NewType("EventId", UUID)
+TurnId = NewType("TurnId", UUID)
+NodeId = NewType("NodeId", UUID)
+SessionId = NewType("SessionId", UUID)
+
+DIGEST_BYTES = 32
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Number(float):
+    """A JSON number that remembers how it was written (``1.0``, ``1e-999``), so that nothing is rounded or folded."""
+
+    __slots__ = ("literal",)
+    literal: str
+
+    def __new__(cls, literal: str) -> Number:
+        self = super().__new__(cls, literal)
+        self.literal = literal
+        return self
+
+    def __reduce__(self) -> tuple[type[Number], tuple[str]]:
+        return (Number, (self.literal,))
+
+
+def _not_a_number(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def parse_json(text: bytes | str) -> Any:
+    """Parse JSON without losing anything: number literals, NUL and lone surrogates survive.
+
+    Raises ValueError when ``text`` is not JSON (``NaN`` and ``Infinity`` are not).
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "strict")
+    try:
+        return json.loads(text, parse_float=Number, parse_constant=_not_a_number)
+    except RecursionError as error:
+        raise ValueError("JSON is nested too deeply") from error
+
+
+def _string(value: str) -> str:
+    encoded = json.dumps(value, ensure_ascii=False)
+    if _LONE_SURROGATE.search(encoded):
+        encoded = _LONE_SURROGATE.sub(lambda match: f"\\u{ord(match.group()):04x}", encoded)
+    return encoded
+
+
+def canonical_json(value: Any) -> str:
+    """JSON text with sorted keys, no blanks, non-ASCII kept, lone surrogates escaped and number literals as written.
+
+    The text is always encodable as UTF-8 and PostgreSQL's ``json`` type accepts it (NUL stays ``\\u0000``).
+    """
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if isinstance(value, str):
+        return _string(value)
+    if isinstance(value, Number):
+        return value.literal
+    if isinstance(value, int | float):
+        return json.dumps(value, allow_nan=False)
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_string(key)}:{canonical_json(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(canonical_json, value)) + "]"
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def digest(*parts: bytes) -> Digest:
+    """BLAKE2b-256 over length-prefixed parts, so that no two lists of parts run together."""
+    hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for part in parts:
+        hasher.update(len(part).to_bytes(8, "big"))
+        hasher.update(part)
+    return Digest(hasher.digest())
+
+
+def digest_json(value: Any) -> Digest:
+    """The digest of a value's canonical JSON."""
+    return digest(canonical_json(value).encode())
+
+
+def uuid_of(content: Digest) -> UUID:
+    """A version 8 UUID (RFC 9562, section 5.8) from the first 16 bytes of a digest: readable in psql, half the size."""
+    raw = bytearray(content[:16])
+    raw[6] = (raw[6] & 0x0F) | 0x80
+    raw[8] = (raw[8] & 0x3F) | 0x80
+    return UUID(bytes=bytes(raw))
+
+
+def time_ordered_uuid(unix_ms: int, randomness: bytes) -> UUID:
+    """A version 7 UUID (RFC 9562, section 5.7) from milliseconds since 1970 and 10 random bytes."""
+    raw = bytearray(unix_ms.to_bytes(6, "big") + randomness[:10])
+    raw[6] = (raw[6] & 0x0F) | 0x70
+    raw[8] = (raw[8] & 0x3F) | 0x80
+    return UUID(bytes=bytes(raw))
