@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from typing import Any, NewType
 from uuid import UUID
 
@@ -22,19 +23,17 @@ DIGEST_BYTES = 32
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class Number(float):
-    """A JSON number that remembers how it was written (``1.0``, ``1e-999``), so that nothing is rounded or folded."""
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A JSON number with a fraction or an exponent, as it was written (``1.0``, ``1e-999``): never rounded or folded.
 
-    __slots__ = ("literal",)
+    It is no ``float`` on purpose: the fast encoder then stops at it, instead of writing a rounded value.
+    """
+
     literal: str
 
-    def __new__(cls, literal: str) -> Number:
-        self = super().__new__(cls, literal)
-        self.literal = literal
-        return self
-
-    def __reduce__(self) -> tuple[type[Number], tuple[str]]:
-        return (Number, (self.literal,))
+    def __float__(self) -> float:
+        return float(self.literal)
 
 
 def _not_a_number(constant: str) -> Any:
@@ -54,11 +53,7 @@ def parse_json(text: bytes | str) -> Any:
         raise ValueError("JSON is nested too deeply") from error
 
 
-def _string(value: str) -> str:
-    encoded = json.dumps(value, ensure_ascii=False)
-    if _LONE_SURROGATE.search(encoded):
-        encoded = _LONE_SURROGATE.sub(lambda match: f"\\u{ord(match.group()):04x}", encoded)
-    return encoded
+_ENCODE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 def canonical_json(value: Any) -> str:
@@ -66,23 +61,34 @@ def canonical_json(value: Any) -> str:
 
     The text is always encodable as UTF-8 and PostgreSQL's ``json`` type accepts it (NUL stays ``\\u0000``).
     """
-    if value is None:
-        return "null"
-    if value is True:
-        return "true"
-    if value is False:
-        return "false"
-    if isinstance(value, str):
-        return _string(value)
+    try:
+        text = _ENCODE(value)
+    except TypeError:
+        text = _encode_with_literals(value)
+    if _LONE_SURROGATE.search(text):
+        text = _LONE_SURROGATE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+    return text
+
+
+def _encode_with_literals(value: Any) -> str:
     if isinstance(value, Number):
         return value.literal
-    if isinstance(value, int | float):
-        return json.dumps(value, allow_nan=False)
     if isinstance(value, dict):
-        return "{" + ",".join(f"{_string(key)}:{canonical_json(value[key])}" for key in sorted(value)) + "}"
+        return "{" + ",".join(f"{_ENCODE(key)}:{_encode_with_literals(value[key])}" for key in sorted(value)) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(map(canonical_json, value)) + "]"
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+        return "[" + ",".join(map(_encode_with_literals, value)) + "]"
+    return _ENCODE(value)
+
+
+def plain(value: Any) -> Any:
+    """The same value with each Number as a ``float``: for settings and measures, never for messages."""
+    if isinstance(value, Number):
+        return float(value)
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value
 
 
 def digest(*parts: bytes) -> Digest:
