@@ -1,0 +1,34 @@
+"""Connections to the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from regraft.domain.errors import UnavailableError
+
+Connection = psycopg.Connection[dict[str, Any]]
+
+
+def connect(dsn: str, *, autocommit: bool = False, name: str = "regraft") -> Connection:
+    """A connection whose rows are dicts. Raises UnavailableError with one line that says what to do."""
+    try:
+        return psycopg.connect(
+            dsn, autocommit=autocommit, row_factory=dict_row, connect_timeout=10, application_name=name
+        )
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UnavailableError(
+            f"PostgreSQL cannot be reached: {reason}. Start it with `regraft up`, or set postgres.dsn."
+        ) from error
+
+
+@contextmanager
+def transaction(dsn: str, *, name: str = "regraft") -> Iterator[Connection]:
+    """One connection, one transaction: committed at the end of the block, rolled back by an error."""
+    with connect(dsn, name=name) as connection:
+        yield connection
