@@ -1,0 +1,164 @@
+"""One chat message, and the projection that decides whether two messages are the same for joining.
+
+A message is a JSON object exactly as it crossed the wire. Its *exact* digest is storage identity. Its *projection* is
+joining identity: clients resend history with rewritten ids, injected harness text, other white space, dropped
+reasoning; none of that may fracture a conversation. What is projected away is versioned (PROJECTION_VERSION): change
+a rule, raise the number, and the forest can be derived again from the inbox.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from regraft.domain.ids import Digest, Number, canonical_json, digest, parse_json
+
+PROJECTION_VERSION = 1
+
+_HARNESS_TAG = (
+    r"system-reminder|environment_context|command-[\w-]+|local-command-[\w-]+|task-notification|new-diagnostics"
+)
+_HARNESS = re.compile(rf"<({_HARNESS_TAG})(?:\s[^<>]*)?>.*?</\1>", re.DOTALL)
+_THINKING = re.compile(r"\A\s*<(think|thinking)>.*?</\1>", re.DOTALL)
+_TRAILING_BLANKS = re.compile(r"[ \t]+$", re.MULTILINE)
+_BLANK_LINES = re.compile(r"\n{3,}")
+_UUID = re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b")
+_CLOCK = re.compile(
+    r"\b\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?\b|\b\d{1,2}:\d{2}:\d{2}\b"
+)
+_INSTRUCTING = frozenset({"system", "developer"})
+_INJECTED_INTO = frozenset({"user", "tool", "function"})
+_REASONING_PARTS = frozenset({"thinking", "redacted_thinking", "reasoning"})
+
+
+def message_digest(message: Any) -> Digest:
+    """Storage identity: the digest of the message's canonical JSON."""
+    return digest(canonical_json(message).encode())
+
+
+def projection_digest(message: Any) -> Digest:
+    """Joining identity: the digest of the message's projection under PROJECTION_VERSION."""
+    return digest(b"projection", str(PROJECTION_VERSION).encode(), canonical_json(project(message)).encode())
+
+
+def project(message: Any) -> Any:
+    """Role, normalised content and tool calls, as a JSON value; everything that a client may rewrite is left out."""
+    if not isinstance(message, Mapping):
+        return {"raw": message}
+    role = message.get("role")
+    projected: dict[str, Any] = {"role": role, "content": _content(role, message.get("content"))}
+    calls = message.get("tool_calls")
+    if isinstance(calls, list) and calls:
+        projected["calls"] = [_call(call) for call in calls]
+    legacy = message.get("function_call")
+    if isinstance(legacy, Mapping):
+        projected["call"] = [legacy.get("name"), _arguments(legacy.get("arguments"))]
+    return projected
+
+
+def volatile_system_text(message: Any) -> bool:
+    """Whether the projection had to look past a clock or a UUID in an instruction."""
+    if not isinstance(message, Mapping) or message.get("role") not in _INSTRUCTING:
+        return False
+    text = text_of(message)
+    return bool(_UUID.search(text) or _CLOCK.search(text))
+
+
+def text_of(message: Any) -> str:
+    """The readable text of a message: its content string, or its text parts one to a line."""
+    content = message.get("content") if isinstance(message, Mapping) else None
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        texts = [part.get("text") for part in content if isinstance(part, Mapping)]
+        return "\n".join(text for text in texts if isinstance(text, str))
+    return ""
+
+
+def _text(role: Any, text: str) -> str:
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if role in _INJECTED_INTO and "<" in text:
+        text = _HARNESS.sub("", text)
+    elif role == "assistant" and "<think" in text:
+        text = _THINKING.sub("", text)
+    elif role in _INSTRUCTING:
+        text = _CLOCK.sub("<clock>", _UUID.sub("<uuid>", text))
+    text = _TRAILING_BLANKS.sub("", text)
+    return _BLANK_LINES.sub("\n\n", text).strip()
+
+
+def _content(role: Any, content: Any) -> Any:
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return _text(role, content)
+    if not isinstance(content, list):
+        return _value(content)
+    parts = [projected for part in content if (projected := _part(role, part)) not in ("", None)]
+    if not parts:
+        return ""
+    return parts[0] if len(parts) == 1 else parts
+
+
+def _part(role: Any, part: Any) -> Any:
+    if isinstance(part, str):
+        return _text(role, part)
+    if not isinstance(part, Mapping):
+        return _value(part)
+    kind = part.get("type")
+    if kind in _REASONING_PARTS:
+        return None
+    if isinstance(part.get("text"), str) and kind in ("text", "input_text", "output_text", None):
+        return _text(role, part["text"])
+    return {key: _value(value) for key, value in part.items() if value is not None and key != "cache_control"}
+
+
+def _call(call: Any) -> Any:
+    if not isinstance(call, Mapping):
+        return _value(call)
+    function = call.get("function")
+    if isinstance(function, Mapping):
+        return [function.get("name"), _arguments(function.get("arguments"))]
+    custom = call.get("custom")
+    if isinstance(custom, Mapping):
+        return [custom.get("name"), _value(custom.get("input"))]
+    return [call.get("name"), _arguments(call.get("arguments", call.get("input")))]
+
+
+def _arguments(arguments: Any) -> Any:
+    if isinstance(arguments, str):
+        if not arguments.strip():
+            return {}
+        try:
+            arguments = parse_json(arguments)
+        except ValueError:
+            return arguments
+    if arguments is None:
+        return {}
+    if isinstance(arguments, Mapping):
+        return {key: _value(value) for key, value in arguments.items() if value is not None}
+    return _value(arguments)
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Number):
+        return _number(value)
+    if isinstance(value, Mapping):
+        return {key: _value(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_value(item) for item in value]
+    return value
+
+
+def _number(number: Number) -> Number | int:
+    """1.0 and 1 are one number; 1e-999 is not 0, and nothing is expanded that would not fit in a line."""
+    try:
+        exact = Decimal(number.literal).normalize()
+    except InvalidOperation:
+        return number
+    sign, digits, exponent = exact.as_tuple()
+    if isinstance(exponent, int) and 0 <= exponent <= 30:
+        return int(exact)
+    return Number(f"{'-' if sign else ''}{''.join(map(str, digits))}e{exponent}")

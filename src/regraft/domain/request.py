@@ -1,0 +1,82 @@
+"""A captured request, read: its messages, and its other components by what a replay may change in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from regraft.domain.errors import CorruptEventError
+from regraft.domain.ids import Digest, canonical_json, digest, digest_json, parse_json
+from regraft.domain.message import project
+
+TOOL_KEYS = frozenset({"tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"})
+OTHER_KEYS = frozenset(
+    {"stream", "stream_options", "user", "metadata", "store", "safety_identifier", "prompt_cache_key", "service_tier"}
+)
+_OWN_KEYS = frozenset({"messages", "model"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """``tools``, ``sampling`` and ``other`` are JSON objects holding exactly the keys that were sent."""
+
+    model: str
+    messages: list[Any]
+    tools: dict[str, Any]
+    sampling: dict[str, Any]
+    other: dict[str, Any]
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the client asked for server-sent events."""
+        return self.other.get("stream") is True
+
+    def body(self) -> bytes:
+        """The request again: equal in JSON meaning to what was captured."""
+        return canonical_json(
+            {"model": self.model, "messages": self.messages, **self.tools, **self.sampling, **self.other}
+        ).encode()
+
+
+def read_request(body: bytes) -> Request:
+    """Raises CorruptEventError when the body is no chat request (not JSON, no list of messages)."""
+    try:
+        document = parse_json(body)
+    except ValueError as error:
+        raise CorruptEventError(f"the request is not JSON: {error}") from error
+    if not isinstance(document, Mapping):
+        raise CorruptEventError("the request is not a JSON object")
+    messages = document.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise CorruptEventError("the request has no list of messages")
+    model = document.get("model")
+    parts: dict[str, dict[str, Any]] = {"tools": {}, "sampling": {}, "other": {}}
+    for key, value in document.items():
+        if key not in _OWN_KEYS:
+            parts["tools" if key in TOOL_KEYS else "other" if key in OTHER_KEYS else "sampling"][key] = value
+    return Request(model=model if isinstance(model, str) else "", messages=messages, **parts)
+
+
+def _roles_digest(messages: list[Any], roles: frozenset[str]) -> Digest:
+    chosen = [message for message in messages if isinstance(message, Mapping) and message.get("role") in roles]
+    return digest(*(canonical_json(project(message)).encode() for message in chosen))
+
+
+_SYSTEM = frozenset({"system", "developer"})
+_USER = frozenset({"user"})
+
+
+def system_digest(messages: list[Any]) -> Digest:
+    """What instructs the model: all system and developer messages, projected."""
+    return _roles_digest(messages, _SYSTEM)
+
+
+def user_digest(messages: list[Any]) -> Digest:
+    """What the user asked: all user messages, projected."""
+    return _roles_digest(messages, _USER)
+
+
+def part_digest(part: dict[str, Any]) -> Digest:
+    """The identity of a request component."""
+    return digest_json(part)
