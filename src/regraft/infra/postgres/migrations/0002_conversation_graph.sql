@@ -38,12 +38,15 @@ CREATE TABLE conversation_branch_nodes (
     variant_config       jsonb NOT NULL,
     node_status          text NOT NULL,
     context_snapshot_id  bytea NOT NULL,                 -- the root's is the empty digest ''
-    parent_evidence      text NOT NULL,                  -- root, explicit_header, prefix or opening
+    parent_evidence      text NOT NULL,                  -- root, explicit_header, prefix, longest_prefix, opening or unmatched
     runs                 integer NOT NULL,
     CHECK ((branch_kind = 'root') = (parent_node_id IS NULL)),
     CHECK ((branch_kind = 'root') = (depth = 0))
 );
 CREATE INDEX conversation_branch_nodes_parent ON conversation_branch_nodes (parent_node_id);
+-- Places that a late arrival may still improve.
+CREATE INDEX conversation_branch_nodes_unsettled ON conversation_branch_nodes (session_id)
+    WHERE parent_evidence IN ('longest_prefix', 'unmatched');
 CREATE INDEX conversation_branch_nodes_session ON conversation_branch_nodes (session_id, depth);
 
 -- One execution fact per turn: an original and a replay have equally full records, both from the inbox.

@@ -1,0 +1,172 @@
+"""A turn: a context in, one assistant message out. What one captured call contributes to the execution log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NewType
+from uuid import UUID
+
+from regraft.domain.answer import Answer, Choice
+from regraft.domain.context import (
+    EMPTY,
+    Context,
+    chain,
+    extend_projection,
+    node_of,
+    session_by_name,
+    session_by_opening,
+)
+from regraft.domain.exchange import Exchange
+from regraft.domain.ids import Digest, NodeId, SessionId, TurnId, canonical_json, digest, uuid_of
+from regraft.domain.message import projection_digest
+from regraft.domain.request import Request, system_digest, user_digest
+
+INTERNAL_SESSION = "regraft:"  # X-Regraft-Session: regraft:<session id> names a session by our own id
+MessageBody = NewType("MessageBody", str)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message by its exact digest, with its canonical JSON text."""
+
+    message_id: Digest
+    role: str
+    body: MessageBody
+    projection: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One row of ``session_turn`` and of ``session_lineage``."""
+
+    turn_id: TurnId
+    choice_index: int
+    session_id: SessionId
+    context_id: Digest
+    context_projection: Digest
+    context_depth: int
+    answer: StoredMessage | None
+    answer_projection: Digest
+    node_id: NodeId
+    node_status: str
+    finish_reason: str | None
+    system_digest: Digest
+    user_digest: Digest
+    awaited_projection: Digest | None
+    parent_claim: UUID | None
+    replay_claim: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """Everything that one captured call adds: its messages, its contexts, its session and its turns."""
+
+    messages: list[StoredMessage]
+    contexts: list[Context]
+    session_id: SessionId
+    session_evidence: str
+    session_name: str | None
+    turns: list[Turn]
+
+
+def store_message(message: Any) -> StoredMessage:
+    """Digest a message both ways. Costs one canonical encoding and one projection."""
+    body = canonical_json(message)
+    role = message.get("role") if isinstance(message, dict) else None
+    return StoredMessage(
+        digest(body.encode()), role if isinstance(role, str) else "", MessageBody(body), projection_digest(message)
+    )
+
+
+def claim(value: str | None) -> UUID | None:
+    """A node or turn id from a header; anything else claims nothing."""
+    try:
+        return UUID(value) if value else None
+    except ValueError:
+        return None
+
+
+def capture(
+    exchange: Exchange,
+    request: Request,
+    answer: Answer,
+    session_of_claim: Callable[[UUID], SessionId | None],
+) -> Capture:
+    """Place a call in its session. ``session_of_claim`` knows the session of a claimed node or turn, if any does."""
+    messages = [store_message(message) for message in request.messages]
+    contexts = chain(exchange.scope, ((message.message_id, message.projection) for message in messages))
+    answered = [at for at, message in enumerate(messages) if message.role == "assistant"]
+    opening = contexts[max(answered[0] - 1, 0)] if answered else contexts[-1]
+    session_id, evidence, name = _session(exchange, opening.projection_id, session_of_claim)
+    last = contexts[-1]
+    choices = answer.choices or [Choice(index=0, message=None, finish_reason=None)]
+    turns = []
+    for choice in choices:
+        message = store_message(choice.message) if choice.message is not None else None
+        status = node_status(exchange, answer, choice)
+        ending = message.projection if message else digest(b"no answer", status.encode())
+        after = extend_projection(exchange.scope, last.projection_id, ending)
+        turns.append(
+            Turn(
+                turn_id=turn_id(exchange.event_id, choice.index),
+                choice_index=choice.index,
+                session_id=session_id,
+                context_id=last.context_id,
+                context_projection=last.projection_id,
+                context_depth=last.depth,
+                answer=message,
+                answer_projection=after,
+                node_id=node_of(session_id, after),
+                node_status=status,
+                finish_reason=choice.finish_reason,
+                system_digest=system_digest(request.messages),
+                user_digest=user_digest(request.messages),
+                awaited_projection=contexts[answered[-1]].projection_id if answered else None,
+                parent_claim=claim(exchange.identity.parent_node),
+                replay_claim=claim(exchange.identity.replay_node),
+            )
+        )
+    return Capture(
+        messages=messages + [turn.answer for turn in turns if turn.answer],
+        contexts=contexts,
+        session_id=session_id,
+        session_evidence=evidence,
+        session_name=name,
+        turns=turns,
+    )
+
+
+def turn_id(event_id: UUID, choice_index: int) -> TurnId:
+    """The first choice's turn has the call's own id, which the client was told in ``X-Regraft-Turn``."""
+    if choice_index == 0:
+        return TurnId(event_id)
+    return TurnId(uuid_of(digest(b"choice", event_id.bytes, str(choice_index).encode())))
+
+
+def _session(
+    exchange: Exchange, opening: Digest, session_of_claim: Callable[[UUID], SessionId | None]
+) -> tuple[SessionId, str, str | None]:
+    name = exchange.identity.session
+    if name and name.startswith(INTERNAL_SESSION) and (known := claim(name.removeprefix(INTERNAL_SESSION))):
+        return SessionId(known), "explicit_node", None
+    if name:
+        return session_by_name(exchange.scope, name), "explicit_header", name
+    for claimed in (exchange.identity.replay_node, exchange.identity.parent_node):
+        node = claim(claimed)
+        if node and (found := session_of_claim(node)):
+            return found, "explicit_node", None
+    return session_by_opening(exchange.scope, opening or EMPTY), "opening", None
+
+
+def node_status(exchange: Exchange, answer: Answer, choice: Choice) -> str:
+    """``ok``, ``error``, ``interrupted``, ``filtered`` or ``refused``."""
+    if exchange.status >= 400 or choice.message is None:
+        return "error"
+    if exchange.cut or answer.error or (answer.done is False and choice.finish_reason is None):
+        return "interrupted"
+    if choice.finish_reason == "content_filter":
+        return "filtered"
+    if choice.message.get("refusal") and not choice.message.get("content"):
+        return "refused"
+    return "ok"

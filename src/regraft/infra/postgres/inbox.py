@@ -1,0 +1,188 @@
+"""The execution log in PostgreSQL: a batch of captured calls in, one transaction, idempotent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from regraft.domain.answer import Answer
+from regraft.domain.context import Context
+from regraft.domain.exchange import Exchange, Identity
+from regraft.domain.ids import Digest, SessionId, canonical_json
+from regraft.domain.message import PROJECTION_VERSION
+from regraft.domain.request import Request, part_digest
+from regraft.domain.turn import Capture, StoredMessage
+from regraft.infra.postgres.pool import Connection
+from regraft.infra.postgres.queries import queries
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def storable(text: str | None) -> str | None:
+    """Text that PostgreSQL's ``text`` accepts: NUL and lone surrogates become U+FFFD."""
+    if text is None:
+        return None
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows for one transaction, one list per staging table; messages and contexts only once each."""
+
+    messages: dict[Digest, StoredMessage] = field(default_factory=dict)
+    contexts: dict[Digest, Context] = field(default_factory=dict)
+    parts: dict[Digest, tuple[str, str]] = field(default_factory=dict)
+    sessions: list[tuple[SessionId, str, str | None, str]] = field(default_factory=list)
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+    turns: list[tuple[Any, ...]] = field(default_factory=list)
+    quarantine: list[tuple[UUID, str, bytes]] = field(default_factory=list)
+
+    def add(self, exchange: Exchange, request: Request, answer: Answer, capture: Capture) -> None:
+        """Add one call that could be read."""
+        self.messages.update((message.message_id, message) for message in capture.messages)
+        self.contexts.update((context.context_id, context) for context in capture.contexts)
+        part_ids = [
+            self._part(kind, body)
+            for kind, body in (("tools", request.tools), ("sampling", request.sampling), ("other", request.other))
+        ]
+        started = _EPOCH + timedelta(microseconds=exchange.started_ns // 1000)
+        first_byte = exchange.first_byte_ns
+        self.sessions.append(
+            (capture.session_id, exchange.scope, storable(capture.session_name), capture.session_evidence)
+        )
+        rest = dict(answer.rest)
+        rest["choices"] = [{"index": choice.index, **choice.rest} for choice in answer.choices]
+        error = answer.error if answer.error is not None else exchange.error or None
+        self.events.append(
+            (
+                exchange.event_id,
+                exchange.scope,
+                exchange.endpoint,
+                exchange.upstream,
+                exchange.upstream_pin,
+                storable(exchange.identity.purpose),
+                started,
+                exchange.duration_ns / 1e6,
+                None if first_byte is None else first_byte / 1e6,
+                exchange.status,
+                request.streamed,
+                exchange.cut,
+                None if error is None else canonical_json(error),
+                storable(request.model),
+                storable(answer.model),
+                capture.contexts[-1].context_id,
+                *part_ids,
+                None if answer.usage is None else canonical_json(answer.usage),
+                canonical_json(rest),
+                _identity_json(exchange.identity),
+                PROJECTION_VERSION,
+                exchange.gateway_version,
+            )
+        )
+        for turn in capture.turns:
+            self.turns.append(
+                (
+                    turn.turn_id,
+                    exchange.event_id,
+                    turn.choice_index,
+                    turn.session_id,
+                    turn.context_id,
+                    turn.context_projection,
+                    turn.context_depth,
+                    turn.answer.message_id if turn.answer else None,
+                    turn.answer_projection,
+                    turn.node_id,
+                    turn.node_status,
+                    storable(turn.finish_reason),
+                    started,
+                    storable(exchange.identity.purpose),
+                    turn.system_digest,
+                    turn.user_digest,
+                    turn.awaited_projection,
+                    turn.parent_claim,
+                    turn.replay_claim,
+                )
+            )
+
+    def set_aside(self, event_id: UUID, reason: str, event: bytes) -> None:
+        """Add one call that could not be read, whole."""
+        self.quarantine.append((event_id, storable(reason) or "", event))
+
+    def _part(self, kind: str, body: dict[str, Any]) -> Digest:
+        part_id = part_digest(body)
+        self.parts[part_id] = (kind, canonical_json(body))
+        return part_id
+
+
+def _identity_json(identity: Identity) -> str:
+    given = {name: getattr(identity, name) for name in identity.__slots__}
+    return canonical_json({name: value for name, value in given.items() if value is not None})
+
+
+_COLUMNS: dict[str, Sequence[str]] = {
+    "stage_message": ("bytea", "text", "text"),
+    "stage_context": ("bytea", "bytea", "bytea", "int4", "bytea"),
+    "stage_part": ("bytea", "text", "text"),
+    "stage_session": ("uuid", "text", "text", "text"),
+    "stage_event": (
+        *("uuid", "text", "text", "text", "text", "text", "timestamptz", "float8", "float8", "int4", "bool", "text"),
+        *("text", "text", "text", "bytea", "bytea", "bytea", "bytea", "text", "text", "text", "int4", "text"),
+    ),
+    "stage_turn": (
+        *("uuid", "uuid", "int4", "uuid", "bytea", "bytea", "int4", "bytea", "bytea", "uuid", "text", "text"),
+        *("timestamptz", "text", "bytea", "bytea", "bytea", "uuid", "uuid"),
+    ),
+    "stage_quarantine": ("uuid", "text", "bytea"),
+}
+
+
+def _copy(connection: Connection, table: str, rows: Iterable[Sequence[Any]]) -> None:
+    with connection.cursor().copy(f"COPY {table} FROM STDIN (FORMAT BINARY)".encode()) as copy:
+        copy.set_types(_COLUMNS[table])
+        for row in rows:
+            copy.write_row(row)
+
+
+def prepare(connection: Connection) -> None:
+    """Make the staging tables of this connection."""
+    connection.execute(queries("inbox")["stage"])
+
+
+def sessions_of_claims(connection: Connection, claims: Iterable[UUID]) -> dict[UUID, SessionId]:
+    """The session of every claimed node or turn that is stored already."""
+    wanted = list(claims)
+    if not wanted:
+        return {}
+    rows = connection.execute(queries("inbox")["sessions_of_claims"], {"claims": wanted}).fetchall()
+    return {row["claimed"]: SessionId(row["session_id"]) for row in rows if row["session_id"] is not None}
+
+
+def store(connection: Connection, batch: Batch) -> int:
+    """Write a batch in the current transaction and return how many turns were new."""
+    messages = [(message.message_id, message.role, message.body) for message in batch.messages.values()]
+    contexts = [
+        (step.context_id, step.parent_id or None, step.message_id, step.depth, step.projection_id)
+        for step in batch.contexts.values()
+    ]
+    parts = [(part_id, kind, body) for part_id, (kind, body) in batch.parts.items()]
+    for table, rows in (
+        ("stage_message", [(key, storable(role), body) for key, role, body in messages]),
+        ("stage_context", contexts),
+        ("stage_part", parts),
+        ("stage_session", batch.sessions),
+        ("stage_event", batch.events),
+        ("stage_turn", batch.turns),
+        ("stage_quarantine", batch.quarantine),
+    ):
+        if rows:
+            _copy(connection, table, rows)
+    named = queries("inbox")
+    for statement in ("store_messages", "store_contexts", "store_parts", "store_sessions", "store_events"):
+        connection.execute(named[statement])
+    stored = connection.execute(named["store_turns"]).fetchone()
+    if batch.quarantine:
+        connection.execute(named["store_quarantine"])
+    return int(stored["turns"]) if stored else 0

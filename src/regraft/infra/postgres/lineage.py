@@ -1,0 +1,144 @@
+"""The conversation graph in PostgreSQL: what the builder reads, and its rows written set by set."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from regraft.infra.postgres.pool import Connection
+from regraft.infra.postgres.queries import queries
+
+Row = dict[str, Any]
+
+_COLUMNS: dict[str, Sequence[str]] = {
+    "stage_theme": ("uuid", "text", "text", "timestamptz"),
+    "stage_node": (*("uuid", "uuid", "uuid", "uuid", "int4", "text", "text", "text", "text", "bytea", "text", "int4"),),
+    "stage_run": (
+        *("uuid", "uuid", "uuid", "uuid", "text", "uuid", "text", "text", "text", "text", "text", "text", "bytea"),
+        *("int4", "int4", "int4", "text", "float8", "float8", "text", "bytea", "bytea", "int4", "text", "timestamptz"),
+    ),
+    "stage_branch": (*("uuid", "uuid", "uuid", "uuid", "uuid", "int4", "text", "text", "bool", "bool", "bool"),),
+}
+
+
+@dataclass(slots=True)
+class GraphRows:
+    """Rows for one build, one list per table, in the order of the staging tables' columns."""
+
+    themes: list[tuple[Any, ...]] = field(default_factory=list)
+    nodes: list[tuple[Any, ...]] = field(default_factory=list)
+    runs: list[tuple[Any, ...]] = field(default_factory=list)
+    branches: list[tuple[Any, ...]] = field(default_factory=list)
+    moved: list[UUID] = field(default_factory=list)
+    sessions: set[UUID] = field(default_factory=set)
+
+
+def lock(connection: Connection) -> None:
+    """Wait until no other builder is at work; held to the end of the transaction."""
+    connection.execute(queries("lineage")["lock"])
+
+
+def take_queue(connection: Connection, sessions: Collection[UUID] | None, limit: int) -> list[UUID]:
+    """Take up to ``limit`` waiting turns, of the given sessions or of all."""
+    wanted = None if sessions is None else list(sessions)
+    rows = connection.execute(queries("lineage")["take_queue"], {"sessions": wanted, "limit": limit}).fetchall()
+    return [row["turn_id"] for row in rows]
+
+
+def affected(connection: Connection, turns: Collection[UUID]) -> list[UUID]:
+    """Every turn whose place may change because ``turns`` arrived, themselves included."""
+    rows = connection.execute(queries("lineage")["affected"], {"turns": list(turns)}).fetchall()
+    return [row["turn_id"] for row in rows]
+
+
+def origins(connection: Connection, turns: Collection[UUID]) -> dict[UUID, Row]:
+    """By turn: ``origin`` (the turn whose place it takes) and ``anchor_projection``."""
+    rows = connection.execute(queries("lineage")["origins"], {"turns": list(turns)}).fetchall()
+    return {row["turn_id"]: row for row in rows}
+
+
+def parents(connection: Connection, origin_of: dict[UUID, UUID]) -> dict[UUID, Row]:
+    """By turn: the claimed parent, the parent by prefix, and the evidence of the latter."""
+    given = {"turns": list(origin_of), "origins": list(origin_of.values())}
+    rows = connection.execute(queries("lineage")["parents"], given).fetchall()
+    return {row["turn_id"]: row for row in rows}
+
+
+def ancestors(connection: Connection, nodes: Collection[UUID]) -> list[Row]:
+    """The given nodes and all above them: ``node_id``, ``parent_node_id``, ``depth``."""
+    return connection.execute(queries("lineage")["ancestors"], {"nodes": list(nodes)}).fetchall()
+
+
+def families(connection: Connection, parent_nodes: Collection[UUID]) -> list[Row]:
+    """Placed turns under the given parents: ``turn_id``, ``node_id``, ``parent_node_id``, ``parent_evidence``."""
+    return connection.execute(queries("lineage")["families"], {"parents": list(parent_nodes)}).fetchall()
+
+
+def current_parents(connection: Connection, nodes: Collection[UUID]) -> dict[UUID, Row]:
+    """Where the given nodes stand now, by node."""
+    rows = connection.execute(queries("lineage")["current_parents"], {"nodes": list(nodes)}).fetchall()
+    return {row["node_id"]: row for row in rows}
+
+
+def facts(connection: Connection, turns: Collection[UUID]) -> dict[UUID, Row]:
+    """What the log says of each turn."""
+    rows = connection.execute(queries("lineage")["facts"], {"turns": list(turns)}).fetchall()
+    return {row["turn_id"]: row for row in rows}
+
+
+def parts(connection: Connection, ids: Collection[bytes]) -> dict[bytes, dict[str, Any]]:
+    """Request components by id."""
+    rows = connection.execute(queries("lineage")["parts"], {"parts": list(ids)}).fetchall()
+    return {bytes(row["part_id"]): row["body"] for row in rows}
+
+
+def save(connection: Connection, rows: GraphRows, now: datetime, version: int) -> int:
+    """Write a build's rows in the current transaction and return the build's number."""
+    named = queries("lineage")
+    connection.execute(named["stage"])
+    for table, staged in (
+        ("stage_theme", rows.themes),
+        ("stage_node", rows.nodes),
+        ("stage_run", rows.runs),
+        ("stage_branch", rows.branches),
+    ):
+        _copy(connection, table, staged)
+    build = connection.execute(named["next_build"]).fetchone()
+    number = int(build["build"]) if build else 1
+    connection.execute(named["save_themes"])
+    connection.execute(named["save_nodes"])
+    connection.execute(named["save_depths"], {"moved": rows.moved})
+    connection.execute(named["save_runs"])
+    connection.execute(named["save_branches"])
+    connection.execute(named["save_sessions"], {"sessions": list(rows.sessions), "build": number})
+    connection.execute(named["save_watermark"], {"build": number, "version": version, "now": now})
+    connection.execute("DROP TABLE stage_node, stage_run, stage_branch, stage_theme")
+    return number
+
+
+def _copy(connection: Connection, table: str, rows: Iterable[Sequence[Any]]) -> None:
+    with connection.cursor().copy(f"COPY {table} FROM STDIN (FORMAT BINARY)".encode()) as copy:
+        copy.set_types(_COLUMNS[table])
+        for row in rows:
+            copy.write_row(row)
+
+
+def clear(connection: Connection) -> None:
+    """Empty the derived tables and let every turn of the log wait again."""
+    connection.execute(queries("lineage")["clear_graph"])
+    connection.execute(queries("lineage")["requeue_all"])
+
+
+def waiting(connection: Connection) -> tuple[int, int]:
+    """How many turns, of how many sessions, the graph has not placed yet."""
+    row = connection.execute(queries("lineage")["waiting"]).fetchone()
+    return (int(row["turns"]), int(row["sessions"])) if row else (0, 0)
+
+
+def waiting_sessions(connection: Connection, limit: int) -> list[UUID]:
+    """The sessions with turns that wait, most overdue first."""
+    rows = connection.execute(queries("lineage")["waiting_sessions"], {"limit": limit}).fetchall()
+    return [row["session_id"] for row in rows]

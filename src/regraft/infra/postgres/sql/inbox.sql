@@ -1,0 +1,88 @@
+-- Queries of the execution log: staging tables filled by COPY, then one INSERT per table.
+
+-- name: stage
+-- Temporary twins of the log's tables; JSON travels as text, and is checked where it lands.
+CREATE TEMP TABLE IF NOT EXISTS stage_message (message_id bytea, role text, body text) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS stage_context (context_id bytea, parent_id bytea, message_id bytea, depth int4,
+    projection_id bytea) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS stage_part (part_id bytea, kind text, body text) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS stage_session (session_id uuid, scope text, external_id text, evidence text)
+    ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS stage_event (event_id uuid, scope text, endpoint text, upstream text, upstream_pin text,
+    purpose text, started_at timestamptz, duration_ms float8, first_byte_ms float8, http_status int4, streamed bool,
+    cut text, error text, model_requested text, model_answered text, context_id bytea, tools_id bytea,
+    sampling_id bytea, other_id bytea, usage text, answer_rest text, identity text, projection_version int4,
+    gateway_version text) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS stage_turn (turn_id uuid, event_id uuid, choice_index int4, session_id uuid,
+    context_id bytea, context_projection bytea, context_depth int4, answer_id bytea, answer_projection bytea,
+    node_id uuid, node_status text, finish_reason text, started_at timestamptz, purpose text, system_digest bytea,
+    user_digest bytea, awaited_projection bytea, parent_claim uuid, replay_claim uuid) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS stage_quarantine (event_id uuid, reason text, event bytea) ON COMMIT DELETE ROWS;
+
+-- name: sessions_of_claims
+-- The session of each claimed node or turn that is known.
+SELECT claimed, (SELECT t.session_id FROM session_turn t WHERE t.turn_id = claimed
+                 UNION ALL
+                 SELECT t.session_id FROM session_turn t WHERE t.node_id = claimed LIMIT 1) AS session_id
+FROM unnest(%(claims)s::uuid[]) AS claimed;
+
+-- name: store_messages
+-- Sorted, so that two writers lock in one order and cannot wait for one another in a circle.
+INSERT INTO message (message_id, role, body)
+SELECT message_id, role, body::json FROM stage_message ORDER BY message_id
+ON CONFLICT DO NOTHING;
+
+-- name: store_contexts
+-- Every step of every history that is not there yet.
+INSERT INTO context (context_id, parent_id, message_id, depth, projection_id)
+SELECT context_id, parent_id, message_id, depth, projection_id FROM stage_context ORDER BY context_id
+ON CONFLICT DO NOTHING;
+
+-- name: store_parts
+-- Tool lists and sampling settings, once each.
+INSERT INTO request_part (part_id, kind, body)
+SELECT DISTINCT ON (part_id) part_id, kind, body::json FROM stage_part ORDER BY part_id
+ON CONFLICT DO NOTHING;
+
+-- name: store_sessions
+-- A session keeps the evidence that it was first known by.
+INSERT INTO session (session_id, scope, external_id, evidence)
+SELECT DISTINCT ON (session_id) session_id, scope, external_id, evidence FROM stage_session
+ORDER BY session_id, evidence
+ON CONFLICT DO NOTHING;
+
+-- name: store_events
+-- The event id decides: a call delivered twice is stored once.
+INSERT INTO pipeline_event_inbox (event_id, scope, endpoint, upstream, upstream_pin, purpose, started_at, duration_ms,
+    first_byte_ms, http_status, streamed, cut, error, model_requested, model_answered, context_id, tools_id,
+    sampling_id, other_id, usage, answer_rest, identity, projection_version, gateway_version)
+SELECT event_id, scope, endpoint, upstream, upstream_pin, purpose, started_at, duration_ms, first_byte_ms, http_status,
+    streamed, cut, error::json, model_requested, model_answered, context_id, tools_id, sampling_id, other_id,
+    usage::json, answer_rest::json, identity::json, projection_version, gateway_version
+FROM stage_event ORDER BY started_at, event_id
+ON CONFLICT DO NOTHING;
+
+-- name: store_turns
+-- Turns, what is claimed of them, and their place in the queue of the graph's builder: all three or none.
+WITH stored AS (
+    INSERT INTO session_turn (turn_id, event_id, choice_index, session_id, context_id, context_projection,
+        context_depth, answer_id, answer_projection, node_id, node_status, finish_reason, started_at, purpose,
+        system_digest, user_digest)
+    SELECT turn_id, event_id, choice_index, session_id, context_id, context_projection, context_depth, answer_id,
+        answer_projection, node_id, node_status, finish_reason, started_at, purpose, system_digest, user_digest
+    FROM stage_turn ORDER BY turn_id
+    ON CONFLICT DO NOTHING
+    RETURNING turn_id, session_id),
+claimed AS (
+    INSERT INTO session_lineage (turn_id, session_id, awaited_projection, parent_claim, replay_claim)
+    SELECT turn_id, session_id, awaited_projection, parent_claim, replay_claim
+    FROM stage_turn JOIN stored USING (turn_id, session_id)),
+queued AS (
+    INSERT INTO lineage_queue (turn_id, session_id) SELECT turn_id, session_id FROM stored)
+SELECT count(*) AS turns FROM stored;
+
+-- name: store_quarantine
+-- Calls that could not be read, whole.
+INSERT INTO quarantine (event_id, reason, event)
+SELECT DISTINCT ON (event_id) event_id, reason, event FROM stage_quarantine ORDER BY event_id
+ON CONFLICT DO NOTHING;
