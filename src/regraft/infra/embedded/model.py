@@ -57,6 +57,8 @@ class EmbeddedModel:
 
     def start(self) -> ModelEndpoint:
         """Start or adopt the server. Raises ServerStartError or PortInUseError."""
+        if self._child is not None and not self._child.alive():
+            self._child = None
         run = RunFolder.of(self._data_dir)
         with run.locked(_NAME):
             key = run.secret("model.key")

@@ -45,6 +45,8 @@ class EmbeddedNats:
 
     def start(self) -> NatsEndpoint:
         """Start or adopt the server. Raises ServerStartError or PortInUseError."""
+        if self._child is not None and not self._child.alive():
+            self._child = None
         run = RunFolder.of(self._data_dir)
         with run.locked(_NAME):
             token = run.secret("nats.token")

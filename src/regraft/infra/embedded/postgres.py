@@ -19,7 +19,7 @@ from regraft.domain.errors import ServerStartError
 from regraft.infra.embedded.postgres_binaries import PostgresBinaries, available, choose, inspect
 from regraft.infra.embedded.postgres_home import PostgresHome, find_home
 from regraft.infra.embedded.process import LOOPBACK, Child, free_port, port_free, require_port
-from regraft.infra.embedded.state import RunFolder, ServerState, start_time, wait_until
+from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
 
 PORT_SETTING = "postgres.port"
 USER = "regraft"
@@ -74,6 +74,8 @@ class EmbeddedPostgres:
 
     def start(self) -> PostgresEndpoint:
         """Start or adopt the server and make its databases. Raises ServerStartError or PortInUseError."""
+        if self._child is not None and not self._child.alive():
+            self._child = None
         run = RunFolder.of(self._data_dir)
         with run.locked(_NAME):
             home = find_home(self._data_dir, run)
@@ -82,7 +84,6 @@ class EmbeddedPostgres:
             adopted = run.adoptable(_NAME, lambda state: _answers(state.port, password), START_TIMEOUT)
             if adopted:
                 return _endpoint(adopted.port, password, adopted=self._child is None)
-            self._child = None
             binaries = home.reachable(self._choose(home))
             _clear_the_way(home)
             if not home.cluster.exists():
@@ -209,7 +210,7 @@ def _initdb(home: PostgresHome, binaries: PostgresBinaries, password: str, ctype
 
 
 def _clear_the_way(home: PostgresHome) -> None:
-    """Wait for what a killed server left running, and remove its lock when the id in it now belongs to another process.
+    """Wait for what a killed server left running, and remove its lock when its id is taken by another process.
 
     Only then: for a dead id PostgreSQL does better itself, as it also looks for shared memory in use.
     """
@@ -222,8 +223,8 @@ def _clear_the_way(home: PostgresHome) -> None:
             f"PostgreSQL processes that this start did not expect serve {home.cluster}: stop them with "
             f"`kill -INT {pids}` and start again."
         )
-    # It removes its lock as its last act.
-    if lock.exists() and start_time(int(lock.read_text("utf-8", "replace").partition("\n")[0] or 0)):
+    # Read again: a server that ends in order removes its lock as its last act.
+    if lock.exists() and Path("/proc", lock.read_text("utf-8", "replace").partition("\n")[0]).exists():
         lock.unlink()
 
 

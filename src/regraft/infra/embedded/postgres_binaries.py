@@ -96,7 +96,7 @@ def choose(candidates: list[PostgresBinaries], cluster: Path) -> PostgresBinarie
     listed = ", ".join(f"{binaries.version} in {binaries.folder}" for binaries in candidates) or "none"
     made_by = cluster / "PG_VERSION"
     if made_by.exists():
-        major = int(made_by.read_text("ascii").strip())
+        major = int(made_by.read_text("utf-8").strip())
         if fitting := [binaries for binaries in candidates if binaries.major == major]:
             return fitting[0]
         raise ServerStartError(
