@@ -1,0 +1,86 @@
+"""Our own processes (gateway, ingest, web, Dagster) as children: found running and adopted, or started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from regraft.domain.errors import ServerStartError
+from regraft.infra.embedded.process import Child, require_port
+from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
+
+STOP_TIMEOUT = 15.0
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback is never behind a proxy
+
+
+class EmbeddedProgram:
+    """``python -m MODULE ARGUMENTS`` in the background of a data folder; the log is ``<data>/logs/NAME.log``.
+
+    port: checked to be free before the start, under the setting's name. health: a URL that answers 200 when ready;
+    without one the program is ready when it runs.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        name: str,
+        argv: Sequence[str],
+        *,
+        port: int | None = None,
+        port_setting: str = "",
+        health: str | None = None,
+        env: Mapping[str, str] | None = None,
+        start_timeout: float = 60.0,
+    ) -> None:
+        self.name = name
+        self.adopted = False
+        self._data_dir = data_dir.resolve()
+        self._argv = [sys.executable, "-m", *argv]
+        self._port = port
+        self._port_setting = port_setting
+        self._health = health
+        self._env = {**os.environ, **(env or {})}
+        self._timeout = start_timeout
+        self._child: Child | None = None
+
+    def start(self) -> bool:
+        """Start the program unless it runs already; returns whether it was started here."""
+        run = RunFolder.of(self._data_dir)
+        with run.locked(self.name):
+            if run.adoptable(self.name, lambda _: self._answers(), self._timeout):
+                self.adopted = self._child is None
+                return False
+            if self._port is not None:
+                require_port(self._port, self._port_setting)
+            child = Child(self.name, self._argv, self._data_dir / "logs" / f"{self.name}.log", self._env)
+            pid = child.start()
+            run.write(self.name, ServerState.of(pid, self._port or 0))
+            if not wait_until(lambda: not child.alive() or self._answers(), self._timeout) or not child.alive():
+                child.stop(signal.SIGTERM, STOP_TIMEOUT)
+                raise ServerStartError(f"{self.name} did not start. The end of {child.log}:\n{child.tail()}")
+            self._child = child
+            return True
+
+    def alive(self) -> bool:
+        """Whether the process started here still runs."""
+        return self._child is not None and self._child.alive()
+
+    def stop(self) -> None:
+        """End the program; an adopted one is left alone."""
+        if self._child is not None:
+            self._child.stop(signal.SIGTERM, STOP_TIMEOUT)
+            self._child = None
+
+    def _answers(self) -> bool:
+        if self._health is None:
+            return True
+        try:
+            with _OPENER.open(self._health, timeout=2) as reply:
+                return bool(reply.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False

@@ -1,0 +1,131 @@
+"""The servers of one data folder together: what is configured is used, what runs is adopted, what lacks is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from regraft.domain.errors import ConfigError
+from regraft.infra.embedded.model import EmbeddedModel, ModelEndpoint
+from regraft.infra.embedded.nats import EmbeddedNats
+from regraft.infra.embedded.postgres import EmbeddedPostgres
+from regraft.infra.embedded.program import EmbeddedProgram
+from regraft.infra.postgres.migrate import migrate
+from regraft.infra.postgres.pool import connect
+from regraft.infra.settings import Settings
+
+INGEST = "ingest"
+GATEWAY = "gateway"
+WEB = "web"
+DAGSTER = "dagster"
+
+
+class Stack:
+    """Each method makes its part ready and says where it is; ``close`` stops what was started here, in order."""
+
+    def __init__(self, settings: Settings, config: Path | None = None) -> None:
+        self.settings = settings
+        self._config = config
+        self._postgres: EmbeddedPostgres | None = None
+        self._nats: EmbeddedNats | None = None
+        self._model: EmbeddedModel | None = None
+        self._programs: dict[str, EmbeddedProgram] = {}
+        self._dsn = ""
+
+    def postgres(self) -> str:
+        """The DSN of the truth, with its schema up to date."""
+        if not self._dsn:
+            if self.settings.postgres.dsn:
+                dsn = self.settings.postgres.dsn.get_secret_value()
+            else:
+                self._postgres = EmbeddedPostgres(self.settings.data_dir, self.settings.postgres.port)
+                dsn = self._postgres.start().dsn
+            with connect(dsn, autocommit=True, name="regraft-migrate") as connection:
+                migrate(connection)
+            self._dsn = dsn
+        return self._dsn
+
+    def dagster_dsn(self) -> str:
+        """The DSN of Dagster's own database, beside the truth on the same server."""
+        dsn = self.postgres()
+        if self._postgres is None:
+            raise ConfigError("Give Dagster a database of its own: set its storage in <data_dir>/dagster/dagster.yaml.")
+        return self._postgres.start().admin_dsn("dagster") or dsn
+
+    def nats(self) -> str:
+        """The URL of the stream."""
+        if self.settings.nats.url:
+            return self.settings.nats.url.get_secret_value()
+        if self._nats is None:
+            self._nats = EmbeddedNats(self.settings.data_dir, self.settings.nats.port)
+        return self._nats.start().url
+
+    def model(self) -> ModelEndpoint | None:
+        """The local model; None when upstreams are configured."""
+        if self.settings.upstreams:
+            return None
+        if self._model is None:
+            section = self.settings.model
+            self._model = EmbeddedModel(self.settings.data_dir, section.port, section.threads, section.context)
+        return self._model.start()
+
+    def gateway_url(self) -> str:
+        """Where the gateway is, or will be."""
+        return _url(self.settings.gateway.host, self.settings.gateway.port)
+
+    def web_url(self) -> str:
+        """Where the web API is, or will be."""
+        return _url(self.settings.web.host, self.settings.web.port)
+
+    def dagster_url(self) -> str:
+        """Where Dagster's page is, or will be."""
+        return _url("127.0.0.1", self.settings.dagster.port)
+
+    def gateway(self) -> str:
+        """The gateway's URL, with the gateway running."""
+        gateway = self.settings.gateway
+        self.run(GATEWAY, port=gateway.port, port_setting="gateway.port", health=f"{self.gateway_url()}/healthz")
+        return self.gateway_url()
+
+    def ingest(self) -> None:
+        """Make sure that captured calls are being stored."""
+        self.run(INGEST)
+
+    def run(
+        self,
+        name: str,
+        *,
+        port: int | None = None,
+        port_setting: str = "",
+        health: str | None = None,
+        start_timeout: float = 60.0,
+    ) -> EmbeddedProgram:
+        """Make sure that ``regraft NAME`` runs in the background."""
+        if name not in self._programs:
+            argv = ["regraft", *(["--config", str(self._config)] if self._config else []), name]
+            env = {"REGRAFT_DATA_DIR": str(self.settings.data_dir.resolve())}
+            self._programs[name] = EmbeddedProgram(
+                self.settings.data_dir,
+                name,
+                argv,
+                port=port,
+                port_setting=port_setting,
+                health=health,
+                env=env,
+                start_timeout=start_timeout,
+            )
+        self._programs[name].start()
+        return self._programs[name]
+
+    def close(self) -> None:
+        """Stop what was started here: clients before their servers."""
+        for program in reversed(self._programs.values()):
+            program.stop()
+        for server in (self._model, self._nats, self._postgres):
+            if server is not None:
+                server.stop()
+        self._programs, self._model, self._nats, self._postgres, self._dsn = {}, None, None, None, ""
+
+
+def _url(host: str, port: int) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{port}"

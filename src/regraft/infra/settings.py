@@ -1,0 +1,199 @@
+"""Every setting, typed, once: a TOML file, and over it ``REGRAFT_*`` variables (``REGRAFT_GATEWAY__PORT=4711``)."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from regraft.domain.errors import ConfigError
+
+CONFIG_VARIABLE = "REGRAFT_CONFIG"
+DEFAULT_FILE = "regraft.toml"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PostgresSection(_Section):
+    """The truth. Without a ``dsn`` Regraft starts a server of its own in the data folder."""
+
+    dsn: SecretStr | None = Field(None, description="PostgreSQL to use, e.g. postgresql://user@host/regraft")
+    port: int | None = Field(None, ge=1, le=65535, description="port of the embedded server; a free one if unset")
+
+
+class NatsSection(_Section):
+    """The stream. Without a ``url`` Regraft starts a server of its own in the data folder."""
+
+    url: SecretStr | None = Field(None, description="NATS with JetStream to use, e.g. nats://127.0.0.1:4222")
+    port: int | None = Field(None, ge=1, le=65535, description="port of the embedded server; a free one if unset")
+
+
+class ModelSection(_Section):
+    """The local open-weight model that answers when no upstream is configured."""
+
+    port: int | None = Field(None, ge=1, le=65535, description="port of the model server; a free one if unset")
+    threads: int = Field(1, ge=1, description="threads; 1 is fastest whenever anything else runs")
+    context: int = Field(4096, ge=256, description="tokens of prompt and answer together")
+
+
+class UpstreamSection(_Section):
+    """One model server behind the gateway."""
+
+    base_url: str = Field(description="where its API starts, e.g. http://127.0.0.1:11434/v1")
+    api_key_env: str | None = Field(None, description="the environment variable that holds its key")
+    api_key_file: Path | None = Field(None, description="the file that holds its key")
+    models: list[str] = Field(["*"], description="globs of the model names that it serves")
+    pin: str = Field("", description="what pins its build, e.g. a digest; part of every run's model snapshot")
+    connect_timeout: float = Field(10.0, gt=0, description="seconds")
+    read_timeout: float = Field(600.0, gt=0, description="seconds without a byte")
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.api_key_env and self.api_key_file:
+            raise ValueError("takes api_key_env or api_key_file, not both")
+        return self
+
+    def api_key(self) -> str | None:
+        """The key, read now. Raises ConfigError when it is named but not there."""
+        if self.api_key_env:
+            if key := os.environ.get(self.api_key_env):
+                return key
+            raise ConfigError(f"The variable {self.api_key_env} for the upstream at {self.base_url} is not set.")
+        if self.api_key_file:
+            try:
+                return self.api_key_file.read_text("utf-8").strip()
+            except OSError as error:
+                raise ConfigError(f"The key file {self.api_key_file} cannot be read: {error.strerror}.") from error
+        return None
+
+
+class GatewaySection(_Section):
+    """The OpenAI-compatible door."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; loopback unless you open it yourself")
+    port: int = Field(4700, ge=1, le=65535, description="port to listen on")
+
+
+class WebSection(_Section):
+    """The web API."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(4701, ge=1, le=65535, description="port to listen on")
+
+
+class DagsterSection(_Section):
+    """Dagster, which materialises the assets and shows their lineage."""
+
+    enabled: bool = Field(True, description="whether `regraft up` starts it")
+    port: int = Field(4702, ge=1, le=65535, description="port of its page")
+
+
+class Settings(BaseSettings):
+    """All settings. Paths are relative to the working directory."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="REGRAFT_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    data_dir: Path = Field(Path(".regraft"), description="where the embedded servers, the workbench and the spool live")
+    warehouse: str | None = Field(None, description="folder or URL of frozen snapshots; <data_dir>/warehouse if unset")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    postgres: PostgresSection = PostgresSection()
+    nats: NatsSection = NatsSection()
+    model: ModelSection = ModelSection()
+    gateway: GatewaySection = GatewaySection()
+    web: WebSection = WebSection()
+    dagster: DagsterSection = DagsterSection()
+    upstreams: dict[str, UpstreamSection] = Field({}, description="model servers by name; none: the local model")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables win over the file; nothing else is read."""
+        return env_settings, init_settings
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+        return value.upper()
+
+    @property
+    def workbench_path(self) -> Path:
+        """The DuckDB file."""
+        return self.data_dir / "workbench.duckdb"
+
+    @property
+    def warehouse_path(self) -> str:
+        """Where frozen snapshots live."""
+        return self.warehouse or str((self.data_dir / "warehouse").resolve())
+
+
+def load_settings(file: Path | None = None) -> Settings:
+    """Settings from ``file``, else ``$REGRAFT_CONFIG``, else ``regraft.toml`` here, else the defaults.
+
+    Raises ConfigError with a line for each mistake, naming the file, the setting and the nearest known name.
+    """
+    named = file or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
+    path = named or Path(DEFAULT_FILE)
+    document: dict[str, Any] = {}
+    if named or path.exists():
+        try:
+            document = tomllib.loads(path.read_text("utf-8"))
+        except OSError as error:
+            raise ConfigError(f"The config file {path} cannot be read: {error.strerror}.") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+    try:
+        return Settings(**document)
+    except ValidationError as error:
+        source = str(path) if document else "the REGRAFT_* environment"
+        raise ConfigError("\n".join(_mistake(source, item) for item in error.errors())) from error
+
+
+def _mistake(source: str, item: Any) -> str:
+    location = [str(part) for part in item["loc"]]
+    name = ".".join(location)
+    if item["type"] != "extra_forbidden":
+        return f"{source}: {name}: {item['msg'].removeprefix('Value error, ')}."
+    section = _names(Settings.model_fields, location[:-1])
+    near = difflib.get_close_matches(location[-1], section, n=1)
+    hint = f" Did you mean {'.'.join([*location[:-1], near[0]])}?" if near else f" Known: {', '.join(section)}."
+    return f"{source}: {name} is not a setting.{hint}"
+
+
+def _names(fields: dict[str, FieldInfo], path: list[str]) -> list[str]:
+    for part in path:
+        if part in fields:
+            annotation = fields[part].annotation
+            if annotation is not None and hasattr(annotation, "model_fields"):
+                fields = annotation.model_fields
+            else:
+                fields = UpstreamSection.model_fields
+    return sorted(fields)

@@ -1,0 +1,86 @@
+"""What every command works with: the settings, the servers they name, and how to print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from regraft.domain.errors import UsageError
+from regraft.infra.embedded.stack import Stack
+from regraft.infra.settings import Settings, load_settings
+
+
+@dataclass(slots=False)
+class Context:
+    """One run of the command. Servers that lack are started for its duration and stopped at its end."""
+
+    config: Path | None = None
+    console: Console = field(default_factory=Console)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings, read when first needed."""
+        return load_settings(self.config)
+
+    @cached_property
+    def stack(self) -> Stack:
+        """The servers of the data folder."""
+        return Stack(self.settings, self.config)
+
+    def postgres_dsn(self) -> str:
+        """The truth, ready."""
+        return self.stack.postgres()
+
+    @property
+    def data_dir(self) -> Path:
+        """Where the embedded servers, the workbench and the spool live."""
+        return self.settings.data_dir
+
+    def warehouse(self) -> str:
+        """Where frozen snapshots live."""
+        return self.settings.warehouse_path
+
+    def workbench(self) -> Path:
+        """The DuckDB file."""
+        return self.settings.workbench_path
+
+    def print_json(self, value: Any) -> None:
+        """Print a value for programs: one JSON document on standard output."""
+        json.dump(value, sys.stdout, ensure_ascii=False, indent=2, default=_shown)
+        sys.stdout.write("\n")
+
+    def close(self) -> None:
+        """Stop what this command started."""
+        if "stack" in self.__dict__:
+            self.stack.close()
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, bytes | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, set | frozenset | tuple):
+        return list(value)
+    return str(value)
+
+
+_current: Context | None = None
+
+
+def begin(config: Path | None) -> Context:
+    """Make the context of this run."""
+    global _current
+    _current = Context(config)
+    return _current
+
+
+def context() -> Context:
+    """The context of this run."""
+    if _current is None:
+        raise UsageError("No command is running.")
+    return _current
