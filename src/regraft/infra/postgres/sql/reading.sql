@@ -1,0 +1,141 @@
+-- What people and pages ask of the truth. JSON is read as text: a number, NUL or lone surrogate comes back as written.
+
+-- name: nodes_like
+-- Nodes whose ids lie between two bounds: enough to tell one from several.
+SELECT node_id AS id FROM conversation_branch_nodes WHERE node_id BETWEEN %(low)s AND %(high)s ORDER BY node_id LIMIT 2;
+
+-- name: sessions_like
+-- Sessions whose ids lie between two bounds.
+SELECT session_id AS id FROM session WHERE session_id BETWEEN %(low)s AND %(high)s ORDER BY session_id LIMIT 2;
+
+-- name: turns_like
+-- Placed turns whose ids lie between two bounds.
+SELECT turn_id AS id FROM response_branch_records WHERE turn_id BETWEEN %(low)s AND %(high)s ORDER BY turn_id LIMIT 2;
+
+-- name: sessions_named
+-- Sessions that their clients called so.
+SELECT session_id AS id FROM session WHERE external_id = %(name)s ORDER BY session_id LIMIT 2;
+
+-- name: status
+-- How much there is, and how far the graph lags behind the log.
+SELECT (SELECT count(*) FROM pipeline_event_inbox) AS inbox,
+    (SELECT max(received_at) FROM pipeline_event_inbox
+     WHERE seq = (SELECT max(seq) FROM pipeline_event_inbox)) AS last_received_at,
+    (SELECT count(*) FROM session_turn) AS turns,
+    (SELECT count(*) FROM lineage_queue) AS waiting_turns,
+    (SELECT count(DISTINCT session_id) FROM lineage_queue) AS waiting_sessions,
+    (SELECT count(*) FROM conversation_sessions) AS sessions,
+    (SELECT count(*) FROM conversation_branch_nodes WHERE parent_node_id IS NOT NULL) AS nodes,
+    (SELECT count(*) FROM execution_run_records) AS runs,
+    (SELECT count(*) FROM execution_run_records WHERE purpose = 'replay') AS replays,
+    (SELECT count(*) FROM quarantine WHERE resolved_at IS NULL) AS quarantine,
+    (SELECT count(*) FROM dataset_snapshot_registry) AS snapshots,
+    (SELECT count(*) FROM current_human_eval_labels) AS ratings,
+    (SELECT count(*) FROM current_preference_labels) AS preferences;
+
+-- name: builds
+-- How far each derived layer of the truth is.
+SELECT name, build, turns_built, projection_version, built_at FROM lineage_watermark ORDER BY name;
+
+-- name: themes
+-- Themes with their sessions.
+SELECT t.theme_id, t.name, t.scope, t.description, t.created_at, count(s.session_id) AS sessions
+FROM seed_themes t LEFT JOIN conversation_sessions s USING (theme_id)
+GROUP BY t.theme_id ORDER BY t.name, t.scope;
+
+-- name: sessions
+-- Sessions, the most recent first, with the words that each opened with. A page starts after a (time, id).
+SELECT s.session_id, s.scope, s.external_id, t.name AS theme, s.root_node_id, s.turns, s.nodes, s.started_at,
+    s.last_turn_at, s.build, run.replays, run.errors, run.models, opening.role AS opening_role,
+    left(message_text(opening.body), 200) AS opening
+FROM conversation_sessions s LEFT JOIN seed_themes t USING (theme_id)
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE r.purpose = 'replay') AS replays,
+        count(*) FILTER (WHERE r.run_status <> 'ok') AS errors,
+        array_agg(DISTINCT r.model ORDER BY r.model) AS models
+    FROM execution_run_records r WHERE r.session_id = s.session_id) AS run
+LEFT JOIN LATERAL (
+    SELECT m.role, m.body FROM conversation_branch_nodes n JOIN session_turn o USING (turn_id)
+        JOIN context c ON c.context_id = n.context_snapshot_id JOIN message m USING (message_id)
+    WHERE n.session_id = s.session_id AND n.depth = 1
+    ORDER BY o.started_at, n.node_id LIMIT 1) AS opening ON true
+WHERE (%(session)s::uuid IS NULL OR s.session_id = %(session)s)
+  AND (%(theme)s::text IS NULL OR t.name = %(theme)s)
+  AND (%(before)s::timestamptz IS NULL OR (s.last_turn_at, s.session_id) < (%(before)s, %(before_id)s::uuid))
+ORDER BY s.last_turn_at DESC, s.session_id DESC LIMIT %(limit)s;
+
+-- name: tree
+-- Every node of a session with its first run: what was asked last, and how the answer starts.
+SELECT n.node_id, n.parent_node_id, n.turn_id, n.depth, n.branch_kind, n.branch_reason, n.variant_config::text,
+    n.node_status, n.parent_evidence, n.runs, b.context_anchor_turn_id, b.branch_index, b.is_replay, r.model,
+    r.finish_reason, r.tool_calls, r.prompt_tokens, r.completion_tokens, r.duration_ms, r.started_at,
+    asked.role AS asked_role, left(message_text(asked.body), 120) AS asked,
+    left(message_text(answer.body), 120) AS answer_text
+FROM conversation_branch_nodes n
+LEFT JOIN execution_run_records r ON r.run_id = n.turn_id
+LEFT JOIN response_branch_records b ON b.turn_id = n.turn_id
+LEFT JOIN context c ON c.context_id = n.context_snapshot_id
+LEFT JOIN message asked ON asked.message_id = c.message_id
+LEFT JOIN message answer ON answer.message_id = r.answer_id
+WHERE n.session_id = %(session)s
+ORDER BY n.depth, r.started_at, n.node_id;
+
+-- name: node
+-- A node's place, and the whole history that its call was made with.
+SELECT n.node_id, n.session_id, n.parent_node_id, n.turn_id, n.depth, n.branch_kind, n.branch_reason,
+    n.variant_config::text, n.node_status, n.parent_evidence, n.runs AS run_count,
+    encode(n.context_snapshot_id, 'hex') AS context_snapshot_id, b.context_anchor_turn_id, b.branch_index,
+    context_messages(n.context_snapshot_id)::text AS history, tools.body::text AS tools
+FROM conversation_branch_nodes n
+LEFT JOIN response_branch_records b ON b.turn_id = n.turn_id
+LEFT JOIN execution_run_records r ON r.run_id = n.turn_id
+LEFT JOIN request_part tools ON tools.part_id = r.tools_id
+WHERE n.node_id = %(node)s;
+
+-- name: path
+-- The nodes from the root down to a node.
+WITH RECURSIVE up AS (
+    SELECT node_id, parent_node_id, depth, branch_kind FROM conversation_branch_nodes WHERE node_id = %(node)s
+    UNION ALL
+    SELECT n.node_id, n.parent_node_id, n.depth, n.branch_kind
+    FROM up JOIN conversation_branch_nodes n ON n.node_id = up.parent_node_id)
+SELECT node_id, depth, branch_kind FROM up ORDER BY depth;
+
+-- name: children
+-- The nodes that grow from a node.
+SELECT n.node_id, n.depth, n.branch_kind, n.node_status, n.runs, r.model, r.started_at
+FROM conversation_branch_nodes n JOIN execution_run_records r ON r.run_id = n.turn_id
+WHERE n.parent_node_id = %(node)s ORDER BY r.started_at, n.node_id;
+
+-- name: runs
+-- Every run that gave a node, with its answer.
+SELECT r.run_id, r.event_id, r.purpose, r.task_key, r.model, r.model_snapshot_id, r.backend, r.run_status,
+    r.finish_reason, r.prompt_tokens, r.completion_tokens, r.cached_tokens, r.usage::text, r.duration_ms,
+    r.first_byte_ms, r.error::text, r.sampling::text, r.tool_calls, r.variant::text, r.started_at,
+    b.context_anchor_turn_id, b.branch_index, b.same_context, b.same_tools, b.is_replay,
+    m.body::text AS answer, message_text(m.body) AS answer_text
+FROM execution_run_records r LEFT JOIN response_branch_records b ON b.turn_id = r.run_id
+LEFT JOIN message m ON m.message_id = r.answer_id
+WHERE r.node_id = %(node)s ORDER BY b.branch_index, r.started_at, r.run_id;
+
+-- name: anchor
+-- An anchor: the session it is in, and the history that its answers share.
+SELECT t.turn_id AS context_anchor_turn_id, t.session_id, t.node_id, b.parent_node_id,
+    encode(t.context_id, 'hex') AS context_snapshot_id, context_messages(t.context_id)::text AS history
+FROM session_turn t JOIN response_branch_records b USING (turn_id)
+WHERE t.turn_id = (SELECT context_anchor_turn_id FROM response_branch_records WHERE turn_id = %(turn)s);
+
+-- name: alternatives
+-- All answers under an anchor, in the order of their branch indexes.
+SELECT b.branch_index, b.turn_id, b.node_id, b.parent_node_id, b.branch_kind, b.variant_config::text, b.same_context,
+    b.same_tools, b.is_replay, r.model, r.model_snapshot_id, r.backend, r.run_status, r.finish_reason,
+    r.prompt_tokens, r.completion_tokens, r.duration_ms, r.tool_calls, r.sampling::text, r.error::text, r.started_at,
+    m.body::text AS answer, message_text(m.body) AS answer_text
+FROM response_branch_records b JOIN execution_run_records r ON r.run_id = b.turn_id
+LEFT JOIN message m ON m.message_id = r.answer_id
+WHERE b.context_anchor_turn_id = %(anchor)s ORDER BY b.branch_index;
+
+-- name: snapshot_nodes
+-- How many rows, nodes and sessions a snapshot holds.
+SELECT count(DISTINCT row_id) AS rows, count(DISTINCT node_id) AS nodes, count(DISTINCT session_id) AS sessions
+FROM dataset_snapshot_nodes WHERE snapshot_id = %(snapshot)s;
