@@ -1,0 +1,199 @@
+"""A dataset row in its canonical form, which is what is frozen; writers for a target start from it.
+
+A canonical message has exactly the keys role, content, tool_calls (a list), tool_call_id and name; arguments are JSON
+text as they crossed the wire. What cannot be said in that form is refused with a reason; fields that say nothing to a
+trainer are dropped on purpose, and which ones is reported.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from regraft.domain.ids import Digest, canonical_json, digest
+
+Message = dict[str, Any]
+
+ROLES = frozenset({"system", "user", "assistant", "tool"})
+KEPT = frozenset({"role", "content", "tool_calls", "tool_call_id", "name"})
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a row is not made: ``reason`` is a code that is counted, ``detail`` is for people."""
+
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a part of a row comes from: ``part`` is answer, chosen or rejected; ids are those of node and turn."""
+
+    part: str
+    node_id: str
+    turn_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row with its certificate. ``kind`` sft fills ``messages``; dpo fills ``prompt``, ``chosen``, ``rejected``.
+
+    ``tools`` is the tool list as JSON text, None when there was none; ``margin`` and ``score`` are 0 to 1.
+    """
+
+    row_id: str
+    kind: str
+    session_id: str
+    sources: tuple[Source, ...]
+    messages: tuple[Message, ...] = ()
+    prompt: tuple[Message, ...] = ()
+    chosen: tuple[Message, ...] = ()
+    rejected: tuple[Message, ...] = ()
+    tools: str | None = None
+    tools_digest: str | None = None
+    anchor: str | None = None
+    label_source: str = ""
+    margin: float = 0.0
+    score: float = 0.0
+
+
+def dropped_fields(body: Mapping[str, Any]) -> set[str]:
+    """The fields of a wire message that a row leaves out although they hold something."""
+    return {key for key, value in body.items() if key not in KEPT and value not in (None, "", [], {})}
+
+
+def canonical_message(body: Mapping[str, Any]) -> Message | Refusal:
+    """A wire message in canonical form, or why it has none. One text part counts as its text."""
+    role = body.get("role")
+    if role not in ROLES:
+        return Refusal("role_unsupported", f"role {role!r}")
+    if body.get("function_call"):
+        return Refusal("legacy_function_call")
+    if body.get("audio"):
+        return Refusal("content_not_text", "audio")
+    content = _content(body.get("content"))
+    if isinstance(content, Refusal):
+        return content
+    calls = _calls(body.get("tool_calls") or [])
+    if isinstance(calls, Refusal):
+        return calls
+    if content is None and not (role == "assistant" and calls):
+        return Refusal("no_answer" if role == "assistant" else "no_content", f"a message of {role} says nothing")
+    message = {
+        "role": role,
+        "content": content,
+        "tool_calls": calls,
+        "tool_call_id": body.get("tool_call_id"),
+        "name": body.get("name"),
+    }
+    if _LONE_SURROGATE.search(json.dumps(message, ensure_ascii=False)):
+        return Refusal("not_unicode", "a lone surrogate")
+    return message
+
+
+def _content(content: Any) -> str | Refusal | None:
+    if content is None or isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return Refusal("content_not_text", type(content).__name__)
+    if not content:
+        return None
+    texts = []
+    for part in content:
+        if not isinstance(part, Mapping) or part.get("type") != "text" or not isinstance(part.get("text"), str):
+            return Refusal("content_not_text", str(part.get("type")) if isinstance(part, Mapping) else "")
+        texts.append(part["text"])
+    if len(texts) > 1:
+        return Refusal("several_text_parts", "targets join text parts in different ways")
+    return str(texts[0])
+
+
+def _calls(calls: Sequence[Any]) -> list[dict[str, Any]] | Refusal:
+    found = []
+    for call in calls:
+        function = call.get("function") if isinstance(call, Mapping) else None
+        if not isinstance(function, Mapping) or call.get("type", "function") != "function":
+            return Refusal("call_not_function", str(call.get("type")) if isinstance(call, Mapping) else "")
+        arguments = function.get("arguments")
+        if not isinstance(arguments, str):
+            arguments = canonical_json({} if arguments is None else arguments)
+        name = function.get("name")
+        if not isinstance(name, str) or not name:
+            return Refusal("call_without_name")
+        found.append({"id": call.get("id"), "type": "function", "function": {"name": name, "arguments": arguments}})
+    return found
+
+
+def canonical_messages(bodies: Iterable[Mapping[str, Any]]) -> tuple[Message, ...] | Refusal:
+    """A history in canonical form, or the first reason why it has none."""
+    found = []
+    for body in bodies:
+        message = canonical_message(body)
+        if isinstance(message, Refusal):
+            return message
+        found.append(message)
+    return tuple(found)
+
+
+def parts_of(row: Row) -> dict[str, Any]:
+    """What a trainer sees of a row: its messages and its tools."""
+    if row.kind == "sft":
+        return {"messages": list(row.messages), "tools": row.tools}
+    return {
+        "prompt": list(row.prompt),
+        "chosen": list(row.chosen),
+        "rejected": list(row.rejected),
+        "tools": row.tools,
+    }
+
+
+def _said(messages: Iterable[Message]) -> list[Any]:
+    """Messages without the ids that differ between two copies of one conversation."""
+    return [
+        (
+            message["role"],
+            (message["content"] or "").strip(),
+            [
+                (call["function"]["name"], "".join(call["function"]["arguments"].split()))
+                for call in message["tool_calls"]
+            ],
+        )
+        for message in messages
+    ]
+
+
+def content_keys(row: Row) -> tuple[str, ...]:
+    """Digests of what the row must not share with another split: its prompt and the whole of it, without ids."""
+    prompt = row.messages[:-1] if row.kind == "sft" else row.prompt
+    whole = [_said(row.messages), _said(row.prompt), _said(row.chosen), _said(row.rejected), row.tools]
+    return digest(b"prompt", canonical_json(_said(prompt)).encode()).hex(), digest(
+        b"row", canonical_json(whole).encode()
+    ).hex()
+
+
+def content_hash(rows: Iterable[tuple[Row, str]]) -> Digest:
+    """The digest of a dataset: each (row, split) with its certificate, in the order of row ids."""
+    lines = []
+    for row, split in sorted(rows, key=lambda pair: pair[0].row_id):
+        lines.append(
+            canonical_json(
+                {
+                    **parts_of(row),
+                    "row_id": row.row_id,
+                    "split": split,
+                    "session_id": row.session_id,
+                    "sources": [[source.part, source.node_id, source.turn_id] for source in row.sources],
+                    "tools_digest": row.tools_digest,
+                    "anchor": row.anchor,
+                    "label_source": row.label_source,
+                    "margin": repr(row.margin),
+                    "score": repr(row.score),
+                }
+            ).encode()
+        )
+    return digest(*lines)

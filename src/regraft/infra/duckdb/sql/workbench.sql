@@ -1,0 +1,113 @@
+-- The workbench: everything here can be made again from the truth.
+
+-- name: schema
+-- Its tables.
+CREATE TABLE IF NOT EXISTS watermark (station VARCHAR PRIMARY KEY, build BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS label_states (session_id VARCHAR PRIMARY KEY, state VARCHAR NOT NULL);
+CREATE TABLE IF NOT EXISTS trajectory_units (
+    unit_id UUID PRIMARY KEY,              -- the terminal node
+    session_id UUID NOT NULL,
+    turn_id UUID NOT NULL,                 -- the terminal node's first run
+    anchor UUID,                           -- the context anchor of the last answer
+    theme VARCHAR NOT NULL,                -- '' is none
+    task_key VARCHAR,
+    purpose VARCHAR NOT NULL,
+    model VARCHAR NOT NULL,
+    node_status VARCHAR NOT NULL,
+    path_nodes UUID[] NOT NULL,            -- from first turn to terminal node
+    path_anchors UUID[] NOT NULL,
+    kinds VARCHAR[] NOT NULL,
+    finish_reasons VARCHAR[] NOT NULL,
+    turns INTEGER NOT NULL,
+    tool_calls INTEGER NOT NULL,
+    tool_errors INTEGER NOT NULL,
+    repeated_calls INTEGER NOT NULL,
+    prompt_tokens BIGINT NOT NULL,
+    completion_tokens BIGINT NOT NULL,
+    seconds DOUBLE NOT NULL,
+    answer_empty BOOLEAN NOT NULL,
+    answer_length INTEGER NOT NULL,        -- characters
+    relative_length DOUBLE NOT NULL,       -- over the median sibling
+    repetition DOUBLE NOT NULL,            -- 0 to 1
+    quality DOUBLE NOT NULL,               -- 0 to 1, from the signals alone
+    text VARCHAR NOT NULL);
+CREATE TABLE IF NOT EXISTS candidate_preference_pairs (
+    pair_id UUID PRIMARY KEY,
+    anchor_turn_id UUID NOT NULL,
+    session_id UUID NOT NULL,
+    theme VARCHAR NOT NULL,
+    node_a UUID NOT NULL,
+    node_b UUID NOT NULL,
+    turn_a UUID NOT NULL,
+    turn_b UUID NOT NULL,
+    kind_a VARCHAR NOT NULL,
+    kind_b VARCHAR NOT NULL,
+    model_a VARCHAR NOT NULL,
+    model_b VARCHAR NOT NULL,
+    purpose_a VARCHAR NOT NULL,
+    purpose_b VARCHAR NOT NULL,
+    verdict VARCHAR NOT NULL,              -- legal or refused
+    reason VARCHAR NOT NULL,               -- '' when legal
+    source VARCHAR NOT NULL,               -- human, imported, ratings, model, signals or none
+    margin DOUBLE NOT NULL,                -- 0 to 1
+    chosen UUID,
+    rejected UUID,
+    tools_digest VARCHAR,                  -- hexadecimal; NULL: no tools, or not the same
+    human_a DOUBLE,
+    human_b DOUBLE,
+    signals_a DOUBLE,
+    signals_b DOUBLE);
+
+-- name: watermark
+-- The build that a station has seen.
+SELECT build FROM watermark WHERE station = $station;
+
+-- name: set_watermark
+-- A station has seen a build.
+INSERT OR REPLACE INTO watermark VALUES ($station, $build);
+
+-- name: forget_units
+-- Take out the units of sessions that are measured again.
+DELETE FROM trajectory_units WHERE session_id IN (SELECT session_id::UUID FROM wanted_sessions);
+
+-- name: add_units
+-- Put in measured units.
+INSERT INTO trajectory_units BY NAME SELECT * FROM new_units;
+
+-- name: forget_pairs
+-- Take out the pairs of sessions and anchors that are compared again.
+DELETE FROM candidate_preference_pairs
+WHERE session_id IN (SELECT session_id::UUID FROM wanted_sessions)
+   OR anchor_turn_id IN (SELECT anchor::UUID FROM wanted_anchors);
+
+-- name: add_pairs
+-- Put in compared pairs.
+INSERT INTO candidate_preference_pairs BY NAME SELECT * FROM new_pairs;
+
+-- name: label_states
+-- The judgements that pairs were last made with.
+SELECT session_id, state FROM label_states ORDER BY session_id;
+
+-- name: forget_label_states
+-- They are written whole.
+DELETE FROM label_states;
+
+-- name: add_label_states
+-- The judgements that pairs are made with now.
+INSERT INTO label_states SELECT session_id, state FROM new_states;
+
+-- name: units
+-- All units but their texts.
+SELECT * EXCLUDE (text) FROM trajectory_units ORDER BY unit_id;
+
+-- name: unit_text
+-- How one unit reads.
+SELECT text FROM trajectory_units WHERE unit_id = $unit_id;
+
+-- name: pairs
+-- All pairs.
+SELECT * FROM candidate_preference_pairs ORDER BY pair_id;
+
+-- name: pair
+-- One pair.
+SELECT * FROM candidate_preference_pairs WHERE pair_id = $pair_id;

@@ -1,0 +1,109 @@
+-- What the evaluation stations read of the truth, through ADBC: parameters are $n, ids come as text, lists as JSON.
+
+-- name: changed_sessions
+-- Sessions that the graph has changed since a build.
+SELECT session_id::text AS session_id, build FROM conversation_sessions WHERE build > $1::bigint ORDER BY session_id;
+
+-- name: label_states
+-- A digest of the judgements that count, per session that has any.
+SELECT session_id::text AS session_id, md5(string_agg(label_id::text, ',' ORDER BY label_id)) AS state
+FROM (SELECT session_id, label_id FROM current_human_eval_labels
+      UNION ALL
+      SELECT t.session_id, p.label_id
+      FROM current_preference_labels p JOIN session_turn t ON t.turn_id = p.anchor_turn_id) AS labels
+GROUP BY session_id ORDER BY session_id;
+
+-- name: units
+-- Each path from root to leaf of the given sessions, with its steps, its history and its answer.
+WITH RECURSIVE wanted AS (
+    SELECT one::uuid AS session_id FROM json_array_elements_text($1::json) AS one),
+leaf AS (
+    SELECT n.* FROM conversation_branch_nodes n JOIN wanted USING (session_id)
+    WHERE n.parent_node_id IS NOT NULL
+      AND NOT EXISTS (SELECT FROM conversation_branch_nodes child WHERE child.parent_node_id = n.node_id)),
+path AS (
+    SELECT leaf.node_id AS unit_id, leaf.node_id, leaf.parent_node_id, leaf.turn_id, leaf.depth, leaf.branch_kind,
+           leaf.node_status
+    FROM leaf
+    UNION ALL
+    SELECT path.unit_id, n.node_id, n.parent_node_id, n.turn_id, n.depth, n.branch_kind, n.node_status
+    FROM path JOIN conversation_branch_nodes n ON n.node_id = path.parent_node_id
+    WHERE n.parent_node_id IS NOT NULL),
+steps AS (
+    SELECT path.unit_id,
+           json_agg(json_build_object(
+               'node_id', path.node_id, 'anchor', b.context_anchor_turn_id, 'kind', path.branch_kind,
+               'status', path.node_status, 'model', r.model, 'finish_reason', r.finish_reason,
+               'prompt_tokens', r.prompt_tokens, 'completion_tokens', r.completion_tokens,
+               'duration_ms', r.duration_ms) ORDER BY path.depth)::text AS steps
+    FROM path
+    JOIN execution_run_records r ON r.run_id = path.turn_id
+    LEFT JOIN response_branch_records b ON b.turn_id = path.turn_id
+    GROUP BY path.unit_id)
+SELECT leaf.node_id::text AS unit_id, leaf.session_id::text AS session_id, leaf.turn_id::text AS turn_id,
+       b.context_anchor_turn_id::text AS anchor, coalesce(rt.name, st.name, '') AS theme, r.task_key, r.purpose,
+       r.model, leaf.node_status, steps.steps, context_messages(leaf.context_snapshot_id)::text AS history,
+       m.body::text AS answer,
+       (SELECT json_agg(length(message_text(om.body)) ORDER BY o.branch_index)::text
+        FROM response_branch_records o JOIN session_turn ot ON ot.turn_id = o.turn_id
+        JOIN message om ON om.message_id = ot.answer_id
+        WHERE o.context_anchor_turn_id = b.context_anchor_turn_id AND o.node_id <> leaf.node_id) AS sibling_lengths
+FROM leaf
+JOIN steps ON steps.unit_id = leaf.node_id
+JOIN conversation_sessions s ON s.session_id = leaf.session_id
+JOIN execution_run_records r ON r.run_id = leaf.turn_id
+LEFT JOIN seed_themes rt ON rt.theme_id = r.theme_id
+LEFT JOIN seed_themes st ON st.theme_id = s.theme_id
+LEFT JOIN response_branch_records b ON b.turn_id = leaf.turn_id
+LEFT JOIN message m ON m.message_id = r.answer_id
+ORDER BY leaf.node_id;
+
+-- name: siblings
+-- Every answer under the anchors of the given sessions.
+WITH wanted AS (
+    SELECT one::uuid AS session_id FROM json_array_elements_text($1::json) AS one),
+anchors AS (
+    SELECT DISTINCT b.context_anchor_turn_id FROM response_branch_records b JOIN wanted USING (session_id)),
+ratings AS (
+    SELECT unit_id, json_agg(rating ORDER BY label_id)::text AS ratings FROM current_human_eval_labels GROUP BY unit_id)
+SELECT b.context_anchor_turn_id::text AS anchor, b.node_id::text AS node_id, b.turn_id::text AS turn_id,
+       b.session_id::text AS session_id, b.branch_kind, t.context_id, i.tools_id, t.answer_projection, t.node_status,
+       t.finish_reason, r.model, r.purpose, coalesce(rt.name, st.name, '') AS theme, m.body::text AS answer,
+       ratings.ratings
+FROM anchors
+JOIN response_branch_records b USING (context_anchor_turn_id)
+JOIN session_turn t ON t.turn_id = b.turn_id
+JOIN pipeline_event_inbox i ON i.event_id = t.event_id
+JOIN execution_run_records r ON r.run_id = b.turn_id
+JOIN conversation_sessions s ON s.session_id = b.session_id
+LEFT JOIN seed_themes rt ON rt.theme_id = r.theme_id
+LEFT JOIN seed_themes st ON st.theme_id = s.theme_id
+LEFT JOIN message m ON m.message_id = t.answer_id
+LEFT JOIN ratings ON ratings.unit_id = b.node_id
+ORDER BY b.context_anchor_turn_id, b.branch_index;
+
+-- name: votes
+-- The preferences that count under the anchors of the given sessions.
+WITH wanted AS (
+    SELECT one::uuid AS session_id FROM json_array_elements_text($1::json) AS one),
+anchors AS (
+    SELECT DISTINCT b.context_anchor_turn_id FROM response_branch_records b JOIN wanted USING (session_id))
+SELECT p.pair_id::text AS pair_id, p.source, p.preference
+FROM anchors JOIN current_preference_labels p ON p.anchor_turn_id = anchors.context_anchor_turn_id
+ORDER BY p.label_id;
+
+-- name: ratings
+-- The human ratings that count, by unit.
+SELECT unit_id::text AS unit_id, json_agg(rating ORDER BY label_id)::text AS ratings
+FROM current_human_eval_labels GROUP BY unit_id ORDER BY unit_id;
+
+-- name: turn_truth
+-- The calls of the given turns from the execution log: history, answer and tools as they crossed the wire.
+SELECT t.turn_id::text AS turn_id, t.node_id::text AS node_id, t.session_id::text AS session_id,
+       context_messages(t.context_id)::text AS history, m.body::text AS answer, tools.body::text AS tools, i.tools_id
+FROM json_array_elements_text($1::json) AS one
+JOIN session_turn t ON t.turn_id = one::uuid
+JOIN pipeline_event_inbox i ON i.event_id = t.event_id
+LEFT JOIN message m ON m.message_id = t.answer_id
+LEFT JOIN request_part tools ON tools.part_id = i.tools_id
+ORDER BY t.turn_id;

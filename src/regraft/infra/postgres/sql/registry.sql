@@ -1,0 +1,51 @@
+-- The registry of frozen datasets.
+
+-- name: lock
+-- One freeze of a dataset at a time; held to the end of the transaction.
+SELECT pg_advisory_xact_lock(hashtextextended('dataset ' || %(dataset)s::text, 0));
+
+-- name: snapshot
+-- One snapshot.
+SELECT * FROM dataset_snapshot_registry WHERE snapshot_id = %(snapshot_id)s;
+
+-- name: snapshots
+-- All snapshots, oldest first.
+SELECT * FROM dataset_snapshot_registry ORDER BY created_at, snapshot_id;
+
+-- name: add_snapshot
+-- A snapshot becomes visible.
+INSERT INTO dataset_snapshot_registry (snapshot_id, dataset, kind, recipe, recipe_hash, code_version, lineage_build,
+    iceberg_table, iceberg_snapshot_id, iceberg_tag, row_counts, refused, leakage, content_hash, created_at)
+VALUES (%(snapshot_id)s, %(dataset)s, %(kind)s, %(recipe)s, %(recipe_hash)s, %(code_version)s, %(lineage_build)s,
+    %(iceberg_table)s, %(iceberg_snapshot_id)s, %(iceberg_tag)s, %(row_counts)s, %(refused)s, %(leakage)s,
+    %(content_hash)s, %(created_at)s);
+
+-- name: stage_nodes
+-- Where the rows' own nodes arrive.
+CREATE TEMPORARY TABLE staged_row_nodes (row_id text, node_id uuid, part text) ON COMMIT DROP;
+
+-- name: copy_nodes
+-- Fill the stage.
+COPY staged_row_nodes (row_id, node_id, part) FROM STDIN;
+
+-- name: add_nodes
+-- The rows' own nodes, and as 'history' every node whose answer a row's history holds.
+WITH RECURSIVE up AS (
+    SELECT s.row_id, n.node_id, n.parent_node_id, n.session_id, s.part
+    FROM staged_row_nodes s JOIN conversation_branch_nodes n USING (node_id)
+    UNION
+    SELECT up.row_id, n.node_id, n.parent_node_id, n.session_id, 'history'
+    FROM up JOIN conversation_branch_nodes n ON n.node_id = up.parent_node_id
+    WHERE n.parent_node_id IS NOT NULL)
+INSERT INTO dataset_snapshot_nodes (snapshot_id, row_id, node_id, session_id, part)
+SELECT DISTINCT ON (row_id, node_id) %(snapshot_id)s, row_id, node_id, session_id, part
+FROM up ORDER BY row_id, node_id, part = 'history';
+
+-- name: snapshots_of_node
+-- Every snapshot that holds a node, and as what.
+SELECT snapshot_id, row_id, part FROM dataset_snapshot_nodes WHERE node_id = %(node_id)s ORDER BY snapshot_id, row_id;
+
+-- name: nodes_of_row
+-- The nodes of one row.
+SELECT node_id, session_id, part FROM dataset_snapshot_nodes
+WHERE snapshot_id = %(snapshot_id)s AND row_id = %(row_id)s ORDER BY part, node_id;
