@@ -11,7 +11,7 @@ from uuid import UUID
 
 from regraft.domain.context import EMPTY, root_of
 from regraft.domain.graph import Branch, Node, PlacedTurn, branches, depths, nodes
-from regraft.domain.ids import Digest, NodeId, SessionId, TurnId, canonical_json, digest, uuid_of
+from regraft.domain.ids import Digest, NodeId, SessionId, TurnId, canonical_json, digest, parse_json, uuid_of
 from regraft.domain.message import PROJECTION_VERSION
 from regraft.domain.variant import Components, model_snapshot
 from regraft.infra.postgres import lineage as store
@@ -263,4 +263,9 @@ def _count(value: Any) -> int | None:
 
 
 def _variant_json(variant: Any) -> str | None:
-    return None if variant is None else canonical_json(variant)
+    if not isinstance(variant, str):
+        return None
+    try:
+        return canonical_json(parse_json(variant))
+    except ValueError:
+        return canonical_json(variant)

@@ -116,6 +116,16 @@ class Stack:
         self._programs[name].start()
         return self._programs[name]
 
+    def programs(self) -> list[EmbeddedProgram]:
+        """Our own processes, in the order in which they were started."""
+        return list(self._programs.values())
+
+    def keep_servers(self) -> None:
+        """Start again any embedded server that was started here and has ended."""
+        for server in (self._postgres, self._nats, self._model):
+            if server is not None:
+                server.start()
+
     def close(self) -> None:
         """Stop what was started here: clients before their servers."""
         for program in reversed(self._programs.values()):

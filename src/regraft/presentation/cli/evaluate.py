@@ -1,0 +1,105 @@
+"""``regraft evaluate``: measured paths and candidate pairs, brought up to the conversation graph."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from regraft.presentation.cli.context import context
+
+evaluate_app = typer.Typer(help="Measure paths and compare sibling answers.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Limit = Annotated[int, typer.Option("-n", min=0, help="How many to show; 0 for all.")]
+
+
+@evaluate_app.command()
+def units(
+    limit: Limit = 20,
+    theme: Annotated[str | None, typer.Option(help="Only paths of this theme.")] = None,
+    json: Json = False,
+) -> None:
+    """Measure the paths of conversations that changed, and show paths, the worst first."""
+    from regraft.flows.trajectories import materialise_units
+    from regraft.infra.duckdb.workbench import Workbench
+
+    run = context()
+    counts = materialise_units(run.postgres_dsn(), run.workbench())
+    found = [unit for unit in Workbench(run.workbench()).units() if theme in (None, unit["theme"])]
+    found.sort(key=lambda unit: (unit["quality"], unit["unit_id"]))
+    shown = found[:limit] if limit else found
+    if json:
+        run.print_json({**asdict(counts), "total": len(found), "items": shown})
+        return
+    run.console.print(f"{counts.sessions} conversations measured again, {len(found)} paths in all.")
+    if not shown:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("unit", "theme", "model", "turns", "calls", "errors", "tokens", "seconds", "quality"):
+        table.add_column(name, no_wrap=True, justify="left" if name in ("unit", "theme", "model") else "right")
+    for unit in shown:
+        table.add_row(
+            str(unit["unit_id"])[:13],
+            escape(unit["theme"]),
+            escape(unit["model"]),
+            str(unit["turns"]),
+            str(unit["tool_calls"]),
+            str(unit["tool_errors"]),
+            str(unit["completion_tokens"]),
+            f"{unit['seconds']:.1f}",
+            f"{unit['quality']:.2f}",
+        )
+    run.console.print(table)
+
+
+@evaluate_app.command()
+def pairs(
+    limit: Limit = 20,
+    refused: Annotated[bool, typer.Option("--refused", help="Show refused pairs too.")] = False,
+    json: Json = False,
+) -> None:
+    """Compare sibling answers where something changed, and show pairs, the clearest first."""
+    from regraft.flows.pairs import propose_pairs
+    from regraft.infra.duckdb.workbench import Workbench
+
+    run = context()
+    counts = propose_pairs(run.postgres_dsn(), run.workbench())
+    every = Workbench(run.workbench()).pairs()
+    reasons: dict[str, int] = {}
+    for pair in every:
+        if pair["verdict"] == "refused":
+            reasons[pair["reason"]] = reasons.get(pair["reason"], 0) + 1
+    found = [pair for pair in every if refused or pair["verdict"] == "legal"]
+    found.sort(key=lambda pair: (pair["verdict"], -pair["margin"], pair["pair_id"]))
+    shown = found[:limit] if limit else found
+    if json:
+        totals = {"total": len(every), "total_refused": reasons}
+        run.print_json({**asdict(counts), **totals, "items": shown})
+        return
+    why = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
+    run.console.print(
+        f"{counts.sessions} conversations compared again, {len(every)} pairs in all, "
+        f"{len(every) - sum(reasons.values())} legal. Refused: {why}."
+    )
+    if not shown:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("pair", "theme", "kinds", "models", "verdict", "source", "margin", "chosen"):
+        table.add_column(name, no_wrap=True, justify="right" if name == "margin" else "left")
+    for pair in shown:
+        chosen = {pair["node_a"]: "a", pair["node_b"]: "b"}.get(pair["chosen"], "")
+        table.add_row(
+            str(pair["pair_id"])[:13],
+            escape(pair["theme"]),
+            f"{pair['kind_a']}, {pair['kind_b']}",
+            escape(f"{pair['model_a']}, {pair['model_b']}"),
+            pair["reason"] or "legal",
+            pair["source"],
+            f"{pair['margin']:.2f}",
+            chosen,
+        )
+    run.console.print(table)

@@ -1,0 +1,92 @@
+"""The ``regraft`` command. Heavy libraries are imported by the commands that need them, never here."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from regraft import __version__
+from regraft.domain.errors import RegraftError, UsageError
+from regraft.presentation.cli import (
+    dataset,
+    db,
+    demo,
+    doctor,
+    evaluate,
+    label,
+    lineage,
+    replay,
+    serve,
+    sessions,
+    status,
+    up,
+)
+from regraft.presentation.cli.context import begin, context
+
+app = typer.Typer(
+    name="regraft",
+    help="Replayable branching graphs from LLM conversations, and training data that can be trusted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        print(f"regraft {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    config: Annotated[
+        Path | None, typer.Option(help="TOML config file; else $REGRAFT_CONFIG, else ./regraft.toml.")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Regraft keeps every branch of your LLM conversations and cuts certified training data from them."""
+    begin(config)
+
+
+for module in (demo, up, status, doctor, sessions, replay):
+    module.register(app)
+serve.register(app)
+app.add_typer(lineage.app, name="lineage")
+app.add_typer(evaluate.evaluate_app, name="evaluate")
+app.add_typer(label.label_app, name="label")
+app.add_typer(dataset.dataset_app, name="dataset")
+app.add_typer(db.app, name="db")
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command. Errors are one line on standard error and an exit code, never a traceback."""
+    signal.signal(signal.SIGTERM, _terminated)
+    code = 0
+    try:
+        app()
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else 1 if leaving.code else 0
+    except KeyboardInterrupt:
+        code = 130
+    except RegraftError as error:
+        print(f"regraft: {error}", file=sys.stderr)
+        code = error.exit_code
+    except BrokenPipeError:
+        code = 0
+    finally:
+        with contextlib.suppress(UsageError):  # the command line itself was wrong: no context was made
+            context().close()
+    sys.exit(code)

@@ -1,0 +1,222 @@
+"""``regraft sessions``, ``tree``, ``show`` and ``path``: reading the conversation graph."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from rich.tree import Tree
+
+from regraft.domain.ids import plain
+from regraft.presentation.cli.context import Context, context
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_MARKS = {
+    "root": "◉",
+    "continuation": "─",
+    "retry": "↻",
+    "model_variant": "M",
+    "sampling_variant": "S",
+    "prompt_variant": "P",
+    "tool_variant": "T",
+    "taskify_variant": "K",
+    "compaction": "≋",
+}
+SHORT = 13  # characters of an id that are shown: enough to find it again
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (sessions, tree, show, path):
+        app.command()(command)
+
+
+def sessions(
+    theme: Annotated[str | None, typer.Option(help="Only sessions of this theme.")] = None,
+    limit: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 20,
+    json: Json = False,
+) -> None:
+    """List conversations, the most recent first."""
+    from regraft.infra.postgres import reading
+    from regraft.infra.postgres.pool import transaction
+
+    run = context()
+    with transaction(run.postgres_dsn()) as connection:
+        rows = reading.sessions(connection, limit, theme=theme)
+    if json:
+        run.print_json([plain(reading.parsed(row)) for row in rows])
+        return
+    if not rows:
+        run.console.print("No sessions yet. Point an OpenAI client at the gateway, or run `regraft demo`.")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("session", "name", "theme", "turns", "nodes", "replays", "models", "opens with"):
+        table.add_column(name, justify="right" if name in ("turns", "nodes", "replays") else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            short(row["session_id"]),
+            escape(row["external_id"] or ""),
+            escape(row["theme"] or ""),
+            str(row["turns"]),
+            str(row["nodes"]),
+            str(row["replays"]),
+            escape(", ".join(row["models"] or [])),
+            escape(one_line(row["opening"] or "", 60)),
+        )
+    run.console.print(table)
+
+
+def tree(
+    session: Annotated[str, typer.Argument(help="Session: id, start of an id, or name.")], json: Json = False
+) -> None:
+    """Draw a conversation with all its branches; a straight run of turns is drawn as one line each, not nested."""
+    from regraft.infra.postgres import reading
+    from regraft.infra.postgres.pool import transaction
+
+    run = context()
+    with transaction(run.postgres_dsn()) as connection:
+        session_id = reading.resolve_session(connection, session)
+        rows = reading.session_tree(connection, session_id)
+        head = reading.session(connection, session_id)
+    if json:
+        run.print_json([plain(reading.parsed(row)) for row in rows])
+        return
+    print_tree(run, head, rows)
+
+
+def print_tree(run: Context, head: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    """Draw the rows of a session's tree."""
+    below: dict[UUID | None, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        below[row["parent_node_id"]].append(row)
+    title = head["external_id"] or short(head["session_id"])
+    theme = f"  theme {head['theme']}" if head["theme"] else ""
+    figures = f"[dim]{head['session_id']}{escape(theme)}  {head['turns']} turns, {head['nodes']} nodes[/]"
+    drawn = Tree(f"◉ [bold]{escape(title)}[/]  {figures}", guide_style="dim")
+    waiting = [(row, drawn) for root in below[None] for row in below[root["node_id"]]][::-1]
+    while waiting:
+        row, place = waiting.pop()
+        branch = place.add(_line(row))
+        children = below[row["node_id"]]
+        # A single child goes on beside its parent: a long conversation stays readable.
+        target = place if len(children) == 1 and len(below[row["parent_node_id"]]) == 1 else branch
+        waiting.extend((child, target) for child in reversed(children))
+    run.console.print(drawn)
+    run.console.print(
+        "[dim]─ goes on  ↻ retry  M model  S sampling  P prompt  T tools  K plan; [n x] runs that gave it[/]"
+    )
+
+
+def _line(row: dict[str, Any]) -> str:
+    mark = _MARKS.get(row["branch_kind"], "?")
+    colour = {"ok": "green", "error": "red"}.get(row["node_status"], "yellow")
+    runs = f" [bold]\\[{row['runs']} x][/]" if row["runs"] > 1 else ""
+    status = "" if row["node_status"] == "ok" else f" [{colour}]{row['node_status']}[/]"
+    asked = escape(one_line(row["asked"] or "", 38))
+    answer = escape(one_line(row["answer_text"] or "", 46))
+    why = "" if row["branch_kind"] == "continuation" else f" [dim]({escape(one_line(row['branch_reason'], 60))})[/]"
+    return f"[bold cyan]{mark}[/] [dim]{short(row['node_id'])}[/] {asked} [bold]→[/] {answer}{runs}{status}{why}"
+
+
+def show(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")], json: Json = False) -> None:
+    """Show a node: the history it was asked with, its answer, its runs, and its siblings."""
+    from regraft.infra.postgres import reading
+    from regraft.infra.postgres.pool import transaction
+
+    run = context()
+    with transaction(run.postgres_dsn()) as connection:
+        found = reading.node(connection, reading.resolve_node(connection, node))
+        runs = reading.runs(connection, found["node_id"])
+        anchor = found["context_anchor_turn_id"]
+        siblings = reading.alternatives(connection, anchor) if anchor else []
+    parsed = [plain(reading.parsed(row)) for row in runs]
+    whole = plain(reading.parsed(found))
+    if json:
+        run.print_json(
+            {**whole, "run_records": parsed, "alternatives": [plain(reading.parsed(row)) for row in siblings]}
+        )
+        return
+    console = run.console
+    place = f"{found['branch_kind']}, depth {found['depth']}: {found['branch_reason']}"
+    console.print(f"[bold]{found['node_id']}[/]  {escape(place)}")
+    parent = f"parent {found['parent_node_id'] or 'none'} ({found['parent_evidence']})"
+    console.print(f"[dim]session {found['session_id']}  {parent}[/]\n")
+    for message in whole["history"]:
+        _print_message(run, message)
+    for record in parsed[:1]:
+        _print_message(run, record["answer"] or {"role": "error", "content": str(record["error"])}, bold=True)
+    table = Table(title="runs", box=None, title_justify="left", pad_edge=False, header_style="bold")
+    for name in ("run", "purpose", "model snapshot", "status", "tokens", "ms"):
+        table.add_column(name)
+    for record in parsed:
+        tokens = f"{record['prompt_tokens']} + {record['completion_tokens']}"
+        values = (short(record["run_id"]), record["purpose"], record["model_snapshot_id"], record["run_status"], tokens)
+        table.add_row(*(escape(str(value)) for value in values), f"{record['duration_ms']:.0f}")
+    console.print(table)
+    if len(siblings) > 1:
+        console.print(alternatives_table(siblings, title="answers under this anchor"))
+
+
+def _print_message(run: Context, message: Any, *, bold: bool = False) -> None:
+    from regraft.domain.message import text_of
+
+    role = message.get("role", "?") if isinstance(message, dict) else "?"
+    calls = message.get("tool_calls") if isinstance(message, dict) else None
+    run.console.print(f"[bold cyan]{escape(str(role))}[/]{' [bold](this answer)[/]' if bold else ''}")
+    run.console.print(escape(text_of(message).replace("\x00", "\ufffd")), highlight=False)
+    for call in calls or []:
+        function = call.get("function") or {}
+        run.console.print(escape(f"  calls {function.get('name')}({function.get('arguments')})"), highlight=False)
+    run.console.print()
+
+
+def alternatives_table(rows: list[dict[str, Any]], title: str = "") -> Table:
+    """Sibling answers side by side, in the order of their branch indexes."""
+    table = Table(title=title or None, box=None, title_justify="left", pad_edge=False, header_style="bold")
+    for name in ("#", "kind", "model", "node", "status", "tokens", "ms", "answer"):
+        table.add_column(name, justify="right" if name in ("#", "tokens", "ms") else "left", no_wrap=name != "answer")
+    for row in rows:
+        answer = row.get("answer_text") or ""
+        table.add_row(
+            str(row["branch_index"]),
+            row["branch_kind"] + (" (replay)" if row["is_replay"] else ""),
+            escape(row["model"]),
+            short(row["node_id"]),
+            row["run_status"],
+            str(row["completion_tokens"] or ""),
+            f"{row['duration_ms']:.0f}",
+            escape(one_line(answer, 70)),
+        )
+    return table
+
+
+def path(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")], json: Json = False) -> None:
+    """Print the way from the session's root to a node."""
+    from regraft.infra.postgres import reading
+    from regraft.infra.postgres.pool import transaction
+
+    run = context()
+    with transaction(run.postgres_dsn()) as connection:
+        rows = reading.path(connection, reading.resolve_node(connection, node))
+    if json:
+        run.print_json(rows)
+        return
+    for row in rows:
+        run.console.print(
+            f"{row['depth']:>4}  {_MARKS.get(row['branch_kind'], '?')} {row['node_id']}  {row['branch_kind']}"
+        )
+
+
+def short(value: UUID | None) -> str:
+    """The start of an id, enough to find it again."""
+    return str(value)[:SHORT] if value else ""
+
+
+def one_line(text: str, width: int) -> str:
+    """Text on one line, cut to ``width`` characters."""
+    flat = " ".join(text.replace("\x00", "\ufffd").split())
+    return flat if len(flat) <= width else flat[: width - 1] + "…"
