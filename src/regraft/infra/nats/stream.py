@@ -1,0 +1,257 @@
+"""The stream between gateway and ingest: packs of captured calls in NATS JetStream, deleted when ingest acknowledged.
+
+JetStream acknowledges before it fsyncs unless the server runs with ``sync_interval: always``: run it so. One message is
+one pack. A record too large for a message is stored as parts on a second subject that no consumer reads; a manifest
+that names them travels in the pack's place, so that any ingest process can put the record together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import nats
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import NotFoundError as StreamNotFoundError
+
+from regraft.domain.errors import CorruptEventError, UnavailableError
+from regraft.infra.nats.codec import decode_pack, encode_pack
+
+STREAM = "REGRAFT_CALLS"
+SUBJECT = "regraft.calls"
+PART_SUBJECT = "regraft.parts"
+CONSUMER = "ingest"
+MAX_MESSAGE = 8 << 20
+MESSAGE_MARGIN = 64 << 10  # headers, ours and the server's
+PARTS_HEADER = "Regraft-Parts"
+DUPLICATE_SECONDS = 120
+ACK_SECONDS = 60.0
+MAX_ACK_PENDING = 512  # packs
+
+_NATS_ERRORS = (nats.errors.Error, OSError, TimeoutError, asyncio.TimeoutError)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One pack to be stored. ``ack`` after the commit; ``nak`` to get it again at once; neither: again after 60 s."""
+
+    records: list[bytes]
+    _stream: CallStream
+    _message: Msg
+    _parts: tuple[int, ...] = ()
+
+    async def ack(self) -> None:
+        """The records are safe: the stream may forget them. Raises UnavailableError (they will come again then)."""
+        with _as_unavailable("acknowledge a pack"):
+            await self._message.ack_sync(timeout=5.0)
+        await self._stream.forget_parts(self._parts)
+
+    async def nak(self, delay: float | None = None) -> None:
+        """Ask for the pack again, after ``delay`` seconds."""
+        with _as_unavailable("refuse a pack"):
+            await self._message.nak(delay=delay)
+
+
+class CallStream:
+    """A connection to the stream. Every method raises UnavailableError while NATS cannot be reached."""
+
+    def __init__(self, client: Client, context: JetStreamContext) -> None:
+        self._client = client
+        self._context = context
+        self._pull: JetStreamContext.PullSubscription | None = None
+
+    @classmethod
+    async def connect(cls, url: str, *, timeout: float = 2.0, reconnect: bool = False) -> Self:
+        """Connect, or raise UnavailableError within ``timeout`` seconds.
+
+        Without ``reconnect`` a lost connection stays lost, and the caller connects again at its own pace.
+        """
+        client = Client()
+        said: list[Exception] = []
+
+        async def note(error: Exception) -> None:
+            said[:] = [error]
+            log.debug("nats: %s", error)
+
+        try:
+            async with asyncio.timeout(timeout):
+                await client.connect(
+                    url,
+                    name="regraft",
+                    allow_reconnect=reconnect,
+                    max_reconnect_attempts=1,  # with 0 or less the first connect would try for ever
+                    reconnect_time_wait=min(0.2, timeout / 4),
+                    connect_timeout=max(1, int(timeout)),
+                    ping_interval=20,
+                    error_cb=note,
+                )
+        except _NATS_ERRORS as error:
+            with contextlib.suppress(*_NATS_ERRORS):
+                await client.close()
+            why = _reason(said[0] if said else error)
+            raise UnavailableError(f"NATS at {_without_password(url)} cannot be reached: {why}") from error
+        if reconnect:
+            client.options["max_reconnect_attempts"] = -1
+        return cls(client, client.jetstream(timeout=5.0))
+
+    @property
+    def connected(self) -> bool:
+        return self._client.is_connected
+
+    @property
+    def max_message(self) -> int:
+        """The payload bytes that fit into one message of this server."""
+        return min(self._client.max_payload, MAX_MESSAGE) - MESSAGE_MARGIN
+
+    async def ensure(self, max_bytes: int = -1) -> None:
+        """Create the stream, or bring it up to date. A full stream refuses new packs; it never drops old ones."""
+        config = StreamConfig(
+            name=STREAM,
+            subjects=[SUBJECT, PART_SUBJECT],
+            retention=RetentionPolicy.WORK_QUEUE,
+            storage=StorageType.FILE,
+            discard=DiscardPolicy.NEW,
+            max_bytes=max_bytes,
+            duplicate_window=DUPLICATE_SECONDS,
+            allow_direct=True,
+        )
+        with _as_unavailable("create the stream"):
+            try:
+                await self._context.stream_info(STREAM)
+            except StreamNotFoundError:
+                await self._context.add_stream(config)
+            else:
+                await self._context.update_stream(config)
+
+    async def publish_pack(self, records: list[bytes]) -> None:
+        """Store the records; returns when all are acknowledged. Repeating it within 2 minutes is harmless."""
+        room = self.max_message
+        pack: list[bytes] = []
+        size = 4
+        for record in records:
+            need = 4 + len(record)
+            if pack and size + need > room:
+                await self._publish(SUBJECT, encode_pack(pack), {})
+                pack, size = [], 4
+            if size + need > room:
+                await self._publish_parts(record, room)
+            else:
+                pack.append(record)
+                size += need
+        if pack:
+            await self._publish(SUBJECT, encode_pack(pack), {})
+
+    async def fetch(self, batch: int, timeout: float) -> list[Delivery]:
+        """Up to ``batch`` packs, or none after ``timeout`` seconds.
+
+        A message that is no readable pack is given out as a single record, its bytes, for the quarantine.
+        """
+        with _as_unavailable("fetch packs"):
+            if self._pull is None:
+                self._pull = await self._subscribe()
+            try:
+                messages = await self._pull.fetch(batch, timeout)
+            except (TimeoutError, nats.errors.TimeoutError):
+                if not self._client.is_connected:
+                    raise
+                return []
+            return [await self._delivery(message) for message in messages]
+
+    async def waiting(self) -> int:
+        """Messages in the stream that ingest has not acknowledged."""
+        with _as_unavailable("ask for the stream's state"):
+            return (await self._context.stream_info(STREAM)).state.messages
+
+    async def forget_parts(self, parts: tuple[int, ...]) -> None:
+        with _as_unavailable("delete the parts of a large record"):
+            for sequence in parts:
+                with contextlib.suppress(StreamNotFoundError):
+                    await self._context.delete_msg(STREAM, sequence)
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        with contextlib.suppress(*_NATS_ERRORS):
+            await self._client.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def _publish(self, subject: str, payload: bytes, headers: dict[str, str], message_id: str = "") -> int:
+        headers["Nats-Msg-Id"] = message_id or hashlib.blake2b(payload, digest_size=32).hexdigest()
+        with _as_unavailable("publish a pack"):
+            acknowledged = await self._context.publish(subject, payload, stream=STREAM, headers=headers)
+        return acknowledged.seq
+
+    async def _publish_parts(self, record: bytes, room: int) -> None:
+        name = hashlib.blake2b(record, digest_size=32).hexdigest()
+        parts = [
+            await self._publish(PART_SUBJECT, record[start : start + room], {}, f"{name}-{start}")
+            for start in range(0, len(record), room)
+        ]
+        manifest = json.dumps({"record": name, "bytes": len(record), "parts": parts}).encode()
+        await self._publish(SUBJECT, manifest, {PARTS_HEADER: str(len(parts))}, name)
+
+    async def _subscribe(self) -> JetStreamContext.PullSubscription:
+        config = ConsumerConfig(
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=ACK_SECONDS,
+            max_ack_pending=MAX_ACK_PENDING,
+            filter_subject=SUBJECT,
+        )
+        return await self._context.pull_subscribe(SUBJECT, durable=CONSUMER, stream=STREAM, config=config)
+
+    async def _delivery(self, message: Msg) -> Delivery:
+        if message.headers and PARTS_HEADER in message.headers:
+            return await self._assembled(message)
+        try:
+            return Delivery(decode_pack(message.data), self, message)
+        except CorruptEventError:
+            return Delivery([message.data], self, message)
+
+    async def _assembled(self, message: Msg) -> Delivery:
+        sequences: tuple[int, ...] = ()
+        try:
+            manifest = json.loads(message.data)
+            sequences = tuple(manifest["parts"])
+            parts = [(await self._context.get_msg(STREAM, each, direct=True)).data or b"" for each in sequences]
+        except (ValueError, KeyError, TypeError, StreamNotFoundError):
+            return Delivery([message.data], self, message, sequences)
+        record = b"".join(parts)
+        if hashlib.blake2b(record, digest_size=32).hexdigest() != manifest["record"]:
+            return Delivery([message.data], self, message, sequences)
+        return Delivery([record], self, message, sequences)
+
+
+@contextlib.contextmanager
+def _as_unavailable(what: str) -> Iterator[None]:
+    try:
+        yield
+    except _NATS_ERRORS as error:
+        raise UnavailableError(f"NATS did not {what}: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _without_password(url: str) -> str:
+    scheme, _, rest = url.rpartition("://")
+    return f"{scheme or 'nats'}://{rest.rpartition('@')[2]}"

@@ -1,0 +1,59 @@
+"""``GET /v1/models`` over several model servers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zlib
+from typing import Any
+
+import orjson
+import zstandard
+
+from regraft.domain.errors import UpstreamError
+from regraft.presentation.gateway.headers import forwarded
+from regraft.presentation.gateway.replies import Scope
+from regraft.presentation.gateway.routing import Router, Upstream
+
+log = logging.getLogger(__name__)
+
+
+async def merged_models(router: Router, scope: Scope) -> bytes:
+    """The lists of all upstreams as one; a model is listed only where a call for it would go.
+
+    An upstream that does not answer is left out. Raises UpstreamError when none does.
+    """
+    answers = await asyncio.gather(*(_ask(upstream, scope) for upstream in router.upstreams), return_exceptions=True)
+    models: list[Any] = []
+    failures: list[str] = []
+    for upstream, answer in zip(router.upstreams, answers, strict=True):
+        if isinstance(answer, UpstreamError):
+            failures.append(str(answer))
+            log.warning("left out of the list of models: %s", answer)
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            models += [each for each in answer if router.of_model(str(each.get("id"))) is upstream]
+    if len(failures) == len(answers):
+        raise UpstreamError("No model server answered: " + "; ".join(failures))
+    return orjson.dumps({"object": "list", "data": models})
+
+
+async def _ask(upstream: Upstream, scope: Scope) -> list[dict[str, Any]]:
+    headers, _ = forwarded(scope["headers"], upstream.authorization)
+    plain = [header for header in headers if header[0] != b"accept-encoding"] + [(b"accept-encoding", b"identity")]
+    response = await upstream.pool.send("GET", upstream.path(b"/v1/models", b""), plain, b"")
+    body = await response.read()
+    authority = upstream.pool.authority
+    if response.status != 200:
+        raise UpstreamError(f"{authority} answered its list of models with status {response.status}")
+    try:
+        data = orjson.loads(_decoded(body))["data"]
+    except (ValueError, KeyError, TypeError, zlib.error, zstandard.ZstdError) as error:
+        raise UpstreamError(f"{authority} sent a list of models that cannot be read") from error
+    return [each for each in data if isinstance(each, dict)]
+
+
+def _decoded(body: bytes) -> bytes:
+    """Some servers compress whatever was asked for."""
+    return zlib.decompress(body, wbits=47) if body.startswith(b"\x1f\x8b") else body

@@ -1,0 +1,34 @@
+"""What the gateway must be told: where to listen, where to spool, and which model servers there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamSettings:
+    """One model server. ``models`` are globs on the request's model; ``pin`` names the exact build that answers."""
+
+    base_url: str
+    api_key: str | None = field(default=None, repr=False)
+    pin: str = ""
+    models: tuple[str, ...] = ("*",)
+    connect_timeout: float = 10.0
+    read_timeout: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """The gateway. The first of ``upstreams`` also gets every call that no glob matches."""
+
+    upstreams: Mapping[str, UpstreamSettings]
+    spool: Path
+    nats_url: str = "nats://127.0.0.1:4222"
+    host: str = "127.0.0.1"
+    port: int = 8400
+    scope: str = "default"
+    max_body_bytes: int = 512 << 20
+    spool_segment_bytes: int = 16 << 20
+    spool_limit_bytes: int = 8 << 30

@@ -1,0 +1,800 @@
+"""The gateway over real sockets: byte for byte transparent, and every call captured, whatever dies on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import io
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from uuid import UUID
+
+import openai
+import pytest
+import uvicorn
+import zstandard
+
+from regraft.domain.errors import ConfigError, CorruptEventError, UnavailableError
+from regraft.domain.exchange import Exchange, Identity
+from regraft.infra.nats.codec import decode_exchange, decode_pack, encode_exchange, encode_pack
+from regraft.infra.nats.stream import CallStream
+from regraft.infra.spool import Spool
+from regraft.presentation.gateway.app import build_app
+from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from scripted_upstream import Pause, Script, ScriptedUpstream, chunked, plain
+
+REPOSITORY = Path(__file__).parents[2]
+CORPUS = Path(os.environ.get("REGRAFT_CORPUS") or REPOSITORY.parent / "shared" / "data")
+CHAT = "/v1/chat/completions"
+BODY = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class NatsServer:
+    """A real nats-server that fsyncs what it acknowledges."""
+
+    def __init__(self, home):
+        self.port = free_port()
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self.config = home / "nats.conf"
+        self.config.write_text(
+            f'listen: "127.0.0.1:{self.port}"\nmax_payload: 8MB\n'
+            f'jetstream {{ store_dir: "{home / "jetstream"}", sync_interval: always }}\n'
+        )
+        self.process = None
+
+    def start(self):
+        command = [str(Path(sys.executable).parent / "nats-server"), "-c", str(self.config)]
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        for _ in range(200):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                return
+            time.sleep(0.05)
+        raise RuntimeError("nats-server did not start")
+
+    def stop(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture
+def nats_server(tmp_path):
+    server = NatsServer(tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+class Upstream:
+    """A scripted upstream on a thread of its own."""
+
+    def __init__(self, answer):
+        self._answer = answer
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+
+    def __enter__(self):
+        self._thread.start()
+        self.server = ScriptedUpstream(lambda seen: self._answer(seen))
+        asyncio.run_coroutine_threadsafe(self.server.__aenter__(), self._loop).result(10)
+        return self
+
+    def __exit__(self, *_):
+        asyncio.run_coroutine_threadsafe(self.server.__aexit__(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.05), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @property
+    def seen(self):
+        return self.server.seen
+
+    @property
+    def base_url(self):
+        return self.server.base_url
+
+
+class Gateway:
+    """The gateway in this process, served by uvicorn as ``serve`` does."""
+
+    def __init__(self, settings):
+        self.settings = settings
+
+    def __enter__(self):
+        config = uvicorn.Config(
+            build_app(self.settings),
+            host="127.0.0.1",
+            port=self.settings.port,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=5,
+        )
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run)
+        self.thread.start()
+        while not self.server.started:
+            assert self.thread.is_alive(), "the gateway did not start"
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *_):
+        self.server.should_exit = True
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+
+    def call(self, method="POST", path=CHAT, body=BODY, headers=None):
+        """Status, headers (lower case) and the raw body, over a fresh connection."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.settings.port, timeout=20)
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/json", **(headers or {})})
+            response = connection.getresponse()
+            return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+        finally:
+            connection.close()
+
+    def raw(self, body=BODY, headers=b""):
+        """A socket with the request sent on it."""
+        sock = socket.create_connection(("127.0.0.1", self.settings.port), 20)
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n%b\r\n"
+        sock.sendall(head % (len(body), headers) + body)
+        return sock
+
+    def metrics(self):
+        text = self.call("GET", "/metrics", None)[2].decode()
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line[0] != "#"}
+
+
+@contextlib.contextmanager
+def gateway_to(tmp_path, answer, nats_url="nats://127.0.0.1:1", **options):
+    """A gateway before one scripted upstream."""
+    with Upstream(answer) as upstream:
+        one = UpstreamSettings(base_url=upstream.base_url, **options)
+        settings = GatewaySettings(
+            upstreams={"main": one}, spool=tmp_path / "spool", nats_url=nats_url, port=free_port()
+        )
+        with Gateway(settings) as gateway:
+            yield gateway, upstream
+
+
+def spooled(folder):
+    """Every Exchange in the spools of a stopped gateway."""
+    found = []
+    heir = Spool(folder)
+    for orphan in heir.orphans():
+        while (pack := orphan.read_pack()) is not None:
+            found += [decode_exchange(record) for record in pack.records]
+            orphan.acknowledge(pack)
+        orphan.close()
+    heir.close()
+    return found
+
+
+def streamed(url, expected=None, seconds=20.0):
+    """Every Exchange in the stream, acknowledged; waits until ``expected`` have come."""
+
+    async def main():
+        found = []
+        deadline = time.monotonic() + seconds
+        async with await CallStream.connect(url) as stream:
+            await stream.ensure()
+            while time.monotonic() < deadline and (expected is None or len(found) < expected):
+                deliveries = await stream.fetch(64, 0.5)
+                if not deliveries and expected is None:
+                    break
+                for delivery in deliveries:
+                    found += [decode_exchange(record) for record in delivery.records]
+                    await delivery.ack()
+            assert expected is None or await stream.fetch(1, 0.3) == []
+            assert await stream.waiting() == 0
+        return found
+
+    return asyncio.run(main())
+
+
+# The corpus
+
+
+def corpus():
+    path = CORPUS / "wire-chat-completions" / "exchanges.jsonl.zst"
+    if not path.exists():
+        reason = f"the recorded conversations are not at {path}; set REGRAFT_CORPUS"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with path.open("rb") as file:
+        text = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file), encoding="utf-8")
+        return [json.loads(line) for line in text]
+
+
+def without_nulls(value):
+    if isinstance(value, dict):
+        return {key: without_nulls(each) for key, each in value.items() if each is not None}
+    return [without_nulls(each) for each in value] if isinstance(value, list) else value
+
+
+def script_of(row):
+    """The recorded answer as wire bytes, split at odd places, and its body."""
+    status = row["status"] or 200
+    kept = ("openai-processing-ms", "openai-version", "x-request-id", "x-ratelimit-remaining-tokens", "retry-after")
+    headers = tuple((name, value) for name in kept for value in row["response_headers"].get(name, ()))
+    if row.get("response_chunks") is not None:
+        lines = [json.dumps(without_nulls(chunk), ensure_ascii=False) for chunk in row["response_chunks"]]
+        pieces = [f"data: {line}\n\n".encode() for line in lines] + [b"data: [DONE]\n\n"]
+        return chunked(status, pieces, headers=headers), b"".join(pieces), "text/event-stream"
+    body = (row["response_text"] or "").encode()
+    kind = row["response_headers"].get("content-type", ["application/json"])[0]
+    if kind.startswith("text/event-stream") or "transfer-encoding" in row["response_headers"]:
+        size = 1 + len(body) // 7
+        pieces = [body[start : start + size] for start in range(0, len(body), size)]
+        return chunked(status, pieces, kind, headers), body, kind
+    return plain(status, body, kind, headers), body, kind
+
+
+@pytest.mark.corpus
+def test_the_whole_corpus_passes_unchanged_and_is_captured_byte_for_byte(tmp_path, nats_server):
+    rows = corpus()
+    scripts = {str(number): script_of(row) for number, row in enumerate(rows)}
+
+    def answer(seen):
+        return scripts[seen.header("x-row")][0]
+
+    turns = {}
+    with gateway_to(tmp_path, answer, nats_server.url) as (gateway, upstream):
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.settings.port, timeout=20)
+        for number, row in enumerate(rows):
+            request = json.dumps(row["request"], ensure_ascii=False).encode()
+            headers = {"Content-Type": "application/json", "X-Row": str(number), "X-Regraft-Session": f"s{number}"}
+            connection.request("POST", CHAT, request, headers)
+            response = connection.getresponse()
+            _, body, kind = scripts[str(number)]
+            assert response.read() == body
+            assert response.status == (row["status"] or 200)
+            assert response.headers["content-type"] == kind
+            for name in ("openai-processing-ms", "x-request-id", "retry-after"):
+                assert response.headers.get_all(name, []) == row["response_headers"].get(name, [])
+            assert upstream.seen[-1].body == request
+            turns[UUID(response.headers["x-regraft-turn"])] = (number, request, body, kind)
+        connection.close()
+    found = streamed(nats_server.url, len(rows))
+    assert len(found) == len(rows) == len(turns)
+    for exchange in found:
+        number, request, body, kind = turns.pop(exchange.event_id)
+        assert exchange.request_body == request
+        assert exchange.response_body == body
+        assert exchange.status == (rows[number]["status"] or 200)
+        assert (exchange.response_type, exchange.cut, exchange.error) == (kind, "", "")
+        assert exchange.identity == Identity(session=f"s{number}")
+    assert turns == {}
+
+
+# Transparency
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "body"),
+    [
+        (plain(200, b"{}"), 200, b"{}"),
+        (plain(400, b'{"error":{"message":"no"}}'), 400, b'{"error":{"message":"no"}}'),
+        (plain(503, b"<html>\xff\xfe", "text/html"), 503, b"<html>\xff\xfe"),
+        (
+            plain(200, b"\x1f\x8b\x00not really gzip", headers=(("Content-Encoding", "gzip"),)),
+            200,
+            b"\x1f\x8b\x00not really gzip",
+        ),
+        (chunked(200, [b"a" * 100_000, b"b" * 300_000], "application/json"), 200, b"a" * 100_000 + b"b" * 300_000),
+        (Script((b"HTTP/1.1 200 OK\r\n\r\nuntil ", Pause(0.05), b"close"), "close"), 200, b"until close"),
+        (Script((b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n",)), 204, b""),
+        (Script((b"HTTP/1.1 304 Not Modified\r\ncontent-length: 42\r\n\r\n",)), 304, b""),
+        (Script((b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab", Pause(0.05), b"cd")), 200, b"abcd"),
+    ],
+)
+def test_answers_pass_and_are_captured(tmp_path, script, status, body):
+    with gateway_to(tmp_path, lambda seen: script) as (gateway, _):
+        got = gateway.call()
+        assert got[0] == status
+        assert got[2] == body
+    (exchange,) = spooled(tmp_path / "spool")
+    assert (exchange.status, exchange.response_body, exchange.request_body) == (status, body, BODY)
+    assert (exchange.endpoint, exchange.upstream, exchange.scope, exchange.cut) == (CHAT, "main", "default", "")
+    assert exchange.event_id == UUID(got[1]["x-regraft-turn"])
+    assert exchange.duration_ns > 0
+    assert exchange.response_encoding == ("gzip" if "content-encoding" in got[1] else "")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"not json", b"[1,2]", b'{"model":7}', b"\x00\xff", b'{"model":"m","x":"\\ud800"}']
+)
+def test_a_request_that_is_not_what_it_should_be_goes_through_untouched(tmp_path, body):
+    with gateway_to(tmp_path, lambda seen: plain(400, b"no")) as (gateway, upstream):
+        assert gateway.call(body=body)[::2] == (400, b"no")
+        assert upstream.seen[0].body == body
+    assert spooled(tmp_path / "spool")[0].request_body == body
+
+
+def test_secrets_pass_and_are_never_kept(tmp_path):
+    with gateway_to(tmp_path, lambda seen: plain(200, b"{}")) as (gateway, upstream):
+        gateway.call(headers={"Authorization": "Bearer client-secret", "Cookie": "c=cookie-secret"})
+        assert upstream.seen[0].header("authorization") == "Bearer client-secret"
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "spool").rglob("*") if path.is_file())
+    assert b"secret" not in kept
+    with gateway_to(tmp_path, lambda seen: plain(200, b"{}"), api_key="own") as (gateway, upstream):
+        gateway.call(headers={"Authorization": "Bearer client-secret"})
+        assert [value for name, value in upstream.seen[0].headers if name == "authorization"] == ["Bearer own"]
+
+
+def test_what_the_client_says_of_the_call_is_kept_and_not_forwarded(tmp_path):
+    said = {
+        "X-Regraft-Session": "s-1",
+        "X-Regraft-Parent-Node": "p",
+        "X-Regraft-Replay-Node": "r",
+        "X-Regraft-Theme": "Th%C3%A8me%20un",
+        "X-Regraft-Task": "caf%E9",
+        "X-Regraft-Purpose": "replay",
+        "X-Regraft-Variant": '{"temperature":0}',
+        "X-Regraft-Plan": "x" * 5000,
+        "X-Regraft-Unknown": "u",
+    }
+    with gateway_to(tmp_path, lambda seen: plain(200, b"{}")) as (gateway, upstream):
+        gateway.call(headers={**said, "Accept-Encoding": "br, gzip;q=0.5, *", "Connection": "x-hop", "X-Hop": "1"})
+        gateway.call(headers={"Accept-Encoding": "br"})
+        names = {name for name, _ in upstream.seen[0].headers}
+        assert not any(name.startswith("x-regraft") for name in names)
+        assert "x-hop" not in names
+        assert "connection" not in names
+        assert upstream.seen[0].header("accept-encoding") == "gzip;q=0.5"
+        assert upstream.seen[1].header("accept-encoding") == "identity"
+    first, second = spooled(tmp_path / "spool")
+    assert first.identity == Identity(
+        session="s-1",
+        parent_node="p",
+        replay_node="r",
+        theme="Thème un",
+        task="café",
+        purpose="replay",
+        variant='{"temperature":0}',
+        plan="x" * 4096,
+    )
+    assert second.identity == Identity()
+
+
+def test_stream_chunks_arrive_as_they_are_sent(tmp_path):
+    pieces = [b'data: {"n":%d}\n\n' % number for number in range(5)]
+    with gateway_to(tmp_path, lambda seen: chunked(200, pieces, pause=0.1)) as (gateway, _):
+        sock = gateway.raw()
+        got, times = b"", []
+        while not got.endswith(b"0\r\n\r\n"):
+            got += sock.recv(65536)
+            times.append(time.monotonic())
+        sock.close()
+        assert times[-1] - times[0] > 0.3
+        body = got.partition(b"\r\n\r\n")[2]
+        assert body == b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    (exchange,) = spooled(tmp_path / "spool")
+    assert exchange.response_body == b"".join(pieces)
+    assert exchange.first_byte_ns < exchange.duration_ns - 300_000_000
+
+
+def test_the_call_is_in_the_spool_before_the_client_sees_done(tmp_path):
+    pieces = [b"data: {}\n\n", b"data: [DO", b"NE]\n", b"\n"]
+    with gateway_to(tmp_path, lambda seen: chunked(200, pieces, pause=0.05)) as (gateway, _):
+        sock = gateway.raw()
+        got = b""
+        while b"NE]" not in got:
+            got += sock.recv(65536)
+        kept = b"".join(path.read_bytes() for path in (tmp_path / "spool").rglob("*.seg"))
+        assert b"[DONE]\n\n" in kept
+        sock.close()
+
+
+def test_a_server_that_never_ends_after_done_does_not_hold_the_client(tmp_path):
+    def answer(seen):
+        return Script((*chunked(200, [b"data: [DONE]\n\n"], end=False).steps, Pause(30)))
+
+    with gateway_to(tmp_path, answer) as (gateway, _):
+        sock = gateway.raw()
+        got = b""
+        while b"[DONE]" not in got:
+            got += sock.recv(65536)
+        sock.close()
+    (exchange,) = spooled(tmp_path / "spool")
+    assert (exchange.response_body, exchange.cut) == (b"data: [DONE]\n\n", "")
+
+
+# Failures
+
+
+def test_a_dead_upstream_is_a_clear_502_and_an_event(tmp_path):
+    port = free_port()
+    dead = UpstreamSettings(base_url=f"http://127.0.0.1:{port}/v1")
+    settings = GatewaySettings(
+        upstreams={"dead": dead}, spool=tmp_path, nats_url="nats://127.0.0.1:1", port=free_port()
+    )
+    with Gateway(settings) as gateway:
+        status, headers, body = gateway.call()
+        assert gateway.metrics()[f'regraft_gateway_calls_total{{endpoint="{CHAT}",status="5xx",upstream="dead"}}'] == 1
+    error = json.loads(body)["error"]
+    assert (status, error["type"], error["code"], error["param"]) == (
+        502,
+        "upstream_error",
+        "upstream_unavailable",
+        None,
+    )
+    assert error["message"].startswith(f"127.0.0.1:{port} cannot be reached")
+    (exchange,) = spooled(tmp_path)
+    assert (exchange.status, exchange.error, exchange.response_body) == (502, error["message"], body)
+    assert exchange.event_id == UUID(headers["x-regraft-turn"])
+
+
+@pytest.mark.parametrize("then", ["close", "reset"])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (*chunked(200, [b"data: 1\n\n", b"data: 2\n\n"], end=False).steps, Pause(0.1)),
+        (*chunked(200, [b"data: 1\n\n", b"data: [DONE]\n\n"], end=False).steps, Pause(0.1)),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\npart", Pause(0.1)),
+    ],
+)
+def test_an_upstream_cut_cuts_the_client_too(tmp_path, steps, then):
+    with gateway_to(tmp_path, lambda seen: Script(steps, then)) as (gateway, _):
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.settings.port, timeout=20)
+        connection.request("POST", CHAT, BODY)
+        with pytest.raises(http.client.IncompleteRead) as caught:
+            connection.getresponse().read()
+        connection.close()
+        assert gateway.metrics()['regraft_gateway_cuts_total{by="upstream"}'] == 1
+    (exchange,) = spooled(tmp_path / "spool")
+    assert exchange.cut == "upstream"
+    assert "cut its answer" in exchange.error
+    assert exchange.response_body
+    assert exchange.response_body.startswith(caught.value.partial)
+
+
+def test_a_client_that_leaves_frees_the_upstream_and_is_captured_as_far_as_it_got(tmp_path):
+    pieces = [b"data: %d\n\n" % number for number in range(1000)]
+    with gateway_to(tmp_path, lambda seen: chunked(200, pieces, pause=0.02)) as (gateway, upstream):
+        sock = gateway.raw()
+        got = b""
+        while b"data: 5" not in got:
+            got += sock.recv(65536)
+        sock.close()
+        for _ in range(100):
+            if upstream.server.dropped:
+                break
+            time.sleep(0.02)
+        assert upstream.server.dropped == 1
+    (exchange,) = spooled(tmp_path / "spool")
+    assert (exchange.status, exchange.cut) == (200, "client")
+    assert b"".join(pieces).startswith(exchange.response_body)
+    assert b"data: 5" in exchange.response_body
+    assert len(exchange.response_body) < 2000
+
+
+def test_a_client_that_leaves_before_the_answer_frees_the_upstream(tmp_path):
+    with gateway_to(tmp_path, lambda seen: Script((Pause(30),))) as (gateway, upstream):
+        sock = gateway.raw()
+        while not upstream.seen:
+            time.sleep(0.01)
+        sock.close()
+        for _ in range(100):
+            if upstream.server.dropped:
+                break
+            time.sleep(0.02)
+        assert upstream.server.dropped == 1
+    (exchange,) = spooled(tmp_path / "spool")
+    assert (exchange.status, exchange.cut, exchange.response_body) == (0, "client", b"")
+
+
+def test_a_full_spool_is_loud_and_never_costs_an_answer(tmp_path, caplog):
+    with Upstream(lambda seen: plain(200, b"{}")) as upstream:
+        settings = GatewaySettings(
+            upstreams={"main": UpstreamSettings(base_url=upstream.base_url)},
+            spool=tmp_path,
+            nats_url="nats://127.0.0.1:1",
+            port=free_port(),
+            spool_limit_bytes=600,
+        )
+        with Gateway(settings) as gateway, caplog.at_level(logging.ERROR, "regraft"):
+            assert [gateway.call()[::2] for _ in range(10)] == [(200, b"{}")] * 10
+            metrics = gateway.metrics()
+            assert metrics["regraft_gateway_captured_total"] + metrics["regraft_gateway_capture_failures_total"] == 10
+            assert metrics["regraft_gateway_capture_failures_total"] > 5
+            assert gateway.call("GET", "/readyz", None)[0] == 503
+    assert "could NOT be captured" in caplog.text
+
+
+# Other endpoints
+
+
+def test_own_endpoints_and_what_passes_uncaptured(tmp_path):
+    with gateway_to(tmp_path, lambda seen: plain(200, seen.path.encode())) as (gateway, upstream):
+        assert gateway.call("GET", "/healthz", None)[::2] == (200, b'{"status":"ok"}')
+        state = json.loads(gateway.call("GET", "/readyz", None)[2])
+        assert (state["ready"], state["stream"]) == (True, "away")
+        assert gateway.call("GET", "/v1/models", None)[2] == b"/v1/models"
+        status, headers, body = gateway.call("GET", "/v1/files/a%2Fb?limit=1", None)
+        assert (status, body) == (200, b"/v1/files/a%2Fb?limit=1")
+        assert "x-regraft-turn" not in headers
+        assert gateway.call("POST", "/v1/embeddings")[2] == b"/v1/embeddings"
+        status, _, body = gateway.call("GET", "/nothing", None)
+        assert status == 404
+        assert json.loads(body)["error"]["type"] == "invalid_request_error"
+        counted = gateway.metrics()
+        assert counted['regraft_gateway_calls_total{endpoint="other",status="2xx",upstream="main"}'] == 2
+        assert counted["regraft_gateway_captured_total"] == 0
+        assert len(upstream.seen) == 3
+    assert spooled(tmp_path / "spool") == []
+
+
+def test_routing_by_model_and_the_merged_list(tmp_path):
+    def lists(*names):
+        body = json.dumps({"object": "list", "data": [{"id": name, "object": "model"} for name in names]}).encode()
+        return lambda seen: plain(200, body)
+
+    with Upstream(lists("llama-1", "gpt-4o")) as one, Upstream(lists("gpt-4o", "gpt-5")) as two:
+        settings = GatewaySettings(
+            upstreams={
+                "one": UpstreamSettings(base_url=one.base_url, models=("llama-*",)),
+                "two": UpstreamSettings(base_url=two.base_url, models=("gpt-*", "o[13]*"), pin="build-7", api_key="k"),
+                "gone": UpstreamSettings(base_url="http://127.0.0.1:9/v1", models=("x-*",)),
+            },
+            spool=tmp_path,
+            nats_url="nats://127.0.0.1:1",
+            port=free_port(),
+        )
+        with Gateway(settings) as gateway:
+            merged = json.loads(gateway.call("GET", "/v1/models", None)[2])
+            assert [each["id"] for each in merged["data"]] == ["llama-1", "gpt-4o", "gpt-5"]
+            for body in (b'{"model":"gpt-4o"}', b'{"model":"o1-mini"}', b'{"x":"\\ud800","model":"gpt-4o"}'):
+                gateway.call(body=body)
+            for body in (b'{"model":"llama-1"}', b'{"model":"unknown"}', b"no json"):
+                gateway.call(body=body)
+        assert len(two.seen) == 4
+        assert len(one.seen) == 4
+    assert Counter((each.upstream, each.upstream_pin) for each in spooled(tmp_path)) == {
+        ("two", "build-7"): 3,
+        ("one", ""): 3,
+    }
+
+
+def test_a_gateway_without_an_upstream_is_a_configuration_error(tmp_path):
+    with pytest.raises(ConfigError, match="no upstream"):
+        build_app(GatewaySettings(upstreams={}, spool=tmp_path))
+
+
+def test_the_official_client_plain_and_streaming(tmp_path):
+    chunk = (
+        '{{"id":"c","object":"chat.completion.chunk","created":1,"model":"m",'
+        '"choices":[{{"index":0,"delta":{{"content":"{}"}}}}]}}'
+    )
+    pieces = [f"data: {chunk.format(word)}\n\n".encode() for word in ("Hel", "lo", "!")] + [b"data: [DONE]\n\n"]
+    whole = (
+        b'{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"finish_reason":"stop",'
+        b'"message":{"role":"assistant","content":"Hello!"}}]}'
+    )
+
+    def answer(seen):
+        return chunked(200, pieces, pause=0.01) if json.loads(seen.body).get("stream") else plain(200, whole)
+
+    with gateway_to(tmp_path, answer) as (gateway, _):
+        base_url = f"http://127.0.0.1:{gateway.settings.port}/v1"
+        with openai.OpenAI(base_url=base_url, api_key="k", default_headers={"X-Regraft-Session": "s"}) as client:
+            messages = [{"role": "user", "content": "hi"}]
+            assert client.chat.completions.create(model="m", messages=messages).choices[0].message.content == "Hello!"
+            with client.chat.completions.create(model="m", messages=messages, stream=True) as stream:
+                assert "".join(each.choices[0].delta.content for each in stream) == "Hello!"
+    found = spooled(tmp_path / "spool")
+    assert [(each.response_body, each.cut, each.identity.session) for each in found] == [
+        (whole, "", "s"),
+        (b"".join(pieces), "", "s"),
+    ]
+
+
+# Losing nothing
+
+
+def test_nats_may_be_down_at_the_start_and_go_away_later(tmp_path, nats_server):
+    nats_server.stop()
+    with gateway_to(tmp_path, lambda seen: plain(200, b"{}"), nats_server.url) as (gateway, _):
+        turns = [gateway.call()[1]["x-regraft-turn"] for _ in range(20)]
+        nats_server.start()
+        turns += [gateway.call()[1]["x-regraft-turn"] for _ in range(20)]
+        for _ in range(200):
+            if gateway.metrics()["regraft_gateway_published_total"] >= 40:
+                break
+            time.sleep(0.05)
+        nats_server.stop()
+        turns += [gateway.call()[1]["x-regraft-turn"] for _ in range(20)]
+        nats_server.start()
+        for _ in range(200):
+            if gateway.metrics()["regraft_gateway_published_total"] >= 60:
+                break
+            time.sleep(0.05)
+        assert json.loads(gateway.call("GET", "/readyz", None)[2])["spool_bytes"] == 0
+    assert [str(each.event_id) for each in streamed(nats_server.url, 60)] == turns
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+GATEWAY_PROCESS = """
+import sys
+from pathlib import Path
+from regraft.presentation.gateway.app import serve
+from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
+base_url, spool, nats_url, port = sys.argv[1:]
+serve(GatewaySettings(upstreams={"main": UpstreamSettings(base_url=base_url)}, spool=Path(spool),
+                      nats_url=nats_url, port=int(port)))
+"""
+
+
+def test_kill_9_of_the_gateway_loses_no_answered_call(tmp_path, nats_server):
+    pieces = [b"data: 1\n\n", b"data: [DONE]\n\n"]
+
+    def answer(seen):
+        return chunked(200, pieces) if b'"stream"' in seen.body else plain(200, b'{"n":1}')
+
+    port = free_port()
+    answered: set[str] = set()
+    stopping = threading.Event()
+
+    def talk(number):
+        body = b'{"model":"m","stream":true}' if number % 2 else b'{"model":"m"}'
+        while not stopping.is_set():
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            try:
+                while not stopping.is_set():
+                    connection.request("POST", CHAT, body)
+                    response = connection.getresponse()
+                    response.read()
+                    answered.add(response.headers["x-regraft-turn"])
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.05)
+            finally:
+                connection.close()
+
+    with Upstream(answer) as upstream:
+        command = [sys.executable, "-c", textwrap.dedent(GATEWAY_PROCESS), upstream.base_url]
+        command += [str(tmp_path / "spool"), nats_server.url, str(port)]
+        clients = [threading.Thread(target=talk, args=(number,)) for number in range(6)]
+        process = subprocess.Popen(command)
+        for client in clients:
+            client.start()
+        for _ in range(3):
+            target = len(answered) + 300
+            while len(answered) < target:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            process = subprocess.Popen(command)
+        target = len(answered) + 50
+        while len(answered) < target:
+            time.sleep(0.01)
+        stopping.set()
+        for client in clients:
+            client.join()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) in (0, -signal.SIGTERM)
+    found = [str(each.event_id) for each in streamed(nats_server.url)]
+    assert answered <= set(found)
+    assert len(found) == len(set(found))
+    assert len(answered) > 950
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+# The stream and its format
+
+
+def exchange_of(**changes):
+    values = {
+        "event_id": UUID(int=7),
+        "scope": "default",
+        "endpoint": CHAT,
+        "upstream": "u",
+        "upstream_pin": "",
+        "started_ns": 1,
+        "first_byte_ns": None,
+        "duration_ns": 2,
+        "request_body": b"{}",
+        "status": 200,
+        "response_type": "application/json",
+        "response_encoding": "",
+        "response_body": b"",
+    }
+    return Exchange(**{**values, **changes})
+
+
+def test_exchanges_come_back_as_they_were():
+    for exchange in (
+        exchange_of(),
+        exchange_of(request_body=b"a" * 10_000, response_body=os.urandom(10_000), first_byte_ns=5),
+        exchange_of(request_body=os.urandom(600), response_body=b"b" * 600, cut="client", error="é"),
+        exchange_of(
+            identity=Identity(session="s", purpose="judge"), response_encoding="gzip", response_body=b"c" * 999
+        ),
+    ):
+        assert decode_exchange(encode_exchange(exchange)) == exchange
+    assert len(encode_exchange(exchange_of(request_body=b"a" * 10_000))) < 300
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"\x00", b"nonsense", b"\x93\x01\x02\x03", encode_exchange(exchange_of())[:-3]]
+)
+def test_a_damaged_event_is_a_corrupt_event(damage):
+    with pytest.raises(CorruptEventError):
+        decode_exchange(damage)
+
+
+def test_packs():
+    records = [b"", b"a", os.urandom(1000)]
+    assert decode_pack(encode_pack(records)) == records
+    for damage in (b"", b"RGP1\x01", b"RGP1\x05\x00\x00\x00abc"):
+        if damage:
+            with pytest.raises(CorruptEventError):
+                decode_pack(damage)
+
+
+def test_the_stream_keeps_packs_until_acknowledged_and_takes_any_size(nats_server):
+    async def main():
+        async with await CallStream.connect(nats_server.url) as stream:
+            await stream.ensure()
+            await stream.ensure()
+            large = os.urandom(20 << 20)
+            records = [b"a", os.urandom(5 << 20), os.urandom(5 << 20), large, b"z"]
+            await stream.publish_pack(records)
+            await stream.publish_pack(records)  # within the window: once
+            first = await stream.fetch(10, 2)
+            assert [record for delivery in first for record in delivery.records] == sorted(
+                records, key=lambda record: [b"a", *records].index(record)
+            ) or {record for delivery in first for record in delivery.records} == set(records)
+            for delivery in first:
+                await delivery.nak()
+            again = await stream.fetch(10, 2)
+            assert sorted(record for delivery in again for record in delivery.records) == sorted(records)
+            for delivery in again:
+                await delivery.ack()
+            assert await stream.waiting() == 0
+            assert await stream.fetch(1, 0.2) == []
+
+    asyncio.run(main())
+
+
+def test_a_foreign_message_reaches_the_quarantine_as_its_bytes(nats_server):
+    async def main():
+        async with await CallStream.connect(nats_server.url) as stream:
+            await stream.ensure()
+            await stream._context.publish("regraft.calls", b"what is this")
+            (delivery,) = await stream.fetch(10, 2)
+            assert delivery.records == [b"what is this"]
+            await delivery.ack()
+
+    asyncio.run(main())
+
+
+def test_no_nats_is_one_clear_error():
+    with pytest.raises(UnavailableError, match=r"^NATS at nats://127\.0\.0\.1:1 cannot be reached: "):
+        asyncio.run(CallStream.connect("nats://user:password@127.0.0.1:1"))
