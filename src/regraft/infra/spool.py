@@ -56,8 +56,8 @@ class SpoolReader:
     def read_pack(self, max_records: int = 256, max_bytes: int = 1 << 20) -> Pack | None:
         """The next records after the last ``acknowledge``; at least one when there is one, else None.
 
-        The very same pack comes again until it is acknowledged, also to the heir of a killed process: so that a receiver
-        which knows packs by their digest sees a repetition for what it is. A torn record at the end of a segment and
+        The very same pack comes again until it is acknowledged, also to the heir of a killed process: a receiver that
+        knows packs by their digest then sees a repetition for what it is. A torn record at the end of a segment and
         damaged bytes inside are skipped (counted in ``damaged_bytes``).
         """
         for number in self._segments():
@@ -117,8 +117,11 @@ class SpoolReader:
     def _save_cursor(self, segment: int, offset: int, promised: int, end: int) -> None:
         packed = _CURSOR.pack(segment, offset, promised, end)
         fresh = self.home / "cursor.new"
-        fresh.write_bytes(packed + zlib.crc32(packed).to_bytes(4, "little"))
-        fresh.replace(self.home / "cursor")
+        try:
+            fresh.write_bytes(packed + zlib.crc32(packed).to_bytes(4, "little"))
+            fresh.replace(self.home / "cursor")
+        except OSError as error:  # on a full disk delivery must go on: it is what makes room
+            log.warning("the cursor of %s cannot be written (%s); a crash now repeats some calls", self.home, error)
         self._segment, self._offset, self._promised, self._promised_end = segment, offset, promised, end
 
     def _read_range(self, number: int, start: int, end: int) -> list[bytes]:

@@ -93,7 +93,7 @@ class CallStream:
                     name="regraft",
                     allow_reconnect=reconnect,
                     max_reconnect_attempts=1,  # with 0 or less the first connect would try for ever
-                    reconnect_time_wait=min(0.2, timeout / 4),
+                    reconnect_time_wait=1 if reconnect else 0,
                     connect_timeout=max(1, int(timeout)),
                     ping_interval=20,
                     error_cb=note,
