@@ -169,7 +169,7 @@ def list_snapshots(dsn: str) -> list[Frozen]:
 
 
 def find_snapshot(dsn: str, snapshot_id: str) -> tuple[Frozen, Recipe]:
-    """A frozen dataset and its recipe. Raises NotFoundError."""
+    """A frozen dataset and its recipe, by its id or the start of it. Raises NotFoundError."""
     with transaction(dsn) as connection:
         record = registry.get(connection, snapshot_id)
     return _frozen(record, created=False), parse_recipe(record["recipe"])
@@ -185,6 +185,7 @@ def stored_rows(dsn: str, warehouse: str, snapshot: Frozen) -> list[tuple[Row, s
 def verify(snapshot_id: str, *, dsn: str, warehouse: str) -> Verification:
     """Recompute a snapshot's content hash from its stored bytes, and each of its rows from the execution log."""
     snapshot, _ = find_snapshot(dsn, snapshot_id)
+    snapshot_id = snapshot.snapshot_id
     try:
         rows = stored_rows(dsn, warehouse, snapshot)
     except IntegrityError as error:
@@ -240,6 +241,7 @@ def export(snapshot_id: str, folder: Path, *, dsn: str, warehouse: str, target: 
     if target not in TARGETS:
         raise UsageError(f"There is no target {target!r}. It is one of: {', '.join(TARGETS)}.")
     snapshot, recipe = find_snapshot(dsn, snapshot_id)
+    snapshot_id = snapshot.snapshot_id
     old = _own_files(folder)
     rows = stored_rows(dsn, warehouse, snapshot)
     if content_hash(rows).hex() != snapshot.content_hash:
@@ -300,7 +302,10 @@ def _own_files(folder: Path) -> list[str]:
 def _card(snapshot: Frozen, recipe: Recipe, target: str, splits: list[str]) -> str:
     files = "\n".join(f"  - split: {split}\n    path: {split}.jsonl" for split in splits)
     rows = "\n".join(f"| {split} | {count} |" for split, count in snapshot.row_counts.items())
-    refused = "\n".join(f"| {reason} | {count} |" for reason, count in snapshot.refused.items()) or "| none | 0 |"
+    refused = (
+        "\n".join(f"| {reason} | {count} |" for reason, count in sorted(snapshot.refused.items())) or "| none | 0 |"
+    )
+    leaks = snapshot.leakage
     columns = "`messages`, `tools`" if snapshot.kind == "sft" else "`prompt`, `chosen`, `rejected`, `tools`"
     return f"""---
 configs:
@@ -323,8 +328,8 @@ of the conversation graph.
 |---|---|
 {rows}
 
-No session and no content is in two splits: {snapshot.leakage["sessions_in_two_splits"]} sessions and
-{snapshot.leakage["contents_in_two_splits"]} contents are, in {snapshot.leakage["components"]} connected components.
+In more than one split: {leaks["sessions_in_two_splits"]} sessions, {leaks["contents_in_two_splits"]} contents, of
+{leaks["components"]} connected components of sessions and equal contents.
 
 | refused because | candidates |
 |---|---|

@@ -131,6 +131,14 @@ class Workbench:
         """All candidate pairs, legal and refused, by id."""
         return self._rows("pairs")
 
+    def resolve(self, noun: str, text: str) -> UUID:
+        """The id of a ``unit`` or ``pair`` from the start of it. Raises NotFoundError unless exactly one fits."""
+        found = self._rows(f"resolve_{noun}", {"start": text.strip().casefold()})
+        if len(found) != 1:
+            several = " Give more of its id." if found else f" `regraft evaluate {noun}s` makes and shows them."
+            raise NotFoundError(f"{'Several' if found else 'No'} {noun}s start with {text!r}.{several}")
+        return UUID(str(found[0]["id"]))
+
     def pair(self, pair_id: UUID) -> Record:
         """One candidate pair. Raises NotFoundError."""
         rows = self._rows("pair", {"pair_id": pair_id})

@@ -26,11 +26,13 @@ def find(connection: Connection, snapshot_id: str) -> Record | None:
 
 
 def get(connection: Connection, snapshot_id: str) -> Record:
-    """A snapshot's row. Raises NotFoundError."""
-    found = find(connection, snapshot_id)
-    if found is None:
+    """A snapshot's row, by its id or the start of it. Raises NotFoundError unless exactly one fits."""
+    found = connection.execute(queries("registry")["snapshots_like"], {"snapshot_id": snapshot_id}).fetchall()
+    if not found:
         raise NotFoundError(f"There is no snapshot {snapshot_id}. `regraft dataset list` shows them.")
-    return found
+    if len(found) > 1 and found[0]["snapshot_id"] != snapshot_id:
+        raise NotFoundError(f"Several snapshots start with {snapshot_id}. Give more of its id.")
+    return found[0]
 
 
 def snapshots(connection: Connection) -> list[Record]:

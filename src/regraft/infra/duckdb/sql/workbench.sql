@@ -111,3 +111,11 @@ SELECT * FROM candidate_preference_pairs ORDER BY pair_id;
 -- name: pair
 -- One pair.
 SELECT * FROM candidate_preference_pairs WHERE pair_id = $pair_id;
+
+-- name: resolve_unit
+-- Units whose id starts like this, two at most.
+SELECT unit_id AS id FROM trajectory_units WHERE starts_with(unit_id::VARCHAR, $start) ORDER BY unit_id LIMIT 2;
+
+-- name: resolve_pair
+-- Pairs whose id starts like this, two at most.
+SELECT pair_id AS id FROM candidate_preference_pairs WHERE starts_with(pair_id::VARCHAR, $start) ORDER BY pair_id LIMIT 2;

@@ -8,6 +8,12 @@ SELECT pg_advisory_xact_lock(hashtextextended('dataset ' || %(dataset)s::text, 0
 -- One snapshot.
 SELECT * FROM dataset_snapshot_registry WHERE snapshot_id = %(snapshot_id)s;
 
+-- name: snapshots_like
+-- Snapshots whose id is this or starts like this, the exact one first, two at most.
+SELECT * FROM dataset_snapshot_registry
+WHERE snapshot_id = %(snapshot_id)s OR starts_with(snapshot_id, %(snapshot_id)s)
+ORDER BY snapshot_id <> %(snapshot_id)s, snapshot_id LIMIT 2;
+
 -- name: snapshots
 -- All snapshots, oldest first.
 SELECT * FROM dataset_snapshot_registry ORDER BY created_at, snapshot_id;
