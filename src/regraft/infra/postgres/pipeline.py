@@ -1,0 +1,44 @@
+"""What orchestration asks of the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from regraft.infra.postgres.pool import Connection
+from regraft.infra.postgres.queries import queries
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found: how many of ``total`` are bad, and the id of one of them."""
+
+    bad: int
+    total: int
+    example: str | None
+
+
+def counts(connection: Connection, name: str, **parameters: Any) -> dict[str, int]:
+    """The figures of a query of one row: ``runtime_rows``, ``judgement_rows``, ``graph`` or ``batch_rows``."""
+    row = connection.execute(queries("pipeline")[name], parameters or None).fetchone() or {}
+    return {key: int(value) for key, value in row.items()}
+
+
+def sessions_unlike(connection: Connection, known: Collection[UUID], limit: int) -> list[UUID]:
+    """Placed sessions other than the known ones, oldest first."""
+    rows = connection.execute(queries("pipeline")["sessions_unlike"], {"known": list(known), "limit": limit}).fetchall()
+    return [row["session_id"] for row in rows]
+
+
+def add_batch(connection: Connection, batch_id: str, pipeline: str, partitions: Collection[str]) -> None:
+    """Note a batch that is handed to a run."""
+    given = {"batch_id": batch_id, "pipeline": pipeline, "partitions": list(partitions)}
+    connection.execute(queries("pipeline")["add_batch"], given)
+
+
+def check(connection: Connection, name: str) -> Finding:
+    """Carry out the check of that name."""
+    row = connection.execute(queries("pipeline")[f"check_{name}"]).fetchone() or {}
+    return Finding(int(row["bad"]), int(row["total"]), row["example"])

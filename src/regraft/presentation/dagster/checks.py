@@ -1,0 +1,77 @@
+"""Asset checks: each is one query that counts what is wrong."""
+
+from collections.abc import Iterator
+
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckKey,
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetKey,
+    multi_asset_check,
+)
+
+from regraft.presentation.dagster.resources import House, told
+
+QUARANTINE_LIMIT = 0.01  # of all captured calls
+
+_SPECS = [
+    AssetCheckSpec(name, asset=asset, description=description)
+    for name, asset, description in (
+        (
+            "quarantine_rate",
+            "pipeline_event_inbox",
+            f"At most {QUARANTINE_LIMIT:.0%} of the captured calls could not be read.",
+        ),
+        ("every_turn_is_placed", "conversation_sessions", "Each turn of the log waits or stands in the graph."),
+        (
+            "nodes_have_their_parents",
+            "conversation_branch_nodes",
+            "No orphans: each parent exists, in the same session, one step above.",
+        ),
+        (
+            "only_roots_lack_a_parent",
+            "conversation_branch_nodes",
+            "Each session has one root, and nothing else is without a parent.",
+        ),
+        (
+            "runs_are_complete",
+            "execution_run_records",
+            "Each run has a model, a backend, a duration, a status, a node, and its answer when it went well.",
+        ),
+        (
+            "branch_indexes_are_dense",
+            "response_branch_records",
+            "The answers under each anchor are numbered 0, 1, 2 and so on.",
+        ),
+        (
+            "snapshots_do_not_leak",
+            "dataset_snapshot_registry",
+            "No snapshot has a session or a content in two of its splits.",
+        ),
+    )
+]
+KEYS = [AssetCheckKey(AssetKey([spec.asset_key.to_user_string()]), spec.name) for spec in _SPECS]
+
+
+@multi_asset_check(name="truth_checks", specs=_SPECS, can_subset=True)
+def truth_checks(context: AssetCheckExecutionContext, house: House) -> Iterator[AssetCheckResult]:
+    """Count what is wrong in the truth."""
+    from regraft.infra.postgres import pipeline
+    from regraft.infra.postgres.pool import transaction
+
+    with told(), transaction(house.dsn, name="regraft-dagster") as connection:
+        for key in sorted(context.selected_asset_check_keys):
+            found = pipeline.check(connection, key.name)
+            allowed = QUARANTINE_LIMIT * found.total if key.name == "quarantine_rate" else 0
+            yield AssetCheckResult(
+                asset_key=key.asset_key,
+                check_name=key.name,
+                passed=found.bad <= allowed,
+                severity=AssetCheckSeverity.WARN if key.name == "quarantine_rate" else AssetCheckSeverity.ERROR,
+                metadata={"bad": found.bad, "total": found.total, "example": found.example or ""},
+            )
+
+
+CHECKS = [truth_checks]

@@ -1,0 +1,115 @@
+"""Group ``training_datasets``: made by hand only.
+
+A snapshot's id is a digest of what it holds, known only once it is frozen, so a freeze cannot be a partition that is
+chosen beforehand: the two datasets are configured by the path of a recipe. Each freeze then adds its snapshot to the
+partitions of the registry, where materialising a snapshot means to prove it again from its bytes and from the log.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dagster import (
+    AssetExecutionContext,
+    AssetMaterialization,
+    AssetsDefinition,
+    Config,
+    DagsterInstance,
+    Failure,
+    MaterializeResult,
+    asset,
+)
+from pydantic import Field
+
+from regraft.domain.errors import UsageError
+from regraft.presentation.dagster.partitions import SNAPSHOTS
+from regraft.presentation.dagster.resources import House, told
+
+if TYPE_CHECKING:
+    from regraft.flows.freeze import Frozen
+
+GROUP = "training_datasets"
+
+
+class RecipeFile(Config):
+    """Which dataset to freeze."""
+
+    recipe: str = Field(description="path of a recipe, e.g. recipes/demo-sft.toml")
+
+
+def snapshot_event(frozen: "Frozen") -> AssetMaterialization:
+    """A frozen snapshot as an event of the registry."""
+    return AssetMaterialization(
+        "dataset_snapshot_registry",
+        partition=frozen.snapshot_id,
+        metadata={
+            "rows": sum(frozen.row_counts.values()),
+            "refused": sum(frozen.refused.values()),
+            "kind": frozen.kind,
+            "content_hash": frozen.content_hash,
+            "build": frozen.lineage_build,
+        },
+    )
+
+
+def know_snapshots(instance: DagsterInstance, snapshot_ids: list[str]) -> None:
+    """Add snapshots to the partitions of the registry; those that are there stay."""
+    assert SNAPSHOTS.name
+    instance.add_dynamic_partitions(SNAPSHOTS.name, snapshot_ids)
+
+
+def _freeze(context: AssetExecutionContext, house: House, path: Path, kind: str) -> MaterializeResult[None]:
+    from regraft.domain.recipe import parse_recipe
+    from regraft.flows.freeze import freeze
+
+    with told():
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"The recipe {path} cannot be read: {error}.") from error
+        recipe = parse_recipe(text)
+        if recipe.kind != kind:
+            raise UsageError(f"The recipe {path} is of kind {recipe.kind}, this asset makes {kind}.")
+        frozen = freeze(text, dsn=house.dsn, workbench=house.workbench, warehouse=house.warehouse)
+    know_snapshots(context.instance, [frozen.snapshot_id])
+    context.log_event(snapshot_event(frozen))
+    return MaterializeResult(
+        metadata={
+            "snapshot": frozen.snapshot_id,
+            "new": frozen.created,
+            "rows": sum(frozen.row_counts.values()),
+            "refused": sum(frozen.refused.values()),
+            "build": frozen.lineage_build,
+        }
+    )
+
+
+@asset(deps=["trajectory_units", "human_eval_labels"], group_name=GROUP, kinds={"iceberg"})
+def sft_messages_dataset(context: AssetExecutionContext, config: RecipeFile, house: House) -> MaterializeResult[None]:
+    """Conversations to imitate, frozen from a recipe."""
+    return _freeze(context, house, Path(config.recipe), "sft")
+
+
+@asset(deps=["candidate_preference_pairs", "preference_labels"], group_name=GROUP, kinds={"iceberg"})
+def dpo_preference_dataset(context: AssetExecutionContext, config: RecipeFile, house: House) -> MaterializeResult[None]:
+    """Answers to prefer and to avoid, frozen from a recipe."""
+    return _freeze(context, house, Path(config.recipe), "dpo")
+
+
+@asset(
+    deps=["sft_messages_dataset", "dpo_preference_dataset"],
+    partitions_def=SNAPSHOTS,
+    group_name=GROUP,
+    kinds={"postgres", "iceberg"},
+)
+def dataset_snapshot_registry(context: AssetExecutionContext, house: House) -> MaterializeResult[None]:
+    """Prove a frozen snapshot: its content hash from its bytes, its rows from the execution log."""
+    from regraft.flows.freeze import verify
+
+    with told():
+        proof = verify(context.partition_key, dsn=house.dsn, warehouse=house.warehouse)
+    if not proof.ok:
+        raise Failure(description=f"{proof.snapshot_id}: {proof.files or proof.rows}", allow_retries=False)
+    return MaterializeResult(metadata={"rows": proof.checked, "verified": True})
+
+
+ASSETS: list[AssetsDefinition] = [sft_messages_dataset, dpo_preference_dataset, dataset_snapshot_registry]

@@ -1,0 +1,14 @@
+"""All assets, checks and sensors, for ``dagster dev -m regraft.presentation.dagster.definitions`` and ``dg``."""
+
+from dagster import Definitions, in_process_executor
+
+from regraft.presentation.dagster import checks, datasets, evaluation, lineage, runtime, sensors
+from regraft.presentation.dagster.resources import House
+
+defs = Definitions(
+    assets=[*runtime.ASSETS, *lineage.ASSETS, *evaluation.ASSETS, *datasets.ASSETS],
+    asset_checks=checks.CHECKS,
+    sensors=sensors.SENSORS,
+    resources={"house": House()},
+    executor=in_process_executor,  # a step's own process costs more than the step
+)

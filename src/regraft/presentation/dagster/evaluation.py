@@ -1,0 +1,71 @@
+"""Group ``evaluation``: paths and pairs in the workbench, and what was judged of them in the truth."""
+
+from dagster import AssetExecutionContext, AssetsDefinition, AssetSpec, MaterializeResult, RetryPolicy, asset
+
+from regraft.presentation.dagster.resources import House, told
+
+GROUP = "evaluation"
+RETRY = RetryPolicy(max_retries=3, delay=10)  # another process may hold the workbench
+
+human_eval_labels = AssetSpec(
+    "human_eval_labels",
+    deps=["trajectory_units"],
+    group_name=GROUP,
+    kinds={"postgres"},
+    description="Ratings by people; written by review, only reported here.",
+)
+preference_labels = AssetSpec(
+    "preference_labels",
+    deps=["candidate_preference_pairs"],
+    group_name=GROUP,
+    kinds={"postgres"},
+    description="Which of two answers was preferred, and by whom; written by review, only reported here.",
+)
+
+
+@asset(
+    deps=["lineage_watermark", "conversation_branch_nodes", "execution_run_records"],
+    group_name=GROUP,
+    kinds={"duckdb"},
+    retry_policy=RETRY,
+)
+def trajectory_units(context: AssetExecutionContext, house: House) -> MaterializeResult[None]:
+    """One row for each path from a root to a leaf, measured again where the graph changed."""
+    from regraft.flows.trajectories import materialise_units
+
+    with told():
+        done = materialise_units(house.dsn, house.workbench)
+    return MaterializeResult(metadata={"sessions": done.sessions, "units": done.units, "build": done.build})
+
+
+@asset(deps=["response_branch_records", "trajectory_units"], group_name=GROUP, kinds={"duckdb"}, retry_policy=RETRY)
+def candidate_preference_pairs(context: AssetExecutionContext, house: House) -> MaterializeResult[None]:
+    """Pairs of answers to one context, each with the verdict on whether it may be trained on."""
+    from regraft.flows.pairs import propose_pairs
+    from regraft.infra.postgres import pipeline
+    from regraft.infra.postgres.pool import transaction
+
+    with told():
+        # Read before: what comes meanwhile is then seen as new by the next tick.
+        with transaction(house.dsn, name="regraft-dagster") as connection:
+            judged = sum(pipeline.counts(connection, "judgement_rows").values())
+            build = pipeline.counts(connection, "graph")["build"]
+        done = propose_pairs(house.dsn, house.workbench)
+    return MaterializeResult(
+        metadata={
+            "sessions": done.sessions,
+            "pairs": done.pairs,
+            "legal": done.legal,
+            "refused": sum(done.refused.values()),
+            "judgements": judged,
+            "build": build,
+        }
+    )
+
+
+ASSETS: list[AssetSpec | AssetsDefinition] = [
+    trajectory_units,
+    candidate_preference_pairs,
+    human_eval_labels,
+    preference_labels,
+]

@@ -1,0 +1,113 @@
+"""Group ``conversation_lineage``: the graph, one run for a batch of sessions.
+
+The truth of a batch is written in one transaction, so its tables are one multi-asset. Themes and the watermark are not
+a matter of sessions: they are external assets that the same run reports.
+"""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+from dagster import (
+    AssetExecutionContext,
+    AssetMaterialization,
+    AssetsDefinition,
+    AssetSpec,
+    BackfillPolicy,
+    MaterializeResult,
+    RetryPolicy,
+    multi_asset,
+)
+
+from regraft.domain.message import PROJECTION_VERSION
+from regraft.presentation.dagster.partitions import SESSIONS
+from regraft.presentation.dagster.resources import House, told
+
+GROUP = "conversation_lineage"
+TABLES = ("conversation_sessions", "conversation_branch_nodes", "execution_run_records", "response_branch_records")
+_VERSION = str(PROJECTION_VERSION)
+
+seed_themes = AssetSpec(
+    "seed_themes",
+    deps=["pipeline_event_inbox"],
+    group_name=GROUP,
+    kinds={"postgres"},
+    description="What experiments are about; a theme is born with the first call that names it.",
+)
+lineage_watermark = AssetSpec(
+    "lineage_watermark",
+    deps=["response_branch_records"],
+    group_name=GROUP,
+    kinds={"postgres"},
+    description="How far the graph is.",
+)
+
+
+@multi_asset(
+    name="conversation_lineage",
+    specs=[
+        AssetSpec(
+            "conversation_sessions",
+            deps=["session", "session_turn", "session_lineage"],
+            kinds={"postgres"},
+            code_version=_VERSION,
+            description="Each conversation tree, with its figures.",
+        ),
+        AssetSpec(
+            "conversation_branch_nodes",
+            deps=["session_turn", "session_lineage", "conversation_sessions"],
+            kinds={"postgres"},
+            code_version=_VERSION,
+            description="Each turn's place in its session's tree.",
+        ),
+        AssetSpec(
+            "execution_run_records",
+            deps=["pipeline_event_inbox", "conversation_branch_nodes"],
+            kinds={"postgres"},
+            code_version=_VERSION,
+            description="One execution fact per turn: who answered, how, how long, at what cost.",
+        ),
+        AssetSpec(
+            "response_branch_records",
+            deps=["conversation_branch_nodes", "execution_run_records"],
+            kinds={"postgres"},
+            code_version=_VERSION,
+            description="Answers as alternatives under their anchors.",
+        ),
+    ],
+    partitions_def=SESSIONS,
+    backfill_policy=BackfillPolicy.single_run(),
+    retry_policy=RetryPolicy(max_retries=2, delay=5),
+    group_name=GROUP,
+)
+def conversation_lineage(context: AssetExecutionContext, house: House) -> Iterator[MaterializeResult[None]]:
+    """Place the waiting turns of the run's sessions."""
+    from regraft.flows import lineage
+    from regraft.infra.postgres import pipeline
+    from regraft.infra.postgres.pool import transaction
+
+    sessions = [UUID(key) for key in context.partition_keys]
+    with told():
+        built = lineage.build(house.dsn, sessions)
+        with transaction(house.dsn, name="regraft-dagster") as connection:
+            rows = pipeline.counts(connection, "batch_rows", sessions=sessions)
+            graph = pipeline.counts(connection, "graph")
+    context.log.info("placed %d turns of %d sessions, build %d", built.turns, built.sessions, graph["build"])
+    for table in TABLES:
+        yield MaterializeResult(
+            asset_key=table,
+            metadata={
+                "rows": rows[table],
+                "sessions": len(sessions),
+                "new_turns": built.turns,
+                "build": graph["build"],
+            },
+        )
+    context.log_event(AssetMaterialization("seed_themes", metadata={"rows": graph["themes"]}))
+    context.log_event(
+        AssetMaterialization(
+            "lineage_watermark", metadata={"build": graph["build"], "turns_built": graph["turns_built"]}
+        )
+    )
+
+
+ASSETS: list[AssetSpec | AssetsDefinition] = [seed_themes, conversation_lineage, lineage_watermark]
