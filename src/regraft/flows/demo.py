@@ -23,7 +23,7 @@ from regraft.infra.postgres import demo as store
 from regraft.infra.postgres.pool import connect
 
 SCOPE = "default"
-MAX_TOKENS = 72
+MAX_TOKENS = 96
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,15 @@ from regraft.domain.errors import UsageError
 from regraft.infra.embedded.stack import Stack
 from regraft.infra.settings import Settings, load_settings
 
+PIPE_WIDTH = 140  # columns when the output is no terminal
+
 
 @dataclass(slots=False)
 class Context:
     """One run of the command. Servers that lack are started for its duration and stopped at its end."""
 
     config: Path | None = None
-    console: Console = field(default_factory=Console)
+    console: Console = field(default_factory=lambda: Console(width=None if sys.stdout.isatty() else PIPE_WIDTH))
 
     @cached_property
     def settings(self) -> Settings:

@@ -46,8 +46,8 @@ def replay(
     sampling = {
         key: value for key, value in (("top_p", top_p), ("seed", seed), ("max_tokens", max_tokens)) if value is not None
     }
-    models: list[str | None] = [*(model or [None])]
-    heats: list[float | None] = [*(temperature or [None])]
+    models: list[str | None] = [*model] if model else [None]
+    heats: list[float | None] = [*temperature] if temperature else [None]
     variants = [
         Variant(
             model=name,

@@ -26,6 +26,7 @@ _MARKS = {
     "taskify_variant": "K",
     "compaction": "≋",
 }
+_LEGEND = "─ goes on  ↻ retry  M model  S sampling  P prompt  T tools  K plan  n x: given by n runs"
 SHORT = 13  # characters of an id that are shown: enough to find it again
 
 
@@ -73,7 +74,7 @@ def sessions(
 def tree(
     session: Annotated[str, typer.Argument(help="Session: id, start of an id, or name.")], json: Json = False
 ) -> None:
-    """Draw a conversation with all its branches; a straight run of turns is drawn as one line each, not nested."""
+    """Draw a conversation with all its branches; a straight run of turns stands in one block."""
     from regraft.infra.postgres import reading
     from regraft.infra.postgres.pool import transaction
 
@@ -97,28 +98,27 @@ def print_tree(run: Context, head: dict[str, Any], rows: list[dict[str, Any]]) -
     theme = f"  theme {head['theme']}" if head["theme"] else ""
     figures = f"[dim]{head['session_id']}{escape(theme)}  {head['turns']} turns, {head['nodes']} nodes[/]"
     drawn = Tree(f"◉ [bold]{escape(title)}[/]  {figures}", guide_style="dim")
-    waiting = [(row, drawn) for root in below[None] for row in below[root["node_id"]]][::-1]
+    waiting = [(row, drawn) for root in below[None] for row in reversed(below[root["node_id"]])]
     while waiting:
         row, place = waiting.pop()
-        branch = place.add(_line(row))
-        children = below[row["node_id"]]
-        # A single child goes on beside its parent: a long conversation stays readable.
-        target = place if len(children) == 1 and len(below[row["parent_node_id"]]) == 1 else branch
-        waiting.extend((child, target) for child in reversed(children))
+        lines = [_line(row)]
+        while len(children := below[row["node_id"]]) == 1:
+            row = children[0]
+            lines.append(_line(row))
+        branch = place.add("\n".join(lines))
+        waiting.extend((child, branch) for child in reversed(children))
     run.console.print(drawn)
-    run.console.print(
-        "[dim]─ goes on  ↻ retry  M model  S sampling  P prompt  T tools  K plan; [n x] runs that gave it[/]"
-    )
+    run.console.print(f"[dim]{_LEGEND}[/]")
 
 
 def _line(row: dict[str, Any]) -> str:
     mark = _MARKS.get(row["branch_kind"], "?")
     colour = {"ok": "green", "error": "red"}.get(row["node_status"], "yellow")
-    runs = f" [bold]\\[{row['runs']} x][/]" if row["runs"] > 1 else ""
+    runs = f" [bold]{row['runs']} x[/]" if row["runs"] > 1 else ""
     status = "" if row["node_status"] == "ok" else f" [{colour}]{row['node_status']}[/]"
     asked = escape(one_line(row["asked"] or "", 38))
     answer = escape(one_line(row["answer_text"] or "", 46))
-    why = "" if row["branch_kind"] == "continuation" else f" [dim]({escape(one_line(row['branch_reason'], 60))})[/]"
+    why = "" if row["branch_kind"] == "continuation" else f" [dim]({escape(one_line(row['branch_reason'], 46))})[/]"
     return f"[bold cyan]{mark}[/] [dim]{short(row['node_id'])}[/] {asked} [bold]→[/] {answer}{runs}{status}{why}"
 
 

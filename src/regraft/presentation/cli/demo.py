@@ -1,0 +1,177 @@
+"""``regraft demo``: the whole path once, on a real local model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib.resources import files
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from regraft.domain.errors import IntegrityError, UpstreamError
+from regraft.domain.replay import Variant
+from regraft.presentation.cli.context import Context, context
+from regraft.presentation.cli.sessions import alternatives_table, print_tree, short
+
+if TYPE_CHECKING:
+    from regraft.flows.freeze import Frozen, Verification
+
+RECIPES = ("demo-sft", "demo-dpo")
+VARIANTS = (
+    Variant(sampling={"temperature": 1.1, "seed": 77}),
+    Variant(system="Answer in one short sentence."),
+)
+SAMPLES = 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(demo)
+
+
+def demo(
+    model: Annotated[str, typer.Option(help="Model to talk to; the local one if no upstream is configured.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Talk to a model, replay, compare, pair and freeze: the whole path. A second run adds nothing it already has."""
+    from regraft.flows import demo as flow
+    from regraft.flows import lineage, replay
+    from regraft.flows.freeze import freeze, verify
+    from regraft.flows.pairs import propose_pairs
+    from regraft.flows.trajectories import materialise_units
+    from regraft.infra.postgres import demo as store
+    from regraft.infra.postgres import reading
+    from regraft.infra.postgres.pool import transaction
+
+    run = context()
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=run.console, disable=json) as progress:
+        dsn, gateway, local = _start(run, progress)
+        task = progress.add_task("Holding conversations", total=flow.turns())
+        talks = flow.hold(dsn, gateway, model or local, lambda _theme: progress.advance(task), lambda: _keep(run))
+        task = progress.add_task("Building the graph", total=1)
+        lineage.build(dsn)
+        progress.advance(task)
+
+        sessions = [talks[0].session_id, talks[3].session_id]
+        with transaction(dsn) as connection:
+            nodes = store.replayable(connection, sessions)
+        planned = replay.prepare(dsn, [nodes[session] for session in sessions], VARIANTS, SAMPLES)
+        jobs = len(planned.todo) + planned.done
+        task = progress.add_task("Replaying two nodes under two variants", total=jobs, completed=planned.done)
+        replayed = replay.run(dsn, gateway, planned, 1, lambda done: progress.advance(task, done), lambda: _keep(run))
+        if replayed.failures:
+            raise UpstreamError(f"A replay failed: {replayed.failures[0]}")
+
+        task = progress.add_task("Measuring paths and pairing answers", total=2)
+        units = materialise_units(dsn, run.workbench())
+        progress.advance(task)
+        pairs = propose_pairs(dsn, run.workbench())
+        progress.advance(task)
+
+        task = progress.add_task("Freezing and verifying datasets", total=2 * len(RECIPES))
+        frozen: list[Frozen] = []
+        proofs: list[Verification] = []
+        for name in RECIPES:
+            text = files("regraft.recipes").joinpath(f"{name}.toml").read_text("utf-8")
+            frozen.append(freeze(text, dsn=dsn, workbench=run.workbench(), warehouse=run.warehouse()))
+            progress.advance(task)
+            proofs.append(verify(frozen[-1].snapshot_id, dsn=dsn, warehouse=run.warehouse()))
+            progress.advance(task)
+    with transaction(dsn) as connection:
+        head = reading.session(connection, sessions[0])
+        rows = reading.session_tree(connection, sessions[0])
+        anchor = reading.node(connection, nodes[sessions[0]])["context_anchor_turn_id"]
+        answers = reading.alternatives(connection, anchor)
+    asked, found = sum(talk.asked for talk in talks), sum(talk.found for talk in talks)
+    if json:
+        run.print_json(
+            {
+                "turns": {"asked": asked, "captured_before": found},
+                "replays": {"ran": replayed.ran, "finished_before": replayed.skipped},
+                "units": asdict(units),
+                "pairs": asdict(pairs),
+                "snapshots": [{**asdict(one), "verified": proof.ok} for one, proof in zip(frozen, proofs, strict=True)],
+            }
+        )
+    else:
+        run.console.print(
+            f"\n[bold]{len(talks)} conversations[/]: {asked} turns asked now, {found} captured before. "
+            f"[bold]Replays[/]: {replayed.ran} now, {replayed.skipped} before.\n"
+        )
+        print_tree(run, head, rows)
+        run.console.print()
+        run.console.print(
+            alternatives_table(answers, title="The same question, answered again: one anchor, its branches")
+        )
+        for one, proof in zip(frozen, proofs, strict=True):
+            run.console.print(_certificate(one, proof))
+        run.console.print(_next(rows, frozen, gateway))
+    if not all(proof.ok for proof in proofs):
+        raise IntegrityError("A snapshot could not be verified.")
+
+
+def _start(run: Context, progress: Progress) -> tuple[str, str, str]:
+    task = progress.add_task("Starting PostgreSQL, NATS, the model and the gateway", total=5)
+    dsn = run.stack.postgres()
+    progress.advance(task)
+    run.stack.nats()
+    progress.advance(task)
+    endpoint = run.stack.model()
+    progress.advance(task)
+    run.stack.ingest()
+    progress.advance(task)
+    gateway = run.stack.gateway()
+    progress.advance(task)
+    return dsn, gateway, endpoint.model if endpoint else "default"
+
+
+def _keep(run: Context) -> None:
+    """Whatever is killed meanwhile comes back."""
+    run.stack.keep_servers()
+    run.stack.ingest()
+    run.stack.gateway()
+
+
+def _certificate(frozen: Frozen, proof: Verification) -> Panel:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    refused = ", ".join(f"{count} {reason}" for reason, count in frozen.refused.items()) or "none"
+    lines: list[tuple[str, Any]] = [
+        ("rows", ", ".join(f"{count} {split}" for split, count in frozen.row_counts.items())),
+        ("refused", refused),
+        ("leakage", ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in frozen.leakage.items())),
+        ("content", frozen.content_hash),
+        ("recipe", f"{frozen.recipe_hash}  (regraft {frozen.code_version})"),
+        ("iceberg", f"{frozen.iceberg_table} at snapshot {frozen.iceberg_snapshot_id}, tagged for ever"),
+        ("verified", "[green]bytes as frozen, every row follows from the truth[/]" if proof.ok else "[red]no[/]"),
+    ]
+    for name, value in lines:
+        table.add_row(f"[bold]{name}[/]", value if name == "verified" else escape(str(value)))
+    state = "frozen now" if frozen.created else "frozen before"
+    return Panel(table, title=f"{escape(frozen.snapshot_id)} ({frozen.kind}, {state})", title_align="left")
+
+
+def _next(rows: list[dict[str, Any]], frozen: list[Frozen], gateway: str) -> Panel:
+    node = next(row["node_id"] for row in rows if row["parent_node_id"] is not None)
+    lines = [
+        ("regraft up", "keep everything running, with Dagster and the web API"),
+        (f"export OPENAI_BASE_URL={gateway}/v1", "point any OpenAI client at it: it will be captured"),
+        ("regraft sessions", "list conversations"),
+        (f"regraft show {short(node)}", "a node: history, answer, runs, siblings"),
+        (f"regraft replay {short(node)} --temperature 0.2 --temperature 1.3 -n 3", "grow it again"),
+        ("regraft label", "say which answers are better, blind"),
+        (f"regraft dataset export {frozen[-1].snapshot_id} --to demo-dpo", "files for TRL"),
+    ]
+    width = max(len(command) for command, _ in lines)
+    text = "\n".join(f"[bold]{escape(command.ljust(width))}[/]  {why}" for command, why in lines)
+    return Panel(text, title="What to try next", title_align="left")
