@@ -22,7 +22,6 @@ from uuid import UUID
 
 import openai
 import pytest
-import uvicorn
 import zstandard
 
 from regraft.domain.errors import ConfigError, CorruptEventError, UnavailableError
@@ -30,7 +29,7 @@ from regraft.domain.exchange import Exchange, Identity
 from regraft.infra.nats.codec import decode_exchange, decode_pack, encode_exchange, encode_pack
 from regraft.infra.nats.stream import CallStream
 from regraft.infra.spool import Spool
-from regraft.presentation.gateway.app import build_app
+from regraft.presentation.gateway.app import build_app, server_of
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -116,27 +115,14 @@ class Upstream:
 
 
 class Gateway:
-    """The gateway in this process, served by uvicorn as ``serve`` does."""
+    """The gateway in this process, on a thread of its own."""
 
     def __init__(self, settings):
         self.settings = settings
 
     def __enter__(self):
-        config = uvicorn.Config(
-            build_app(self.settings),
-            host="127.0.0.1",
-            port=self.settings.port,
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            timeout_graceful_shutdown=5,
-        )
-        self.server = uvicorn.Server(config)
+        self.server = server_of(self.settings)
+        self.server.config.timeout_graceful_shutdown = 5
         self.thread = threading.Thread(target=self.server.run)
         self.thread.start()
         while not self.server.started:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from regraft.domain.exchange import Identity
@@ -85,6 +86,7 @@ def returned(headers: Headers, status: int) -> tuple[Headers, str, str]:
     return kept, content_type, content_encoding
 
 
+@lru_cache(maxsize=256)
 def _decodable(accept: bytes) -> bytes:
     """Accept-Encoding without the codings that the captured bytes could not be read in later."""
     wanted = [item.strip() for item in accept.split(b",")]

@@ -21,11 +21,34 @@ from regraft.presentation.gateway.metrics import Metrics
 from regraft.presentation.gateway.replies import JSON, Receive, Scope, Send, error_body
 from regraft.presentation.gateway.routing import Upstream
 
-WATCH_AFTER = 0.02  # seconds after which somebody looks whether the client is still there; most short calls never pay
+WATCH_AFTER = 0.02  # seconds, at least; twice that at most
 HOLD_DONE = 2.0  # seconds that ``[DONE]`` waits for the end of the body it announces
 _DONE = b"[DONE]"
 
 _now = time.perf_counter_ns
+
+
+class Watch:
+    """Looks after the clients of calls that take longer than a moment; a watcher for each short call would be waste."""
+
+    def __init__(self) -> None:
+        self._young: list[Tee] = []
+        self._older: list[Tee] = []
+        self._ticking = False
+
+    def add(self, tee: Tee) -> None:
+        self._young.append(tee)
+        if not self._ticking:
+            self._ticking = True
+            asyncio.get_running_loop().call_later(WATCH_AFTER, self._tick)
+
+    def _tick(self) -> None:
+        for tee in self._older:
+            tee.look_after_client()
+        self._older, self._young = self._young, []
+        self._ticking = bool(self._older)
+        if self._ticking:
+            asyncio.get_running_loop().call_later(WATCH_AFTER, self._tick)
 
 
 class Tee:
@@ -40,6 +63,7 @@ class Tee:
         "_identity",
         "_metrics",
         "_over",
+        "_receive",
         "_recorder",
         "_request_body",
         "_response",
@@ -53,15 +77,19 @@ class Tee:
         "_task",
         "_upstream",
         "_waited_ns",
+        "_watch",
         "_watcher",
         "_written",
     )
 
-    def __init__(self, endpoint: str, upstream: Upstream, metrics: Metrics, recorder: Recorder | None) -> None:
+    def __init__(
+        self, endpoint: str, upstream: Upstream, metrics: Metrics, recorder: Recorder | None, watch: Watch
+    ) -> None:
         self._endpoint = endpoint
         self._upstream = upstream
         self._metrics = metrics
         self._recorder = recorder
+        self._watch = watch
         self._started_ns = time.time_ns()
         self._started = _now()
         self._event_id = time_ordered_uuid(self._started_ns // 1_000_000, os.urandom(10))
@@ -84,7 +112,8 @@ class Tee:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
-        timer = asyncio.get_running_loop().call_later(WATCH_AFTER, self._watch, receive)
+        self._receive = receive
+        self._watch.add(self)
         try:
             await self._forward()
         except asyncio.CancelledError:
@@ -94,7 +123,6 @@ class Tee:
             self._task.uncancel()
         finally:
             self._over = True
-            timer.cancel()
             if self._watcher is not None:
                 self._watcher.cancel()
             if self._response is not None:
@@ -245,11 +273,13 @@ class Tee:
         self._metrics.count_call(self._endpoint, self._upstream.name, self._status)
         self._metrics.overhead.observe((_now() - self._started - self._waited_ns) / 1e9)
 
-    def _watch(self, receive: Receive) -> None:
-        self._watcher = asyncio.get_running_loop().create_task(self._until_gone(receive))
+    def look_after_client(self) -> None:
+        """From now on, notice when the client hangs up."""
+        if not self._over:
+            self._watcher = asyncio.get_running_loop().create_task(self._until_gone())
 
-    async def _until_gone(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
+    async def _until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
             pass
         if not self._over:
             self._gone = True
