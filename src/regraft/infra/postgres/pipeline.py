@@ -26,6 +26,12 @@ def counts(connection: Connection, name: str, **parameters: Any) -> dict[str, in
     return {key: int(value) for key, value in row.items()}
 
 
+def sessions_waiting(connection: Connection, limit: int) -> list[UUID]:
+    """Sessions with turns that the graph has not placed yet, the longest waiting first."""
+    rows = connection.execute(queries("pipeline")["sessions_waiting"], {"limit": limit}).fetchall()
+    return [row["session_id"] for row in rows]
+
+
 def sessions_unlike(connection: Connection, known: Collection[UUID], limit: int) -> list[UUID]:
     """Placed sessions other than the known ones, oldest first."""
     rows = connection.execute(queries("pipeline")["sessions_unlike"], {"known": list(known), "limit": limit}).fetchall()

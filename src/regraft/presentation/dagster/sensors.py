@@ -109,7 +109,6 @@ judgements = _reporter("judgements", "judgement_rows", evaluation.GROUP, 30)
     description="Hands sessions with turns that wait to batches, a run each.",
 )
 def conversation_lineage(context: SensorEvaluationContext, house: House) -> SensorResult | SkipReason:
-    from regraft.infra.postgres import lineage as store
     from regraft.infra.postgres import pipeline
     from regraft.infra.postgres.pool import transaction
 
@@ -119,7 +118,7 @@ def conversation_lineage(context: SensorEvaluationContext, house: House) -> Sens
     assert SESSIONS.name
     known = context.instance.get_dynamic_partitions(SESSIONS.name)
     with transaction(house.dsn, name="regraft-dagster") as connection:
-        touched = [str(session) for session in store.waiting_sessions(connection, SESSIONS_A_TICK)]
+        touched = [str(session) for session in pipeline.sessions_waiting(connection, SESSIONS_A_TICK)]
         # Commands build the graph, too: their sessions become known here.
         if len(touched) < SESSIONS_A_TICK and pipeline.counts(connection, "graph")["sessions"] > len(known):
             rest = SESSIONS_A_TICK - len(touched)

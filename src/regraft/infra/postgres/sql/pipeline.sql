@@ -16,6 +16,10 @@ SELECT coalesce(max(build), 0) AS build, coalesce(max(turns_built), 0) AS turns_
     (SELECT count(*) FROM seed_themes) AS themes, (SELECT count(*) FROM conversation_sessions) AS sessions
 FROM lineage_watermark WHERE name = 'graph';
 
+-- name: sessions_waiting
+-- Sessions with turns that wait, the one with the oldest turn first.
+SELECT session_id FROM lineage_queue GROUP BY session_id ORDER BY min(turn_id::text) LIMIT %(limit)s;
+
 -- name: sessions_unlike
 -- Placed sessions other than the given ones, oldest first.
 SELECT s.session_id FROM conversation_sessions s
