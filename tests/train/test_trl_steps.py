@@ -1,0 +1,179 @@
+"""Real trainers on frozen datasets: an export and the Iceberg snapshot in place, two steps each, on a tiny model."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+if importlib.util.find_spec("torch") is None and os.environ.get("CI") != "true":
+    pytest.skip("torch is not installed: run `make test-train`", allow_module_level=True)
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+
+import trl
+from datasets import load_dataset
+from pyiceberg.catalog import load_catalog
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+from regraft.flows.freeze import Frozen, export, freeze
+from regraft.infra.iceberg.snapshots import catalog_properties
+from regraft.infra.postgres.pool import transaction
+from small_graph import SmallGraph, every_kind, many_choices
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+RECIPES = {
+    "sft": 'name = "train-sft"\nkind = "sft"\n[splits]\ntrain = 0.8\nvalidation = 0.2\n',
+    "dpo": 'name = "train-dpo"\nkind = "dpo"\n[select]\nper_context = 0\n[splits]\ntrain = 0.8\nvalidation = 0.2\n',
+}
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level BPE, trained here, with the chat template of Qwen 2.5 as TRL ships it."""
+    bare = Tokenizer(models.BPE())
+    bare.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bare.decoder = decoders.ByteLevel()
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bare.train_from_iterator(["What is the weather in Oslo? It snows. Name a red fruit: an apple."], trainer)
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=bare, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    template = Path(trl.__file__).parent / "chat_templates" / "qwen2_5.jinja"
+    wrapped.chat_template = template.read_text("utf-8")
+    return wrapped
+
+
+@pytest.fixture
+def model(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> Callable[[], Qwen2ForCausalLM]:
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    # From a folder, because DPO loads its reference model from where the policy came from.
+    Qwen2ForCausalLM(config).save_pretrained(tmp_path / "model")
+    return lambda: Qwen2ForCausalLM.from_pretrained(tmp_path / "model")
+
+
+@pytest.fixture
+def frozen(truth: str, tmp_path: Path) -> Callable[[str], Frozen]:
+    with transaction(truth) as connection:
+        graph = SmallGraph(connection)
+        every_kind(graph)
+        many_choices(graph, 20)
+    return lambda kind: freeze(
+        RECIPES[kind], dsn=truth, workbench=tmp_path / "workbench.duckdb", warehouse=str(tmp_path / "warehouse")
+    )
+
+
+def settings(kind: str, folder: Path) -> Any:
+    """Two steps, nothing saved, on the CPU."""
+    common: dict[str, Any] = {
+        "output_dir": str(folder),
+        "max_steps": 2,
+        "per_device_train_batch_size": 2,
+        "max_length": 1024,
+        "use_cpu": True,
+        "bf16": False,
+        "report_to": "none",
+        "save_strategy": "no",
+        "logging_steps": 1,
+        "disable_tqdm": True,
+    }
+    return trl.SFTConfig(**common, assistant_only_loss=True) if kind == "sft" else trl.DPOConfig(**common)
+
+
+def train(
+    kind: str, rows: Any, model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path
+) -> list[float]:
+    """The losses of two real steps."""
+    trainer = (trl.SFTTrainer if kind == "sft" else trl.DPOTrainer)(
+        model=model, args=settings(kind, folder), train_dataset=rows, processing_class=tokenizer
+    )
+    trainer.train()
+    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+
+def exported(snapshot: Frozen, truth: str, tmp_path: Path) -> Any:
+    folder = tmp_path / "export"
+    export(snapshot.snapshot_id, folder, dsn=truth, warehouse=str(tmp_path / "warehouse"))
+    return load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo"])
+def test_a_trainer_takes_two_steps_on_an_export(
+    kind: str,
+    frozen: Callable[[str], Frozen],
+    truth: str,
+    tmp_path: Path,
+    model: Callable[[], Qwen2ForCausalLM],
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    snapshot = frozen(kind)
+    dataset = exported(snapshot, truth, tmp_path)
+    assert {split: len(dataset[split]) for split in dataset} == dict(snapshot.row_counts)
+    losses = train(kind, dataset["train"], model(), tokenizer, tmp_path / "run")
+    assert len(losses) == 2
+    assert all(loss == loss and loss > 0 for loss in losses)
+
+
+def test_a_loader_gives_back_each_calls_own_arguments(
+    frozen: Callable[[str], Frozen], truth: str, tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    dataset = exported(frozen("sft"), truth, tmp_path)
+    rows = [row for split in dataset.values() for row in split if row["tools"]]
+    texts = [
+        tokenizer.apply_chat_template(row["messages"], tools=json.loads(row["tools"]), tokenize=False) for row in rows
+    ]
+    told = [text for text in texts if "oslo.txt" in text]
+    assert told
+    assert '{"name": "weather", "arguments": {"city": "Oslo"}}' in told[0]
+    assert '{"name": "read", "arguments": {"path": "oslo.txt", "lines": 3}}' in told[0]
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo"])
+def test_a_trainer_takes_two_steps_on_the_snapshot_in_place(
+    kind: str,
+    frozen: Callable[[str], Frozen],
+    truth: str,
+    tmp_path: Path,
+    model: Callable[[], Qwen2ForCausalLM],
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    snapshot = frozen(kind)
+    columns = ["messages", "tools"] if kind == "sft" else ["prompt", "chosen", "rejected", "tools"]
+    catalog = load_catalog("regraft", **catalog_properties(truth, str(tmp_path / "warehouse")))
+    rows = load_dataset(
+        "iceberg",
+        catalog=catalog,
+        table=snapshot.iceberg_table,
+        snapshot_id=snapshot.iceberg_snapshot_id,
+        filters="split == 'train'",
+        columns=columns,
+        split="train",
+        cache_dir=str(tmp_path / "cache"),
+    )
+    catalog.engine.dispose()
+    assert len(rows) == snapshot.row_counts["train"]
+    assert set(rows.column_names) == set(columns)
+    losses = train(kind, rows, model(), tokenizer, tmp_path / "run")
+    assert len(losses) == 2
