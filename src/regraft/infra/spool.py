@@ -198,7 +198,8 @@ class Spool(SpoolReader):
         self._descriptor = self._open_segment(1)
         self._closed = False
         self._dirty = threading.Event()
-        self._swap = threading.Lock()  # the descriptor must not be closed under the sync thread
+        self._unsynced = False
+        self._retired: list[int] = []  # descriptors of full segments; only the sync thread closes them
         self._syncer = threading.Thread(target=self._sync_forever, name="spool-sync", daemon=True)
         self._syncer.start()
 
@@ -211,7 +212,7 @@ class Spool(SpoolReader):
         """Write one record. When it returns, the record outlives this process. Raises SpoolFullError otherwise."""
         record = _HEAD.pack(MAGIC, len(payload), zlib.crc32(payload)) + payload
         length = len(record)
-        if self.waiting_bytes + length > self._limit_bytes:
+        if self._bytes + length > self._limit_bytes and self.waiting_bytes + length > self._limit_bytes:
             raise SpoolFullError(f"The spool {self.folder} is full ({self._limit_bytes} bytes wait): is NATS down?")
         try:
             if self._size and self._size + length > self._segment_bytes:
@@ -225,7 +226,8 @@ class Spool(SpoolReader):
         self._size += length
         self._bytes += length
         self._sizes[self._active] = self._size
-        if not self._dirty.is_set():
+        if not self._unsynced:
+            self._unsynced = True
             self._dirty.set()
 
     def orphans(self) -> Iterator[SpoolReader]:
@@ -249,7 +251,7 @@ class Spool(SpoolReader):
         self._dirty.set()
         self._syncer.join()
         with contextlib.suppress(OSError):
-            os.fdatasync(self._descriptor)
+            self._sync()
         os.close(self._descriptor)
         if self.waiting_bytes == 0:
             shutil.rmtree(self.home, ignore_errors=True)
@@ -274,12 +276,8 @@ class Spool(SpoolReader):
 
     def _roll(self) -> None:
         old = self._descriptor
-        fresh = self._open_segment(self._active + 1)
-        with self._swap:
-            self._descriptor = fresh
-            with contextlib.suppress(OSError):
-                os.fdatasync(old)
-            os.close(old)
+        self._descriptor = self._open_segment(self._active + 1)
+        self._retired.append(old)
 
     def _take_back(self) -> None:
         """Half a record must not stay in the middle of a segment."""
@@ -293,14 +291,20 @@ class Spool(SpoolReader):
                 return
             time.sleep(SYNC_SECONDS)
             self._dirty.clear()
-            with self._swap:
-                descriptor = os.dup(self._descriptor)
+            self._unsynced = False
             try:
-                os.fdatasync(descriptor)
+                self._sync()
             except OSError as error:
                 log.error("spool %s cannot be synced: %s", self.home, error)
+
+    def _sync(self) -> None:
+        while self._retired:
+            full = self._retired.pop()
+            try:
+                os.fdatasync(full)
             finally:
-                os.close(descriptor)
+                os.close(full)
+        os.fdatasync(self._descriptor)
 
 
 def _try_lock(home: Path) -> int | None:

@@ -78,7 +78,7 @@ class Gateway:
         """Open the spool and start moving. NATS need not be there."""
         settings = self._settings
         self._spool = Spool(settings.spool, settings.spool_segment_bytes, settings.spool_limit_bytes)
-        self.metrics.spool_bytes.set_function(lambda: self._spool.waiting_bytes if self._spool else 0)
+        self.metrics.spool_bytes = lambda: self._spool.waiting_bytes if self._spool else 0
         self._drainer = Drainer(self._spool, settings.nats_url, self.metrics)
         self._recorder = Recorder(self._spool, self.metrics, settings.scope, self._drainer.wake)
         self._drainer.start()
@@ -133,7 +133,7 @@ class Gateway:
         except UpstreamError as error:
             status = 502
             body = error_body(str(error), "upstream_error", "upstream_unavailable")
-        self.metrics.count_call(MODELS, "all", status)
+        self.metrics.count_call(MODELS, "all", status, 0.0)
         await reply(send, status, body)
 
     async def _health(self, send: Send) -> None:

@@ -38,12 +38,12 @@ class Recorder:
             self._lost(error)
             return
         self.failing = False
-        self.metrics.captured.inc()
+        self.metrics.captured += 1
         self._wake()
 
     def _lost(self, error: Exception) -> None:
         self.failing = True
-        self.metrics.capture_failures.inc()
+        self.metrics.capture_failures += 1
         self._unsaid += 1
         now = time.monotonic()
         if now - self._complained >= COMPLAIN_SECONDS:

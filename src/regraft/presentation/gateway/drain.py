@@ -105,11 +105,11 @@ class Drainer:
             await stream.publish_pack(pack.records)
             reader.acknowledge(pack)
             moved += len(pack.records)
-            self._metrics.published.inc(len(pack.records))
+            self._metrics.published += len(pack.records)
         return moved
 
     def _say_connected(self, connected: bool) -> None:
         if connected != self.connected:
             log.info("the stream is %s", "connected" if connected else "away")
         self.connected = connected
-        self._metrics.stream_up.set(1 if connected else 0)
+        self._metrics.stream_up = int(connected)

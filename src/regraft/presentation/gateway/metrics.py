@@ -1,52 +1,80 @@
-"""What the gateway counts, in a registry of its own."""
+"""What the gateway counts, in a registry of its own.
+
+Plain numbers on the path of a call; they become Prometheus families only when somebody asks.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator
 
-_OVERHEAD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+OVERHEAD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
-class Metrics:
-    """The gateway's metrics. Children are kept, because looking one up by its labels costs more than counting."""
+class Metrics(Collector):
+    """The gateway's numbers. ``spool_bytes`` is asked for when they are shown."""
 
     def __init__(self) -> None:
+        self.calls: Counter[tuple[str, str, int]] = Counter()
+        self.captured = 0
+        self.capture_failures = 0
+        self.published = 0
+        self.cuts: Counter[str] = Counter(client=0, upstream=0)
+        self.stream_up = 0
+        self.spool_bytes: Callable[[], int] = lambda: 0
+        self._overhead = [0] * (len(OVERHEAD_BUCKETS) + 1)
+        self._overhead_sum = 0.0
         self.registry = CollectorRegistry()
-        self._calls = Counter(
-            "regraft_gateway_calls",
-            "Calls answered, by endpoint, upstream and status class (cut: no status reached the client)",
-            ["endpoint", "upstream", "status"],
-            registry=self.registry,
-        )
-        self.captured = Counter("regraft_gateway_captured", "Calls written to the spool", registry=self.registry)
-        self.capture_failures = Counter(
-            "regraft_gateway_capture_failures",
-            "Calls that were answered and could NOT be written to the spool",
-            registry=self.registry,
-        )
-        self.cuts = Counter("regraft_gateway_cuts", "Answers cut before their end", ["by"], registry=self.registry)
-        self.published = Counter(
-            "regraft_gateway_published", "Calls acknowledged by the stream", registry=self.registry
-        )
-        self.spool_bytes = Gauge(
-            "regraft_gateway_spool_bytes", "Bytes in the spool that the stream has not got", registry=self.registry
-        )
-        self.stream_up = Gauge("regraft_gateway_stream_up", "1 while the stream can be reached", registry=self.registry)
-        self.overhead = Histogram(
-            "regraft_gateway_overhead_seconds",
-            "Time of a call that was not spent waiting for the model server",
-            buckets=_OVERHEAD_BUCKETS,
-            registry=self.registry,
-        )
-        self._children: dict[tuple[str, str, int], Counter] = {}
+        self.registry.register(self)
 
-    def count_call(self, endpoint: str, upstream: str, status: int) -> None:
-        key = (endpoint, upstream, status // 100)
-        child = self._children.get(key)
-        if child is None:
-            klass = f"{status // 100}xx" if status else "cut"
-            child = self._children[key] = self._calls.labels(endpoint, upstream, klass)
-        child.inc()
+    def count_call(self, endpoint: str, upstream: str, status: int, overhead: float) -> None:
+        """One call was answered; ``status`` 0 when no status reached the client; ``overhead`` in seconds."""
+        self.calls[endpoint, upstream, status // 100] += 1
+        self._overhead[bisect_left(OVERHEAD_BUCKETS, overhead)] += 1
+        self._overhead_sum += overhead
 
     def render(self) -> bytes:
         return generate_latest(self.registry)
+
+    def collect(self) -> Iterator[Metric]:
+        calls = CounterMetricFamily(
+            "regraft_gateway_calls",
+            "Calls answered, by endpoint, upstream and status class (cut: no status reached the client)",
+            labels=["endpoint", "upstream", "status"],
+        )
+        for (endpoint, upstream, klass), count in list(self.calls.items()):
+            calls.add_metric([endpoint, upstream, f"{klass}xx" if klass else "cut"], count)
+        yield calls
+        cuts = CounterMetricFamily("regraft_gateway_cuts", "Answers cut before their end", labels=["by"])
+        for who, count in self.cuts.items():
+            cuts.add_metric([who], count)
+        yield cuts
+        yield CounterMetricFamily("regraft_gateway_captured", "Calls written to the spool", self.captured)
+        yield CounterMetricFamily(
+            "regraft_gateway_capture_failures",
+            "Calls that were answered and could NOT be written to the spool",
+            self.capture_failures,
+        )
+        yield CounterMetricFamily("regraft_gateway_published", "Calls acknowledged by the stream", self.published)
+        yield GaugeMetricFamily(
+            "regraft_gateway_spool_bytes", "Bytes in the spool that the stream has not got", self.spool_bytes()
+        )
+        yield GaugeMetricFamily("regraft_gateway_stream_up", "1 while the stream can be reached", self.stream_up)
+        yield HistogramMetricFamily(
+            "regraft_gateway_overhead_seconds",
+            "Time of a call that was not spent waiting for the model server",
+            buckets=self._cumulated(),
+            sum_value=self._overhead_sum,
+        )
+
+    def _cumulated(self) -> list[tuple[str, float]]:
+        total, found = 0, []
+        for bound, count in zip([*map(str, OVERHEAD_BUCKETS), "+Inf"], self._overhead, strict=True):
+            total += count
+            found.append((bound, float(total)))
+        return found

@@ -244,7 +244,7 @@ class Tee:
             return
         self._written = True
         if cut:
-            self._metrics.cuts.labels(cut).inc()
+            self._metrics.cuts[cut] += 1
         if self._recorder is None:
             return
         self._recorder.record(
@@ -270,8 +270,8 @@ class Tee:
         )
 
     def _count(self) -> None:
-        self._metrics.count_call(self._endpoint, self._upstream.name, self._status)
-        self._metrics.overhead.observe((_now() - self._started - self._waited_ns) / 1e9)
+        own = (_now() - self._started - self._waited_ns) / 1e9
+        self._metrics.count_call(self._endpoint, self._upstream.name, self._status, own)
 
     def look_after_client(self) -> None:
         """From now on, notice when the client hangs up."""
