@@ -1,6 +1,6 @@
 """All assets, checks and sensors, for ``dagster dev -m regraft.presentation.dagster.definitions`` and ``dg``."""
 
-from dagster import Definitions, in_process_executor
+from dagster import Definitions, colored_console_logger, in_process_executor
 
 from regraft.presentation.dagster import checks, datasets, evaluation, lineage, runtime, sensors
 from regraft.presentation.dagster.resources import House
@@ -10,5 +10,7 @@ defs = Definitions(
     asset_checks=checks.CHECKS,
     sensors=sensors.SENSORS,
     resources={"house": House()},
+    # Without a line for each key of a range.
+    loggers={"console": colored_console_logger.configured({"log_level": "INFO"})},
     executor=in_process_executor,  # a step's own process costs more than the step
 )

@@ -101,6 +101,7 @@ def environment(home: Path, dsn: str, data_dir: Path, config: Path | None = None
         **os.environ,
         **BATCHING,
         **({CONFIG_VARIABLE: str(config.resolve())} if config else {}),
+        "PYTHONWARNINGS": "ignore",  # Dagster warns of its own command and of its own beta features
         "DAGSTER_HOME": str(home),
         "REGRAFT_POSTGRES__DSN": dsn,
         "REGRAFT_DATA_DIR": str(data_dir.resolve()),
