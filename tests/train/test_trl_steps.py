@@ -23,6 +23,7 @@ from pyiceberg.catalog import load_catalog
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
+from regraft.domain.formats.trl import from_stored
 from regraft.flows.freeze import Frozen, export, freeze
 from regraft.infra.iceberg.snapshots import catalog_properties
 from regraft.infra.postgres.pool import transaction
@@ -158,7 +159,9 @@ def test_a_trainer_takes_two_steps_on_the_snapshot_in_place(
     tmp_path: Path,
     model: Callable[[], Qwen2ForCausalLM],
     tokenizer: PreTrainedTokenizerFast,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # load_dataset walks through the working directory first, whatever it is asked for
     snapshot = frozen(kind)
     columns = ["messages", "tools"] if kind == "sft" else ["prompt", "chosen", "rejected", "tools"]
     catalog = load_catalog("regraft", **catalog_properties(truth, str(tmp_path / "warehouse")))
@@ -175,5 +178,13 @@ def test_a_trainer_takes_two_steps_on_the_snapshot_in_place(
     catalog.engine.dispose()
     assert len(rows) == snapshot.row_counts["train"]
     assert set(rows.column_names) == set(columns)
+    rows = rows.map(from_stored)
+    if kind == "sft":
+        told = [row for row in rows if row["tools"] and len(row["messages"]) > 2]
+        assert told
+        for row in told:
+            text = tokenizer.apply_chat_template(row["messages"], tools=json.loads(row["tools"]), tokenize=False)
+            assert '"arguments": {' in text
+            assert '"arguments": "' not in text, "arguments were quoted twice"
     losses = train(kind, rows, model(), tokenizer, tmp_path / "run")
     assert len(losses) == 2

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regraft.domain.errors import IllegalRowError
 from regraft.domain.formats import trl
 from regraft.domain.ids import parse_json
 from regraft.domain.rows import (
@@ -184,3 +185,12 @@ def test_a_datasets_hash_is_of_its_rows_not_of_their_order() -> None:
 def test_a_line_keeps_order_and_literals() -> None:
     text = '{"b": 1e-999, "a": [true, null, "é"]}'
     assert trl.line(parse_json(text)) == text
+
+
+def test_a_stored_record_becomes_what_an_export_holds() -> None:
+    row = sft(USER, calling('{"b": 1.5, "a": [1]}'), {"role": "assistant", "content": "x"}, tools="[]")
+    stored = {"messages": [dict(message) for message in row.messages], "tools": row.tools}
+    assert trl.from_stored(stored) == json.loads(trl.line(encoded(row)))
+    broken = {"messages": [canonical_message(calling("[1]"))]}
+    with pytest.raises(IllegalRowError, match="arguments_not_object"):
+        trl.from_stored(broken)

@@ -336,7 +336,8 @@ In more than one split: {leaks["sessions_in_two_splits"]} sessions, {leaks["cont
 {refused}
 
 Content hash `{snapshot.content_hash}`; Iceberg table `{snapshot.iceberg_table}`, snapshot
-`{snapshot.iceberg_snapshot_id}`. `regraft dataset verify {snapshot.snapshot_id}` proves it. The recipe:
+`{snapshot.iceberg_snapshot_id}`. `regraft dataset verify {snapshot.snapshot_id}` proves it. To train from the table
+itself, `load_dataset("iceberg", ...)` and map it with `regraft.domain.formats.trl.from_stored`. The recipe:
 
 ```toml
 {recipe.text.strip()}

@@ -13,12 +13,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from regraft.domain.ids import Number, parse_json
+from regraft.domain.errors import IllegalRowError
+from regraft.domain.ids import Number, parse_json, plain
 from regraft.domain.rows import Message, Refusal, Row, parts_of
 
 Record = dict[str, Any]
 
 _INT64 = 1 << 63
+_EMPTY: Message = {"content": None, "tool_calls": [], "tool_call_id": None, "name": None}
 
 
 def encode(row: Row) -> Record | Refusal:
@@ -42,7 +44,7 @@ def _encode_message(message: Message) -> Record | Refusal:
         key: message[key] for key in ("role", "content", "tool_call_id", "name") if message[key] is not None
     }
     calls = []
-    for call in message["tool_calls"]:
+    for call in message["tool_calls"] or []:
         arguments = _object(call["function"]["arguments"])
         if isinstance(arguments, Refusal):
             return arguments
@@ -101,6 +103,22 @@ def _proof(record: Record, row: Row) -> Refusal | None:
         if not same:
             return Refusal("not_lossless", f"{name} reads back differently")
     return None
+
+
+def from_stored(record: Mapping[str, Any]) -> Record:
+    """A record of the frozen table as TRL wants it: for ``load_dataset("iceberg", ...).map(from_stored)``.
+
+    The table keeps a call's arguments as text; a chat template would quote that text a second time, without an error.
+    """
+    changed: Record = {}
+    for name in ("messages", "prompt", "chosen", "rejected"):
+        if record.get(name) is not None:
+            messages = [_encode_message({**_EMPTY, **message}) for message in record[name]]
+            refusal = next((message for message in messages if isinstance(message, Refusal)), None)
+            if refusal:
+                raise IllegalRowError(f"{name} cannot be written for TRL: {refusal.reason} {refusal.detail}".strip())
+            changed[name] = [plain(message) for message in messages]
+    return {**record, **changed}
 
 
 def decode(record: Mapping[str, Any], kind: str) -> dict[str, Any]:

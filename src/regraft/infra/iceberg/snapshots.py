@@ -70,6 +70,7 @@ def catalog_properties(dsn: str, warehouse: str) -> dict[str, str]:
     """What ``pyiceberg.catalog.load_catalog("regraft", **properties)`` needs to open the frozen datasets, from Hugging
     Face ``datasets`` for one: ``load_dataset("iceberg", catalog=..., table="regraft.NAME", snapshot_id=...)``.
 
+    Run that in a small folder: ``datasets`` 5.2 walks through the working directory first.
     ``dsn`` is any libpq connection string, ``warehouse`` a folder or a URL.
     """
     from psycopg.conninfo import conninfo_to_dict
