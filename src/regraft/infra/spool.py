@@ -253,6 +253,7 @@ class Spool(SpoolReader):
         with contextlib.suppress(OSError):
             self._sync()
         os.close(self._descriptor)
+        self._descriptor = -1  # a late append must fail, not hit whatever gets the number next
         if self.waiting_bytes == 0:
             shutil.rmtree(self.home, ignore_errors=True)
         super().close()

@@ -5,15 +5,17 @@ A raw ASGI application: on the path of a call there is no framework, only this d
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 
 import orjson
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from regraft.domain.errors import UpstreamError
+from regraft.domain.errors import ConfigError, PortInUseError, UpstreamError
 from regraft.infra.spool import Spool
 from regraft.presentation.gateway.capture import Recorder
 from regraft.presentation.gateway.corking import CorkedHttpProtocol
@@ -181,8 +183,27 @@ def server_of(settings: GatewaySettings) -> uvicorn.Server:
 
 
 def serve(settings: GatewaySettings) -> None:
-    """Serve until SIGINT or SIGTERM: calls in flight are finished first."""
+    """Serve until SIGINT or SIGTERM: calls in flight are finished first. Raises PortInUseError and ConfigError."""
+    server, listener = server_of(settings), _listener(settings.host, settings.port)
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)  # calls leave few cycles; the default would look for them all the time
-    server_of(settings).run()
+    try:
+        server.run(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUseError(
+                f"Port {port} on {host} is in use: stop what listens there, or choose another"
+            ) from error
+        raise ConfigError(f"The gateway cannot listen on {host}:{port}: {error.strerror}") from error
+    return listener

@@ -117,7 +117,7 @@ class Tee:
         try:
             await self._forward()
         except asyncio.CancelledError:
-            self._write(cut="client")
+            self._write(cut="client", error="" if self._gone else "The gateway was stopped before the answer's end")
             if not self._gone:
                 raise
             self._task.uncancel()
