@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.embedded.postgres import EmbeddedPostgres, PostgresEndpoint
@@ -19,6 +20,9 @@ from regraft.infra.postgres.pool import connect
 
 REPOSITORY = Path(__file__).parent.parent
 _TEMPLATE = "regraft_template"
+
+settings.register_profile("regraft", max_examples=40, deadline=None)  # a slow machine is no failure
+settings.load_profile("regraft")
 
 
 @pytest.fixture(scope="session")
