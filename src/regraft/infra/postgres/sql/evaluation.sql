@@ -39,10 +39,19 @@ steps AS (
     FROM path
     JOIN execution_run_records r ON r.run_id = path.turn_id
     LEFT JOIN response_branch_records b ON b.turn_id = path.turn_id
-    GROUP BY path.unit_id)
+    GROUP BY path.unit_id),
+-- One walk for all histories: a call of context_messages() per row would plan its joins for one.
+up AS (
+    SELECT DISTINCT c.context_id AS history_id, c.parent_id, c.message_id, c.depth
+    FROM leaf JOIN context c ON c.context_id = leaf.context_snapshot_id
+    UNION ALL
+    SELECT up.history_id, c.parent_id, c.message_id, c.depth FROM up JOIN context c ON c.context_id = up.parent_id),
+histories AS (
+    SELECT up.history_id, json_agg(m.body ORDER BY up.depth)::text AS history
+    FROM up JOIN message m USING (message_id) GROUP BY up.history_id)
 SELECT leaf.node_id::text AS unit_id, leaf.session_id::text AS session_id, leaf.turn_id::text AS turn_id,
        b.context_anchor_turn_id::text AS anchor, coalesce(rt.name, st.name, '') AS theme, r.task_key, r.purpose,
-       r.model, leaf.node_status, steps.steps, context_messages(leaf.context_snapshot_id)::text AS history,
+       r.model, leaf.node_status, steps.steps, coalesce(histories.history, '[]') AS history,
        m.body::text AS answer,
        (SELECT json_agg(length(message_text(om.body)) ORDER BY o.branch_index)::text
         FROM response_branch_records o JOIN session_turn ot ON ot.turn_id = o.turn_id
@@ -50,6 +59,7 @@ SELECT leaf.node_id::text AS unit_id, leaf.session_id::text AS session_id, leaf.
         WHERE o.context_anchor_turn_id = b.context_anchor_turn_id AND o.node_id <> leaf.node_id) AS sibling_lengths
 FROM leaf
 JOIN steps ON steps.unit_id = leaf.node_id
+LEFT JOIN histories ON histories.history_id = leaf.context_snapshot_id
 JOIN conversation_sessions s ON s.session_id = leaf.session_id
 JOIN execution_run_records r ON r.run_id = leaf.turn_id
 LEFT JOIN seed_themes rt ON rt.theme_id = r.theme_id
@@ -99,10 +109,21 @@ FROM current_human_eval_labels GROUP BY unit_id ORDER BY unit_id;
 
 -- name: turn_truth
 -- The calls of the given turns from the execution log: history, answer and tools as they crossed the wire.
-SELECT t.turn_id::text AS turn_id, t.node_id::text AS node_id, t.session_id::text AS session_id,
-       context_messages(t.context_id)::text AS history, m.body::text AS answer, tools.body::text AS tools, i.tools_id
-FROM json_array_elements_text($1::json) AS one
-JOIN session_turn t ON t.turn_id = one::uuid
+WITH RECURSIVE wanted AS (
+    SELECT DISTINCT one::uuid AS turn_id FROM json_array_elements_text($1::json) AS one),
+turns AS (
+    SELECT t.* FROM wanted JOIN session_turn t USING (turn_id)),
+up AS (
+    SELECT DISTINCT c.context_id AS history_id, c.parent_id, c.message_id, c.depth FROM turns JOIN context c USING (context_id)
+    UNION ALL
+    SELECT up.history_id, c.parent_id, c.message_id, c.depth FROM up JOIN context c ON c.context_id = up.parent_id),
+histories AS (
+    SELECT up.history_id, json_agg(m.body ORDER BY up.depth)::text AS history
+    FROM up JOIN message m USING (message_id) GROUP BY up.history_id)
+SELECT t.turn_id::text AS turn_id, t.node_id::text AS node_id, t.session_id::text AS session_id, histories.history,
+       m.body::text AS answer, tools.body::text AS tools, i.tools_id
+FROM turns t
+JOIN histories ON histories.history_id = t.context_id
 JOIN pipeline_event_inbox i ON i.event_id = t.event_id
 LEFT JOIN message m ON m.message_id = t.answer_id
 LEFT JOIN request_part tools ON tools.part_id = i.tools_id
