@@ -151,13 +151,13 @@ class SmallGraph:
         self.clock += 1
         at = START + timedelta(seconds=self.clock)
         context, answer_id = self.context(history), self.message(answer) if answer else None
-        tools_id = digest_json(tools) if tools else None
-        if tools:
-            self.put("request_part", part_id=tools_id, kind="tools", body=Json(tools, dumps=canonical_json))
+        offered = {"tools": tools} if tools else {}
+        tools_id = digest_json(offered)
+        self.put("request_part", part_id=tools_id, kind="tools", body=Json(offered, dumps=canonical_json))
         key = f"{session} {self.clock}".encode()
         event, turn_id, node = (uuid_of(digest(what, key)) for what in (b"event", b"turn", b"node"))
         projection = digest(b"after", context, answer_id or key)
-        sampling = digest_json({})
+        sampling = digest(b"sampling")
         self.put("request_part", part_id=sampling, kind="sampling", body=Json({}))
         self.put(
             "pipeline_event_inbox",

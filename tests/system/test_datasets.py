@@ -13,14 +13,17 @@ import pytest
 from regraft.domain.errors import ConfigError, IllegalRowError, NotFoundError, UsageError
 from regraft.domain.pairs import pair_id
 from regraft.flows.freeze import Frozen, export, freeze, list_snapshots, verify
+from regraft.flows.ingest import Stored, ingest
+from regraft.flows.lineage import build
 from regraft.flows.pairs import propose_pairs
 from regraft.flows.review import next_pair, rate_unit, record_preference
 from regraft.flows.trajectories import materialise_units
 from regraft.infra.duckdb.workbench import Workbench
 from regraft.infra.iceberg import snapshots
+from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres import registry
-from regraft.infra.postgres.pool import transaction
-from small_graph import SmallGraph, Turn, every_kind, many_choices, say
+from regraft.infra.postgres.pool import connect, transaction
+from small_graph import READ, WEATHER, SmallGraph, Turn, call, every_kind, many_choices, say
 
 SFT = 'name = "good"\nkind = "sft"\n'
 DPO = 'name = "better"\nkind = "dpo"\n[select]\nper_context = 0\n'
@@ -327,3 +330,38 @@ def test_a_recipe_that_gives_nothing_or_is_wrong_says_why(
         frozen(SFT + "[select]\nk_per_them = 3\n")
     with pytest.raises(IllegalRowError, match="label_source_not_allowed"):
         frozen(DPO + '[source]\nlabels = ["human"]\n')
+
+
+def test_captured_calls_become_certified_rows(
+    truth: str, calls: Any, frozen: Callable[[str], Frozen], bench: Path, tmp_path: Path
+) -> None:
+    ask = [say("user", "How is the weather in Oslo?")]
+    answer = call("c1", "weather", '{"city":"Oslo"}')
+    told = [*ask, answer, say("tool", "snow", tool_call_id="c1")]
+    replay = {"purpose": "replay", "session": "one"}
+    who = {"session": "one", "theme": "weather"}
+    captured = [
+        calls(ask, answer, tools=[WEATHER], who=who),
+        calls(told, "It snows in Oslo.", tools=[WEATHER], who=who),
+        calls(told, "so " * 40, tools=[WEATHER], who=replay, model="large"),
+        calls(told, "It snows.", tools=[WEATHER, READ], who=replay),
+        calls([say("system", "Be brief."), *told], "Snow.", tools=[WEATHER], who=replay),
+        calls.failed(told, tools=[WEATHER], who=who),
+        calls(["no object"], {"role": "assistant", "content": None, "tool_calls": 3}, who={"session": "odd"}),
+    ]
+    with connect(truth) as connection:
+        ingest(connection, [encode_exchange(each) for each in captured], Stored())
+    build(truth)
+    pairs = frozen(DPO)
+    with snapshots.catalog(truth, str(tmp_path / "warehouse")) as opened:
+        stored = snapshots.read(opened, pairs.iceberg_table, pairs.iceberg_snapshot_id)
+        ((row, split),) = snapshots.from_arrow(stored, "dpo")
+    assert split == "train"
+    assert [message["role"] for message in row.prompt] == ["user", "assistant", "tool"]
+    assert (row.chosen[0]["content"], row.rejected[0]["content"]) == ("It snows in Oslo.", "so " * 40)
+    assert json.loads(row.tools or "") == [WEATHER]
+    assert pairs.refused["tools_differ"] >= 1
+    paths = frozen(SFT)
+    assert sum(paths.row_counts.values()) >= 1
+    for one in (pairs, paths):
+        assert verify(one.snapshot_id, dsn=truth, warehouse=str(tmp_path / "warehouse")).ok

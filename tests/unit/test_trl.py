@@ -20,6 +20,7 @@ from regraft.domain.rows import (
     content_hash,
     dropped_fields,
     parts_of,
+    tool_list,
 )
 
 USER = {"role": "user", "content": "Where?"}
@@ -57,7 +58,7 @@ def dpo(prompt: list[dict[str, Any]], chosen: str, rejected: str) -> Row:
     return Row(row_id="r", kind="dpo", session_id="s", sources=(), prompt=asked, chosen=sides[0], rejected=sides[1])  # type: ignore[arg-type]
 
 
-def reason(body: dict[str, Any]) -> str:
+def reason(body: Any) -> str:
     found = canonical_message(body)
     return found.reason if isinstance(found, Refusal) else ""
 
@@ -151,11 +152,14 @@ def test_numbers_that_only_look_different_pass() -> None:
         ({"role": "assistant", "tool_calls": [{"type": "custom", "custom": {}}]}, "call_not_function"),
         ({"role": "assistant", "tool_calls": [{"type": "function", "function": {"name": ""}}]}, "call_without_name"),
         ({"role": "user", "content": "\ud800"}, "not_unicode"),
+        ("text", "not_a_message"),
+        ({"role": "user", "content": "x", "name": 3}, "not_a_message"),
+        ({"role": "assistant", "content": "x", "tool_calls": {"0": {}}}, "call_not_function"),
         ({"role": "user", "content": [{"type": "text", "text": "one part"}]}, ""),
         ({"role": "user", "content": "NUL \0 is text"}, ""),
     ],
 )
-def test_what_has_no_canonical_form_says_why(body: dict[str, Any], expected: str) -> None:
+def test_what_has_no_canonical_form_says_why(body: Any, expected: str) -> None:
     assert reason(body) == expected
 
 
@@ -194,3 +198,12 @@ def test_a_stored_record_becomes_what_an_export_holds() -> None:
     broken = {"messages": [canonical_message(calling("[1]"))]}
     with pytest.raises(IllegalRowError, match="arguments_not_object"):
         trl.from_stored(broken)
+
+
+def test_a_tool_list_is_cut_from_the_request_and_what_is_no_function_is_refused() -> None:
+    tool = {"type": "function", "function": {"name": "f"}}
+    assert tool_list({}) is None
+    assert tool_list({"tools": [], "tool_choice": "none"}) is None
+    assert tool_list({"tools": [tool], "tool_choice": "auto"}) == '[{"function":{"name":"f"},"type":"function"}]'
+    for part in ({"tools": [{"type": "web_search"}]}, {"functions": [{"name": "f"}]}, {"tools": "f"}):
+        assert isinstance(tool_list(part), Refusal)

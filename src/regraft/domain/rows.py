@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,15 +62,19 @@ class Row:
     score: float = 0.0
 
 
-def dropped_fields(body: Mapping[str, Any]) -> set[str]:
+def dropped_fields(body: Any) -> set[str]:
     """The fields of a wire message that a row leaves out although they hold something."""
+    if not isinstance(body, Mapping):
+        return set()
     return {key for key, value in body.items() if key not in KEPT and value not in (None, "", [], {})}
 
 
-def canonical_message(body: Mapping[str, Any]) -> Message | Refusal:
+def canonical_message(body: Any) -> Message | Refusal:
     """A wire message in canonical form, or why it has none. One text part counts as its text."""
+    if not isinstance(body, Mapping):
+        return Refusal("not_a_message", type(body).__name__)
     role = body.get("role")
-    if role not in ROLES:
+    if not isinstance(role, str) or role not in ROLES:
         return Refusal("role_unsupported", f"role {role!r}")
     if body.get("function_call"):
         return Refusal("legacy_function_call")
@@ -79,11 +83,13 @@ def canonical_message(body: Mapping[str, Any]) -> Message | Refusal:
     content = _content(body.get("content"))
     if isinstance(content, Refusal):
         return content
-    calls = _calls(body.get("tool_calls") or [])
+    calls = _calls(body.get("tool_calls"))
     if isinstance(calls, Refusal):
         return calls
     if content is None and not (role == "assistant" and calls):
         return Refusal("no_answer" if role == "assistant" else "no_content", f"a message of {role} says nothing")
+    if not all(isinstance(body.get(key), str | None) for key in ("tool_call_id", "name")):
+        return Refusal("not_a_message", "a name or call id that is no text")
     message = {
         "role": role,
         "content": content,
@@ -113,7 +119,11 @@ def _content(content: Any) -> str | Refusal | None:
     return str(texts[0])
 
 
-def _calls(calls: Sequence[Any]) -> list[dict[str, Any]] | Refusal:
+def _calls(calls: Any) -> list[dict[str, Any]] | Refusal:
+    if not calls:
+        return []
+    if not isinstance(calls, list):
+        return Refusal("call_not_function", type(calls).__name__)
     found = []
     for call in calls:
         function = call.get("function") if isinstance(call, Mapping) else None
@@ -123,13 +133,15 @@ def _calls(calls: Sequence[Any]) -> list[dict[str, Any]] | Refusal:
         if not isinstance(arguments, str):
             arguments = canonical_json({} if arguments is None else arguments)
         name = function.get("name")
+        if not isinstance(call.get("id"), str | None):
+            return Refusal("call_not_function", "an id that is no text")
         if not isinstance(name, str) or not name:
             return Refusal("call_without_name")
         found.append({"id": call.get("id"), "type": "function", "function": {"name": name, "arguments": arguments}})
     return found
 
 
-def canonical_messages(bodies: Iterable[Mapping[str, Any]]) -> tuple[Message, ...] | Refusal:
+def canonical_messages(bodies: Iterable[Any]) -> tuple[Message, ...] | Refusal:
     """A history in canonical form, or the first reason why it has none."""
     found = []
     for body in bodies:
@@ -138,6 +150,25 @@ def canonical_messages(bodies: Iterable[Mapping[str, Any]]) -> tuple[Message, ..
             return message
         found.append(message)
     return tuple(found)
+
+
+def tool_list(part: Mapping[str, Any]) -> str | Refusal | None:
+    """The tool list of a request's tool settings as JSON text, None when it offers none; or why it cannot be said."""
+    if part.get("functions"):
+        return Refusal("legacy_functions")
+    tools = part.get("tools")
+    if not tools:
+        return None
+    if not isinstance(tools, list):
+        return Refusal("tools_unsupported", type(tools).__name__)
+    for tool in tools:
+        if (
+            not isinstance(tool, Mapping)
+            or tool.get("type") != "function"
+            or not isinstance(tool.get("function"), dict)
+        ):
+            return Refusal("tools_unsupported", str(tool.get("type")) if isinstance(tool, Mapping) else "")
+    return canonical_json(tools)
 
 
 def parts_of(row: Row) -> dict[str, Any]:

@@ -76,6 +76,13 @@ class UnitSignals:
     answer: AnswerSignals
 
 
+def messages_of(value: Any) -> list[Message]:
+    """Captured messages as mappings: what a client sent instead of an object reads as its JSON text, of no role."""
+    return [
+        one if isinstance(one, Mapping) else {"role": "unknown", "content": canonical_json(one)} for one in value or []
+    ]
+
+
 def text_of(message: Message) -> str:
     """The text of a message's content: the string, or its text parts one to a line; other parts give nothing."""
     content = message.get("content")
@@ -91,7 +98,8 @@ def text_of(message: Message) -> str:
 def calls_of(message: Message) -> list[tuple[str, str]]:
     """The function calls of a message as (name, arguments); arguments are canonical JSON where they parse."""
     found = []
-    for call in message.get("tool_calls") or []:
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else []:
         function = call.get("function") if isinstance(call, Mapping) else None
         if isinstance(function, Mapping):
             found.append((str(function.get("name")), _canonical(function.get("arguments"))))

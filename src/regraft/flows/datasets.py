@@ -21,6 +21,7 @@ from regraft.domain.rows import (
     canonical_messages,
     content_keys,
     dropped_fields,
+    tool_list,
 )
 from regraft.domain.selection import Scored, ScoreParts, human_part, score, top
 from regraft.flows.pairs import propose_pairs
@@ -243,7 +244,8 @@ def _truth(row: Mapping[str, Any]) -> Truth:
     bodies = parse_json(row["history"])
     answers = [parse_json(row["answer"])] if row["answer"] else []
     history, answer = canonical_messages(bodies), canonical_messages(answers)
-    refusal = next((one for one in (history, answer) if isinstance(one, Refusal)), None)
+    tools = tool_list(parse_json(row["tools"]) if row["tools"] else {})
+    refusal = next((one for one in (history, answer, tools) if isinstance(one, Refusal)), None)
     if not refusal and not answer:
         refusal = Refusal("no_answer")
     return Truth(
@@ -251,7 +253,7 @@ def _truth(row: Mapping[str, Any]) -> Truth:
         session_id=row["session_id"],
         history=() if isinstance(history, Refusal) else history,
         answer=() if isinstance(answer, Refusal) else answer,
-        tools=row["tools"],
+        tools=None if isinstance(tools, Refusal) else tools,
         tools_digest=row["tools_id"].hex() if row["tools_id"] else None,
         dropped=frozenset().union(*map(dropped_fields, [*bodies, *answers])),
         refusal=refusal,

@@ -16,7 +16,7 @@ import pyarrow as pa
 from regraft.domain.ids import parse_json
 from regraft.domain.pairs import Candidate, Sibling, Vote, propose
 from regraft.domain.selection import ScoreParts, answer_quality, human_part
-from regraft.domain.trajectory import measure_answer, text_of
+from regraft.domain.trajectory import measure_answer, messages_of, text_of
 from regraft.infra.duckdb.workbench import Workbench
 from regraft.infra.postgres.arrow import reading
 
@@ -81,7 +81,7 @@ def propose_pairs(dsn: str, workbench: Path) -> PairCounts:
 def _compare(
     anchor: UUID, rows: Sequence[dict[str, Any]], votes: Mapping[UUID, Sequence[Vote]]
 ) -> list[dict[str, Any]]:
-    answers = [parse_json(row["answer"]) if row["answer"] else None for row in rows]
+    answers = [messages_of([parse_json(row["answer"])])[0] if row["answer"] else None for row in rows]
     lengths = [len(text_of(answer)) if answer else None for answer in answers]
     siblings = []
     for index, (row, answer) in enumerate(zip(rows, answers, strict=True)):

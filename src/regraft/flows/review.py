@@ -14,7 +14,7 @@ from uuid import UUID
 from regraft.domain.errors import NotFoundError, UsageError
 from regraft.domain.ids import digest, parse_json, time_ordered_uuid
 from regraft.domain.pairs import UNDECIDED
-from regraft.domain.trajectory import printable, render
+from regraft.domain.trajectory import messages_of, printable, render
 from regraft.infra.duckdb.workbench import Workbench
 from regraft.infra.postgres import review
 from regraft.infra.postgres.pool import transaction
@@ -173,7 +173,7 @@ def _needs_name(reviewer: str) -> None:
 
 def _shown(history: str, answer: str | None) -> str:
     messages = parse_json(history)
-    return render([*messages, parse_json(answer)] if answer else messages)
+    return render(messages_of([*messages, parse_json(answer)] if answer else messages))
 
 
 def _sides(connection: Any, pair: dict[str, Any]) -> dict[str, str]:
@@ -182,7 +182,7 @@ def _sides(connection: Any, pair: dict[str, Any]) -> dict[str, str]:
         raise NotFoundError(f"The answers of pair {pair['pair_id']} are gone. Run `regraft evaluate pairs` again.")
     a, b = found[pair["turn_a"]], found[pair["turn_b"]]
     return {
-        "history": render(parse_json(a["history"])),
-        "a": render([parse_json(a["answer"])]) if a["answer"] else "",
-        "b": render([parse_json(b["answer"])]) if b["answer"] else "",
+        "history": render(messages_of(parse_json(a["history"]))),
+        "a": render(messages_of([parse_json(a["answer"])])) if a["answer"] else "",
+        "b": render(messages_of([parse_json(b["answer"])])) if b["answer"] else "",
     }

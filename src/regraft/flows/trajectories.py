@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from regraft.domain.ids import parse_json
 from regraft.domain.selection import unit_quality
-from regraft.domain.trajectory import Step, measure_unit, render
+from regraft.domain.trajectory import Step, measure_unit, messages_of, render
 from regraft.infra.duckdb.workbench import Workbench
 from regraft.infra.postgres.arrow import reading
 
@@ -64,8 +64,8 @@ def materialise_units(dsn: str, workbench: Path) -> UnitCounts:
 
 def _unit(row: dict[str, Any]) -> dict[str, Any]:
     steps = [_step(step) for step in json.loads(row["steps"])]
-    history = parse_json(row["history"])
-    answer = parse_json(row["answer"]) if row["answer"] else None
+    history = messages_of(parse_json(row["history"]))
+    answer = messages_of([parse_json(row["answer"])])[0] if row["answer"] else None
     lengths = [length for length in json.loads(row["sibling_lengths"] or "[]") if length is not None]
     signals = measure_unit(steps, history, answer, sibling_lengths=lengths)
     same = ("unit_id", "session_id", "turn_id", "anchor", "theme", "task_key", "purpose", "model", "node_status")
