@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from hypothesis import settings
 
+from regraft.domain.exchange import Exchange, Identity
+from regraft.domain.ids import time_ordered_uuid
 from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.embedded.postgres import EmbeddedPostgres, PostgresEndpoint
 from regraft.infra.postgres.migrate import migrate
@@ -76,3 +80,68 @@ def corpus() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+class Calls:
+    """Makes captured calls, a second apart: ``calls([message, ...], "answer", temperature=0.5)``.
+
+    ``answer`` is the text or the whole message; ``choices`` are several of them; ``who`` are the X-Regraft headers.
+    ``request`` and ``response`` are raw bodies instead, and ``circumstances`` any other field of an Exchange.
+    """
+
+    def __init__(self) -> None:
+        self._made = 0
+
+    def __call__(
+        self,
+        messages: list[Any] | None = None,
+        answer: Any = "ok",
+        *,
+        choices: list[Any] | None = None,
+        model: str = "m",
+        who: dict[str, str] | None = None,
+        request: bytes | None = None,
+        response: bytes | None = None,
+        circumstances: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> Exchange:
+        self._made += 1
+        at_ms = 1_700_000_000_000 + self._made * 1000
+        said = [answer] if choices is None else choices
+        whole = [each if isinstance(each, dict) else {"role": "assistant", "content": each} for each in said]
+        reply = {
+            "id": f"chatcmpl-{self._made}",
+            "model": model,
+            "system_fingerprint": "fp",
+            "choices": [{"index": n, "message": each, "finish_reason": "stop"} for n, each in enumerate(whole)],
+            "usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8},
+        }
+        asked = {"model": model, "messages": messages or [{"role": "user", "content": "hi"}], **settings}
+        fields: dict[str, Any] = {
+            "event_id": time_ordered_uuid(at_ms, self._made.to_bytes(10, "big")),
+            "scope": "default",
+            "endpoint": "/v1/chat/completions",
+            "upstream": "main",
+            "upstream_pin": "",
+            "started_ns": at_ms * 1_000_000,
+            "first_byte_ns": 1_000_000,
+            "duration_ns": 5_000_000,
+            "request_body": json.dumps(asked).encode() if request is None else request,
+            "status": 200,
+            "response_type": "application/json",
+            "response_encoding": "",
+            "response_body": json.dumps(reply).encode() if response is None else response,
+            "identity": Identity(**who) if who else Identity(),
+        }
+        return Exchange(**{**fields, **(circumstances or {})})
+
+    def failed(self, messages: list[Any] | None = None, status: int = 500, **more: Any) -> Exchange:
+        """A call that the model server refused."""
+        body = json.dumps({"error": {"message": "no", "code": status}}).encode()
+        return self(messages, response=body, circumstances={"status": status}, **more)
+
+
+@pytest.fixture
+def calls() -> Calls:
+    """A maker of captured calls."""
+    return Calls()
