@@ -43,7 +43,14 @@ async def _consume_connected(stream: CallStream, connection: Connection, stored:
     while not stop.is_set():
         deliveries = await stream.fetch(_BATCH_PACKS, _FETCH_SECONDS)
         if deliveries:
-            counts = await _store(connection, deliveries, stored)
+            try:
+                counts = await _store(connection, deliveries, stored)
+            except psycopg.OperationalError:
+                # Without this the packs would come again only when the stream's patience for them ends.
+                with contextlib.suppress(UnavailableError):
+                    for delivery in deliveries:
+                        await delivery.nak(delay=0.5)
+                raise
             for delivery in deliveries:
                 await delivery.ack()
             log.info("stored %d calls, %d new turns, %d set aside", counts.events, counts.new_turns, counts.quarantined)

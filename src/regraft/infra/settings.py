@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from regraft.domain.errors import ConfigError
 
 CONFIG_VARIABLE = "REGRAFT_CONFIG"
+_PREFIX = "REGRAFT_"
+_NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "REGRAFT_CORPUS"})
 DEFAULT_FILE = "regraft.toml"
 
 
@@ -107,7 +109,7 @@ class Settings(BaseSettings):
     """All settings. Paths are relative to the working directory."""
 
     model_config = SettingsConfigDict(
-        env_prefix="REGRAFT_",
+        env_prefix=_PREFIX,
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
@@ -170,11 +172,22 @@ def load_settings(file: Path | None = None) -> Settings:
             raise ConfigError(f"The config file {path} cannot be read: {error.strerror}.") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+    _check_variables()
     try:
         return Settings(**document)
     except ValidationError as error:
         source = str(path) if document else "the REGRAFT_* environment"
         raise ConfigError("\n".join(_mistake(source, item) for item in error.errors())) from error
+
+
+def _check_variables() -> None:
+    known = sorted(f"{_PREFIX}{name.upper()}" for name in Settings.model_fields)
+    for variable in sorted(os.environ):
+        name = variable.upper().partition("__")[0]
+        if name.startswith(_PREFIX) and name not in known and variable not in _NOT_SETTINGS:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]}{variable[len(name) :]}?" if near else f"Known: {', '.join(known)}."
+            raise ConfigError(f"The variable {variable} is not a setting. {hint}")
 
 
 def _mistake(source: str, item: Any) -> str:

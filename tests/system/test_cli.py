@@ -1,0 +1,140 @@
+"""The command line, as a person meets it: clear lines and exit codes for every mistake, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from regraft.infra.embedded.process import free_port
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def regraft(truth: str, nats_url: str, tmp_path: Path) -> Run:
+    """Run a command in an empty folder, on a fresh truth."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
+    base = {
+        **clean,
+        "REGRAFT_DATA_DIR": str(tmp_path / "data"),
+        "REGRAFT_POSTGRES__DSN": truth,
+        "REGRAFT_NATS__URL": nats_url,
+        **{f"REGRAFT_{name}__PORT": str(free_port()) for name in ("GATEWAY", "WEB", "DAGSTER")},
+    }
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "regraft", *arguments],
+            cwd=tmp_path,
+            env={**base, **variables},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+def fails(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """One clear line on standard error, this exit code, and no traceback."""
+    assert done.returncode == code, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.mark.parametrize("command", ["tree", "show", "path", "replay"])
+def test_an_id_that_is_none_is_said_to_be_none(regraft: Run, command: str) -> None:
+    fails(regraft(command, "not an id"), 2, "not an id")
+
+
+@pytest.mark.parametrize("command", ["show", "path", "replay"])
+def test_an_unknown_node_is_not_found(regraft: Run, command: str) -> None:
+    fails(regraft(command, "0123456789ab"), 3, "0123456789ab")
+
+
+def test_a_wrong_key_in_the_config_names_the_nearest_known_one(regraft: Run, tmp_path: Path) -> None:
+    (tmp_path / "regraft.toml").write_text("[gateway]\nprot = 1\n")
+    fails(regraft("status"), 2, "regraft.toml", "gateway.prot", "gateway.port")
+
+
+def test_a_wrong_variable_names_the_nearest_known_one(regraft: Run) -> None:
+    fails(regraft("status", REGRAFT_GATWAY__PORT="1"), 2, "REGRAFT_GATWAY__PORT", "REGRAFT_GATEWAY__PORT")
+
+
+def test_a_config_file_that_is_no_toml_says_where(regraft: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("x = [")
+    fails(regraft("--config", "bad.toml", "status"), 2, "bad.toml", "TOML")
+
+
+def test_a_config_file_that_is_not_there_is_said(regraft: Run) -> None:
+    fails(regraft("--config", "none.toml", "status"), 2, "none.toml")
+
+
+def test_a_value_of_the_wrong_type_names_the_setting(regraft: Run) -> None:
+    fails(regraft("status", REGRAFT_GATEWAY__PORT="many"), 2, "gateway.port")
+
+
+def test_an_upstream_whose_key_is_not_set_is_said_before_anything_listens(regraft: Run, tmp_path: Path) -> None:
+    text = '[upstreams.hosted]\nbase_url = "http://127.0.0.1:9/v1"\napi_key_env = "NO_SUCH_KEY"\n'
+    (tmp_path / "regraft.toml").write_text(text)
+    fails(regraft("gateway"), 2, "NO_SUCH_KEY")
+
+
+def test_a_full_port_names_the_setting_that_moves_it(regraft: Run, tmp_path: Path) -> None:
+    (tmp_path / "regraft.toml").write_text('[upstreams.any]\nbase_url = "http://127.0.0.1:9/v1"\n')
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        fails(regraft("gateway", REGRAFT_GATEWAY__PORT=port), 5, port, "gateway.port")
+        fails(regraft("web", REGRAFT_WEB__PORT=port), 5, port, "web.port")
+
+
+def test_a_postgresql_that_is_away_says_what_to_do(regraft: Run) -> None:
+    away = f"postgresql://nobody@127.0.0.1:{free_port()}/none"
+    fails(regraft("sessions", REGRAFT_POSTGRES__DSN=away), 5, "PostgreSQL", "regraft up")
+
+
+def test_an_unknown_command_shows_the_usage(regraft: Run) -> None:
+    done = regraft("replant")
+    assert done.returncode == 2
+    assert "No such command 'replant'" in done.stderr
+
+
+def test_a_recipe_that_is_not_there_is_not_found(regraft: Run) -> None:
+    fails(regraft("dataset", "freeze", "none.toml"), 3, "none.toml")
+
+
+def test_an_empty_truth_lists_nothing_and_says_how_to_begin(regraft: Run) -> None:
+    done = regraft("sessions")
+    assert done.returncode == 0
+    assert "regraft demo" in done.stdout
+    assert json.loads(regraft("sessions", "--json").stdout) == []
+
+
+def test_doctor_finds_a_taken_port_and_says_how_to_mend_it(regraft: Run) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = regraft("doctor", "--json", REGRAFT_GATEWAY__PORT=str(taken.getsockname()[1]))
+    assert done.returncode == 1
+    wrong = [finding for finding in json.loads(done.stdout) if finding["level"] == "wrong"]
+    assert len(wrong) == 1
+    assert "gateway.port" in wrong[0]["mend"]
+
+
+def test_help_of_every_command_imports_nothing_heavy() -> None:
+    heavy = ("dagster", "duckdb", "pyiceberg", "pyarrow", "openai", "xllamacpp", "sqlalchemy")
+    script = f"import sys; import regraft.presentation.cli.main; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
