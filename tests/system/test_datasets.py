@@ -108,6 +108,20 @@ def test_a_deleted_workbench_is_made_again_equal(truth: str, turns: dict[str, Tu
     assert before[1]
 
 
+def test_a_session_that_the_graph_no_longer_has_is_forgotten(truth: str, turns: dict[str, Turn], bench: Path) -> None:
+    materialise_units(truth, bench)
+    propose_pairs(truth, bench)
+    gone = Workbench(bench).pair(pair_id(turns["answered"].turn_id, turns["answered"].node_id, turns["worse"].node_id))
+    with transaction(truth) as connection:
+        for table in ("response_branch_records", "execution_run_records", "conversation_branch_nodes"):
+            connection.execute(f"DELETE FROM {table} WHERE session_id = %s".encode(), (gone["session_id"],))
+        connection.execute("DELETE FROM conversation_sessions WHERE session_id = %s", (gone["session_id"],))
+    materialise_units(truth, bench)
+    left = Workbench(bench).units() + Workbench(bench).pairs()
+    assert left
+    assert all(row["session_id"] != gone["session_id"] for row in left)
+
+
 def test_every_pair_of_siblings_has_a_verdict(truth: str, turns: dict[str, Turn], bench: Path) -> None:
     counts = propose_pairs(truth, bench)
     found = {frozenset((pair["node_a"], pair["node_b"])): pair for pair in Workbench(bench).pairs()}

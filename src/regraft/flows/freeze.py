@@ -272,11 +272,17 @@ def export(snapshot_id: str, folder: Path, *, dsn: str, warehouse: str, target: 
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name in old:
-        (folder / name).unlink(missing_ok=True)
+        if name != _MANIFEST:
+            (folder / name).unlink(missing_ok=True)
+    # The manifest first: an export that is cut short is then known to be ours, and its digests say it is not whole.
+    _write(folder / _MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     for name, content in contents.items():
-        (folder / name).write_text(content, "utf-8", newline="\n")
-    (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8", newline="\n")
+        _write(folder / name, content)
     return Exported(snapshot_id, target, folder, digests, counts)
+
+
+def _write(path: Path, content: str) -> None:
+    path.write_text(content, "utf-8", newline="\n")
 
 
 def _own_files(folder: Path) -> list[str]:

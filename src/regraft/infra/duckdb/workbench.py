@@ -91,6 +91,17 @@ class Workbench:
             connection.execute(_queries()["forget_units"])
             connection.execute(_queries()["add_units"])
 
+    def measured_sessions(self) -> int:
+        """How many sessions have units."""
+        rows = self._rows("measured_sessions")
+        return int(rows[0]["sessions"]) if rows else 0
+
+    def keep_sessions(self, session_ids: list[str]) -> None:
+        """Forget units and pairs of every other session."""
+        with self._writing(present_sessions=pa.table({"session_id": pa.array(session_ids, pa.string())})) as connection:
+            connection.execute(_queries()["forget_vanished_units"])
+            connection.execute(_queries()["forget_vanished_pairs"])
+
     def replace_pairs(self, session_ids: list[str], anchors: list[str], pairs: pa.Table) -> None:
         """The pairs of these sessions and anchors are exactly ``pairs``."""
         text = pa.string()

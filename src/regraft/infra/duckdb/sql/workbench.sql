@@ -74,6 +74,18 @@ DELETE FROM trajectory_units WHERE session_id IN (SELECT session_id::UUID FROM w
 -- Put in measured units.
 INSERT INTO trajectory_units BY NAME SELECT * FROM new_units;
 
+-- name: measured_sessions
+-- How many sessions have units.
+SELECT count(DISTINCT session_id) AS sessions FROM trajectory_units;
+
+-- name: forget_vanished_units
+-- Take out the units of sessions that the graph no longer has.
+DELETE FROM trajectory_units WHERE session_id NOT IN (SELECT session_id::UUID FROM present_sessions);
+
+-- name: forget_vanished_pairs
+-- And their pairs.
+DELETE FROM candidate_preference_pairs WHERE session_id NOT IN (SELECT session_id::UUID FROM present_sessions);
+
 -- name: forget_pairs
 -- Take out the pairs of sessions and anchors that are compared again.
 DELETE FROM candidate_preference_pairs

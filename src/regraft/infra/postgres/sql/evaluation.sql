@@ -4,6 +4,14 @@
 -- Sessions that the graph has changed since a build.
 SELECT session_id::text AS session_id, build FROM conversation_sessions WHERE build > $1::bigint ORDER BY session_id;
 
+-- name: session_count
+-- How many sessions the graph has.
+SELECT count(*) AS sessions FROM conversation_sessions;
+
+-- name: session_ids
+-- All of them.
+SELECT session_id::text AS session_id FROM conversation_sessions ORDER BY session_id;
+
 -- name: label_states
 -- A digest of the judgements that count, per session that has any.
 SELECT session_id::text AS session_id, md5(string_agg(label_id::text, ',' ORDER BY label_id)) AS state
