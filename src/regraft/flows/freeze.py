@@ -152,11 +152,12 @@ def freeze(recipe_text: str, *, dsn: str, workbench: Path, warehouse: str) -> Fr
 
 
 def _frozen(record: Mapping[str, Any], *, created: bool) -> Frozen:
-    same = ("snapshot_id", "dataset", "kind", "row_counts", "refused", "leakage", "code_version", "lineage_build")
+    same = ("snapshot_id", "dataset", "kind", "row_counts", "leakage", "code_version", "lineage_build")
     last = ("iceberg_table", "iceberg_snapshot_id", "created_at", "withdrawn_at")
     return Frozen(
         **{name: record[name] for name in (*same, *last)},
         created=created,
+        refused=dict(sorted(record["refused"].items())),
         content_hash=bytes(record["content_hash"]).hex(),
         recipe_hash=bytes(record["recipe_hash"]).hex(),
     )
