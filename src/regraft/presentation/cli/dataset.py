@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from regraft.domain.errors import IntegrityError, NotFoundError
+from regraft.domain.errors import IntegrityError
+from regraft.infra.recipes import recipe_text
 from regraft.presentation.cli.context import Context, context
 
 if TYPE_CHECKING:
@@ -23,15 +24,15 @@ Snapshot = Annotated[str, typer.Argument(help="Snapshot: id or start of an id.")
 
 
 @dataset_app.command()
-def freeze(recipe: Annotated[Path, typer.Argument(help="Recipe, a TOML file.")], json: Json = False) -> None:
+def freeze(
+    recipe: Annotated[str, typer.Argument(help="Recipe: a TOML file, or the name of a built-in one.")],
+    json: Json = False,
+) -> None:
     """Make a recipe's rows and keep them for ever; the same rows again are the same snapshot."""
     from regraft.flows import freeze as flow
 
     run = context()
-    try:
-        text = recipe.read_text("utf-8")
-    except OSError as error:
-        raise NotFoundError(f"The recipe {recipe} cannot be read: {error.strerror}.") from error
+    text = recipe_text(recipe)
     frozen = flow.freeze(text, dsn=run.postgres_dsn(), workbench=run.workbench(), warehouse=run.warehouse())
     if json:
         run.print_json(asdict(frozen))
@@ -63,7 +64,7 @@ def list_all(json: Json = False) -> None:
         run.print_json([asdict(one) for one in found])
         return
     if not found:
-        run.console.print("No dataset yet. `regraft dataset freeze recipes/demo-dpo.toml` makes one.")
+        run.console.print("No dataset yet. `regraft dataset freeze demo-dpo` makes one.")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("snapshot", "kind", "rows", "frozen at", "state"):

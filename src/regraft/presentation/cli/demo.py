@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +13,7 @@ from rich.table import Table
 
 from regraft.domain.errors import IntegrityError, UpstreamError
 from regraft.domain.replay import Variant
+from regraft.infra.recipes import recipe_text
 from regraft.presentation.cli.context import Context, context
 from regraft.presentation.cli.sessions import alternatives_table, print_tree, short
 
@@ -83,8 +83,7 @@ def demo(
         frozen: list[Frozen] = []
         proofs: list[Verification] = []
         for name in RECIPES:
-            text = files("regraft.recipes").joinpath(f"{name}.toml").read_text("utf-8")
-            frozen.append(freeze(text, dsn=dsn, workbench=run.workbench(), warehouse=run.warehouse()))
+            frozen.append(freeze(recipe_text(name), dsn=dsn, workbench=run.workbench(), warehouse=run.warehouse()))
             progress.advance(task)
             proofs.append(verify(frozen[-1].snapshot_id, dsn=dsn, warehouse=run.warehouse()))
             progress.advance(task)

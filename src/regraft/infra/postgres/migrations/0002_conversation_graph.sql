@@ -137,7 +137,9 @@ CREATE FUNCTION context_messages(id bytea) RETURNS json LANGUAGE sql STABLE PARA
         SELECT c.context_id, c.parent_id, c.message_id, c.depth FROM context c WHERE c.context_id = id
         UNION ALL
         SELECT c.context_id, c.parent_id, c.message_id, c.depth FROM up JOIN context c ON c.context_id = up.parent_id)
-    SELECT coalesce(json_agg(m.body ORDER BY up.depth), '[]'::json) FROM up JOIN message m USING (message_id)
+    -- A look-up per message: the planner takes a join for one with the whole table.
+    SELECT coalesce(json_agg((SELECT m.body FROM message m WHERE m.message_id = up.message_id) ORDER BY up.depth),
+                    '[]'::json) FROM up
 $$;
 
 CREATE VIEW node_history AS
