@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import os
 import subprocess
 import sys
+import threading
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +18,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 pytest.importorskip("dagster")
 
@@ -27,10 +33,12 @@ from dagster import (
     build_sensor_context,
 )
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from dagster._serdes import serialize_value
 
 from regraft.domain.exchange import Exchange, Identity
 from regraft.flows import lineage as lineage_flow
 from regraft.flows.ingest import Stored, ingest
+from regraft.infra.embedded.process import free_port
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
 from regraft.presentation.dagster import checks, sensors
@@ -381,13 +389,15 @@ def test_the_home_keeps_events_in_postgresql_and_leaves_a_users_own_configuratio
     truth: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = house_of_dagster.home_of(tmp_path / "data")
-    house_of_dagster.write_home(home, truth)
+    house_of_dagster.write_home(home)
     file = home / "dagster.yaml"
-    assert file.stat().st_mode & 0o777 == 0o600
-    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    for name, value in house_of_dagster.environment(home, truth, truth, tmp_path / "data").items():
+        monkeypatch.setenv(name, value)
     with DagsterInstance.get() as instance:
         assert type(instance.event_log_storage).__name__ == "PostgresEventLogStorage"
         assert not instance.telemetry_enabled
+        password = conninfo_to_dict(truth)["password"]
+        assert str(password) not in serialize_value(instance.get_ref())  # which stands in command lines
         instance.add_dynamic_partitions("sessions", ["a", "b"])
         assert instance.get_dynamic_partitions("sessions") == ["a", "b"]
     assert rows(truth, "SELECT partition FROM dynamic_partitions ORDER BY id") == [
@@ -408,3 +418,59 @@ def test_the_home_keeps_events_in_postgresql_and_leaves_a_users_own_configuratio
 )
 def test_any_connection_string_becomes_a_url_for_dagster(dsn: str, url: str) -> None:
     assert house_of_dagster.storage_url(dsn) == url
+
+
+def test_the_command_runs_dagster_on_an_embedded_postgresql_and_ends_all_of_it(
+    servers_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REGRAFT_POSTGRES__DSN")
+    monkeypatch.setenv("REGRAFT_DATA_DIR", str(servers_dir / "dagster"))
+    port = free_port()
+    monkeypatch.setenv("REGRAFT_DAGSTER__PORT", str(port))
+    # As a shell starts a program in the background: Dagster would then be deaf to SIGTERM, too.
+    program = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    argv = [sys.executable, "-c", program, sys.executable, "-m", "regraft", "dagster"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        reader = threading.Thread(target=process.stdout.read if process.stdout else print, daemon=True)
+        reader.start()
+        deadline = time.monotonic() + 200
+        while not answers(port):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        (dagster,) = children(process.pid, "dagster dev")
+        group = os.getpgid(dagster)
+        assert len(members(group)) > 3
+        process.terminate()
+        assert process.wait(60) == 0
+    assert members(group) == []
+    assert not (servers_dir / "dagster" / "postgres" / "postmaster.pid").exists()
+
+
+def answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+def processes() -> Iterator[tuple[int, int, int, str]]:
+    """Process, parent, group and command line of all that run; the dead that nobody waited for are left out."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                status, parent, group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+                if status != "Z":
+                    command = (entry / "cmdline").read_text("utf-8", "replace").replace("\0", " ")
+                    yield int(entry.name), int(parent), int(group), command
+
+
+def children(parent: int, command: str) -> list[int]:
+    return [one for one, above, _, line in processes() if above == parent and command in line]
+
+
+def members(group: int) -> list[int]:
+    return [one for one, _, its, _ in processes() if its == group]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,27 +10,44 @@ import sys
 
 from regraft.presentation.cli.context import Context
 
+_PATIENCE = 10.0  # seconds to end in order; less than what `regraft up` gives its programs
+
 
 def serve_dagster(context: Context) -> None:
-    """Run Dagster until it ends or is told to; does not return.
-
-    With a PostgreSQL of its own in the data folder Dagster is a child: servers started here would end with this
-    process's program. Else this process becomes Dagster.
-    """
+    """Run Dagster until it ends or is told to; does not return."""
     from regraft.presentation.dagster import home as house
 
     dsn = context.postgres_dsn()
     home = house.home_of(context.data_dir)
+    storage = None
     if not house.is_own(home):
-        house.write_home(home, context.stack.dagster_dsn())
-    argv = house.command(context.settings.dagster.port)
-    environment = house.environment(home, dsn, context.data_dir, context.config)
-    sys.stdout.flush()
-    if context.settings.postgres.dsn:
-        os.execvpe(argv[0], argv, environment)  # noqa: S606
-    child = subprocess.Popen(argv, env=environment)
-    signal.signal(signal.SIGTERM, lambda number, _: child.send_signal(number))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the child by itself, as one of the terminal's group
-    status = child.wait()
+        storage = context.stack.dagster_dsn()
+        house.write_home(home)
+    environment = house.environment(home, dsn, storage, context.data_dir, context.config)
+    child = None
+    # Handled, not ignored, whatever this process was started with: Dagster does on SIGTERM what it does on SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        command = house.command(context.settings.dagster.port)
+        child = subprocess.Popen(command, env=environment, start_new_session=True)
+        status = child.wait()
+    except KeyboardInterrupt:
+        status = 0
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    if child:
+        _end(child)
     context.close()
-    sys.exit(128 - status if status < 0 else status)
+    sys.exit(status)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Stop Dagster and all that it started: in order, and by force what has not ended by then."""
+    if child.poll() is None:
+        child.send_signal(signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(_PATIENCE)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()

@@ -13,6 +13,9 @@ from regraft.infra.settings import CONFIG_VARIABLE
 MODULE = "regraft.presentation.dagster.definitions"
 _MARK = "# Written by regraft at each start. Delete this line to keep your own changes.\n"
 
+# Dagster hands its configuration on in command lines, which anyone can read: the password stays in the environment.
+STORAGE_VARIABLE = "REGRAFT_DAGSTER_STORAGE"
+
 # Both for every process of Dagster: one INSERT for a thousand events, one planned event for a range of partitions.
 BATCHING = {"DAGSTER_EVENT_BATCH_SIZE": "1000", "DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS": "1"}
 
@@ -28,13 +31,11 @@ def is_own(home: Path) -> bool:
     return file.exists() and not file.read_text("utf-8").startswith(_MARK)
 
 
-def write_home(home: Path, dsn: str) -> None:
-    """Write ``dagster.yaml`` with its storage in the PostgreSQL database ``dsn``. Only its owner may read it."""
+def write_home(home: Path) -> None:
+    """Write ``dagster.yaml``, which keeps what Dagster knows in the database that ``environment`` names."""
     home.mkdir(parents=True, exist_ok=True)
     draft = home / "dagster.yaml.new"
-    draft.touch(0o600)
-    draft.chmod(0o600)
-    draft.write_text(_MARK + _configuration(home, storage_url(dsn)), "utf-8")
+    draft.write_text(_MARK + _configuration(home), "utf-8")
     draft.replace(home / "dagster.yaml")
 
 
@@ -50,14 +51,15 @@ def storage_url(dsn: str) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def _configuration(home: Path, url: str) -> str:
+def _configuration(home: Path) -> str:
     def text(value: object) -> str:
         return json.dumps(str(value))  # a JSON string is a YAML string
 
     return f"""\
 storage:
   postgres:
-    postgres_url: {text(url)}
+    postgres_url:
+      env: {STORAGE_VARIABLE}
 run_coordinator:
   module: dagster.core.run_coordinator
   class: QueuedRunCoordinator
@@ -95,12 +97,15 @@ telemetry:
 """
 
 
-def environment(home: Path, dsn: str, data_dir: Path, config: Path | None = None) -> Mapping[str, str]:
-    """The environment of Dagster and of all that it starts."""
+def environment(
+    home: Path, dsn: str, storage: str | None, data_dir: Path, config: Path | None = None
+) -> Mapping[str, str]:
+    """The environment of Dagster and of all that it starts. ``storage``: the DSN of Dagster's own database."""
     return {
         **os.environ,
         **BATCHING,
         **({CONFIG_VARIABLE: str(config.resolve())} if config else {}),
+        **({STORAGE_VARIABLE: storage_url(storage)} if storage else {}),
         "PYTHONWARNINGS": "ignore",  # Dagster warns of its own command and of its own beta features
         "DAGSTER_HOME": str(home),
         "REGRAFT_POSTGRES__DSN": dsn,
