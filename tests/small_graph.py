@@ -195,6 +195,7 @@ class SmallGraph:
             node_id=node,
             node_status=status,
             finish_reason=finish,
+            tool_calls=len((answer or {}).get("tool_calls") or []),
             started_at=at,
             purpose=purpose,
             system_digest=b"",

@@ -51,6 +51,7 @@ class Turn:
     node_id: NodeId
     node_status: str
     finish_reason: str | None
+    tool_calls: int
     system_digest: Digest
     user_digest: Digest
     awaited_projection: Digest | None
@@ -120,6 +121,7 @@ def capture(
                 node_id=node_of(session_id, after),
                 node_status=status,
                 finish_reason=choice.finish_reason,
+                tool_calls=_tool_calls(choice.message),
                 system_digest=system_digest(request.messages),
                 user_digest=user_digest(request.messages),
                 awaited_projection=contexts[answered[-1]].projection_id if answered else None,
@@ -135,6 +137,12 @@ def capture(
         session_name=name,
         turns=turns,
     )
+
+
+def _tool_calls(message: dict[str, Any] | None) -> int:
+    calls = message.get("tool_calls") if message else None
+    legacy = message.get("function_call") if message else None
+    return len(calls) if isinstance(calls, list) else 1 if legacy else 0
 
 
 def turn_id(event_id: UUID, choice_index: int) -> TurnId:

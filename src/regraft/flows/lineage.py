@@ -222,7 +222,6 @@ def _add_run(rows: store.GraphRows, fact: store.Row) -> None:
         rows.themes.append((theme_id, name, fact["scope"], fact["started_at"]))
     usage = fact["usage"] if fact["choice_index"] == 0 and isinstance(fact["usage"], dict) else {}
     details = usage.get("prompt_tokens_details")
-    fingerprint = fact["fingerprint"] if isinstance(fact["fingerprint"], str) else ""
     model = fact["model_answered"] or fact["model_requested"]
     error = fact["error"]
     if error is None and fact["node_status"] == "error":
@@ -237,7 +236,7 @@ def _add_run(rows: store.GraphRows, fact: store.Row) -> None:
             theme_id,
             storable(identity.get("task")),
             model,
-            storable(model_snapshot(model, fingerprint, fact["upstream_pin"])),
+            storable(model_snapshot(model, fact["fingerprint"], fact["upstream_pin"])),
             fact["upstream"],
             fact["node_status"],
             fact["finish_reason"],

@@ -16,7 +16,7 @@ from regraft.domain.errors import ConfigError
 
 CONFIG_VARIABLE = "REGRAFT_CONFIG"
 _PREFIX = "REGRAFT_"
-_NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "REGRAFT_CORPUS"})
+_NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "REGRAFT_CORPUS", "REGRAFT_DAGSTER_STORAGE"})
 DEFAULT_FILE = "regraft.toml"
 
 

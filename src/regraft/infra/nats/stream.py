@@ -36,7 +36,7 @@ MAX_MESSAGE = 8 << 20
 MESSAGE_MARGIN = 64 << 10  # headers, ours and the server's
 PARTS_HEADER = "Regraft-Parts"
 DUPLICATE_SECONDS = 120
-ACK_SECONDS = 60.0
+ACK_SECONDS = 20.0  # a killed ingest process delays its packs by this much; a batch takes well under a second
 MAX_ACK_PENDING = 512  # packs
 
 _NATS_ERRORS = (nats.errors.Error, OSError, TimeoutError, asyncio.TimeoutError)
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One pack to be stored. ``ack`` after the commit; ``nak`` to get it again at once; neither: again after 60 s."""
+    """One pack to be stored. ``ack`` after the commit; ``nak`` to get it again at once; neither: again after 20 s."""
 
     records: list[bytes]
     _stream: CallStream

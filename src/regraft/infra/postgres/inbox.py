@@ -76,6 +76,7 @@ class Batch:
                 capture.contexts[-1].context_id,
                 *part_ids,
                 None if answer.usage is None else canonical_json(answer.usage),
+                storable(_text(answer.rest.get("system_fingerprint"))),
                 canonical_json(rest),
                 _identity_json(exchange.identity),
                 PROJECTION_VERSION,
@@ -97,6 +98,7 @@ class Batch:
                     turn.node_id,
                     turn.node_status,
                     storable(turn.finish_reason),
+                    turn.tool_calls,
                     started,
                     storable(exchange.identity.purpose),
                     turn.system_digest,
@@ -117,6 +119,10 @@ class Batch:
         return part_id
 
 
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
 def _identity_json(identity: Identity) -> str:
     given = {name: getattr(identity, name) for name in identity.__slots__}
     return canonical_json({name: value for name, value in given.items() if value is not None})
@@ -129,10 +135,10 @@ _COLUMNS: dict[str, Sequence[str]] = {
     "stage_session": ("uuid", "text", "text", "text"),
     "stage_event": (
         *("uuid", "text", "text", "text", "text", "text", "timestamptz", "float8", "float8", "int4", "bool", "text"),
-        *("text", "text", "text", "bytea", "bytea", "bytea", "bytea", "text", "text", "text", "int4", "text"),
+        *("text", "text", "text", "bytea", "bytea", "bytea", "bytea", "text", "text", "text", "text", "int4", "text"),
     ),
     "stage_turn": (
-        *("uuid", "uuid", "int4", "uuid", "bytea", "bytea", "int4", "bytea", "bytea", "uuid", "text", "text"),
+        *("uuid", "uuid", "int4", "uuid", "bytea", "bytea", "int4", "bytea", "bytea", "uuid", "text", "text", "int4"),
         *("timestamptz", "text", "bytea", "bytea", "bytea", "uuid", "uuid"),
     ),
     "stage_quarantine": ("uuid", "text", "bytea"),

@@ -50,7 +50,8 @@ CREATE TABLE pipeline_event_inbox (
     sampling_id      bytea REFERENCES request_part,
     other_id         bytea REFERENCES request_part,
     usage            json,
-    answer_rest      json NOT NULL,              -- the answer without its messages: ids, fingerprints, timings
+    system_fingerprint text,
+    answer_rest      json NOT NULL,              -- the answer without its messages: ids, timings, logprobs
     identity         json NOT NULL,
     projection_version integer NOT NULL,
     gateway_version  text NOT NULL
@@ -89,6 +90,7 @@ CREATE TABLE session_turn (
     node_id              uuid NOT NULL,
     node_status          text NOT NULL CHECK (node_status IN ('ok', 'error', 'interrupted', 'filtered', 'refused')),
     finish_reason        text,
+    tool_calls           integer NOT NULL,           -- in the answer
     started_at           timestamptz NOT NULL,
     purpose              text NOT NULL,
     system_digest        bytea NOT NULL,

@@ -11,11 +11,11 @@ CREATE TEMP TABLE IF NOT EXISTS stage_session (session_id uuid, scope text, exte
 CREATE TEMP TABLE IF NOT EXISTS stage_event (event_id uuid, scope text, endpoint text, upstream text, upstream_pin text,
     purpose text, started_at timestamptz, duration_ms float8, first_byte_ms float8, http_status int4, streamed bool,
     cut text, error text, model_requested text, model_answered text, context_id bytea, tools_id bytea,
-    sampling_id bytea, other_id bytea, usage text, answer_rest text, identity text, projection_version int4,
+    sampling_id bytea, other_id bytea, usage text, system_fingerprint text, answer_rest text, identity text, projection_version int4,
     gateway_version text) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS stage_turn (turn_id uuid, event_id uuid, choice_index int4, session_id uuid,
     context_id bytea, context_projection bytea, context_depth int4, answer_id bytea, answer_projection bytea,
-    node_id uuid, node_status text, finish_reason text, started_at timestamptz, purpose text, system_digest bytea,
+    node_id uuid, node_status text, finish_reason text, tool_calls int4, started_at timestamptz, purpose text, system_digest bytea,
     user_digest bytea, awaited_projection bytea, parent_claim uuid, replay_claim uuid) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS stage_quarantine (event_id uuid, reason text, event bytea) ON COMMIT DELETE ROWS;
 
@@ -55,10 +55,10 @@ ON CONFLICT DO NOTHING;
 -- The event id decides: a call delivered twice is stored once.
 INSERT INTO pipeline_event_inbox (event_id, scope, endpoint, upstream, upstream_pin, purpose, started_at, duration_ms,
     first_byte_ms, http_status, streamed, cut, error, model_requested, model_answered, context_id, tools_id,
-    sampling_id, other_id, usage, answer_rest, identity, projection_version, gateway_version)
+    sampling_id, other_id, usage, system_fingerprint, answer_rest, identity, projection_version, gateway_version)
 SELECT event_id, scope, endpoint, upstream, upstream_pin, purpose, started_at, duration_ms, first_byte_ms, http_status,
     streamed, cut, error::json, model_requested, model_answered, context_id, tools_id, sampling_id, other_id,
-    usage::json, answer_rest::json, identity::json, projection_version, gateway_version
+    usage::json, system_fingerprint, answer_rest::json, identity::json, projection_version, gateway_version
 FROM stage_event ORDER BY started_at, event_id
 ON CONFLICT DO NOTHING;
 
@@ -66,10 +66,10 @@ ON CONFLICT DO NOTHING;
 -- Turns, what is claimed of them, and their place in the queue of the graph's builder: all three or none.
 WITH stored AS (
     INSERT INTO session_turn (turn_id, event_id, choice_index, session_id, context_id, context_projection,
-        context_depth, answer_id, answer_projection, node_id, node_status, finish_reason, started_at, purpose,
+        context_depth, answer_id, answer_projection, node_id, node_status, finish_reason, tool_calls, started_at, purpose,
         system_digest, user_digest)
     SELECT turn_id, event_id, choice_index, session_id, context_id, context_projection, context_depth, answer_id,
-        answer_projection, node_id, node_status, finish_reason, started_at, purpose, system_digest, user_digest
+        answer_projection, node_id, node_status, finish_reason, tool_calls, started_at, purpose, system_digest, user_digest
     FROM stage_turn ORDER BY turn_id
     ON CONFLICT DO NOTHING
     RETURNING turn_id, session_id),

@@ -122,10 +122,8 @@ SELECT t.turn_id, t.node_id, t.session_id, t.started_at, t.purpose, t.context_id
     t.system_digest, t.user_digest, t.choice_index, t.node_status, t.finish_reason, t.answer_id,
     e.event_id, e.scope, coalesce(e.model_requested, '') AS model_requested, e.model_answered, e.upstream,
     e.upstream_pin, e.tools_id, e.sampling_id, e.usage, e.duration_ms, e.first_byte_ms, e.error, e.http_status,
-    e.cut, e.answer_rest -> 'system_fingerprint' AS fingerprint, e.identity,
-    CASE WHEN json_typeof(m.body -> 'tool_calls') = 'array' THEN json_array_length(m.body -> 'tool_calls') ELSE 0 END
-        AS tool_calls
-FROM session_turn t JOIN pipeline_event_inbox e USING (event_id) LEFT JOIN message m ON m.message_id = t.answer_id
+    e.cut, coalesce(e.system_fingerprint, '') AS fingerprint, e.identity, t.tool_calls
+FROM session_turn t JOIN pipeline_event_inbox e USING (event_id)
 WHERE t.turn_id = ANY(%(turns)s::uuid[]);
 
 -- name: parts
@@ -248,4 +246,4 @@ SELECT count(*) AS turns, count(DISTINCT session_id) AS sessions FROM lineage_qu
 
 -- name: waiting_sessions
 -- The sessions with turns that wait, most overdue first.
-SELECT session_id FROM lineage_queue GROUP BY session_id ORDER BY min(turn_id) LIMIT %(limit)s;
+SELECT session_id FROM lineage_queue GROUP BY session_id ORDER BY min(turn_id::text) LIMIT %(limit)s;
