@@ -7,7 +7,7 @@ trap 'rm -rf "$tool"' EXIT
 python3 -m venv "$tool/venv"
 "$tool/venv/bin/pip" install -q pip-tools
 compile() {
-  CUSTOM_COMPILE_COMMAND="make lock" "$tool/venv/bin/pip-compile" --quiet --generate-hashes --allow-unsafe --strip-extras \
+  CUSTOM_COMPILE_COMMAND="make lock" "$tool/venv/bin/pip-compile" --quiet --generate-hashes --allow-unsafe --no-strip-extras \
     --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --resolver=backtracking "$@"
 }
 python3 - > "$tool/requirements.in" <<'PY'
