@@ -30,7 +30,7 @@ from regraft.domain.exchange import Exchange, Identity
 from regraft.infra.nats.codec import decode_exchange, decode_pack, encode_exchange, encode_pack
 from regraft.infra.nats.stream import CallStream
 from regraft.infra.spool import Spool
-from regraft.presentation.gateway.app import build_app, serve, server_of
+from regraft.presentation.gateway.app import serve, server_of
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -528,7 +528,7 @@ def test_own_endpoints_and_what_passes_uncaptured(tmp_path):
         status, headers, body = gateway.call("GET", "/v1/files/a%2Fb?limit=1", None)
         assert (status, body) == (200, b"/v1/files/a%2Fb?limit=1")
         assert "x-regraft-turn" not in headers
-        assert gateway.call("POST", "/v1/embeddings")[2] == b"/v1/embeddings"
+        assert gateway.call("POST", "/v1/audio/speech")[2] == b"/v1/audio/speech"
         status, _, body = gateway.call("GET", "/nothing", None)
         assert status == 404
         assert json.loads(body)["error"]["type"] == "invalid_request_error"
@@ -572,7 +572,7 @@ def test_routing_by_model_and_the_merged_list(tmp_path):
 
 def test_a_gateway_without_an_upstream_is_a_configuration_error(tmp_path):
     with pytest.raises(ConfigError, match="no upstream"):
-        build_app(GatewaySettings(upstreams={}, spool=tmp_path))
+        server_of(GatewaySettings(upstreams={}, spool=tmp_path))
 
 
 def test_a_taken_port_is_said_before_anything_starts(tmp_path):

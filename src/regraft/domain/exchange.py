@@ -34,6 +34,11 @@ class Exchange:
     Bodies are the bytes that crossed the wire (``response_encoding`` names their content coding); times are Unix
     nanoseconds and monotonic nanosecond spans. ``cut`` says who ended a stream before its end: ``client``,
     ``upstream`` or nobody (empty).
+
+    A call that was tried more than once is one operation: its attempts share ``operation_id`` and count from 1, and
+    only the last, ``final``, has the answer that the client got. ``operation_id`` is None when one attempt was all.
+    ``request_body`` is what the model server was sent; ``asked_model`` is the client's name for the model where an
+    alias replaced it.
     """
 
     event_id: UUID
@@ -53,3 +58,8 @@ class Exchange:
     error: str = ""
     identity: Identity = field(default_factory=Identity)
     gateway_version: str = ""
+    operation_id: UUID | None = None
+    attempt: int = 1
+    final: bool = True
+    traceparent: str = ""
+    asked_model: str = ""

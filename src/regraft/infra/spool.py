@@ -210,14 +210,27 @@ class Spool(SpoolReader):
 
     def append(self, payload: bytes) -> None:
         """Write one record. When it returns, the record outlives this process. Raises SpoolFullError otherwise."""
-        record = _HEAD.pack(MAGIC, len(payload), zlib.crc32(payload)) + payload
-        length = len(record)
+        self.append_parts([payload])
+
+    def append_parts(self, parts: list[bytes]) -> None:
+        """``append`` for a payload in pieces, which are not joined first: large bodies are not copied."""
+        if len(parts) == 1:
+            payload = parts[0]
+            record = _HEAD.pack(MAGIC, len(payload), zlib.crc32(payload)) + payload
+            length, pieces = len(record), None
+        else:
+            check = size = 0
+            for part in parts:
+                check = zlib.crc32(part, check)
+                size += len(part)
+            record = b""
+            length, pieces = _HEAD.size + size, [_HEAD.pack(MAGIC, size, check), *parts]
         if self._bytes + length > self._limit_bytes and self.waiting_bytes + length > self._limit_bytes:
             raise SpoolFullError(f"The spool {self.folder} is full ({self._limit_bytes} bytes wait): is NATS down?")
         try:
             if self._size and self._size + length > self._segment_bytes:
                 self._roll()
-            written = os.write(self._descriptor, record)
+            written = os.write(self._descriptor, record) if pieces is None else os.writev(self._descriptor, pieces)
         except OSError as error:
             raise SpoolFullError(f"The spool {self.folder} cannot be written: {error.strerror}") from error
         if written != length:

@@ -15,12 +15,15 @@ import zstandard
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.exchange import Exchange, Identity
 
-FORMAT = 1
+FORMAT = 2
+READABLE_FORMATS = frozenset({1, 2})
 PACK_MAGIC = b"RGP1"
 MAX_BODY_BYTES = 2 << 30
 _WORTH_COMPRESSING = 4096  # bytes; below that compressing costs the gateway more than the bytes cost the stream
+_WORTH_PARTS = 64 << 10  # bytes; above that a body is not copied into the record but stands beside its fields
 _REQUEST_PACKED, _RESPONSE_PACKED = 1, 2
 _LENGTH = struct.Struct("<I")
+_BIN32 = struct.Struct(">BI")
 _COMPRESSOR = zstandard.ZstdCompressor(level=1)
 
 
@@ -44,24 +47,21 @@ class _Record(msgspec.Struct, array_like=True, frozen=True):
     error: str
     identity: tuple[str | None, ...]
     gateway_version: str
+    operation_id: bytes = b""  # from here on: since format 2
+    attempt: int = 1
+    final: bool = True
+    traceparent: str = ""
+    asked_model: str = ""
 
 
-_ENCODER = msgspec.msgpack.Encoder()
+_ENCODE = msgspec.msgpack.Encoder().encode
 _DECODER = msgspec.msgpack.Decoder(_Record)
 
 
 def encode_exchange(exchange: Exchange) -> bytes:
     """One record. Not thread-safe (one compressor is kept warm)."""
-    request, response, packed = exchange.request_body, exchange.response_body, 0
-    if len(request) >= _WORTH_COMPRESSING and len(small := _COMPRESSOR.compress(request)) < len(request):
-        request, packed = small, packed | _REQUEST_PACKED
-    if len(response) >= _WORTH_COMPRESSING and not exchange.response_encoding:
-        small = _COMPRESSOR.compress(response)
-        if len(small) < len(response):
-            response, packed = small, packed | _RESPONSE_PACKED
-    return _ENCODER.encode(
-        _Record(
-            FORMAT,
+    return b"".join(
+        encode_fields(
             exchange.event_id.bytes,
             exchange.scope,
             exchange.endpoint,
@@ -70,26 +70,97 @@ def encode_exchange(exchange: Exchange) -> bytes:
             exchange.started_ns,
             exchange.first_byte_ns,
             exchange.duration_ns,
-            packed,
-            request,
+            exchange.request_body,
             exchange.status,
             exchange.response_type,
             exchange.response_encoding,
-            response,
+            exchange.response_body,
             exchange.cut,
             exchange.error,
-            _identity_fields(exchange.identity),
+            identity_fields(exchange.identity),
             exchange.gateway_version,
+            exchange.operation_id.bytes if exchange.operation_id else b"",
+            exchange.attempt,
+            exchange.final,
+            exchange.traceparent,
+            exchange.asked_model,
         )
     )
+
+
+def encode_fields(
+    event_id: bytes,
+    scope: str,
+    endpoint: str,
+    upstream: str,
+    upstream_pin: str,
+    started_ns: int,
+    first_byte_ns: int | None,
+    duration_ns: int,
+    request: bytes,
+    status: int,
+    response_type: str,
+    response_encoding: str,
+    response: bytes,
+    cut: str,
+    error: str,
+    identity: tuple[str | None, ...],
+    gateway_version: str,
+    operation_id: bytes = b"",
+    attempt: int = 1,
+    final: bool = True,
+    traceparent: str = "",
+    asked_model: str = "",
+    request_compressed: bytes | None = None,
+) -> list[bytes]:
+    """One record in parts, to be written behind one another: large bodies are not copied.
+
+    ``request_compressed`` is the request as somebody else has already compressed it (zstd, with its size).
+    """
+    packed = 0
+    if len(request) >= _WORTH_COMPRESSING:
+        small = _COMPRESSOR.compress(request) if request_compressed is None else request_compressed
+        if len(small) < len(request):
+            request, packed = small, packed | _REQUEST_PACKED
+    if len(response) >= _WORTH_COMPRESSING and not response_encoding:
+        small = _COMPRESSOR.compress(response)
+        if len(small) < len(response):
+            response, packed = small, packed | _RESPONSE_PACKED
+    first = (
+        FORMAT,
+        event_id,
+        scope,
+        endpoint,
+        upstream,
+        upstream_pin,
+        started_ns,
+        first_byte_ns,
+        duration_ns,
+        packed,
+    )
+    between = (status, response_type, response_encoding)
+    last = (cut, error, identity, gateway_version, operation_id, attempt, final, traceparent, asked_model)
+    if len(request) < _WORTH_PARTS and len(response) < _WORTH_PARTS:
+        return [_ENCODE((*first, request, *between, response, *last))]
+    # An array of 16 to 65535 elements starts with 0xdc and its length; a shorter one with one byte.
+    count = len(first) + len(between) + len(last) + 2
+    return [
+        b"\xdc" + count.to_bytes(2, "big") + _ENCODE(first)[1:],
+        _BIN32.pack(0xC6, len(request)),
+        request,
+        _ENCODE(between)[1:],
+        _BIN32.pack(0xC6, len(response)),
+        response,
+        _ENCODE(last)[1:],
+    ]
 
 
 def decode_exchange(record: bytes) -> Exchange:
     """The Exchange of one record. Raises CorruptEventError."""
     try:
         raw = _DECODER.decode(record)
-        if raw.format != FORMAT:
-            raise CorruptEventError(f"The event has format {raw.format}; this version reads format {FORMAT}")
+        if raw.format not in READABLE_FORMATS:
+            raise CorruptEventError(f"The event has format {raw.format}; this version reads up to format {FORMAT}")
         return Exchange(
             event_id=UUID(bytes=raw.event_id),
             scope=raw.scope,
@@ -108,6 +179,11 @@ def decode_exchange(record: bytes) -> Exchange:
             error=raw.error,
             identity=_identity(raw.identity) if raw.identity else _NOBODY,
             gateway_version=raw.gateway_version,
+            operation_id=UUID(bytes=raw.operation_id) if raw.operation_id else None,
+            attempt=raw.attempt,
+            final=raw.final,
+            traceparent=raw.traceparent,
+            asked_model=raw.asked_model,
         )
     except (msgspec.MsgspecError, zstandard.ZstdError, ValueError, TypeError) as error:
         raise CorruptEventError(f"The event cannot be read: {error}") from error
@@ -148,8 +224,9 @@ def _unpacked(body: bytes, packed: int) -> bytes:
     return zstandard.ZstdDecompressor().decompress(body, max_output_size=size)
 
 
-def _identity_fields(who: Identity) -> tuple[str | None, ...]:
-    if who is _NOBODY:
+def identity_fields(who: Identity) -> tuple[str | None, ...]:
+    """What a record keeps of the identity; nothing for nobody."""
+    if who == _NOBODY:
         return ()
     return (who.session, who.parent_node, who.replay_node, who.theme, who.task, who.purpose, who.variant, who.plan)
 

@@ -1,202 +1,102 @@
-"""The gateway: a transparent proxy for the OpenAI API that captures every chat completion.
-
-A raw ASGI application: on the path of a call there is no framework, only this dispatch and the Tee.
-"""
+"""The gateway's process: its loop, its socket, its signals, its end."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
 import gc
 import logging
+import signal
 import socket
-from collections.abc import Awaitable, Callable
+import threading
 
-import orjson
-import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST
+import uvloop
 
-from regraft.domain.errors import ConfigError, PortInUseError, UpstreamError
-from regraft.infra.spool import Spool
-from regraft.presentation.gateway.capture import Recorder
-from regraft.presentation.gateway.corking import CorkedHttpProtocol
-from regraft.presentation.gateway.drain import Drainer
-from regraft.presentation.gateway.metrics import Metrics
-from regraft.presentation.gateway.models import merged_models
-from regraft.presentation.gateway.replies import (
-    BodyTooLargeError,
-    ClientGoneError,
-    Receive,
-    Scope,
-    Send,
-    error_body,
-    read_body,
-    reply,
-)
-from regraft.presentation.gateway.routing import Router
+from regraft.domain.errors import ConfigError, PortInUseError
+from regraft.presentation.gateway.http import HttpServer, Limits
+from regraft.presentation.gateway.routes import Gateway
 from regraft.presentation.gateway.settings import GatewaySettings
-from regraft.presentation.gateway.tee import Tee, Watch
 
-CHAT = "/v1/chat/completions"
-MODELS = "/v1/models"
-OTHER = "other"
-GRACE_SECONDS = 30
-
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+BACKLOG = 2048
 
 log = logging.getLogger(__name__)
 
 
-class Gateway:
-    """The ASGI application. Between lifespan startup and shutdown it owns the spool, the pools and the drainer."""
+class Server:
+    """``run`` serves until SIGINT, SIGTERM or ``should_exit``; ``config`` are the limits of what a client may do."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
-        self._router = Router(settings.upstreams)
-        self.metrics = Metrics()
-        self._watch = Watch()
-        self._spool: Spool | None = None
-        self._drainer: Drainer | None = None
-        self._recorder: Recorder | None = None
-        self._own = {"/healthz": self._health, "/readyz": self._ready, "/metrics": self._show_metrics}
+        self._gateway = Gateway(settings)
+        self.config = Limits(body_bytes=settings.max_body_bytes)
+        self.started = False
+        self._exit = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            path, method = scope["path"], scope["method"]
-            if path == CHAT and method == "POST":
-                await self._forward(CHAT, scope, receive, send, self._recorder)
-            elif path == MODELS and method == "GET":
-                await self._models(scope, receive, send)
-            elif path.startswith("/v1/"):
-                await self._forward(OTHER, scope, receive, send, None)
-            elif method in ("GET", "HEAD") and path in self._own:
-                await self._own[path](send)
-            else:
-                message = f"There is no {method} {path} here; the API is under /v1/"
-                await reply(send, 404, error_body(message, "invalid_request_error", "unknown_url"))
-        elif scope["type"] == "lifespan":
-            await self._live(receive, send)
+    @property
+    def should_exit(self) -> bool:
+        return self._exit.is_set()
 
-    async def startup(self) -> None:
-        """Open the spool and start moving. NATS need not be there."""
-        settings = self._settings
-        self._spool = Spool(settings.spool, settings.spool_segment_bytes, settings.spool_limit_bytes)
-        self.metrics.spool_bytes = lambda: self._spool.waiting_bytes if self._spool else 0
-        self._drainer = Drainer(self._spool, settings.nats_url, self.metrics)
-        self._recorder = Recorder(self._spool, self.metrics, settings.scope, self._drainer.wake)
-        self._drainer.start()
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        """From any thread."""
+        if value and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._exit.set)
+        elif value:
+            self._exit.set()
 
-    async def shutdown(self) -> None:
-        """Move what can be moved, and let everything go."""
-        if self._drainer is not None:
-            await self._drainer.stop()
-        if self._spool is not None:
-            self._spool.close()
-        await self._router.aclose()
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        await receive()
+    def run(self, listener: socket.socket | None = None) -> None:
+        """Raises PortInUseError and ConfigError before anything is started."""
+        taken = listener or listen(self._settings.host, self._settings.port)
         try:
-            await self.startup()
-        except Exception as error:
-            log.exception("the gateway cannot start")
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            return
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self.shutdown()
-        await send({"type": "lifespan.shutdown.complete"})
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._serve(taken))
+        finally:
+            taken.close()
 
-    async def _forward(
-        self, endpoint: str, scope: Scope, receive: Receive, send: Send, recorder: Recorder | None
-    ) -> None:
+    async def _serve(self, listener: socket.socket) -> None:
+        self._loop = loop = asyncio.get_running_loop()
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self._exit.set)
+        gateway = self._gateway
+        http = HttpServer(gateway.handle, self.config, gateway.metrics.count_refusal)
+        http.begin()
+        await gateway.startup()
         try:
-            body = await read_body(receive, self._settings.max_body_bytes)
-        except ClientGoneError:
-            return
-        except BodyTooLargeError:
-            message = f"The request body is larger than {self._settings.max_body_bytes} bytes"
-            await reply(
-                send,
-                413,
-                error_body(message, "invalid_request_error", "request_too_large"),
-                extra=[(b"connection", b"close")],
-            )
-            return
-        upstream = self._router.of_body(body)
-        await Tee(endpoint, upstream, self.metrics, recorder, self._watch).run(scope, receive, send, body)
-
-    async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if len(self._router.upstreams) == 1:
-            await self._forward(MODELS, scope, receive, send, None)
-            return
-        status = 200
-        try:
-            body = await merged_models(self._router, scope)
-        except UpstreamError as error:
-            status = 502
-            body = error_body(str(error), "upstream_error", "upstream_unavailable")
-        self.metrics.count_call(MODELS, "all", status, 0.0)
-        await reply(send, status, body)
-
-    async def _health(self, send: Send) -> None:
-        await reply(send, 200, b'{"status":"ok"}')
-
-    async def _ready(self, send: Send) -> None:
-        spool, drainer, recorder = self._spool, self._drainer, self._recorder
-        capturing = spool is not None and recorder is not None and not recorder.failing
-        state = {
-            "ready": capturing,
-            "stream": "connected" if drainer is not None and drainer.connected else "away",
-            "spool_bytes": spool.waiting_bytes if spool is not None else 0,
-        }
-        await reply(send, 200 if capturing else 503, orjson.dumps(state))
-
-    async def _show_metrics(self, send: Send) -> None:
-        await reply(send, 200, self.metrics.render(), CONTENT_TYPE_LATEST.encode())
+            server = await loop.create_server(http.connection, sock=listener, backlog=BACKLOG)
+            self.started = True
+            await self._exit.wait()
+            server.close()
+            await http.stop()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await server.wait_closed()
+        finally:
+            await gateway.shutdown()
 
 
-def build_app(settings: GatewaySettings) -> App:
-    """The ASGI application; it needs its lifespan to be run. Raises ConfigError."""
-    return Gateway(settings)
-
-
-def server_of(settings: GatewaySettings) -> uvicorn.Server:
+def server_of(settings: GatewaySettings) -> Server:
     """The server, not yet running. Raises ConfigError."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            build_app(settings),
-            host=settings.host,
-            port=settings.port,
-            loop="uvloop",
-            http=CorkedHttpProtocol,
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
-    )
+    return Server(settings)
 
 
 def serve(settings: GatewaySettings) -> None:
     """Serve until SIGINT or SIGTERM: calls in flight are finished first. Raises PortInUseError and ConfigError."""
-    server, listener = server_of(settings), _listener(settings.host, settings.port)
+    server, listener = Server(settings), listen(settings.host, settings.port)
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)  # calls leave few cycles; the default would look for them all the time
-    try:
-        server.run(sockets=[listener])
-    finally:
-        listener.close()
+    server.run(listener)
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, shared: bool = False) -> socket.socket:
+    """A bound socket. ``shared``: other processes bind the same port, and the kernel spreads connections over them."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
     except OSError as error:

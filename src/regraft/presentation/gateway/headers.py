@@ -6,6 +6,7 @@ from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from regraft.domain.exchange import Identity
+from regraft.infra.nats.codec import identity_fields
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -13,7 +14,7 @@ _HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"proxy-authorization", b"te", b"trailer", b"transfer-encoding"}
     | {b"upgrade"}
 )
-_NOT_FORWARDED = _HOP_BY_HOP | {b"host", b"content-length", b"expect", b"accept-encoding"}
+_READ_BY_US = _HOP_BY_HOP | {b"host", b"expect", b"accept-encoding", b"authorization", b"x-api-key", b"traceparent"}
 _NOT_RETURNED = _HOP_BY_HOP - {b"proxy-authorization"} | {b"proxy-authenticate", b"x-regraft-turn"}
 _CODINGS = frozenset({b"gzip", b"x-gzip", b"deflate", b"zstd", b"identity"})
 _OURS = b"x-regraft-"
@@ -28,42 +29,89 @@ _FIELDS = {
     b"x-regraft-plan": "plan",
 }
 MAX_IDENTITY_BYTES = 4096
-_NOBODY = Identity()
+MAX_TRACEPARENT = 128
 
 
-def forwarded(headers: Headers, authorization: bytes | None) -> tuple[Headers, Identity]:
-    """The client's headers as the model server shall see them, and what the client said of the call.
+class ClientHead:
+    """A request's headers, read once; a connection's next request usually has the same ones.
 
-    ``authorization`` replaces the client's own when given. Header names come in lower case.
+    ``block`` are the lines that every model server may see, ``credentials`` those that only a server without a key of
+    its own may see. ``problem`` says why the request must be refused.
     """
-    kept: Headers = []
-    said: dict[str, str] | None = None
+
+    __slots__ = (
+        "block",
+        "capture_off",
+        "chunked",
+        "credentials",
+        "expects_continue",
+        "hosts",
+        "identity",
+        "plain_block",
+        "problem",
+        "token",
+        "traceparent",
+    )
+
+    def __init__(self) -> None:
+        self.block = self.plain_block = self.credentials = b""
+        self.token = self.problem = self.traceparent = ""
+        self.hosts = 0
+        self.chunked = self.expects_continue = self.capture_off = False
+        self.identity: tuple[str | None, ...] = ()
+
+
+NO_HEADERS = ClientHead()
+
+
+def read_head(headers: Headers) -> ClientHead:
+    """What the headers say. ``plain_block`` is ``block`` for an answer without content coding."""
+    head = ClientHead()
+    kept: list[tuple[bytes, bytes, bytes]] = []
+    credentials: list[tuple[bytes, bytes, bytes]] = []
+    said: dict[str, str] = {}
     named_hops: frozenset[bytes] = frozenset()
-    for header in headers:
-        name, value = header
-        if name in _NOT_FORWARDED:
-            if name == b"accept-encoding":
-                kept.append((name, _decodable(value)))
-            elif name == b"connection" and value.lower() not in (b"keep-alive", b"close"):
+    for name, value in headers:
+        lower = name.lower()
+        if lower in _READ_BY_US:
+            if lower == b"host":
+                head.hosts += 1
+            elif lower == b"accept-encoding":
+                kept.append((lower, name, _decodable(value)))
+            elif lower in (b"authorization", b"x-api-key"):
+                credentials.append((lower, name, value))
+                head.token = _token(lower, value) or head.token
+            elif lower == b"traceparent":
+                kept.append((lower, name, value))
+                head.traceparent = value[:MAX_TRACEPARENT].decode("latin-1").strip()
+            elif lower == b"transfer-encoding":
+                head.chunked = True
+                if value.strip().lower() != b"chunked":
+                    head.problem = "The request's transfer coding is not known here"
+            elif lower == b"expect":
+                head.expects_continue = value.strip().lower() == b"100-continue"
+            elif lower == b"connection" and value.lower() not in (b"keep-alive", b"close"):
                 named_hops |= {token.strip() for token in value.lower().split(b",")}
-        elif name.startswith(_OURS):
-            field = _FIELDS.get(name)
+        elif lower.startswith(_OURS):
+            field = _FIELDS.get(lower)
             if field is not None and value:
-                said = said if said is not None else {}
                 said[field] = _text(value)
-        elif authorization is None or name != b"authorization":
-            kept.append(header)
-    if authorization is not None:
-        kept.append((b"authorization", authorization))
-    if named_hops:
-        kept = [header for header in kept if header[0] not in named_hops]
-    return kept, Identity(**said) if said else _NOBODY
+            elif lower == b"x-regraft-capture":
+                head.capture_off = value.strip().lower() in (b"off", b"false", b"no", b"0")
+        else:
+            kept.append((lower, name, value))
+    head.block = _lines(kept, named_hops)
+    head.plain_block = _lines([each for each in kept if each[0] != b"accept-encoding"], named_hops)
+    head.credentials = _lines(credentials, named_hops)
+    head.identity = identity_fields(Identity(**said)) if said else ()
+    return head
 
 
-def returned(headers: Headers, status: int) -> tuple[Headers, str, str]:
-    """The model server's headers as the client shall see them, its content type and its content coding."""
-    kept: Headers = []
+def returned(headers: Headers, status: int) -> tuple[bytes, bool, str, str]:
+    """The model server's headers as lines for the client, whether they tell the body's length, its type and coding."""
+    lines: list[bytes] = []
     content_type = content_encoding = ""
+    length: bytes | None = None
     chunked = False
     named_hops: frozenset[bytes] = frozenset()
     for name, value in headers:
@@ -74,16 +122,32 @@ def returned(headers: Headers, status: int) -> tuple[Headers, str, str]:
             elif lower == b"connection" and value.lower() not in (b"keep-alive", b"close"):
                 named_hops |= {token.strip() for token in value.lower().split(b",")}
             continue
+        if lower == b"content-length":
+            length = b"%b: %b\r\n" % (name, value)
+            continue
         if lower == b"content-type":
             content_type = value.decode("latin-1")
         elif lower == b"content-encoding":
             content_encoding = "" if value.lower() == b"identity" else value.decode("latin-1").lower()
-        kept.append((lower, value))
-    if chunked or status in (204, 304):
-        named_hops |= {b"content-length"}
+        lines.append(b"%b: %b\r\n" % (name, value))
     if named_hops:
-        kept = [header for header in kept if header[0] not in named_hops]
-    return kept, content_type, content_encoding
+        lines = [line for line in lines if line.partition(b":")[0].lower() not in named_hops]
+    sized = length is not None and not chunked and status not in (204, 304)
+    if sized and length is not None:
+        lines.append(length)
+    return b"".join(lines), sized, content_type, content_encoding
+
+
+def _lines(headers: list[tuple[bytes, bytes, bytes]], without: frozenset[bytes]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % (name, value) for lower, name, value in headers if lower not in without])
+
+
+def _token(name: bytes, value: bytes) -> str:
+    if name == b"authorization":
+        scheme, _, value = value.strip().partition(b" ")
+        if scheme.lower() != b"bearer":
+            return ""
+    return value.strip().decode("latin-1")
 
 
 @lru_cache(maxsize=256)
@@ -100,4 +164,4 @@ def _text(value: bytes) -> str:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
-    return text.replace("\0", "�")
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -25,6 +25,9 @@ class Metrics(Collector):
         self.capture_failures = 0
         self.published = 0
         self.cuts: Counter[str] = Counter(client=0, upstream=0)
+        self.retries: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
+        self.opted_out = 0
         self.stream_up = 0
         self.spool_bytes: Callable[[], int] = lambda: 0
         self._overhead = [0] * (len(OVERHEAD_BUCKETS) + 1)
@@ -37,6 +40,10 @@ class Metrics(Collector):
         self.calls[endpoint, upstream, status // 100] += 1
         self._overhead[bisect_left(OVERHEAD_BUCKETS, overhead)] += 1
         self._overhead_sum += overhead
+
+    def count_refusal(self, status: int) -> None:
+        """A request that was no valid HTTP, too large or too slow."""
+        self.refusals[f"http_{status}"] += 1
 
     def render(self) -> bytes:
         return generate_latest(self.registry)
@@ -54,6 +61,21 @@ class Metrics(Collector):
         for who, count in self.cuts.items():
             cuts.add_metric([who], count)
         yield cuts
+        retries = CounterMetricFamily(
+            "regraft_gateway_retries", "Attempts that failed and were followed by another", labels=["upstream"]
+        )
+        for upstream, count in list(self.retries.items()):
+            retries.add_metric([upstream], count)
+        yield retries
+        refusals = CounterMetricFamily(
+            "regraft_gateway_refusals", "Requests that the gateway refused itself", labels=["reason"]
+        )
+        for reason, count in list(self.refusals.items()):
+            refusals.add_metric([reason], count)
+        yield refusals
+        yield CounterMetricFamily(
+            "regraft_gateway_opted_out", "Calls whose client asked that they not be captured", self.opted_out
+        )
         yield CounterMetricFamily("regraft_gateway_captured", "Calls written to the spool", self.captured)
         yield CounterMetricFamily(
             "regraft_gateway_capture_failures",

@@ -11,20 +11,23 @@ import orjson
 import zstandard
 
 from regraft.domain.errors import UpstreamError
-from regraft.presentation.gateway.headers import forwarded
-from regraft.presentation.gateway.replies import Scope
+from regraft.presentation.gateway.headers import ClientHead
 from regraft.presentation.gateway.routing import Router, Upstream
 
 log = logging.getLogger(__name__)
 
 
-async def merged_models(router: Router, scope: Scope) -> bytes:
+async def merged_models(router: Router, head: ClientHead, trusted: bool) -> bytes:
     """The lists of all upstreams as one; a model is listed only where a call for it would go.
 
     An upstream that does not answer is left out. Raises UpstreamError when none does.
     """
-    answers = await asyncio.gather(*(_ask(upstream, scope) for upstream in router.upstreams), return_exceptions=True)
-    models: list[Any] = []
+    answers = await asyncio.gather(
+        *(_ask(upstream, head, trusted) for upstream in router.upstreams), return_exceptions=True
+    )
+    models: list[Any] = [
+        {"id": alias, "object": "model", "owned_by": "regraft"} for each in router.upstreams for alias in each.alias
+    ]
     failures: list[str] = []
     for upstream, answer in zip(router.upstreams, answers, strict=True):
         if isinstance(answer, UpstreamError):
@@ -39,10 +42,10 @@ async def merged_models(router: Router, scope: Scope) -> bytes:
     return orjson.dumps({"object": "list", "data": models})
 
 
-async def _ask(upstream: Upstream, scope: Scope) -> list[dict[str, Any]]:
-    headers, _ = forwarded(scope["headers"], upstream.authorization)
-    plain = [header for header in headers if header[0] != b"accept-encoding"] + [(b"accept-encoding", b"identity")]
-    response = await upstream.pool.send("GET", upstream.path(b"/v1/models", b""), plain, b"")
+async def _ask(upstream: Upstream, head: ClientHead, trusted: bool) -> list[dict[str, Any]]:
+    path = upstream.path(b"/v1/models", b"").decode("latin-1")
+    sent = upstream.plain_headers(head, trusted)
+    response = await upstream.pool.send("GET", path, sent, b"")
     body = await response.read()
     authority = upstream.pool.authority
     if response.status != 200:

@@ -1,4 +1,4 @@
-"""Which model server a call goes to."""
+"""Which model servers a call goes to, in which order."""
 
 from __future__ import annotations
 
@@ -10,55 +10,109 @@ import msgspec
 
 from regraft.domain.errors import ConfigError
 from regraft.infra.llm.upstream import UpstreamPool
+from regraft.presentation.gateway.headers import ClientHead, Headers
+from regraft.presentation.gateway.limits import Turnstile
 from regraft.presentation.gateway.settings import UpstreamSettings
+from regraft.presentation.gateway.spans import with_model
+
+_AUTH = {"bearer": "authorization: Bearer {}\r\n", "x-api-key": "x-api-key: {}\r\n"}
 
 
 class Upstream:
-    """One model server: its name, its connections, and what is sent along."""
+    """One model server: its name, its connections, what is sent along, and what follows when it fails."""
 
-    __slots__ = ("authorization", "models", "name", "pin", "pool")
+    __slots__ = ("alias", "attempts", "credentials", "models", "name", "pin", "pool", "turnstile")
 
     def __init__(self, name: str, settings: UpstreamSettings) -> None:
         self.name = name
         self.pin = settings.pin
         self.models = settings.models
-        self.authorization = f"Bearer {settings.api_key}".encode() if settings.api_key else None
+        self.alias = dict(settings.alias)
+        self.credentials: bytes | None = None
+        if settings.auth not in _AUTH:
+            raise ConfigError(f"The upstream {name} has auth {settings.auth!r}; it can be {' or '.join(_AUTH)}")
+        if settings.api_key:
+            if not settings.api_key.isascii() or not settings.api_key.isprintable():
+                raise ConfigError(f"The key of the upstream {name} has characters that no header can hold")
+            self.credentials = _AUTH[settings.auth].format(settings.api_key).encode()
         self.pool = UpstreamPool(
             settings.base_url, connect_timeout=settings.connect_timeout, read_timeout=settings.read_timeout
         )
+        self.turnstile: Turnstile | None = None
+        if settings.max_concurrency:
+            self.turnstile = Turnstile(settings.max_concurrency, settings.queue, settings.queue_seconds)
+        self.attempts: tuple[Upstream, ...] = (self,)
 
-    def path(self, raw_path: bytes, query: bytes) -> str:
+    def path(self, raw_path: bytes, query: bytes) -> bytes:
         """The path to ask for: a base_url with a path of its own stands for ``/v1``."""
         path = raw_path[3:] if self.pool.prefix else raw_path
-        return (path + b"?" + query if query else path).decode("latin-1")
+        return path + b"?" + query if query else path
+
+    def headers(self, head: ClientHead, trusted: bool) -> bytes:
+        """The client's header lines for this server. ``trusted``: its own credentials may be shown to the server."""
+        if self.credentials is not None:
+            return head.block + self.credentials
+        return head.block + head.credentials if trusted else head.block
+
+    def plain_headers(self, head: ClientHead, trusted: bool) -> Headers:
+        """The same for a question of our own: pairs, and no content coding."""
+        block = head.plain_block + (self.credentials or (head.credentials if trusted else b""))
+        pairs = [line.partition(b": ")[::2] for line in block.split(b"\r\n") if line]
+        return [*pairs, (b"accept-encoding", b"identity")]
+
+    def body(self, body: bytes, model: str | None) -> tuple[bytes, str]:
+        """The body for this server, and the client's name of the model if an alias replaced it."""
+        real = self.alias.get(model) if model else None
+        if real is None or model is None:
+            return body, ""
+        try:
+            return with_model(body, real), model
+        except ValueError:
+            return body, ""
 
 
-class _OnlyModel(msgspec.Struct):
+class Asked(msgspec.Struct):
+    """The little that is read of a request on its way."""
+
     model: str | None = None
+    store: bool | None = None
+
+
+_NOTHING = Asked()
 
 
 class Router:
-    """Finds the upstream by the request's ``model``; the first upstream takes what no glob matches."""
+    """Finds the upstream by the request's ``model``; the first upstream takes what no alias and no glob matches."""
 
     def __init__(self, upstreams: Mapping[str, UpstreamSettings]) -> None:
         if not upstreams:
             raise ConfigError("The gateway has no upstream: name at least one model server")
         self.upstreams = [Upstream(name, settings) for name, settings in upstreams.items()]
         self.first = self.upstreams[0]
+        self.looks_at_models = len(self.upstreams) > 1 or bool(self.first.alias)
         self._by_model: dict[str, Upstream] = {}
-        self._decoder = msgspec.json.Decoder(_OnlyModel)
+        self._decoder = msgspec.json.Decoder(Asked)
+        named = {upstream.name: upstream for upstream in self.upstreams}
+        for upstream in self.upstreams:
+            settings = upstreams[upstream.name]
+            for other in settings.fallback:
+                if other not in named or other == upstream.name:
+                    raise ConfigError(
+                        f"The upstream {upstream.name} falls back on {other!r}, which is no other upstream"
+                    )
+            order = [upstream, *(named[other] for other in settings.fallback)]
+            upstream.attempts = tuple(each for each in order for _ in range(1 + upstreams[each.name].retries))
 
-    def of_body(self, body: bytes) -> Upstream:
-        """The upstream for a request body, which may be anything."""
-        if len(self.upstreams) == 1:
-            return self.first
+    def read(self, body: bytes) -> Asked:
+        """What the request body, which may be anything, asks for."""
         try:
-            model = self._decoder.decode(body).model
+            return self._decoder.decode(body)
         except (msgspec.MsgspecError, ValueError):
-            model = _model_leniently(body)
-        return self.of_model(model) if model else self.first
+            return _read_leniently(body)
 
-    def of_model(self, model: str) -> Upstream:
+    def of_model(self, model: str | None) -> Upstream:
+        if not model:
+            return self.first
         known = self._by_model.get(model)
         if known is None:
             known = self._match(model)
@@ -67,6 +121,9 @@ class Router:
         return known
 
     def _match(self, model: str) -> Upstream:
+        for upstream in self.upstreams:
+            if model in upstream.alias:
+                return upstream
         for upstream in self.upstreams:
             if any(fnmatchcase(model, glob) for glob in upstream.models):
                 return upstream
@@ -77,11 +134,13 @@ class Router:
             await upstream.pool.aclose()
 
 
-def _model_leniently(body: bytes) -> str | None:
-    """For bodies that servers accept and a strict parser does not (lone surrogates, NaN)."""
+def _read_leniently(body: bytes) -> Asked:
+    """For what servers accept and a strict parser does not (lone surrogates, NaN, a store that is no boolean)."""
     try:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
-        return None
-    model = parsed.get("model") if isinstance(parsed, dict) else None
-    return model if isinstance(model, str) else None
+        return _NOTHING
+    if not isinstance(parsed, dict):
+        return _NOTHING
+    model, store = parsed.get("model"), parsed.get("store")
+    return Asked(model if isinstance(model, str) else None, store if isinstance(store, bool) else None)

@@ -9,12 +9,23 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamSettings:
-    """One model server. ``models`` are globs on the request's model; ``pin`` names the exact build that answers."""
+    """One model server. ``models`` are globs on the request's model; ``pin`` names the exact build that answers.
+
+    ``alias`` gives client's names for models; ``retries`` are tries after the first, ``fallback`` the servers that are
+    tried after that. ``max_concurrency`` 0 is no limit; ``queue`` calls wait at most ``queue_seconds`` for their turn.
+    """
 
     base_url: str
     api_key: str | None = field(default=None, repr=False)
+    auth: str = "bearer"
     pin: str = ""
     models: tuple[str, ...] = ("*",)
+    alias: Mapping[str, str] = field(default_factory=dict)
+    retries: int = 0
+    fallback: tuple[str, ...] = ()
+    max_concurrency: int = 0
+    queue: int = 100
+    queue_seconds: float = 30.0
     connect_timeout: float = 10.0
     read_timeout: float = 600.0
 

@@ -1,0 +1,185 @@
+"""The gateway: a transparent proxy for the OpenAI and Anthropic APIs that captures every call to a model.
+
+On the path of a call there is no framework, only this dispatch and the Call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import orjson
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from regraft.domain.errors import UpstreamError
+from regraft.infra.spool import Spool
+from regraft.presentation.gateway.call import ANYBODY, Call, Client
+from regraft.presentation.gateway.capture import Recorder
+from regraft.presentation.gateway.drain import Drainer
+from regraft.presentation.gateway.http import Handling, HttpConnection, Request
+from regraft.presentation.gateway.metrics import Metrics
+from regraft.presentation.gateway.models import merged_models
+from regraft.presentation.gateway.replies import error_body, json_block
+from regraft.presentation.gateway.routing import Router
+from regraft.presentation.gateway.settings import GatewaySettings
+
+CAPTURED = {
+    path.encode(): path
+    for path in ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/messages")
+}
+MODELS = "/v1/models"
+OTHER = "other"
+
+log = logging.getLogger(__name__)
+
+Answer = tuple[int, bytes, bytes]
+
+
+class _Errand:
+    """An answer that takes a task to make."""
+
+    def __init__(self, connection: HttpConnection, making: Coroutine[Any, Any, Answer]) -> None:
+        self._connection = connection
+        self._task = asyncio.get_running_loop().create_task(making)
+        self._task.add_done_callback(self._made)
+
+    def _made(self, task: asyncio.Task[Answer]) -> None:
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            log.error("an answer could not be made", exc_info=error)
+            body = error_body("The gateway failed", "server_error", "internal_error")
+            self._connection.reply(500, json_block(body), body)
+        else:
+            self._connection.reply(*task.result())
+
+    def client_gone(self) -> None:
+        self._task.cancel()
+
+    def stop(self) -> None:
+        self._task.cancel()
+
+    def client_slow(self) -> None:
+        pass
+
+    def client_ready(self) -> None:
+        pass
+
+
+class Gateway:
+    """Handles requests. Between ``startup`` and ``shutdown`` it owns the spool, the pools and the drainer."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._settings = settings
+        self._router = Router(settings.upstreams)
+        self.metrics = Metrics()
+        self._spool: Spool | None = None
+        self._drainer: Drainer | None = None
+        self._recorder: Recorder | None = None
+        self._own: dict[bytes, Callable[[], Answer]] = {
+            b"/healthz": lambda: _json(200, b'{"status":"ok"}'),
+            b"/readyz": self._ready,
+            b"/metrics": self._show_metrics,
+        }
+
+    def handle(self, request: Request, connection: HttpConnection) -> Handling | None:
+        """Begin to answer one request."""
+        path = request.path
+        endpoint = CAPTURED.get(path)
+        if endpoint is not None and request.method == b"POST":
+            return self._call(endpoint, request, connection)
+        if path.startswith(b"/v1/"):
+            if path == b"/v1/models" and request.method == b"GET":
+                return self._models(request, connection)
+            return self._pass_through(OTHER, request, connection)
+        if request.method in (b"GET", b"HEAD") and path in self._own:
+            connection.reply(*self._own[path]())
+            return None
+        asked = f"{request.method.decode()} {path.decode('latin-1')}"
+        message = f"There is no {asked} here; the API is under /v1/"
+        connection.reply(*_json(404, error_body(message, "invalid_request_error", "unknown_url")))
+        return None
+
+    async def startup(self) -> None:
+        """Open the spool and start moving. NATS need not be there."""
+        settings = self._settings
+        self._spool = Spool(settings.spool, settings.spool_segment_bytes, settings.spool_limit_bytes)
+        self.metrics.spool_bytes = lambda: self._spool.waiting_bytes if self._spool else 0
+        self._drainer = Drainer(self._spool, settings.nats_url, self.metrics)
+        self._recorder = Recorder(self._spool, self.metrics, settings.scope, self._drainer.wake)
+        self._drainer.start()
+
+    async def shutdown(self) -> None:
+        """Move what can be moved, and let everything go."""
+        if self._drainer is not None:
+            await self._drainer.stop()
+        if self._spool is not None:
+            self._spool.close()
+        await self._router.aclose()
+
+    def _call(self, endpoint: str, request: Request, connection: HttpConnection) -> Handling | None:
+        router, recorder = self._router, self._recorder
+        body, client = request.body, ANYBODY
+        model: str | None = None
+        upstream = router.first
+        says_store = b'"store"' in body
+        if router.looks_at_models or says_store:
+            asked = router.read(body)
+            model = asked.model
+            upstream = router.of_model(model)
+            if says_store and asked.store is False:
+                recorder = None
+        if request.head.capture_off:
+            recorder = None
+        if recorder is None:
+            self.metrics.opted_out += 1
+        return _begun(Call(endpoint, request, connection, upstream.attempts, model, self.metrics, recorder, client))
+
+    def _pass_through(
+        self, endpoint: str, request: Request, connection: HttpConnection, client: Client = ANYBODY
+    ) -> Handling:
+        router = self._router
+        model = router.read(request.body).model if router.looks_at_models and request.body else None
+        only = (router.of_model(model),)
+        return _begun(Call(endpoint, request, connection, only, model, self.metrics, None, client))
+
+    def _models(self, request: Request, connection: HttpConnection) -> Handling:
+        if not self._router.looks_at_models:
+            return self._pass_through(MODELS, request, connection)
+
+        async def merge() -> Answer:
+            status = 200
+            try:
+                body = await merged_models(self._router, request.head, True)
+            except UpstreamError as error:
+                status = 502
+                body = error_body(str(error), "upstream_error", "upstream_unavailable")
+            self.metrics.count_call(MODELS, "all", status, 0.0)
+            return _json(status, body)
+
+        return _Errand(connection, merge())
+
+    def _ready(self) -> Answer:
+        spool, drainer, recorder = self._spool, self._drainer, self._recorder
+        capturing = spool is not None and recorder is not None and not recorder.failing
+        state = {
+            "ready": capturing,
+            "stream": "connected" if drainer is not None and drainer.connected else "away",
+            "spool_bytes": spool.waiting_bytes if spool is not None else 0,
+        }
+        return _json(200 if capturing else 503, orjson.dumps(state))
+
+    def _show_metrics(self) -> Answer:
+        body = self.metrics.render()
+        return 200, json_block(body, CONTENT_TYPE_LATEST.encode()), body
+
+
+def _begun(call: Call) -> Call:
+    call.begin()
+    return call
+
+
+def _json(status: int, body: bytes) -> Answer:
+    return status, json_block(body), body
