@@ -8,7 +8,7 @@ chunk, an error object inside a 200 stream, no ``[DONE]``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,18 +40,43 @@ class Answer:
     done: bool | None = None
 
 
-def read_answer(body: bytes, content_type: str) -> Answer:
-    """Assemble an answer from a decoded body. A body that is no JSON object becomes an answer with an ``error``."""
+ReadChoice = Callable[[dict[str, Any], str], dict[str, Any]]
+
+
+def _as_it_is(choice: dict[str, Any], _place: str) -> dict[str, Any]:
+    return choice
+
+
+def read_answer(body: bytes, content_type: str, read_choice: ReadChoice = _as_it_is) -> Answer:
+    """Assemble an answer from a decoded body. A body that is no JSON object becomes an answer with an ``error``.
+
+    ``read_choice`` turns another dialect's choice into a chat choice, which has its words under ``message`` or, in a
+    stream, under ``delta``: the place that it is told.
+    """
     text = body.decode("utf-8", "replace")
-    if "text/event-stream" in content_type.lower() or text.lstrip()[:6].startswith(("data:", "event:")):
-        return _read_stream(text)
+    if is_stream(text, content_type):
+        return _read_stream(text, read_choice)
+    document = read_object(text)
+    return unreadable(text) if document is None else _read_document(document, read_choice)
+
+
+def is_stream(text: str, content_type: str) -> bool:
+    """Whether a body is server-sent events: its type says so, or its first words do."""
+    return "text/event-stream" in content_type.lower() or text.lstrip()[:6].startswith(("data:", "event:"))
+
+
+def read_object(text: str) -> dict[str, Any] | None:
+    """The JSON object that a text is, if it is one."""
     try:
         document = parse_json(text)
     except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        return Answer(choices=[], model=None, usage=None, error={"message": text[:2000]}, rest={})
-    return _read_document(document)
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def unreadable(text: str) -> Answer:
+    """The answer of a body that is no JSON object: an error that shows its beginning."""
+    return Answer(choices=[], model=None, usage=None, error={"message": text[:2000]}, rest={})
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
@@ -68,9 +93,10 @@ def _index(choice: Mapping[str, Any]) -> int:
     return index if isinstance(index, int) else 0
 
 
-def _read_document(document: dict[str, Any]) -> Answer:
+def _read_document(document: dict[str, Any], read_choice: ReadChoice) -> Answer:
     choices = []
-    for choice in _objects(document.get("choices")):
+    for each in _objects(document.get("choices")):
+        choice = read_choice(each, "message")
         message = choice.get("message")
         choices.append(
             Choice(
@@ -179,7 +205,7 @@ def _grow(known: Any, piece: Any) -> Any:
     return piece
 
 
-def _read_stream(text: str) -> Answer:
+def _read_stream(text: str, read_choice: ReadChoice) -> Answer:
     growing: dict[int, _Growing] = {}
     rest: dict[str, Any] = {}
     model: str | None = None
@@ -204,7 +230,7 @@ def _read_stream(text: str) -> Answer:
             usage = chunk["usage"]
         for choice in _objects(chunk.get("choices")):
             index = _index(choice)
-            growing.setdefault(index, _Growing(index)).add(choice)
+            growing.setdefault(index, _Growing(index)).add(read_choice(choice, "delta"))
             if usage is None and isinstance(choice.get("usage"), dict):
                 usage = choice["usage"]
         for key, value in chunk.items():

@@ -19,7 +19,11 @@ _OWN_KEYS = frozenset({"messages", "model"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """``tools``, ``sampling`` and ``other`` are JSON objects holding exactly the keys that were sent."""
+    """``tools``, ``sampling`` and ``other`` are JSON objects holding exactly the keys that were sent.
+
+    No messages: the call asks for no answer in words (embeddings), so that it is no turn of a conversation. What
+    another dialect said that a chat request cannot say is in ``other`` under ``native``.
+    """
 
     model: str
     messages: list[Any]
@@ -32,6 +36,19 @@ class Request:
         """Whether the client asked for server-sent events."""
         return self.other.get("stream") is True
 
+    @property
+    def previous_response(self) -> str | None:
+        """The id of the answer that this call goes on from, where the client left the history to the server."""
+        found = self.other.get("previous_response_id")
+        return found if isinstance(found, str) and found else None
+
+    @property
+    def conversation(self) -> str | None:
+        """The id of the server's own record of the conversation, if the client named one."""
+        found = self.other.get("conversation")
+        found = found.get("id") if isinstance(found, Mapping) else found
+        return found if isinstance(found, str) and found else None
+
     def body(self) -> bytes:
         """The request again: equal in JSON meaning to what was captured."""
         return canonical_json(
@@ -39,23 +56,41 @@ class Request:
         ).encode()
 
 
-def read_request(body: bytes) -> Request:
-    """Raises CorruptEventError when the body is no chat request (not JSON, no list of messages)."""
+def read_document(body: bytes) -> dict[str, Any]:
+    """Raises CorruptEventError when the body is no JSON object."""
     try:
         document = parse_json(body)
     except ValueError as error:
         raise CorruptEventError(f"the request is not JSON: {error}") from error
-    if not isinstance(document, Mapping):
+    if not isinstance(document, dict):
         raise CorruptEventError("the request is not a JSON object")
+    return document
+
+
+def sort_keys(
+    document: Mapping[str, Any], own: frozenset[str], tools: frozenset[str], other: frozenset[str]
+) -> dict[str, dict[str, Any]]:
+    """The keys of a request by component; one that nobody knows is a setting."""
+    parts: dict[str, dict[str, Any]] = {"tools": {}, "sampling": {}, "other": {}}
+    for key, value in document.items():
+        if key not in own:
+            parts["tools" if key in tools else "other" if key in other else "sampling"][key] = value
+    return parts
+
+
+def model_of(document: Mapping[str, Any]) -> str:
+    """The model that was asked for; empty when none was named."""
+    model = document.get("model")
+    return model if isinstance(model, str) else ""
+
+
+def read_request(body: bytes) -> Request:
+    """Raises CorruptEventError when the body is no chat request (not JSON, no list of messages)."""
+    document = read_document(body)
     messages = document.get("messages")
     if not isinstance(messages, list) or not messages:
         raise CorruptEventError("the request has no list of messages")
-    model = document.get("model")
-    parts: dict[str, dict[str, Any]] = {"tools": {}, "sampling": {}, "other": {}}
-    for key, value in document.items():
-        if key not in _OWN_KEYS:
-            parts["tools" if key in TOOL_KEYS else "other" if key in OTHER_KEYS else "sampling"][key] = value
-    return Request(model=model if isinstance(model, str) else "", messages=messages, **parts)
+    return Request(model=model_of(document), messages=messages, **sort_keys(document, _OWN_KEYS, TOOL_KEYS, OTHER_KEYS))
 
 
 def _roles_digest(messages: list[Any], roles: frozenset[str]) -> Digest:

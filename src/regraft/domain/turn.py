@@ -93,13 +93,19 @@ def capture(
     request: Request,
     answer: Answer,
     session_of_claim: Callable[[UUID], SessionId | None],
+    previous: TurnId | None = None,
 ) -> Capture:
-    """Place a call in its session. ``session_of_claim`` knows the session of a claimed node or turn, if any does."""
+    """Place a call in its session. ``session_of_claim`` knows the session of a claimed node or turn, if any does.
+
+    ``previous`` is the turn whose answer the call says that it goes on from.
+    """
     messages = [store_message(message) for message in request.messages]
     contexts = chain(exchange.scope, ((message.message_id, message.projection) for message in messages))
     answered = [at for at, message in enumerate(messages) if message.role == "assistant"]
     opening = contexts[max(answered[0] - 1, 0)] if answered else contexts[-1]
-    session_id, evidence, name = _session(exchange, opening.projection_id, session_of_claim)
+    session_id, evidence, name = _session(
+        exchange, opening.projection_id, session_of_claim, previous, request.conversation
+    )
     last = contexts[-1]
     choices = answer.choices or [Choice(index=0, message=None, finish_reason=None)]
     turns = []
@@ -125,7 +131,7 @@ def capture(
                 system_digest=system_digest(request.messages),
                 user_digest=user_digest(request.messages),
                 awaited_projection=contexts[answered[-1]].projection_id if answered else None,
-                parent_claim=claim(exchange.identity.parent_node),
+                parent_claim=claim(exchange.identity.parent_node) or previous,
                 replay_claim=claim(exchange.identity.replay_node),
             )
         )
@@ -153,17 +159,23 @@ def turn_id(event_id: UUID, choice_index: int) -> TurnId:
 
 
 def _session(
-    exchange: Exchange, opening: Digest, session_of_claim: Callable[[UUID], SessionId | None]
+    exchange: Exchange,
+    opening: Digest,
+    session_of_claim: Callable[[UUID], SessionId | None],
+    previous: TurnId | None,
+    conversation: str | None,
 ) -> tuple[SessionId, str, str | None]:
     name = exchange.identity.session
     if name and name.startswith(INTERNAL_SESSION) and (known := claim(name.removeprefix(INTERNAL_SESSION))):
         return SessionId(known), "explicit_node", None
     if name:
         return session_by_name(exchange.scope, name), "explicit_header", name
-    for claimed in (exchange.identity.replay_node, exchange.identity.parent_node):
-        node = claim(claimed)
+    claims = (claim(exchange.identity.replay_node), claim(exchange.identity.parent_node), previous)
+    for node in claims:
         if node and (found := session_of_claim(node)):
             return found, "explicit_node", None
+    if conversation:
+        return session_by_name(exchange.scope, conversation), "explicit_header", conversation
     return session_by_opening(exchange.scope, opening or EMPTY), "opening", None
 
 

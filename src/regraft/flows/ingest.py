@@ -5,29 +5,50 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from uuid import UUID
+from datetime import UTC, datetime, timedelta
 
-from regraft.domain.answer import read_answer
-from regraft.domain.errors import CorruptEventError
-from regraft.domain.exchange import Exchange
-from regraft.domain.ids import Digest, SessionId, digest, uuid_of
-from regraft.domain.request import read_request
-from regraft.domain.turn import capture, claim
-from regraft.infra.llm.coding import decode
-from regraft.infra.nats.codec import decode_exchange
-from regraft.infra.postgres import inbox
+import psycopg
+
+from regraft.domain.ids import Digest
+from regraft.flows.placing import Arrival, Placing
+from regraft.infra.postgres import inbox, quarantine
 from regraft.infra.postgres.pool import Connection
 
 _REMEMBERED = 200_000  # ids of stored messages and contexts kept in memory: about 40 MB
+PATIENCE = timedelta(hours=1)  # how long a call waits for another before it is placed without it
+_WOKEN = 1_000  # waiting calls that one batch takes with it at most; the others' time comes with a later batch
+# What PostgreSQL, or the encoding for it, refuses of a value: the row is at fault, not the server.
+_BAD_ROW = (
+    psycopg.DataError,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+    OverflowError,
+    UnicodeError,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class IngestCounts:
-    """What one batch came to. ``new_turns`` is less than ``events`` when calls were delivered again."""
+    """What one batch came to. ``new_turns`` is less than ``events`` when calls were delivered again.
+
+    ``quarantined`` are calls that cannot be read, ``waiting`` those that wait for another, ``woken`` earlier ones
+    that wait no longer.
+    """
 
     events: int
     new_turns: int
     quarantined: int
+    waiting: int = 0
+    woken: int = 0
+
+    def __add__(self, more: IngestCounts) -> IngestCounts:
+        return IngestCounts(
+            self.events + more.events,
+            self.new_turns + more.new_turns,
+            self.quarantined + more.quarantined,
+            self.waiting + more.waiting,
+            self.woken + more.woken,
+        )
 
 
 class Stored:
@@ -48,46 +69,86 @@ class Stored:
             self._ids.popitem(last=False)
 
 
-def ingest(connection: Connection, records: list[bytes], stored: Stored) -> IngestCounts:
-    """Store captured calls in one transaction, committed on return. A call that cannot be read goes to quarantine."""
-    batch = inbox.Batch()
-    exchanges: list[tuple[bytes, Exchange]] = []
-    for record in records:
-        try:
-            exchanges.append((record, decode_exchange(record)))
-        except CorruptEventError as error:
-            batch.set_aside(uuid_of(digest(record)), str(error), record)
+def ingest(
+    connection: Connection, records: list[bytes], stored: Stored, patience: timedelta = PATIENCE
+) -> IngestCounts:
+    """Store captured calls in one transaction, committed on return.
+
+    A call that cannot be read goes to quarantine, and so does one that names a past that is not known yet; what was
+    waiting for these calls, or has waited for longer than ``patience``, is stored with them. A call that PostgreSQL
+    refuses is found by halving: then there are several transactions, each of them whole.
+    """
+    arrivals = [Arrival(record) for record in records]
+    try:
+        return store_arrivals(connection, arrivals, stored, patience)
+    except _BAD_ROW:
+        counts = store_halves(connection, arrivals, stored, patience)
+        with connection.transaction():
+            # The refused row may be one of these, which would come along with every batch.
+            due = again(quarantine.due(connection, _WOKEN), patience)
+            return counts + store_halves(connection, due, Stored(), patience) if due else counts
+
+
+def store_arrivals(
+    connection: Connection,
+    arrivals: list[Arrival],
+    stored: Stored,
+    patience: timedelta = PATIENCE,
+    *,
+    wake: bool = True,
+) -> IngestCounts:
+    """Store calls in one transaction; ``wake`` takes along what waits for them, or has waited for long."""
     with connection.transaction():
         inbox.prepare(connection)
-        sessions = inbox.sessions_of_claims(connection, _claims(exchange for _, exchange in exchanges))
-        for record, exchange in exchanges:
-            try:
-                _read(batch, exchange, sessions)
-            except CorruptEventError as error:
-                batch.set_aside(exchange.event_id, str(error), record)
+        placing = Placing(connection)
+        some_wait = wake and quarantine.any_waits(connection)
+        early = quarantine.due(connection, _WOKEN) if some_wait else []
+        placing.place([*arrivals, *again(early, patience)])
+        left = _WOKEN - len(early)
+        while some_wait and left > 0 and (made := placing.take_made()):
+            settled = {*placing.outcome.resolved, *(event for event, _ in placing.outcome.refused)}
+            woken = [each for each in quarantine.woken(connection, made, left) if each.event_id not in settled]
+            left -= len(woken)
+            placing.place(again(woken, patience))
+        batch, outcome = placing.batch, placing.outcome
         batch.messages = {key: value for key, value in batch.messages.items() if key not in stored}
         batch.contexts = {key: value for key, value in batch.contexts.items() if key not in stored}
         new_turns = inbox.store(connection, batch)
+        quarantine.settle(connection, outcome)
     stored.add([*batch.messages, *batch.contexts])
-    return IngestCounts(len(records), new_turns, len(batch.quarantine))
-
-
-def _claims(exchanges: Iterable[Exchange]) -> set[UUID]:
-    claimed = (
-        claim(value)
-        for exchange in exchanges
-        if not exchange.identity.session
-        for value in (exchange.identity.parent_node, exchange.identity.replay_node)
+    waiting = sum(waits_for is not None for *_, waits_for in batch.quarantine)
+    return IngestCounts(
+        events=sum(arrival.kept is None for arrival in arrivals),
+        new_turns=new_turns,
+        quarantined=len(batch.quarantine) - waiting + len(outcome.refused),
+        waiting=waiting,
+        woken=len(outcome.resolved),
     )
-    return {value for value in claimed if value}
 
 
-def _read(batch: inbox.Batch, exchange: Exchange, sessions: dict[UUID, SessionId]) -> None:
-    request = read_request(exchange.request_body)
-    answer = read_answer(decode(exchange.response_body, exchange.response_encoding), exchange.response_type)
-    placed = capture(exchange, request, answer, sessions.get)
-    for turn in placed.turns:
-        # Later calls of the same batch may claim this turn or its node.
-        sessions.setdefault(turn.turn_id, turn.session_id)
-        sessions.setdefault(turn.node_id, turn.session_id)
-    batch.add(exchange, request, answer, placed)
+def again(kept: Iterable[quarantine.Kept], patience: timedelta) -> list[Arrival]:
+    """Calls in quarantine as they came; those that have waited for longer than ``patience`` wait no longer."""
+    now = datetime.now(UTC)
+    return [Arrival(each.event, each.event_id, patient=now - each.received_at < patience) for each in kept]
+
+
+def store_halves(connection: Connection, arrivals: list[Arrival], stored: Stored, patience: timedelta) -> IngestCounts:
+    """Store the calls among these that PostgreSQL takes, and set aside the others. None is woken meanwhile."""
+    try:
+        return store_arrivals(connection, arrivals, stored, patience, wake=False)
+    except _BAD_ROW as error:
+        if len(arrivals) == 1:
+            return _refuse(connection, arrivals[0], error)
+    middle = len(arrivals) // 2
+    first = store_halves(connection, arrivals[:middle], stored, patience)
+    return first + store_halves(connection, arrivals[middle:], stored, patience)
+
+
+def _refuse(connection: Connection, arrival: Arrival, error: Exception) -> IngestCounts:
+    with connection.transaction():
+        inbox.prepare(connection)
+        placing = Placing(connection)
+        placing.refuse(arrival, error)
+        inbox.store(connection, placing.batch)
+        quarantine.settle(connection, placing.outcome)
+    return IngestCounts(events=int(arrival.kept is None), new_turns=0, quarantined=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +11,8 @@ from uuid import UUID
 from regraft.domain.answer import Answer
 from regraft.domain.context import Context
 from regraft.domain.exchange import Exchange, Identity
-from regraft.domain.ids import Digest, SessionId, canonical_json
+from regraft.domain.feedback import Feedback
+from regraft.domain.ids import Digest, SessionId, TurnId, canonical_json, parse_json
 from regraft.domain.message import PROJECTION_VERSION
 from regraft.domain.request import Request, part_digest
 from regraft.domain.turn import Capture, StoredMessage
@@ -38,21 +39,27 @@ class Batch:
     sessions: list[tuple[SessionId, str, str | None, str]] = field(default_factory=list)
     events: list[tuple[Any, ...]] = field(default_factory=list)
     turns: list[tuple[Any, ...]] = field(default_factory=list)
-    quarantine: list[tuple[UUID, str, bytes]] = field(default_factory=list)
+    responses: list[tuple[str, str, TurnId]] = field(default_factory=list)
+    feedback: list[tuple[Any, ...]] = field(default_factory=list)
+    quarantine: list[tuple[UUID, str, bytes, str | None]] = field(default_factory=list)
 
-    def add(self, exchange: Exchange, request: Request, answer: Answer, capture: Capture) -> None:
-        """Add one call that could be read."""
-        self.messages.update((message.message_id, message) for message in capture.messages)
-        self.contexts.update((context.context_id, context) for context in capture.contexts)
+    def add(self, exchange: Exchange, request: Request, answer: Answer, capture: Capture | None) -> None:
+        """Add one call that could be read; without a ``capture`` it is no turn of a conversation."""
+        context_id = capture.contexts[-1].context_id if capture else None
+        if capture:
+            self.messages.update((message.message_id, message) for message in capture.messages)
+            self.contexts.update((context.context_id, context) for context in capture.contexts)
         part_ids = [
             self._part(kind, body)
             for kind, body in (("tools", request.tools), ("sampling", request.sampling), ("other", request.other))
         ]
         started = _EPOCH + timedelta(microseconds=exchange.started_ns // 1000)
         first_byte = exchange.first_byte_ns
-        self.sessions.append(
-            (capture.session_id, exchange.scope, storable(capture.session_name), capture.session_evidence)
-        )
+        turns = capture.turns if capture else []
+        if capture and turns:
+            self.sessions.append(
+                (capture.session_id, exchange.scope, storable(capture.session_name), capture.session_evidence)
+            )
         rest = dict(answer.rest)
         rest["choices"] = [{"index": choice.index, **choice.rest} for choice in answer.choices]
         error = answer.error if answer.error is not None else exchange.error or None
@@ -73,7 +80,7 @@ class Batch:
                 None if error is None else canonical_json(error),
                 storable(request.model),
                 storable(answer.model),
-                capture.contexts[-1].context_id,
+                context_id,
                 *part_ids,
                 None if answer.usage is None else canonical_json(answer.usage),
                 storable(_text(answer.rest.get("system_fingerprint"))),
@@ -81,9 +88,14 @@ class Batch:
                 _identity_json(exchange.identity),
                 PROJECTION_VERSION,
                 exchange.gateway_version,
+                exchange.operation_id,
+                exchange.attempt,
+                exchange.final,
+                storable(exchange.traceparent),
+                storable(exchange.asked_model),
             )
         )
-        for turn in capture.turns:
+        for turn in turns:
             self.turns.append(
                 (
                     turn.turn_id,
@@ -109,9 +121,31 @@ class Batch:
                 )
             )
 
-    def set_aside(self, event_id: UUID, reason: str, event: bytes) -> None:
-        """Add one call that could not be read, whole."""
-        self.quarantine.append((event_id, storable(reason) or "", event))
+    def add_response(self, scope: str, response_id: str, turn_id: TurnId) -> None:
+        """Add the id by which later calls may go on from a turn."""
+        self.responses.append((scope, storable(response_id) or "", turn_id))
+
+    def add_feedback(self, given: Feedback, exchange: Exchange) -> None:
+        """Add what was said of a turn or a session."""
+        at = _EPOCH + timedelta(microseconds=exchange.started_ns // 1000)
+        self.feedback.append(
+            (
+                given.feedback_id,
+                given.scope,
+                given.turn_id,
+                given.session_id,
+                given.session_claim,
+                storable(given.name),
+                given.value,
+                storable(given.comment),
+                storable(given.source),
+                at,
+            )
+        )
+
+    def set_aside(self, event_id: UUID, reason: str, event: bytes, waits_for: str | None = None) -> None:
+        """Add one call that could not be read, or whose place is not known yet, whole."""
+        self.quarantine.append((event_id, storable(reason) or "", event, storable(waits_for)))
 
     def _part(self, kind: str, body: dict[str, Any]) -> Digest:
         part_id = part_digest(body)
@@ -136,12 +170,15 @@ _COLUMNS: dict[str, Sequence[str]] = {
     "stage_event": (
         *("uuid", "text", "text", "text", "text", "text", "timestamptz", "float8", "float8", "int4", "bool", "text"),
         *("text", "text", "text", "bytea", "bytea", "bytea", "bytea", "text", "text", "text", "text", "int4", "text"),
+        *("uuid", "int4", "bool", "text", "text"),
     ),
     "stage_turn": (
         *("uuid", "uuid", "int4", "uuid", "bytea", "bytea", "int4", "bytea", "bytea", "uuid", "text", "text", "int4"),
         *("timestamptz", "text", "bytea", "bytea", "bytea", "uuid", "uuid"),
     ),
-    "stage_quarantine": ("uuid", "text", "bytea"),
+    "stage_response": ("text", "text", "uuid"),
+    "stage_feedback": ("uuid", "text", "uuid", "uuid", "uuid", "text", "float8", "text", "text", "timestamptz"),
+    "stage_quarantine": ("uuid", "text", "bytea", "text"),
 }
 
 
@@ -166,6 +203,32 @@ def sessions_of_claims(connection: Connection, claims: Iterable[UUID]) -> dict[U
     return {row["claimed"]: SessionId(row["session_id"]) for row in rows if row["session_id"] is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """A turn that a later call may go on from: its context's messages and its answer, if it had one."""
+
+    turn_id: TurnId
+    session_id: SessionId
+    messages: list[Any]
+
+
+def histories(connection: Connection, responses: Collection[tuple[str, str]]) -> dict[tuple[str, str], History]:
+    """The stored turns that gave these responses, by (scope, response id)."""
+    if not responses:
+        return {}
+    by_name = {(scope, storable(response) or ""): (scope, response) for scope, response in responses}
+    given = {"scopes": [scope for scope, _ in by_name], "responses": [response for _, response in by_name]}
+    rows = connection.execute(queries("inbox")["histories"], given).fetchall()
+    return {
+        by_name[row["scope"], row["response_id"]]: History(
+            TurnId(row["turn_id"]),
+            SessionId(row["session_id"]),
+            [*parse_json(row["messages"]), *([parse_json(row["answer"])] if row["answer"] else [])],
+        )
+        for row in rows
+    }
+
+
 def store(connection: Connection, batch: Batch) -> int:
     """Write a batch in the current transaction and return how many turns were new."""
     messages = [(message.message_id, message.role, message.body) for message in batch.messages.values()]
@@ -181,6 +244,8 @@ def store(connection: Connection, batch: Batch) -> int:
         ("stage_session", batch.sessions),
         ("stage_event", batch.events),
         ("stage_turn", batch.turns),
+        ("stage_response", batch.responses),
+        ("stage_feedback", batch.feedback),
         ("stage_quarantine", batch.quarantine),
     ):
         if rows:
@@ -189,6 +254,11 @@ def store(connection: Connection, batch: Batch) -> int:
     for statement in ("store_messages", "store_contexts", "store_parts", "store_sessions", "store_events"):
         connection.execute(named[statement])
     stored = connection.execute(named["store_turns"]).fetchone()
-    if batch.quarantine:
-        connection.execute(named["store_quarantine"])
+    for rows, statement in (
+        (batch.responses, "store_responses"),
+        (batch.feedback, "store_feedback"),
+        (batch.quarantine, "store_quarantine"),
+    ):
+        if rows:
+            connection.execute(named[statement])
     return int(stored["turns"]) if stored else 0

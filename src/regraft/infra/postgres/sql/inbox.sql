@@ -12,12 +12,18 @@ CREATE TEMP TABLE IF NOT EXISTS stage_event (event_id uuid, scope text, endpoint
     purpose text, started_at timestamptz, duration_ms float8, first_byte_ms float8, http_status int4, streamed bool,
     cut text, error text, model_requested text, model_answered text, context_id bytea, tools_id bytea,
     sampling_id bytea, other_id bytea, usage text, system_fingerprint text, answer_rest text, identity text, projection_version int4,
-    gateway_version text) ON COMMIT DELETE ROWS;
+    gateway_version text, operation_id uuid, attempt int4, final bool, traceparent text, asked_model text)
+    ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS stage_turn (turn_id uuid, event_id uuid, choice_index int4, session_id uuid,
     context_id bytea, context_projection bytea, context_depth int4, answer_id bytea, answer_projection bytea,
     node_id uuid, node_status text, finish_reason text, tool_calls int4, started_at timestamptz, purpose text, system_digest bytea,
     user_digest bytea, awaited_projection bytea, parent_claim uuid, replay_claim uuid) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE IF NOT EXISTS stage_quarantine (event_id uuid, reason text, event bytea) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS stage_response (scope text, response_id text, turn_id uuid) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS stage_feedback (feedback_id uuid, scope text, turn_id uuid, session_id uuid,
+    session_claim uuid, name text, value float8, comment text, source text, given_at timestamptz)
+    ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS stage_quarantine (event_id uuid, reason text, event bytea, waits_for text)
+    ON COMMIT DELETE ROWS;
 
 -- name: sessions_of_claims
 -- The session of each claimed node or turn that is known.
@@ -55,10 +61,12 @@ ON CONFLICT DO NOTHING;
 -- The event id decides: a call delivered twice is stored once.
 INSERT INTO pipeline_event_inbox (event_id, scope, endpoint, upstream, upstream_pin, purpose, started_at, duration_ms,
     first_byte_ms, http_status, streamed, cut, error, model_requested, model_answered, context_id, tools_id,
-    sampling_id, other_id, usage, system_fingerprint, answer_rest, identity, projection_version, gateway_version)
+    sampling_id, other_id, usage, system_fingerprint, answer_rest, identity, projection_version, gateway_version,
+    operation_id, attempt, final, traceparent, asked_model)
 SELECT event_id, scope, endpoint, upstream, upstream_pin, purpose, started_at, duration_ms, first_byte_ms, http_status,
     streamed, cut, error::json, model_requested, model_answered, context_id, tools_id, sampling_id, other_id,
-    usage::json, system_fingerprint, answer_rest::json, identity::json, projection_version, gateway_version
+    usage::json, system_fingerprint, answer_rest::json, identity::json, projection_version, gateway_version,
+    operation_id, attempt, final, traceparent, asked_model
 FROM stage_event ORDER BY started_at, event_id
 ON CONFLICT DO NOTHING;
 
@@ -81,8 +89,33 @@ queued AS (
     INSERT INTO lineage_queue (turn_id, session_id) SELECT turn_id, session_id FROM stored)
 SELECT count(*) AS turns FROM stored;
 
+-- name: histories
+-- What a call that names an earlier response goes on from.
+SELECT a.scope, a.response_id, a.turn_id, t.session_id, context_messages(t.context_id)::text AS messages,
+    m.body::text AS answer
+FROM unnest(%(scopes)s::text[], %(responses)s::text[]) AS wanted (scope, response_id)
+JOIN response_alias a USING (scope, response_id)
+JOIN session_turn t USING (turn_id) LEFT JOIN message m ON m.message_id = t.answer_id;
+
+-- name: store_responses
+-- The first turn that gave a response keeps its id.
+INSERT INTO response_alias (scope, response_id, turn_id)
+SELECT DISTINCT ON (scope, response_id) scope, response_id, turn_id FROM stage_response
+ORDER BY scope, response_id, turn_id
+ON CONFLICT DO NOTHING;
+
+-- name: store_feedback
+-- The event id decides: feedback delivered twice is stored once.
+INSERT INTO feedback (feedback_id, scope, turn_id, session_id, session_claim, name, value, comment, source, given_at)
+SELECT DISTINCT ON (feedback_id) feedback_id, scope, turn_id, session_id, session_claim, name, value, comment, source,
+    given_at
+FROM stage_feedback ORDER BY feedback_id
+ON CONFLICT DO NOTHING;
+
 -- name: store_quarantine
--- Calls that could not be read, whole.
-INSERT INTO quarantine (event_id, reason, event)
-SELECT DISTINCT ON (event_id) event_id, reason, event FROM stage_quarantine ORDER BY event_id
+-- Calls that could not be read, or that wait for another, whole.
+INSERT INTO quarantine (event_id, reason, event, waits_for, next_try_at)
+SELECT DISTINCT ON (event_id) event_id, reason, event, waits_for,
+    CASE WHEN waits_for IS NOT NULL THEN now() + interval '5 seconds' END
+FROM stage_quarantine ORDER BY event_id
 ON CONFLICT DO NOTHING;

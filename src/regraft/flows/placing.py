@@ -1,0 +1,200 @@
+"""Captured calls into a batch of rows: each is read in its dialect and placed behind what it names as its past.
+
+A call may name a node, a turn or an earlier response. Calls of one batch may come in any order; a call whose past is
+neither stored nor in the batch waits in quarantine under a ``waiting:`` reason, until it has waited long enough to be
+placed by its opening.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from regraft.domain.dialects import FEEDBACK, RESPONSES, Dialect, dialect_of
+from regraft.domain.dialects.responses import with_history
+from regraft.domain.errors import CorruptEventError
+from regraft.domain.exchange import Exchange
+from regraft.domain.feedback import read_feedback
+from regraft.domain.ids import SessionId, TurnId, digest, uuid_of
+from regraft.domain.request import Request
+from regraft.domain.turn import Capture, capture, claim
+from regraft.infra.llm.coding import decode
+from regraft.infra.nats.codec import decode_exchange
+from regraft.infra.postgres import inbox, quarantine
+from regraft.infra.postgres.pool import Connection
+
+WAITING = "waiting:"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One captured call as it came. ``kept`` is its id in quarantine, if it comes from there.
+
+    ``patient``: it waits when what it names is not known; otherwise it is placed without that.
+    """
+
+    record: bytes
+    kept: UUID | None = None
+    patient: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    arrival: Arrival
+    exchange: Exchange
+    dialect: Dialect
+    request: Request
+
+    @property
+    def previous(self) -> tuple[str, str] | None:
+        """The response that this call goes on from."""
+        response = self.request.previous_response
+        return (self.exchange.scope, response) if response else None
+
+    @property
+    def claims(self) -> list[UUID]:
+        """The nodes or turns whose session this call is in, unless it names a session."""
+        who = self.exchange.identity
+        claimed = () if who.session else (claim(who.replay_node), claim(who.parent_node))
+        return [each for each in claimed if each]
+
+
+class Placing:
+    """One transaction's work: ``place`` calls, then store ``batch`` and settle ``outcome``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.batch = inbox.Batch()
+        self.outcome = quarantine.Settlement()
+        self.placed = 0
+        self._connection = connection
+        self._sessions: dict[UUID, SessionId] = {}
+        self._histories: dict[tuple[str, str], inbox.History] = {}
+        self._made: list[str] = []
+
+    def place(self, arrivals: Iterable[Arrival]) -> None:
+        """Read and place calls. None of them stops another."""
+        calls = [call for arrival in arrivals if (call := self._open(arrival))]
+        claims = {each for call in calls for each in call.claims} - self._sessions.keys()
+        previous = {call.previous for call in calls if call.previous} - self._histories.keys()
+        self._sessions.update(inbox.sessions_of_claims(self._connection, claims))
+        self._histories.update(inbox.histories(self._connection, previous))
+        waiting: dict[str, list[_Call]] = defaultdict(list)
+        ready = deque(calls)
+        while ready:
+            call = ready.popleft()
+            awaited = self._awaited(call) if call.arrival.patient else None
+            if awaited:
+                waiting[awaited].append(call)
+                continue
+            before = len(self._made)
+            self._settle(call)
+            for made in self._made[before:]:
+                ready.extend(waiting.pop(made, ()))
+        for awaited, calls in waiting.items():
+            for call in calls:
+                self._wait(call, awaited)
+
+    def take_made(self) -> list[str]:
+        """What calls may have waited for and can find now; told once."""
+        made, self._made = self._made, []
+        return made
+
+    def _open(self, arrival: Arrival) -> _Call | None:
+        event_id = arrival.kept or uuid_of(digest(arrival.record))
+        try:
+            exchange = decode_exchange(arrival.record)
+            event_id = exchange.event_id
+            if exchange.endpoint == FEEDBACK:
+                self.batch.add_feedback(read_feedback(exchange), exchange)
+                self._done(arrival)
+                return None
+            dialect = dialect_of(exchange.endpoint)
+            return _Call(arrival, exchange, dialect, dialect.read_request(exchange.request_body))
+        except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
+            self._refuse(arrival, event_id, error)
+            return None
+
+    def _awaited(self, call: _Call) -> str | None:
+        """What this call has to wait for, if anything."""
+        if call.previous and call.previous not in self._histories:
+            return _response_key(*call.previous)
+        if call.claims and not any(each in self._sessions for each in call.claims):
+            return _turn_key(call.claims[-1])
+        return None
+
+    def _settle(self, call: _Call) -> None:
+        try:
+            self._read(call)
+        except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
+            self._refuse(call.arrival, call.exchange.event_id, error)
+        else:
+            self._done(call.arrival)
+
+    def _read(self, call: _Call) -> None:
+        exchange, request = call.exchange, call.request
+        answer = call.dialect.read_answer(
+            decode(exchange.response_body, exchange.response_encoding), exchange.response_type
+        )
+        history = self._histories.get(call.previous) if call.previous else None
+        if history:
+            request = with_history(request, history.messages)
+            self._sessions.setdefault(history.turn_id, history.session_id)
+        placed: Capture | None = None
+        if request.messages:
+            placed = capture(exchange, request, answer, self._sessions.get, history.turn_id if history else None)
+            if not exchange.final:
+                placed.turns.clear()
+        self.batch.add(exchange, request, answer, placed)
+        if placed is None or not placed.turns:
+            return
+        for turn in placed.turns:
+            self._sessions.setdefault(turn.turn_id, turn.session_id)
+            self._sessions.setdefault(turn.node_id, turn.session_id)
+            self._made += (_turn_key(turn.turn_id), _turn_key(turn.node_id))
+        response = answer.rest.get("id")
+        if exchange.endpoint == RESPONSES and isinstance(response, str) and response:
+            said = answer.choices[0].message if answer.choices else None
+            self._add_response(exchange.scope, response, placed, request, said)
+
+    def _add_response(
+        self, scope: str, response: str, placed: Capture, request: Request, said: dict[str, object] | None
+    ) -> None:
+        turn = placed.turns[0]
+        self.batch.add_response(scope, response, turn.turn_id)
+        messages = [*request.messages, said] if said is not None else request.messages
+        self._histories.setdefault((scope, response), inbox.History(turn.turn_id, turn.session_id, messages))
+        self._made.append(_response_key(scope, response))
+
+    def _done(self, arrival: Arrival) -> None:
+        self.placed += 1
+        if arrival.kept:
+            self.outcome.resolved.append(arrival.kept)
+
+    def _wait(self, call: _Call, awaited: str) -> None:
+        kind = "previous_response" if call.previous and awaited == _response_key(*call.previous) else "parent"
+        reason = f"{WAITING}{kind} {awaited} is not known yet"
+        if call.arrival.kept:
+            self.outcome.postponed.append((call.arrival.kept, reason, awaited))
+        else:
+            self.batch.set_aside(call.exchange.event_id, reason, call.arrival.record, awaited)
+
+    def refuse(self, arrival: Arrival, error: Exception) -> None:
+        """Set a call aside that its reader took and PostgreSQL did not."""
+        self._refuse(arrival, decode_exchange(arrival.record).event_id, error)
+
+    def _refuse(self, arrival: Arrival, event_id: UUID, error: Exception) -> None:
+        reason = str(error) if isinstance(error, CorruptEventError) else f"it cannot be read: {error!r}"
+        if arrival.kept:
+            self.outcome.refused.append((arrival.kept, reason))
+        else:
+            self.batch.set_aside(event_id, reason, arrival.record)
+
+
+def _turn_key(turn: UUID | TurnId) -> str:
+    return f"turn:{turn}"
+
+
+def _response_key(scope: str, response: str) -> str:
+    return f"response:{scope}:{response}"
