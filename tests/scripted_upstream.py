@@ -86,6 +86,7 @@ class ScriptedUpstream:
     seen: list[Seen] = field(default_factory=list)
     dropped: int = 0  # connections that the other side closed while we were still answering
     connections: int = 0
+    written: int = 0  # steps that were written and left our buffers
     _server: asyncio.Server | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -121,6 +122,7 @@ class ScriptedUpstream:
                     else:
                         writer.write(step)
                         await writer.drain()
+                        self.written += 1
                 if script.then == "reset":  # no lingering: the other side gets an RST, not an end
                     sock = writer.get_extra_info("socket")
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import http.client
 import io
 import json
@@ -29,52 +28,15 @@ from regraft.domain.errors import ConfigError, CorruptEventError, PortInUseError
 from regraft.domain.exchange import Exchange, Identity
 from regraft.infra.nats.codec import decode_exchange, decode_pack, encode_exchange, encode_pack
 from regraft.infra.nats.stream import CallStream
-from regraft.infra.spool import Spool
 from regraft.presentation.gateway.app import serve, server_of
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from scripted_upstream import Pause, Script, ScriptedUpstream, chunked, plain
+from gateways import BODY, CHAT, Gateway, NatsServer, Upstream, free_port, gateway_to, spooled, streamed
+from scripted_upstream import Pause, Script, chunked, plain
 
 REPOSITORY = Path(__file__).parents[2]
 CORPUS = Path(os.environ.get("REGRAFT_CORPUS") or REPOSITORY.parent / "shared" / "data")
-CHAT = "/v1/chat/completions"
-BODY = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class NatsServer:
-    """A real nats-server that fsyncs what it acknowledges."""
-
-    def __init__(self, home):
-        self.port = free_port()
-        self.url = f"nats://127.0.0.1:{self.port}"
-        self.config = home / "nats.conf"
-        self.config.write_text(
-            f'listen: "127.0.0.1:{self.port}"\nmax_payload: 8MB\n'
-            f'jetstream {{ store_dir: "{home / "jetstream"}", sync_interval: always }}\n'
-        )
-        self.process = None
-
-    def start(self):
-        command = [str(Path(sys.executable).parent / "nats-server"), "-c", str(self.config)]
-        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        for _ in range(200):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            time.sleep(0.05)
-        raise RuntimeError("nats-server did not start")
-
-    def stop(self):
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
 
 
 @pytest.fixture
@@ -83,126 +45,6 @@ def nats_server(tmp_path):
     server.start()
     yield server
     server.stop()
-
-
-class Upstream:
-    """A scripted upstream on a thread of its own."""
-
-    def __init__(self, answer):
-        self._answer = answer
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-
-    def __enter__(self):
-        self._thread.start()
-        self.server = ScriptedUpstream(lambda seen: self._answer(seen))
-        asyncio.run_coroutine_threadsafe(self.server.__aenter__(), self._loop).result(10)
-        return self
-
-    def __exit__(self, *_):
-        asyncio.run_coroutine_threadsafe(self.server.__aexit__(), self._loop).result(10)
-        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.05), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    @property
-    def seen(self):
-        return self.server.seen
-
-    @property
-    def base_url(self):
-        return self.server.base_url
-
-
-class Gateway:
-    """The gateway in this process, on a thread of its own."""
-
-    def __init__(self, settings):
-        self.settings = settings
-
-    def __enter__(self):
-        self.server = server_of(self.settings)
-        self.server.config.timeout_graceful_shutdown = 5
-        self.thread = threading.Thread(target=self.server.run)
-        self.thread.start()
-        while not self.server.started:
-            assert self.thread.is_alive(), "the gateway did not start"
-            time.sleep(0.01)
-        return self
-
-    def __exit__(self, *_):
-        self.server.should_exit = True
-        self.thread.join(20)
-        assert not self.thread.is_alive()
-
-    def call(self, method="POST", path=CHAT, body=BODY, headers=None):
-        """Status, headers (lower case) and the raw body, over a fresh connection."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.settings.port, timeout=20)
-        try:
-            connection.request(method, path, body, {"Content-Type": "application/json", **(headers or {})})
-            response = connection.getresponse()
-            return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
-        finally:
-            connection.close()
-
-    def raw(self, body=BODY, headers=b""):
-        """A socket with the request sent on it."""
-        sock = socket.create_connection(("127.0.0.1", self.settings.port), 20)
-        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n%b\r\n"
-        sock.sendall(head % (len(body), headers) + body)
-        return sock
-
-    def metrics(self):
-        text = self.call("GET", "/metrics", None)[2].decode()
-        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line[0] != "#"}
-
-
-@contextlib.contextmanager
-def gateway_to(tmp_path, answer, nats_url="nats://127.0.0.1:1", **options):
-    """A gateway before one scripted upstream."""
-    with Upstream(answer) as upstream:
-        one = UpstreamSettings(base_url=upstream.base_url, **options)
-        settings = GatewaySettings(
-            upstreams={"main": one}, spool=tmp_path / "spool", nats_url=nats_url, port=free_port()
-        )
-        with Gateway(settings) as gateway:
-            yield gateway, upstream
-
-
-def spooled(folder):
-    """Every Exchange in the spools of a stopped gateway."""
-    found = []
-    heir = Spool(folder)
-    for orphan in heir.orphans():
-        while (pack := orphan.read_pack()) is not None:
-            found += [decode_exchange(record) for record in pack.records]
-            orphan.acknowledge(pack)
-        orphan.close()
-    heir.close()
-    return found
-
-
-def streamed(url, expected=None, seconds=20.0):
-    """Every Exchange in the stream, acknowledged; waits until ``expected`` have come."""
-
-    async def main():
-        found = []
-        deadline = time.monotonic() + seconds
-        async with await CallStream.connect(url) as stream:
-            await stream.ensure()
-            while time.monotonic() < deadline and (expected is None or len(found) < expected):
-                deliveries = await stream.fetch(64, 0.5)
-                if not deliveries and expected is None:
-                    break
-                for delivery in deliveries:
-                    found += [decode_exchange(record) for record in delivery.records]
-                    await delivery.ack()
-            assert expected is None or await stream.fetch(1, 0.3) == []
-            assert await stream.waiting() == 0
-        return found
-
-    return asyncio.run(main())
 
 
 # The corpus

@@ -144,7 +144,7 @@ class CallStream:
         for record in records:
             need = 4 + len(record)
             if pack and size + need > room:
-                await self._publish(SUBJECT, encode_pack(pack), {})
+                await self._publish(SUBJECT, encode_pack(pack), {}, _name(pack))
                 pack, size = [], 4
             if size + need > room:
                 await self._publish_parts(record, room)
@@ -152,7 +152,7 @@ class CallStream:
                 pack.append(record)
                 size += need
         if pack:
-            await self._publish(SUBJECT, encode_pack(pack), {})
+            await self._publish(SUBJECT, encode_pack(pack), {}, _name(pack))
 
     async def fetch(self, batch: int, timeout: float) -> list[Delivery]:
         """Up to ``batch`` packs, or none after ``timeout`` seconds.
@@ -194,8 +194,8 @@ class CallStream:
     ) -> None:
         await self.aclose()
 
-    async def _publish(self, subject: str, payload: bytes, headers: dict[str, str], message_id: str = "") -> int:
-        headers["Nats-Msg-Id"] = message_id or hashlib.blake2b(payload, digest_size=32).hexdigest()
+    async def _publish(self, subject: str, payload: bytes, headers: dict[str, str], message_id: str) -> int:
+        headers["Nats-Msg-Id"] = message_id
         with _as_unavailable("publish a pack"):
             acknowledged = await self._context.publish(subject, payload, stream=STREAM, headers=headers)
         return acknowledged.seq
@@ -238,6 +238,14 @@ class CallStream:
         if hashlib.blake2b(record, digest_size=32).hexdigest() != manifest["record"]:
             return Delivery([message.data], self, message, sequences)
         return Delivery([record], self, message, sequences)
+
+
+def _name(pack: list[bytes]) -> str:
+    """The message id of a pack: of its records' beginnings, where each has an id of its own, and their lengths."""
+    hasher = hashlib.blake2b(digest_size=32)
+    for record in pack:
+        hasher.update(b"%d:%b" % (len(record), record[:64]))
+    return hasher.hexdigest()
 
 
 @contextlib.contextmanager

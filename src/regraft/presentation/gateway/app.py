@@ -53,6 +53,7 @@ class Server:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._serve(taken))
         finally:
+            self._loop = None
             taken.close()
 
     async def _serve(self, listener: socket.socket) -> None:

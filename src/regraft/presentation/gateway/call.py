@@ -455,6 +455,7 @@ class Call:
         )
 
     def _over(self) -> None:
+        self._response = None  # it knows this call: a cycle
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
