@@ -6,7 +6,7 @@ import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -52,10 +52,17 @@ class UpstreamSection(_Section):
     base_url: str = Field(description="where its API starts, e.g. http://127.0.0.1:11434/v1")
     api_key_env: str | None = Field(None, description="the environment variable that holds its key")
     api_key_file: Path | None = Field(None, description="the file that holds its key")
+    auth: Literal["bearer", "x-api-key"] = Field("bearer", description="the header that its key is sent in")
     models: list[str] = Field(["*"], description="globs of the model names that it serves")
+    alias: dict[str, str] = Field({}, description="clients' names for its models: name -> its model")
     pin: str = Field("", description="what pins its build, e.g. a digest; part of every run's model snapshot")
     connect_timeout: float = Field(10.0, gt=0, description="seconds")
     read_timeout: float = Field(600.0, gt=0, description="seconds without a byte")
+    retries: int = Field(0, ge=0, le=10, description="tries after the first, on 429, 5xx and no connection")
+    fallback: list[str] = Field([], description="upstreams to try after that, in this order")
+    max_concurrency: int = Field(0, ge=0, description="calls at once; 0: as many as come")
+    queue: int = Field(100, ge=0, description="calls that wait when there are more; beyond that the answer is 429")
+    queue_seconds: float = Field(30.0, gt=0, description="seconds that a call waits at most")
 
     @field_validator("base_url")
     @classmethod

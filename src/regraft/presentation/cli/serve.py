@@ -37,8 +37,15 @@ def gateway() -> None:
             name: UpstreamSettings(
                 base_url=upstream.base_url,
                 api_key=upstream.api_key(),
+                auth=upstream.auth,
                 pin=upstream.pin,
                 models=tuple(upstream.models),
+                alias=upstream.alias,
+                retries=upstream.retries,
+                fallback=tuple(upstream.fallback),
+                max_concurrency=upstream.max_concurrency,
+                queue=upstream.queue,
+                queue_seconds=upstream.queue_seconds,
                 connect_timeout=upstream.connect_timeout,
                 read_timeout=upstream.read_timeout,
             )
