@@ -346,14 +346,16 @@ def test_an_ingest_process_killed_in_the_middle_of_traffic_loses_and_doubles_not
         with connect(truth) as connection:
             return connection.execute("SELECT count(*) AS n FROM pipeline_event_inbox").fetchone()["n"]
 
-    total = 300
+    total = 800
     histories = [[user(f"{n % 40}"), assistant("a"), user(f"{n}")] for n in range(total)]
     with gateway_before(model, stream_url, tmp_path / "spool") as port, ThreadPoolExecutor(4) as clients:
         path = WholePath(truth, stream_url, port)
         process = start()
         try:
-            traffic = [clients.submit(path.call, each) for each in histories]
-            until(lambda: stored() >= 20)
+            traffic = [clients.submit(path.call, each) for each in histories[:20]]
+            until(lambda: stored() >= 20)  # it is at work
+            traffic += [clients.submit(path.call, each) for each in histories[20:]]
+            until(lambda: stored() >= 40)
             process.send_signal(signal.SIGKILL)
             process.wait()
             assert stored() < total  # it died in the middle

@@ -188,6 +188,10 @@ def test_calls_of_one_history_that_got_no_answer_are_one_node():
             "interrupted",
         ),
         (exchange(HI, stream=b'data: {"error":{"message":"x"}}\n\n'), "error"),
+        (
+            exchange(HI, response_body=b'{"choices":[{"message":{"content":"a"}}],"error":{"message":"x"}}'),
+            "interrupted",
+        ),
     ],
 )
 def test_the_status_of_a_turn_says_how_it_ended(call, status):
