@@ -14,6 +14,7 @@ import typer
 from regraft import __version__
 from regraft.domain.errors import RegraftError, UsageError
 from regraft.presentation.cli import (
+    compare,
     dataset,
     db,
     demo,
@@ -57,7 +58,7 @@ def start(
     begin(config)
 
 
-for module in (demo, up, status, doctor, sessions, replay):
+for module in (demo, up, status, doctor, sessions, compare, replay):
     module.register(app)
 serve.register(app)
 app.add_typer(lineage.app, name="lineage")

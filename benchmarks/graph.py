@@ -1,0 +1,181 @@
+"""Ingest and graph build: turns a second from 100-turn conversations, bytes a turn, path and tree reading.
+
+    python benchmarks/graph.py [--turns 20000]
+
+Prints each figure beside its limit measured in the same run (COPY of the same rows, the messages' own bytes) and writes
+JSON to benchmarks/results/graph.json. Starts a PostgreSQL of its own in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+
+from regraft.domain.context import session_by_name
+from regraft.domain.exchange import Exchange, Identity
+from regraft.flows import lineage
+from regraft.flows.ingest import Stored, ingest
+from regraft.infra.embedded.postgres import EmbeddedPostgres
+from regraft.infra.nats.codec import encode_exchange
+from regraft.infra.postgres import reading
+from regraft.infra.postgres.migrate import migrate
+from regraft.infra.postgres.pool import connect
+
+RESULTS = Path(__file__).parent / "results"
+TURNS_PER_CONVERSATION = 100
+BATCH = 1000
+WORDS = "the quick brown fox jumps over the lazy dog while seven wizards box every jug of liquid with care".split()
+
+
+def _text(seed: int, words: int) -> str:
+    return " ".join(WORDS[(seed * 7 + at * 3) % len(WORDS)] for at in range(words)) + f" ({seed})"
+
+
+def exchanges(turns: int) -> Iterator[Exchange]:
+    """Conversations of 100 turns with growing histories; every tenth turn is asked again, hotter."""
+    made = conversation = 0
+    while made < turns:
+        messages = [{"role": "system", "content": "You are brief."}]
+        for turn in range(TURNS_PER_CONVERSATION):
+            messages.append({"role": "user", "content": _text(conversation * 1000 + turn, 20)})
+            for retry in range(2 if turn % 10 == 9 else 1):
+                said = _text(conversation * 1000 + turn + 500 * (retry + 1), 40)
+                choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": said}}
+                answer = {
+                    "id": "x",
+                    "model": "m",
+                    "choices": [choice],
+                    "usage": {"prompt_tokens": 9, "completion_tokens": 9},
+                }
+                asked = {"model": "m", "messages": messages, "temperature": 0.5 + retry}
+                yield Exchange(
+                    event_id=UUID(int=(7 << 76) | (2 << 62) | made),
+                    scope="default",
+                    endpoint="/v1/chat/completions",
+                    upstream="bench",
+                    upstream_pin="",
+                    started_ns=1_700_000_000_000_000_000 + made * 1_000_000,
+                    first_byte_ns=1_000_000,
+                    duration_ns=5_000_000,
+                    request_body=json.dumps(asked).encode(),
+                    status=200,
+                    response_type="application/json",
+                    response_encoding="",
+                    response_body=json.dumps(answer).encode(),
+                    identity=Identity(session=f"bench-{conversation}"),
+                )
+                made += 1
+                if retry == 0:
+                    kept = said
+            messages.append({"role": "assistant", "content": kept})
+        conversation += 1
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--turns", type=int, default=20_000)
+    turns = parser.parse_args().turns
+    folder = Path(tempfile.mkdtemp(prefix="regraft-bench-"))
+    folder.chmod(0o755)
+    server = EmbeddedPostgres(folder)
+    try:
+        dsn = server.start().dsn
+        figures = measure(dsn, turns)
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "graph.json").write_text(json.dumps(figures, indent=1))
+    for name, value in figures.items():
+        print(f"{name:<44} {value:>14,.3f}" if isinstance(value, float) else f"{name:<44} {value:>14,}")
+
+
+def measure(dsn: str, turns: int) -> dict[str, float | int]:
+    """Fill, build, read; all figures of one run."""
+    figures: dict[str, float | int] = {}
+    with connect(dsn, autocommit=True) as connection:
+        migrate(connection)
+        stored, batch, spent, cpu, count, raw = Stored(), [], 0.0, 0.0, 0, 0
+        conversations = set()
+        for exchange in exchanges(turns):
+            request = json.loads(exchange.request_body)
+            new = request["messages"][-1:] if len(request["messages"]) > 2 else request["messages"]
+            raw += sum(len(json.dumps(message)) for message in new) + len(exchange.response_body)
+            conversations.add(exchange.identity.session)
+            batch.append(encode_exchange(exchange))
+            if len(batch) == BATCH:
+                began, cpu_began = time.perf_counter(), _cpu()
+                ingest(connection, batch, stored)
+                spent += time.perf_counter() - began
+                cpu += _cpu() - cpu_began
+                count += len(batch)
+                batch = []
+        figures["turns"] = count
+        figures["ingest turns/s"] = count / spent
+        figures["ingest client CPU us/turn"] = cpu / count * 1e6
+        began = time.perf_counter()
+        lineage.build(dsn)
+        figures["build turns/s (target 5,000)"] = count / (time.perf_counter() - began)
+        figures["build ratio to target"] = figures["build turns/s (target 5,000)"] / 5000
+        connection.execute("VACUUM ANALYZE")
+        log = ("message", "context", "request_part", "pipeline_event_inbox", "session_turn", "session_lineage")
+        size = sum(_one(connection, f"SELECT pg_total_relation_size('{table}')") for table in log)
+        figures["log bytes/turn"] = size / count
+        figures["new raw bytes/turn"] = raw / count
+        figures["log bytes over (1.1 x raw + 1 KiB)"] = (size / count) / (1.1 * raw / count + 1024)
+        last = session_by_name("default", sorted(conversations)[0])
+        tree = reading.session_tree(connection, last)
+        deepest = max(tree, key=lambda row: row["depth"])["node_id"]
+        figures["nodes in the read session"] = len(tree)
+        figures["path to root ms (limit 1.0)"] = _median_ms(lambda: reading.path(connection, deepest))
+        figures["tree of a session ms"] = _median_ms(lambda: reading.session_tree(connection, last))
+        figures["history of a node ms"] = _median_ms(lambda: reading.node(connection, deepest))
+        began = time.perf_counter()
+        lineage.rebuild(dsn)
+        figures["rebuild turns/s"] = count / (time.perf_counter() - began)
+    figures["COPY rows/s (two columns of a turn)"] = _copy_rate(dsn, count)
+    return figures
+
+
+def _one(connection: psycopg.Connection, sql: str) -> int:
+    row = connection.execute(sql.encode()).fetchone()
+    return int(next(iter(row.values())))
+
+
+def _median_ms(work) -> float:
+    times = []
+    for _ in range(21):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return sorted(times)[10] * 1e3
+
+
+def _copy_rate(dsn: str, rows: int) -> float:
+    with psycopg.connect(dsn) as connection:
+        connection.execute("CREATE TABLE bare (id uuid, digest bytea)")
+        began = time.perf_counter()
+        with connection.cursor().copy("COPY bare FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(["uuid", "bytea"])
+            for number in range(rows):
+                copy.write_row((UUID(int=number), number.to_bytes(32, "big")))
+        connection.commit()
+        return rows / (time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    main()

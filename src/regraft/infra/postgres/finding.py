@@ -1,0 +1,17 @@
+"""Finding nodes by their words (PostgreSQL full text, words as they stand, no stemming)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from regraft.infra.postgres.inbox import storable
+from regraft.infra.postgres.pool import Connection
+from regraft.infra.postgres.queries import queries
+
+
+def find(connection: Connection, text: str, limit: int) -> list[dict[str, Any]]:
+    """Nodes whose answer or last question holds the words: node_id, session_id, place, rank, started_at, excerpt.
+
+    ``text`` is read like a web search: words, "phrases", ``or``, ``-not``.
+    """
+    return connection.execute(queries("finding")["find"], {"text": storable(text), "limit": limit}).fetchall()
