@@ -21,7 +21,7 @@ from regraft.domain.request import Request, model_of, read_document, sort_keys
 _OWN_KEYS = frozenset({"model", "messages", "system", "tools", "tool_choice", "stop_sequences"})
 _TOOL_KEYS = frozenset({"mcp_servers"})
 _OTHER_KEYS = frozenset({"stream", "metadata", "service_tier", "container", "inference_geo"})
-_THINKING = frozenset({"thinking", "redacted_thinking"})
+_THINKING = ("thinking", "redacted_thinking")
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 _FINISH_REASONS = {
     "end_turn": "stop",
@@ -397,7 +397,7 @@ def _add(block: dict[str, Any], pieces: list[str], delta: dict[str, Any]) -> Non
         pieces.append(delta["partial_json"])
     elif kind == "citations_delta":
         block["citations"] = [*(block.get("citations") or []), delta.get("citation")]
-    elif kind in _DELTAS and isinstance(delta.get(_DELTAS[kind]), str):
+    elif isinstance(kind, str) and kind in _DELTAS and isinstance(delta.get(_DELTAS[kind]), str):
         field = _DELTAS[kind]
         block.setdefault("type", "thinking" if field == "signature" else field)
         known = block.get(field)

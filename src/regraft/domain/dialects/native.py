@@ -73,12 +73,13 @@ def restore(request: Request, read: ReadDocument, write: WriteRequest) -> dict[s
         return write(request)
     plain = replace(request, other={key: value for key, value in request.other.items() if key != NATIVE})
     document = write(plain)
-    for key in kept.get("left_out") or []:
+    left_out, sent = kept.get("left_out") or [], kept.get("sent") or {}
+    whole = {**{key: value for key, value in document.items() if key not in left_out}, **sent}
+    if same(plain, whole, read):
+        return whole
+    for key in left_out:
         without = {name: value for name, value in document.items() if name != key}
         document = without if same(plain, without, read) else document
-    sent = kept.get("sent") or {}
-    if same(plain, whole := {**document, **sent}, read):
-        return whole
     for key, value in sent.items():
         document = candidate if same(plain, candidate := {**document, key: value}, read) else document
     return document

@@ -29,7 +29,7 @@ _HISTORY = "history"
 _AS_TEXT = {"text": True}  # the item of a question that was the whole input, as text
 _CALLS = {"function_call": ("function", "arguments"), "custom_tool_call": ("custom", "input")}
 _OUTPUT = "function_call_output"
-_INSTRUCTING = frozenset({"system", "developer"})
+_INSTRUCTING = ("system", "developer")  # looked up by what may not be hashable
 
 
 def read_request(body: bytes) -> Request:
@@ -216,7 +216,7 @@ def answer_of(items: list[Any]) -> dict[str, Any]:
     for item in items:
         if item.get("type") == "reasoning":
             reasoning.append(item)
-        elif item.get("type") in _CALLS:
+        elif item.get("type") in tuple(_CALLS):
             calls.append(_call(item))
         elif not _is_message(item):
             parts.append(item)

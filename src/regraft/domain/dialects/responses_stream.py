@@ -13,10 +13,11 @@ from typing import Any
 from regraft.domain.answer import Answer, Choice, events, is_stream, read_object, unreadable
 from regraft.domain.dialects.responses import keep_items
 
-_ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
-_UNFINISHED = frozenset({"queued", "in_progress", "cancelled"})
+# Tuples, since what is looked up in them may not be hashable.
+_ENDS = ("response.completed", "response.incomplete", "response.failed")
+_UNFINISHED = ("queued", "in_progress", "cancelled")
 _INCOMPLETE = {"max_output_tokens": "length", "content_filter": "content_filter"}
-_CALLS = frozenset({"function_call", "custom_tool_call"})
+_CALLS = ("function_call", "custom_tool_call")
 _ECHOED = frozenset({"tools", "instructions"})  # what the request said already, at length
 _OWN_KEYS = frozenset({"output", "model", "usage", "error"}) | _ECHOED
 # Deltas of parts: the item's type, its list of parts, the part's type, the text's key, the key of the part's number.
