@@ -16,6 +16,7 @@ from regraft.domain.ids import parse_json
 
 _EVENT_END = re.compile(r"\r\n\r\n|\n\n|\r\r")
 _LINE_END = re.compile(r"\r\n|\n|\r")
+_LAST_INDEX = 2**31 - 1  # what the log has room for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ def _string(value: Any) -> str | None:
 
 def _index(choice: Mapping[str, Any]) -> int:
     index = choice.get("index")
-    return index if isinstance(index, int) else 0
+    return index if isinstance(index, int) and 0 <= index <= _LAST_INDEX else 0
 
 
 def _read_document(document: dict[str, Any], read_choice: ReadChoice) -> Answer:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from regraft.domain.ids import Digest
+from regraft.domain.recollection import Recollection
 from regraft.flows.placing import Arrival, Placing
 from regraft.infra.postgres import inbox, quarantine
 from regraft.infra.postgres.pool import Connection
@@ -52,9 +53,11 @@ class IngestCounts:
 
 
 class Stored:
-    """Ids known to be stored, so that a growing history sends only its new steps. Forgets the oldest."""
+    """Ids known to be stored, so that a growing history sends only its new steps; and their digests. Forgets the
+    oldest."""
 
     def __init__(self, limit: int = _REMEMBERED) -> None:
+        self.recollection = Recollection()
         self._ids: OrderedDict[Digest, None] = OrderedDict()
         self._limit = limit
 
@@ -100,16 +103,17 @@ def store_arrivals(
     """Store calls in one transaction; ``wake`` takes along what waits for them, or has waited for long."""
     with connection.transaction():
         inbox.prepare(connection)
-        placing = Placing(connection)
+        placing = Placing(connection, stored.recollection)
         some_wait = wake and quarantine.any_waits(connection)
         early = quarantine.due(connection, _WOKEN) if some_wait else []
         placing.place([*arrivals, *again(early, patience)])
-        left = _WOKEN - len(early)
+        taken, left = {each.event_id for each in early}, _WOKEN - len(early)
         while some_wait and left > 0 and (made := placing.take_made()):
-            settled = {*placing.outcome.resolved, *(event for event, _ in placing.outcome.refused)}
-            woken = [each for each in quarantine.woken(connection, made, left) if each.event_id not in settled]
+            woken = [each for each in quarantine.woken(connection, made, left) if each.event_id not in taken]
+            taken.update(each.event_id for each in woken)
             left -= len(woken)
             placing.place(again(woken, patience))
+        placing.close()
         batch, outcome = placing.batch, placing.outcome
         batch.messages = {key: value for key, value in batch.messages.items() if key not in stored}
         batch.contexts = {key: value for key, value in batch.contexts.items() if key not in stored}
@@ -147,7 +151,7 @@ def store_halves(connection: Connection, arrivals: list[Arrival], stored: Stored
 def _refuse(connection: Connection, arrival: Arrival, error: Exception) -> IngestCounts:
     with connection.transaction():
         inbox.prepare(connection)
-        placing = Placing(connection)
+        placing = Placing(connection, Recollection())
         placing.refuse(arrival, error)
         inbox.store(connection, placing.batch)
         quarantine.settle(connection, placing.outcome)

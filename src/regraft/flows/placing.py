@@ -18,6 +18,7 @@ from regraft.domain.errors import CorruptEventError
 from regraft.domain.exchange import Exchange
 from regraft.domain.feedback import read_feedback
 from regraft.domain.ids import SessionId, TurnId, digest, uuid_of
+from regraft.domain.recollection import Recollection
 from regraft.domain.request import Request
 from regraft.domain.turn import Capture, capture, claim
 from regraft.infra.llm.coding import decode
@@ -62,39 +63,44 @@ class _Call:
 
 
 class Placing:
-    """One transaction's work: ``place`` calls, then store ``batch`` and settle ``outcome``."""
+    """One transaction's work: ``place`` calls, ``close``, then store ``batch`` and settle ``outcome``."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, recollection: Recollection) -> None:
         self.batch = inbox.Batch()
         self.outcome = quarantine.Settlement()
         self.placed = 0
         self._connection = connection
+        self._recollection = recollection
         self._sessions: dict[UUID, SessionId] = {}
         self._histories: dict[tuple[str, str], inbox.History] = {}
         self._made: list[str] = []
+        self._waiting: dict[str, list[_Call]] = defaultdict(list)
 
     def place(self, arrivals: Iterable[Arrival]) -> None:
-        """Read and place calls. None of them stops another."""
+        """Read and place calls, and those placed before that waited for them. None of them stops another."""
         calls = [call for arrival in arrivals if (call := self._open(arrival))]
         claims = {each for call in calls for each in call.claims} - self._sessions.keys()
         previous = {call.previous for call in calls if call.previous} - self._histories.keys()
         self._sessions.update(inbox.sessions_of_claims(self._connection, claims))
         self._histories.update(inbox.histories(self._connection, previous))
-        waiting: dict[str, list[_Call]] = defaultdict(list)
         ready = deque(calls)
         while ready:
             call = ready.popleft()
             awaited = self._awaited(call) if call.arrival.patient else None
             if awaited:
-                waiting[awaited].append(call)
+                self._waiting[awaited].append(call)
                 continue
             before = len(self._made)
             self._settle(call)
             for made in self._made[before:]:
-                ready.extend(waiting.pop(made, ()))
-        for awaited, calls in waiting.items():
+                ready.extend(self._waiting.pop(made, ()))
+
+    def close(self) -> None:
+        """Nothing more will be placed: what waits now has to wait in quarantine."""
+        for awaited, calls in self._waiting.items():
             for call in calls:
                 self._wait(call, awaited)
+        self._waiting.clear()
 
     def take_made(self) -> list[str]:
         """What calls may have waited for and can find now; told once."""
@@ -143,7 +149,8 @@ class Placing:
             self._sessions.setdefault(history.turn_id, history.session_id)
         placed: Capture | None = None
         if request.messages:
-            placed = capture(exchange, request, answer, self._sessions.get, history.turn_id if history else None)
+            previous = history.turn_id if history else None
+            placed = capture(exchange, request, answer, self._sessions.get, previous, self._recollection)
             if not exchange.final:
                 placed.turns.clear()
         self.batch.add(exchange, request, answer, placed)
