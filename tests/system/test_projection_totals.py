@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from regraft.domain.context import chain
-from regraft.domain.turn import store_message
+from regraft.domain.recollection import store_message
 
 pytestmark = pytest.mark.corpus
 

@@ -15,7 +15,7 @@ from regraft.domain.context import (
     session_by_opening,
 )
 from regraft.domain.ids import digest
-from regraft.domain.turn import store_message
+from regraft.domain.recollection import store_message
 
 MESSAGES = st.lists(st.integers(0, 3).map(lambda number: (digest(b"%d" % number), digest(b"p%d" % number))), max_size=8)
 

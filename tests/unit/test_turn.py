@@ -12,8 +12,9 @@ from regraft.domain.answer import read_answer
 from regraft.domain.context import session_by_name
 from regraft.domain.exchange import Exchange, Identity
 from regraft.domain.ids import SessionId
+from regraft.domain.recollection import store_message
 from regraft.domain.request import read_request
-from regraft.domain.turn import INTERNAL_SESSION, capture, claim, store_message, turn_id
+from regraft.domain.turn import INTERNAL_SESSION, capture, claim, turn_id
 
 EVENT = UUID("01890000-0000-7000-8000-000000000001")
 NODE = UUID("01890000-0000-8000-8000-00000000000a")

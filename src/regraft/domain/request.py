@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.ids import Digest, canonical_json, digest, digest_json, parse_json
-from regraft.domain.message import project
+from regraft.domain.message import projection_digest
 
 TOOL_KEYS = frozenset({"tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"})
 OTHER_KEYS = frozenset(
@@ -93,23 +93,29 @@ def read_request(body: bytes) -> Request:
     return Request(model=model_of(document), messages=messages, **sort_keys(document, _OWN_KEYS, TOOL_KEYS, OTHER_KEYS))
 
 
-def _roles_digest(messages: list[Any], roles: frozenset[str]) -> Digest:
-    chosen = [message for message in messages if isinstance(message, Mapping) and message.get("role") in roles]
-    return digest(*(canonical_json(project(message)).encode() for message in chosen))
+SYSTEM = frozenset({"system", "developer"})
+USER = frozenset({"user"})
 
 
-_SYSTEM = frozenset({"system", "developer"})
-_USER = frozenset({"user"})
+def said_by(roles: frozenset[str], messages: Iterable[tuple[str, Digest]]) -> Digest:
+    """The digest of what these roles said, from (role, projection) of each message."""
+    return digest(*(projection for role, projection in messages if role in roles))
 
 
 def system_digest(messages: list[Any]) -> Digest:
     """What instructs the model: all system and developer messages, projected."""
-    return _roles_digest(messages, _SYSTEM)
+    return said_by(SYSTEM, _projected(messages))
 
 
 def user_digest(messages: list[Any]) -> Digest:
     """What the user asked: all user messages, projected."""
-    return _roles_digest(messages, _USER)
+    return said_by(USER, _projected(messages))
+
+
+def _projected(messages: list[Any]) -> Iterator[tuple[str, Digest]]:
+    for message in messages:
+        role = message.get("role") if isinstance(message, Mapping) else None
+        yield (role if isinstance(role, str) else "", projection_digest(message))
 
 
 def part_digest(part: dict[str, Any]) -> Digest:

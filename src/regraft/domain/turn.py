@@ -4,36 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NewType
+from typing import Any
 from uuid import UUID
 
 from regraft.domain.answer import Answer, Choice
 from regraft.domain.context import (
     EMPTY,
     Context,
-    chain,
     extend_projection,
     node_of,
     session_by_name,
     session_by_opening,
 )
 from regraft.domain.exchange import Exchange
-from regraft.domain.ids import Digest, NodeId, SessionId, TurnId, canonical_json, digest, uuid_of
-from regraft.domain.message import projection_digest
-from regraft.domain.request import Request, system_digest, user_digest
+from regraft.domain.ids import Digest, NodeId, SessionId, TurnId, digest, uuid_of
+from regraft.domain.recollection import Recollection, StoredMessage
+from regraft.domain.request import SYSTEM, USER, Request, said_by
 
 INTERNAL_SESSION = "regraft:"  # X-Regraft-Session: regraft:<session id> names a session by our own id
-MessageBody = NewType("MessageBody", str)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
-    """A message by its exact digest, with its canonical JSON text."""
-
-    message_id: Digest
-    role: str
-    body: MessageBody
-    projection: Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +59,6 @@ class Capture:
     turns: list[Turn]
 
 
-def store_message(message: Any) -> StoredMessage:
-    """Digest a message both ways. Costs one canonical encoding and one projection."""
-    body = canonical_json(message)
-    role = message.get("role") if isinstance(message, dict) else None
-    return StoredMessage(
-        digest(body.encode()), role if isinstance(role, str) else "", MessageBody(body), projection_digest(message)
-    )
-
-
 def claim(value: str | None) -> UUID | None:
     """A node or turn id from a header; anything else claims nothing."""
     try:
@@ -94,23 +73,27 @@ def capture(
     answer: Answer,
     session_of_claim: Callable[[UUID], SessionId | None],
     previous: TurnId | None = None,
+    recollection: Recollection | None = None,
 ) -> Capture:
     """Place a call in its session. ``session_of_claim`` knows the session of a claimed node or turn, if any does.
 
-    ``previous`` is the turn whose answer the call says that it goes on from.
+    ``previous`` is the turn whose answer the call says that it goes on from; ``recollection`` saves digests.
     """
-    messages = [store_message(message) for message in request.messages]
-    contexts = chain(exchange.scope, ((message.message_id, message.projection) for message in messages))
+    recollection = recollection or Recollection()
+    messages = [recollection.message(message) for message in request.messages]
+    contexts = recollection.chain(exchange.scope, messages)
     answered = [at for at, message in enumerate(messages) if message.role == "assistant"]
     opening = contexts[max(answered[0] - 1, 0)] if answered else contexts[-1]
     session_id, evidence, name = _session(
         exchange, opening.projection_id, session_of_claim, previous, request.conversation
     )
     last = contexts[-1]
+    instructions = said_by(SYSTEM, ((message.role, message.projection) for message in messages))
+    asked = said_by(USER, ((message.role, message.projection) for message in messages))
     choices = answer.choices or [Choice(index=0, message=None, finish_reason=None)]
     turns = []
     for choice in choices:
-        message = store_message(choice.message) if choice.message is not None else None
+        message = recollection.message(choice.message) if choice.message is not None else None
         status = node_status(exchange, answer, choice)
         ending = message.projection if message else digest(b"no answer", status.encode())
         after = extend_projection(exchange.scope, last.projection_id, ending)
@@ -128,8 +111,8 @@ def capture(
                 node_status=status,
                 finish_reason=choice.finish_reason,
                 tool_calls=_tool_calls(choice.message),
-                system_digest=system_digest(request.messages),
-                user_digest=user_digest(request.messages),
+                system_digest=instructions,
+                user_digest=asked,
                 awaited_projection=contexts[answered[-1]].projection_id if answered else None,
                 parent_claim=claim(exchange.identity.parent_node) or previous,
                 replay_claim=claim(exchange.identity.replay_node),

@@ -17,7 +17,7 @@ from regraft.domain.context import chain, session_by_opening
 from regraft.domain.errors import UpstreamError
 from regraft.domain.ids import SessionId, parse_json
 from regraft.domain.message import text_of
-from regraft.domain.turn import store_message
+from regraft.domain.recollection import store_message
 from regraft.flows.arrival import wait_for
 from regraft.infra.postgres import demo as store
 from regraft.infra.postgres.pool import connect

@@ -14,8 +14,9 @@ from regraft.domain.exchange import Exchange, Identity
 from regraft.domain.feedback import Feedback
 from regraft.domain.ids import Digest, SessionId, TurnId, canonical_json, parse_json
 from regraft.domain.message import PROJECTION_VERSION
+from regraft.domain.recollection import StoredMessage
 from regraft.domain.request import Request, part_digest
-from regraft.domain.turn import Capture, StoredMessage
+from regraft.domain.turn import Capture
 from regraft.infra.postgres.pool import Connection
 from regraft.infra.postgres.queries import queries
 

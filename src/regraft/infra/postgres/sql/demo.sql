@@ -1,9 +1,9 @@
 -- Queries of the demo.
 
 -- name: stored_answer
--- The answer that was given first to a history, if it was asked before.
+-- The answer that was given first, and whole, to a history, if it was asked before.
 SELECT m.body::text AS body FROM session_turn t JOIN message m ON m.message_id = t.answer_id
-WHERE t.session_id = %(session)s AND t.context_projection = %(projection)s AND t.purpose = 'chat'
+WHERE t.session_id = %(session)s AND t.context_projection = %(projection)s AND t.purpose = 'chat' AND t.node_status = 'ok'
 ORDER BY t.started_at, t.turn_id LIMIT 1;
 
 -- name: replayable
