@@ -1,0 +1,113 @@
+"""A conversation from somebody else's file: a tree of chat messages, and what was said of them.
+
+Every importer yields these, or a ``Refusal`` that names what could not be read and why. A file of plain lists gives
+trees without branches; a format with branches gives each message once, however many branches go through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from regraft.domain.errors import RegraftError
+
+
+class UnreadableConversationError(RegraftError):
+    """This conversation cannot be imported without losing or inventing something."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What somebody said of a message: ``reward``, ``success``, ``preferred``, ``rank`` (0 is best), a vote, a score.
+
+    ``source`` says who judged, so that it is never taken for a judgement of our own.
+    """
+
+    name: str
+    value: float
+    source: str
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """One message in its tree. ``parent`` is the place of the message before it in the list; None: it is the first.
+
+    ``answered``: the message was given by a model in answer to what is before it, so that it is a call to store. Times
+    are Unix nanoseconds. ``rest`` is what else the file says of the message, as JSON.
+    """
+
+    message: dict[str, Any]
+    parent: int | None
+    key: str = ""
+    answered: bool = False
+    model: str | None = None
+    started_ns: int | None = None
+    duration_ns: int = 0
+    first_byte_ns: int | None = None
+    usage: dict[str, Any] | None = None
+    finish_reason: str | None = None
+    status: str = "ok"
+    tools: dict[str, Any] | None = None
+    sampling: dict[str, Any] | None = None
+    judgements: tuple[Judgement, ...] = ()
+    rest: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """``said`` lists parents before their children. ``key`` is the conversation's id in its file, or is made of its
+    place and its content.
+
+    ``named``: the file itself says which messages are one conversation, so that the key names the session; else its
+    opening does, as for calls of a client that names nothing. ``tools`` and ``sampling`` are request components.
+    """
+
+    key: str
+    said: list[Said]
+    source: str = ""
+    named: bool = False
+    task: str | None = None
+    theme: str | None = None
+    model: str | None = None
+    started_ns: int | None = None
+    tools: dict[str, Any] = field(default_factory=dict)
+    sampling: dict[str, Any] = field(default_factory=dict)
+    rest: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One conversation that was left out: its name in the file, and a reason that many may share."""
+
+    name: str
+    reason: str
+
+
+Found = Conversation | Refusal
+
+
+def ordered(parents: Mapping[str, str | None]) -> Iterator[str]:
+    """Ids with parents before children, siblings in the order given. A parent that is not there makes a first message.
+
+    Raises UnreadableConversationError when messages answer one another in a circle.
+    """
+    below: dict[str | None, list[str]] = {}
+    for each, parent in parents.items():
+        below.setdefault(parent if parent in parents else None, []).append(each)
+    waiting = list(reversed(below.get(None, [])))
+    placed = 0
+    while waiting:
+        each = waiting.pop()
+        placed += 1
+        yield each
+        waiting.extend(reversed(below.get(each, [])))
+    if placed < len(parents):
+        raise UnreadableConversationError("messages that answer one another in a circle")
+
+
+def last_answer(said: Iterable[Said]) -> int | None:
+    """The place of the last message that a model gave: where a judgement of a whole conversation belongs."""
+    places = [at for at, each in enumerate(said) if each.answered]
+    return places[-1] if places else None

@@ -1,0 +1,300 @@
+"""From an imported conversation to captured calls: one call an answer, its history all that is before it.
+
+Ids are digests of the format, the conversation and the place in it, so that importing a file again adds nothing. The
+work is linear in the messages of a tree: no history is digested twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from regraft.domain.answer import Answer, Choice
+from regraft.domain.context import (
+    EMPTY,
+    Context,
+    extend,
+    extend_projection,
+    node_of,
+    session_by_name,
+    session_by_opening,
+)
+from regraft.domain.exchange import Exchange, Identity
+from regraft.domain.ids import DIGEST_BYTES, Digest, SessionId, canonical_json, digest, uuid_of
+from regraft.domain.imported import Conversation, Judgement, Said
+from regraft.domain.message import projection_digest
+from regraft.domain.recollection import MessageBody, StoredMessage
+from regraft.domain.request import Request
+from regraft.domain.turn import Capture, Turn, turn_id
+
+PURPOSE = "import"
+_ENDPOINT = "/v1/chat/completions"  # the form that the messages are in
+_SECOND = 1_000_000_000
+_MILLISECOND = 1_000_000
+_LAST_MOMENT = 253_402_300_799 * _SECOND  # the end of the year 9999
+_INSTRUCTING = frozenset({"system", "developer"})
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One message of a tree, digested exactly: what decides ids, and nothing more."""
+
+    message_id: Digest
+    body: MessageBody
+    context_id: Digest
+    event_id: UUID | None  # of an answer to something, or of the end of a branch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call to store. No turn in the capture: the history was not answered."""
+
+    exchange: Exchange
+    request: Request
+    answer: Answer
+    capture: Capture
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """A judgement as a row: of a turn, or (of a message that no model gave) of its session."""
+
+    feedback_id: UUID
+    turn_id: UUID | None
+    session_id: SessionId | None
+    judgement: Judgement
+    given_ns: int
+
+
+class Projections:
+    """Projected digests by exact digest, kept for messages that come again and again (system prompts)."""
+
+    def __init__(self, limit: int = 20_000) -> None:
+        self._known: dict[Digest, Digest] = {}
+        self._limit = limit
+
+    def of(self, step: Step, message: dict[str, Any]) -> Digest:
+        """The message's joining identity."""
+        known = self._known.get(step.message_id)
+        if known is None:
+            if len(self._known) >= self._limit:
+                self._known.clear()
+            known = self._known[step.message_id] = projection_digest(message)
+        return known
+
+
+def steps(conversation: Conversation, form: str, scope: str) -> list[Step]:
+    """Digest a tree. ``form`` is the name of the file's format."""
+    found: list[Step] = []
+    inner = {each.parent for each in conversation.said}
+    opening = [b"import", form.encode(), scope.encode(), _bytes(conversation.source), _bytes(conversation.key)]
+    for at, each in enumerate(conversation.said):
+        body = canonical_json(each.message)
+        message_id = digest(body.encode())
+        above = EMPTY if each.parent is None else found[each.parent].context_id
+        context_id = extend(scope, above, message_id)
+        event_id = None
+        if (each.answered and above) or at not in inner:
+            event_id = uuid_of(digest(*opening, context_id, _bytes(each.key)))
+        found.append(Step(message_id, MessageBody(body), context_id, event_id))
+    return found
+
+
+class _Way:
+    """What is known of the way from the first message to one of a tree."""
+
+    __slots__ = ("answered", "context", "opening", "system", "user")
+
+    def __init__(self, context: Context, above: _Way | None) -> None:
+        self.context = context
+        self.opening: Digest | None = above.opening if above else None
+        self.answered: Digest | None = above.answered if above else None
+        self.system: hashlib.blake2b = above.system if above else hashlib.blake2b(digest_size=DIGEST_BYTES)
+        self.user: hashlib.blake2b = above.user if above else hashlib.blake2b(digest_size=DIGEST_BYTES)
+
+
+def calls(
+    conversation: Conversation, tree: list[Step], form: str, scope: str, position: int, projections: Projections
+) -> Iterator[Call | Feedback]:
+    """The calls of a tree and what was said of them. All messages and contexts of the tree are in the captures.
+
+    A message without a time of its own was said a millisecond after the one before it; a conversation without any
+    time, ``position`` seconds after 1970 began: a date that nobody takes for a real one, in the order of the file.
+    """
+    ways: list[_Way] = []
+    moments: list[int] = []
+    start = _moment(conversation.started_ns)
+    start = position * _SECOND if start is None else start
+    pending: tuple[list[StoredMessage], list[Context]] = ([], [])
+    # One that begins with an answer has no opening that would tell it from others: its key has to.
+    named = conversation.named or conversation.said[0].message.get("role") == "assistant"
+    session_name = f"{form}:{conversation.key}" if named else None
+    for step, each in zip(tree, conversation.said, strict=True):
+        above = None if each.parent is None else ways[each.parent]
+        role = each.message.get("role")
+        role = role if isinstance(role, str) else ""
+        message = StoredMessage(step.message_id, role, step.body, projections.of(step, each.message))
+        way = _walk(above, message, step, each.message, scope)
+        ways.append(way)
+        moment = _moment(each.started_ns)
+        if moment is None:
+            moment = start if each.parent is None else moments[each.parent] + _MILLISECOND
+        moments.append(moment)
+        pending[0].append(message)
+        pending[1].append(way.context)
+        session = _session(scope, session_name, way)
+        if step.event_id is not None:
+            before = above if each.answered and above else way
+            turns = [] if before is way else [_turn(step.event_id, session, before, way, message, each)]
+            messages, contexts = pending
+            pending = ([], [])
+            yield Call(
+                exchange=_exchange(conversation, each, step.event_id, form, scope, moment, session_name),
+                request=Request(
+                    model=each.model or conversation.model or "",
+                    messages=[],
+                    tools=conversation.tools if each.tools is None else each.tools,
+                    sampling=conversation.sampling if each.sampling is None else each.sampling,
+                    other={},
+                ),
+                answer=_answer(conversation, each),
+                capture=Capture(
+                    messages=messages,
+                    contexts=[*contexts, before.context],  # the last one is the call's own
+                    session_id=session,
+                    session_evidence="explicit_header" if session_name else "opening",
+                    session_name=session_name,
+                    turns=turns,
+                ),
+            )
+        for judgement in each.judgements:
+            yield _feedback(judgement, each, step, session, moment)
+
+
+def _walk(above: _Way | None, message: StoredMessage, step: Step, said: dict[str, Any], scope: str) -> _Way:
+    parent = above.context if above else None
+    projected = extend_projection(scope, parent.projection_id if parent else EMPTY, message.projection)
+    way = _Way(
+        Context(
+            step.context_id,
+            parent.context_id if parent else EMPTY,
+            step.message_id,
+            parent.depth + 1 if parent else 1,
+            projected,
+        ),
+        above,
+    )
+    if message.role == "assistant":
+        if way.opening is None:
+            way.opening = parent.projection_id if parent else projected
+        way.answered = projected
+    elif message.role in _INSTRUCTING:
+        way.system = _longer(way.system, projected)
+    elif message.role == "user":
+        way.user = _longer(way.user, projected)
+    return way
+
+
+def _longer(said: hashlib.blake2b, part: Digest) -> hashlib.blake2b:
+    """``digest`` of one part more."""
+    longer = said.copy()
+    longer.update(len(part).to_bytes(8, "big") + part)
+    return longer
+
+
+def _session(scope: str, name: str | None, way: _Way) -> SessionId:
+    if name:
+        return session_by_name(scope, name)
+    return session_by_opening(scope, way.opening or way.context.projection_id)
+
+
+def _turn(event_id: UUID, session: SessionId, before: _Way, after: _Way, message: StoredMessage, said: Said) -> Turn:
+    calls = said.message.get("tool_calls")
+    return Turn(
+        turn_id=turn_id(event_id, 0),
+        choice_index=0,
+        session_id=session,
+        context_id=before.context.context_id,
+        context_projection=before.context.projection_id,
+        context_depth=before.context.depth,
+        answer=message,
+        answer_projection=after.context.projection_id,
+        node_id=node_of(session, after.context.projection_id),
+        node_status=said.status,
+        finish_reason=said.finish_reason,
+        tool_calls=len(calls) if isinstance(calls, list) else 1 if said.message.get("function_call") else 0,
+        system_digest=Digest(before.system.digest()),
+        user_digest=Digest(before.user.digest()),
+        awaited_projection=before.answered,
+        parent_claim=None,
+        replay_claim=None,
+    )
+
+
+def _exchange(
+    conversation: Conversation, said: Said, event_id: UUID, form: str, scope: str, moment: int, session_name: str | None
+) -> Exchange:
+    return Exchange(
+        event_id=event_id,
+        scope=scope,
+        endpoint=_ENDPOINT,
+        upstream=f"import:{form}",
+        upstream_pin="",
+        started_ns=moment,
+        first_byte_ns=said.first_byte_ns,
+        duration_ns=said.duration_ns,
+        request_body=b"",
+        status=200,
+        response_type="application/json",
+        response_encoding="",
+        response_body=b"",
+        identity=Identity(session=session_name, task=conversation.task, theme=conversation.theme, purpose=PURPOSE),
+    )
+
+
+def _answer(conversation: Conversation, said: Said) -> Answer:
+    origin: dict[str, Any] = {"conversation": conversation.key}
+    for name, value in (("source", conversation.source), ("message", said.key)):
+        if value:
+            origin[name] = value
+    for name, more in (("conversation_rest", conversation.rest), ("message_rest", said.rest)):
+        if more:
+            origin[name] = more
+    choices = []
+    if said.answered:
+        choices = [Choice(index=0, message=said.message, finish_reason=said.finish_reason)]
+    return Answer(
+        choices=choices,
+        model=said.model or conversation.model if said.answered else None,
+        usage=said.usage,
+        error=None,
+        rest={"import": origin},
+    )
+
+
+def _feedback(judgement: Judgement, said: Said, step: Step, session: SessionId, moment: int) -> Feedback:
+    turn = turn_id(step.event_id, 0) if said.answered and said.parent is not None and step.event_id else None
+    about = turn.bytes if turn else session.bytes + step.context_id + _bytes(said.key)
+    if turn is None:
+        name = f"{said.message.get('role')}_message_{judgement.name}"
+        comment = judgement.comment or (f"message {said.key}" if said.key else None)
+        judgement = Judgement(name=name, value=judgement.value, source=judgement.source, comment=comment)
+    parts = (_bytes(judgement.name), _bytes(judgement.source))
+    return Feedback(
+        feedback_id=uuid_of(digest(b"imported-judgement", about, *parts)),
+        turn_id=turn,
+        session_id=None if turn else session,
+        judgement=judgement,
+        given_ns=moment,
+    )
+
+
+def _moment(value: int | None) -> int | None:
+    return value if value is not None and 0 <= value <= _LAST_MOMENT else None
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

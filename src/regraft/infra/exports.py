@@ -1,0 +1,116 @@
+"""Files that others exported: plain, gzip, Zstandard or zip, opened as streams of text."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from regraft.domain.errors import NotFoundError, UsageError
+
+_CHUNK = 1 << 20
+_NAMES = (".json", ".jsonl", ".ndjson")
+_PACKED = (".zst", ".gz")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One JSON file: a path, or a member of a zip. ``head`` is the member that says what the others are parts of."""
+
+    path: Path
+    member: str | None
+    packed_bytes: int
+    head: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return f"{self.path.name}!{self.member}" if self.member else self.path.name
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A part that is being read: pieces of its text, and how many of its packed bytes were read so far."""
+
+    pieces: Iterator[str]
+    done: Callable[[], int]
+
+
+def parts(path: Path) -> list[Part]:
+    """The JSON files that a path means: itself, those in a zip, or all in a folder.
+
+    A zip that holds ``conversations.json`` (what chat applications send) means that one alone; one that holds
+    ``header.json`` and ``samples/`` (an evaluation log) means the samples under that head.
+    Raises NotFoundError when there is nothing there, UsageError for a zip that cannot be read.
+    """
+    if path.is_dir():
+        files = [each for each in sorted(path.rglob("*")) if each.is_file() and _wanted(each.name)]
+        if not files:
+            raise NotFoundError(f"{path} holds no JSON files.")
+        return [part for each in files for part in parts(each)]
+    if not path.is_file():
+        raise NotFoundError(f"There is no file {path}.")
+    if not zipfile.is_zipfile(path):
+        return [Part(path, None, path.stat().st_size)]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename: info.compress_size for info in archive.infolist() if _wanted(info.filename)}
+    except zipfile.BadZipFile as error:
+        raise UsageError(f"{path} is no zip file: {error}") from error
+    talks = [name for name in members if Path(name).name.startswith("conversations")]
+    samples = [name for name in members if name.startswith("samples/")]
+    if "header.json" in members:
+        return [Part(path, name, members[name], "header.json") for name in samples]
+    return [Part(path, name, members[name]) for name in talks or members]
+
+
+def _wanted(name: str) -> bool:
+    for packed in _PACKED:
+        name = name.removesuffix(packed)
+    return name.endswith((*_NAMES, ".eval"))
+
+
+@contextmanager
+def opened(part: Part, member: str | None = None) -> Iterator[Opened]:
+    """The text of a part in pieces, or of another ``member`` of its zip.
+
+    Bytes that are not UTF-8, or that cannot be unpacked, raise UsageError where they are.
+    """
+    member = member or part.member
+    with part.path.open("rb") as file:
+        if member is not None:
+            try:
+                with zipfile.ZipFile(file) as archive, archive.open(member) as inner:
+                    yield Opened(_pieces(inner, part.name), lambda: 0)
+            except NotImplementedError as error:
+                raise UsageError(f"{part.name} is packed in a way that cannot be read here: {error}") from error
+        elif part.path.suffix == ".zst":
+            with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as plain:
+                yield Opened(_pieces(plain, part.name), file.tell)
+        elif part.path.suffix == ".gz":
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                yield Opened(_pieces(unpacked, part.name), file.tell)
+        else:
+            yield Opened(_pieces(file, part.name), file.tell)
+
+
+def _pieces(stream: Any, name: str) -> Iterator[str]:
+    text = io.TextIOWrapper(stream, "utf-8", newline="\n")
+    try:
+        while piece := text.read(_CHUNK):
+            yield piece
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name} is not UTF-8: {error.reason} at byte {error.start}.") from error
+    except (zstandard.ZstdError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise UsageError(f"{name} cannot be unpacked: {error}") from error
+    finally:
+        with suppress(ValueError):  # closed already: nothing is left to let go of
+            text.detach()
