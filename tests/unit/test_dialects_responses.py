@@ -323,3 +323,12 @@ def test_annotations_of_a_stream_belong_to_their_text():
 def test_an_empty_stream_is_an_answer_without_choices():
     answer = DIALECT.read_answer(b"", "text/event-stream")
     assert (answer.choices, answer.done, answer.error) == ([], False, None)
+
+
+def test_what_a_hosted_tool_did_joins_also_when_a_client_leaves_it_out():
+    searched = {"type": "web_search_call", "id": "ws", "status": "completed"}
+    said = whole(searched, words("sunny")).choices[0].message
+    assert said["content"][0] == searched
+    assert project(said) == project({"role": "assistant", "content": "sunny"})
+    asked = read([{"role": "user", "content": [searched]}]).messages[0]
+    assert project(asked) != project({"role": "user", "content": ""})

@@ -31,6 +31,8 @@ _CLOCK = re.compile(
 _INSTRUCTING = frozenset({"system", "developer"})
 _INJECTED_INTO = frozenset({"user", "tool", "function"})
 _REASONING_PARTS = frozenset({"thinking", "redacted_thinking", "reasoning"})
+# What a tool that ran on the server did in the course of an answer: clients send it back rewritten, or not at all.
+_HOSTED_PARTS = ("_call", "_tool_result", "_output", "server_tool_use", "mcp_tool_use", "mcp_list_tools")
 
 
 def message_digest(message: Any) -> Digest:
@@ -108,7 +110,7 @@ def _part(role: Any, part: Any) -> Any:
     if not isinstance(part, Mapping):
         return _value(part)
     kind = part.get("type")
-    if kind in _REASONING_PARTS:
+    if kind in _REASONING_PARTS or (role == "assistant" and isinstance(kind, str) and kind.endswith(_HOSTED_PARTS)):
         return None
     if isinstance(part.get("text"), str) and kind in ("text", "input_text", "output_text", None):
         return _text(role, part["text"])
