@@ -27,7 +27,7 @@ def read_units(units: Iterable[Unit], read: Read, write: Write) -> list[Any]:
     before: tuple[Unit, list[Any]] = ([], [])
     for unit in units:
         said = read(unit)
-        if write(said) == unit and write(before[1] + said) == before[0] + unit:
+        if write(before[1] + said) == before[0] + unit:
             before = (unit, said)
         else:
             said = [{**said[0], NATIVE: unit}, *said[1:]] if isinstance(said[0], dict) else said
