@@ -1,7 +1,8 @@
-"""The gateway against its limit, in one run: calls per CPU second, added latency, CPU per streamed chunk.
+"""The gateway against its limit and its peers, in one run: calls per CPU second, added latency, CPU per streamed chunk.
 
 Capture is on and real: spool on disk, packs to a NATS server that fsyncs what it acknowledges. The model server is a
-bare uvloop protocol; "direct" is the same load without the gateway.
+bare uvloop protocol; "added" is against the same load without a gateway. ``--peers`` measures other gateways beside.
+Then the stream alone, and ingest against a bare COPY of the same bytes.
 """
 
 from __future__ import annotations
@@ -18,19 +19,30 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from pathlib import Path
 
 import uvloop
+from _peers import PEERS, AbsentError, Contender
 
+from regraft.domain.exchange import Exchange
+from regraft.domain.ids import time_ordered_uuid
+from regraft.flows.ingest import Stored, ingest
+from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.llm.upstream import UpstreamPool
+from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.nats.stream import CallStream
+from regraft.infra.postgres.migrate import migrate
+from regraft.infra.postgres.pool import connect
 from regraft.presentation.gateway.app import serve
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
 
 RESULTS = Path(__file__).parent / "results"
-SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))
-CHUNKS = 200
-PATH = "/chat/completions"
+SECONDS = float(os.environ.get("BENCH_SECONDS", "2"))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+CONCURRENCIES = (1, 16, 64)
+STREAMS, CHUNKS, PACE = 64, 100, 0.02
+RECORDS, PACK = 20_500, 256
 TEXT = "The quick brown fox jumps over the lazy dog. "
 REQUEST = json.dumps({"model": "m", "messages": [{"role": "user", "content": TEXT * 43}]}).encode()
 STREAMED = json.dumps({"model": "m", "stream": True, "messages": [{"role": "user", "content": TEXT * 43}]}).encode()
@@ -42,8 +54,26 @@ HEADERS = [
     (b"user-agent", b"OpenAI/Python 2.0"),
     (b"x-regraft-session", b"bench"),
 ]
-ANSWER = json.dumps({"id": "c", "object": "chat.completion", "choices": [{"message": {"content": TEXT * 20}}]}).encode()
-EVENT = b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":" fox"}}]}\n\n'
+ANSWER = json.dumps(
+    {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1700000000,
+        "model": "m",
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": "stop",
+                "message": {"role": "assistant", "content": TEXT * 20, "refusal": None},
+            }
+        ],
+        "usage": {"prompt_tokens": 400, "completion_tokens": 200, "total_tokens": 600},
+    }
+).encode()
+EVENT = (
+    b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"m",'
+    b'"choices":[{"index":0,"delta":{"content":" fox"},"finish_reason":null}]}\n\n'
+)
 
 
 class ModelServer(asyncio.Protocol):
@@ -59,7 +89,7 @@ class ModelServer(asyncio.Protocol):
         if not found or len(body) < int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]):
             return
         self.buffer = b""
-        if b'"stream"' in body[:40]:
+        if b'"stream":true' in body.replace(b" ", b""):
             self.task = asyncio.get_running_loop().create_task(self.stream())
             return
         start = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER)
@@ -71,7 +101,7 @@ class ModelServer(asyncio.Protocol):
         )
         piece = b"%x\r\n%b\r\n" % (len(EVENT), EVENT)
         for _ in range(CHUNKS):
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(PACE)
             self.transport.write(piece)
         self.transport.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
 
@@ -84,9 +114,23 @@ def model_server(port):
     uvloop.run(main())
 
 
+def family(pid):
+    """The process and all below it."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += family(int(child))
+    return found
+
+
 def cpu_seconds(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Processor time of a process and its children, to the nanosecond."""
+    total = 0
+    for each in family(pid):
+        for task in Path(f"/proc/{each}/task").iterdir():
+            with contextlib.suppress(OSError):
+                total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
 
 
 def free_port():
@@ -109,16 +153,20 @@ def running(*command, port):
         process.wait()
 
 
-async def load(port, concurrency, seconds, body=REQUEST):
+async def load(one, concurrency, seconds, streaming=False):
     """Calls made and their latencies in milliseconds."""
-    pool = UpstreamPool(f"http://127.0.0.1:{port}/v1", max_idle=1024)
+    pool = UpstreamPool(f"http://127.0.0.1:{one.port}", max_idle=1024)
+    body = (STREAMED if streaming else REQUEST).replace(b'"m"', b'"%b"' % one.model.encode(), 1)
+    headers = HEADERS + one.headers
     times: list[float] = []
     until = time.perf_counter() + seconds
 
     async def client():
         while (began := time.perf_counter()) < until:
-            response = await pool.send("POST", PATH, HEADERS, body)
-            await response.read()
+            response = await pool.send("POST", one.path, headers, body)
+            answer = await response.read()
+            assert response.status == 200, answer[:300]
+            assert not streaming or answer.count(b"data: ") >= CHUNKS, answer[:300]
             times.append((time.perf_counter() - began) * 1e3)
 
     await asyncio.gather(*(client() for _ in range(concurrency)))
@@ -126,33 +174,127 @@ async def load(port, concurrency, seconds, body=REQUEST):
     return times
 
 
-async def measure(server_pid, server_port, gateway_pid, gateway_port):
-    await load(gateway_port, 16, 1.0)
-    rows = []
-    for concurrency in (1, 16, 64):
-        direct = await load(server_port, concurrency, SECONDS / 2)
-        before, began = cpu_seconds(gateway_pid), time.perf_counter()
-        through = await load(gateway_port, concurrency, SECONDS)
-        spent, wall = cpu_seconds(gateway_pid) - before, time.perf_counter() - began
-        rows.append(
-            {
-                "concurrency": concurrency,
-                "calls_per_cpu_second": round(len(through) / spent),
-                "calls_per_second": round(len(through) / wall),
-                "p50_ms": round(statistics.median(through), 3),
-                "direct_p50_ms": round(statistics.median(direct), 3),
-                "added_p50_ms": round(statistics.median(through) - statistics.median(direct), 3),
-            }
-        )
-    before = cpu_seconds(gateway_pid)
-    streams = await load(gateway_port, 16, SECONDS, STREAMED)
-    spent = cpu_seconds(gateway_pid) - before
-    return {"calls": rows, "cpu_us_per_streamed_chunk": round(spent / (len(streams) * (CHUNKS + 1)) * 1e6, 1)}
+async def once(one, direct):
+    """One round: a row for each concurrency, and the cost of a streamed chunk."""
+    found = {}
+    for concurrency in CONCURRENCIES:
+        bare = statistics.median(await load(direct, concurrency, SECONDS / 3))
+        before = cpu_seconds(one.pid)
+        times = await load(one, concurrency, SECONDS)
+        spent = cpu_seconds(one.pid) - before
+        tail = statistics.quantiles(times, n=100)[98] if len(times) > 1 else times[0]
+        found[f"calls_per_cpu_second_{concurrency}"] = len(times) / spent
+        found[f"added_p50_ms_{concurrency}"] = statistics.median(times) - bare
+        found[f"p99_ms_{concurrency}"] = tail
+    if not one.streams:
+        return {**found, "cpu_us_per_chunk": float("nan")}
+    before = cpu_seconds(one.pid)
+    streams = await load(one, STREAMS, SECONDS, streaming=True)
+    found["cpu_us_per_chunk"] = (cpu_seconds(one.pid) - before) / (len(streams) * (CHUNKS + 1)) * 1e6
+    return found
 
 
-async def captured(url):
+async def measure(contenders, direct):
+    """Rounds in turn, so that the machine's moods fall on all alike; then the median of each figure."""
+    rounds = {one.name: [] for one in contenders}
+    for one in contenders:
+        await load(one, 8, 1.0)
+    for _ in range(ROUNDS):
+        for one in contenders:
+            rounds[one.name].append(await once(one, direct))
+    return {
+        name: {key: round(statistics.median(each[key] for each in found), 3) for key in found[0]}
+        for name, found in rounds.items()
+    }
+
+
+async def stream_rate(url, records):
+    """Events a second that the stream acknowledges (and has fsynced), packed as the gateway packs them."""
     async with await CallStream.connect(url) as stream:
-        return await stream.waiting()
+        await stream.ensure()
+        began = time.perf_counter()
+        for start in range(0, len(records), PACK):
+            await stream.publish_pack(records[start : start + PACK])
+        return len(records) / (time.perf_counter() - began)
+
+
+def made(number):
+    """A captured call whose history is new."""
+    at = time.time_ns()
+    request = json.dumps({"model": "m", "messages": [{"role": "user", "content": f"{number} {TEXT * 43}"}]}).encode()
+    return encode_exchange(
+        Exchange(
+            event_id=time_ordered_uuid(at // 1_000_000, os.urandom(10)),
+            scope="default",
+            endpoint="/v1/chat/completions",
+            upstream="m",
+            upstream_pin="",
+            started_ns=at,
+            first_byte_ns=1,
+            duration_ns=2,
+            request_body=request,
+            status=200,
+            response_type="application/json",
+            response_encoding="",
+            response_body=ANSWER,
+        )
+    )
+
+
+def ingest_rate(folder, records):
+    """Calls a second that ingest stores, and rows a second of a bare COPY of the same bytes."""
+    server = EmbeddedPostgres(folder)
+    endpoint = server.start()
+    try:
+        with connect(endpoint.dsn, autocommit=True) as connection:
+            migrate(connection)
+            stored = Stored()
+            ingest(connection, records[:500], stored)
+            began = time.perf_counter()
+            for start in range(500, len(records), 1000):
+                ingest(connection, records[start : start + 1000], stored)
+            rate = (len(records) - 500) / (time.perf_counter() - began)
+            connection.execute("CREATE TABLE bare (id uuid PRIMARY KEY, body bytea)")
+            began = time.perf_counter()
+            for start in range(500, len(records), 1000):
+                with connection.cursor().copy("COPY bare FROM STDIN (FORMAT binary)") as copy:
+                    copy.set_types(["uuid", "bytea"])
+                    for record in records[start : start + 1000]:
+                        copy.write_row((uuid.uuid4(), record))
+            return rate, (len(records) - 500) / (time.perf_counter() - began)
+    finally:
+        server.stop()
+
+
+def show(found):
+    columns = [f"calls_per_cpu_second_{each}" for each in CONCURRENCIES]
+    columns += [f"{name}_{each}" for each in CONCURRENCIES for name in ("added_p50_ms", "p99_ms")] + [
+        "cpu_us_per_chunk"
+    ]
+    short = [name.replace("calls_per_cpu_second_", "/CPU-s@").replace("added_p50_ms_", "+p50@") for name in columns]
+    short = [name.replace("p99_ms_", "p99@").replace("cpu_us_per_chunk", "us/chunk") for name in short]
+    print(f"{'':<11}" + "".join(f"{name:>11}" for name in short))
+    for name, row in found.items():
+        print(f"{name:<11}" + "".join(f"{row[column]:>11.{0 if row[column] >= 1000 else 2}f}" for column in columns))
+
+
+def verdicts(result):
+    """Each figure against its target: (what, figure, target, whether it is met)."""
+    found, ours = result["gateways"], result["gateways"]["Regraft"]
+    rate, added = "calls_per_cpu_second_64", "added_p50_ms_1"
+    rows = [("added p50 at 1, ms", ours[added], "<= 0.3", ours[added] <= 0.3)]
+    rows.append(("CPU per streamed chunk, us", ours["cpu_us_per_chunk"], "<= 30", ours["cpu_us_per_chunk"] <= 30))
+    for name, times in (("TensorZero", 5), ("LiteLLM", 100), ("nginx", 0.5)):
+        if name in found:
+            ratio = ours[rate] / found[name][rate]
+            rows.append((f"calls per CPU-second / {name}", round(ratio, 2), f">= {times}", ratio >= times))
+    if "TensorZero" in found:
+        ratio = ours[added] / found["TensorZero"][added]
+        rows.append(("added p50 at 1 / TensorZero", round(ratio, 2), "< 1", ratio < 1))
+    rows.append(("stream, acked events/s", round(result["stream"]), ">= 25000", result["stream"] >= 25_000))
+    ratio = result["ingest"] / result["copy"]
+    rows.append(("ingest / bare COPY", round(ratio, 2), ">= 0.6", ratio >= 0.6))
+    return rows
 
 
 def main():
@@ -164,7 +306,10 @@ def main():
         upstream = UpstreamSettings(base_url=f"http://127.0.0.1:{server_port}/v1")
         serve(GatewaySettings(upstreams={"m": upstream}, spool=Path(spool), nats_url=nats_url, port=int(port)))
         return
+    peers = PEERS if "--peers" in sys.argv else {}
+    records = [made(number) for number in range(RECORDS)]
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        Path(folder).chmod(0o755)
         nats_port, server_port, gateway_port = free_port(), free_port(), free_port()
         config = Path(folder) / "nats.conf"
         config.write_text(
@@ -176,21 +321,22 @@ def main():
         stack.enter_context(running(nats_server, "-c", str(config), port=nats_port))
         myself = (sys.executable, __file__)
         server_pid = stack.enter_context(running(*myself, "model-server", str(server_port), port=server_port))
-        gateway_pid = stack.enter_context(
-            running(
-                *myself, "gateway", str(server_port), str(gateway_port), f"{folder}/spool", nats_url, port=gateway_port
-            )
-        )
-        result = uvloop.run(measure(server_pid, server_port, gateway_pid, gateway_port))
-        result["packs_in_stream"] = uvloop.run(captured(nats_url))
+        own = (*myself, "gateway", str(server_port), str(gateway_port), f"{folder}/spool", nats_url)
+        pid = stack.enter_context(running(*own, port=gateway_port))
+        contenders = [Contender("Regraft", gateway_port, pid)]
+        for name, peer in peers.items():
+            try:
+                contenders.append(stack.enter_context(peer(server_port, free_port(), REQUEST)))
+            except AbsentError as absent:
+                print(f"{name} is left out: {absent}")
+        direct = Contender("direct", server_port, server_pid)
+        result = {"gateways": uvloop.run(measure(contenders, direct))}
+        result["stream"] = uvloop.run(stream_rate(nats_url, records))
+        result["ingest"], result["copy"] = ingest_rate(Path(folder) / "data", records)
     result["machine"] = {"cpus": os.cpu_count(), "python": platform.python_version()}
-    print(f"{'concurrency':>11} {'calls/CPU-s':>12} {'calls/s':>9} {'p50 ms':>8} {'direct ms':>10} {'added ms':>9}")
-    for row in result["calls"]:
-        print(
-            f"{row['concurrency']:>11} {row['calls_per_cpu_second']:>12} {row['calls_per_second']:>9} "
-            f"{row['p50_ms']:>8} {row['direct_p50_ms']:>10} {row['added_p50_ms']:>9}"
-        )
-    print(f"CPU per streamed chunk: {result['cpu_us_per_streamed_chunk']} us")
+    show(result["gateways"])
+    for what, figure, target, met in verdicts(result):
+        print(f"{what:<34} {figure:>10}   target {target:<9} {'met' if met else 'MISSED'}")
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "gateway.json").write_text(json.dumps(result, indent=1) + "\n")
 

@@ -331,3 +331,17 @@ def test_bytes_that_are_not_utf_8_do_not_stop_the_reading():
 def test_an_odd_chunk_does_not_stop_the_reading(odd):
     answer = read_answer(f"data: {json.dumps(odd)}\n\n".encode() + stream(chunk({"content": "a"})), SSE)
     assert answer.choices[0].message["content"] == "a"
+
+
+def test_choices_that_share_an_index_are_told_apart():
+    body = (
+        b'{"choices":[{"message":{"role":"assistant","content":"x"}},{"message":{"role":"assistant","content":"y"}}]}'
+    )
+    assert [choice.index for choice in read_answer(body, "application/json").choices] == [0, 1]
+
+
+def test_a_character_that_was_cut_in_two_deltas_is_whole_again():
+    stream = b""
+    for half in (b"\\ud83d", b"\\ude00"):
+        stream += b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % half
+    assert read_answer(stream, "text/event-stream").choices[0].message["content"] == "\U0001f600"

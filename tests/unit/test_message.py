@@ -81,7 +81,7 @@ def test_crlf_does_not_fracture(role):
 
 @pytest.mark.parametrize("role", ["system", "user", "assistant", "tool"])
 def test_trailing_blanks_do_not_fracture(role):
-    texts = ["a\nb", "a \nb", "a\t \nb\t", "a\nb\n", "\n a\nb", "a \r\nb \r\n"]
+    texts = ["a\nb", "a \nb", "a\t \nb\t", "a\nb\n", "\n \na\nb", "a \r\nb \r\n"]
     assert joined(*({"role": role, "content": text} for text in texts))
 
 
@@ -303,3 +303,29 @@ def test_the_readable_text_of_a_message_is_its_text_parts_one_to_a_line():
     assert text_of(user(parts)) == "a\nb"
     assert text_of(user("a")) == "a"
     assert text_of(user(None)) == text_of(None) == ""
+
+
+def test_blanks_before_the_first_word_are_part_of_a_text():
+    assert not joined({"role": "user", "content": "    code"}, {"role": "user", "content": "code"})
+
+
+def test_no_digit_of_a_number_is_rounded_away():
+    long = "0.12345678901234567890123456789012345"
+    calls = [{"function": {"name": "f", "arguments": f'{{"x":{number}}}'}} for number in (long, long[:-1] + "6")]
+    assert not joined(*({"role": "assistant", "tool_calls": [call]} for call in calls))
+
+
+@pytest.mark.parametrize(("one", "other"), [("1e-1000030", "0"), ("1e1000000", "2e1000000"), ("9" * 5000, "8" * 5000)])
+def test_numbers_of_any_size_are_compared_exactly(one, other):
+    calls = [{"function": {"name": "f", "arguments": f'{{"x":{number}}}'}} for number in (one, other)]
+    assert not joined(*({"role": "assistant", "tool_calls": [call]} for call in calls))
+
+
+def test_arguments_that_are_no_json_are_not_the_text_that_json_would_give():
+    calls = [{"function": {"name": "f", "arguments": text}} for text in ('"x"', "x")]
+    assert not joined(*({"role": "assistant", "tool_calls": [call]} for call in calls))
+
+
+def test_different_refusals_are_different_answers():
+    refusals = [{"role": "assistant", "content": None, "refusal": text} for text in ("I cannot.", "I will not.")]
+    assert not joined(*refusals)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regraft.domain.errors import CorruptEventError
-from regraft.domain.ids import parse_json
+from regraft.domain.ids import canonical_json, parse_json
 from regraft.domain.request import part_digest, read_request, system_digest, user_digest
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=8)
@@ -102,6 +102,18 @@ def test_the_user_digest_sees_users_and_nothing_else():
     assert base != user_digest([{"role": "user", "content": "ho"}])
 
 
-def test_a_component_is_known_by_its_content_and_not_by_the_order_of_its_keys():
-    assert part_digest({"a": 1, "b": 2}) == part_digest({"b": 2, "a": 1})
-    assert len({part_digest({}), part_digest({"a": 1}), part_digest({"a": None}), part_digest({"a": "1"})}) == 4
+def test_a_component_is_known_by_its_kind_and_content_and_not_by_the_order_of_its_keys():
+    assert part_digest("other", {"a": 1, "b": 2}) == part_digest("other", {"b": 2, "a": 1})
+    assert part_digest("other", {"a": 1}) != part_digest("other", {"a": 2})
+    assert part_digest("other", {}) != part_digest("tools", {})
+
+
+@pytest.mark.parametrize("model", [None, 7, "", "a\x00b", "\ud800"])
+def test_a_model_that_is_no_printable_text_comes_back_as_it_was_sent(model):
+    sent = {"model": model, "messages": [{"role": "user", "content": "x"}]}
+    assert parse_json(read_request(canonical_json(sent).encode()).body()) == sent
+    assert "model" not in parse_json(read_request(b'{"messages":[{"role":"user","content":"x"}]}').body())
+
+
+def test_a_byte_order_mark_before_the_request_is_no_obstacle():
+    assert read_request(b'\xef\xbb\xbf{"model":"m","messages":[1]}').model == "m"

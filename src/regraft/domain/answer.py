@@ -8,7 +8,7 @@ chunk, an error object inside a 200 stream, no ``[DONE]``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,14 +94,21 @@ def _index(choice: Mapping[str, Any]) -> int:
     return index if isinstance(index, int) and 0 <= index <= _LAST_INDEX else 0
 
 
+def _free(index: int, taken: Container[int]) -> int:
+    """The index, or the next that no other choice has."""
+    while index in taken:
+        index += 1
+    return index
+
+
 def _read_document(document: dict[str, Any], read_choice: ReadChoice) -> Answer:
-    choices = []
+    choices: list[Choice] = []
     for each in _objects(document.get("choices")):
         choice = read_choice(each, "message")
         message = choice.get("message")
         choices.append(
             Choice(
-                index=_index(choice),
+                index=_free(_index(choice), {known.index for known in choices}),
                 message=message if isinstance(message, dict) else None,
                 finish_reason=_string(choice.get("finish_reason")),
                 rest={key: choice[key] for key in choice if key not in ("index", "message", "finish_reason")},
@@ -194,6 +201,9 @@ def _grow(known: Any, piece: Any) -> Any:
     if piece is None:
         return known
     if isinstance(piece, str) and isinstance(known, str):
+        if "\ud800" <= known[-1:] <= "\udbff" and "\udc00" <= piece[:1] <= "\udfff":
+            pair = (known[-1] + piece[0]).encode("utf-16", "surrogatepass").decode("utf-16")
+            return known[:-1] + pair + piece[1:]
         return known + piece
     if isinstance(piece, list) and isinstance(known, list):
         return known + piece

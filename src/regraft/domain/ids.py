@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, NewType
@@ -36,6 +37,11 @@ class Number:
         return float(self.literal)
 
 
+def _integer(literal: str) -> int | Number:
+    # Python refuses to read integers of more than 4,300 digits, for the time that it takes.
+    return int(literal) if len(literal) < 4000 else Number(literal)
+
+
 def _not_a_number(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
 
@@ -46,9 +52,9 @@ def parse_json(text: bytes | str) -> Any:
     Raises ValueError when ``text`` is not JSON (``NaN`` and ``Infinity`` are not).
     """
     if isinstance(text, bytes):
-        text = text.decode("utf-8", "strict")
+        text = text.decode("utf-8-sig", "strict")
     try:
-        return json.loads(text, parse_float=Number, parse_constant=_not_a_number)
+        return json.loads(text, parse_float=Number, parse_int=_integer, parse_constant=_not_a_number)
     except RecursionError as error:
         raise ValueError("JSON is nested too deeply") from error
 
@@ -81,9 +87,11 @@ def _encode_with_literals(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """The same value with each Number as a ``float``: for settings and measures, never for messages."""
+    """The same value with each Number as a ``float``, or as text where that would be infinite: for settings and
+    measures, never for messages."""
     if isinstance(value, Number):
-        return float(value)
+        number = float(value)
+        return number if math.isfinite(number) else value.literal
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):

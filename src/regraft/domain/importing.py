@@ -23,11 +23,12 @@ from regraft.domain.context import (
     session_by_opening,
 )
 from regraft.domain.exchange import Exchange, Identity
-from regraft.domain.ids import DIGEST_BYTES, Digest, SessionId, canonical_json, digest, uuid_of
+from regraft.domain.feedback import Feedback
+from regraft.domain.ids import DIGEST_BYTES, Digest, SessionId, TurnId, canonical_json, digest, uuid_of
 from regraft.domain.imported import Conversation, Judgement, Said
 from regraft.domain.message import projection_digest
 from regraft.domain.recollection import MessageBody, StoredMessage
-from regraft.domain.request import Request
+from regraft.domain.request import SYSTEM, USER, Request
 from regraft.domain.turn import Capture, Turn, turn_id
 
 PURPOSE = "import"
@@ -35,7 +36,6 @@ _ENDPOINT = "/v1/chat/completions"  # the form that the messages are in
 _SECOND = 1_000_000_000
 _MILLISECOND = 1_000_000
 _LAST_MOMENT = 253_402_300_799 * _SECOND  # the end of the year 9999
-_INSTRUCTING = frozenset({"system", "developer"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +50,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call to store. No turn in the capture: the history was not answered."""
+    """One call to store, and what was said of it or of messages that lead to it. No turn in the capture: nobody
+    answered the history."""
 
     exchange: Exchange
     request: Request
     answer: Answer
     capture: Capture
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Feedback:
-    """A judgement as a row: of a turn, or (of a message that no model gave) of its session."""
-
-    feedback_id: UUID
-    turn_id: UUID | None
-    session_id: SessionId | None
-    judgement: Judgement
-    given_ns: int
+    feedback: list[Feedback]
 
 
 class Projections:
@@ -103,8 +94,14 @@ def steps(conversation: Conversation, form: str, scope: str) -> list[Step]:
     return found
 
 
+def feedback_ids(conversation: Conversation, tree: list[Step]) -> list[UUID]:
+    """The ids of everything that was said of a tree's messages."""
+    judged = ((each, step) for each, step in zip(conversation.said, tree, strict=True) if each.judgements)
+    return [_feedback_id(judgement, each, step) for each, step in judged for judgement in each.judgements]
+
+
 class _Way:
-    """What is known of the way from the first message to one of a tree."""
+    """What is known of the way from a tree's first message to another; ``system`` and ``user`` grow to ``said_by``."""
 
     __slots__ = ("answered", "context", "opening", "system", "user")
 
@@ -118,8 +115,8 @@ class _Way:
 
 def calls(
     conversation: Conversation, tree: list[Step], form: str, scope: str, position: int, projections: Projections
-) -> Iterator[Call | Feedback]:
-    """The calls of a tree and what was said of them. All messages and contexts of the tree are in the captures.
+) -> Iterator[Call]:
+    """The calls of a tree. Together their captures hold all its messages and contexts.
 
     A message without a time of its own was said a millisecond after the one before it; a conversation without any
     time, ``position`` seconds after 1970 began: a date that nobody takes for a real one, in the order of the file.
@@ -128,7 +125,9 @@ def calls(
     moments: list[int] = []
     start = _moment(conversation.started_ns)
     start = position * _SECOND if start is None else start
-    pending: tuple[list[StoredMessage], list[Context]] = ([], [])
+    messages: list[StoredMessage] = []
+    contexts: list[Context] = []
+    feedback: list[Feedback] = []
     # One that begins with an answer has no opening that would tell it from others: its key has to.
     named = conversation.named or conversation.said[0].message.get("role") == "assistant"
     session_name = f"{form}:{conversation.key}" if named else None
@@ -137,44 +136,43 @@ def calls(
         role = each.message.get("role")
         role = role if isinstance(role, str) else ""
         message = StoredMessage(step.message_id, role, step.body, projections.of(step, each.message))
-        way = _walk(above, message, step, each.message, scope)
+        way = _walk(above, message, step, scope)
         ways.append(way)
         moment = _moment(each.started_ns)
         if moment is None:
             moment = start if each.parent is None else moments[each.parent] + _MILLISECOND
         moments.append(moment)
-        pending[0].append(message)
-        pending[1].append(way.context)
+        messages.append(message)
+        contexts.append(way.context)
         session = _session(scope, session_name, way)
-        if step.event_id is not None:
-            before = above if each.answered and above else way
-            turns = [] if before is way else [_turn(step.event_id, session, before, way, message, each)]
-            messages, contexts = pending
-            pending = ([], [])
-            yield Call(
-                exchange=_exchange(conversation, each, step.event_id, form, scope, moment, session_name),
-                request=Request(
-                    model=each.model or conversation.model or "",
-                    messages=[],
-                    tools=conversation.tools if each.tools is None else each.tools,
-                    sampling=conversation.sampling if each.sampling is None else each.sampling,
-                    other={},
-                ),
-                answer=_answer(conversation, each),
-                capture=Capture(
-                    messages=messages,
-                    contexts=[*contexts, before.context],  # the last one is the call's own
-                    session_id=session,
-                    session_evidence="explicit_header" if session_name else "opening",
-                    session_name=session_name,
-                    turns=turns,
-                ),
-            )
-        for judgement in each.judgements:
-            yield _feedback(judgement, each, step, session, moment)
+        feedback += [_feedback(judgement, each, step, session, scope) for judgement in each.judgements]
+        if step.event_id is None:
+            continue
+        before = above if each.answered and above else way
+        yield Call(
+            exchange=_exchange(conversation, each, step.event_id, form, scope, moment, session_name),
+            request=Request(
+                model=each.model or conversation.model or "",
+                messages=[],
+                tools=conversation.tools if each.tools is None else each.tools,
+                sampling=conversation.sampling if each.sampling is None else each.sampling,
+                other={},
+            ),
+            answer=_answer(conversation, each),
+            capture=Capture(
+                messages=messages,
+                contexts=[*contexts, before.context],  # the last one is the call's own
+                session_id=session,
+                session_evidence="explicit_header" if session_name else "opening",
+                session_name=session_name,
+                turns=[] if before is way else [_turn(step.event_id, session, before, way, message, each)],
+            ),
+            feedback=feedback,
+        )
+        messages, contexts, feedback = [], [], []
 
 
-def _walk(above: _Way | None, message: StoredMessage, step: Step, said: dict[str, Any], scope: str) -> _Way:
+def _walk(above: _Way | None, message: StoredMessage, step: Step, scope: str) -> _Way:
     parent = above.context if above else None
     projected = extend_projection(scope, parent.projection_id if parent else EMPTY, message.projection)
     way = _Way(
@@ -191,10 +189,10 @@ def _walk(above: _Way | None, message: StoredMessage, step: Step, said: dict[str
         if way.opening is None:
             way.opening = parent.projection_id if parent else projected
         way.answered = projected
-    elif message.role in _INSTRUCTING:
-        way.system = _longer(way.system, projected)
-    elif message.role == "user":
-        way.user = _longer(way.user, projected)
+    elif message.role in SYSTEM:
+        way.system = _longer(way.system, message.projection)
+    elif message.role in USER:
+        way.user = _longer(way.user, message.projection)
     return way
 
 
@@ -275,20 +273,30 @@ def _answer(conversation: Conversation, said: Said) -> Answer:
     )
 
 
-def _feedback(judgement: Judgement, said: Said, step: Step, session: SessionId, moment: int) -> Feedback:
-    turn = turn_id(step.event_id, 0) if said.answered and said.parent is not None and step.event_id else None
-    about = turn.bytes if turn else session.bytes + step.context_id + _bytes(said.key)
-    if turn is None:
-        name = f"{said.message.get('role')}_message_{judgement.name}"
-        comment = judgement.comment or (f"message {said.key}" if said.key else None)
-        judgement = Judgement(name=name, value=judgement.value, source=judgement.source, comment=comment)
-    parts = (_bytes(judgement.name), _bytes(judgement.source))
+def _judged_turn(said: Said, step: Step) -> TurnId | None:
+    return turn_id(step.event_id, 0) if said.answered and said.parent is not None and step.event_id else None
+
+
+def _feedback_id(judgement: Judgement, said: Said, step: Step) -> UUID:
+    turn = _judged_turn(said, step)
+    about = turn.bytes if turn else step.context_id + _bytes(said.key)
+    return uuid_of(digest(b"imported-judgement", about, _bytes(judgement.name), _bytes(judgement.source)))
+
+
+def _feedback(judgement: Judgement, said: Said, step: Step, session: SessionId, scope: str) -> Feedback:
+    """A judgement as feedback: of a turn, or of the session where it is about a message that no model gave."""
+    turn = _judged_turn(said, step)
+    of_message = f"message {said.key}" if said.key else None
     return Feedback(
-        feedback_id=uuid_of(digest(b"imported-judgement", about, *parts)),
+        feedback_id=_feedback_id(judgement, said, step),
+        scope=scope,
         turn_id=turn,
         session_id=None if turn else session,
-        judgement=judgement,
-        given_ns=moment,
+        session_claim=None,
+        name=judgement.name if turn else f"{said.message.get('role')}_message_{judgement.name}",
+        value=judgement.value,
+        comment=judgement.comment if turn else judgement.comment or of_message,
+        source=judgement.source,
     )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from regraft.domain.ids import Digest, Number, canonical_json, digest, parse_json
@@ -28,6 +27,8 @@ _UUID = re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{
 _CLOCK = re.compile(
     r"\b\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?\b|\b\d{1,2}:\d{2}:\d{2}\b"
 )
+_LEADING_LINES = re.compile(r"\A(?:[ \t]*\n)+")
+_NUMBER = re.compile(r"(?P<sign>-?)(?P<whole>\d+)(?:\.(?P<fraction>\d+))?(?:[eE](?P<exponent>[+-]?\d+))?")
 _INSTRUCTING = frozenset({"system", "developer"})
 _INJECTED_INTO = frozenset({"user", "tool", "function"})
 _REASONING_PARTS = frozenset({"thinking", "redacted_thinking", "reasoning"})
@@ -51,6 +52,8 @@ def project(message: Any) -> Any:
         return {"raw": message}
     role = message.get("role")
     projected: dict[str, Any] = {"role": role, "content": _content(role, message.get("content"))}
+    if not projected["content"] and isinstance(message.get("refusal"), str):
+        projected["content"] = _text(role, message["refusal"])
     calls = message.get("tool_calls")
     if isinstance(calls, list) and calls:
         projected["calls"] = [_call(call) for call in calls]
@@ -88,7 +91,7 @@ def _text(role: Any, text: str) -> str:
     elif role in _INSTRUCTING:
         text = _CLOCK.sub("<clock>", _UUID.sub("<uuid>", text))
     text = _TRAILING_BLANKS.sub("", text)
-    return _BLANK_LINES.sub("\n\n", text).strip()
+    return _BLANK_LINES.sub("\n\n", _LEADING_LINES.sub("", text)).rstrip()
 
 
 def _content(role: Any, content: Any) -> Any:
@@ -136,7 +139,7 @@ def _arguments(arguments: Any) -> Any:
         try:
             arguments = parse_json(arguments)
         except ValueError:
-            return arguments
+            return {"unread": arguments}
     if arguments is None:
         return {}
     if isinstance(arguments, Mapping):
@@ -155,12 +158,16 @@ def _value(value: Any) -> Any:
 
 
 def _number(number: Number) -> Number | int:
-    """1.0 and 1 are one number; 1e-999 is not 0, and nothing is expanded that would not fit in a line."""
-    try:
-        exact = Decimal(number.literal).normalize()
-    except InvalidOperation:
+    """1.0 and 1 are one number; 1e-999 is not 0, no digit is rounded, and nothing long is written out."""
+    match = _NUMBER.fullmatch(number.literal)
+    if match is None or len(match["exponent"] or "") > 18:
         return number
-    sign, digits, exponent = exact.as_tuple()
-    if isinstance(exponent, int) and 0 <= exponent <= 30:
-        return int(exact)
-    return Number(f"{'-' if sign else ''}{''.join(map(str, digits))}e{exponent}")
+    fraction = match["fraction"] or ""
+    digits = (match["whole"] + fraction).lstrip("0")
+    if not digits:
+        return 0
+    kept = digits.rstrip("0")
+    exponent = int(match["exponent"] or 0) - len(fraction) + len(digits) - len(kept)
+    if len(kept) < 4000 and 0 <= exponent <= 30:
+        return int(f"{match['sign']}{kept}{'0' * exponent}")
+    return Number(f"{match['sign']}{kept}e{exponent}")

@@ -70,8 +70,10 @@ def _job(origin: Origin, variant: Variant, sample: int) -> Job:
     if isinstance(sampling.get("seed"), int):
         sampling["seed"] += sample
     other = {key: value for key, value in origin.other.items() if key not in _STREAMING}
+    if variant.model:
+        other["model"] = variant.model
     request = {
-        "model": variant.model or origin.model,
+        "model": origin.model,
         "messages": _messages(origin, variant),
         **origin.tools,
         **sampling,

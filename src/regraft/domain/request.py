@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from regraft.domain.errors import CorruptEventError
-from regraft.domain.ids import Digest, canonical_json, digest, digest_json, parse_json
+from regraft.domain.ids import Digest, canonical_json, digest, parse_json
 from regraft.domain.message import projection_digest
 
 TOOL_KEYS = frozenset({"tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"})
@@ -15,6 +16,7 @@ OTHER_KEYS = frozenset(
     {"stream", "stream_options", "user", "metadata", "store", "safety_identifier", "prompt_cache_key", "service_tier"}
 )
 _OWN_KEYS = frozenset({"messages", "model"})
+_UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +53,9 @@ class Request:
 
     def body(self) -> bytes:
         """The request again: equal in JSON meaning to what was captured."""
+        model = {"model": self.model} if self.model else {}
         return canonical_json(
-            {"model": self.model, "messages": self.messages, **self.tools, **self.sampling, **self.other}
+            {**model, "messages": self.messages, **self.tools, **self.sampling, **self.other}
         ).encode()
 
 
@@ -79,9 +82,9 @@ def sort_keys(
 
 
 def model_of(document: Mapping[str, Any]) -> str:
-    """The model that was asked for; empty when none was named."""
+    """The model that was asked for; empty when none was named by a text that can be printed."""
     model = document.get("model")
-    return model if isinstance(model, str) else ""
+    return model if isinstance(model, str) and not _UNPRINTABLE.search(model) else ""
 
 
 def read_request(body: bytes) -> Request:
@@ -90,7 +93,11 @@ def read_request(body: bytes) -> Request:
     messages = document.get("messages")
     if not isinstance(messages, list) or not messages:
         raise CorruptEventError("the request has no list of messages")
-    return Request(model=model_of(document), messages=messages, **sort_keys(document, _OWN_KEYS, TOOL_KEYS, OTHER_KEYS))
+    model = model_of(document)
+    parts = sort_keys(document, _OWN_KEYS, TOOL_KEYS, OTHER_KEYS)
+    if document.get("model", model) != model or ("model" in document and not model):
+        parts["other"]["model"] = document["model"]
+    return Request(model=model, messages=messages, **parts)
 
 
 SYSTEM = frozenset({"system", "developer"})
@@ -118,6 +125,6 @@ def _projected(messages: list[Any]) -> Iterator[tuple[str, Digest]]:
         yield (role if isinstance(role, str) else "", projection_digest(message))
 
 
-def part_digest(part: dict[str, Any]) -> Digest:
-    """The identity of a request component."""
-    return digest_json(part)
+def part_digest(kind: str, part: Mapping[str, Any]) -> Digest:
+    """The identity of a request component: ``tools``, ``sampling`` or ``other``."""
+    return digest(kind.encode(), canonical_json(dict(part)).encode())

@@ -17,7 +17,7 @@ from uuid import UUID
 from regraft.domain.errors import UsageError
 from regraft.domain.imported import Conversation, Refusal
 from regraft.domain.importers import FORMS, Importer, conversations, detected, importer_of
-from regraft.domain.importing import Call, Feedback, Projections, Step, calls, steps
+from regraft.domain.importing import Projections, Step, calls, feedback_ids, steps
 from regraft.domain.records import Record, Unreadable, records
 from regraft.flows import lineage
 from regraft.flows.ingest import Stored
@@ -194,12 +194,6 @@ class _Waiting:
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Full:
-    batch: inbox.Batch
-    judgements: list[Feedback]
-
-
 class _Storing(_Sink):
     """Collects batches and stores them one after the other."""
 
@@ -240,39 +234,40 @@ class _Storing(_Sink):
         if not waiting:
             return
         events = {step.event_id for each in waiting for step in each.tree if step.event_id}
-        known = store.known_events(self._reading, events)
-        full = _Full(inbox.Batch(), [])
+        judged = {one for each in waiting for one in feedback_ids(each.conversation, each.tree)}
+        known = store.known_calls(self._reading, events) | store.known_feedback(self._reading, judged)
+        batch = inbox.Batch()
         for each in waiting:
-            if all(step.event_id is None or step.event_id in known for step in each.tree):
+            wanted = {step.event_id for step in each.tree if step.event_id}
+            if known.issuperset(wanted) and known.issuperset(feedback_ids(each.conversation, each.tree)):
                 self.counts.already += 1
             else:
-                self._fill(full, each, known)
+                self._fill(batch, each, known)
         self._finish()
-        batch = full.batch
         batch.messages = {key: value for key, value in batch.messages.items() if key not in self._stored}
         batch.contexts = {key: value for key, value in batch.contexts.items() if key not in self._stored}
-        self._running = self._writer.submit(self._store, full)
+        self._running = self._writer.submit(self._store, batch)
 
-    def _fill(self, full: _Full, each: _Waiting, known: set[UUID]) -> None:
-        made = calls(each.conversation, each.tree, each.form, self.scope, each.position, self._projections)
-        for one in made:
-            if isinstance(one, Call):
-                if one.exchange.event_id in known:
-                    full.batch.messages.update((message.message_id, message) for message in one.capture.messages)
-                    full.batch.contexts.update((context.context_id, context) for context in one.capture.contexts)
-                    continue
-                known.add(one.exchange.event_id)  # a second one in this batch is the same call
-                full.batch.add(one.exchange, one.request, one.answer, one.capture)
+    def _fill(self, batch: inbox.Batch, each: _Waiting, known: set[UUID]) -> None:
+        """Add what of a conversation is not known, and know it: a second one in the same batch is the same."""
+        for call in calls(each.conversation, each.tree, each.form, self.scope, each.position, self._projections):
+            if call.exchange.event_id in known:
+                batch.messages.update((message.message_id, message) for message in call.capture.messages)
+                batch.contexts.update((context.context_id, context) for context in call.capture.contexts)
             else:
-                full.judgements.append(one)
+                known.add(call.exchange.event_id)
+                batch.add(call.exchange, call.request, call.answer, call.capture)
+            for given in call.feedback:
+                if given.feedback_id not in known:
+                    known.add(given.feedback_id)
+                    batch.add_feedback(given, call.exchange)
 
-    def _store(self, full: _Full) -> tuple[int, int]:
+    def _store(self, batch: inbox.Batch) -> tuple[int, int]:
         with self._writing.transaction():
             inbox.prepare(self._writing)
-            turns = inbox.store(self._writing, full.batch) if full.batch.events else 0
-            judgements = store.store_judgements(self._writing, self.scope, full.judgements) if full.judgements else 0
-        self._stored.add([*full.batch.messages, *full.batch.contexts])
-        return turns, judgements
+            turns = inbox.store(self._writing, batch)
+        self._stored.add([*batch.messages, *batch.contexts])
+        return turns, len(batch.feedback)
 
     def _finish(self) -> None:
         """Wait for the batch that is being written."""

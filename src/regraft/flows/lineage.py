@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import psycopg
+
 from regraft.domain.context import EMPTY, root_of
+from regraft.domain.errors import UnavailableError
 from regraft.domain.graph import Branch, Node, PlacedTurn, branches, depths, nodes
 from regraft.domain.ids import Digest, NodeId, SessionId, TurnId, canonical_json, digest, parse_json, uuid_of
 from regraft.domain.message import PROJECTION_VERSION
@@ -18,6 +22,8 @@ from regraft.infra.postgres import lineage as store
 from regraft.infra.postgres.inbox import storable
 from regraft.infra.postgres.pool import Connection, transaction
 
+log = logging.getLogger(__name__)
+
 _CHUNK = 5_000  # turns to a transaction
 _INT4 = 2**31 - 1
 Progress = Callable[[int], None]
@@ -25,32 +31,61 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class BuildCounts:
-    """What a build did. ``build`` is 0 when nothing waited."""
+    """What a build did. ``build`` is 0 when nothing waited; ``failed`` turns are set aside with a reason."""
 
     turns: int
     nodes: int
     sessions: int
     build: int
+    failed: int = 0
 
 
 def build(dsn: str, sessions: Collection[UUID] | None = None, progress: Progress | None = None) -> BuildCounts:
-    """Place every waiting turn, of the given sessions or of all. Safe to call at any time, and from several places."""
-    turns = found_nodes = number = 0
+    """Place every waiting turn, of the given sessions or of all. Safe to call at any time, and from several places.
+
+    A turn that cannot be placed is found by halving, set aside with the reason, and stops no other.
+    """
+    counts = BuildCounts(0, 0, 0, 0, 0)
     touched: set[UUID] = set()
+    size = _CHUNK
     while True:
-        with transaction(dsn, name="regraft-lineage") as connection:
-            store.lock(connection)
-            taken = store.take_queue(connection, sessions, _CHUNK)
+        taken: list[UUID] = []
+        try:
+            with transaction(dsn, name="regraft-lineage") as connection:
+                store.lock(connection)
+                taken = store.take_queue(connection, sessions, size)
+                if not taken:
+                    break
+                rows = _decide(connection, taken)
+                number = store.save(connection, rows, datetime.now(UTC), PROJECTION_VERSION)
+        except (psycopg.OperationalError, UnavailableError):
+            raise
+        except Exception as error:  # one bad turn never stops the others, whatever is in it
+            if len(taken) > 1:
+                size = len(taken) // 2
+                continue
             if not taken:
-                break
-            rows = _decide(connection, taken)
-            number = store.save(connection, rows, datetime.now(UTC), PROJECTION_VERSION)
-        turns += len(taken)
-        found_nodes += len(rows.nodes)
-        touched |= rows.sessions
-        if progress:
-            progress(len(taken))
-    return BuildCounts(turns, found_nodes, len(touched), number)
+                raise
+            log.exception("turn %s cannot be placed and is set aside", taken[0])
+            with transaction(dsn, name="regraft-lineage") as connection:
+                store.set_aside(connection, taken[0], storable(f"{type(error).__name__}: {error}"[:2000]) or "")
+            counts = replace(counts, failed=counts.failed + 1)
+        else:
+            touched |= rows.sessions
+            counts = replace(
+                counts, turns=counts.turns + len(taken), nodes=counts.nodes + len(rows.nodes), build=number
+            )
+            size = min(size * 2, _CHUNK)
+            if progress:
+                progress(len(taken))
+    return replace(counts, sessions=len(touched))
+
+
+def retry(dsn: str, progress: Progress | None = None) -> BuildCounts:
+    """Try again the turns that could not be placed, and place all others that wait."""
+    with transaction(dsn, name="regraft-lineage") as connection:
+        store.retry_failed(connection)
+    return build(dsn, None, progress)
 
 
 def rebuild(dsn: str, progress: Progress | None = None) -> BuildCounts:
@@ -65,6 +100,7 @@ def rebuild(dsn: str, progress: Progress | None = None) -> BuildCounts:
 class _Place:
     parent: NodeId
     evidence: str
+    root: NodeId
 
 
 def _decide(connection: Connection, new: list[UUID]) -> store.GraphRows:
@@ -82,7 +118,9 @@ def _decide(connection: Connection, new: list[UUID]) -> store.GraphRows:
     facts.update(store.facts(connection, others))
     origin.update(store.origins(connection, others))
     for row in settled:
-        places[NodeId(row["node_id"])] = _Place(NodeId(row["parent_node_id"]), row["parent_evidence"])
+        places[NodeId(row["node_id"])] = _Place(
+            NodeId(row["parent_node_id"]), row["parent_evidence"], NodeId(row["root_node_id"])
+        )
 
     bodies = store.parts(connection, {bytes(row[key]) for row in facts.values() for key in ("tools_id", "sampling_id")})
     by_parent: dict[NodeId, list[PlacedTurn]] = defaultdict(list)
@@ -112,23 +150,41 @@ def _places(connection: Connection, facts: dict[UUID, store.Row], found: dict[UU
         runs[row["node_id"]].append(row)
     places: dict[NodeId, _Place] = {}
     by_prefix: dict[NodeId, _Place] = {}
+    uncertain: set[NodeId] = set()
     for node, group in runs.items():
         first = min(group, key=lambda row: (row["purpose"] == "replay", row["started_at"], row["turn_id"].bytes))
         row = found[first["turn_id"]]
-        prefix = row["prefix_node_id"] or root_of(SessionId(row["session_id"]))
-        by_prefix[node] = _Place(NodeId(prefix), row["prefix_evidence"])
+        root = root_of(SessionId(row["session_id"]))
+        by_prefix[node] = _Place(NodeId(row["prefix_node_id"] or root), row["prefix_evidence"], root)
         claimed = row["claimed_node_id"]
-        places[node] = _Place(NodeId(claimed), "explicit_header") if claimed and claimed != node else by_prefix[node]
-    claims = {place.parent for place in places.values() if place.evidence == "explicit_header"}
-    if claims:
-        above = {row["node_id"]: row["parent_node_id"] for row in store.ancestors(connection, claims)}
-        links = {node: parent for node, parent in above.items() if parent}
-        links.update((node, place.parent) for node, place in places.items())
-        known = dict.fromkeys({*links.values()} - links.keys(), 0)
-        circular = links.keys() - depths(links, known).keys()
-        for node in circular & places.keys():
-            places[node] = by_prefix[node]
+        if claimed or row["origin"] != first["turn_id"]:
+            uncertain.add(node)
+        places[node] = _Place(NodeId(claimed), "explicit_header", root) if claimed else by_prefix[node]
+    _break_circles(connection, places, by_prefix, uncertain)
     return places
+
+
+def _break_circles(
+    connection: Connection, places: dict[NodeId, _Place], by_prefix: dict[NodeId, _Place], uncertain: set[NodeId]
+) -> None:
+    """A prefix is shorter than what grows from it, so only claims and replays can close a circle. The nodes on one go
+    where their own history puts them; if that closes one too, below the root."""
+    if not uncertain:
+        return
+    parents = {places[node].parent for node in uncertain}
+    above = {row["node_id"]: row["parent_node_id"] for row in store.ancestors(connection, parents)}
+    for node in _on_circles(places, above):
+        places[node] = by_prefix[node]
+    for node in _on_circles(places, above):
+        places[node] = _Place(places[node].root, "unmatched", places[node].root)
+
+
+def _on_circles(places: dict[NodeId, _Place], above: Mapping[NodeId, NodeId | None]) -> list[NodeId]:
+    links = {node: parent for node, parent in above.items() if parent}
+    links.update((node, place.parent) for node, place in places.items())
+    known = dict.fromkeys({*links.values()} - links.keys(), 0)
+    placed = depths(links, known)
+    return [node for node in places if node not in placed]
 
 
 def _placed(row: store.Row, parent: NodeId, anchor: Digest, bodies: dict[bytes, dict[str, Any]]) -> PlacedTurn:
@@ -210,7 +266,17 @@ def _branch_row(branch: Branch, fact: store.Row) -> tuple[Any, ...]:
 
 def _jsonb(value: dict[str, Any]) -> str:
     """JSON text for a ``jsonb`` column, which refuses NUL and lone surrogates."""
-    return (storable(canonical_json(value)) or "{}").replace("\\u0000", "\\ufffd")
+    return canonical_json(_storable(value))
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {storable(key): _storable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    return value
 
 
 def _add_run(rows: store.GraphRows, fact: store.Row) -> None:

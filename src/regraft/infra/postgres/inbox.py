@@ -149,7 +149,7 @@ class Batch:
         self.quarantine.append((event_id, storable(reason) or "", event, storable(waits_for)))
 
     def _part(self, kind: str, body: dict[str, Any]) -> Digest:
-        part_id = part_digest(body)
+        part_id = part_digest(kind, body)
         self.parts[part_id] = (kind, canonical_json(body))
         return part_id
 

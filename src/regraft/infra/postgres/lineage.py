@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from regraft.domain.ids import parse_json
 from regraft.infra.postgres.pool import Connection
 from regraft.infra.postgres.queries import queries
 
@@ -84,15 +85,18 @@ def current_parents(connection: Connection, nodes: Collection[UUID]) -> dict[UUI
 
 
 def facts(connection: Connection, turns: Collection[UUID]) -> dict[UUID, Row]:
-    """What the log says of each turn."""
+    """What the log says of each turn, its JSON parsed with numbers as they were written."""
     rows = connection.execute(queries("lineage")["facts"], {"turns": list(turns)}).fetchall()
+    for row in rows:
+        for name in ("usage", "error", "identity"):
+            row[name] = None if row[name] is None else parse_json(row[name])
     return {row["turn_id"]: row for row in rows}
 
 
 def parts(connection: Connection, ids: Collection[bytes]) -> dict[bytes, dict[str, Any]]:
     """Request components by id."""
     rows = connection.execute(queries("lineage")["parts"], {"parts": list(ids)}).fetchall()
-    return {bytes(row["part_id"]): row["body"] for row in rows}
+    return {bytes(row["part_id"]): parse_json(row["body"]) for row in rows}
 
 
 def save(connection: Connection, rows: GraphRows, now: datetime, version: int) -> int:
@@ -130,6 +134,16 @@ def clear(connection: Connection) -> None:
     """Empty the derived tables and let every turn of the log wait again."""
     connection.execute(queries("lineage")["clear_graph"])
     connection.execute(queries("lineage")["requeue_all"])
+
+
+def set_aside(connection: Connection, turn: UUID, reason: str) -> None:
+    """Keep a turn that cannot be placed from being tried with every build."""
+    connection.execute(queries("lineage")["set_aside"], {"turn": turn, "reason": reason})
+
+
+def retry_failed(connection: Connection) -> int:
+    """Let turns that could not be placed be tried again; returns how many there are."""
+    return connection.execute(queries("lineage")["retry_failed"]).rowcount
 
 
 def waiting(connection: Connection) -> tuple[int, int]:

@@ -28,9 +28,9 @@ def diff(
     json: Json = False,
 ) -> None:
     """Say how the answers of two nodes differ, word by word, and what was changed in their requests."""
-    from regraft.domain.ids import NodeId, digest_json, parse_json
+    from regraft.domain.ids import NodeId, parse_json
     from regraft.domain.message import text_of
-    from regraft.domain.request import system_digest, user_digest
+    from regraft.domain.request import part_digest, system_digest, user_digest
     from regraft.domain.variant import Components, difference
     from regraft.domain.wording import likeness, word_diff
     from regraft.infra.postgres import reading
@@ -51,7 +51,7 @@ def diff(
             model=origin.model,
             sampling=origin.sampling,
             tools=origin.tools,
-            tools_id=digest_json(origin.tools),
+            tools_id=part_digest("tools", origin.tools),
             system=system_digest(list(origin.messages)),
             user=user_digest(list(origin.messages)),
         )

@@ -112,6 +112,11 @@ def _stores(run: Context) -> Iterator[Finding]:
     if found["quarantine"]:
         mend = "`regraft db psql -c 'SELECT event_id, reason FROM quarantine'` says why; they are kept whole."
         yield Finding("warning", f"{found['quarantine']} captured calls could not be read.", mend)
+    if found["failed_turns"]:
+        mend = (
+            "`regraft db psql -c 'SELECT turn_id, failure FROM lineage_queue'`, then `regraft lineage build --retry`."
+        )
+        yield Finding("warning", f"{found['failed_turns']} turns could not be placed in the graph.", mend)
     if found["waiting_turns"]:
         yield Finding("warning", f"{found['waiting_turns']} turns wait for the graph.", "`regraft lineage build`")
     backlog = sum(file.stat().st_size for file in (run.data_dir / "spool").rglob("*") if file.is_file())

@@ -117,6 +117,7 @@ CREATE INDEX session_lineage_replay_claim ON session_lineage (replay_claim) WHER
 -- its rows: no counter that a late commit could slip behind.
 CREATE TABLE lineage_queue (
     turn_id     uuid PRIMARY KEY REFERENCES session_turn,
-    session_id  uuid NOT NULL
+    session_id  uuid NOT NULL,
+    failure     text                             -- why it could not be placed; NULL: it was not tried yet
 );
 CREATE INDEX lineage_queue_session ON lineage_queue (session_id);

@@ -51,11 +51,13 @@ SELECT DISTINCT ON (part_id) part_id, kind, body::json FROM stage_part ORDER BY 
 ON CONFLICT DO NOTHING;
 
 -- name: store_sessions
--- A session keeps the evidence that it was first known by.
+-- A session keeps the strongest evidence that it is known by, and its name, whichever call comes first.
 INSERT INTO session (session_id, scope, external_id, evidence)
 SELECT DISTINCT ON (session_id) session_id, scope, external_id, evidence FROM stage_session
-ORDER BY session_id, evidence
-ON CONFLICT DO NOTHING;
+ORDER BY session_id, evidence, external_id
+ON CONFLICT (session_id) DO UPDATE SET evidence = least(session.evidence, excluded.evidence),
+    external_id = coalesce(session.external_id, excluded.external_id)
+WHERE session.evidence > excluded.evidence OR (session.external_id IS NULL AND excluded.external_id IS NOT NULL);
 
 -- name: store_events
 -- The event id decides: a call delivered twice is stored once.
@@ -78,13 +80,13 @@ WITH stored AS (
         system_digest, user_digest)
     SELECT turn_id, event_id, choice_index, session_id, context_id, context_projection, context_depth, answer_id,
         answer_projection, node_id, node_status, finish_reason, tool_calls, started_at, purpose, system_digest, user_digest
-    FROM stage_turn ORDER BY turn_id
+    FROM (SELECT DISTINCT ON (turn_id) * FROM stage_turn ORDER BY turn_id) AS once ORDER BY turn_id
     ON CONFLICT DO NOTHING
     RETURNING turn_id, session_id),
 claimed AS (
     INSERT INTO session_lineage (turn_id, session_id, awaited_projection, parent_claim, replay_claim)
-    SELECT turn_id, session_id, awaited_projection, parent_claim, replay_claim
-    FROM stage_turn JOIN stored USING (turn_id, session_id)),
+    SELECT DISTINCT ON (turn_id) turn_id, session_id, awaited_projection, parent_claim, replay_claim
+    FROM stage_turn JOIN stored USING (turn_id, session_id) ORDER BY turn_id),
 queued AS (
     INSERT INTO lineage_queue (turn_id, session_id) SELECT turn_id, session_id FROM stored)
 SELECT count(*) AS turns FROM stored;

@@ -8,15 +8,23 @@ SELECT pg_advisory_xact_lock(7267426612);
 -- The next turns that the graph has not placed, oldest ids first; all of them gone from the queue with this commit.
 DELETE FROM lineage_queue q USING (
     SELECT turn_id FROM lineage_queue
-    WHERE %(sessions)s::uuid[] IS NULL OR session_id = ANY(%(sessions)s::uuid[])
+    WHERE failure IS NULL AND (%(sessions)s::uuid[] IS NULL OR session_id = ANY(%(sessions)s::uuid[]))
     ORDER BY turn_id LIMIT %(limit)s) AS next
 WHERE q.turn_id = next.turn_id
 RETURNING q.turn_id;
 
 -- name: requeue_all
--- For a rebuild: every turn waits again.
+-- For a rebuild: every turn waits again, also one that could not be placed.
 INSERT INTO lineage_queue (turn_id, session_id) SELECT turn_id, session_id FROM session_turn
-ON CONFLICT DO NOTHING;
+ON CONFLICT (turn_id) DO UPDATE SET failure = NULL;
+
+-- name: set_aside
+-- A turn that cannot be placed waits with the reason, and stops no other.
+UPDATE lineage_queue SET failure = %(reason)s WHERE turn_id = %(turn)s;
+
+-- name: retry_failed
+-- Turns that could not be placed are tried again.
+UPDATE lineage_queue SET failure = NULL WHERE failure IS NOT NULL;
 
 -- name: clear_graph
 -- The derived tables of the graph, emptied; the log stays.
@@ -90,7 +98,7 @@ up AS (
     LEFT JOIN LATERAL (SELECT s.node_id FROM session_turn s
         WHERE s.session_id = up.session_id AND s.answer_projection = c.projection_id LIMIT 1) AS known ON true
     WHERE up.node_id IS NULL)
-SELECT w.turn_id, w.session_id, k.node_id AS claimed_node_id, u.node_id AS prefix_node_id,
+SELECT w.turn_id, w.origin, w.session_id, k.node_id AS claimed_node_id, u.node_id AS prefix_node_id,
     CASE WHEN u.node_id IS NULL AND w.awaited_projection IS NULL THEN 'opening'
          WHEN u.node_id IS NULL THEN 'unmatched'
          WHEN u.projection_id = w.awaited_projection THEN 'prefix'
@@ -108,8 +116,9 @@ SELECT node_id, parent_node_id, depth FROM up;
 
 -- name: families
 -- Every placed turn under the given parents.
-SELECT r.run_id AS turn_id, n.node_id, n.parent_node_id, n.parent_evidence
+SELECT r.run_id AS turn_id, n.node_id, n.parent_node_id, n.parent_evidence, root.node_id AS root_node_id
 FROM conversation_branch_nodes n JOIN execution_run_records r USING (node_id)
+JOIN conversation_branch_nodes root ON root.session_id = n.session_id AND root.depth = 0
 WHERE n.parent_node_id = ANY(%(parents)s::uuid[]);
 
 -- name: current_parents
@@ -121,14 +130,14 @@ SELECT node_id, parent_node_id, depth FROM conversation_branch_nodes WHERE node_
 SELECT t.turn_id, t.node_id, t.session_id, t.started_at, t.purpose, t.context_id, t.context_projection,
     t.system_digest, t.user_digest, t.choice_index, t.node_status, t.finish_reason, t.answer_id,
     e.event_id, e.scope, coalesce(e.model_requested, '') AS model_requested, e.model_answered, e.upstream,
-    e.upstream_pin, e.tools_id, e.sampling_id, e.usage, e.duration_ms, e.first_byte_ms, e.error, e.http_status,
-    e.cut, coalesce(e.system_fingerprint, '') AS fingerprint, e.identity, t.tool_calls
+    e.upstream_pin, e.tools_id, e.sampling_id, e.usage::text, e.duration_ms, e.first_byte_ms, e.error::text, e.http_status,
+    e.cut, coalesce(e.system_fingerprint, '') AS fingerprint, e.identity::text, t.tool_calls
 FROM session_turn t JOIN pipeline_event_inbox e USING (event_id)
 WHERE t.turn_id = ANY(%(turns)s::uuid[]);
 
 -- name: parts
 -- Tool lists and sampling settings by id.
-SELECT part_id, body FROM request_part WHERE part_id = ANY(%(parts)s::bytea[]);
+SELECT part_id, body::text FROM request_part WHERE part_id = ANY(%(parts)s::bytea[]);
 
 -- name: stage
 -- Temporary twins of the graph's tables.
@@ -226,7 +235,7 @@ CROSS JOIN LATERAL (
     FROM execution_run_records r WHERE r.session_id = s.session_id) AS figures
 WHERE s.session_id = ANY(%(sessions)s::uuid[])
 ORDER BY s.session_id
-ON CONFLICT (session_id) DO UPDATE SET theme_id = excluded.theme_id, turns = excluded.turns, nodes = excluded.nodes,
+ON CONFLICT (session_id) DO UPDATE SET external_id = excluded.external_id, theme_id = excluded.theme_id, turns = excluded.turns, nodes = excluded.nodes,
     started_at = excluded.started_at, last_turn_at = excluded.last_turn_at, build = excluded.build;
 
 -- name: next_build
@@ -242,8 +251,8 @@ ON CONFLICT (name) DO UPDATE SET build = excluded.build, turns_built = excluded.
 
 -- name: waiting
 -- How much the graph lags behind the log.
-SELECT count(*) AS turns, count(DISTINCT session_id) AS sessions FROM lineage_queue;
+SELECT count(*) AS turns, count(DISTINCT session_id) AS sessions FROM lineage_queue WHERE failure IS NULL;
 
 -- name: waiting_sessions
 -- The sessions with turns that wait, most overdue first.
-SELECT session_id FROM lineage_queue GROUP BY session_id ORDER BY min(turn_id::text) LIMIT %(limit)s;
+SELECT session_id FROM lineage_queue WHERE failure IS NULL GROUP BY session_id ORDER BY min(turn_id::text) LIMIT %(limit)s;

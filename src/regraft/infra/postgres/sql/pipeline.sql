@@ -18,7 +18,7 @@ FROM lineage_watermark WHERE name = 'graph';
 
 -- name: sessions_waiting
 -- Sessions with turns that wait, the one with the oldest turn first.
-SELECT session_id FROM lineage_queue GROUP BY session_id ORDER BY min(turn_id::text) LIMIT %(limit)s;
+SELECT session_id FROM lineage_queue WHERE failure IS NULL GROUP BY session_id ORDER BY min(turn_id::text) LIMIT %(limit)s;
 
 -- name: sessions_unlike
 -- Placed sessions other than the given ones, oldest first.
