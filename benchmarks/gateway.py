@@ -201,7 +201,10 @@ async def measure(contenders, direct):
         await load(one, 8, 1.0)
     for _ in range(ROUNDS):
         for one in contenders:
-            rounds[one.name].append(await once(one, direct))
+            began = time.perf_counter()
+            async with asyncio.timeout(120):
+                rounds[one.name].append(await once(one, direct))
+            print(f"measured {one.name} in {time.perf_counter() - began:.0f} s", flush=True)
     return {
         name: {key: round(statistics.median(each[key] for each in found), 3) for key in found[0]}
         for name, found in rounds.items()

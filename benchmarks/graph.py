@@ -33,7 +33,27 @@ from regraft.infra.postgres.pool import connect
 RESULTS = Path(__file__).parent / "results"
 TURNS_PER_CONVERSATION = 100
 BATCH = 1000
-WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "while", "seven", "wizards", "box", "every", "jug", "of", "liquid", "with", "care"]
+WORDS = [
+    "the",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "the",
+    "lazy",
+    "dog",
+    "while",
+    "seven",
+    "wizards",
+    "box",
+    "every",
+    "jug",
+    "of",
+    "liquid",
+    "with",
+    "care",
+]
 
 
 def _text(seed: int, words: int) -> str:

@@ -104,7 +104,8 @@ def _read_all(files: list[Part], chosen: Importer | None, theme: str | None, cou
         done += part.packed_bytes
         sink.done = done
     if not counts.forms:
-        reasons = "; ".join(counts.refused) or "the files are empty"
+        named = (f"{reason} ({', '.join(names)})" for reason, names in counts.refused_names.items())
+        reasons = "; ".join(named) or "the files are empty"
         raise UsageError(f"Nothing could be imported: {reasons}. Name the format with --format: {', '.join(FORMS)}.")
 
 

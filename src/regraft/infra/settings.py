@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -91,11 +93,47 @@ class UpstreamSection(_Section):
         return None
 
 
+class RedactSection(_Section):
+    """What is taken out of calls before they are kept. What the model server is sent stays as it is."""
+
+    identities: list[Literal["session", "parent_node", "replay_node", "theme", "task", "variant", "plan"]] = Field(
+        [], description="X-Regraft values to drop"
+    )
+    fields: dict[str, str] = Field(
+        {}, description="paths in JSON bodies, e.g. metadata.user_email or messages.*.name, and what replaces them"
+    )
+    texts: dict[str, str] = Field({}, description="regular expressions on texts, and their replacements")
+
+    @field_validator("texts")
+    @classmethod
+    def _are_patterns(cls, value: dict[str, str]) -> dict[str, str]:
+        for pattern, replacement in value.items():
+            try:
+                re.compile(pattern).sub(replacement, "")
+            except re.error as error:
+                raise ValueError(f"has {pattern!r}, which is no regular expression: {error}") from error
+        return value
+
+
 class GatewaySection(_Section):
     """The OpenAI-compatible door."""
 
     host: str = Field("127.0.0.1", description="address to listen on; loopback unless you open it yourself")
     port: int = Field(4700, ge=1, le=65535, description="port to listen on")
+    require_keys: bool | None = Field(None, description="whether calls need a virtual key; if unset: beyond loopback")
+    keys_file: Path | None = Field(None, description="the file of virtual keys; <data_dir>/keys.json if unset")
+    workers: int = Field(1, ge=1, le=64, description="gateway processes on the port")
+    redact: RedactSection = Field(RedactSection(), description="what is taken out of calls before they are kept")
+
+    @property
+    def needs_keys(self) -> bool:
+        """Whether every call needs a virtual key."""
+        if self.require_keys is not None:
+            return self.require_keys
+        try:
+            return not ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host != "localhost"
 
 
 class WebSection(_Section):

@@ -20,8 +20,10 @@ from regraft.presentation.cli import (
     demo,
     doctor,
     evaluate,
+    importing,
     label,
     lineage,
+    quarantine,
     replay,
     serve,
     sessions,
@@ -58,13 +60,14 @@ def start(
     begin(config)
 
 
-for module in (demo, up, status, doctor, sessions, compare, replay):
+for module in (demo, up, status, doctor, sessions, compare, replay, importing):
     module.register(app)
 serve.register(app)
 app.add_typer(lineage.app, name="lineage")
 app.add_typer(evaluate.evaluate_app, name="evaluate")
 app.add_typer(label.label_app, name="label")
 app.add_typer(dataset.dataset_app, name="dataset")
+app.add_typer(quarantine.quarantine_app, name="quarantine")
 app.add_typer(db.app, name="db")
 
 

@@ -10,6 +10,7 @@ import typer
 from regraft.infra.embedded.process import require_port
 from regraft.infra.telemetry import configure_logging
 from regraft.presentation.cli.context import context
+from regraft.presentation.cli.keys import keys_path
 
 
 def register(app: typer.Typer) -> None:
@@ -21,7 +22,7 @@ def register(app: typer.Typer) -> None:
 def gateway() -> None:
     """Run the OpenAI-compatible gateway until Ctrl-C."""
     from regraft.presentation.gateway.app import serve
-    from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
+    from regraft.presentation.gateway.settings import GatewaySettings, RedactSettings, UpstreamSettings
 
     run = context()
     settings = run.settings
@@ -51,6 +52,8 @@ def gateway() -> None:
             )
             for name, upstream in settings.upstreams.items()
         }
+    rules = settings.gateway.redact
+    redact = RedactSettings(identities=tuple(rules.identities), fields=rules.fields, texts=tuple(rules.texts.items()))
     serve(
         GatewaySettings(
             upstreams=upstreams,
@@ -58,6 +61,9 @@ def gateway() -> None:
             nats_url=run.stack.nats(),
             host=settings.gateway.host,
             port=settings.gateway.port,
+            keys=(settings.gateway.keys_file or keys_path(settings.data_dir)) if settings.gateway.needs_keys else None,
+            workers=settings.gateway.workers,
+            redact=redact,
         )
     )
 

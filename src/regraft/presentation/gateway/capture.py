@@ -81,7 +81,7 @@ class Recorder:
         traceparent: str = "",
         asked_model: str = "",
         request_compressed: bytes | None = None,
-    ) -> None:
+    ) -> bool:
         """The fields of an Exchange. When this returns they are in the spool, or were counted and logged as lost."""
         try:
             self._append(
@@ -113,10 +113,11 @@ class Recorder:
             )
         except Exception as failure:  # noqa: BLE001 capture never breaks a client
             self._lost(failure)
-            return
+            return False
         self.failing = False
         self._metrics.captured += 1
         self._wake()
+        return True
 
     def _lost(self, error: Exception) -> None:
         self.failing = True

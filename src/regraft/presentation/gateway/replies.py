@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import orjson
 
+Answer = tuple[int, bytes, bytes]  # status, header lines, body
+
 
 def error_body(message: str, kind: str, code: str) -> bytes:
     """An error object as OpenAI sends them."""
@@ -13,3 +15,7 @@ def error_body(message: str, kind: str, code: str) -> bytes:
 def json_block(body: bytes, content_type: bytes = b"application/json") -> bytes:
     """The header lines of such an answer."""
     return b"content-type: %b\r\ncontent-length: %d\r\n" % (content_type, len(body))
+
+
+def json_answer(status: int, body: bytes) -> Answer:
+    return status, json_block(body), body

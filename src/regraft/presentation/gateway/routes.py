@@ -14,14 +14,17 @@ import orjson
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from regraft.domain.errors import UpstreamError
+from regraft.infra.keys import KeyStore
 from regraft.infra.spool import Spool
+from regraft.presentation.gateway.access import Access, RefusedError
 from regraft.presentation.gateway.call import ANYBODY, Call, Client
 from regraft.presentation.gateway.capture import Recorder
 from regraft.presentation.gateway.drain import Drainer
+from regraft.presentation.gateway.feedback import FEEDBACK, take_feedback
 from regraft.presentation.gateway.http import Handling, HttpConnection, Request
 from regraft.presentation.gateway.metrics import Metrics
 from regraft.presentation.gateway.models import merged_models
-from regraft.presentation.gateway.replies import error_body, json_block
+from regraft.presentation.gateway.replies import Answer, error_body, json_answer, json_block
 from regraft.presentation.gateway.routing import Router
 from regraft.presentation.gateway.settings import GatewaySettings
 
@@ -33,8 +36,6 @@ MODELS = "/v1/models"
 OTHER = "other"
 
 log = logging.getLogger(__name__)
-
-Answer = tuple[int, bytes, bytes]
 
 
 class _Errand:
@@ -78,8 +79,9 @@ class Gateway:
         self._spool: Spool | None = None
         self._drainer: Drainer | None = None
         self._recorder: Recorder | None = None
+        self._access = Access(KeyStore(settings.keys)) if settings.keys is not None else None
         self._own: dict[bytes, Callable[[], Answer]] = {
-            b"/healthz": lambda: _json(200, b'{"status":"ok"}'),
+            b"/healthz": lambda: json_answer(200, b'{"status":"ok"}'),
             b"/readyz": self._ready,
             b"/metrics": self._show_metrics,
         }
@@ -87,19 +89,22 @@ class Gateway:
     def handle(self, request: Request, connection: HttpConnection) -> Handling | None:
         """Begin to answer one request."""
         path = request.path
-        endpoint = CAPTURED.get(path)
-        if endpoint is not None and request.method == b"POST":
-            return self._call(endpoint, request, connection)
-        if path.startswith(b"/v1/"):
-            if path == b"/v1/models" and request.method == b"GET":
-                return self._models(request, connection)
-            return self._pass_through(OTHER, request, connection)
+        try:
+            endpoint = CAPTURED.get(path)
+            if endpoint is not None and request.method == b"POST":
+                return self._call(endpoint, request, connection)
+            if path.startswith(b"/v1/"):
+                return self._other(request, connection)
+        except RefusedError as refused:
+            self.metrics.refusals[refused.reason] += 1
+            connection.reply(*refused.answer)
+            return None
         if request.method in (b"GET", b"HEAD") and path in self._own:
             connection.reply(*self._own[path]())
             return None
         asked = f"{request.method.decode()} {path.decode('latin-1')}"
         message = f"There is no {asked} here; the API is under /v1/"
-        connection.reply(*_json(404, error_body(message, "invalid_request_error", "unknown_url")))
+        connection.reply(*json_answer(404, error_body(message, "invalid_request_error", "unknown_url")))
         return None
 
     async def startup(self) -> None:
@@ -119,47 +124,67 @@ class Gateway:
             self._spool.close()
         await self._router.aclose()
 
-    def _call(self, endpoint: str, request: Request, connection: HttpConnection) -> Handling | None:
-        router, recorder = self._router, self._recorder
+    def _call(self, endpoint: str, request: Request, connection: HttpConnection) -> Handling:
+        router, recorder, access = self._router, self._recorder, self._access
         body, client = request.body, ANYBODY
         model: str | None = None
         upstream = router.first
         says_store = b'"store"' in body
-        if router.looks_at_models or says_store:
+        if router.looks_at_models or says_store or access is not None:
             asked = router.read(body)
             model = asked.model
             upstream = router.of_model(model)
             if says_store and asked.store is False:
                 recorder = None
+            if access is not None:
+                client = access.may_ask(request.head.token, model)
         if request.head.capture_off:
             recorder = None
         if recorder is None:
             self.metrics.opted_out += 1
         return _begun(Call(endpoint, request, connection, upstream.attempts, model, self.metrics, recorder, client))
 
-    def _pass_through(
-        self, endpoint: str, request: Request, connection: HttpConnection, client: Client = ANYBODY
-    ) -> Handling:
-        router = self._router
-        model = router.read(request.body).model if router.looks_at_models and request.body else None
+    def _other(self, request: Request, connection: HttpConnection) -> Handling | None:
+        """Anything else under /v1/: the list of models, feedback, and what passes through uncaptured."""
+        path, router = request.path, self._router
+        client = self._access.client(request.head.token) if self._access is not None else ANYBODY
+        if path == b"/v1/feedback":
+            self._feedback(request, connection, client)
+            return None
+        if path == b"/v1/models" and request.method == b"GET":
+            if router.looks_at_models:
+                return _Errand(connection, self._merged(request, client))
+            return self._pass_through(MODELS, request, connection, client)
+        return self._pass_through(OTHER, request, connection, client)
+
+    def _pass_through(self, endpoint: str, request: Request, connection: HttpConnection, client: Client) -> Handling:
+        router, access = self._router, self._access
+        model = None
+        if request.body and (router.looks_at_models or access is not None):
+            model = router.read(request.body).model
+            if model is not None and access is not None:
+                access.may_ask(request.head.token, model)
         only = (router.of_model(model),)
         return _begun(Call(endpoint, request, connection, only, model, self.metrics, None, client))
 
-    def _models(self, request: Request, connection: HttpConnection) -> Handling:
-        if not self._router.looks_at_models:
-            return self._pass_through(MODELS, request, connection)
+    def _feedback(self, request: Request, connection: HttpConnection, client: Client) -> None:
+        if request.method != b"POST" or self._recorder is None:
+            body = error_body("Feedback is sent by POST", "invalid_request_error", "method_not_allowed")
+            answer = json_answer(405, body)
+        else:
+            answer = take_feedback(request, self._recorder, client.scope)
+        self.metrics.count_call(FEEDBACK, "", answer[0], 0.0)
+        connection.reply(*answer)
 
-        async def merge() -> Answer:
-            status = 200
-            try:
-                body = await merged_models(self._router, request.head, True)
-            except UpstreamError as error:
-                status = 502
-                body = error_body(str(error), "upstream_error", "upstream_unavailable")
-            self.metrics.count_call(MODELS, "all", status, 0.0)
-            return _json(status, body)
-
-        return _Errand(connection, merge())
+    async def _merged(self, request: Request, client: Client) -> Answer:
+        status = 200
+        try:
+            body = await merged_models(self._router, request.head, client.trusted)
+        except UpstreamError as error:
+            status = 502
+            body = error_body(str(error), "upstream_error", "upstream_unavailable")
+        self.metrics.count_call(MODELS, "all", status, 0.0)
+        return json_answer(status, body)
 
     def _ready(self) -> Answer:
         spool, drainer, recorder = self._spool, self._drainer, self._recorder
@@ -169,7 +194,7 @@ class Gateway:
             "stream": "connected" if drainer is not None and drainer.connected else "away",
             "spool_bytes": spool.waiting_bytes if spool is not None else 0,
         }
-        return _json(200 if capturing else 503, orjson.dumps(state))
+        return json_answer(200 if capturing else 503, orjson.dumps(state))
 
     def _show_metrics(self) -> Answer:
         body = self.metrics.render()
@@ -179,7 +204,3 @@ class Gateway:
 def _begun(call: Call) -> Call:
     call.begin()
     return call
-
-
-def _json(status: int, body: bytes) -> Answer:
-    return status, json_block(body), body

@@ -31,8 +31,24 @@ class UpstreamSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RedactSettings:
+    """What is taken out of a call before it is kept; nothing of it changes what the model server is sent.
+
+    ``identities`` are dropped (``session``, ``task`` ...). ``fields`` are paths in JSON bodies (``metadata.email``,
+    ``messages.*.name``) and what stands there instead. ``texts`` are regular expressions and their replacements.
+    """
+
+    identities: tuple[str, ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+    texts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySettings:
-    """The gateway. The first of ``upstreams`` also gets every call that no glob matches."""
+    """The gateway. The first of ``upstreams`` also gets every call that no glob matches.
+
+    ``keys`` is the file of virtual keys; with it every call needs one. ``workers`` are processes on the same port.
+    """
 
     upstreams: Mapping[str, UpstreamSettings]
     spool: Path
@@ -40,6 +56,9 @@ class GatewaySettings:
     host: str = "127.0.0.1"
     port: int = 8400
     scope: str = "default"
+    keys: Path | None = None
+    redact: RedactSettings | None = None
+    workers: int = 1
     max_body_bytes: int = 512 << 20
     spool_segment_bytes: int = 16 << 20
     spool_limit_bytes: int = 8 << 30

@@ -1,0 +1,70 @@
+"""``POST /v1/feedback``: a reward or rating of a turn or a session goes the way of the calls."""
+
+from __future__ import annotations
+
+import time
+from uuid import UUID
+
+import orjson
+
+from regraft.domain.errors import CorruptEventError
+from regraft.domain.exchange import Exchange
+from regraft.domain.feedback import read_feedback
+from regraft.presentation.gateway.capture import Recorder, uuid_text
+from regraft.presentation.gateway.http import Request
+from regraft.presentation.gateway.replies import Answer, error_body, json_answer
+
+FEEDBACK = "/v1/feedback"
+MAX_BYTES = 1 << 20
+
+
+def take_feedback(request: Request, recorder: Recorder, scope: str) -> Answer:
+    """202 with an id once it is in the spool; 400 when it says nothing of anything; 503 when it could not be kept."""
+    started = time.time_ns()
+    event_id = recorder.ids.new(started)
+    if len(request.body) > MAX_BYTES:
+        return json_answer(413, error_body("The feedback is too large", "invalid_request_error", "request_too_large"))
+    body = orjson.dumps({"id": uuid_text(event_id), "object": "feedback"})
+    try:
+        read_feedback(
+            Exchange(
+                event_id=UUID(bytes=event_id),
+                scope=scope or recorder.scope,
+                endpoint=FEEDBACK,
+                upstream="",
+                upstream_pin="",
+                started_ns=started,
+                first_byte_ns=None,
+                duration_ns=0,
+                request_body=request.body,
+                status=202,
+                response_type="application/json",
+                response_encoding="",
+                response_body=body,
+            )
+        )
+    except CorruptEventError as error:
+        message = f"{str(error)[:1].upper()}{str(error)[1:]}"
+        return json_answer(400, error_body(message, "invalid_request_error", "invalid_feedback"))
+    kept = recorder.record(
+        event_id,
+        scope,
+        FEEDBACK,
+        "",
+        "",
+        started,
+        None,
+        time.time_ns() - started,
+        request.body,
+        202,
+        "application/json",
+        "",
+        body,
+        "",
+        "",
+        request.head.identity,
+        traceparent=request.head.traceparent,
+    )
+    if not kept:
+        return json_answer(503, error_body("The feedback could not be kept", "server_error", "capture_failed"))
+    return json_answer(202, body)
