@@ -22,6 +22,7 @@ MAX_BODY_BYTES = 2 << 30
 _WORTH_COMPRESSING = 4096  # bytes; below that compressing costs the gateway more than the bytes cost the stream
 _WORTH_PARTS = 64 << 10  # bytes; above that a body is not copied into the record but stands beside its fields
 _REQUEST_PACKED, _RESPONSE_PACKED = 1, 2
+IDENTITY_FIELDS = ("session", "parent_node", "replay_node", "theme", "task", "purpose", "variant", "plan")
 _LENGTH = struct.Struct("<I")
 _BIN32 = struct.Struct(">BI")
 _COMPRESSOR = zstandard.ZstdCompressor(level=1)
@@ -228,7 +229,7 @@ def identity_fields(who: Identity) -> tuple[str | None, ...]:
     """What a record keeps of the identity; nothing for nobody."""
     if who == _NOBODY:
         return ()
-    return (who.session, who.parent_node, who.replay_node, who.theme, who.task, who.purpose, who.variant, who.plan)
+    return tuple(getattr(who, name) for name in IDENTITY_FIELDS)
 
 
 def _identity(fields: tuple[str | None, ...]) -> Identity:

@@ -11,6 +11,7 @@ from regraft import __version__
 from regraft.infra.nats.codec import encode_fields
 from regraft.infra.spool import Spool
 from regraft.presentation.gateway.metrics import Metrics
+from regraft.presentation.gateway.redaction import Redactor
 
 COMPLAIN_SECONDS = 1.0
 
@@ -47,7 +48,10 @@ def uuid_text(raw: bytes) -> str:
 class Recorder:
     """Writes calls to the spool; ``wake`` is called after each, so that they are moved on."""
 
-    def __init__(self, spool: Spool, metrics: Metrics, scope: str, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, spool: Spool, metrics: Metrics, scope: str, wake: Callable[[], None], redactor: Redactor | None = None
+    ) -> None:
+        self._redactor = redactor
         self.scope = scope
         self.ids = EventIds()
         self.failing = False
@@ -84,6 +88,12 @@ class Recorder:
     ) -> bool:
         """The fields of an Exchange. When this returns they are in the spool, or were counted and logged as lost."""
         try:
+            if (redactor := self._redactor) is not None:
+                request, _ = redactor.body(request)
+                response, response_encoding = redactor.body(response, response_type, response_encoding)
+                identity, error = redactor.identity(identity), redactor.text(error)
+                asked_model, traceparent = redactor.text(asked_model), redactor.text(traceparent)
+                request_compressed = None
             self._append(
                 encode_fields(
                     event_id,

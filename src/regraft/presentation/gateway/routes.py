@@ -24,6 +24,7 @@ from regraft.presentation.gateway.feedback import FEEDBACK, take_feedback
 from regraft.presentation.gateway.http import Handling, HttpConnection, Request
 from regraft.presentation.gateway.metrics import Metrics
 from regraft.presentation.gateway.models import merged_models
+from regraft.presentation.gateway.redaction import Redactor
 from regraft.presentation.gateway.replies import Answer, error_body, json_answer, json_block
 from regraft.presentation.gateway.routing import Router
 from regraft.presentation.gateway.settings import GatewaySettings
@@ -113,7 +114,9 @@ class Gateway:
         self._spool = Spool(settings.spool, settings.spool_segment_bytes, settings.spool_limit_bytes)
         self.metrics.spool_bytes = lambda: self._spool.waiting_bytes if self._spool else 0
         self._drainer = Drainer(self._spool, settings.nats_url, self.metrics)
-        self._recorder = Recorder(self._spool, self.metrics, settings.scope, self._drainer.wake)
+        rules = settings.redact
+        redactor = Redactor(rules) if rules and (rules.identities or rules.fields or rules.texts) else None
+        self._recorder = Recorder(self._spool, self.metrics, settings.scope, self._drainer.wake, redactor)
         self._drainer.start()
 
     async def shutdown(self) -> None:
