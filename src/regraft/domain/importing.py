@@ -128,6 +128,7 @@ def calls(
     messages: list[StoredMessage] = []
     contexts: list[Context] = []
     feedback: list[Feedback] = []
+    sessions: dict[Digest, SessionId] = {}  # by opening
     # One that begins with an answer has no opening that would tell it from others: its key has to.
     named = conversation.named or conversation.said[0].message.get("role") == "assistant"
     session_name = f"{form}:{conversation.key}" if named else None
@@ -144,7 +145,13 @@ def calls(
         moments.append(moment)
         messages.append(message)
         contexts.append(way.context)
-        session = _session(scope, session_name, way)
+        if step.event_id is None and not each.judgements:
+            continue
+        opening = way.opening or way.context.projection_id
+        session = sessions.get(opening)
+        if session is None:
+            named_so = session_by_name(scope, session_name) if session_name else None
+            session = sessions[opening] = named_so or session_by_opening(scope, opening)
         feedback += [_feedback(judgement, each, step, session, scope) for judgement in each.judgements]
         if step.event_id is None:
             continue
@@ -201,12 +208,6 @@ def _longer(said: hashlib.blake2b, part: Digest) -> hashlib.blake2b:
     longer = said.copy()
     longer.update(len(part).to_bytes(8, "big") + part)
     return longer
-
-
-def _session(scope: str, name: str | None, way: _Way) -> SessionId:
-    if name:
-        return session_by_name(scope, name)
-    return session_by_opening(scope, way.opening or way.context.projection_id)
 
 
 def _turn(event_id: UUID, session: SessionId, before: _Way, after: _Way, message: StoredMessage, said: Said) -> Turn:

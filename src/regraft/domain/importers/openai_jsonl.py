@@ -32,6 +32,8 @@ _KNOWN = frozenset(
     | {"rejected", "input", "preferred_output", "non_preferred_output", "parallel_tool_calls", "created", "theme"}
 )
 
+_MEASURED = frozenset({"timestamp", "usage", "finish_reason", "turn_idx"})
+
 
 def recognises(record: Record) -> bool:
     """Whether the record is such a line."""
@@ -88,21 +90,23 @@ def _messages(value: Any, outcome: dict[str, Any], meta: dict[str, Any], source:
     )
     said = []
     for at, message in enumerate(value):
-        role = role_of(message)
-        more = mapping(details[at])
-        rank = figure(ranks[at])
+        answered = role_of(message) == "assistant"
+        parent = at - 1 if at else None
+        more, rank = details[at], figure(ranks[at])
+        if not isinstance(more, dict):
+            more = {}
         usage = more.get("usage")
         said.append(
             Said(
                 message=message,
-                parent=at - 1 if at else None,
+                parent=parent,
                 key=name(ids[at]),
-                answered=role == "assistant",
-                started_ns=nanoseconds(more.get("timestamp")),
+                answered=answered,
+                started_ns=nanoseconds(more.get("timestamp")) if more else None,
                 usage=usage if isinstance(usage, dict) else None,
                 finish_reason=text(more.get("finish_reason")) or None,
                 judgements=() if rank is None else (Judgement(name="rank", value=rank, source=source or FORM),),
-                rest=rest(more, frozenset({"timestamp", "usage", "finish_reason", "turn_idx"})),
+                rest=rest(more, _MEASURED) if more else {},
             )
         )
     return said
