@@ -25,6 +25,7 @@ from pathlib import Path
 import uvloop
 from _peers import PEERS, AbsentError, Contender
 
+from regraft.domain.errors import UpstreamError
 from regraft.domain.exchange import Exchange
 from regraft.domain.ids import time_ordered_uuid
 from regraft.flows.ingest import Stored, ingest
@@ -42,7 +43,8 @@ SECONDS = float(os.environ.get("BENCH_SECONDS", "2"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 CONCURRENCIES = (1, 16, 64)
 STREAMS, CHUNKS, PACE = 64, 100, 0.02
-RECORDS, PACK = 20_500, 256
+RECORDS, PACK = 20_500, 64
+PATIENCE = 90.0  # seconds for a round
 TEXT = "The quick brown fox jumps over the lazy dog. "
 REQUEST = json.dumps({"model": "m", "messages": [{"role": "user", "content": TEXT * 43}]}).encode()
 STREAMED = json.dumps({"model": "m", "stream": True, "messages": [{"role": "user", "content": TEXT * 43}]}).encode()
@@ -202,12 +204,16 @@ async def measure(contenders, direct):
     for _ in range(ROUNDS):
         for one in contenders:
             began = time.perf_counter()
-            async with asyncio.timeout(120):
-                rounds[one.name].append(await once(one, direct))
-            print(f"measured {one.name} in {time.perf_counter() - began:.0f} s", flush=True)
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    rounds[one.name].append(await once(one, direct))
+                print(f"measured {one.name} in {time.perf_counter() - began:.0f} s", flush=True)
+            except (TimeoutError, UpstreamError) as error:
+                print(f"{one.name} is left out of a round: {error!r}", flush=True)
     return {
         name: {key: round(statistics.median(each[key] for each in found), 3) for key in found[0]}
         for name, found in rounds.items()
+        if found
     }
 
 

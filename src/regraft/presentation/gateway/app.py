@@ -17,6 +17,7 @@ from regraft.domain.errors import ConfigError, PortInUseError
 from regraft.presentation.gateway.http import HttpServer, Limits
 from regraft.presentation.gateway.routes import Gateway
 from regraft.presentation.gateway.settings import GatewaySettings
+from regraft.presentation.gateway.workers import Supervisor
 
 BACKLOG = 2048
 
@@ -26,9 +27,9 @@ log = logging.getLogger(__name__)
 class Server:
     """``run`` serves until SIGINT, SIGTERM or ``should_exit``; ``config`` are the limits of what a client may do."""
 
-    def __init__(self, settings: GatewaySettings) -> None:
+    def __init__(self, settings: GatewaySettings, worker: int | None = None) -> None:
         self._settings = settings
-        self._gateway = Gateway(settings)
+        self._gateway = Gateway(settings, worker)
         self.config = Limits(body_bytes=settings.max_body_bytes)
         self.started = False
         self._exit = asyncio.Event()
@@ -86,10 +87,20 @@ def server_of(settings: GatewaySettings) -> Server:
 def serve(settings: GatewaySettings) -> None:
     """Serve until SIGINT or SIGTERM: calls in flight are finished first. Raises PortInUseError and ConfigError."""
     server, listener = Server(settings), listen(settings.host, settings.port)
+    if settings.workers > 1:
+        listener.close()
+        with listen(settings.host, settings.port, shared=True):  # keeps the port while a process starts again
+            Supervisor(settings).run()
+        return
+    settle()
+    server.run(listener)
+
+
+def settle() -> None:
+    """What is loaded stays: the collector need not look at it, and calls leave few cycles for it to find."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)  # calls leave few cycles; the default would look for them all the time
-    server.run(listener)
+    gc.set_threshold(20_000, 20, 50)
 
 
 def listen(host: str, port: int, shared: bool = False) -> socket.socket:

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+Numbers = dict[str, Any]  # what one process has counted, as JSON
+
 OVERHEAD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+
+
+_COUNTERS = ("cuts", "retries", "refusals")
+_PLAIN = ("captured", "capture_failures", "published", "opted_out")
 
 
 class Metrics(Collector):
@@ -45,8 +52,37 @@ class Metrics(Collector):
         """A request that was no valid HTTP, too large or too slow."""
         self.refusals[f"http_{status}"] += 1
 
-    def render(self) -> bytes:
-        return generate_latest(self.registry)
+    def render(self, others: Iterable[Numbers] = ()) -> bytes:
+        """The Prometheus page, with the numbers of other processes added."""
+        whole = Metrics()
+        for numbers in (self.numbers(), *others):
+            whole._add(numbers)
+        return generate_latest(whole.registry)
+
+    def numbers(self) -> Numbers:
+        """What was counted, for another process."""
+        return {
+            "calls": [[*key, count] for key, count in self.calls.items()],
+            "counters": {name: dict(getattr(self, name)) for name in _COUNTERS},
+            "plain": {name: getattr(self, name) for name in _PLAIN},
+            "spool_bytes": self.spool_bytes(),
+            "stream_up": self.stream_up,
+            "overhead": self._overhead,
+            "overhead_sum": self._overhead_sum,
+        }
+
+    def _add(self, numbers: Numbers) -> None:
+        for endpoint, upstream, status, count in numbers["calls"]:
+            self.calls[endpoint, upstream, status] += count
+        for name in _COUNTERS:
+            getattr(self, name).update(numbers["counters"][name])
+        for name in _PLAIN:
+            setattr(self, name, getattr(self, name) + numbers["plain"][name])
+        before, more = self.spool_bytes(), numbers["spool_bytes"]
+        self.spool_bytes = lambda: before + more
+        self.stream_up = max(self.stream_up, numbers["stream_up"])
+        self._overhead = [one + other for one, other in zip(self._overhead, numbers["overhead"], strict=True)]
+        self._overhead_sum += numbers["overhead_sum"]
 
     def collect(self) -> Iterator[Metric]:
         calls = CounterMetricFamily(

@@ -28,6 +28,7 @@ from regraft.presentation.gateway.redaction import Redactor
 from regraft.presentation.gateway.replies import Answer, error_body, json_answer, json_block
 from regraft.presentation.gateway.routing import Router
 from regraft.presentation.gateway.settings import GatewaySettings
+from regraft.presentation.gateway.workers import Siblings
 
 CAPTURED = {
     path.encode(): path
@@ -71,12 +72,16 @@ class _Errand:
 
 
 class Gateway:
-    """Handles requests. Between ``startup`` and ``shutdown`` it owns the spool, the pools and the drainer."""
+    """Handles requests. Between ``startup`` and ``shutdown`` it owns the spool, the pools and the drainer.
 
-    def __init__(self, settings: GatewaySettings) -> None:
+    ``worker`` is its number among several processes.
+    """
+
+    def __init__(self, settings: GatewaySettings, worker: int | None = None) -> None:
         self._settings = settings
         self._router = Router(settings.upstreams)
         self.metrics = Metrics()
+        self._siblings = Siblings(settings, worker, self.metrics) if worker is not None else None
         self._spool: Spool | None = None
         self._drainer: Drainer | None = None
         self._recorder: Recorder | None = None
@@ -118,9 +123,13 @@ class Gateway:
         redactor = Redactor(rules) if rules and (rules.identities or rules.fields or rules.texts) else None
         self._recorder = Recorder(self._spool, self.metrics, settings.scope, self._drainer.wake, redactor)
         self._drainer.start()
+        if self._siblings is not None:
+            self._siblings.begin()
 
     async def shutdown(self) -> None:
         """Move what can be moved, and let everything go."""
+        if self._siblings is not None:
+            self._siblings.end()
         if self._drainer is not None:
             await self._drainer.stop()
         if self._spool is not None:
@@ -200,7 +209,7 @@ class Gateway:
         return json_answer(200 if capturing else 503, orjson.dumps(state))
 
     def _show_metrics(self) -> Answer:
-        body = self.metrics.render()
+        body = self.metrics.render(self._siblings.numbers() if self._siblings is not None else ())
         return 200, json_block(body, CONTENT_TYPE_LATEST.encode()), body
 
 
