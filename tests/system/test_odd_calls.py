@@ -97,3 +97,21 @@ def test_a_turn_that_cannot_be_placed_is_set_aside_and_stops_no_other(truth, cal
     with connect(truth, autocommit=True) as connection:
         connection.execute("ALTER TABLE execution_run_records DROP CONSTRAINT odd")
     assert (lineage.retry(truth).turns, one(truth, "SELECT count(*) FROM lineage_queue")) == (1, 0)
+
+
+@pytest.mark.parametrize("claim", ["session", "parent_node", "replay_node"])
+def test_nobody_joins_the_session_of_another_tenant(truth, calls, claim):
+    mine = calls([USER])
+    store(truth, mine)
+    named = f"regraft:{one(truth, 'SELECT session_id FROM session')}" if claim == "session" else str(mine.event_id)
+    theirs = calls([USER], who={claim: named}, circumstances={"scope": "other"})
+    with connect(truth, autocommit=True) as connection:
+        assert ingest(connection, [encode_exchange(theirs)], Stored()).waiting == 1
+        # It waits for what it named, in vain; at the end of its patience it is placed by its opening, as its own.
+        long_ago = "UPDATE quarantine SET received_at = now() - interval '2 hours', next_try_at = now()"
+        connection.execute(long_ago.encode())
+        ingest(connection, [encode_exchange(calls([USER], "later"))], Stored())
+    assert lineage.build(truth).turns == 2
+    assert one(truth, "SELECT count(DISTINCT scope) FROM session") == 2
+    strangers = "SELECT count(*) FROM session_turn t JOIN session s USING (session_id) JOIN pipeline_event_inbox e "
+    assert one(truth, f"{strangers} USING (event_id) WHERE e.scope <> s.scope") == 0

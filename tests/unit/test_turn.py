@@ -83,8 +83,10 @@ def test_a_name_wins_over_the_opening():
 
 def test_a_session_named_by_our_own_id_is_that_session():
     mine = place(exchange(HI)).session_id
-    found = place(exchange(MORE, identity=Identity(session=f"{INTERNAL_SESSION}{mine}")))
+    call = exchange(MORE, identity=Identity(session=f"{INTERNAL_SESSION}{mine}"))
+    found, unknown = place(call, {mine: mine}), place(call)
     assert (found.session_id, found.session_evidence, found.session_name) == (mine, "explicit_node", None)
+    assert (unknown.session_id, unknown.session_evidence) == (place(exchange(MORE)).session_id, "opening")
 
 
 def test_what_only_looks_like_our_own_id_is_a_name():

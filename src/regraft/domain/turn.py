@@ -67,6 +67,11 @@ def claim(value: str | None) -> UUID | None:
         return None
 
 
+def internal_session(name: str | None) -> UUID | None:
+    """The session that ``regraft:<session id>`` stands for; it counts only for the tenant whose session it is."""
+    return claim(name.removeprefix(INTERNAL_SESSION)) if name and name.startswith(INTERNAL_SESSION) else None
+
+
 def capture(
     exchange: Exchange,
     request: Request,
@@ -75,7 +80,8 @@ def capture(
     previous: TurnId | None = None,
     recollection: Recollection | None = None,
 ) -> Capture:
-    """Place a call in its session. ``session_of_claim`` knows the session of a claimed node or turn, if any does.
+    """Place a call in its session. ``session_of_claim`` knows the session of a claimed session, node or turn,
+    if the tenant has it.
 
     ``previous`` is the turn whose answer the call says that it goes on from; ``recollection`` saves digests.
     """
@@ -149,9 +155,10 @@ def _session(
     conversation: str | None,
 ) -> tuple[SessionId, str, str | None]:
     name = exchange.identity.session
-    if name and name.startswith(INTERNAL_SESSION) and (known := claim(name.removeprefix(INTERNAL_SESSION))):
-        return SessionId(known), "explicit_node", None
-    if name:
+    internal = internal_session(name)
+    if internal and (found := session_of_claim(internal)):
+        return found, "explicit_node", None
+    if name and not internal:
         return session_by_name(exchange.scope, name), "explicit_header", name
     claims = (claim(exchange.identity.replay_node), claim(exchange.identity.parent_node), previous)
     for node in claims:

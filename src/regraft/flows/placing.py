@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from regraft.domain.dialects import FEEDBACK, RESPONSES, Dialect, dialect_of
@@ -20,7 +21,7 @@ from regraft.domain.feedback import read_feedback
 from regraft.domain.ids import SessionId, TurnId, digest, uuid_of
 from regraft.domain.recollection import Recollection
 from regraft.domain.request import Request
-from regraft.domain.turn import Capture, capture, claim
+from regraft.domain.turn import Capture, capture, claim, internal_session
 from regraft.infra.llm.coding import decode
 from regraft.infra.nats.codec import decode_exchange
 from regraft.infra.postgres import inbox, quarantine
@@ -55,11 +56,14 @@ class _Call:
         return (self.exchange.scope, response) if response else None
 
     @property
-    def claims(self) -> list[UUID]:
-        """The nodes or turns whose session this call is in, unless it names a session."""
+    def claims(self) -> list[tuple[str, UUID]]:
+        """By tenant: the session, nodes or turns whose session this call is in, unless it names one by a name."""
         who = self.exchange.identity
+        internal = internal_session(who.session)
+        if internal:
+            return [(self.exchange.scope, internal)]
         claimed = () if who.session else (claim(who.replay_node), claim(who.parent_node))
-        return [each for each in claimed if each]
+        return [(self.exchange.scope, each) for each in claimed if each]
 
 
 class Placing:
@@ -71,7 +75,7 @@ class Placing:
         self.placed = 0
         self._connection = connection
         self._recollection = recollection
-        self._sessions: dict[UUID, SessionId] = {}
+        self._sessions: dict[tuple[str, UUID], SessionId] = {}
         self._histories: dict[tuple[str, str], inbox.History] = {}
         self._made: list[str] = []
         self._waiting: dict[str, list[_Call]] = defaultdict(list)
@@ -127,7 +131,7 @@ class Placing:
         if call.previous and call.previous not in self._histories:
             return _response_key(*call.previous)
         if call.claims and not any(each in self._sessions for each in call.claims):
-            return _turn_key(call.claims[-1])
+            return _turn_key(call.claims[-1][1])
         return None
 
     def _settle(self, call: _Call) -> None:
@@ -146,20 +150,21 @@ class Placing:
         history = self._histories.get(call.previous) if call.previous else None
         if history:
             request = with_history(request, history.messages)
-            self._sessions.setdefault(history.turn_id, history.session_id)
+            self._sessions.setdefault((exchange.scope, history.turn_id), history.session_id)
         placed: Capture | None = None
         if request.messages:
             previous = history.turn_id if history else None
-            placed = capture(exchange, request, answer, self._sessions.get, previous, self._recollection)
+            known = partial(self._session_of, exchange.scope)
+            placed = capture(exchange, request, answer, known, previous, self._recollection)
             if not exchange.final:
                 placed.turns.clear()
         self.batch.add(exchange, request, answer, placed)
         if placed is None or not placed.turns:
             return
         for turn in placed.turns:
-            self._sessions.setdefault(turn.turn_id, turn.session_id)
-            self._sessions.setdefault(turn.node_id, turn.session_id)
-            self._made += (_turn_key(turn.turn_id), _turn_key(turn.node_id))
+            for found in (turn.turn_id, turn.node_id, turn.session_id):
+                self._sessions.setdefault((exchange.scope, found), turn.session_id)
+                self._made.append(_turn_key(found))
         response = answer.rest.get("id")
         if exchange.endpoint == RESPONSES and isinstance(response, str) and response:
             said = answer.choices[0].message if answer.choices else None
@@ -173,6 +178,9 @@ class Placing:
         messages = [*request.messages, said] if said is not None else request.messages
         self._histories.setdefault((scope, response), inbox.History(turn.turn_id, turn.session_id, messages))
         self._made.append(_response_key(scope, response))
+
+    def _session_of(self, scope: str, claimed: UUID) -> SessionId | None:
+        return self._sessions.get((scope, claimed))
 
     def _done(self, arrival: Arrival) -> None:
         self.placed += 1

@@ -195,13 +195,14 @@ def prepare(connection: Connection) -> None:
     connection.execute(queries("inbox")["stage"])
 
 
-def sessions_of_claims(connection: Connection, claims: Iterable[UUID]) -> dict[UUID, SessionId]:
-    """The session of every claimed node or turn that is stored already."""
+def sessions_of_claims(connection: Connection, claims: Iterable[tuple[str, UUID]]) -> dict[tuple[str, UUID], SessionId]:
+    """The session of every turn, node or session that is stored already, by (tenant, id): nobody finds another's."""
     wanted = list(claims)
     if not wanted:
         return {}
-    rows = connection.execute(queries("inbox")["sessions_of_claims"], {"claims": wanted}).fetchall()
-    return {row["claimed"]: SessionId(row["session_id"]) for row in rows if row["session_id"] is not None}
+    given = {"scopes": [scope for scope, _ in wanted], "claims": [claimed for _, claimed in wanted]}
+    rows = connection.execute(queries("inbox")["sessions_of_claims"], given).fetchall()
+    return {(row["scope"], row["claimed"]): SessionId(row["session_id"]) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

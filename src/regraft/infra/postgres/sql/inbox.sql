@@ -26,11 +26,16 @@ CREATE TEMP TABLE IF NOT EXISTS stage_quarantine (event_id uuid, reason text, ev
     ON COMMIT DELETE ROWS;
 
 -- name: sessions_of_claims
--- The session of each claimed node or turn that is known.
-SELECT claimed, (SELECT t.session_id FROM session_turn t WHERE t.turn_id = claimed
-                 UNION ALL
-                 SELECT t.session_id FROM session_turn t WHERE t.node_id = claimed LIMIT 1) AS session_id
-FROM unnest(%(claims)s::uuid[]) AS claimed;
+-- The session of each claimed turn, node or session that is known to the tenant who claims it.
+SELECT c.scope, c.claimed, s.session_id
+FROM unnest(%(scopes)s::text[], %(claims)s::uuid[]) AS c (scope, claimed)
+CROSS JOIN LATERAL (
+    SELECT t.session_id FROM session_turn t WHERE t.turn_id = c.claimed
+    UNION ALL
+    SELECT t.session_id FROM session_turn t WHERE t.node_id = c.claimed
+    UNION ALL
+    SELECT c.claimed LIMIT 1) AS found
+JOIN session s ON s.session_id = found.session_id AND s.scope = c.scope;
 
 -- name: store_messages
 -- Sorted, so that two writers lock in one order and cannot wait for one another in a circle.
