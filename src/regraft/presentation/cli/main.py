@@ -21,6 +21,7 @@ from regraft.presentation.cli import (
     doctor,
     evaluate,
     importing,
+    keys,
     label,
     lineage,
     quarantine,
@@ -67,6 +68,7 @@ app.add_typer(lineage.app, name="lineage")
 app.add_typer(evaluate.evaluate_app, name="evaluate")
 app.add_typer(label.label_app, name="label")
 app.add_typer(dataset.dataset_app, name="dataset")
+app.add_typer(keys.keys_app, name="keys")
 app.add_typer(quarantine.quarantine_app, name="quarantine")
 app.add_typer(db.app, name="db")
 

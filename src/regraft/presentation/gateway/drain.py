@@ -29,6 +29,7 @@ class Drainer:
         self._metrics = metrics
         self._waiting = asyncio.Event()
         self._stopping = False
+        self._pausing: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self.connected = False
 
@@ -46,8 +47,9 @@ class Drainer:
             return
         self._stopping = True
         self._waiting.set()
-        if self.connected:
-            await asyncio.wait([self._task], timeout=FAREWELL_SECONDS)
+        if self._pausing is not None:
+            self._pausing.cancel()  # the stream is away: it would only be tried again
+        await asyncio.wait([self._task], timeout=FAREWELL_SECONDS)
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
@@ -71,7 +73,11 @@ class Drainer:
                 self._say_connected(False)
             if self._stopping:
                 return
-            await asyncio.sleep(pause)
+            self._pausing = asyncio.create_task(asyncio.sleep(pause))
+            await asyncio.wait([self._pausing])
+            self._pausing = None
+            if self._stopping:
+                return
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _move_forever(self, stream: CallStream) -> None:
