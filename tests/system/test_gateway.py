@@ -502,6 +502,17 @@ def test_nats_may_be_down_at_the_start_and_go_away_later(tmp_path, nats_server):
     assert list((tmp_path / "spool").iterdir()) == []
 
 
+def test_a_gateway_that_is_stopped_at_once_still_moves_what_an_earlier_one_left(tmp_path, nats_server):
+    nats_server.stop()
+    with gateway_to(tmp_path, lambda seen: plain(200, b"{}"), nats_server.url) as (gateway, _):
+        turns = [gateway.call()[1]["x-regraft-turn"] for _ in range(100)]
+    nats_server.start()
+    with gateway_to(tmp_path, lambda seen: plain(200, b"{}"), nats_server.url):
+        pass
+    assert [str(each.event_id) for each in streamed(nats_server.url)] == turns
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
 GATEWAY_PROCESS = """
 import sys
 from pathlib import Path
