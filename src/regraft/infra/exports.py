@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
-import io
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, BinaryIO
 
 import zstandard
 
 from regraft.domain.errors import NotFoundError, UsageError
 
 _CHUNK = 1 << 20
+_PACKED_CHUNK = 1 << 16
 _NAMES = (".json", ".jsonl", ".ndjson")
 _PACKED = (".zst", ".gz")
 
@@ -82,35 +83,51 @@ def _wanted(name: str) -> bool:
 def opened(part: Part, member: str | None = None) -> Iterator[Opened]:
     """The text of a part in pieces, or of another ``member`` of its zip.
 
-    Bytes that are not UTF-8, or that cannot be unpacked, raise UsageError where they are.
+    Bytes that are not UTF-8, or that cannot be unpacked to their end, raise UsageError where they are.
     """
     member = member or part.member
     with part.path.open("rb") as file:
         if member is not None:
             try:
                 with zipfile.ZipFile(file) as archive, archive.open(member) as inner:
-                    yield Opened(_pieces(inner, part.name), lambda: 0)
+                    yield Opened(_text(_read(inner), part.name), lambda: 0)
             except NotImplementedError as error:
                 raise UsageError(f"{part.name} is packed in a way that cannot be read here: {error}") from error
         elif part.path.suffix == ".zst":
-            with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as plain:
-                yield Opened(_pieces(plain, part.name), file.tell)
+            yield Opened(_text(_zstandard(file), part.name), file.tell)
         elif part.path.suffix == ".gz":
             with gzip.GzipFile(fileobj=file) as unpacked:
-                yield Opened(_pieces(unpacked, part.name), file.tell)
+                yield Opened(_text(_read(unpacked), part.name), file.tell)
         else:
-            yield Opened(_pieces(file, part.name), file.tell)
+            yield Opened(_text(_read(file), part.name), file.tell)
 
 
-def _pieces(stream: Any, name: str) -> Iterator[str]:
-    text = io.TextIOWrapper(stream, "utf-8", newline="\n")
+def _read(stream: BinaryIO | IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
+    while piece := stream.read(_CHUNK):
+        yield piece
+
+
+def _zstandard(file: BinaryIO) -> Iterator[bytes]:
+    """All frames of a file. The library's own reader takes a file that was cut short for a whole one."""
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    begun = False
+    while packed := file.read(_PACKED_CHUNK):
+        while packed:
+            yield frame.decompress(packed)
+            begun, packed = not frame.eof, frame.unused_data
+            if frame.eof:
+                frame = zstandard.ZstdDecompressor().decompressobj()
+    if begun:
+        raise EOFError("it was cut short")
+
+
+def _text(pieces: Iterator[bytes], name: str) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        while piece := text.read(_CHUNK):
-            yield piece
+        for piece in pieces:
+            yield decoder.decode(piece)
+        yield decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise UsageError(f"{name} is not UTF-8: {error.reason} at byte {error.start}.") from error
+        raise UsageError(f"{name} is not UTF-8: {error.reason}.") from error
     except (zstandard.ZstdError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise UsageError(f"{name} cannot be unpacked: {error}") from error
-    finally:
-        with suppress(ValueError):  # closed already: nothing is left to let go of
-            text.detach()
