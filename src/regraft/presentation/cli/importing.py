@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from regraft.domain.errors import NotFoundError
 from regraft.presentation.cli.context import context
+
+_NAMES_SHOWN = 3  # of what was refused for one reason; --json has more
 
 
 def register(app: typer.Typer) -> None:
@@ -55,4 +58,5 @@ def import_(
         highlight=False,
     )
     for reason, count in sorted(counts.refused.items()):
-        run.console.print(f"[yellow]refused[/] {count} x {reason}", highlight=False)
+        names = ", ".join(counts.refused_names[reason][:_NAMES_SHOWN]) + (", ..." if count > _NAMES_SHOWN else "")
+        run.console.print(f"[yellow]refused[/] {count} x {escape(reason)}: {escape(names)}", highlight=False)
