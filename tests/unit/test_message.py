@@ -329,3 +329,9 @@ def test_arguments_that_are_no_json_are_not_the_text_that_json_would_give():
 def test_different_refusals_are_different_answers():
     refusals = [{"role": "assistant", "content": None, "refusal": text} for text in ("I cannot.", "I will not.")]
     assert not joined(*refusals)
+
+
+@pytest.mark.parametrize("odd", [[], {}, [1]])
+def test_a_role_or_a_part_of_any_type_is_projected(odd):
+    assert project({"role": odd, "content": "a "}) == {"role": odd, "content": "a"}
+    assert project({"role": "user", "content": [{"type": odd, "x": 1}]})["content"] == {"type": odd, "x": 1}

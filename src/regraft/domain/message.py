@@ -51,9 +51,10 @@ def project(message: Any) -> Any:
     if not isinstance(message, Mapping):
         return {"raw": message}
     role = message.get("role")
-    projected: dict[str, Any] = {"role": role, "content": _content(role, message.get("content"))}
+    speaker = role if isinstance(role, str) else ""
+    projected: dict[str, Any] = {"role": role, "content": _content(speaker, message.get("content"))}
     if not projected["content"] and isinstance(message.get("refusal"), str):
-        projected["content"] = _text(role, message["refusal"])
+        projected["content"] = _text(speaker, message["refusal"])
     calls = message.get("tool_calls")
     if isinstance(calls, list) and calls:
         projected["calls"] = [_call(call) for call in calls]
@@ -113,7 +114,7 @@ def _part(role: Any, part: Any) -> Any:
     if not isinstance(part, Mapping):
         return _value(part)
     kind = part.get("type")
-    if kind in _REASONING_PARTS or (role == "assistant" and isinstance(kind, str) and kind.endswith(_HOSTED_PARTS)):
+    if isinstance(kind, str) and (kind in _REASONING_PARTS or (role == "assistant" and kind.endswith(_HOSTED_PARTS))):
         return None
     if isinstance(part.get("text"), str) and kind in ("text", "input_text", "output_text", None):
         return _text(role, part["text"])

@@ -48,7 +48,7 @@ def read(record: Record) -> Iterator[Found]:
         message = node.get("message")
         if not isinstance(message, dict):
             continue
-        kind = mapping(message.get("content")).get("content_type")
+        kind = text(mapping(message.get("content")).get("content_type"))
         role = mapping(message.get("author")).get("role")
         if role == "assistant" and kind in _THINKING and _continued(nodes, node):
             thoughts[key] = "\n\n".join(filter(None, (thoughts[key], _thought(message["content"]))))
@@ -71,7 +71,8 @@ def read(record: Record) -> Iterator[Found]:
 
 def _continued(nodes: dict[str, Any], node: dict[str, Any]) -> bool:
     """Whether messages follow this one."""
-    return any(child in nodes for child in node.get("children") or [] if isinstance(child, str))
+    children = node.get("children")
+    return isinstance(children, list) and any(isinstance(child, str) and child in nodes for child in children)
 
 
 def _parent(node: Any) -> str | None:
@@ -86,7 +87,7 @@ def _thought(content: dict[str, Any]) -> str:
 
 def _said(key: str, message: dict[str, Any], parent: int | None, thought: str, call: str) -> Said:
     role = mapping(message.get("author")).get("role")
-    if role not in _ROLES:
+    if not isinstance(role, str) or role not in _ROLES:
         raise UnreadableConversationError(f"an author {role!r}"[:80])
     content = _content(mapping(message.get("content")))
     recipient = message.get("recipient")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from regraft.domain.imported import Conversation, Found, Judgement, Said
+from regraft.domain.imported import Conversation, Found, Judgement, Said, UnreadableConversationError
 from regraft.domain.importers.messages import checked, content_of, role_of, tool_call
 from regraft.domain.importers.moment import nanoseconds
 from regraft.domain.importers.values import figure, mapping, mappings, name, rest, text
@@ -38,7 +38,10 @@ def read(record: Record) -> Iterator[Found]:
     if "eval" in sample and "messages" not in sample:
         return
     attachments = mapping(sample.get("attachments"))
-    messages = [_restored(each, attachments) for each in sample.get("messages") or []]
+    given = sample.get("messages")
+    if not isinstance(given, list):
+        raise UnreadableConversationError("no list of messages")
+    messages = [_restored(each, attachments) for each in given]
     calls = _model_calls(sample, attachments)
     said = [_said(message, at - 1 if at else None, calls) for at, message in enumerate(messages)]
     answers = [at for at, each in enumerate(said) if each.answered]

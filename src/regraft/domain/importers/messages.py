@@ -49,9 +49,9 @@ def role_of(message: Any) -> str:
     if not isinstance(message, dict):
         raise UnreadableConversationError("a message that is no object")
     role = message.get("role")
-    if role not in _ROLES:
+    if not isinstance(role, str) or role not in _ROLES:
         raise UnreadableConversationError(f"a message with the role {role!r}"[:80])
-    return str(role)
+    return role
 
 
 def checked(conversation: Conversation) -> Conversation:

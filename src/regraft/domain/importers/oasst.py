@@ -34,7 +34,7 @@ def recognises(record: Record) -> bool:
 def recognises_flat(record: Record) -> bool:
     """Whether the record is one message."""
     value = mapping(record.value)
-    return _key(value) != "" and "text" in value and value.get("role") in _ROLES
+    return _key(value) != "" and "text" in value and text(value.get("role")) in _ROLES
 
 
 def read(record: Record) -> Iterator[Found]:

@@ -60,7 +60,7 @@ def read(record: Record) -> Iterator[Found]:
 def _asked(attributes: dict[str, Any]) -> bool:
     operation = attributes.get("gen_ai.operation.name")
     if operation is not None:
-        return operation in _ASKING
+        return text(operation) in _ASKING
     return any(key in attributes for key in ("gen_ai.request.model", "gen_ai.prompt.0.role", "gen_ai.prompt.0.content"))
 
 

@@ -149,7 +149,7 @@ def _made(role: str, value: dict[str, Any]) -> Iterator[dict[str, Any]]:
             calls.append(_call(part))
         elif kind in _RESULTS:
             results.append(_result(part))
-        elif kind == "text":
+        elif kind == "text" and isinstance(part.get("text", part.get("content")), str):
             kept.append(text_part(text(part.get("text")) or text(part.get("content"))))
         else:
             kept.append(part)

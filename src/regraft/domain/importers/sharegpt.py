@@ -43,7 +43,10 @@ def read(record: Record) -> Iterator[Found]:
     if text(line.get("system")):
         said.append(Said(message={"role": "system", "content": line["system"]}, parent=None))
     calls = _Calls()
-    for turn in line.get("conversations") or []:
+    turns = line.get("conversations")
+    if not isinstance(turns, list):
+        raise UnreadableConversationError("no list of turns")
+    for turn in turns:
         said.append(_said(turn, len(said) - 1 if said else None, calls))
     for side, preferred in (("chosen", 1.0), ("rejected", 0.0)):
         if isinstance(line.get(side), dict):
