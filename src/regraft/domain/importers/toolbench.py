@@ -89,7 +89,6 @@ def _search(key: str, native: dict[str, Any]) -> Conversation:
         said=said,
         named=True,
         task=f"toolbench:{digest_json(answer.get('query')).hex()[:16]}",
-        model="gpt-3.5-turbo",
         tools={"functions": functions} if isinstance(functions, list) and functions else {},
         rest={
             "win": native.get("win"),
