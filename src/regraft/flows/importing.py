@@ -6,6 +6,7 @@ deterministic, so that an import that was cut short goes on when it is started a
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -152,7 +153,7 @@ def _first(found: Iterator[Record | Unreadable]) -> tuple[Record | None, list[Re
     return None, ahead
 
 
-class _Sink:
+class _Sink(ABC):
     """Where conversations go; ``done`` is how many packed bytes were read for them."""
 
     def __init__(self, counts: ImportCounts, scope: str, progress: Progress | None) -> None:
@@ -161,9 +162,9 @@ class _Sink:
         self.progress = progress
         self.done = 0
 
+    @abstractmethod
     def add(self, conversation: Conversation, form: str, position: int) -> None:
         """Take one conversation."""
-        raise NotImplementedError
 
     def count(self, conversation: Conversation, tree: list[Step]) -> None:
         """Add a conversation to the counts."""
