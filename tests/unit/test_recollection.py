@@ -2,24 +2,71 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from regraft.domain.context import chain
+from regraft.domain.errors import CorruptEventError
 from regraft.domain.recollection import Recollection, store_message
+from regraft.domain.request import SYSTEM, USER, Slices, read_request, said_by
 
 messages = st.lists(
-    st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant"]), "content": st.sampled_from("abcde")}),
+    st.fixed_dictionaries(
+        {"role": st.sampled_from(["system", "user", "assistant"]), "content": st.sampled_from("abcde")}
+    ),
     min_size=1,
     max_size=12,
 )
 
 
-@given(st.lists(st.tuples(st.sampled_from(["one", "two", ""]), messages), max_size=6), st.sampled_from([0, 3, 1000]))
+@given(
+    st.lists(st.tuples(st.sampled_from(["one", "two", ""]), messages, st.sampled_from([None, 0, 2])), max_size=6),
+    st.sampled_from([0, 3, 1000]),
+)
 def test_digests_are_those_of_no_recollection_whatever_came_before_and_however_little_it_holds(histories, room) -> None:
     recollection = Recollection(characters=room, steps=room)
-    for scope, history in histories:
-        stored = [recollection.message(message) for message in history]
+    for scope, history, indent in histories:
         plain = [store_message(message) for message in history]
-        assert stored == plain
-        assert recollection.chain(scope, stored) == chain(scope, ((m.message_id, m.projection) for m in plain))
+        expected = chain(scope, ((m.message_id, m.projection) for m in plain))
+        texts = [json.dumps(message, indent=indent).encode() for message in history]
+        end = recollection.history(scope, history if indent is None else Slices(texts))
+        steps = [*end.back()][::-1]
+        assert [step.message for step in steps] == plain
+        assert [step.context for step in steps] == expected
+        said = [(message.role, message.projection) for message in plain]
+        assert (end.system, end.user) == (said_by(SYSTEM, said), said_by(USER, said))
+        answered = [at for at, message in enumerate(plain) if message.role == "assistant"]
+        assert end.opening == (expected[max(answered[0] - 1, 0)].projection_id if answered else None)
+        assert end.awaited == (expected[answered[-1]].projection_id if answered else None)
+
+
+def test_what_was_handed_on_is_new_again_when_storing_failed() -> None:
+    recollection = Recollection()
+    said = [{"role": "user", "content": text} for text in "abc"]
+    recollection.hand_on(recollection.history("", said[:1]))
+    recollection.settle(stored=True)
+    end = recollection.history("", said)
+    assert [step.message for step in end.new()] == [store_message(message) for message in said[1:]]
+    recollection.hand_on(end)
+    assert end.new() == []
+    recollection.settle(stored=False)
+    assert len(end.new()) == 2
+
+
+def test_a_request_in_slices_is_the_request_that_was_sent() -> None:
+    asked = {"model": "m", "messages": [{"role": "user", "content": "a"}], "temperature": 1.0, "tools": [], "user": "u"}
+    fields = {name: json.dumps(value).encode() for name, value in asked.items() if name != "messages"}
+    recollection = Recollection()
+    for _ in range(2):
+        read = recollection.request(fields, [b'{"role": "user", "content": "a"}'])
+        assert read == read_request(json.dumps(asked).encode())
+        assert read.body() == read_request(json.dumps(asked).encode()).body()
+
+
+@pytest.mark.parametrize("text", [b'{"role": nothing}', b'{"role": "user", "content": "\n"}', b"[\xff]"])
+def test_a_message_that_is_no_json_is_named(text) -> None:
+    with pytest.raises(CorruptEventError, match="a message of the request is not JSON"):
+        Recollection().history("", Slices([text]))

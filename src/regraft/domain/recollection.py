@@ -1,4 +1,4 @@
-"""What was digested before, so that a history that is sent again costs a look-up a message instead of a digest.
+"""What was read before, so that a history that is sent again costs a look-up a message instead of a digest.
 
 Nothing depends on it but speed: without it, or with an empty one, the same values come out.
 """
@@ -6,15 +6,18 @@ Nothing depends on it but speed: without it, or with an empty one, the same valu
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NewType
 
 from regraft.domain.context import EMPTY, Context, extend, extend_projection
-from regraft.domain.ids import Digest, canonical_json, digest
+from regraft.domain.errors import CorruptEventError
+from regraft.domain.ids import Digest, canonical_json, digest, parse_json
 from regraft.domain.message import projection_digest
+from regraft.domain.request import SYSTEM, USER, Request, Slices, read_fields, said_by
 
 MessageBody = NewType("MessageBody", str)
+_HEADS = 4_096  # requests without their messages: a client sends few different ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,48 +39,161 @@ def store_message(message: Any, body: str | None = None) -> StoredMessage:
     )
 
 
-class Recollection:
-    """Messages by their canonical text and steps of histories by their parent; forgets the oldest.
+@dataclass(slots=True, eq=False)
+class Step:
+    """The end of a history: its last message, the step before, and what follows from all of them.
 
-    ``characters`` bounds the texts kept, ``steps`` the steps (about 300 bytes each).
+    ``opening`` is the history up to its first answer, ``awaited`` up to its last; None where there is no answer.
+    ``kept`` says that this step and all before it were handed on for storing.
+    """
+
+    context: Context
+    message: StoredMessage
+    before: Step | None
+    system: Digest
+    user: Digest
+    opening: Digest | None
+    awaited: Digest | None
+    kept: bool = False
+
+    def back(self) -> Iterator[Step]:
+        """This step and those before it, last first."""
+        step: Step | None = self
+        while step:
+            yield step
+            step = step.before
+
+    def new(self) -> list[Step]:
+        """The steps that were not handed on yet, first to last."""
+        found: list[Step] = []
+        for step in self.back():
+            if step.kept:
+                break
+            found.append(step)
+        return found[::-1]
+
+
+class Recollection:
+    """Messages and steps of histories, by their text and by their digest; forgets the oldest.
+
+    ``characters`` bounds the texts kept, ``steps`` the steps (about 600 bytes each).
     """
 
     def __init__(self, characters: int = 32 << 20, steps: int = 200_000) -> None:
-        self._messages: OrderedDict[str, StoredMessage] = OrderedDict()
-        self._steps: OrderedDict[tuple[Digest, Digest], Context] = OrderedDict()
+        self._messages: OrderedDict[str | bytes, StoredMessage] = OrderedDict()
+        self._steps: OrderedDict[tuple[Digest, bytes], Step] = OrderedDict()
+        self._heads: OrderedDict[tuple[tuple[str, bytes], ...], Request] = OrderedDict()
+        self._handed_on: list[Step] = []
         self._room = characters
         self._most_steps = steps
+
+    def request(self, fields: Mapping[str, bytes], messages: list[bytes]) -> Request:
+        """A chat request cut into the texts of its fields and of its messages. Raises CorruptEventError."""
+        key = tuple(fields.items())
+        head = self._heads.get(key)
+        if head is None:
+            head = self._heads[key] = read_fields(fields)
+            if len(self._heads) > _HEADS:
+                self._heads.popitem(last=False)
+        return replace(head, messages=Slices(messages))
 
     def message(self, message: Any) -> StoredMessage:
         """The digests of a message."""
         body = canonical_json(message)
         known = self._messages.get(body)
         if known is None:
-            known = self._messages[body] = store_message(message, body)
-            self._room -= len(body)
-            while self._room < 0:
-                forgotten, _ = self._messages.popitem(last=False)
-                self._room += len(forgotten)
+            known = store_message(message, body)
+            self._remember(body, known)
         return known
 
-    def chain(self, scope: str, messages: Iterable[StoredMessage]) -> list[Context]:
-        """Every prefix of a history, shortest first."""
-        contexts: list[Context] = []
-        exact = projected = EMPTY
-        for depth, message in enumerate(messages, start=1):
-            # The first step's key holds the scope; every later one's parent does.
-            key = (exact or Digest(scope.encode()), message.message_id)
-            step = self._steps.get(key)
-            if step is None:
-                step = self._steps[key] = Context(
-                    extend(scope, exact, message.message_id),
-                    exact,
-                    message.message_id,
-                    depth,
-                    extend_projection(scope, projected, message.projection),
-                )
-                if len(self._steps) > self._most_steps:
-                    self._steps.popitem(last=False)
-            contexts.append(step)
-            exact, projected = step.context_id, step.projection_id
-        return contexts
+    def history(self, scope: str, messages: Sequence[Any]) -> Step:
+        """The last step of a history of at least one message. Raises CorruptEventError for a text that is no JSON."""
+        start = Digest(scope.encode())  # stands in the first step's key for the parent that it has not
+        step: Step | None = None
+        if not isinstance(messages, Slices):
+            for message in messages:
+                step = self._next(scope, start, step, self.message(message))
+        else:
+            steps = self._steps
+            for text in messages.texts:
+                key = (step.context.context_id if step else start, text)
+                found = steps.get(key)
+                if found is None:
+                    found = self._next(scope, start, step, self._read(text))
+                    self._keep(key, found)
+                step = found
+        if step is None:
+            raise CorruptEventError("the history is empty")
+        return step
+
+    def hand_on(self, step: Step) -> None:
+        """This step and all before it are going to be stored; until ``settle``, that may still fail."""
+        new = step.new()
+        for each in new:
+            each.kept = True
+        self._handed_on += new
+
+    def settle(self, *, stored: bool) -> None:
+        """What was handed on since the last time is stored, or is not."""
+        for step in () if stored else self._handed_on:
+            step.kept = False
+        self._handed_on.clear()
+
+    def _read(self, text: bytes) -> StoredMessage:
+        known = self._messages.get(text)
+        if known is None:
+            try:
+                known = self.message(parse_json(text))
+            except ValueError as error:
+                raise CorruptEventError(f"a message of the request is not JSON: {error}") from error
+            self._remember(text, known)
+        return known
+
+    def _remember(self, text: str | bytes, message: StoredMessage) -> None:
+        self._messages[text] = message
+        self._room -= len(text)
+        while self._room < 0:
+            forgotten, _ = self._messages.popitem(last=False)
+            self._room += len(forgotten)
+
+    def _next(self, scope: str, start: Digest, before: Step | None, message: StoredMessage) -> Step:
+        key = (before.context.context_id if before else start, message.message_id)
+        step = self._steps.get(key)
+        if step is None:
+            step = _step(scope, before, message)
+            self._keep(key, step)
+        return step
+
+    def _keep(self, key: tuple[Digest, bytes], step: Step) -> None:
+        self._steps[key] = step
+        if len(self._steps) > 2 * self._most_steps:  # each step has a key by its text and one by its digest
+            self._steps.popitem(last=False)
+
+
+def _step(scope: str, before: Step | None, message: StoredMessage) -> Step:
+    past = before.context if before else None
+    context = Context(
+        extend(scope, past.context_id if past else EMPTY, message.message_id),
+        past.context_id if past else EMPTY,
+        message.message_id,
+        past.depth + 1 if past else 1,
+        extend_projection(scope, past.projection_id if past else EMPTY, message.projection),
+    )
+    answered = message.role == "assistant"
+    opening = before.opening if before else None
+    if opening is None and answered:
+        opening = past.projection_id if past else context.projection_id
+    step = Step(
+        context=context,
+        message=message,
+        before=before,
+        system=before.system if before else said_by(SYSTEM, ()),
+        user=before.user if before else said_by(USER, ()),
+        opening=opening,
+        awaited=context.projection_id if answered else before.awaited if before else None,
+    )
+    for roles, name in ((SYSTEM, "system"), (USER, "user")):
+        if message.role in roles:
+            said = [(each.message.role, each.message.projection) for each in step.back()]
+            setattr(step, name, said_by(roles, reversed(said)))
+    return step

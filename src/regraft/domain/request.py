@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.ids import Digest, canonical_json, digest, parse_json
@@ -19,6 +19,32 @@ _OWN_KEYS = frozenset({"messages", "model"})
 _UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
 
 
+class Slices(Sequence[Any]):
+    """Messages by their JSON texts, each read when somebody looks at it; ``texts`` may have been read before."""
+
+    __slots__ = ("texts",)
+
+    def __init__(self, texts: list[bytes]) -> None:
+        self.texts = texts
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @overload
+    def __getitem__(self, place: int) -> Any: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Any]: ...
+    def __getitem__(self, place: int | slice) -> Any:
+        if isinstance(place, slice):
+            return [parse_json(text) for text in self.texts[place]]
+        return parse_json(self.texts[place])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """``tools``, ``sampling`` and ``other`` are JSON objects holding exactly the keys that were sent.
@@ -28,7 +54,7 @@ class Request:
     """
 
     model: str
-    messages: list[Any]
+    messages: Sequence[Any]
     tools: dict[str, Any]
     sampling: dict[str, Any]
     other: dict[str, Any]
@@ -55,7 +81,7 @@ class Request:
         """The request again: equal in JSON meaning to what was captured."""
         model = {"model": self.model} if self.model else {}
         return canonical_json(
-            {**model, "messages": self.messages, **self.tools, **self.sampling, **self.other}
+            {**model, "messages": list(self.messages), **self.tools, **self.sampling, **self.other}
         ).encode()
 
 
@@ -93,6 +119,18 @@ def read_request(body: bytes) -> Request:
     messages = document.get("messages")
     if not isinstance(messages, list) or not messages:
         raise CorruptEventError("the request has no list of messages")
+    return _request(document, messages)
+
+
+def read_fields(fields: Mapping[str, bytes]) -> Request:
+    """A chat request without its messages, from the JSON text of each other field. Raises CorruptEventError."""
+    try:
+        return _request({name: parse_json(text) for name, text in fields.items()}, [])
+    except ValueError as error:
+        raise CorruptEventError(f"the request is not JSON: {error}") from error
+
+
+def _request(document: Mapping[str, Any], messages: list[Any]) -> Request:
     model = model_of(document)
     parts = sort_keys(document, _OWN_KEYS, TOOL_KEYS, OTHER_KEYS)
     if document.get("model", model) != model or ("model" in document and not model):

@@ -18,8 +18,8 @@ from regraft.domain.context import (
 )
 from regraft.domain.exchange import Exchange
 from regraft.domain.ids import Digest, NodeId, SessionId, TurnId, digest, uuid_of
-from regraft.domain.recollection import Recollection, StoredMessage
-from regraft.domain.request import SYSTEM, USER, Request, said_by
+from regraft.domain.recollection import Recollection, Step, StoredMessage
+from regraft.domain.request import Request
 
 INTERNAL_SESSION = "regraft:"  # X-Regraft-Session: regraft:<session id> names a session by our own id
 
@@ -49,7 +49,8 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capture:
-    """Everything that one captured call adds: its messages, its contexts, its session and its turns."""
+    """Everything that one captured call adds: its messages, its contexts (the last is its own), its session and its
+    turns. ``end`` is the end of its history, from which it is known what of that was added before."""
 
     messages: list[StoredMessage]
     contexts: list[Context]
@@ -57,6 +58,7 @@ class Capture:
     session_evidence: str
     session_name: str | None
     turns: list[Turn]
+    end: Step | None = None
 
 
 def claim(value: str | None) -> UUID | None:
@@ -86,16 +88,11 @@ def capture(
     ``previous`` is the turn whose answer the call says that it goes on from; ``recollection`` saves digests.
     """
     recollection = recollection or Recollection()
-    messages = [recollection.message(message) for message in request.messages]
-    contexts = recollection.chain(exchange.scope, messages)
-    answered = [at for at, message in enumerate(messages) if message.role == "assistant"]
-    opening = contexts[max(answered[0] - 1, 0)] if answered else contexts[-1]
+    end = recollection.history(exchange.scope, request.messages)
+    last = end.context
     session_id, evidence, name = _session(
-        exchange, opening.projection_id, session_of_claim, previous, request.conversation
+        exchange, end.opening or last.projection_id, session_of_claim, previous, request.conversation
     )
-    last = contexts[-1]
-    instructions = said_by(SYSTEM, ((message.role, message.projection) for message in messages))
-    asked = said_by(USER, ((message.role, message.projection) for message in messages))
     choices = answer.choices or [Choice(index=0, message=None, finish_reason=None)]
     turns = []
     for choice in choices:
@@ -117,20 +114,22 @@ def capture(
                 node_status=status,
                 finish_reason=choice.finish_reason,
                 tool_calls=_tool_calls(choice.message),
-                system_digest=instructions,
-                user_digest=asked,
-                awaited_projection=contexts[answered[-1]].projection_id if answered else None,
+                system_digest=end.system,
+                user_digest=end.user,
+                awaited_projection=end.awaited,
                 parent_claim=claim(exchange.identity.parent_node) or previous,
                 replay_claim=claim(exchange.identity.replay_node),
             )
         )
+    new = end.new()
     return Capture(
-        messages=messages + [turn.answer for turn in turns if turn.answer],
-        contexts=contexts,
+        messages=[step.message for step in new] + [turn.answer for turn in turns if turn.answer],
+        contexts=[step.context for step in new] or [last],
         session_id=session_id,
         session_evidence=evidence,
         session_name=name,
         turns=turns,
+        end=end,
     )
 
 

@@ -53,8 +53,7 @@ class IngestCounts:
 
 
 class Stored:
-    """Ids known to be stored, so that a growing history sends only its new steps; and their digests. Forgets the
-    oldest."""
+    """Ids known to be stored, so that nothing is sent twice; and what was read. Forgets the oldest."""
 
     def __init__(self, limit: int = _REMEMBERED) -> None:
         self.recollection = Recollection()
@@ -101,6 +100,18 @@ def store_arrivals(
     wake: bool = True,
 ) -> IngestCounts:
     """Store calls in one transaction; ``wake`` takes along what waits for them, or has waited for long."""
+    kept = False
+    try:
+        counts = _store(connection, arrivals, stored, patience, wake=wake)
+        kept = True
+    finally:
+        stored.recollection.settle(stored=kept)
+    return counts
+
+
+def _store(
+    connection: Connection, arrivals: list[Arrival], stored: Stored, patience: timedelta, *, wake: bool
+) -> IngestCounts:
     with connection.transaction():
         inbox.prepare(connection)
         placing = Placing(connection, stored.recollection)
@@ -116,10 +127,9 @@ def store_arrivals(
         placing.close()
         batch, outcome = placing.batch, placing.outcome
         batch.messages = {key: value for key, value in batch.messages.items() if key not in stored}
-        batch.contexts = {key: value for key, value in batch.contexts.items() if key not in stored}
         new_turns = inbox.store(connection, batch)
         quarantine.settle(connection, outcome)
-    stored.add([*batch.messages, *batch.contexts])
+    stored.add(batch.messages)
     waiting = sum(waits_for is not None for *_, waits_for in batch.quarantine)
     return IngestCounts(
         events=sum(arrival.kept is None for arrival in arrivals),

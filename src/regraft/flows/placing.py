@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
-from regraft.domain.dialects import FEEDBACK, RESPONSES, Dialect, dialect_of
+from regraft.domain.dialects import CHAT, FEEDBACK, RESPONSES, Dialect, dialect_of
 from regraft.domain.dialects.responses import with_history
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.exchange import Exchange
@@ -23,6 +23,7 @@ from regraft.domain.recollection import Recollection
 from regraft.domain.request import Request
 from regraft.domain.turn import Capture, capture, claim, internal_session
 from regraft.infra.llm.coding import decode
+from regraft.infra.llm.slicing import cut
 from regraft.infra.nats.codec import decode_exchange
 from regraft.infra.postgres import inbox, quarantine
 from regraft.infra.postgres.pool import Connection
@@ -121,6 +122,9 @@ class Placing:
                 self._done(arrival)
                 return None
             dialect = dialect_of(exchange.endpoint)
+            slices = cut(exchange.request_body) if exchange.endpoint == CHAT else None
+            if slices:
+                return _Call(arrival, exchange, dialect, self._recollection.request(*slices))
             return _Call(arrival, exchange, dialect, dialect.read_request(exchange.request_body))
         except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
             self._refuse(arrival, event_id, error)
@@ -159,6 +163,8 @@ class Placing:
             if not exchange.final:
                 placed.turns.clear()
         self.batch.add(exchange, request, answer, placed)
+        if placed and placed.end:
+            self._recollection.hand_on(placed.end)
         if placed is None or not placed.turns:
             return
         for turn in placed.turns:
@@ -175,7 +181,7 @@ class Placing:
     ) -> None:
         turn = placed.turns[0]
         self.batch.add_response(scope, response, turn.turn_id)
-        messages = [*request.messages, said] if said is not None else request.messages
+        messages = [*request.messages, *([] if said is None else [said])]
         self._histories.setdefault((scope, response), inbox.History(turn.turn_id, turn.session_id, messages))
         self._made.append(_response_key(scope, response))
 

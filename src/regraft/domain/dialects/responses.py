@@ -44,7 +44,7 @@ def read_request(body: bytes) -> Request:
 def body(request: Request) -> bytes:
     """The request again: equal in JSON meaning to what was captured. A history that was not sent is not in it."""
     at, length = _history(request)
-    messages = request.messages[:at] + request.messages[at + length :]
+    messages = [*request.messages[:at], *request.messages[at + length :]]
     kept = {key: value for key, value in (request.other.get(native.NATIVE) or {}).items() if key != _HISTORY}
     other = {key: value for key, value in request.other.items() if key != native.NATIVE}
     own = replace(request, messages=messages, other={**other, native.NATIVE: kept} if kept else other)

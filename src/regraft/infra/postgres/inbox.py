@@ -37,7 +37,7 @@ class Batch:
     messages: dict[Digest, StoredMessage] = field(default_factory=dict)
     contexts: dict[Digest, Context] = field(default_factory=dict)
     parts: dict[Digest, tuple[str, str]] = field(default_factory=dict)
-    part_ids: dict[tuple[str, str], Digest] = field(default_factory=dict)
+    part_ids: dict[tuple[str, int], tuple[dict[str, Any], Digest]] = field(default_factory=dict)
     sessions: list[tuple[SessionId, str, str | None, str]] = field(default_factory=list)
     events: list[tuple[Any, ...]] = field(default_factory=list)
     turns: list[tuple[Any, ...]] = field(default_factory=list)
@@ -150,12 +150,13 @@ class Batch:
         self.quarantine.append((event_id, storable(reason) or "", event, storable(waits_for)))
 
     def _part(self, kind: str, body: dict[str, Any]) -> Digest:
-        text = canonical_json(body)
-        part_id = self.part_ids.get((kind, text))
-        if part_id is None:
-            part_id = self.part_ids[kind, text] = part_digest(kind, body)
-            self.parts[part_id] = (kind, text)
-        return part_id
+        # Requests that were read from the same text share their parts, so that the object says which part it is.
+        known = self.part_ids.get((kind, id(body)))
+        if known is None:
+            part_id = part_digest(kind, body)
+            known = self.part_ids[kind, id(body)] = (body, part_id)
+            self.parts[part_id] = (kind, canonical_json(body))
+        return known[1]
 
 
 def _text(value: Any) -> str | None:
