@@ -37,7 +37,7 @@ def test_digests_are_those_of_no_recollection_whatever_came_before_and_however_l
         assert [step.message for step in steps] == plain
         assert [step.context for step in steps] == expected
         said = [(message.role, message.projection) for message in plain]
-        assert (end.system, end.user) == (said_by(SYSTEM, said), said_by(USER, said))
+        assert (end.system.digest(), end.user.digest()) == (said_by(SYSTEM, said), said_by(USER, said))
         answered = [at for at, message in enumerate(plain) if message.role == "assistant"]
         assert end.opening == (expected[max(answered[0] - 1, 0)].projection_id if answered else None)
         assert end.awaited == (expected[answered[-1]].projection_id if answered else None)

@@ -108,6 +108,18 @@ def digest(*parts: bytes) -> Digest:
     return Digest(hasher.digest())
 
 
+def further(hasher: hashlib.blake2b, part: bytes) -> hashlib.blake2b:
+    """A copy of a hasher that has taken in one part more: its digest is that of all parts so far."""
+    longer = hasher.copy()
+    longer.update(len(part).to_bytes(8, "big") + part)
+    return longer
+
+
+def no_parts() -> hashlib.blake2b:
+    """The hasher whose digest is ``digest()``."""
+    return hashlib.blake2b(digest_size=DIGEST_BYTES)
+
+
 def digest_json(value: Any) -> Digest:
     """The digest of a value's canonical JSON."""
     return digest(canonical_json(value).encode())

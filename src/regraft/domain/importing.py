@@ -24,7 +24,7 @@ from regraft.domain.context import (
 )
 from regraft.domain.exchange import Exchange, Identity
 from regraft.domain.feedback import Feedback
-from regraft.domain.ids import DIGEST_BYTES, Digest, SessionId, TurnId, canonical_json, digest, uuid_of
+from regraft.domain.ids import Digest, SessionId, TurnId, canonical_json, digest, further, no_parts, uuid_of
 from regraft.domain.imported import Conversation, Judgement, Said
 from regraft.domain.message import projection_digest
 from regraft.domain.recollection import MessageBody, StoredMessage
@@ -109,8 +109,8 @@ class _Way:
         self.context = context
         self.opening: Digest | None = above.opening if above else None
         self.answered: Digest | None = above.answered if above else None
-        self.system: hashlib.blake2b = above.system if above else hashlib.blake2b(digest_size=DIGEST_BYTES)
-        self.user: hashlib.blake2b = above.user if above else hashlib.blake2b(digest_size=DIGEST_BYTES)
+        self.system: hashlib.blake2b = above.system if above else no_parts()
+        self.user: hashlib.blake2b = above.user if above else no_parts()
 
 
 def calls(
@@ -197,17 +197,10 @@ def _walk(above: _Way | None, message: StoredMessage, step: Step, scope: str) ->
             way.opening = parent.projection_id if parent else projected
         way.answered = projected
     elif message.role in SYSTEM:
-        way.system = _longer(way.system, message.projection)
+        way.system = further(way.system, message.projection)
     elif message.role in USER:
-        way.user = _longer(way.user, message.projection)
+        way.user = further(way.user, message.projection)
     return way
-
-
-def _longer(said: hashlib.blake2b, part: Digest) -> hashlib.blake2b:
-    """``digest`` of one part more."""
-    longer = said.copy()
-    longer.update(len(part).to_bytes(8, "big") + part)
-    return longer
 
 
 def _turn(event_id: UUID, session: SessionId, before: _Way, after: _Way, message: StoredMessage, said: Said) -> Turn:

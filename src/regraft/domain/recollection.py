@@ -5,6 +5,7 @@ Nothing depends on it but speed: without it, or with an empty one, the same valu
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,9 +13,9 @@ from typing import Any, NewType
 
 from regraft.domain.context import EMPTY, Context, extend, extend_projection
 from regraft.domain.errors import CorruptEventError
-from regraft.domain.ids import Digest, canonical_json, digest, parse_json
+from regraft.domain.ids import Digest, canonical_json, digest, further, no_parts, parse_json
 from regraft.domain.message import projection_digest
-from regraft.domain.request import SYSTEM, USER, Request, Slices, read_fields, said_by
+from regraft.domain.request import SYSTEM, USER, Request, Slices, read_fields
 
 MessageBody = NewType("MessageBody", str)
 _HEADS = 4_096  # requests without their messages: a client sends few different ones
@@ -43,6 +44,7 @@ def store_message(message: Any, body: str | None = None) -> StoredMessage:
 class Step:
     """The end of a history: its last message, the step before, and what follows from all of them.
 
+    ``system`` and ``user`` have taken in what these roles said (``said_by``).
     ``opening`` is the history up to its first answer, ``awaited`` up to its last; None where there is no answer.
     ``kept`` says that this step and all before it were handed on for storing.
     """
@@ -50,8 +52,8 @@ class Step:
     context: Context
     message: StoredMessage
     before: Step | None
-    system: Digest
-    user: Digest
+    system: hashlib.blake2b
+    user: hashlib.blake2b
     opening: Digest | None
     awaited: Digest | None
     kept: bool = False
@@ -76,7 +78,7 @@ class Step:
 class Recollection:
     """Messages and steps of histories, by their text and by their digest; forgets the oldest.
 
-    ``characters`` bounds the texts kept, ``steps`` the steps (about 600 bytes each).
+    ``characters`` bounds the texts kept, ``steps`` the steps (about 1 KB each).
     """
 
     def __init__(self, characters: int = 32 << 20, steps: int = 200_000) -> None:
@@ -183,17 +185,13 @@ def _step(scope: str, before: Step | None, message: StoredMessage) -> Step:
     opening = before.opening if before else None
     if opening is None and answered:
         opening = past.projection_id if past else context.projection_id
-    step = Step(
+    system, user = (before.system, before.user) if before else (no_parts(), no_parts())
+    return Step(
         context=context,
         message=message,
         before=before,
-        system=before.system if before else said_by(SYSTEM, ()),
-        user=before.user if before else said_by(USER, ()),
+        system=further(system, message.projection) if message.role in SYSTEM else system,
+        user=further(user, message.projection) if message.role in USER else user,
         opening=opening,
         awaited=context.projection_id if answered else before.awaited if before else None,
     )
-    for roles, name in ((SYSTEM, "system"), (USER, "user")):
-        if message.role in roles:
-            said = [(each.message.role, each.message.projection) for each in step.back()]
-            setattr(step, name, said_by(roles, reversed(said)))
-    return step
