@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
 from regraft.domain.errors import UnavailableError
@@ -17,8 +18,15 @@ Connection = psycopg.Connection[dict[str, Any]]
 def connect(dsn: str, *, autocommit: bool = False, name: str = "regraft") -> Connection:
     """A connection whose rows are dicts. Raises UnavailableError with one line that says what to do."""
     try:
+        # Compiling a statement costs more than any of ours takes: the recursive ones look dear to the planner.
+        options = f"{conninfo_to_dict(dsn).get('options') or ''} -c jit=off".lstrip()
         return psycopg.connect(
-            dsn, autocommit=autocommit, row_factory=dict_row, connect_timeout=10, application_name=name
+            dsn,
+            autocommit=autocommit,
+            row_factory=dict_row,
+            connect_timeout=10,
+            application_name=name,
+            options=options,
         )
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[0]

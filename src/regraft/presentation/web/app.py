@@ -69,7 +69,9 @@ async def _on_bug(request: Request, error: Exception) -> Response:
 
 
 def _read_only(connection: Connection) -> None:
-    connection.execute(f"SET default_transaction_read_only = on; SET statement_timeout = '{_QUERY_SECONDS}s'".encode())
+    connection.execute(
+        f"SET jit = off; SET default_transaction_read_only = on; SET statement_timeout = '{_QUERY_SECONDS}s'".encode()
+    )
     connection.commit()
 
 
