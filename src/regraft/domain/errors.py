@@ -9,6 +9,7 @@ RegraftError
 |-- IntegrityError         stored bytes disagree with what was recorded of them      exit 4
 |-- UnavailableError       a server that is needed cannot be reached     retryable   exit 5
 |   |-- UpstreamError      a model server failed or cut the answer       retryable
+|   |-- ToolServerError    a tool server failed (infra/mcp)              retryable
 |   |-- SpoolFullError     the gateway's spool takes no more (infra/spool.py)
 |   `-- ServerStartError   an embedded server did not start
 `-- PortInUseError         a port that we must listen on is taken                    exit 5

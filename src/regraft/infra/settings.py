@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -93,6 +93,70 @@ class UpstreamSection(_Section):
         return None
 
 
+class ToolServerSection(_Section):
+    """One MCP server: a ``command`` that is started and spoken to on its standard input, or a ``url``.
+
+    It is given few of our own variables (HOME, PATH and the like), and those that are named.
+    """
+
+    command: str | None = Field(None, description="the program that is the server, e.g. uvx")
+    args: list[str] = Field([], description="its arguments")
+    env: dict[str, str] = Field({}, description="variables that it is given; no secrets, they would stand in this file")
+    pass_env: list[str] = Field([], description="variables of ours that it is given too, e.g. one that holds a key")
+    env_files: dict[str, Path] = Field({}, description="variables that it is given, each read from a file")
+    url: str | None = Field(None, description="a server that runs already (streamable HTTP)")
+    api_key_env: str | None = Field(None, description="the environment variable that holds the key for the url")
+    api_key_file: Path | None = Field(None, description="the file that holds the key for the url")
+    only: list[str] = Field(["*"], description="globs of those of its tools that are offered")
+    timeout: float = Field(60.0, gt=0, description="seconds that a tool may take")
+    start_timeout: float = Field(60.0, gt=0, description="seconds until it has told its tools")
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        if value is not None and "@" in value.split("//", 1)[1].partition("/")[0]:
+            raise ValueError("must not hold a password: name it with api_key_env or api_key_file")
+        return value
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if bool(self.command) == bool(self.url):
+            raise ValueError("takes a command or a url")
+        if self.url and (self.args or self.env or self.pass_env or self.env_files):
+            raise ValueError("has a url: args, env, pass_env and env_files are for a command")
+        if self.command and (self.api_key_env or self.api_key_file):
+            raise ValueError("has a command, which is given its key with pass_env or env_files")
+        if self.api_key_env and self.api_key_file:
+            raise ValueError("takes api_key_env or api_key_file, not both")
+        return self
+
+    def api_key(self) -> str | None:
+        """The key for the url, read now. Raises ConfigError when it is named but not there."""
+        if self.api_key_env:
+            return _variable(self.api_key_env, f"the tool server at {self.url}")
+        return _secret(self.api_key_file) if self.api_key_file else None
+
+    def environment(self) -> dict[str, str]:
+        """What the command is given beside the usual variables, read now. Raises ConfigError when one is not there."""
+        passed = {name: _variable(name, f"the tool server {self.command}") for name in self.pass_env}
+        return {**self.env, **passed, **{name: _secret(path) for name, path in self.env_files.items()}}
+
+
+def _variable(name: str, user: str) -> str:
+    if value := os.environ.get(name):
+        return value
+    raise ConfigError(f"The variable {name} for {user} is not set.")
+
+
+def _secret(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The key file {path} cannot be read: {error}.") from error
+
+
 class RedactSection(_Section):
     """What is taken out of calls before they are kept. What the model server is sent stays as it is."""
 
@@ -171,6 +235,7 @@ class Settings(BaseSettings):
     web: WebSection = WebSection()
     dagster: DagsterSection = DagsterSection()
     upstreams: dict[str, UpstreamSection] = Field({}, description="model servers by name; none: the local model")
+    tools: dict[str, ToolServerSection] = Field({}, description="MCP tool servers by name")
 
     @classmethod
     def settings_customise_sources(
@@ -250,8 +315,8 @@ def _names(fields: dict[str, FieldInfo], path: list[str]) -> list[str]:
     for part in path:
         if part in fields:
             annotation = fields[part].annotation
-            if annotation is not None and hasattr(annotation, "model_fields"):
-                fields = annotation.model_fields
-            else:
-                fields = UpstreamSection.model_fields
+            section = next(
+                (each for each in (*get_args(annotation), annotation) if hasattr(each, "model_fields")), None
+            )
+            fields = section.model_fields if section is not None else {}
     return sorted(fields)
