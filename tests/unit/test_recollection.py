@@ -43,17 +43,17 @@ def test_digests_are_those_of_no_recollection_whatever_came_before_and_however_l
         assert end.awaited == (expected[answered[-1]].projection_id if answered else None)
 
 
-def test_what_was_handed_on_is_new_again_when_storing_failed() -> None:
+def test_a_history_knows_what_of_it_was_not_handed_on_yet() -> None:
     recollection = Recollection()
     said = [{"role": "user", "content": text} for text in "abc"]
-    recollection.hand_on(recollection.history("", said[:1]))
-    recollection.settle(stored=True)
+    assert len(recollection.history("", said[:1]).hand_on()) == 1
     end = recollection.history("", said)
     assert [step.message for step in end.new()] == [store_message(message) for message in said[1:]]
-    recollection.hand_on(end)
+    handed_on = end.hand_on()
     assert end.new() == []
-    recollection.settle(stored=False)
-    assert len(end.new()) == 2
+    for step in handed_on:
+        step.kept = False
+    assert end.new() == handed_on
 
 
 def test_a_request_in_slices_is_the_request_that_was_sent() -> None:

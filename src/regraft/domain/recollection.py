@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from threading import RLock
 from typing import Any, NewType
 
 from regraft.domain.context import EMPTY, Context, extend, extend_projection
@@ -74,72 +75,70 @@ class Step:
             found.append(step)
         return found[::-1]
 
+    def hand_on(self) -> list[Step]:
+        """Call them handed on, and return them: should storing fail, ``kept`` is to be taken back."""
+        found = self.new()
+        for step in found:
+            step.kept = True
+        return found
+
 
 class Recollection:
     """Messages and steps of histories, by their text and by their digest; forgets the oldest.
 
-    ``characters`` bounds the texts kept, ``steps`` the steps (about 1 KB each).
+    ``characters`` bounds the texts kept, ``steps`` the steps (about 1 KB each). Threads may share it.
     """
 
     def __init__(self, characters: int = 32 << 20, steps: int = 200_000) -> None:
         self._messages: OrderedDict[str | bytes, StoredMessage] = OrderedDict()
         self._steps: OrderedDict[tuple[Digest, bytes], Step] = OrderedDict()
         self._heads: OrderedDict[tuple[tuple[str, bytes], ...], Request] = OrderedDict()
-        self._handed_on: list[Step] = []
+        self._lock = RLock()
         self._room = characters
         self._most_steps = steps
 
     def request(self, fields: Mapping[str, bytes], messages: list[bytes]) -> Request:
         """A chat request cut into the texts of its fields and of its messages. Raises CorruptEventError."""
         key = tuple(fields.items())
-        head = self._heads.get(key)
-        if head is None:
-            head = self._heads[key] = read_fields(fields)
-            if len(self._heads) > _HEADS:
-                self._heads.popitem(last=False)
+        with self._lock:
+            head = self._heads.get(key)
+            if head is None:
+                head = self._heads[key] = read_fields(fields)
+                if len(self._heads) > _HEADS:
+                    self._heads.popitem(last=False)
         return replace(head, messages=Slices(messages))
 
     def message(self, message: Any) -> StoredMessage:
         """The digests of a message."""
         body = canonical_json(message)
-        known = self._messages.get(body)
-        if known is None:
-            known = store_message(message, body)
-            self._remember(body, known)
+        with self._lock:
+            known = self._messages.get(body)
+            if known is None:
+                known = store_message(message, body)
+                self._remember(body, known)
         return known
 
     def history(self, scope: str, messages: Sequence[Any]) -> Step:
         """The last step of a history of at least one message. Raises CorruptEventError for a text that is no JSON."""
-        start = Digest(scope.encode())  # stands in the first step's key for the parent that it has not
-        step: Step | None = None
-        if not isinstance(messages, Slices):
-            for message in messages:
-                step = self._next(scope, start, step, self.message(message))
-        else:
-            steps = self._steps
-            for text in messages.texts:
-                key = (step.context.context_id if step else start, text)
-                found = steps.get(key)
-                if found is None:
-                    found = self._next(scope, start, step, self._read(text))
-                    self._keep(key, found)
-                step = found
+        with self._lock:
+            step = self._texts(scope, messages.texts) if isinstance(messages, Slices) else None
+            for message in () if isinstance(messages, Slices) else messages:
+                step = self._next(scope, step, self.message(message))
         if step is None:
             raise CorruptEventError("the history is empty")
         return step
 
-    def hand_on(self, step: Step) -> None:
-        """This step and all before it are going to be stored; until ``settle``, that may still fail."""
-        new = step.new()
-        for each in new:
-            each.kept = True
-        self._handed_on += new
-
-    def settle(self, *, stored: bool) -> None:
-        """What was handed on since the last time is stored, or is not."""
-        for step in () if stored else self._handed_on:
-            step.kept = False
-        self._handed_on.clear()
+    def _texts(self, scope: str, texts: Iterable[bytes]) -> Step | None:
+        step: Step | None = None
+        steps = self._steps
+        before = _start(scope)
+        for text in texts:
+            found = steps.get((before, text))
+            if found is None:
+                found = self._next(scope, step, self._read(text))
+                self._keep((before, text), found)
+            step, before = found, found.context.context_id
+        return step
 
     def _read(self, text: bytes) -> StoredMessage:
         known = self._messages.get(text)
@@ -158,8 +157,8 @@ class Recollection:
             forgotten, _ = self._messages.popitem(last=False)
             self._room += len(forgotten)
 
-    def _next(self, scope: str, start: Digest, before: Step | None, message: StoredMessage) -> Step:
-        key = (before.context.context_id if before else start, message.message_id)
+    def _next(self, scope: str, before: Step | None, message: StoredMessage) -> Step:
+        key = (before.context.context_id if before else _start(scope), message.message_id)
         step = self._steps.get(key)
         if step is None:
             step = _step(scope, before, message)
@@ -170,6 +169,11 @@ class Recollection:
         self._steps[key] = step
         if len(self._steps) > 2 * self._most_steps:  # each step has a key by its text and one by its digest
             self._steps.popitem(last=False)
+
+
+def _start(scope: str) -> Digest:
+    """What stands in a first step's key for the step before."""
+    return Digest(scope.encode())
 
 
 def _step(scope: str, before: Step | None, message: StoredMessage) -> Step:

@@ -50,7 +50,7 @@ class Turn:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capture:
     """Everything that one captured call adds: its messages, its contexts (the last is its own), its session and its
-    turns. ``end`` is the end of its history, from which it is known what of that was added before."""
+    turns."""
 
     messages: list[StoredMessage]
     contexts: list[Context]
@@ -58,7 +58,6 @@ class Capture:
     session_evidence: str
     session_name: str | None
     turns: list[Turn]
-    end: Step | None = None
 
 
 def claim(value: str | None) -> UUID | None:
@@ -81,14 +80,16 @@ def capture(
     session_of_claim: Callable[[UUID], SessionId | None],
     previous: TurnId | None = None,
     recollection: Recollection | None = None,
+    end: Step | None = None,
 ) -> Capture:
     """Place a call in its session. ``session_of_claim`` knows the session of a claimed session, node or turn,
     if the tenant has it.
 
-    ``previous`` is the turn whose answer the call says that it goes on from; ``recollection`` saves digests.
+    ``previous`` is the turn whose answer the call says that it goes on from; ``recollection`` saves digests,
+    and ``end`` is the end of the request's history, if somebody has it.
     """
     recollection = recollection or Recollection()
-    end = recollection.history(exchange.scope, request.messages)
+    end = end or recollection.history(exchange.scope, request.messages)
     last = end.context
     session_id, evidence, name = _session(
         exchange, end.opening or last.projection_id, session_of_claim, previous, request.conversation
@@ -129,7 +130,6 @@ def capture(
         session_evidence=evidence,
         session_name=name,
         turns=turns,
-        end=end,
     )
 
 

@@ -11,7 +11,7 @@ import psycopg
 
 from regraft.domain.ids import Digest
 from regraft.domain.recollection import Recollection
-from regraft.flows.placing import Arrival, Placing
+from regraft.flows.placing import Arrival, Placing, read_record
 from regraft.infra.postgres import inbox, quarantine
 from regraft.infra.postgres.pool import Connection
 
@@ -74,20 +74,31 @@ class Stored:
 def ingest(
     connection: Connection, records: list[bytes], stored: Stored, patience: timedelta = PATIENCE
 ) -> IngestCounts:
+    """Read and store captured calls."""
+    return store(connection, read(records, stored), stored, patience)
+
+
+def read(records: list[bytes], stored: Stored) -> list[Arrival]:
+    """Captured calls, read for ``store``. May be done while another batch is being stored."""
+    return [Arrival(record, read_record(record, stored.recollection)) for record in records]
+
+
+def store(
+    connection: Connection, arrivals: list[Arrival], stored: Stored, patience: timedelta = PATIENCE
+) -> IngestCounts:
     """Store captured calls in one transaction, committed on return.
 
     A call that cannot be read goes to quarantine, and so does one that names a past that is not known yet; what was
     waiting for these calls, or has waited for longer than ``patience``, is stored with them. A call that PostgreSQL
     refuses is found by halving: then there are several transactions, each of them whole.
     """
-    arrivals = [Arrival(record) for record in records]
     try:
         return store_arrivals(connection, arrivals, stored, patience)
     except _BAD_ROW:
         counts = store_halves(connection, arrivals, stored, patience)
         with connection.transaction():
             # The refused row may be one of these, which would come along with every batch.
-            due = again(quarantine.due(connection, _WOKEN), patience)
+            due = again(quarantine.due(connection, _WOKEN), patience, stored)
             return counts + store_halves(connection, due, Stored(), patience) if due else counts
 
 
@@ -100,30 +111,35 @@ def store_arrivals(
     wake: bool = True,
 ) -> IngestCounts:
     """Store calls in one transaction; ``wake`` takes along what waits for them, or has waited for long."""
-    kept = False
+    placing = Placing(connection, stored.recollection)
     try:
-        counts = _store(connection, arrivals, stored, patience, wake=wake)
-        kept = True
-    finally:
-        stored.recollection.settle(stored=kept)
-    return counts
+        return _store(connection, placing, arrivals, stored, patience, wake=wake)
+    except BaseException:
+        for step in placing.handed_on:
+            step.kept = False
+        raise
 
 
 def _store(
-    connection: Connection, arrivals: list[Arrival], stored: Stored, patience: timedelta, *, wake: bool
+    connection: Connection,
+    placing: Placing,
+    arrivals: list[Arrival],
+    stored: Stored,
+    patience: timedelta,
+    *,
+    wake: bool,
 ) -> IngestCounts:
     with connection.transaction():
         inbox.prepare(connection)
-        placing = Placing(connection, stored.recollection)
         some_wait = wake and quarantine.any_waits(connection)
         early = quarantine.due(connection, _WOKEN) if some_wait else []
-        placing.place([*arrivals, *again(early, patience)])
+        placing.place([*arrivals, *again(early, patience, stored)])
         taken, left = {each.event_id for each in early}, _WOKEN - len(early)
         while some_wait and left > 0 and (made := placing.take_made()):
             woken = [each for each in quarantine.woken(connection, made, left) if each.event_id not in taken]
             taken.update(each.event_id for each in woken)
             left -= len(woken)
-            placing.place(again(woken, patience))
+            placing.place(again(woken, patience, stored))
         placing.close()
         batch, outcome = placing.batch, placing.outcome
         batch.messages = {key: value for key, value in batch.messages.items() if key not in stored}
@@ -140,10 +156,18 @@ def _store(
     )
 
 
-def again(kept: Iterable[quarantine.Kept], patience: timedelta) -> list[Arrival]:
+def again(kept: Iterable[quarantine.Kept], patience: timedelta, stored: Stored) -> list[Arrival]:
     """Calls in quarantine as they came; those that have waited for longer than ``patience`` wait no longer."""
     now = datetime.now(UTC)
-    return [Arrival(each.event, each.event_id, patient=now - each.received_at < patience) for each in kept]
+    return [
+        Arrival(
+            each.event,
+            read_record(each.event, stored.recollection),
+            each.event_id,
+            patient=now - each.received_at < patience,
+        )
+        for each in kept
+    ]
 
 
 def store_halves(connection: Connection, arrivals: list[Arrival], stored: Stored, patience: timedelta) -> IngestCounts:

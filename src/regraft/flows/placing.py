@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
+from regraft.domain.answer import Answer
 from regraft.domain.dialects import CHAT, FEEDBACK, RESPONSES, Dialect, dialect_of
 from regraft.domain.dialects.responses import with_history
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.exchange import Exchange
-from regraft.domain.feedback import read_feedback
+from regraft.domain.feedback import Feedback, read_feedback
 from regraft.domain.ids import SessionId, TurnId, digest, uuid_of
-from regraft.domain.recollection import Recollection
+from regraft.domain.recollection import Recollection, Step
 from regraft.domain.request import Request
 from regraft.domain.turn import Capture, capture, claim, internal_session
 from regraft.infra.llm.coding import decode
@@ -32,23 +33,14 @@ WAITING = "waiting:"
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """One captured call as it came. ``kept`` is its id in quarantine, if it comes from there.
+class Call:
+    """One captured call, read: ``end`` is the end of the history that it was sent with, if it was sent with one."""
 
-    ``patient``: it waits when what it names is not known; otherwise it is placed without that.
-    """
-
-    record: bytes
-    kept: UUID | None = None
-    patient: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    arrival: Arrival
     exchange: Exchange
     dialect: Dialect
     request: Request
+    answer: Answer
+    end: Step | None
 
     @property
     def previous(self) -> tuple[str, str] | None:
@@ -67,6 +59,45 @@ class _Call:
         return [(self.exchange.scope, each) for each in claimed if each]
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A captured call that nobody could read, and why."""
+
+    event_id: UUID
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One captured call as it came, and as it was read. ``kept`` is its id in quarantine, if it comes from there.
+
+    ``patient``: it waits when what it names is not known; otherwise it is placed without that.
+    """
+
+    record: bytes
+    content: Call | tuple[Feedback, Exchange] | Unreadable
+    kept: UUID | None = None
+    patient: bool = True
+
+
+def read_record(record: bytes, recollection: Recollection) -> Call | tuple[Feedback, Exchange] | Unreadable:
+    """Read a captured call, whatever is in it. Needs no store, so that it may be done ahead."""
+    event_id: UUID | None = None
+    try:
+        exchange = decode_exchange(record)
+        event_id = exchange.event_id
+        if exchange.endpoint == FEEDBACK:
+            return read_feedback(exchange), exchange
+        dialect = dialect_of(exchange.endpoint)
+        slices = cut(exchange.request_body) if exchange.endpoint == CHAT else None
+        request = recollection.request(*slices) if slices else dialect.read_request(exchange.request_body)
+        end = recollection.history(exchange.scope, request.messages) if request.messages else None
+        body = decode(exchange.response_body, exchange.response_encoding)
+        return Call(exchange, dialect, request, dialect.read_answer(body, exchange.response_type), end)
+    except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
+        return Unreadable(event_id or uuid_of(digest(record)), error)
+
+
 class Placing:
     """One transaction's work: ``place`` calls, ``close``, then store ``batch`` and settle ``outcome``."""
 
@@ -74,37 +105,38 @@ class Placing:
         self.batch = inbox.Batch()
         self.outcome = quarantine.Settlement()
         self.placed = 0
+        self.handed_on: list[Step] = []
         self._connection = connection
         self._recollection = recollection
         self._sessions: dict[tuple[str, UUID], SessionId] = {}
         self._histories: dict[tuple[str, str], inbox.History] = {}
         self._made: list[str] = []
-        self._waiting: dict[str, list[_Call]] = defaultdict(list)
+        self._waiting: dict[str, list[tuple[Arrival, Call]]] = defaultdict(list)
 
     def place(self, arrivals: Iterable[Arrival]) -> None:
-        """Read and place calls, and those placed before that waited for them. None of them stops another."""
-        calls = [call for arrival in arrivals if (call := self._open(arrival))]
-        claims = {each for call in calls for each in call.claims} - self._sessions.keys()
-        previous = {call.previous for call in calls if call.previous} - self._histories.keys()
+        """Place calls, and those placed before that waited for them. None of them stops another."""
+        calls = [each for arrival in arrivals if (each := self._open(arrival))]
+        claims = {each for _, call in calls for each in call.claims} - self._sessions.keys()
+        previous = {call.previous for _, call in calls if call.previous} - self._histories.keys()
         self._sessions.update(inbox.sessions_of_claims(self._connection, claims))
         self._histories.update(inbox.histories(self._connection, previous))
         ready = deque(calls)
         while ready:
-            call = ready.popleft()
-            awaited = self._awaited(call) if call.arrival.patient else None
+            arrival, call = ready.popleft()
+            awaited = self._awaited(call) if arrival.patient else None
             if awaited:
-                self._waiting[awaited].append(call)
+                self._waiting[awaited].append((arrival, call))
                 continue
             before = len(self._made)
-            self._settle(call)
+            self._settle(arrival, call)
             for made in self._made[before:]:
                 ready.extend(self._waiting.pop(made, ()))
 
     def close(self) -> None:
         """Nothing more will be placed: what waits now has to wait in quarantine."""
         for awaited, calls in self._waiting.items():
-            for call in calls:
-                self._wait(call, awaited)
+            for arrival, call in calls:
+                self._wait(arrival, call, awaited)
         self._waiting.clear()
 
     def take_made(self) -> list[str]:
@@ -112,25 +144,22 @@ class Placing:
         made, self._made = self._made, []
         return made
 
-    def _open(self, arrival: Arrival) -> _Call | None:
-        event_id = arrival.kept or uuid_of(digest(arrival.record))
-        try:
-            exchange = decode_exchange(arrival.record)
-            event_id = exchange.event_id
-            if exchange.endpoint == FEEDBACK:
-                self.batch.add_feedback(read_feedback(exchange), exchange)
-                self._done(arrival)
-                return None
-            dialect = dialect_of(exchange.endpoint)
-            slices = cut(exchange.request_body) if exchange.endpoint == CHAT else None
-            if slices:
-                return _Call(arrival, exchange, dialect, self._recollection.request(*slices))
-            return _Call(arrival, exchange, dialect, dialect.read_request(exchange.request_body))
-        except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
-            self._refuse(arrival, event_id, error)
+    def _open(self, arrival: Arrival) -> tuple[Arrival, Call] | None:
+        content = arrival.content
+        if isinstance(content, Call):
+            return arrival, content
+        if isinstance(content, Unreadable):
+            self._refuse(arrival, arrival.kept or content.event_id, content.error)
             return None
+        try:
+            self.batch.add_feedback(*content)
+        except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
+            self._refuse(arrival, content[1].event_id, error)
+        else:
+            self._done(arrival)
+        return None
 
-    def _awaited(self, call: _Call) -> str | None:
+    def _awaited(self, call: Call) -> str | None:
         """What this call has to wait for, if anything."""
         if call.previous and call.previous not in self._histories:
             return _response_key(*call.previous)
@@ -138,33 +167,31 @@ class Placing:
             return _turn_key(call.claims[-1][1])
         return None
 
-    def _settle(self, call: _Call) -> None:
+    def _settle(self, arrival: Arrival, call: Call) -> None:
         try:
             self._read(call)
         except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
-            self._refuse(call.arrival, call.exchange.event_id, error)
+            self._refuse(arrival, call.exchange.event_id, error)
         else:
-            self._done(call.arrival)
+            self._done(arrival)
 
-    def _read(self, call: _Call) -> None:
-        exchange, request = call.exchange, call.request
-        answer = call.dialect.read_answer(
-            decode(exchange.response_body, exchange.response_encoding), exchange.response_type
-        )
+    def _read(self, call: Call) -> None:
+        exchange, request, answer, end = call.exchange, call.request, call.answer, call.end
         history = self._histories.get(call.previous) if call.previous else None
         if history:
             request = with_history(request, history.messages)
+            end = self._recollection.history(exchange.scope, request.messages) if request.messages else None
             self._sessions.setdefault((exchange.scope, history.turn_id), history.session_id)
         placed: Capture | None = None
-        if request.messages:
+        if end:
             previous = history.turn_id if history else None
             known = partial(self._session_of, exchange.scope)
-            placed = capture(exchange, request, answer, known, previous, self._recollection)
+            placed = capture(exchange, request, answer, known, previous, self._recollection, end)
             if not exchange.final:
                 placed.turns.clear()
         self.batch.add(exchange, request, answer, placed)
-        if placed and placed.end:
-            self._recollection.hand_on(placed.end)
+        if end:
+            self.handed_on += end.hand_on()
         if placed is None or not placed.turns:
             return
         for turn in placed.turns:
@@ -193,17 +220,19 @@ class Placing:
         if arrival.kept:
             self.outcome.resolved.append(arrival.kept)
 
-    def _wait(self, call: _Call, awaited: str) -> None:
+    def _wait(self, arrival: Arrival, call: Call, awaited: str) -> None:
         kind = "previous_response" if call.previous and awaited == _response_key(*call.previous) else "parent"
         reason = f"{WAITING}{kind} {awaited} is not known yet"
-        if call.arrival.kept:
-            self.outcome.postponed.append((call.arrival.kept, reason, awaited))
+        if arrival.kept:
+            self.outcome.postponed.append((arrival.kept, reason, awaited))
         else:
-            self.batch.set_aside(call.exchange.event_id, reason, call.arrival.record, awaited)
+            self.batch.set_aside(call.exchange.event_id, reason, arrival.record, awaited)
 
     def refuse(self, arrival: Arrival, error: Exception) -> None:
         """Set a call aside that its reader took and PostgreSQL did not."""
-        self._refuse(arrival, decode_exchange(arrival.record).event_id, error)
+        content = arrival.content
+        exchange = content.exchange if isinstance(content, Call) else decode_exchange(arrival.record)
+        self._refuse(arrival, exchange.event_id, error)
 
     def _refuse(self, arrival: Arrival, event_id: UUID, error: Exception) -> None:
         reason = str(error) if isinstance(error, CorruptEventError) else f"it cannot be read: {error!r}"

@@ -61,6 +61,7 @@ def _pass(connection: Connection, tried: set[UUID], patience: timedelta, *, ever
             kept = store.unresolved(connection, after, _CHUNK, everything=everything)
             if not kept:
                 return counts
-            counts += store_halves(connection, again(kept, patience), Stored(), patience)
+            stored = Stored()
+            counts += store_halves(connection, again(kept, patience, stored), stored, patience)
         tried.update(each.event_id for each in kept)
         after = kept[-1].event_id
