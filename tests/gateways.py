@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import os
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 
+from regraft.domain.errors import UnavailableError
 from regraft.infra.nats.codec import decode_exchange
 from regraft.infra.nats.stream import CallStream
 from regraft.infra.spool import Spool
@@ -154,6 +156,18 @@ def spooled(folder):
         orphan.close()
     heir.close()
     return found
+
+
+async def abandoned(url):
+    """A large record of which two parts came, before its publisher met a full stream and came no more; the record."""
+    record = os.urandom(40 << 20)
+    async with await CallStream.connect(url) as stream:
+        await stream.ensure(max_bytes=20 << 20)
+        with contextlib.suppress(UnavailableError):
+            await stream.publish_pack([record])
+        assert await stream.waiting() == 2
+        await stream.ensure()
+    return record
 
 
 def streamed(url, expected=None, seconds=20.0):

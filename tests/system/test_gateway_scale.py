@@ -12,13 +12,11 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
-
 from regraft.infra.nats.stream import CallStream
 from regraft.infra.postgres.pool import connect
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from gateways import BODY, CHAT, NatsServer, Upstream, free_port, streamed
+from gateways import BODY, CHAT, Upstream, free_port, streamed
 from scripted_upstream import plain
 
 GATEWAYS = """
@@ -41,14 +39,6 @@ async def main():
 asyncio.run(main())
 """
 ANSWER = b'{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"ok"}}]}'
-
-
-@pytest.fixture
-def nats_server(tmp_path):
-    server = NatsServer(tmp_path)
-    server.start()
-    yield server
-    server.stop()
 
 
 def children(pid):

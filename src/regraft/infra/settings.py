@@ -200,6 +200,16 @@ class GatewaySection(_Section):
             return self.host != "localhost"
 
 
+class IngestSection(_Section):
+    """From the stream to the execution log."""
+
+    patience: float = Field(
+        3600.0,
+        ge=0,
+        description="seconds that a call waits for the one it goes on from; then it is placed without it",
+    )
+
+
 class WebSection(_Section):
     """The web API."""
 
@@ -232,6 +242,7 @@ class Settings(BaseSettings):
     nats: NatsSection = NatsSection()
     model: ModelSection = ModelSection()
     gateway: GatewaySection = GatewaySection()
+    ingest: IngestSection = IngestSection()
     web: WebSection = WebSection()
     dagster: DagsterSection = DagsterSection()
     upstreams: dict[str, UpstreamSection] = Field({}, description="model servers by name; none: the local model")

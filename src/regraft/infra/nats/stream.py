@@ -3,6 +3,9 @@
 JetStream acknowledges before it fsyncs unless the server runs with ``sync_interval: always``: run it so. One message is
 one pack. A record too large for a message is stored as parts on a second subject that no consumer reads; a manifest
 that names them travels in the pack's place, so that any ingest process can put the record together.
+
+Parts are deleted with the acknowledgement of their manifest. A publisher that dies before its manifest, or an ingest
+process that dies after its acknowledgement, leaves parts that nothing names: ``sweep_parts`` finds and deletes them.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -22,7 +26,15 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DiscardPolicy,
+    RawStreamMsg,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
 from nats.js.errors import NotFoundError as StreamNotFoundError
 
 from regraft.domain.errors import CorruptEventError, UnavailableError
@@ -38,6 +50,9 @@ PARTS_HEADER = "Regraft-Parts"
 DUPLICATE_SECONDS = 120
 ACK_SECONDS = 20.0  # a killed ingest process delays its packs by this much; a batch takes well under a second
 MAX_ACK_PENDING = 512  # packs
+# A manifest follows its parts within this time, or never: a publisher that repeats a part within the duplicate window
+# gets the old one, and then needs seconds for the rest. It must be longer than that window by far.
+PART_GRACE = timedelta(hours=1)
 
 _NATS_ERRORS = (nats.errors.Error, OSError, TimeoutError, asyncio.TimeoutError)
 
@@ -175,6 +190,31 @@ class CallStream:
         with _as_unavailable("ask for the stream's state"):
             return (await self._context.stream_info(STREAM)).state.messages
 
+    async def sweep_parts(self, grace: timedelta = PART_GRACE) -> int:
+        """Delete parts that no manifest names any more, or ever will; returns how many. Safe beside everything else.
+
+        A part is named by a manifest that came at most ``grace`` after it. So it is left over when it is older than
+        that, and when the oldest message that waits for ingest came more than ``grace`` after it: its manifest was
+        acknowledged or never written. Clocks of this machine and the server may differ by less than ``grace``.
+        """
+        deleted = 0
+        with _as_unavailable("sweep parts of large records"):
+            waiting = await self._context.stream_info(STREAM, subjects_filter=PART_SUBJECT)
+            if not (waiting.state.subjects or {}).get(PART_SUBJECT):
+                return 0
+            now = datetime.now(UTC)  # before the look at what waits: a manifest written after it has younger parts
+            oldest = await self._next(SUBJECT, 0)
+            limit = now - grace if oldest is None else min(now, _time(oldest)) - grace
+            sequence = 0
+            while part := await self._next(PART_SUBJECT, sequence):
+                if part.seq is None or _time(part) >= limit:
+                    break
+                sequence = part.seq
+                with contextlib.suppress(StreamNotFoundError):
+                    await self._context.delete_msg(STREAM, sequence)
+                    deleted += 1
+        return deleted
+
     async def forget_parts(self, parts: tuple[int, ...]) -> None:
         with _as_unavailable("delete the parts of a large record"):
             for sequence in parts:
@@ -203,11 +243,18 @@ class CallStream:
     async def _publish_parts(self, record: bytes, room: int) -> None:
         name = hashlib.blake2b(record, digest_size=32).hexdigest()
         parts = [
-            await self._publish(PART_SUBJECT, record[start : start + room], {}, f"{name}-{start}")
+            await self._publish(PART_SUBJECT, record[start : start + room], {}, f"{name}-{room}-{start}")
             for start in range(0, len(record), room)
         ]
         manifest = json.dumps({"record": name, "bytes": len(record), "parts": parts}).encode()
         await self._publish(SUBJECT, manifest, {PARTS_HEADER: str(len(parts))}, name)
+
+    async def _next(self, subject: str, sequence: int) -> RawStreamMsg | None:
+        """The first message of a subject behind a sequence."""
+        try:
+            return await self._context.get_msg(STREAM, seq=sequence + 1, subject=subject, next=True, direct=True)
+        except StreamNotFoundError:
+            return None
 
     async def _subscribe(self) -> JetStreamContext.PullSubscription:
         config = ConsumerConfig(
@@ -246,6 +293,11 @@ def _name(pack: list[bytes]) -> str:
     for record in pack:
         hasher.update(b"%d:%b" % (len(record), record[:64]))
     return hasher.hexdigest()
+
+
+def _time(message: RawStreamMsg) -> datetime:
+    assert message.time is not None  # the server always says it
+    return message.time
 
 
 @contextlib.contextmanager

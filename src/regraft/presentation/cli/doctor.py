@@ -110,8 +110,10 @@ def _stores(run: Context) -> Iterator[Finding]:
         return
     yield Finding("ok", f"{found['turns']} turns in {found['sessions']} sessions, schema up to date")
     if found["quarantine"]:
-        mend = "`regraft db psql -c 'SELECT event_id, reason FROM quarantine'` says why; they are kept whole."
+        mend = "`regraft quarantine list` says why; they are kept whole. `regraft quarantine retry --all` tries again."
         yield Finding("warning", f"{found['quarantine']} captured calls could not be read.", mend)
+    if found["waiting_calls"]:
+        yield Finding("ok", f"{found['waiting_calls']} captured calls wait for the call that they go on from")
     if found["failed_turns"]:
         mend = (
             "`regraft db psql -c 'SELECT turn_id, failure FROM lineage_queue'`, then `regraft lineage build --retry`."

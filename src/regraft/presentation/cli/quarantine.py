@@ -61,12 +61,11 @@ def retry(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Try again what waits for another call; what has waited for an hour is placed by its opening."""
+    """Try again what waits for another call; what has waited for ingest.patience is placed by its opening."""
     from regraft.flows import quarantine as flow
-    from regraft.flows.ingest import PATIENCE
 
     run = context()
-    patience = timedelta(0) if place else PATIENCE
+    patience = timedelta(seconds=0 if place else run.settings.ingest.patience)
     counts = flow.retry(run.postgres_dsn(), patience=patience, everything=everything)
     if json:
         run.print_json(asdict(counts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from datetime import timedelta
 
 import typer
 
@@ -81,7 +82,7 @@ def ingest() -> None:
         loop = asyncio.get_running_loop()
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signal_number, stop.set)
-        await consume(dsn, nats_url, stop)
+        await consume(dsn, nats_url, stop, timedelta(seconds=run.settings.ingest.patience))
 
     asyncio.run(until_told())
 

@@ -84,5 +84,6 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
     if found is None:
         run.console.print("\nPostgreSQL is not running: start everything with `regraft up`.")
         return
-    shown = ("inbox", "turns", "waiting_turns", "sessions", "nodes", "replays", "quarantine", "snapshots")
+    shown = ("inbox", "waiting_calls", "turns", "waiting_turns", "sessions", "nodes", "replays")
+    shown = (*shown, "quarantine", "snapshots")
     run.console.print("\n" + "  ".join(f"{name.replace('_', ' ')} [bold]{found[name]}[/]" for name in shown))

@@ -79,10 +79,10 @@ FROM (SELECT context_anchor_turn_id AS anchor FROM response_branch_records GROUP
           OR count(DISTINCT branch_index) <> count(*)) AS found;
 
 -- name: check_quarantine_rate
--- Captured calls that could not be read, among all.
+-- Captured calls that could not be read, among all. Calls that wait for another are none of them.
 SELECT count(*) AS bad, min(event_id::text) AS example,
     count(*) + (SELECT count(*) FROM pipeline_event_inbox) AS total
-FROM quarantine WHERE resolved_at IS NULL;
+FROM quarantine WHERE resolved_at IS NULL AND waits_for IS NULL;
 
 -- name: check_snapshots_do_not_leak
 -- Snapshots with a session or a content in two splits, or that hold no figure of it.

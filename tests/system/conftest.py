@@ -1,0 +1,20 @@
+"""Servers that a test may kill: its own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from gateways import NatsServer
+
+
+@pytest.fixture
+def nats_server(tmp_path):
+    """A NATS server for one test alone."""
+    server = NatsServer(tmp_path)
+    server.start()
+    yield server
+    server.stop()
