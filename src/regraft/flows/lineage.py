@@ -17,6 +17,7 @@ from regraft.domain.errors import UnavailableError
 from regraft.domain.graph import Branch, Node, PlacedTurn, branches, depths, nodes
 from regraft.domain.ids import Digest, NodeId, SessionId, TurnId, canonical_json, digest, parse_json, uuid_of
 from regraft.domain.message import PROJECTION_VERSION
+from regraft.domain.taskification import read_plan_header
 from regraft.domain.variant import Components, model_snapshot
 from regraft.infra.postgres import lineage as store
 from regraft.infra.postgres.inbox import storable
@@ -289,6 +290,7 @@ def _add_run(rows: store.GraphRows, fact: store.Row) -> None:
     usage = fact["usage"] if fact["choice_index"] == 0 and isinstance(fact["usage"], dict) else {}
     details = usage.get("prompt_tokens_details")
     model = fact["model_answered"] or fact["model_requested"]
+    taskification_id, step = read_plan_header(identity.get("plan"))
     error = fact["error"]
     if error is None and fact["node_status"] == "error":
         error = {"message": f"HTTP {fact['http_status']} without an answer"}
@@ -318,6 +320,8 @@ def _add_run(rows: store.GraphRows, fact: store.Row) -> None:
             fact["tools_id"],
             fact["tool_calls"],
             _variant_json(identity.get("variant")),
+            taskification_id,
+            storable(step) or None,
             fact["started_at"],
         )
     )

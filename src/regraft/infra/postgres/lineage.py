@@ -19,7 +19,8 @@ _COLUMNS: dict[str, Sequence[str]] = {
     "stage_node": (*("uuid", "uuid", "uuid", "uuid", "int4", "text", "text", "text", "text", "bytea", "text", "int4"),),
     "stage_run": (
         *("uuid", "uuid", "uuid", "uuid", "text", "uuid", "text", "text", "text", "text", "text", "text", "bytea"),
-        *("int4", "int4", "int4", "text", "float8", "float8", "text", "bytea", "bytea", "int4", "text", "timestamptz"),
+        *("int4", "int4", "int4", "text", "float8", "float8", "text", "bytea", "bytea", "int4", "text", "uuid", "text"),
+        "timestamptz",
     ),
     "stage_branch": (*("uuid", "uuid", "uuid", "uuid", "uuid", "int4", "text", "text", "bool", "bool", "bool"),),
 }

@@ -148,7 +148,7 @@ CREATE TEMP TABLE stage_run (run_id uuid, session_id uuid, node_id uuid, event_i
     task_key text, model text, model_snapshot_id text, backend text, run_status text, finish_reason text,
     answer_id bytea, prompt_tokens int4, completion_tokens int4, cached_tokens int4, usage text, duration_ms float8,
     first_byte_ms float8, error text, sampling_id bytea, tools_id bytea, tool_calls int4, variant text,
-    started_at timestamptz) ON COMMIT DROP;
+    taskification_id uuid, taskify_step text, started_at timestamptz) ON COMMIT DROP;
 CREATE TEMP TABLE stage_branch (turn_id uuid, session_id uuid, node_id uuid, parent_node_id uuid,
     context_anchor_turn_id uuid, branch_index int4, branch_kind text, variant_config text, same_context bool,
     same_tools bool, is_replay bool) ON COMMIT DROP;
@@ -194,10 +194,11 @@ FROM down WHERE n.node_id = down.node_id AND n.depth <> down.depth;
 -- One execution fact per turn.
 INSERT INTO execution_run_records (run_id, session_id, node_id, event_id, purpose, theme_id, task_key, model,
     model_snapshot_id, backend, run_status, finish_reason, answer_id, prompt_tokens, completion_tokens, cached_tokens,
-    usage, duration_ms, first_byte_ms, error, sampling, tools_id, tool_calls, variant, started_at)
+    usage, duration_ms, first_byte_ms, error, sampling, tools_id, tool_calls, variant, taskification_id, taskify_step,
+    started_at)
 SELECT run_id, session_id, node_id, event_id, purpose, theme_id, task_key, model, model_snapshot_id, backend,
     run_status, finish_reason, answer_id, prompt_tokens, completion_tokens, cached_tokens, usage::json, duration_ms,
-    first_byte_ms, error::json, p.body, tools_id, tool_calls, variant::json, started_at
+    first_byte_ms, error::json, p.body, tools_id, tool_calls, variant::json, taskification_id, taskify_step, started_at
 FROM stage_run r JOIN request_part p ON p.part_id = r.sampling_id ORDER BY run_id
 ON CONFLICT (run_id) DO NOTHING;
 
