@@ -157,6 +157,41 @@ def _secret(path: Path) -> str:
         raise ConfigError(f"The key file {path} cannot be read: {error}.") from error
 
 
+class RuleSection(_Section):
+    """A rule of your own for cutting requests into plans of subtasks."""
+
+    instructions: str = Field(min_length=1, description="the system prompt that asks for a plan as JSON")
+    repair: str = Field("", description="what is said of a plan that is not valid, with {problems} in it")
+    max_subtasks: int = Field(8, ge=1, le=64, description="subtasks that a plan may have")
+    description: str = Field("", description="what it is for")
+
+    @field_validator("repair")
+    @classmethod
+    def _names_the_problems(cls, value: str) -> str:
+        if value and "{problems}" not in value:
+            raise ValueError("must hold {problems}, where they are to stand")
+        return value
+
+
+class OrchestratorSection(_Section):
+    """One `orchestrator/NAME`: a plan, workers that carry it out, and one answer."""
+
+    model: str = Field(min_length=1, description="the model that plans and writes the answer")
+    workers: dict[str, str] = Field(min_length=1, description="workers that a plan may name: name -> model")
+    rule: str = Field("default", description="the taskify rule: `default`, or one of `rules`")
+    synthesis: str = Field("", description="the system prompt of the last call; a built-in one if empty")
+    max_steps: int = Field(8, ge=1, le=64, description="subtasks that a plan may have; the rule may allow fewer")
+    concurrency: int = Field(4, ge=1, le=64, description="steps at the same time")
+    timeout: float = Field(
+        120.0, gt=0, description="seconds for the plan, for each step with its tools, for the answer"
+    )
+    retries: int = Field(1, ge=0, le=10, description="tries of a call after the first")
+    on_failure: Literal["continue", "cancel"] = Field(
+        "continue", description="after a failed step: go on without it, or end the whole call"
+    )
+    tools: list[str] = Field([], description="tool servers, of `tools`, that workers may use")
+
+
 class RedactSection(_Section):
     """What is taken out of calls before they are kept. What the model server is sent stays as it is."""
 
@@ -247,6 +282,8 @@ class Settings(BaseSettings):
     dagster: DagsterSection = DagsterSection()
     upstreams: dict[str, UpstreamSection] = Field({}, description="model servers by name; none: the local model")
     tools: dict[str, ToolServerSection] = Field({}, description="MCP tool servers by name")
+    rules: dict[str, RuleSection] = Field({}, description="taskify rules by name, beside the built-in `default`")
+    orchestrators: dict[str, OrchestratorSection] = Field({}, description="orchestrators by name")
 
     @classmethod
     def settings_customise_sources(
