@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
-from regraft.domain.errors import NotFoundError, UpstreamError
+from regraft.domain.errors import NotFoundError
 from regraft.domain.replay import Job, Origin, Variant, plan
-from regraft.domain.turn import INTERNAL_SESSION
 from regraft.flows import lineage
 from regraft.flows.arrival import wait_for
-from regraft.infra.llm.client import GatewayClient
+from regraft.flows.growing import Grow, Grown, Tally, Watcher, execute, grow_once
 from regraft.infra.postgres import replay as store
 from regraft.infra.postgres.pool import transaction
+
+__all__ = ["Grow", "Grown", "ReplayCounts", "ReplayPlan", "grow_once", "prepare", "run"]
 
 Progress = Callable[[int], None]
 
@@ -60,48 +61,28 @@ def run(
     concurrency: int = 1,
     progress: Progress | None = None,
     keep: Callable[[], None] | None = None,
+    grow: Grow = grow_once,
 ) -> ReplayCounts:
-    """Run a plan's jobs and return when their answers stand in the graph.
+    """Run a plan's jobs, each grown by ``grow``, and return when their answers stand in the graph.
 
     A job that fails is counted and does not stop the others. ``keep`` and the errors are those of ``wait_for``.
     """
-    turns, failures = asyncio.run(_call(gateway, planned.todo, concurrency, progress))
-    wait_for(dsn, turns, keep)
+    watcher = _Collector(progress)
+    asyncio.run(execute(gateway, planned.todo, concurrency, Tally(total=len(planned.todo)), watcher, None, grow))
+    wait_for(dsn, watcher.turns, keep)
     lineage.build(dsn)
-    return ReplayCounts(len(planned.todo), planned.done, turns, failures)
+    return ReplayCounts(len(planned.todo), planned.done, watcher.turns, watcher.failures)
 
 
-async def _call(
-    gateway: str, jobs: Sequence[Job], concurrency: int, progress: Progress | None
-) -> tuple[list[UUID], list[str]]:
-    turns: list[UUID] = []
-    failures: list[str] = []
-    places = asyncio.Semaphore(concurrency)
-    async with GatewayClient(gateway) as client:
+@dataclass(slots=True)
+class _Collector(Watcher):
+    progress: Progress | None
+    turns: list[UUID] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
-        async def one(job: Job) -> None:
-            async with places:
-                try:
-                    reply = await client.chat(job.body, _identity(job))
-                except UpstreamError as error:
-                    failures.append(str(error))
-                    return
-                finally:
-                    if progress:
-                        progress(1)
-            if reply.turn_id:
-                turns.append(reply.turn_id)
-            if reply.status >= 400:
-                failures.append(f"HTTP {reply.status}: {reply.body[:300].decode('utf-8', 'replace')}")
-
-        await asyncio.gather(*(one(job) for job in jobs))
-    return turns, failures
-
-
-def _identity(job: Job) -> dict[str, str]:
-    return {
-        "session": f"{INTERNAL_SESSION}{job.origin.session_id}",
-        "replay-node": str(job.origin.node_id),
-        "purpose": "replay",
-        "variant": job.label(),
-    }
+    def ended(self, job: Job, grown: Grown) -> None:
+        self.turns.extend(grown.turns)
+        if grown.failure is not None:
+            self.failures.append(grown.failure)
+        if self.progress:
+            self.progress(1)

@@ -1,0 +1,52 @@
+"""Calls through the gateway that obey its answers: a server that says "later" is asked later, by all of its callers."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+
+from regraft.domain.errors import UpstreamError
+from regraft.infra.llm.client import GatewayClient, Reply
+
+TRIES = 8  # of one call
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 30.0  # seconds
+LONGEST_RETRY_AFTER = 300.0  # a server that asks for more has refused the call
+_LATER = frozenset({429, 503, 529})  # 529: Anthropic's "overloaded"
+
+
+class Caller:
+    """Posts bodies to the gateway. What the gateway does not try again itself is tried again here.
+
+    A ``Retry-After`` holds back every call to the same model, not only the one that was told: calls that would be
+    refused anyway only make it later. 503 counts as "later" only where the server says when.
+    """
+
+    def __init__(self, client: GatewayClient, *, tries: int = TRIES) -> None:
+        self.client = client
+        self.limited = 0  # answers that said "later"
+        self._tries = tries
+        self._not_before: dict[str, float] = {}
+
+    async def post(self, endpoint: str, body: str, identity: Mapping[str, str], model: str = "") -> Reply:
+        """The last answer to this body. ``identity``: header name after ``X-Regraft-`` -> value.
+
+        Raises UpstreamError when there was no answer at all.
+        """
+        loop = asyncio.get_running_loop()
+        for attempt in range(1, self._tries + 1):
+            while (wait := self._not_before.get(model, 0.0) - loop.time()) > 0:  # noqa: ASYNC110
+                # Not all at the same moment.
+                await asyncio.sleep(wait + random.uniform(0.0, min(0.1 * wait, 1.0)))  # noqa: S311
+            reply = await self.client.post(endpoint, body, identity)
+            later = reply.status == 429 or (reply.status in _LATER and reply.retry_after is not None)
+            if not later or attempt == self._tries or (reply.retry_after or 0.0) > LONGEST_RETRY_AFTER:
+                return reply
+            self.limited += 1
+            backoff = min(FIRST_BACKOFF * 2 ** (attempt - 1), LONGEST_BACKOFF)
+            if reply.retry_after is not None:
+                until = loop.time() + reply.retry_after
+                self._not_before[model] = max(until, self._not_before.get(model, 0.0))
+            else:
+                await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311
+        raise UpstreamError("No call was tried.")
