@@ -285,6 +285,55 @@ def test_files_are_read_packed_or_not_and_together(truth, tmp_path):
     assert [names for names in counts.refused_names.values() if names == ["e.jsonl.zst"]]
 
 
+def _packed_with_zstandard(path, name, content):
+    """A zip as writers of evaluation logs make it, which Python 3.11 can neither write nor read."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, zstandard.ZstdCompressor().compress(content))
+    data = bytearray(path.read_bytes())
+    for mark, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        at = data.index(mark) + place
+        data[at : at + 2] = (93).to_bytes(2, "little")
+    path.write_bytes(data)
+
+
+def test_members_of_a_zip_may_be_packed_with_zstandard(truth, tmp_path):
+    line = json.dumps({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}).encode()
+    _packed_with_zstandard(tmp_path / "a.zip", "a.jsonl", b"\n".join(line.replace(b"q", b"%d" % at) for at in range(9)))
+    assert import_files(truth, [tmp_path / "a.zip"]).turns == 9
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_votes_beside_a_chatgpt_export_judge_its_answers(truth, tmp_path, packed):
+    def node(key, parent, role, said):
+        content = {"content_type": "text", "parts": [said]}
+        message = {"id": f"m-{key}", "author": {"role": role}, "content": content}
+        return {"id": key, "message": message, "parent": parent, "children": []}
+
+    talk = {
+        "conversation_id": "c",
+        "mapping": {"u": node("u", None, "user", "q"), "a": node("a", "u", "assistant", "b")},
+    }
+    votes = [
+        {"id": "m-a", "conversation_id": "c", "rating": "thumbs_down", "content": "no"},
+        {"id": "gone", "conversation_id": "c", "rating": "thumbs_up"},
+    ]
+    files = {"conversations.json": json.dumps([talk]), "message_feedback.json": json.dumps(votes)}
+    source = tmp_path / ("export.zip" if packed else "export")
+    if packed:
+        with zipfile.ZipFile(source, "w") as archive:
+            for name, text in files.items():
+                archive.writestr(name, text)
+    else:
+        source.mkdir()
+        for name, text in files.items():
+            (source / name).write_text(text)
+    counts = import_files(truth, [source])
+    assert (counts.turns, counts.judgements, counts.refused) == (1, 1, {})
+    assert rows(truth, "SELECT name, value, source, comment FROM feedback") == [
+        {"name": "vote", "value": -1.0, "source": "chatgpt user", "comment": "no"}
+    ]
+
+
 def test_theme_tenant_and_task_arrive_in_the_log(truth, tmp_path):
     line = {"group": "g", "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}
     (tmp_path / "a.jsonl").write_text(json.dumps(line))

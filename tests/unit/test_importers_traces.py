@@ -281,3 +281,37 @@ def test_structured_attributes_and_instructions_are_read():
 def test_a_span_whose_content_was_not_recorded_is_refused_by_name():
     _, calls, refused = read(spans(span("s", ASKED)))
     assert (calls, refused) == ([], [Refusal("t/s", "a span without messages (its content was not recorded)")])
+
+
+def logs(*made):
+    return {"resource": {}, "scopeLogs": [{"scope": {}, "logRecords": list(made)}]}
+
+
+def logged(span, name, body=None, **attributes):
+    listed = [attribute(key, value) for key, value in attributes.items()]
+    said = {"body": {"kvlistValue": {"values": [attribute(*each) for each in body.items()]}}} if body else {}
+    times = {"timeUnixNano": "1735689600000000000"}
+    return {"traceId": "t", "spanId": span, "eventName": name, "attributes": listed, **times, **said}
+
+
+def test_events_that_were_logged_are_put_together_by_their_span():
+    details = {
+        "gen_ai.request.model": "m",
+        "gen_ai.usage.input_tokens": 3,
+        "gen_ai.input.messages": json.dumps([{"role": "user", "parts": [{"type": "text", "content": "q"}]}]),
+        "gen_ai.output.messages": json.dumps([{"role": "assistant", "parts": [{"type": "text", "content": "a"}]}]),
+    }
+    form, (one, other), refused = read(
+        logs(
+            logged("one", "gen_ai.user.message", {"content": "q"}),
+            logged("other", "gen_ai.client.inference.operation.details", **details),
+            logged("one", "gen_ai.choice", {"index": 0, "message": json.dumps(ANSWER)}),
+            logged("third", "gen_ai.user.message"),
+            logged("third", "http.request"),
+        )
+    )
+    assert form == "otel_genai"
+    assert [said.message for said in one.said] == [said.message for said in other.said] == [USER, ANSWER]
+    assert (one.key, other.key, other.said[1].usage) == ("one", "other", {"prompt_tokens": 3})
+    assert one.said[1].started_ns == 1_735_689_600_000_000_000
+    assert refused == [Refusal("t/third", "a span without messages (its content was not recorded)")]

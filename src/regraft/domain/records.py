@@ -15,7 +15,7 @@ from typing import Any
 from regraft.domain.errors import UsageError
 from regraft.domain.ids import Number, parse_json
 
-LARGE_MEMBERS = frozenset({"samples", "simulations", "resourceSpans"})
+LARGE_MEMBERS = frozenset({"samples", "simulations", "resourceSpans", "resourceLogs"})
 _LONGEST = 1 << 29  # characters of one record
 _SPREAD = 1_000_000  # positions that a line of many elements has to itself
 _BLANK = re.compile(r"[ \t\r\n]*")

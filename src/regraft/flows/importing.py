@@ -22,7 +22,7 @@ from regraft.domain.importing import Projections, Step, calls, feedback_ids, ste
 from regraft.domain.records import Record, Unreadable, records
 from regraft.flows import lineage
 from regraft.flows.ingest import Stored
-from regraft.infra.exports import Part, opened, parts
+from regraft.infra.exports import Part, beside, opened, parts
 from regraft.infra.postgres import importing as store
 from regraft.infra.postgres import inbox
 from regraft.infra.postgres.pool import Connection, connect
@@ -121,9 +121,13 @@ def _read(part: Part, chosen: Importer | None, theme: str | None, counts: Import
         if importer is None:
             counts.refuse(Refusal(part.name, "a file of no known format"))
             return
+        if importer.beside and (companion := beside(part, importer.beside[0])):
+            head = {**head, **_beside(companion, importer)}
         everything: Iterator[Record | Unreadable] = chain(ahead, found)
         if head:
-            everything = (replace(each, head=head) if isinstance(each, Record) else each for each in everything)
+            everything = (
+                replace(each, head={**each.head, **head}) if isinstance(each, Record) else each for each in everything
+            )
         for position, each in conversations(importer, everything):
             if isinstance(each, Refusal):
                 counts.refuse(each)
@@ -141,6 +145,12 @@ def _head(part: Part) -> dict[str, Any]:
             if isinstance(record, Record) and isinstance(record.value, dict):
                 return record.value
     return {}
+
+
+def _beside(companion: Part, importer: Importer) -> dict[str, Any]:
+    assert importer.beside is not None
+    with opened(companion) as file:
+        return importer.beside[1](each for each in records(file.pieces) if isinstance(each, Record))
 
 
 def _first(found: Iterator[Record | Unreadable]) -> tuple[Record | None, list[Record | Unreadable]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from os import SEEK_CUR
+from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
 import zstandard
@@ -19,6 +21,10 @@ from regraft.domain.errors import NotFoundError, UsageError
 _CHUNK = 1 << 20
 _PACKED_CHUNK = 1 << 16
 _NAMES = (".json", ".jsonl", ".ndjson")
+_ZSTANDARD = 93  # zip's number for it, which Python's own reader does not know yet
+_ENCRYPTED = 1
+_LOCAL_HEAD = struct.Struct("<26xHH")  # of a member: the lengths of its name and of its extra field, at its end
+_BESIDE = frozenset({"message_feedback.json"})  # files that say something of the conversations in another one
 _PACKED = (".zst", ".gz")
 
 
@@ -53,7 +59,11 @@ def parts(path: Path) -> list[Part]:
     Raises NotFoundError when there is nothing there, UsageError for a zip that cannot be read.
     """
     if path.is_dir():
-        files = [each for each in sorted(path.rglob("*")) if each.is_file() and _wanted(each.name)]
+        files = [
+            each
+            for each in sorted(path.rglob("*"))
+            if each.is_file() and _wanted(each.name) and each.name not in _BESIDE
+        ]
         if not files:
             raise NotFoundError(f"{path} holds no JSON files.")
         return [part for each in files for part in parts(each)]
@@ -73,6 +83,16 @@ def parts(path: Path) -> list[Part]:
     return [Part(path, name, members[name]) for name in talks or members]
 
 
+def beside(part: Part, name: str) -> Part | None:
+    """The file of this name that lies beside a part, in its folder or in its zip."""
+    if part.member is None:
+        path = part.path.with_name(name)
+        return Part(path, None, path.stat().st_size) if path.is_file() else None
+    member = str(PurePosixPath(part.member).with_name(name))
+    with zipfile.ZipFile(part.path) as archive:
+        return Part(part.path, member, 0) if member in archive.namelist() else None
+
+
 def _wanted(name: str) -> bool:
     for packed in _PACKED:
         name = name.removesuffix(packed)
@@ -89,9 +109,16 @@ def opened(part: Part, member: str | None = None) -> Iterator[Opened]:
     with part.path.open("rb") as file:
         if member is not None:
             try:
-                with zipfile.ZipFile(file) as archive, archive.open(member) as inner:
-                    yield Opened(_text(_read(inner), part.name), lambda: 0)
-            except NotImplementedError as error:
+                with zipfile.ZipFile(file) as archive:
+                    info = archive.getinfo(member)
+                    if info.compress_type == _ZSTANDARD and not info.flag_bits & _ENCRYPTED:
+                        file.seek(info.header_offset)
+                        file.seek(sum(_LOCAL_HEAD.unpack(file.read(_LOCAL_HEAD.size))), SEEK_CUR)
+                        yield Opened(_text(_zstandard(file, info.compress_size), part.name), lambda: 0)
+                    else:
+                        with archive.open(member) as inner:
+                            yield Opened(_text(_read(inner), part.name), lambda: 0)
+            except (NotImplementedError, RuntimeError) as error:
                 raise UsageError(f"{part.name} is packed in a way that cannot be read here: {error}") from error
         elif part.path.suffix == ".zst":
             yield Opened(_text(_zstandard(file), part.name), file.tell)
@@ -107,17 +134,20 @@ def _read(stream: BinaryIO | IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
         yield piece
 
 
-def _zstandard(file: BinaryIO) -> Iterator[bytes]:
-    """All frames of a file. The library's own reader takes a file that was cut short for a whole one."""
+def _zstandard(file: BinaryIO, size: int | None = None) -> Iterator[bytes]:
+    """All frames of a file, or of its next ``size`` bytes. The library's own reader takes a file that was cut short
+    for a whole one."""
     frame = zstandard.ZstdDecompressor().decompressobj()
     begun = False
-    while packed := file.read(_PACKED_CHUNK):
+    left = size
+    while packed := file.read(_PACKED_CHUNK if left is None else min(left, _PACKED_CHUNK)):
+        left = None if left is None else left - len(packed)
         while packed:
             yield frame.decompress(packed)
             begun, packed = not frame.eof, frame.unused_data
             if frame.eof:
                 frame = zstandard.ZstdDecompressor().decompressobj()
-    if begun:
+    if begun or left:
         raise EOFError("it was cut short")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from regraft.domain.errors import UsageError
 from regraft.domain.imported import Found, Refusal, UnreadableConversationError
@@ -32,18 +33,26 @@ from regraft.domain.records import Record, Unreadable
 
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """One format."""
+    """One format. ``beside`` names a file that may lie beside one of this format, and reads its records into members
+    of the head of the records that it says something of."""
 
     form: str
     title: str
     recognises: Callable[[Record], bool]
     read: Callable[[Record], Iterator[Found]]
     gather: Callable[[Iterable[Record]], Iterator[Found]] | None = None
+    beside: tuple[str, Callable[[Iterable[Record]], dict[str, Any]]] | None = None
 
 
 # In the order of asking: the particular before the general.
 IMPORTERS = (
-    Importer(chatgpt.FORM, "ChatGPT conversations.json", chatgpt.recognises, chatgpt.read),
+    Importer(
+        chatgpt.FORM,
+        "ChatGPT conversations.json",
+        chatgpt.recognises,
+        chatgpt.read,
+        beside=("message_feedback.json", chatgpt.feedback),
+    ),
     Importer(claude_export.FORM, "Claude data export", claude_export.recognises, claude_export.read),
     Importer(open_webui.FORM, "Open WebUI chat export", open_webui.recognises, open_webui.read),
     Importer(librechat.FORM, "LibreChat conversation export", librechat.recognises, librechat.read),
@@ -52,7 +61,7 @@ IMPORTERS = (
     Importer(tau_bench.FORM, "tau-bench trajectories", tau_bench.recognises, tau_bench.read),
     Importer(toolbench.FORM, "ToolBench answers and ToolEval results", toolbench.recognises, toolbench.read),
     Importer(langfuse.FORM, "Langfuse traces", langfuse.recognises, langfuse.read),
-    Importer(otel_genai.FORM, "OpenTelemetry GenAI spans (OTLP JSON)", otel_genai.recognises, otel_genai.read),
+    Importer(otel_genai.FORM, "OpenTelemetry GenAI spans and logs (OTLP JSON)", otel_genai.recognises, otel_genai.read),
     Importer(oasst.FORM, "OpenAssistant message trees", oasst.recognises, oasst.read),
     Importer(oasst.FLAT, "OpenAssistant messages", oasst.recognises_flat, oasst.read, oasst.gather),
     Importer(sharegpt.FORM, "ShareGPT", sharegpt.recognises, sharegpt.read),

@@ -3,15 +3,16 @@
 Every branch is kept; ``current_node`` (what the user saw last) is noted. A node without a message (the root) is no
 message. What the model thought (``thoughts``, ``reasoning_recap``) goes with the answer that follows it, as
 ``reasoning_content``. A message to a tool (``recipient``) is a tool call, and the tool's message its result. Content of
-any other type is kept whole, as one part of that type.
+any other type is kept whole, as one part of that type. ``message_feedback.json`` beside it holds the user's votes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
-from regraft.domain.imported import Conversation, Found, Said, UnreadableConversationError, ordered
+from regraft.domain.imported import Conversation, Found, Judgement, Said, UnreadableConversationError, ordered
 from regraft.domain.importers.messages import checked, content_of, text_part, tool_call
 from regraft.domain.importers.moment import nanoseconds
 from regraft.domain.importers.values import mapping, mappings, name, rest, text
@@ -22,12 +23,23 @@ _ROLES = frozenset({"system", "user", "assistant", "tool"})
 _THINKING = frozenset({"thoughts", "reasoning_recap"})
 _KNOWN = frozenset({"id", "conversation_id", "title", "create_time", "update_time", "mapping", "current_node"})
 _KNOWN_OF_MESSAGE = frozenset({"id", "author", "create_time", "update_time", "content", "status", "recipient"})
+_FEEDBACK = "message_feedback"
+_VOTES = {"thumbsup": 1.0, "thumbsdown": -1.0}
 _STATES = {"in_progress": "interrupted"}
 
 
 def recognises(record: Record) -> bool:
     """Whether the record is such a conversation."""
     return isinstance(mapping(record.value).get("mapping"), dict)
+
+
+def feedback(found: Iterable[Record]) -> dict[str, Any]:
+    """The votes of ``message_feedback.json`` by the id of the message that they are about."""
+    votes: dict[str, list[dict[str, Any]]] = {}
+    for record in found:
+        given = mapping(record.value)
+        votes.setdefault(name(given.get("message_id")) or name(given.get("id")), []).append(given)
+    return {_FEEDBACK: votes}
 
 
 def read(record: Record) -> Iterator[Found]:
@@ -37,6 +49,7 @@ def read(record: Record) -> Iterator[Found]:
     if not isinstance(nodes, dict):
         raise UnreadableConversationError("no mapping of messages")
     places: dict[str, int | None] = {}
+    votes = mapping(record.head.get(_FEEDBACK))
     thoughts: dict[str, str] = {}
     called: dict[str, str] = {}
     said: list[Said] = []
@@ -53,7 +66,9 @@ def read(record: Record) -> Iterator[Found]:
         if role == "assistant" and kind in _THINKING and _continued(nodes, node):
             thoughts[key] = "\n\n".join(filter(None, (thoughts[key], _thought(message["content"]))))
             continue
-        said.append(_said(key, message, place, thoughts.pop(key), called[key]))
+        made = _said(key, message, place, thoughts.pop(key), called[key])
+        given = [*votes.get(key, ()), *(votes.get(text(message.get("id")), ()) if message.get("id") != key else ())]
+        said.append(replace(made, judgements=tuple(_judgements(given))) if given else made)
         places[key], thoughts[key] = len(said) - 1, ""
         if said[-1].message.get("tool_calls"):
             called[key] = key
@@ -67,6 +82,13 @@ def read(record: Record) -> Iterator[Found]:
             rest={**rest(talk, _KNOWN), "title": talk.get("title"), "current_node": talk.get("current_node")},
         )
     )
+
+
+def _judgements(given: list[dict[str, Any]]) -> Iterator[Judgement]:
+    for vote in given:
+        value = _VOTES.get(text(vote.get("rating")).replace("_", "").lower())
+        if value is not None:
+            yield Judgement(name="vote", value=value, source="chatgpt user", comment=text(vote.get("content")) or None)
 
 
 def _continued(nodes: dict[str, Any], node: dict[str, Any]) -> bool:

@@ -1,8 +1,9 @@
-"""OpenTelemetry traces as OTLP JSON (a document, or a line each as the file exporter writes), GenAI spans of them.
+"""OpenTelemetry traces and logs as OTLP JSON (a document, or a line each as the file exporter writes), GenAI of them.
 
 Each span that asked a model is one call. Messages are read from ``gen_ai.input.messages``, ``gen_ai.output.messages``
 and ``gen_ai.system_instructions`` (attributes of the span or of its events), from the older ``gen_ai.*.message`` and
-``gen_ai.choice`` events, and from the numbered attributes ``gen_ai.prompt.N.*`` and ``gen_ai.completion.N.*``.
+``gen_ai.choice`` events, and from the numbered attributes ``gen_ai.prompt.N.*`` and ``gen_ai.completion.N.*``. Events
+that went to the log (``resourceLogs``) are put together by the span that they name.
 Source: Semantic conventions for generative client AI spans and events, opentelemetry.io.
 """
 
@@ -36,16 +37,21 @@ _SAMPLING = (
     "frequency_penalty",
     "presence_penalty",
 )
+_CONTENT = {"content", "parts", "tool_calls"}
 _ERROR = 2
 
 
 def recognises(record: Record) -> bool:
-    """Whether the record is spans of a resource."""
-    return bool(mappings(mapping(record.value).get("scopeSpans")))
+    """Whether the record is spans, or log records of model calls, of a resource."""
+    value = mapping(record.value)
+    return bool(mappings(value.get("scopeSpans"))) or any(
+        _event_name(each).startswith("gen_ai.") for each in _log_records(value)
+    )
 
 
 def read(record: Record) -> Iterator[Found]:
-    """The calls of a resource's spans."""
+    """The calls of a resource's spans, or of its log records."""
+    yield from _logged(mapping(record.value))
     for scope in mappings(mapping(record.value).get("scopeSpans")):
         for span in mappings(scope.get("spans")):
             attributes = _attributes(span.get("attributes"))
@@ -55,6 +61,35 @@ def read(record: Record) -> Iterator[Found]:
                 yield _call(span, attributes)
             except UnreadableConversationError as error:
                 yield Refusal(f"{text(span.get('traceId'))}/{text(span.get('spanId'))}", str(error))
+
+
+def _log_records(resource: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for scope in mappings(resource.get("scopeLogs")):
+        yield from mappings(scope.get("logRecords"))
+
+
+def _event_name(log: dict[str, Any]) -> str:
+    return text(log.get("eventName")) or text(_attributes(log.get("attributes")).get("event.name"))
+
+
+def _logged(resource: dict[str, Any]) -> Iterator[Found]:
+    """Events that were logged instead of being added to their span, put together by the span that they name: messages
+    and choices one by one, or all of a call in one event (``gen_ai.client.inference.operation.details``)."""
+    by_span: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for at, log in enumerate(_log_records(resource)):
+        if _event_name(log).startswith("gen_ai."):
+            span = text(log.get("spanId"))
+            by_span.setdefault((text(log.get("traceId")), span or f"log record {at + 1}"), []).append(log)
+    for (trace, span), logs in by_span.items():
+        times = [text(log.get("timeUnixNano")) or text(log.get("observedTimeUnixNano")) for log in logs]
+        events = [{**log, "name": _event_name(log)} for log in logs]
+        asked: dict[str, Any] = {"traceId": trace, "spanId": span, "events": events}
+        if any(times):
+            asked["startTimeUnixNano"] = min(filter(None, times), key=lambda time: time.zfill(20))
+        try:
+            yield _call(asked, {})
+        except UnreadableConversationError as error:
+            yield Refusal(f"{trace}/{span}", str(error))
 
 
 def _asked(attributes: dict[str, Any]) -> bool:
@@ -147,7 +182,8 @@ def _messages(every: dict[str, Any], events: _Events) -> tuple[list[dict[str, An
         if system and isinstance(value, list) and not any(mapping(each).get("role") == "system" for each in value):
             return history({"system": system, "messages": value})
         return history(value)
-    listed = [{"role": _ROLES[name], **_body(more, event)} for name, more, event in events if name in _ROLES]
+    bodies = ((_ROLES[name], _body(more, event)) for name, more, event in events if name in _ROLES)
+    listed = [{"role": role, **body} for role, body in bodies if _CONTENT & body.keys()]  # else it was not recorded
     return history(listed or _numbered(every, "gen_ai.prompt"))
 
 
