@@ -56,7 +56,7 @@ class Recorder:
         self.ids = EventIds()
         self.failing = False
         self._metrics = metrics
-        self._append = spool.append_parts
+        self._append = spool.append_records
         self._wake = wake
         self._complained = 0.0
         self._unsaid = 0
@@ -95,31 +95,33 @@ class Recorder:
                 asked_model, traceparent = redactor.text(asked_model), redactor.text(traceparent)
                 request_compressed = None
             self._append(
-                encode_fields(
-                    event_id,
-                    scope or self.scope,
-                    endpoint,
-                    upstream,
-                    upstream_pin,
-                    started_ns,
-                    first_byte_ns,
-                    duration_ns,
-                    request,
-                    status,
-                    response_type,
-                    response_encoding,
-                    response,
-                    cut,
-                    error,
-                    identity,
-                    __version__,
-                    operation_id,
-                    attempt,
-                    final,
-                    traceparent,
-                    asked_model,
-                    request_compressed,
-                )
+                [
+                    encode_fields(
+                        event_id,
+                        scope or self.scope,
+                        endpoint,
+                        upstream,
+                        upstream_pin,
+                        started_ns,
+                        first_byte_ns,
+                        duration_ns,
+                        request,
+                        status,
+                        response_type,
+                        response_encoding,
+                        response,
+                        cut,
+                        error,
+                        identity,
+                        __version__,
+                        operation_id,
+                        attempt,
+                        final,
+                        traceparent,
+                        asked_model,
+                        request_compressed,
+                    )
+                ]
             )
         except Exception as failure:  # noqa: BLE001 capture never breaks a client
             self._lost(failure)

@@ -1,76 +1,81 @@
-"""Moves captured calls from the spool to the stream, as long as it takes; a crash in between only repeats some."""
+"""Moves captured calls from the spool to the stream, as long as it takes; a crash in between only repeats some.
+
+This is a process of its own, so that it takes no time from calls: ``python -m regraft.presentation.gateway.drain``. The
+gateway starts it and tells it on standard input what to do: a line of JSON, then POSITIONs as far as it may read. It
+says on standard output how far it is (REPORTs). When its input ends without a FAREWELL the gateway is dead, and so is
+it: what it held is an heir's.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
+import os
+import struct
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from regraft.domain.errors import UnavailableError
 from regraft.infra.nats.stream import CallStream
-from regraft.infra.spool import Spool, SpoolReader
-from regraft.presentation.gateway.metrics import Metrics
+from regraft.infra.spool_reader import LiveReader, SpoolReader, orphans
 
-LINGER_SECONDS = 0.05  # lets a pack fill: one fsync of the server then covers many calls
-PACK_RECORDS = 64  # reading and sending a pack keeps the loop from calls: a millisecond, not five
+POSITION = struct.Struct("<QQ")  # the newest segment of the spool, and its bytes
+FAREWELL = POSITION.pack(0, 0)  # move what is there, then end
+REPORT = struct.Struct("<QQQ?")  # calls moved in all; segment and offset delivered; whether the stream is connected
+PACK_RECORDS, PACK_BYTES = 128, 900 << 10  # one fsync of the server covers them; a default server takes 1 MiB
 ORPHAN_SECONDS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-FAREWELL_SECONDS = 5.0
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("regraft.gateway.drain")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a drainer is started for. ``home`` is the living spool, a folder beside those of other processes."""
+
+    home: str
+    nats_url: str
+    log_level: str
+
+    def line(self) -> bytes:
+        return json.dumps(asdict(self)).encode() + b"\n"
 
 
 class Drainer:
-    """One background task: own spool first, then the spools of dead processes. NATS may come and go."""
+    """Own spool first, then the spools of dead processes. NATS may come and go."""
 
-    def __init__(self, spool: Spool, nats_url: str, metrics: Metrics) -> None:
+    def __init__(self, order: Order, spool: LiveReader, reports: int) -> None:
+        self._order = order
         self._spool = spool
-        self._url = nats_url
-        self._metrics = metrics
+        self._reports = reports
         self._waiting = asyncio.Event()
         self._stopping = False
         self._pausing: asyncio.Task[None] | None = None
-        self._task: asyncio.Task[None] | None = None
-        self.connected = False
+        self._heard = b""
+        self._moved = 0
+        self._connected = False
 
-    def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="drain")
-
-    def wake(self) -> None:
-        """There is something in the spool."""
-        if not self._waiting.is_set():
-            self._waiting.set()
-
-    async def stop(self) -> None:
-        """Move what can be moved in a few seconds; the rest waits on the disk for the next start."""
-        if self._task is None:
-            return
-        self._stopping = True
-        self._waiting.set()
-        if self._pausing is not None:
-            self._pausing.cancel()  # the stream is away: it would only be tried again
-        await asyncio.wait([self._task], timeout=FAREWELL_SECONDS)
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Until the farewell."""
+        asyncio.get_running_loop().add_reader(0, self._listen)
         pause = FIRST_PAUSE
         while True:
             try:
-                async with await CallStream.connect(self._url) as stream:
+                async with await CallStream.connect(self._order.nats_url) as stream:
                     await stream.ensure()
                     self._say_connected(True)
                     pause = FIRST_PAUSE
                     await self._move_forever(stream)
                     return
             except UnavailableError as error:
-                if self.connected or pause == FIRST_PAUSE:
+                if self._connected or pause == FIRST_PAUSE:
                     log.warning("calls wait in the spool: %s", error)
-                self._say_connected(False)
             except Exception:  # a bug must not end capture's second half for good
                 log.exception("moving calls to the stream failed; trying again")
-                self._say_connected(False)
+            self._say_connected(False)
             if self._stopping:
                 return
             self._pausing = asyncio.create_task(asyncio.sleep(pause))
@@ -79,6 +84,23 @@ class Drainer:
             if self._stopping:
                 return
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _listen(self) -> None:
+        heard = os.read(0, 1 << 16)
+        if not heard:
+            os._exit(0)
+        heard = self._heard + heard
+        whole = len(heard) - len(heard) % POSITION.size
+        self._heard = heard[whole:]
+        positions = [heard[start : start + POSITION.size] for start in range(0, whole, POSITION.size)]
+        if FAREWELL in positions:
+            asyncio.get_running_loop().remove_reader(0)
+            self._stopping = True
+            if self._pausing is not None:
+                self._pausing.cancel()  # the stream is away: it would only be tried again
+        if told := [each for each in positions if each != FAREWELL]:
+            self._spool.written(*POSITION.unpack(told[-1]))
+        self._waiting.set()
 
     async def _move_forever(self, stream: CallStream) -> None:
         loop = asyncio.get_running_loop()
@@ -89,16 +111,14 @@ class Drainer:
             if loop.time() >= next_search:
                 await self._move_orphans(stream)
                 next_search = loop.time() + ORPHAN_SECONDS
-            if self._stopping:
+            if self._stopping and not self._waiting.is_set():
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ORPHAN_SECONDS):
                     await self._waiting.wait()
-            if not self._stopping:
-                await asyncio.sleep(LINGER_SECONDS)
 
     async def _move_orphans(self, stream: CallStream) -> None:
-        for orphan in self._spool.orphans():
+        for orphan in orphans(self._spool.home.parent, self._spool.home.name):
             try:
                 moved = await self._move(orphan, stream)
                 log.info("moved %d call(s) that a dead gateway process had left", moved)
@@ -108,15 +128,49 @@ class Drainer:
 
     async def _move(self, reader: SpoolReader, stream: CallStream) -> int:
         moved = 0
-        while (pack := reader.read_pack(PACK_RECORDS)) is not None:
+        while (pack := reader.read_pack(PACK_RECORDS, PACK_BYTES)) is not None:
             await stream.publish_pack(pack.records)
             reader.acknowledge(pack)
             moved += len(pack.records)
-            self._metrics.published += len(pack.records)
+            self._moved += len(pack.records)
+            self._report()
         return moved
 
     def _say_connected(self, connected: bool) -> None:
-        if connected != self.connected:
+        if connected != self._connected:
             log.info("the stream is %s", "connected" if connected else "away")
-        self.connected = connected
-        self._metrics.stream_up = int(connected)
+        self._connected = connected
+        self._report()
+
+    def _report(self) -> None:
+        try:
+            os.write(self._reports, REPORT.pack(self._moved, *self._spool.delivered, self._connected))
+        except BrokenPipeError:
+            os._exit(0)
+
+
+def main() -> None:
+    import uvloop
+
+    from regraft.infra.telemetry import configure_logging
+
+    order = Order(**json.loads(_first_line()))
+    configure_logging(order.log_level)
+    reports = os.dup(1)
+    os.dup2(2, 1)  # whatever a library prints is no report
+    uvloop.run(Drainer(order, LiveReader(Path(order.home)), reports).run())
+
+
+def _first_line() -> bytes:
+    """Byte by byte: what follows is for another reader."""
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(0, 1)
+        if not byte:
+            sys.exit(0)
+        line += byte
+    return line
+
+
+if __name__ == "__main__":
+    main()

@@ -8,18 +8,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from regraft.domain.errors import UpstreamError
+from regraft.domain.orchestration import PREFIX
 from regraft.infra.keys import KeyStore
 from regraft.infra.spool import Spool
 from regraft.presentation.gateway.access import Access, RefusedError
 from regraft.presentation.gateway.call import ANYBODY, Call, Client
 from regraft.presentation.gateway.capture import Recorder
-from regraft.presentation.gateway.drain import Drainer
+from regraft.presentation.gateway.drain_process import DrainProcess
 from regraft.presentation.gateway.feedback import FEEDBACK, take_feedback
 from regraft.presentation.gateway.http import Handling, HttpConnection, Request
 from regraft.presentation.gateway.metrics import Metrics
@@ -29,6 +30,9 @@ from regraft.presentation.gateway.replies import Answer, error_body, json_answer
 from regraft.presentation.gateway.routing import Router
 from regraft.presentation.gateway.settings import GatewaySettings
 from regraft.presentation.gateway.workers import Siblings
+
+if TYPE_CHECKING:
+    from regraft.presentation.gateway.orchestrator import Orchestrators
 
 CAPTURED = {
     path.encode(): path
@@ -83,9 +87,15 @@ class Gateway:
         self.metrics = Metrics()
         self._siblings = Siblings(settings, worker, self.metrics) if worker is not None else None
         self._spool: Spool | None = None
-        self._drainer: Drainer | None = None
+        self._drainer: DrainProcess | None = None
         self._recorder: Recorder | None = None
         self._access = Access(KeyStore(settings.keys)) if settings.keys is not None else None
+        self._orchestrators: Orchestrators | None = None
+        if settings.orchestrators:
+            from regraft.presentation.gateway.orchestrator import Orchestrators
+
+            self._orchestrators = Orchestrators(settings, self.metrics)
+            self._router.looks_at_models = True
         self._own: dict[bytes, Callable[[], Answer]] = {
             b"/healthz": lambda: json_answer(200, b'{"status":"ok"}'),
             b"/readyz": self._ready,
@@ -118,7 +128,7 @@ class Gateway:
         settings = self._settings
         self._spool = Spool(settings.spool, settings.spool_segment_bytes, settings.spool_limit_bytes)
         self.metrics.spool_bytes = lambda: self._spool.waiting_bytes if self._spool else 0
-        self._drainer = Drainer(self._spool, settings.nats_url, self.metrics)
+        self._drainer = DrainProcess(self._spool, settings.nats_url, self.metrics)
         rules = settings.redact
         redactor = Redactor(rules) if rules and (rules.identities or rules.fields or rules.texts) else None
         self._recorder = Recorder(self._spool, self.metrics, settings.scope, self._drainer.wake, redactor)
@@ -134,9 +144,11 @@ class Gateway:
             await self._drainer.stop()
         if self._spool is not None:
             self._spool.close()
+        if self._orchestrators is not None:
+            await self._orchestrators.aclose()
         await self._router.aclose()
 
-    def _call(self, endpoint: str, request: Request, connection: HttpConnection) -> Handling:
+    def _call(self, endpoint: str, request: Request, connection: HttpConnection) -> Handling | None:
         router, recorder, access = self._router, self._recorder, self._access
         body, client = request.body, ANYBODY
         model: str | None = None
@@ -154,6 +166,8 @@ class Gateway:
             recorder = None
         if recorder is None:
             self.metrics.opted_out += 1
+        if self._orchestrators is not None and model and model.startswith(PREFIX):
+            return self._orchestrators.begin(endpoint, request, connection, model, recorder, client)
         return _begun(Call(endpoint, request, connection, upstream.attempts, model, self.metrics, recorder, client))
 
     def _other(self, request: Request, connection: HttpConnection) -> Handling | None:
@@ -191,7 +205,8 @@ class Gateway:
     async def _merged(self, request: Request, client: Client) -> Answer:
         status = 200
         try:
-            body = await merged_models(self._router, request.head, client.trusted)
+            own = self._orchestrators.models() if self._orchestrators is not None else []
+            body = await merged_models(self._router, request.head, client.trusted, own)
         except UpstreamError as error:
             status = 502
             body = error_body(str(error), "upstream_error", "upstream_unavailable")
