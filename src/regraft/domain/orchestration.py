@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
+from regraft.domain.ids import digest_json
 from regraft.domain.taskification import PROMPT, Plan, Rule, Subtask
 
 PREFIX = "orchestrator/"  # of the model names that orchestrators answer to
@@ -55,6 +56,12 @@ class Orchestrator:
     def max_subtasks(self) -> int:
         """What both the rule and this orchestrator allow."""
         return min(self.rule.max_subtasks, self.max_steps)
+
+    @property
+    def pin(self) -> str:
+        """What pins its answers, as far as it decides them: the digest of its conditions."""
+        said = [self.model, self.rule.version, dict(self.workers), self.synthesis, self.max_subtasks, self.on_failure]
+        return digest_json([*said, list(self.tools)]).hex()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -17,15 +18,16 @@ from regraft.presentation.gateway.routing import Router, Upstream
 log = logging.getLogger(__name__)
 
 
-async def merged_models(router: Router, head: ClientHead, trusted: bool) -> bytes:
-    """The lists of all upstreams as one; a model is listed only where a call for it would go.
+async def merged_models(router: Router, head: ClientHead, trusted: bool, own: Sequence[dict[str, Any]] = ()) -> bytes:
+    """The lists of all upstreams as one, behind ``own`` models; a model is listed only where a call for it would go.
 
     An upstream that does not answer is left out. Raises UpstreamError when none does.
     """
     answers = await asyncio.gather(
         *(_ask(upstream, head, trusted) for upstream in router.upstreams), return_exceptions=True
     )
-    models: list[Any] = [
+    models: list[Any] = list(own)
+    models += [
         {"id": alias, "object": "model", "owned_by": "regraft"} for each in router.upstreams for alias in each.alias
     ]
     failures: list[str] = []

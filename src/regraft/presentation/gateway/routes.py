@@ -138,14 +138,14 @@ class Gateway:
 
     async def shutdown(self) -> None:
         """Move what can be moved, and let everything go."""
+        if self._orchestrators is not None:
+            await self._orchestrators.aclose()
         if self._siblings is not None:
             self._siblings.end()
         if self._drainer is not None:
             await self._drainer.stop()
         if self._spool is not None:
             self._spool.close()
-        if self._orchestrators is not None:
-            await self._orchestrators.aclose()
         await self._router.aclose()
 
     def _call(self, endpoint: str, request: Request, connection: HttpConnection) -> Handling | None:

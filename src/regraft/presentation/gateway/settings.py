@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regraft.domain.orchestration import Orchestrator
+
+if TYPE_CHECKING:
+    from regraft.infra.settings import ToolServerSection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +54,7 @@ class GatewaySettings:
     """The gateway. The first of ``upstreams`` also gets every call that no glob matches.
 
     ``keys`` is the file of virtual keys; with it every call needs one. ``workers`` are processes on the same port.
+    ``orchestrators`` answer to ``orchestrator/NAME``, with the ``tool_servers`` that they name.
     """
 
     upstreams: Mapping[str, UpstreamSettings]
@@ -58,6 +65,8 @@ class GatewaySettings:
     scope: str = "default"
     keys: Path | None = None
     redact: RedactSettings | None = None
+    orchestrators: Mapping[str, Orchestrator] = field(default_factory=dict)
+    tool_servers: Mapping[str, ToolServerSection] = field(default_factory=dict)
     workers: int = 1
     max_body_bytes: int = 512 << 20
     spool_segment_bytes: int = 16 << 20
