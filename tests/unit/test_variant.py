@@ -8,7 +8,7 @@ from itertools import combinations
 import pytest
 
 from regraft.domain.ids import Number, digest, digest_json
-from regraft.domain.variant import Components, difference, model_snapshot, tool_names
+from regraft.domain.variant import Components, difference, model_snapshot, served_build, tool_names
 
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {}}}
 READ = {"type": "function", "function": {"name": "read"}}
@@ -130,3 +130,18 @@ def test_tools_are_known_by_their_name_or_by_their_type():
 )
 def test_a_model_snapshot_is_more_than_a_name_when_more_is_known(fingerprint, pin, snapshot):
     assert model_snapshot("m", fingerprint, pin) == snapshot
+
+
+@pytest.mark.parametrize(
+    ("rest", "build"),
+    [
+        ({"system_fingerprint": "fp", "model_version": "2"}, "fp"),
+        ({"system_fingerprint": " ", "model_version": "2"}, "version:2"),
+        ({"modelVersion": "gemini-2.5-pro-05"}, "version:gemini-2.5-pro-05"),
+        ({"system_fingerprint": None, "metadata": {"weight_version": "w7"}}, "version:w7"),
+        ({"metadata": ["weight_version"], "model_version": 5}, ""),
+        ({}, ""),
+    ],
+)
+def test_what_a_server_says_of_its_build_is_its_fingerprint_or_the_version_of_the_model(rest, build):
+    assert served_build(rest) == build

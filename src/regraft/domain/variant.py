@@ -107,7 +107,27 @@ def _tool_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, A
     return {key: value for key, value in changes.items() if value}
 
 
-def model_snapshot(model: str, fingerprint: str, pin: str) -> str:
-    """The model's name and what pins it: the upstream's configured pin, else its fingerprint, else the name alone."""
-    pinned = pin or fingerprint
+VERSION = "version:"  # before what a server calls the version of its model
+
+
+def served_build(rest: Mapping[str, Any]) -> str:
+    """What an answer says of the build that gave it: its ``system_fingerprint``, else the version of the model that
+    some servers name (Gemini ``modelVersion``, SGLang ``metadata.weight_version``), marked as one. Empty: nothing."""
+    if fingerprint := _said(rest.get("system_fingerprint")):
+        return fingerprint
+    metadata = rest.get("metadata")
+    weights = metadata.get("weight_version") if isinstance(metadata, Mapping) else None
+    found = (_said(each) for each in (rest.get("model_version"), rest.get("modelVersion"), weights))
+    version = next((each for each in found if each), "")
+    return VERSION + version if version else ""
+
+
+def _said(value: Any) -> str:
+    return value if isinstance(value, str) and value.strip() else ""
+
+
+def model_snapshot(model: str, build: str, pin: str) -> str:
+    """The model's name and what pins it: the upstream's configured pin, else what the answer said of its build (see
+    ``served_build``), else the name alone. The local model is pinned by the digest of its file and its runtime."""
+    pinned = pin or build
     return f"{model}@{pinned}" if pinned else model

@@ -17,6 +17,7 @@ from regraft.domain.message import PROJECTION_VERSION
 from regraft.domain.recollection import StoredMessage
 from regraft.domain.request import Request, part_digest
 from regraft.domain.turn import Capture
+from regraft.domain.variant import served_build
 from regraft.infra.postgres.pool import Connection
 from regraft.infra.postgres.queries import queries
 
@@ -85,7 +86,7 @@ class Batch:
                 context_id,
                 *part_ids,
                 None if answer.usage is None else canonical_json(answer.usage),
-                storable(_text(answer.rest.get("system_fingerprint"))),
+                storable(served_build(answer.rest) or None),
                 canonical_json(rest),
                 _identity_json(exchange.identity),
                 PROJECTION_VERSION,
@@ -157,10 +158,6 @@ class Batch:
             known = self.part_ids[kind, id(body)] = (body, part_id)
             self.parts[part_id] = (kind, canonical_json(body))
         return known[1]
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _identity_json(identity: Identity) -> str:

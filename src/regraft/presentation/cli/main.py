@@ -24,6 +24,7 @@ from regraft.presentation.cli import (
     keys,
     label,
     lineage,
+    models,
     quarantine,
     replay,
     serve,
@@ -61,7 +62,7 @@ def start(
     begin(config)
 
 
-for module in (demo, up, status, doctor, sessions, compare, replay, importing):
+for module in (demo, up, status, doctor, sessions, compare, replay, importing, models):
     module.register(app)
 serve.register(app)
 app.add_typer(lineage.app, name="lineage")
