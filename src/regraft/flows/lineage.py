@@ -18,6 +18,7 @@ from regraft.domain.graph import Branch, Node, PlacedTurn, branches, depths, nod
 from regraft.domain.ids import Digest, NodeId, SessionId, TurnId, canonical_json, digest, parse_json, uuid_of
 from regraft.domain.message import PROJECTION_VERSION
 from regraft.domain.taskification import read_plan_header
+from regraft.domain.usage import tokens
 from regraft.domain.variant import Components, model_snapshot
 from regraft.infra.postgres import lineage as store
 from regraft.infra.postgres.inbox import storable
@@ -288,7 +289,7 @@ def _add_run(rows: store.GraphRows, fact: store.Row) -> None:
         theme_id = uuid_of(digest(b"theme", fact["scope"].encode(), name.encode()))
         rows.themes.append((theme_id, name, fact["scope"], fact["started_at"]))
     usage = fact["usage"] if fact["choice_index"] == 0 and isinstance(fact["usage"], dict) else {}
-    details = usage.get("prompt_tokens_details")
+    counted = tokens(usage)
     model = fact["model_answered"] or fact["model_requested"]
     taskification_id, step = read_plan_header(identity.get("plan"))
     error = fact["error"]
@@ -309,9 +310,9 @@ def _add_run(rows: store.GraphRows, fact: store.Row) -> None:
             fact["node_status"],
             fact["finish_reason"],
             fact["answer_id"],
-            _count(usage.get("prompt_tokens", usage.get("input_tokens"))),
-            _count(usage.get("completion_tokens", usage.get("output_tokens"))),
-            _count(details.get("cached_tokens") if isinstance(details, dict) else None),
+            _count(counted.prompt),
+            _count(counted.completion),
+            _count(counted.cached),
             canonical_json(usage) if usage else None,
             fact["duration_ms"],
             fact["first_byte_ms"],
