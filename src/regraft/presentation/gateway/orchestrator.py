@@ -91,6 +91,10 @@ class Orchestrators:
         self._running.add(call)
         return call
 
+    def cut(self) -> None:
+        """A client left before its answer."""
+        self._metrics.cuts["client"] += 1
+
     def over(self, call: OrchestratedCall, status: int) -> None:
         """A call has ended; ``status`` 0 when none reached the client."""
         self._running.discard(call)
@@ -212,6 +216,7 @@ class OrchestratedCall:
         try:
             answer = await self._orchestration.run()
         except asyncio.CancelledError:
+            self._house.cut()
             self._record(cut="client", error=self._stopped)
             raise
         except RegraftError as error:
