@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import httptools
 
 from regraft.domain.errors import UpstreamError
+from regraft.infra.llm.repeated_head import RepeatedHead
 
 if TYPE_CHECKING:
     from regraft.infra.llm.upstream import UpstreamPool
@@ -31,23 +32,41 @@ class Listener(Protocol):
         """There will be no more. Called at most once, and never after the end."""
 
 
+class RepeatedAnswer:
+    """What answers with the same head have in common. ``headers`` are all but the content-length, ``length`` its name.
+
+    The same head is the same object, by which a listener may know it again.
+    """
+
+    __slots__ = ("head", "headers", "length", "reason", "status")
+
+    def __init__(self, head: RepeatedHead, status: int, reason: bytes, headers: Headers, length: bytes) -> None:
+        self.head = head
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+        self.length = length
+
+
 class UpstreamResponse:
     """One answer. ``headers`` keep their order and spelling; ``complete`` is true once the whole body has arrived.
 
-    Bytes that have arrived and were not taken yet may still be waiting when ``complete`` is true.
+    Bytes that have arrived and were not taken yet may still be waiting when ``complete`` is true. ``repeated`` is set
+    when all of it came at once, behind a head that had come before.
     """
 
     __slots__ = (
         "_chunks",
+        "_headers",
         "_size",
         "complete",
         "connection",
         "error",
-        "headers",
         "is_head",
         "listener",
         "message",
         "reason",
+        "repeated",
         "started",
         "status",
     )
@@ -59,12 +78,32 @@ class UpstreamResponse:
         self.connection: Connection | None = None
         self.status = 0
         self.reason = b""
-        self.headers: Headers = []
+        self._headers: Headers = []
+        self.repeated: RepeatedAnswer | None = None
         self.started = False
         self.complete = False
         self.error: UpstreamError | None = None
         self._chunks: list[bytes] = []
         self._size = 0
+
+    @property
+    def headers(self) -> Headers:
+        if self.repeated is not None and not self._headers:
+            self._headers = [*self.repeated.headers, (self.repeated.length, b"%d" % self._size)]
+        return self._headers
+
+    def begins(self, status: int, reason: bytes, headers: Headers) -> None:
+        """The head has arrived."""
+        self.status, self.reason, self._headers = status, reason, headers
+        self.started = True
+
+    def repeats(self, repeated: RepeatedAnswer, body: bytes) -> None:
+        """All of it has arrived."""
+        self.repeated = repeated
+        self.status, self.reason = repeated.status, repeated.reason
+        self.started = self.complete = True
+        self._chunks = [body]
+        self._size = len(body)
 
     def take(self) -> bytes:
         """The body bytes that have arrived and were not taken yet; ``b""`` when there are none."""
@@ -72,8 +111,9 @@ class UpstreamResponse:
         if not chunks:
             return b""
         taken = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        self._size = 0
+        self._chunks = []
+        if self.repeated is None:
+            self._size = 0
         connection = self.connection
         if connection is not None and connection.paused and not connection.held:
             connection.resume()
@@ -120,6 +160,7 @@ class Connection(asyncio.Protocol):
         "idle_since",
         "in_body",
         "interim",
+        "kept",
         "last_heard",
         "loop",
         "lost",
@@ -146,6 +187,7 @@ class Connection(asyncio.Protocol):
         self.reason = b""
         self.last_heard = self.idle_since = loop.time()
         self.heard = self.reused = self.paused = self.held = self.interim = self.in_body = self.until_close = False
+        self.kept = False  # the last answer left the connection usable
 
     def start(self, response: UpstreamResponse) -> None:
         """Send one request; its listener hears of the answer."""
@@ -193,8 +235,19 @@ class Connection(asyncio.Protocol):
         if response is None:  # bytes that nobody asked for: never trust what comes next on this socket
             self.fail("spoke out of turn")
             return
-        self.heard = True
         self.last_heard = self.loop.time()
+        begins = not self.heard
+        if begins and not self.paused and not response.is_head:
+            repeated = self.pool.repeated
+            body = repeated.head.whole_body(data) if repeated is not None else None
+            if repeated is not None and body is not None:
+                self.response = response.connection = None
+                self.pool.release(self)
+                response.repeats(repeated, body)
+                response.listener.arrived()
+                return
+        self.heard = True
+        self.kept = False
         try:
             self.parser.feed_data(data)  # type: ignore[union-attr]
         except httptools.HttpParserUpgrade:
@@ -202,6 +255,8 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self.fail(f"did not answer in HTTP/1.1 ({error})")
         if response.started and response.error is None:
+            if begins and self.kept:
+                self.pool.remember(data, response)
             response.listener.arrived()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -255,10 +310,7 @@ class Connection(asyncio.Protocol):
             lower = name.lower()
             if lower == b"content-length" or (lower == b"transfer-encoding" and value.lower().endswith(b"chunked")):
                 self.until_close = False
-        response.status = status
-        response.reason = self.reason
-        response.headers = self.headers
-        response.started = True
+        response.begins(status, self.reason, self.headers)
         if response.is_head:  # the parser would wait for the body that the headers describe
             self.response = None
             response.complete = True
@@ -280,6 +332,7 @@ class Connection(asyncio.Protocol):
         self.held = False
         if self.paused:
             self.resume()
+        self.kept = reusable
         if reusable:
             self.pool.release(self)
         else:

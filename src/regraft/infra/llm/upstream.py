@@ -13,9 +13,25 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 from regraft.domain.errors import ConfigError, UpstreamError
-from regraft.infra.llm.connection import BODY_HIGH_WATER, Connection, Headers, Listener, UpstreamResponse
+from regraft.infra.llm.connection import (
+    BODY_HIGH_WATER,
+    Connection,
+    Headers,
+    Listener,
+    RepeatedAnswer,
+    UpstreamResponse,
+)
+from regraft.infra.llm.repeated_head import RepeatedHead
 
-__all__ = ["BODY_HIGH_WATER", "AwaitedResponse", "Headers", "Listener", "UpstreamPool", "UpstreamResponse"]
+__all__ = [
+    "BODY_HIGH_WATER",
+    "AwaitedResponse",
+    "Headers",
+    "Listener",
+    "RepeatedAnswer",
+    "UpstreamPool",
+    "UpstreamResponse",
+]
 
 IDLE_SECONDS = 60.0
 _WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
@@ -117,6 +133,8 @@ class UpstreamPool:
         self._connecting: set[asyncio.Task[None]] = set()
         self._watchdog: asyncio.TimerHandle | None = None
         self._closed = False
+        self.repeated: RepeatedAnswer | None = None
+        self._last_head: tuple[int, Headers] = (0, [])
 
     async def send(self, method: str, path: str, headers: Headers, body: bytes) -> AwaitedResponse:
         """Send one request; returns when the head of the answer is there.
@@ -141,6 +159,35 @@ class UpstreamPool:
         response = UpstreamResponse(self._message(method, path, block, body), method == b"HEAD", listener)
         self._start(response)
         return response
+
+    def opening(self, method: bytes, path: bytes, block: bytes) -> bytes:
+        """The start of a message with a body, for ``begin_opened``. Raises UpstreamError."""
+        if b"\n" in path or b"\r" in path:
+            raise UpstreamError("A path with a line break in it was not sent")
+        return b"%b %b%b HTTP/1.1\r\n%b%bcontent-length: " % (method, self._prefix, path, self._host_header, block)
+
+    def begin_opened(self, opening: bytes, body: bytes, listener: Listener) -> UpstreamResponse:
+        """``begin`` for a message whose start was made before."""
+        size = len(body)
+        if size < _APART:
+            message: tuple[bytes, ...] = (b"%b%d\r\n\r\n%b" % (opening, size, body),)
+        else:
+            message = (b"%b%d\r\n\r\n" % (opening, size), body)
+        response = UpstreamResponse(message, False, listener)
+        self._start(response)
+        return response
+
+    def remember(self, data: bytes, response: UpstreamResponse) -> None:
+        """``data`` is an answer from its first byte on. A head that comes twice in a row may come again."""
+        status, headers = response.status, response.headers
+        shared = [header for header in headers if header[0].lower() != b"content-length"]
+        if (status, shared) != self._last_head:
+            self._last_head = (status, shared)
+        elif len(headers) == len(shared) + 1 and data.startswith(b"HTTP/1.1 %d" % status) and status not in (204, 304):
+            head = RepeatedHead.of(data)
+            if head is not None:
+                name = next(name for name, _ in headers if name.lower() == b"content-length")
+                self.repeated = RepeatedAnswer(head, status, response.reason, shared, name)
 
     def start_fresh(self, response: UpstreamResponse) -> None:
         """Carry the call on a connection of its own."""

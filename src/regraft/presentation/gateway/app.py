@@ -14,8 +14,9 @@ import threading
 import uvloop
 
 from regraft.domain.errors import ConfigError, PortInUseError
-from regraft.presentation.gateway.http import HttpServer, Limits
+from regraft.presentation.gateway.requests import Limits
 from regraft.presentation.gateway.routes import Gateway
+from regraft.presentation.gateway.server import HttpServer
 from regraft.presentation.gateway.settings import GatewaySettings
 from regraft.presentation.gateway.workers import Supervisor
 
