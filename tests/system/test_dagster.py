@@ -41,7 +41,7 @@ from regraft.flows.ingest import Stored, ingest
 from regraft.infra.embedded.process import free_port
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
-from regraft.presentation.dagster import checks, sensors
+from regraft.presentation.dagster import checks, runtime, sensors
 from regraft.presentation.dagster import home as house_of_dagster
 from regraft.presentation.dagster.definitions import defs
 from regraft.presentation.dagster.lineage import TABLES
@@ -49,7 +49,8 @@ from regraft.presentation.dagster.resources import House
 
 ROOT = Path(__file__).parents[2]
 ASSETS = {
-    *("pipeline_event_inbox", "session", "session_turn", "session_lineage"),
+    *("pipeline_event_inbox", "session", "session_turn", "session_lineage", "feedback"),
+    *("llm_chat_turns", "llm_tool_calls", "token_usage", "flow_nodes", "flow_edges", "session_timeline"),
     *("seed_themes", "conversation_sessions", "conversation_branch_nodes", "execution_run_records"),
     *("response_branch_records", "lineage_watermark", "trajectory_units", "candidate_preference_pairs"),
     *("human_eval_labels", "preference_labels", "sft_messages_dataset", "dpo_preference_dataset"),
@@ -255,6 +256,29 @@ def test_the_log_is_reported_with_its_row_counts_once(instance: DagsterInstance,
         found[asset] = event.asset_materialization.metadata["rows"].value
     assert found == {"pipeline_event_inbox": 2, "session": 1, "session_turn": 2, "session_lineage": 2}
     assert isinstance(tick(sensors.pipeline_runtime, instance), SkipReason)
+
+
+def test_the_runtime_tables_follow_the_log(instance: DagsterInstance, capture: Capture) -> None:
+    assert isinstance(tick(sensors.runtime_tables, instance), SkipReason)
+    capture(["hi", "hello"], ["hi", "hello", "more", "ok"])
+    carry_out(tick(sensors.runtime_tables, instance), instance)
+    made = {}
+    for table in runtime.MADE:
+        event = instance.get_latest_materialization_event(AssetKey(table))
+        assert event is not None
+        assert event.asset_materialization is not None
+        made[table] = event.asset_materialization.metadata["rows"].value
+    assert made == {
+        "llm_chat_turns": 2,
+        "llm_tool_calls": 0,
+        "token_usage": 2,
+        "flow_edges": 1,
+        "flow_nodes": 2,
+        "session_timeline": 2,
+    }
+    assert isinstance(tick(sensors.runtime_tables, instance), SkipReason)
+    capture(["bye", "farewell"])
+    assert isinstance(tick(sensors.runtime_tables, instance), SensorResult)
 
 
 def test_evaluation_follows_a_build_and_every_check_passes(

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import psycopg
+
+from regraft.domain.errors import UnavailableError
 from regraft.infra.postgres.pool import Connection
 from regraft.infra.postgres.queries import queries
 
@@ -21,9 +24,23 @@ class Finding:
 
 
 def counts(connection: Connection, name: str, **parameters: Any) -> dict[str, int]:
-    """The figures of a query of one row: ``runtime_rows``, ``judgement_rows``, ``graph`` or ``batch_rows``."""
+    """The figures of a query of one row, such as ``runtime_rows``, ``last_call`` or ``graph``."""
     row = connection.execute(queries("pipeline")[name], parameters or None).fetchone() or {}
     return {key: int(value) for key, value in row.items()}
+
+
+def settled(connection: Connection) -> int:
+    """The inbox's highest number, when every lower one is committed or never will be; 0 while nothing was captured.
+
+    Ingest waits for the moment that this takes; a transaction that is older than some seconds is not waited for.
+    Raises UnavailableError then. Give it a transaction of its own: the lock lasts as long.
+    """
+    try:
+        connection.execute(queries("pipeline")["fence"])
+    except psycopg.errors.LockNotAvailable as error:
+        raise UnavailableError("Ingest is in the middle of a long transaction. Try again in a moment.") from error
+    row = connection.execute(queries("pipeline")["last_call"]).fetchone() or {}
+    return int(row["seq"])
 
 
 def sessions_waiting(connection: Connection, limit: int) -> list[UUID]:

@@ -27,6 +27,7 @@ from regraft.presentation.cli import (
     models,
     quarantine,
     replay,
+    runtime,
     serve,
     sessions,
     status,
@@ -66,6 +67,7 @@ for module in (demo, up, status, doctor, sessions, compare, replay, importing, m
     module.register(app)
 serve.register(app)
 app.add_typer(lineage.app, name="lineage")
+app.add_typer(runtime.runtime_app, name="runtime")
 app.add_typer(evaluate.evaluate_app, name="evaluate")
 app.add_typer(label.label_app, name="label")
 app.add_typer(dataset.dataset_app, name="dataset")

@@ -41,7 +41,9 @@ RANGES_A_TICK = 10
 _FIRST_WAIT = 60.0  # seconds after a failure, doubled by each further one
 _REMEMBERED_FAILURES = 7
 
-_EVALUATION = AssetSelection.assets("trajectory_units", "candidate_preference_pairs")
+_RUNTIME_KEYS = [AssetKey(table) for table in runtime.MADE]
+_RUNTIME = AssetSelection.assets(*_RUNTIME_KEYS)
+_EVALUATION = AssetSelection.assets("trajectory_units", "trajectory_embeddings", "candidate_preference_pairs")
 
 
 def _batch_id() -> str:
@@ -99,6 +101,30 @@ def _reporter(name: str, query: str, group: str, seconds: int) -> SensorDefiniti
 
 pipeline_runtime = _reporter("pipeline_runtime", "runtime_rows", runtime.GROUP, 30)
 judgements = _reporter("judgements", "judgement_rows", evaluation.GROUP, 30)
+
+
+@sensor(
+    name="runtime_tables",
+    target=_RUNTIME,
+    minimum_interval_seconds=60,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Brings the runtime tables up to the log when it has grown.",
+)
+def runtime_tables(context: SensorEvaluationContext, house: House) -> SensorResult | SkipReason:
+    from regraft.infra.postgres import pipeline
+    from regraft.infra.postgres.pool import transaction
+
+    hindrance = _hindrance(context.instance, "runtime_tables")
+    if hindrance:
+        return SkipReason(hindrance)
+    with transaction(house.dsn, name="regraft-dagster") as connection:
+        seq = pipeline.counts(connection, "last_call")["seq"]
+        if seq == (_last_figure(context.instance, runtime.LAST, "seq") or 0):
+            return SkipReason(f"The log is read up to its call {seq}.")
+        batch = _batch_id()
+        pipeline.add_batch(connection, batch, "runtime_tables", [])
+    tags = {PIPELINE_TAG: "runtime_tables", BATCH_TAG: batch}
+    return SensorResult(run_requests=[RunRequest(run_key=batch, asset_selection=_RUNTIME_KEYS, tags=tags)])
 
 
 @sensor(
@@ -183,7 +209,7 @@ def evaluate(context: SensorEvaluationContext, house: House) -> SensorResult | S
         run_requests=[
             RunRequest(
                 run_key=batch,
-                asset_selection=[AssetKey("trajectory_units"), AssetKey(last)],
+                asset_selection=[AssetKey("trajectory_units"), AssetKey("trajectory_embeddings"), AssetKey(last)],
                 asset_check_keys=checks.KEYS,
                 tags={PIPELINE_TAG: evaluation.GROUP, BATCH_TAG: batch},
             )
@@ -208,4 +234,4 @@ def frozen_snapshots(context: SensorEvaluationContext, house: House) -> SensorRe
     return SensorResult(asset_events=[snapshot_event(frozen) for frozen in new])
 
 
-SENSORS = [pipeline_runtime, conversation_lineage, evaluate, judgements, frozen_snapshots]
+SENSORS = [pipeline_runtime, runtime_tables, conversation_lineage, evaluate, judgements, frozen_snapshots]

@@ -2,7 +2,6 @@
 
 -- name: schema
 -- Its tables.
-CREATE TABLE IF NOT EXISTS watermark (station VARCHAR PRIMARY KEY, build BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS label_states (session_id VARCHAR PRIMARY KEY, state VARCHAR NOT NULL);
 CREATE TABLE IF NOT EXISTS trajectory_units (
     unit_id UUID PRIMARY KEY,              -- the terminal node
@@ -57,14 +56,6 @@ CREATE TABLE IF NOT EXISTS candidate_preference_pairs (
     human_b DOUBLE,
     signals_a DOUBLE,
     signals_b DOUBLE);
-
--- name: watermark
--- The build that a station has seen.
-SELECT build FROM watermark WHERE station = $station;
-
--- name: set_watermark
--- A station has seen a build.
-INSERT OR REPLACE INTO watermark VALUES ($station, $build);
 
 -- name: forget_units
 -- Take out the units of sessions that are measured again.

@@ -1,9 +1,20 @@
 -- What orchestration asks of the truth: how much there is, what waits, and whether the graph is whole.
 
 -- name: runtime_rows
--- Rows of the execution log.
+-- Rows of the execution log, and of what was said of it.
 SELECT (SELECT count(*) FROM pipeline_event_inbox) AS pipeline_event_inbox, (SELECT count(*) FROM session) AS session,
-    (SELECT count(*) FROM session_turn) AS session_turn, (SELECT count(*) FROM session_lineage) AS session_lineage;
+    (SELECT count(*) FROM session_turn) AS session_turn, (SELECT count(*) FROM session_lineage) AS session_lineage,
+    (SELECT count(*) FROM feedback) AS feedback;
+
+-- name: fence
+-- Wait for the transactions that write to the inbox, and hold back new ones: a number that is taken early may be
+-- committed late, and nothing else tells of it.
+SET LOCAL lock_timeout = '5s';
+LOCK TABLE pipeline_event_inbox IN SHARE MODE;
+
+-- name: last_call
+-- The highest number of the inbox.
+SELECT coalesce(max(seq), 0) AS seq FROM pipeline_event_inbox;
 
 -- name: judgement_rows
 -- Rows of what people and models judged; only ever added to.

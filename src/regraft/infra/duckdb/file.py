@@ -1,0 +1,92 @@
+"""The DuckDB file of the workbench: what can be computed again. Opened late, closed early, by one writer at a time."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from regraft.domain.errors import UnavailableError
+
+Record = dict[str, Any]
+
+_NAME = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
+_PATIENCE = 20.0  # seconds to wait for another process that has the file open
+
+
+@cache
+def queries(noun: str) -> dict[str, str]:
+    """All queries of ``sql/NOUN.sql`` by name."""
+    text = files("regraft.infra.duckdb").joinpath("sql", f"{noun}.sql").read_text("utf-8")
+    parts = _NAME.split(text)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+class WorkbenchFile:
+    """Some of the tables of a workbench file: those of ``sql/NOUN.sql``. A file that is not there reads as empty."""
+
+    noun: ClassVar[str]
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def _open(self) -> Iterator[Any]:
+        import duckdb  # slow to import, and not every command needs it
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                connection = duckdb.connect(str(self.path))
+                break
+            except duckdb.IOException as error:
+                if time.monotonic() > deadline or "lock" not in str(error).casefold():
+                    raise UnavailableError(
+                        f"The workbench {self.path} cannot be opened: {str(error).splitlines()[0]}. If another process "
+                        "holds it, wait or stop that one; if it is damaged, delete it: it can be made again."
+                    ) from error
+                time.sleep(0.05)
+        try:
+            connection.execute(queries("watermark")["schema"])
+            connection.execute(queries(self.noun)["schema"])
+            yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def _writing(self, **tables: pa.Table) -> Iterator[Any]:
+        with self._open() as connection:
+            for name, table in tables.items():
+                connection.register(name, table)
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("COMMIT")
+
+    def _rows(self, name: str, parameters: Record | None = None, noun: str = "") -> list[Record]:
+        if not self.path.exists():
+            return []
+        with self._open() as connection:
+            cursor = connection.execute(queries(noun or self.noun)[name], parameters or {})
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def watermark(self, station: str) -> int:
+        """How much of the truth a station has seen; -1 when it has seen nothing."""
+        rows = self._rows("watermark", {"station": station}, "watermark")
+        return int(rows[0]["build"]) if rows else -1
+
+    def set_watermark(self, station: str, build: int) -> None:
+        """A station has seen so much."""
+        with self._writing() as connection:
+            self._mark(connection, station, build)
+
+    def _mark(self, connection: Any, station: str, build: int) -> None:
+        connection.execute(queries("watermark")["set_watermark"], {"station": station, "build": build})
