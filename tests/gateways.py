@@ -14,8 +14,10 @@ import time
 from pathlib import Path
 
 from regraft.domain.errors import UnavailableError
-from regraft.infra.nats.codec import decode_exchange
+from regraft.flows.ingest import Stored, ingest
+from regraft.infra.nats.codec import decode_exchange, encode_exchange
 from regraft.infra.nats.stream import CallStream
+from regraft.infra.postgres.pool import connect
 from regraft.infra.spool import Spool
 from regraft.presentation.gateway.app import server_of
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
@@ -190,3 +192,20 @@ def streamed(url, expected=None, seconds=20.0):
         return found
 
     return asyncio.run(main())
+
+
+def stored_turns(dsn, exchanges):
+    """Captured calls stored, and each turn with its call and all that was said, in the order of the calls."""
+    with connect(dsn, autocommit=True) as connection:
+        ingest(connection, [encode_exchange(each) for each in exchanges], Stored())
+        return connection.execute(
+            """SELECT t.turn_id, t.event_id, t.node_status, t.finish_reason, s.external_id, e.http_status, e.streamed,
+                e.cut, e.error, e.usage, e.traceparent, m.body AS answer, context_messages(t.context_id) AS history,
+                tools.body AS tools, sampling.body AS sampling, other.body AS other
+            FROM session_turn t JOIN pipeline_event_inbox e USING (event_id) JOIN session s USING (session_id)
+            LEFT JOIN message m ON m.message_id = t.answer_id
+            LEFT JOIN request_part tools ON tools.part_id = e.tools_id
+            LEFT JOIN request_part sampling ON sampling.part_id = e.sampling_id
+            LEFT JOIN request_part other ON other.part_id = e.other_id
+            ORDER BY t.event_id, t.choice_index"""
+        ).fetchall()

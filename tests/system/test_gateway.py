@@ -19,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID
 
-import openai
 import pytest
 import zstandard
 
@@ -436,34 +435,6 @@ def test_many_clients_at_once_each_get_their_own_answer(tmp_path, nats_server):
     for exchange in streamed(nats_server.url, 600):
         assert (json.loads(exchange.request_body)["n"], exchange.response_body) == turns.pop(exchange.event_id)
     assert turns == {}
-
-
-def test_the_official_client_plain_and_streaming(tmp_path):
-    chunk = (
-        '{{"id":"c","object":"chat.completion.chunk","created":1,"model":"m",'
-        '"choices":[{{"index":0,"delta":{{"content":"{}"}}}}]}}'
-    )
-    pieces = [f"data: {chunk.format(word)}\n\n".encode() for word in ("Hel", "lo", "!")] + [b"data: [DONE]\n\n"]
-    whole = (
-        b'{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"finish_reason":"stop",'
-        b'"message":{"role":"assistant","content":"Hello!"}}]}'
-    )
-
-    def answer(seen):
-        return chunked(200, pieces, pause=0.01) if json.loads(seen.body).get("stream") else plain(200, whole)
-
-    with gateway_to(tmp_path, answer) as (gateway, _):
-        base_url = f"http://127.0.0.1:{gateway.settings.port}/v1"
-        with openai.OpenAI(base_url=base_url, api_key="k", default_headers={"X-Regraft-Session": "s"}) as client:
-            messages = [{"role": "user", "content": "hi"}]
-            assert client.chat.completions.create(model="m", messages=messages).choices[0].message.content == "Hello!"
-            with client.chat.completions.create(model="m", messages=messages, stream=True) as stream:
-                assert "".join(each.choices[0].delta.content for each in stream) == "Hello!"
-    found = spooled(tmp_path / "spool")
-    assert [(each.response_body, each.cut, each.identity.session) for each in found] == [
-        (whole, "", "s"),
-        (b"".join(pieces), "", "s"),
-    ]
 
 
 # Losing nothing
