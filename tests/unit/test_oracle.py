@@ -191,11 +191,11 @@ def test_no_policy_answers_a_tool_that_the_record_does_not_know():
 # Other branches of the session
 
 
-def forest(*messages, start=b"", invented=()):
+def forest(*messages, start=b"", left_out=()):
     """A chain of messages with the ids 1, 2, 3 ..."""
     ids = [start, *(start + bytes([n + 1]) for n in range(len(messages)))]
     return [
-        ForestMessage(context_id=ids[n + 1], parent_id=ids[n], message=message, invented=n in invented)
+        ForestMessage(context_id=ids[n + 1], parent_id=ids[n], message=message, left_out=n in left_out)
         for n, message in enumerate(messages)
     ]
 
@@ -208,18 +208,16 @@ def test_results_of_other_branches_are_found_with_their_calls():
         result("of f", "1"),
         {"role": "assistant", "content": "done"},
     )
-    assert [(each.call.name, each.message["content"], each.source) for each in sibling_results(there, frozenset())] == [
+    assert [(each.call.name, each.message["content"], each.source) for each in sibling_results(there)] == [
         ("g", "of g", SIBLING),
         ("f", "of f", SIBLING),
     ]
 
 
-def test_results_on_the_path_invented_ones_and_those_for_the_user_are_no_ones_siblings():
-    there = forest(calling(("f", "{}", "1")), result("x", "1"))
-    assert sibling_results(there, frozenset({there[1].context_id})) == []
-    assert sibling_results(forest(calling(("f", "{}", "1")), result("x", "1"), invented={1}), frozenset()) == []
-    assert sibling_results(forest(calling(("f", "{}", "1"), role="user"), result("x", "1")), frozenset()) == []
-    assert sibling_results(forest({"role": "user", "content": ""}, result("x", "1")), frozenset()) == []
+def test_results_that_are_left_out_and_those_for_the_user_are_no_ones_siblings():
+    assert sibling_results(forest(calling(("f", "{}", "1")), result("x", "1"), left_out={1})) == []
+    assert sibling_results(forest(calling(("f", "{}", "1"), role="user"), result("x", "1"))) == []
+    assert sibling_results(forest({"role": "user", "content": ""}, result("x", "1"))) == []
 
 
 def test_a_simulated_tool_is_told_its_definition_its_record_and_the_call():

@@ -17,6 +17,7 @@ from regraft.domain.rollout import (
     UserTurn,
     divergence,
     persona_request,
+    sent_back,
     user_ended,
 )
 
@@ -80,7 +81,7 @@ def grown(told, policy=Strict, max_turns=100, reasons=(), words=(), **more):
         return [await oracle.serve(call) for call in calls]
 
     for at, answer in enumerate(told["answers"]):
-        need = branch.answered(answer, reasons[at] if at < len(reasons) else "stop")
+        need = branch.answered(sent_back(answer), reasons[at] if at < len(reasons) else "stop")
         while not isinstance(need, Ask | Stop):
             need = (
                 branch.said(next(said))

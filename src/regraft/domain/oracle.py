@@ -25,11 +25,15 @@ _RESULTS = frozenset({"tool", "function"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """One call that a message asks for. ``key`` is equal for equal calls; ``legacy``: it is a ``function_call``."""
+    """One call that a message asks for. ``key`` is equal for equal calls; ``legacy``: it is a ``function_call``.
+
+    ``arguments`` are projected (numbers and blanks are normal), ``sent`` is what the message holds.
+    """
 
     name: str
     key: Digest
     arguments: Any
+    sent: Any
     call_id: str | None
     legacy: bool = False
 
@@ -40,25 +44,28 @@ class ToolCall:
 
 
 def calls_of(message: Any) -> list[ToolCall]:
-    """The tool calls of a message, in its order. ``arguments`` are projected: numbers and blanks are normal."""
+    """The tool calls of a message, in its order."""
+    if not isinstance(message, Mapping):
+        return []
     projected = project(message)
-    found = []
-    asked = message.get("tool_calls") if isinstance(message, Mapping) else None
-    for call, sent in zip(projected.get("calls", ()), asked or (), strict=False):
-        call_id = sent.get("id") if isinstance(sent, Mapping) else None
-        found.append(_call(call, call_id if isinstance(call_id, str) else None, legacy=False))
+    calls = zip(projected.get("calls", ()), message.get("tool_calls") or (), strict=False)
+    found = [_call(call, sent, legacy=False) for call, sent in calls]
     if "call" in projected:
-        found.append(_call(projected["call"], None, legacy=True))
+        found.append(_call(projected["call"], {"function": message["function_call"]}, legacy=True))
     return found
 
 
-def _call(projected: Any, call_id: str | None, *, legacy: bool) -> ToolCall:
+def _call(projected: Any, sent: Any, *, legacy: bool) -> ToolCall:
     name, arguments = projected if isinstance(projected, list) and len(projected) == 2 else (None, projected)
+    whole = sent if isinstance(sent, Mapping) else {}
+    inner = next((whole[kind] for kind in ("function", "custom") if isinstance(whole.get(kind), Mapping)), whole)
+    call_id = whole.get("id")
     return ToolCall(
         name=name if isinstance(name, str) else "",
         key=digest_json([name, arguments]),
         arguments=arguments,
-        call_id=call_id,
+        sent=inner.get("arguments", inner.get("input")),
+        call_id=call_id if isinstance(call_id, str) else None,
         legacy=legacy,
     )
 
@@ -210,24 +217,24 @@ class InOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForestMessage:
-    """A message in a session's histories: ``context_id`` is the history that it ends. ``invented`` results are no
-    record of the tool."""
+    """A message in a session's histories: ``context_id`` is the history that it ends. ``left_out``: no record of a
+    tool of its own, because it is on the path, or a copy, or was made up."""
 
     context_id: bytes
     parent_id: bytes
     message: Any
-    invented: bool = False
+    left_out: bool = False
 
 
-def sibling_results(forest: Sequence[ForestMessage], path: frozenset[bytes]) -> list[RecordedResult]:
-    """The tool results of a session outside of the given histories, in the order of ``forest``.
+def sibling_results(forest: Sequence[ForestMessage]) -> list[RecordedResult]:
+    """The tool results of a session, in the order of ``forest``, without those that are left out.
 
-    A result belongs to the nearest message before it that made calls; one that answers the user's calls is left out.
+    A result belongs to the nearest message before it that made calls; one that answers the user's calls is none.
     """
     by_id = {each.context_id: each for each in forest}
     found = []
     for each in forest:
-        if each.context_id in path or each.invented or not is_result(each.message):
+        if each.left_out or not is_result(each.message):
             continue
         follow: list[Any] = []
         above: ForestMessage | None = each

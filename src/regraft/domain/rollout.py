@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from regraft.domain.ids import Digest, canonical_json
+from regraft.domain.ids import Digest, canonical_json, parse_json, plain
 from regraft.domain.message import project, text_of
 from regraft.domain.oracle import (
     EXACT,
@@ -195,12 +195,12 @@ class Branch:
         return round(self.exact / self.results, 4) if self.results else None
 
     def answered(self, message: Mapping[str, Any], finish_reason: str | None) -> Need:
-        """The model has answered."""
+        """The model has answered. ``message`` is the answer as it is sent back."""
         self.answers += 1
         self.latest = []
         step = None if self._left or not self.record.steps else self.record.steps[self._at]
         calls = calls_of(message)
-        self._grow([_sent_back(message)])
+        self._grow([message])
         same = step is not None and [call.key for call in calls] == [call.key for call in step.calls]
         if (stop := self._cut(message, finish_reason, step if same else None)) is not None:
             return stop
@@ -316,10 +316,39 @@ def _refuses(message: Any) -> bool:
     return isinstance(message, Mapping) and bool(message.get("refusal")) and not message.get("content")
 
 
-def _sent_back(message: Mapping[str, Any]) -> dict[str, Any]:
-    """An answer as a client sends it back in the next request: what the API takes of it."""
+def sent_back(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A chat answer as a client sends it back in the next request: what the API takes of it."""
     kept = {key: message[key] for key in _SENT_BACK if message.get(key) not in (None, [])}
     return {"content": message.get("content"), **kept, "role": message.get("role") or "assistant"}
+
+
+# What a call says of the branch that it is made in
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Of the history that a call of a rollout was made with. ``fidelity`` is None without tool results."""
+
+    fidelity: float | None = None
+    first_divergence: dict[str, Any] | None = None
+
+
+def told_by(variant: str | None) -> Told:
+    """What the variant of a captured call says; a client may have written anything there."""
+    if not variant or '"rollout"' not in variant:
+        return Told()
+    try:
+        document = plain(parse_json(variant))
+    except ValueError:
+        return Told()
+    told = document.get("rollout") if isinstance(document, dict) else None
+    if not isinstance(told, dict):
+        return Told()
+    results, exact, parted = (told.get(key) for key in ("results", "exact", "divergence"))
+    fidelity = None
+    if isinstance(results, int) and isinstance(exact, int) and 0 <= exact <= results and results > 0:
+        fidelity = round(exact / results, 4)
+    return Told(fidelity, parted if isinstance(parted, dict) else None)
 
 
 # The simulated user

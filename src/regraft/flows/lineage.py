@@ -17,6 +17,7 @@ from regraft.domain.errors import UnavailableError
 from regraft.domain.graph import Branch, Node, PlacedTurn, branches, depths, nodes
 from regraft.domain.ids import Digest, NodeId, SessionId, TurnId, canonical_json, digest, parse_json, uuid_of
 from regraft.domain.message import PROJECTION_VERSION
+from regraft.domain.rollout import Told, told_by
 from regraft.domain.taskification import read_plan_header
 from regraft.domain.usage import tokens
 from regraft.domain.variant import Components, model_snapshot
@@ -251,6 +252,7 @@ def _add_nodes(
 
 def _branch_row(branch: Branch, fact: store.Row) -> tuple[Any, ...]:
     turn = branch.turn
+    told = told_by(fact["identity"].get("variant")) if turn.is_replay else Told()
     return (
         turn.turn_id,
         fact["session_id"],
@@ -263,6 +265,8 @@ def _branch_row(branch: Branch, fact: store.Row) -> tuple[Any, ...]:
         branch.same_context,
         branch.same_tools,
         turn.is_replay,
+        told.fidelity,
+        None if told.first_divergence is None else _jsonb(told.first_divergence),
     )
 
 

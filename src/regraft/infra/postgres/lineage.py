@@ -22,7 +22,9 @@ _COLUMNS: dict[str, Sequence[str]] = {
         *("int4", "int4", "int4", "text", "float8", "float8", "text", "bytea", "bytea", "int4", "text", "uuid", "text"),
         "timestamptz",
     ),
-    "stage_branch": (*("uuid", "uuid", "uuid", "uuid", "uuid", "int4", "text", "text", "bool", "bool", "bool"),),
+    "stage_branch": (
+        *("uuid", "uuid", "uuid", "uuid", "uuid", "int4", "text", "text", "bool", "bool", "bool", "float8", "text"),
+    ),
 }
 
 

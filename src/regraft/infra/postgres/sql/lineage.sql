@@ -151,7 +151,7 @@ CREATE TEMP TABLE stage_run (run_id uuid, session_id uuid, node_id uuid, event_i
     taskification_id uuid, taskify_step text, started_at timestamptz) ON COMMIT DROP;
 CREATE TEMP TABLE stage_branch (turn_id uuid, session_id uuid, node_id uuid, parent_node_id uuid,
     context_anchor_turn_id uuid, branch_index int4, branch_kind text, variant_config text, same_context bool,
-    same_tools bool, is_replay bool) ON COMMIT DROP;
+    same_tools bool, is_replay bool, fidelity float8, first_divergence text) ON COMMIT DROP;
 CREATE TEMP TABLE stage_theme (theme_id uuid, name text, scope text, created_at timestamptz) ON COMMIT DROP;
 
 -- name: save_themes
@@ -205,9 +205,9 @@ ON CONFLICT (run_id) DO NOTHING;
 -- name: save_branches
 -- Alternatives under their anchors; numbers may shift when an earlier answer arrives late.
 INSERT INTO response_branch_records (turn_id, session_id, node_id, parent_node_id, context_anchor_turn_id, branch_index,
-    branch_kind, variant_config, same_context, same_tools, is_replay)
+    branch_kind, variant_config, same_context, same_tools, is_replay, fidelity, first_divergence)
 SELECT turn_id, session_id, node_id, parent_node_id, context_anchor_turn_id, branch_index, branch_kind,
-    variant_config::jsonb, same_context, same_tools, is_replay
+    variant_config::jsonb, same_context, same_tools, is_replay, fidelity, first_divergence::jsonb
 FROM stage_branch ORDER BY turn_id
 ON CONFLICT (turn_id) DO UPDATE SET parent_node_id = excluded.parent_node_id,
     context_anchor_turn_id = excluded.context_anchor_turn_id, branch_index = excluded.branch_index,
