@@ -52,7 +52,13 @@ ASSETS = {
     *("pipeline_event_inbox", "session", "session_turn", "session_lineage", "feedback"),
     *("llm_chat_turns", "llm_tool_calls", "token_usage", "flow_nodes", "flow_edges", "session_timeline"),
     *("seed_themes", "conversation_sessions", "conversation_branch_nodes", "execution_run_records"),
-    *("response_branch_records", "lineage_watermark", "trajectory_units", "candidate_preference_pairs"),
+    *(
+        "response_branch_records",
+        "lineage_watermark",
+        "trajectory_units",
+        "trajectory_embeddings",
+        "candidate_preference_pairs",
+    ),
     *("human_eval_labels", "preference_labels", "sft_messages_dataset", "dpo_preference_dataset"),
     "dataset_snapshot_registry",
 }

@@ -245,6 +245,12 @@ class IngestSection(_Section):
     )
 
 
+class EmbeddingSection(_Section):
+    """What turns conversations into vectors. Without a ``model`` a table of word vectors does it, without a server."""
+
+    model: str = Field("", description="an embedding model as the gateway knows it; none: the built-in table of words")
+
+
 class WebSection(_Section):
     """The web API."""
 
@@ -278,6 +284,7 @@ class Settings(BaseSettings):
     model: ModelSection = ModelSection()
     gateway: GatewaySection = GatewaySection()
     ingest: IngestSection = IngestSection()
+    embedding: EmbeddingSection = EmbeddingSection()
     web: WebSection = WebSection()
     dagster: DagsterSection = DagsterSection()
     upstreams: dict[str, UpstreamSection] = Field({}, description="model servers by name; none: the local model")

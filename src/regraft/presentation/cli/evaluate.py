@@ -6,7 +6,9 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from regraft.presentation.cli.context import context
@@ -54,6 +56,35 @@ def units(
             f"{unit['quality']:.2f}",
         )
     run.console.print(table)
+
+
+@evaluate_app.command()
+def embed(json: Json = False) -> None:
+    """Turn the paths of conversations into vectors; texts that have one are left alone."""
+    from regraft.flows.embed import materialise_embeddings
+    from regraft.flows.trajectories import materialise_units
+    from regraft.infra.embedding.chosen import chosen
+
+    run = context()
+    materialise_units(run.postgres_dsn(), run.workbench())
+    with _bar(run.console, quiet=json) as bar:
+        task = bar.add_task("Embedding", total=None)
+        counts = materialise_embeddings(
+            run.workbench(),
+            chosen(run.settings, run.stack.gateway),
+            lambda done, wanted: bar.update(task, completed=done, total=wanted),
+        )
+    if json:
+        run.print_json(asdict(counts))
+        return
+    run.console.print(
+        f"{counts.embedded} texts embedded, {counts.units} paths have a vector of {counts.model}.", highlight=False
+    )
+
+
+def _bar(console: Console, *, quiet: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=quiet)
 
 
 @evaluate_app.command()

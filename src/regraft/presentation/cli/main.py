@@ -25,12 +25,15 @@ from regraft.presentation.cli import (
     label,
     lineage,
     models,
+    orchestrate,
     quarantine,
     replay,
     runtime,
     serve,
     sessions,
+    similar,
     status,
+    taskify,
     up,
 )
 from regraft.presentation.cli.context import begin, context
@@ -63,7 +66,7 @@ def start(
     begin(config)
 
 
-for module in (demo, up, status, doctor, sessions, compare, replay, importing, models):
+for module in (demo, up, status, doctor, sessions, compare, replay, taskify, orchestrate, importing, models, similar):
     module.register(app)
 serve.register(app)
 app.add_typer(lineage.app, name="lineage")

@@ -38,6 +38,17 @@ def trajectory_units(context: AssetExecutionContext, house: House) -> Materializ
     return MaterializeResult(metadata={"sessions": done.sessions, "units": done.units, "build": done.build})
 
 
+@asset(deps=["trajectory_units"], group_name=GROUP, kinds={"duckdb"}, retry_policy=RETRY)
+def trajectory_embeddings(context: AssetExecutionContext, house: House) -> MaterializeResult[None]:
+    """A vector for the text of each path; a text that has one is never embedded again."""
+    from regraft.flows.embed import materialise_embeddings
+    from regraft.infra.embedding.chosen import chosen
+
+    with told():
+        done = materialise_embeddings(house.workbench, chosen(house.settings, house.gateway))
+    return MaterializeResult(metadata={"embedded": done.embedded, "units": done.units, "model": done.model})
+
+
 @asset(deps=["response_branch_records", "trajectory_units"], group_name=GROUP, kinds={"duckdb"}, retry_policy=RETRY)
 def candidate_preference_pairs(context: AssetExecutionContext, house: House) -> MaterializeResult[None]:
     """Pairs of answers to one context, each with the verdict on whether it may be trained on."""
@@ -65,6 +76,7 @@ def candidate_preference_pairs(context: AssetExecutionContext, house: House) -> 
 
 ASSETS: list[AssetSpec | AssetsDefinition] = [
     trajectory_units,
+    trajectory_embeddings,
     candidate_preference_pairs,
     human_eval_labels,
     preference_labels,

@@ -40,6 +40,12 @@ class House(ConfigurableResource[None]):
             self._stack = Stack(self.settings)
         return self._stack.postgres()
 
+    def gateway(self) -> str:
+        """The gateway's URL, with the gateway running."""
+        if self._stack is None:
+            self._stack = Stack(self.settings)
+        return self._stack.gateway()
+
     @property
     def workbench(self) -> Path:
         """The DuckDB file."""

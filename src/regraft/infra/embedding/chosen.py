@@ -1,0 +1,19 @@
+"""The embedder that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from regraft.infra.embedding import Embedder
+from regraft.infra.settings import Settings
+
+
+def chosen(settings: Settings, gateway: Callable[[], str]) -> Embedder:
+    """``gateway`` gives its URL, with the gateway running; it is only asked where a model server embeds."""
+    if settings.embedding.model:
+        from regraft.infra.embedding.endpoint import EndpointEmbedder
+
+        return EndpointEmbedder(gateway(), settings.embedding.model)
+    from regraft.infra.embedding.static import StaticEmbedder
+
+    return StaticEmbedder()

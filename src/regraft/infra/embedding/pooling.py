@@ -1,0 +1,45 @@
+"""Long texts in pieces, and the pieces' vectors as one of length 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+Vectors = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def pieces(text: str, longest: int) -> list[str]:
+    """The text in pieces of at most so many characters, cut at blanks where there are any. No text is no piece."""
+    found = []
+    while len(text) > longest:
+        cut = max(text.rfind(" ", longest // 2, longest), text.rfind("\n", longest // 2, longest)) + 1 or longest
+        found.append(text[:cut])
+        text = text[cut:]
+    return [*found, text] if text.strip() else found
+
+
+def pooled(parts: Sequence[Sequence[str]], vectors: Vectors) -> pa.ListArray:
+    """The mean of each text's piece vectors, weighted by their characters, at length 1.
+
+    ``vectors`` has a row for each piece of all texts, in order; a text without pieces gets an empty list.
+    """
+    counts = np.array([len(pieces_of_one) for pieces_of_one in parts], dtype=np.int64)
+    weights = np.array([len(piece) for piece in flat(parts)], dtype=np.float32)
+    weighed = np.nan_to_num(vectors) * weights[:, None]
+    means = np.zeros((len(parts), vectors.shape[1]), dtype=np.float32)
+    if len(weighed):
+        starts = np.concatenate(([0], np.cumsum(counts)))[:-1]
+        means[counts > 0] = np.add.reduceat(weighed, starts[counts > 0], axis=0)
+    lengths = np.linalg.norm(means, axis=1)
+    said = lengths > 0
+    units = (means[said] / lengths[said, None]).astype(np.float32)
+    offsets = np.concatenate(([0], np.cumsum(np.where(said, vectors.shape[1], 0))))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(units.ravel(), pa.float32()))
+
+
+def flat(parts: Iterable[Sequence[str]]) -> list[str]:
+    """All pieces of all texts."""
+    return [piece for pieces_of_one in parts for piece in pieces_of_one]
