@@ -11,8 +11,6 @@ record of its own under one operation; the client sees only the last.
 from __future__ import annotations
 
 import asyncio
-import random
-import re
 import time
 from dataclasses import dataclass
 
@@ -20,32 +18,22 @@ import zstandard
 
 from regraft.domain.errors import UpstreamError
 from regraft.infra.llm.upstream import UpstreamResponse
-from regraft.presentation.gateway.capture import Recorder, uuid_text
+from regraft.presentation.gateway.attempts import plan_after, retry_after
+from regraft.presentation.gateway.capture import Recorder
+from regraft.presentation.gateway.ending import HOLD_END, EndWatch
 from regraft.presentation.gateway.headers import returned
-from regraft.presentation.gateway.http import HttpConnection, Request
+from regraft.presentation.gateway.http import HttpConnection
 from regraft.presentation.gateway.limits import TooBusyError, Turnstile
 from regraft.presentation.gateway.metrics import Metrics
 from regraft.presentation.gateway.replies import error_body, json_block
+from regraft.presentation.gateway.requests import Request
 from regraft.presentation.gateway.routing import Upstream
 
-HOLD_END = 2.0  # seconds that an announced end waits for the end of the body
-FIRST_BACKOFF, LONGEST_BACKOFF = 0.25, 8.0
-LONGEST_RETRY_AFTER = 20.0  # a server that asks for more is passed over
 FAILURE_SECONDS, FAILURE_BYTES = 1.0, 64 << 10  # what is read of an answer that the client will not get
 COMPRESS_ASIDE = 1 << 20  # bytes of a request from which on it is compressed on another thread
 STOPPED = "The gateway was stopped before the answer's end"
 
-# The last events of a stream, at the start of a line: such bytes cannot stand inside a JSON string.
-_END = re.compile(
-    rb"(?:^|[\r\n])(?:data: ?\[DONE\]|event: ?(?:message_stop|response\.(?:completed|incomplete|failed))[\r\n])"
-)
-_TAIL = 40  # bytes of a chunk that are looked at again with the next
-
 _now = time.perf_counter_ns
-
-
-def _may_end(data: bytes) -> bool:
-    return b"[DONE]" in data or b"message_stop" in data or b"response." in data
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,40 +51,24 @@ ANYBODY = Client()
 class Call:
     """Forwards one request. With a recorder it is captured, without one it only passes through."""
 
-    __slots__ = (
-        "_asked_model",
-        "_attempt",
-        "_attempts",
-        "_body",
-        "_client",
-        "_compressing",
-        "_connection",
-        "_copy",
-        "_encoding",
-        "_endpoint",
-        "_event_id",
-        "_first_byte_ns",
-        "_held",
-        "_inside",
-        "_metrics",
-        "_model",
-        "_operation_id",
-        "_own_ns",
-        "_queued_at",
-        "_recorder",
-        "_request",
-        "_response",
-        "_sending",
-        "_started",
-        "_started_ns",
-        "_status",
-        "_tail",
-        "_timer",
-        "_type",
-        "_upstream",
-        "_watch_end",
-        "_written",
-    )
+    # What most calls never touch stands here, not in each of them.
+    _attempt = 0
+    _status = 0
+    _own_ns = 0
+    _operation_id = b""
+    _inside: tuple[Turnstile, ...] = ()
+    _queued_at: Turnstile | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _compressing: asyncio.Future[bytes] | None = None
+    _response: UpstreamResponse | None = None
+    _event_id = b""
+    _turn = ""  # the event id as it is usually written
+    _first_byte_ns: int | None = None
+    _sending = True  # no byte of the answer has gone to the client
+    _written = _ended = False
+    _held: list[bytes] | None = None
+    _watch: EndWatch | None = None
+    _type = _encoding = ""
 
     def __init__(
         self,
@@ -118,22 +90,14 @@ class Call:
         self._metrics = metrics
         self._recorder = recorder
         self._client = client
-        self._attempt = 0
-        self._operation_id = b""
-        self._inside: list[Turnstile] = []
-        self._queued_at: Turnstile | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._compressing: asyncio.Future[bytes] | None = None
-        self._response: UpstreamResponse | None = None
-        self._own_ns = 0
-        self._status = 0
 
     def begin(self) -> None:
         """Send it on. Never raises for what the model server or the client does."""
         if self._recorder is not None and len(self._request.body) >= COMPRESS_ASIDE:
             loop = asyncio.get_running_loop()
             self._compressing = loop.run_in_executor(None, _compressed, self._request.body)
-        if self._through(self._client.turnstile) and self._through(self._upstream.turnstile):
+        before, behind = self._client.turnstile, self._upstream.turnstile
+        if (before is None and behind is None) or (self._through(before) and self._through(behind)):
             self._send()
 
     # Turns
@@ -141,7 +105,7 @@ class Call:
     def admitted(self) -> None:
         turnstile, self._queued_at = self._queued_at, None
         assert turnstile is not None
-        self._inside.append(turnstile)
+        self._inside += (turnstile,)
         if turnstile is not self._client.turnstile or self._through(self._upstream.turnstile):
             self._send()
 
@@ -160,7 +124,7 @@ class Call:
         except TooBusyError:
             self._turn_away()
             return False
-        self._inside.append(turnstile)
+        self._inside += (turnstile,)
         return True
 
     def _turn_away(self) -> None:
@@ -174,59 +138,50 @@ class Call:
     # Attempts
 
     def _send(self) -> None:
-        upstream, request = self._upstream, self._request
-        self._started_ns = time.time_ns()
-        self._started = began = _now()
+        upstream, request, recorder = self._upstream, self._request, self._recorder
+        self._started_ns = now_ns = time.time_ns()
+        self._started = self._began = _now()
+        if self._attempt:
+            self._forget_attempt()
         self._attempt += 1
-        self._status = 0
         self._copy: list[bytes] = []
-        self._first_byte_ns: int | None = None
-        self._sending = True  # no byte of the answer has gone to the client
-        self._written = False
-        self._held: list[bytes] | None = None
-        self._tail = b""
-        self._watch_end = False
-        self._type = self._encoding = ""
-        if self._recorder is not None:
-            self._event_id = self._recorder.ids.new(self._started_ns)
+        if recorder is not None:
+            self._event_id, self._turn = recorder.ids.new_pair(now_ns)
         self._body, self._asked_model = upstream.body(request.body, self._model)
         try:
-            self._response = upstream.pool.begin(
-                request.method,
-                upstream.path(request.path, request.query),
-                upstream.headers(request.head, self._client.trusted),
-                self._body,
-                self,
-            )
+            if request.plain and request.method == b"POST":
+                opening = upstream.opening(request, self._client.trusted)
+                self._response = upstream.pool.begin_opened(opening, self._body, self)
+            else:
+                self._response = upstream.pool.begin(
+                    request.method,
+                    upstream.path(request.path, request.query),
+                    upstream.headers(request.head, self._client.trusted),
+                    self._body,
+                    self,
+                )
         except UpstreamError as error:
             self._refuse(str(error))
             return
-        self._own_ns += _now() - began
+        self._own_ns += _now() - self._began
 
-    def _again(self, retry_after: float | None) -> bool:
-        """Whether another attempt follows; it is under way then."""
-        done = self._attempt
-        if done >= len(self._attempts):
+    def _forget_attempt(self) -> None:
+        self._status = 0
+        self._first_byte_ns = None
+        self._sending, self._written = True, False
+        self._held = self._watch = None
+        self._type = self._encoding = ""
+
+    def _again(self, wanted: float | None) -> bool:
+        """Whether another attempt follows, ``wanted`` seconds from now if the server says so; it is under way then."""
+        plan = plan_after(self._attempts, self._attempt, wanted)
+        if plan is None:
             return False
-        following = self._attempts[done]
-        wait = 0.0
-        if following is self._upstream:
-            if retry_after is not None and retry_after > LONGEST_RETRY_AFTER:
-                others = [
-                    number for number in range(done, len(self._attempts)) if self._attempts[number] is not following
-                ]
-                if not others:
-                    return False
-                self._attempts = self._attempts[:done] + self._attempts[others[0] :]
-                following = self._attempts[done]
-            else:
-                tries = self._attempts[:done].count(following)
-                wait = min(FIRST_BACKOFF * 2 ** (tries - 1), LONGEST_BACKOFF) * random.uniform(0.5, 1.0)  # noqa: S311
-                wait = max(wait, retry_after or 0.0)
+        self._attempts, wait = plan
         self._metrics.retries[self._upstream.name] += 1
         if not self._operation_id and self._recorder is not None:
             self._operation_id = self._event_id
-        self._upstream, before = following, self._upstream
+        self._upstream, before = self._attempts[self._attempt], self._upstream
         self._timer = asyncio.get_running_loop().call_later(wait, self._retry, before)
         return True
 
@@ -234,7 +189,7 @@ class Call:
         self._timer = None
         if before is not self._upstream:
             if before.turnstile is not None:
-                self._inside.remove(before.turnstile)
+                self._inside = tuple(each for each in self._inside if each is not before.turnstile)
                 before.turnstile.leave()
             if not self._through(self._upstream.turnstile):
                 return
@@ -246,15 +201,18 @@ class Call:
         response = self._response
         if response is None:
             return
-        began = _now()
+        self._began = _now()
         if self._sending:
-            self._answer(response, began)
+            if response.repeated is not None and self._pass_on_whole(response):
+                return
+            self._answer(response, self._began)
         else:
             self._stream(response)
-        self._own_ns += _now() - began
+        self._own_ns += _now() - self._began
 
     def failed(self, error: UpstreamError) -> None:
         self._response = None
+        self._began = _now()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -285,22 +243,50 @@ class Call:
             return
         self._pass_on(response, response.take(), now)
 
+    def _pass_on_whole(self, response: UpstreamResponse) -> bool:
+        """A whole answer behind a known head, in the plainest of cases: most calls end here."""
+        recorder, upstream, connection = self._recorder, self._upstream, self._connection
+        repeated = response.repeated
+        if recorder is None or repeated is None or not 200 <= repeated.status < 300 or not connection.plain:
+            return False
+        known, start, self._type, self._encoding = upstream.known
+        if known is not repeated:
+            block, _, self._type, self._encoding = returned(repeated.headers, repeated.status)
+            start = b"HTTP/1.1 %d %b\r\n%b%b" % (repeated.status, repeated.reason, block, repeated.length)
+            upstream.known = (repeated, start, self._type, self._encoding)
+        self._status = repeated.status
+        self._sending = False
+        body = response.take()
+        if body:
+            self._first_byte_ns = self._began - self._started
+            self._copy.append(body)
+        self._keep(upstream)
+        self._over()
+        turn = self._turn.encode()
+        message = b"%b: %d\r\nx-regraft-turn: %b\r\n\r\n%b" % (start, len(body), turn, body)
+        recorder.then(connection.answer, message)
+        return True
+
     def _pass_on(self, response: UpstreamResponse, chunk: bytes, now: int) -> None:
         self._sending = False
         block, sized, self._type, self._encoding = returned(response.headers, response.status)
-        recorder = self._recorder
+        recorder, connection = self._recorder, self._connection
         if recorder is not None:
-            block = b"%bx-regraft-turn: %b\r\n" % (block, uuid_text(self._event_id).encode())
+            block = b"%bx-regraft-turn: %b\r\n" % (block, self._turn.encode())
             if chunk:
                 self._first_byte_ns = now - self._started
                 self._copy.append(chunk)
-            self._watch_end = self._type.startswith("text/event-stream")
-        connection = self._connection
+            if self._type.startswith("text/event-stream"):
+                self._watch = EndWatch()
         if response.complete:
-            self._record(self._upstream)
+            self._keep(self._upstream)
             self._over()
-            connection.start(response.status, response.reason, block, sized, chunk, True)
-        elif self._watch_end and self._announces_end(chunk):
+            end = (response.status, response.reason, block, sized, chunk, True)
+            if recorder is not None:
+                recorder.then(connection.start, *end)
+            else:
+                connection.start(*end)
+        elif self._watch is not None and self._watch.announced(chunk):
             connection.start(response.status, response.reason, block, sized, b"", False)
             self._hold(chunk)
         else:
@@ -308,7 +294,8 @@ class Call:
 
     def _stream(self, response: UpstreamResponse) -> None:
         chunk = response.take()
-        if chunk and self._recorder is not None:
+        recorder = self._recorder
+        if chunk and recorder is not None:
             if self._first_byte_ns is None:
                 self._first_byte_ns = _now() - self._started
             if not self._written:
@@ -316,27 +303,25 @@ class Call:
         if response.complete:
             if self._held is not None:
                 chunk = b"".join((*self._held, chunk))
-            self._record(self._upstream)
+            self._keep(self._upstream)
             self._over()
-            self._connection.end(chunk)
+            if recorder is not None:
+                recorder.then(self._connection.end, chunk)
+            else:
+                self._connection.end(chunk)
         elif self._held is not None:
             self._held.append(chunk)
-        elif self._watch_end and self._announces_end(chunk):
+        elif self._watch is not None and self._watch.announced(chunk):
             self._hold(chunk)
         else:
             self._connection.write(chunk)
-
-    def _announces_end(self, chunk: bytes) -> bool:
-        data = self._tail + chunk
-        self._tail = data[-_TAIL:]
-        return _may_end(data) and _END.search(data) is not None
 
     def _hold(self, chunk: bytes) -> None:
         """Keep back the announced end until the body ends, but not longer than HOLD_END.
 
         When the end does not come the call is recorded as it stands: a client must not wait for a sloppy server.
         """
-        self._watch_end = False
+        self._watch = None
         self._held = [chunk]
         self._timer = asyncio.get_running_loop().call_later(HOLD_END, self._let_go)
 
@@ -363,9 +348,10 @@ class Call:
             self._timer = None
         response = self._response
         assert response is not None
+        self._began = _now()
         _, _, self._type, self._encoding = returned(response.headers, response.status)
         upstream = self._upstream
-        if self._again(_retry_after(response)):
+        if self._again(retry_after(response.headers)):
             self._response = None
             response.close()
             self._record(upstream, final=False)
@@ -383,7 +369,7 @@ class Call:
         block = json_block(body)
         if self._recorder is not None:
             self._copy.append(body)
-            block += b"x-regraft-turn: %b\r\n" % uuid_text(self._event_id).encode()
+            block += b"x-regraft-turn: %b\r\n" % self._turn.encode()
         self._record(self._upstream, error=message)
         self._over()
         self._connection.reply(502, block, body)
@@ -409,6 +395,7 @@ class Call:
             self._queued_at.forget(self)
             self._queued_at = None
         response, self._response = self._response, None
+        self._began = _now()
         if response is not None:
             response.close()
             self._record(self._upstream, cut="client", error=error)
@@ -417,6 +404,13 @@ class Call:
     # The record
 
     def _record(self, upstream: Upstream, cut: str = "", error: str = "", final: bool = True) -> None:
+        """Write the record of this attempt now, if that was not done."""
+        self._keep(upstream, cut, error, final)
+        if self._recorder is not None:
+            self._recorder.flush()
+
+    def _keep(self, upstream: Upstream, cut: str = "", error: str = "", final: bool = True) -> None:
+        """The same in this turn of the loop: what comes behind it must go through the recorder's ``then``."""
         if self._written:
             return
         self._written = True
@@ -429,7 +423,7 @@ class Call:
         if self._compressing is not None and body is self._request.body:
             compressed = self._compressing.result() if self._compressing.done() else body
         copy = self._copy
-        recorder.record(
+        recorder.keep(
             self._event_id,
             self._client.scope,
             self._endpoint,
@@ -455,6 +449,9 @@ class Call:
         )
 
     def _over(self) -> None:
+        if self._ended:
+            return  # the client went between the record and the end of its answer
+        self._ended = True
         self._response = None  # it knows this call: a cycle
         if self._timer is not None:
             self._timer.cancel()
@@ -462,22 +459,10 @@ class Call:
         if self._inside:
             for turnstile in self._inside:
                 turnstile.leave()
-            self._inside = []
-        self._metrics.count_call(self._endpoint, self._upstream.name, self._status, self._own_ns / 1e9)
+            self._inside = ()
+        own = self._own_ns + _now() - self._began if self._attempt else 0
+        self._metrics.count_call(self._endpoint, self._upstream.name, self._status, own / 1e9)
 
 
 def _compressed(body: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=1).compress(body)
-
-
-def _retry_after(response: UpstreamResponse) -> float | None:
-    """Seconds that the server asks to wait; dates are not read, they depend on two clocks."""
-    for name, value in response.headers:
-        lower = name.lower()
-        if lower in (b"retry-after", b"retry-after-ms"):
-            try:
-                seconds = float(value)
-            except ValueError:
-                continue
-            return max(0.0, seconds / 1000 if lower.endswith(b"-ms") else seconds)
-    return None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
 from collections.abc import Callable
+from typing import Any
 
 from regraft import __version__
 from regraft.infra.nats.codec import encode_fields
@@ -19,24 +21,44 @@ log = logging.getLogger(__name__)
 
 
 class EventIds:
-    """Version 7 UUIDs as bytes; randomness is fetched for many at a time."""
+    """Version 7 UUIDs; what is random in them is made for many at a time."""
 
     def __init__(self) -> None:
-        self._random = b""
-        self._used = 0
+        self._ends: list[tuple[bytes, str]] = []
+        self._millisecond = -1
+        self._begin, self._begin_text = b"", ""
 
     def new(self, unix_ns: int) -> bytes:
-        start = self._used
-        if start >= len(self._random):
-            self._random = os.urandom(4000)
-            start = 0
-        self._used = start + 10
-        value = ((unix_ns // 1_000_000) << 80) | int.from_bytes(self._random[start : start + 10], "big")
-        return (value & _CLEARED | _VERSION_7).to_bytes(16, "big")
+        return self.new_pair(unix_ns)[0]
+
+    def new_pair(self, unix_ns: int) -> tuple[bytes, str]:
+        """The id as bytes, and as it is usually written."""
+        millisecond = unix_ns // 1_000_000
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            self._begin = millisecond.to_bytes(6, "big")
+            text = self._begin.hex()
+            self._begin_text = f"{text[:8]}-{text[8:]}-"
+        if not self._ends:
+            self._ends = _random_ends()
+        end, end_text = self._ends.pop()
+        return self._begin + end, self._begin_text + end_text
 
 
-_CLEARED = ~((0xF << 76) | (0x3 << 62))
-_VERSION_7 = (0x7 << 76) | (0x2 << 62)
+def _random_ends(count: int = 256) -> list[tuple[bytes, str]]:
+    """The last ten bytes of so many ids, with version and variant in their places."""
+    random = bytearray(os.urandom(10 * count))
+    random[::10] = random[::10].translate(_VERSION)
+    random[2::10] = random[2::10].translate(_VARIANT)
+    raw, text = bytes(random), random.hex()
+    return [
+        (raw[at // 2 : at // 2 + 10], f"{text[at : at + 4]}-{text[at + 4 : at + 8]}-{text[at + 8 : at + 20]}")
+        for at in range(0, 20 * count, 20)
+    ]
+
+
+_VERSION = bytes(byte & 0x0F | 0x70 for byte in range(256))
+_VARIANT = bytes(byte & 0x3F | 0x80 for byte in range(256))
 
 
 def uuid_text(raw: bytes) -> str:
@@ -46,7 +68,10 @@ def uuid_text(raw: bytes) -> str:
 
 
 class Recorder:
-    """Writes calls to the spool; ``wake`` is called after each, so that they are moved on."""
+    """Writes calls to the spool: what one turn of the loop has to write is one write.
+
+    ``wake`` is called after each, so that they are moved on. Lives on the running loop.
+    """
 
     def __init__(
         self, spool: Spool, metrics: Metrics, scope: str, wake: Callable[[], None], redactor: Redactor | None = None
@@ -58,10 +83,18 @@ class Recorder:
         self._metrics = metrics
         self._append = spool.append_records
         self._wake = wake
+        self._loop = asyncio.get_running_loop()
+        self._records: list[list[bytes]] = []
+        self._following: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self._due = False
         self._complained = 0.0
         self._unsaid = 0
 
-    def record(
+    def record(self, *fields: Any, **more: Any) -> bool:
+        """``keep``, and write at once. False: the call was lost, which was counted and logged."""
+        return self.keep(*fields, **more) and self.flush()
+
+    def keep(
         self,
         event_id: bytes,
         scope: str,
@@ -86,7 +119,7 @@ class Recorder:
         asked_model: str = "",
         request_compressed: bytes | None = None,
     ) -> bool:
-        """The fields of an Exchange. When this returns they are in the spool, or were counted and logged as lost."""
+        """The fields of an Exchange, to be written in this turn of the loop. False: they cannot be."""
         try:
             if (redactor := self._redactor) is not None:
                 request, _ = redactor.body(request)
@@ -94,40 +127,75 @@ class Recorder:
                 identity, error = redactor.identity(identity), redactor.text(error)
                 asked_model, traceparent = redactor.text(asked_model), redactor.text(traceparent)
                 request_compressed = None
-            self._append(
-                [
-                    encode_fields(
-                        event_id,
-                        scope or self.scope,
-                        endpoint,
-                        upstream,
-                        upstream_pin,
-                        started_ns,
-                        first_byte_ns,
-                        duration_ns,
-                        request,
-                        status,
-                        response_type,
-                        response_encoding,
-                        response,
-                        cut,
-                        error,
-                        identity,
-                        __version__,
-                        operation_id,
-                        attempt,
-                        final,
-                        traceparent,
-                        asked_model,
-                        request_compressed,
-                    )
-                ]
+            self._records.append(
+                encode_fields(
+                    event_id,
+                    scope or self.scope,
+                    endpoint,
+                    upstream,
+                    upstream_pin,
+                    started_ns,
+                    first_byte_ns,
+                    duration_ns,
+                    request,
+                    status,
+                    response_type,
+                    response_encoding,
+                    response,
+                    cut,
+                    error,
+                    identity,
+                    __version__,
+                    operation_id,
+                    attempt,
+                    final,
+                    traceparent,
+                    asked_model,
+                    request_compressed,
+                )
             )
         except Exception as failure:  # noqa: BLE001 capture never breaks a client
             self._lost(failure)
             return False
+        if not self._due:
+            self._due = True
+            self._loop.call_soon(self.flush)
+        return True
+
+    def then(self, act: Callable[..., None], *arguments: Any) -> None:
+        """Do this when all that was given to ``keep`` is in the spool, or counted and logged as lost."""
+        self._following.append((act, arguments))
+        if not self._due:
+            self._due = True
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> bool:
+        """Write, and do what waits for that. False: something was lost."""
+        self._due = False
+        kept = True
+        if self._records:
+            records, self._records = self._records, []
+            kept = self._write(records)
+        if self._following:
+            following, self._following = self._following, []
+            for act, arguments in following:
+                try:
+                    act(*arguments)
+                except Exception:
+                    log.exception("an answer could not be sent")
+        return kept
+
+    def _write(self, records: list[list[bytes]]) -> bool:
+        try:
+            self._append(records)
+        except Exception as failure:  # noqa: BLE001
+            if len(records) == 1:
+                self._lost(failure)
+                return False
+            kept = [self._write([record]) for record in records]  # there may be room for some of them
+            return all(kept)
         self.failing = False
-        self._metrics.captured += 1
+        self._metrics.captured += len(records)
         self._wake()
         return True
 

@@ -47,6 +47,7 @@ class ClientHead:
         "expects_continue",
         "hosts",
         "identity",
+        "opening",
         "plain_block",
         "problem",
         "token",
@@ -59,6 +60,7 @@ class ClientHead:
         self.hosts = 0
         self.chunked = self.expects_continue = self.capture_off = False
         self.identity: tuple[str | None, ...] = ()
+        self.opening: tuple[object, bytes, bool, bytes] = (None, b"", False, b"")  # of a message: routing.Upstream's
 
 
 NO_HEADERS = ClientHead()

@@ -142,6 +142,8 @@ class Gateway:
             await self._orchestrators.aclose()
         if self._siblings is not None:
             self._siblings.end()
+        if self._recorder is not None:
+            self._recorder.flush()
         if self._drainer is not None:
             await self._drainer.stop()
         if self._spool is not None:

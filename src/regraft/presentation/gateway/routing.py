@@ -9,9 +9,10 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from regraft.domain.errors import ConfigError
-from regraft.infra.llm.upstream import UpstreamPool
+from regraft.infra.llm.upstream import RepeatedAnswer, UpstreamPool
 from regraft.presentation.gateway.headers import ClientHead, Headers
 from regraft.presentation.gateway.limits import Turnstile
+from regraft.presentation.gateway.requests import Request
 from regraft.presentation.gateway.settings import UpstreamSettings
 from regraft.presentation.gateway.spans import with_model
 
@@ -21,7 +22,7 @@ _AUTH = {"bearer": "authorization: Bearer {}\r\n", "x-api-key": "x-api-key: {}\r
 class Upstream:
     """One model server: its name, its connections, what is sent along, and what follows when it fails."""
 
-    __slots__ = ("alias", "attempts", "credentials", "models", "name", "pin", "pool", "turnstile")
+    __slots__ = ("alias", "attempts", "credentials", "known", "models", "name", "pin", "pool", "turnstile")
 
     def __init__(self, name: str, settings: UpstreamSettings) -> None:
         self.name = name
@@ -42,6 +43,19 @@ class Upstream:
         if settings.max_concurrency:
             self.turnstile = Turnstile(settings.max_concurrency, settings.queue, settings.queue_seconds)
         self.attempts: tuple[Upstream, ...] = (self,)
+        # The head of answers that came last again and again; what goes to a client for it, up to its length.
+        self.known: tuple[RepeatedAnswer | None, bytes, str, str] = (None, b"", "", "")
+
+    def opening(self, request: Request, trusted: bool) -> bytes:
+        """The start of a message for this server (see ``UpstreamPool.opening``); made once for a head that repeats."""
+        head = request.head
+        if head.opening[:3] == (self, request.path, trusted) and not request.query:
+            return head.opening[3]
+        path = self.path(request.path, request.query)
+        made = self.pool.opening(request.method, path, self.headers(head, trusted))
+        if not request.query:
+            head.opening = (self, request.path, trusted, made)
+        return made
 
     def path(self, raw_path: bytes, query: bytes) -> bytes:
         """The path to ask for: a base_url with a path of its own stands for ``/v1``."""
