@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 TRAIN := $(VENV)/.ready-train
+CLIENTS := .venv-clients/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help setup demo test test-train lint types docs bench lock clean
+.PHONY: help setup demo test test-train test-clients lint types docs bench lock clean
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | sort
 
@@ -34,6 +35,12 @@ $(TRAIN): requirements-train.txt $(DEV)
 	@$(PIP) install --progress-bar on -r requirements-train.txt
 	@touch $@
 
+$(CLIENTS): requirements-clients.txt | $(DEV)
+	@echo "==> Installing LiteLLM, a client in tests, into .venv-clients (it needs an older openai; once)"
+	@$(BIN)/python -m venv --clear .venv-clients
+	@.venv-clients/bin/python -m pip --disable-pip-version-check install --progress-bar on --require-hashes -r requirements-clients.txt
+	@touch $@
+
 setup: $(READY)  ## Install into .venv
 demo: $(READY)  ## The whole path on a real local model: talk, replay, pair, freeze
 	@$(BIN)/regraft demo
@@ -41,6 +48,8 @@ test: $(DEV)  ## Unit and system tests, on real servers
 	@$(BIN)/python -m pytest
 test-train: $(TRAIN)  ## Real TRL steps on exported snapshots
 	@$(BIN)/python -m pytest tests/train
+test-clients: $(DEV) $(CLIENTS)  ## LiteLLM, which lives in an environment of its own, before a gateway
+	@$(BIN)/python -m pytest tests/clients
 lint: $(DEV)  ## Style and import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 types: $(DEV)  ## mypy --strict
@@ -52,4 +61,4 @@ bench: $(DEV)  ## Every benchmark: a table each, JSON in benchmarks/results
 lock: $(DEV)  ## Solve the dependencies again
 	@./requirements.sh
 clean:  ## Remove the environment (not your data in .regraft)
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .venv-clients .mypy_cache .pytest_cache .ruff_cache .hypothesis

