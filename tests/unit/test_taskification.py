@@ -97,6 +97,9 @@ def test_each_mistake_of_a_plan_has_a_name(subtasks, problem):
         ('{"subtasks": [', "not_json"),
         ("[]", "wrong_shape"),
         ('{"steps": []}', "wrong_shape"),
+        ('{"s1": {}}', "wrong_shape"),
+        ('{"s1": null}', "no_subtask"),
+        ("{}", "no_subtask"),
         ('{"subtasks": [7]}', "wrong_shape"),
         ('{"subtasks": [{"id": "s1"}]}', "wrong_shape"),
         (json.dumps(said({"inputs": "prompt"})), "wrong_shape"),
@@ -162,13 +165,40 @@ def test_the_plan_header_holds_the_taskification_and_the_step():
 
 def test_a_model_is_held_to_the_ids_and_workers_that_a_plan_may_have():
     request = ask(RULE, "m", "Do this.", {"a": "knows all", "b": ""}, 2)
-    item = request["response_format"]["json_schema"]["schema"]["properties"]["subtasks"]["items"]
-    assert item["properties"]["worker"]["enum"] == ["a", "b"]
-    assert item["properties"]["inputs"]["items"]["enum"] == ["prompt", "s1", "s2"]
-    assert set(item["required"]) == set(item["properties"])
+    steps = request["response_format"]["json_schema"]["schema"]
+    second = steps["properties"]["s2"]["anyOf"][0]
+    assert second["properties"]["worker"]["enum"] == ["a", "b"]
+    assert second["properties"]["inputs"]["items"]["enum"] == ["prompt", "s1"]
+    assert set(second["required"]) == set(second["properties"])
+    assert steps["properties"]["s2"]["anyOf"][1] == {"type": "null"}
     assert request["messages"][-1] == {"role": "user", "content": "Do this."}
     assert "a (knows all), b" in request["messages"][0]["content"]
-    assert "enum" not in schema((), 2)["properties"]["subtasks"]["items"]["properties"]["worker"]
+    assert "enum" not in schema((), 2)["properties"]["s1"]["properties"]["worker"]
+
+
+def test_what_the_schema_allows_has_no_circle_no_double_id_and_no_unknown_worker():
+    """Every step takes all that it may: the worst that a server which keeps to the schema can give."""
+    form = schema(WORKERS, 4)["properties"]
+    steps = {name: each.get("anyOf", [each])[0]["properties"] for name, each in form.items()}
+    answer = {
+        name: {
+            "instruction": "x",
+            "inputs": step["inputs"]["items"]["enum"],
+            "dependencies": step["dependencies"]["items"]["enum"] if "dependencies" in step else [],
+            "worker": step["worker"]["enum"][-1],
+            "acceptance": "y",
+        }
+        for name, step in steps.items()
+    }
+    assert judge(json.dumps(answer), WORKERS, 4)[1] == []
+
+
+def test_steps_that_are_not_needed_are_null_in_an_answer():
+    answer = {"s1": {**said({})["subtasks"][0], "id": "ignored"}, "s2": None}
+    plan, problems = judge(json.dumps(answer), WORKERS, 4)
+    assert problems == []
+    assert plan is not None
+    assert [each.id for each in plan.subtasks] == ["s1"]
 
 
 def test_the_second_request_shows_the_answer_and_names_its_problems():

@@ -21,7 +21,7 @@ PROMPT = "prompt"  # the input that is the request itself
 PLAN, REPAIR = "plan", "repair"  # the steps that ask for a plan; the second names the problems of the first
 PURPOSE = "taskify"
 LONGEST_INSTRUCTION, LONGEST_ACCEPTANCE = 4000, 1000  # characters that a plan may have
-_ASKED_INSTRUCTION, _ASKED_ACCEPTANCE = 400, 200  # characters that a model is held to where the server can do that
+_ASKED_INSTRUCTION, _ASKED_ACCEPTANCE = 240, 100  # characters that a model is held to where the server can do that
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _STEPS_OF_OURS = frozenset({PLAN, REPAIR, "synthesis", "answer"})
 
@@ -177,33 +177,31 @@ def read_plan_header(header: object) -> tuple[UUID | None, str]:
 
 
 def schema(workers: Sequence[str], max_subtasks: int) -> dict[str, Any]:
-    """The JSON schema that a plan is held to (strict: every property required, no other allowed)."""
-    ids = [f"s{number}" for number in range(1, max_subtasks + 1)]
+    """The JSON schema that a plan is held to: an object of steps s1, s2 and so on, those that are not needed null.
+
+    A step can only take from earlier ones, so that a server which keeps to the schema cannot give a circle, nor an id
+    twice. Strict: every property is required, no other is allowed.
+    """
+    names = [f"s{number}" for number in range(1, max_subtasks + 1)]
+    steps = {name: _step_schema(names[:place], workers) for place, name in enumerate(names)}
+    first, *others = names
     return {
         "type": "object",
-        "properties": {
-            "subtasks": {
-                "type": "array",
-                "minItems": 1,
-                "maxItems": max_subtasks,
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "id": {"type": "string", "enum": ids},
-                        "instruction": {"type": "string", "minLength": 1, "maxLength": _ASKED_INSTRUCTION},
-                        "inputs": _several([PROMPT, *ids]),
-                        "dependencies": _several(ids),
-                        "worker": {"type": "string", "enum": list(workers)} if workers else {"type": "string"},
-                        "acceptance": {"type": "string", "minLength": 1, "maxLength": _ASKED_ACCEPTANCE},
-                    },
-                    "required": ["id", "instruction", "inputs", "dependencies", "worker", "acceptance"],
-                    "additionalProperties": False,
-                },
-            }
-        },
-        "required": ["subtasks"],
+        "properties": {first: steps[first], **{name: {"anyOf": [steps[name], {"type": "null"}]} for name in others}},
+        "required": names,
         "additionalProperties": False,
     }
+
+
+def _step_schema(earlier: list[str], workers: Sequence[str]) -> dict[str, Any]:
+    properties = {
+        "instruction": {"type": "string", "minLength": 1, "maxLength": _ASKED_INSTRUCTION},
+        "inputs": _several([PROMPT, *earlier]),
+        **({"dependencies": _several(earlier)} if earlier else {}),
+        "worker": {"type": "string", "enum": list(workers)} if workers else {"type": "string", "maxLength": 40},
+        "acceptance": {"type": "string", "minLength": 1, "maxLength": _ASKED_ACCEPTANCE},
+    }
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
 def _several(names: list[str]) -> dict[str, Any]:
@@ -212,7 +210,7 @@ def _several(names: list[str]) -> dict[str, Any]:
 
 def ask(rule: Rule, model: str, prompt: str, workers: Mapping[str, str], max_subtasks: int) -> dict[str, Any]:
     """The chat request for a plan. ``workers``: name -> what is said of it (may be empty)."""
-    system = rule.instructions.strip() + f"\nAt most {max_subtasks} subtasks."
+    system = rule.instructions.strip() + f"\nAt most {max_subtasks} steps."
     if workers:
         said = ", ".join(f"{name} ({about})" if about else name for name, about in workers.items())
         system += f"\nWorkers: {said}."
@@ -220,7 +218,7 @@ def ask(rule: Rule, model: str, prompt: str, workers: Mapping[str, str], max_sub
         "model": model,
         "messages": [{"role": "system", "content": system}, {"role": "user", "content": prompt}],
         "temperature": 0,
-        "max_tokens": 256 * max_subtasks,
+        "max_tokens": 64 + 192 * max_subtasks,
         "response_format": {
             "type": "json_schema",
             "json_schema": {"name": "plan", "strict": True, "schema": schema(list(workers), max_subtasks)},
@@ -230,9 +228,9 @@ def ask(rule: Rule, model: str, prompt: str, workers: Mapping[str, str], max_sub
 
 def ask_again(request: Mapping[str, Any], rule: Rule, answer: str, problems: Iterable[Problem]) -> dict[str, Any]:
     """The request for a better plan than ``answer``."""
-    listed = "\n".join(f"- {problem.text}" for problem in problems)
+    listed = "\n".join(dict.fromkeys(f"- {problem.text}" for problem in problems))
     said = [
-        {"role": "assistant", "content": answer[:8000]},
+        {"role": "assistant", "content": answer[:2000]},
         {"role": "user", "content": rule.repair.strip().replace("{problems}", listed)},
     ]
     return {**request, "messages": [*request["messages"], *said]}
@@ -260,17 +258,28 @@ def read_plan(text: str) -> tuple[Plan | None, list[Problem]]:
             said = parse_json(text[begin : end + 1])
         except ValueError:
             return None, [Problem("not_json", "the answer is no JSON object")]
-    listed = said.get("subtasks") if isinstance(said, dict) else None
-    if not isinstance(listed, list):
-        return None, [Problem("wrong_shape", "the answer has no list `subtasks`")]
+    listed = _listed(said)
+    if listed is None:
+        return None, [Problem("wrong_shape", "the answer is no object of steps")]
     subtasks, problems = [], []
     for number, each in enumerate(listed, 1):
         try:
             subtasks.append(_subtask(each))
         except (KeyError, TypeError, ValueError) as error:
             said_of = f"misses {error}" if isinstance(error, KeyError) else f"is not as asked: {error}"
-            problems.append(Problem("wrong_shape", f"subtask number {number} {said_of}"))
+            problems.append(Problem("wrong_shape", f"step number {number} {said_of}"))
     return Plan(tuple(subtasks)), problems
+
+
+def _listed(said: Any) -> list[Any] | None:
+    """The steps of a plan: an object of steps by id, or, as some models prefer, a list of them under ``subtasks``."""
+    if not isinstance(said, dict):
+        return None
+    if isinstance(said.get("subtasks"), list):
+        return list(said["subtasks"])
+    if not all(each is None or isinstance(each, dict) for each in said.values()):
+        return None
+    return [{**each, "id": name} for name, each in said.items() if each is not None]
 
 
 def _subtask(said: Any) -> Subtask:
@@ -280,7 +289,7 @@ def _subtask(said: Any) -> Subtask:
         id=_text(said["id"]).strip(),
         instruction=_text(said["instruction"]).strip(),
         inputs=_texts(said["inputs"]),
-        dependencies=_texts(said["dependencies"]),
+        dependencies=_texts(said.get("dependencies", [])),
         worker=_text(said["worker"]).strip(),
         acceptance=_text(said["acceptance"]).strip(),
     )
@@ -324,7 +333,7 @@ def problems_of(plan: Plan, workers: Collection[str], max_subtasks: int) -> list
                 say("dangling_dependency", f"{each.id} depends on {name!r}, which is no subtask")
     if circle := _on_circles(plan):
         say("circle", f"these subtasks wait for one another: {', '.join(circle)}")
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _on_circles(plan: Plan) -> list[str]:
