@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from regraft.domain.errors import ConfigError, NotFoundError
 from regraft.domain.orchestration import BACKEND, DEFAULT_SYNTHESIS, Orchestrator
 from regraft.infra.rules import DEFAULT, rule_of
-from regraft.infra.settings import Settings, ToolServerSection
+from regraft.infra.settings import Settings
 
 LOCAL = "local"
 _LOCAL_STEPS, _LOCAL_TIMEOUT = 3, 300.0  # a small model on few cores
@@ -51,8 +49,3 @@ def orchestrators(settings: Settings, local_model: str) -> dict[str, Orchestrato
             timeout=_LOCAL_TIMEOUT,
         )
     return found
-
-
-def tool_servers(settings: Settings, orchestrator: Orchestrator) -> Mapping[str, ToolServerSection]:
-    """The tool servers that an orchestrator's workers may use."""
-    return {name: settings.tools[name] for name in orchestrator.tools}

@@ -22,6 +22,8 @@ def register(app: typer.Typer) -> None:
 
 def gateway() -> None:
     """Run the OpenAI-compatible gateway until Ctrl-C."""
+    from regraft.infra.embedded.model import MODEL
+    from regraft.infra.orchestrators import orchestrators
     from regraft.presentation.gateway.app import serve
     from regraft.presentation.gateway.settings import GatewaySettings, RedactSettings, UpstreamSettings
 
@@ -65,6 +67,8 @@ def gateway() -> None:
             keys=(settings.gateway.keys_file or keys_path(settings.data_dir)) if settings.gateway.needs_keys else None,
             workers=settings.gateway.workers,
             redact=redact,
+            orchestrators=orchestrators(settings, MODEL),
+            tool_servers=settings.tools,
         )
     )
 
