@@ -112,3 +112,20 @@ def test_a_pair_is_one_whatever_the_order_and_however_often_a_node_answered() ->
     assert all(pair.node_a < pair.node_b for pair in expected)
     assert pair_id(ANCHOR, UUID(int=1), UUID(int=2)) == pair_id(ANCHOR, UUID(int=2), UUID(int=1))
     assert pair_id(UUID(int=98), UUID(int=1), UUID(int=2)) != pair_id(ANCHOR, UUID(int=1), UUID(int=2))
+
+
+def test_outcomes_from_one_source_decide_before_models_and_after_people() -> None:
+    def judged(number: int, outcome: float, source: str = "tests", **parts: float) -> Sibling:
+        return sibling(number, score=ScoreParts(outcome=outcome, signals=0.5, **parts), outcome_source=source)
+
+    better = only(judged(1, 0.0), judged(2, 1.0), Vote("model", "a"))
+    assert (better.source, better.chosen, better.margin) == ("outcome", UUID(int=2), 1.0)
+    assert only(judged(1, 0.5), judged(2, 0.5)).reason == "judged_equal"
+    assert only(judged(1, 0.0), judged(2, 1.0), Vote("human", "a")).source == "human"
+    assert only(judged(1, 0.0, human=1.0), judged(2, 1.0, human=0.0)).source == "ratings"
+    assert only(judged(1, 0.0), judged(2, 1.0, "other"), Vote("model", "a")).source == "model"
+
+
+def test_verdicts_of_models_decide_where_nobody_else_said_anything() -> None:
+    a, b = (sibling(number, score=ScoreParts(judge=judge, signals=0.5)) for number, judge in ((1, 0.25), (2, 0.75)))
+    assert (only(a, b).source, only(a, b).chosen, only(a, b).margin) == ("model", UUID(int=2), 0.5)

@@ -24,7 +24,8 @@ UNDECIDED = frozenset({"no_preference", "judged_equal"})  # legal contexts, only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sibling:
     """One answer under an anchor. ``context_id`` and ``tools_id`` are exact digests (no tools: None);
-    ``answer_projection`` identifies what the answer says, whatever its ids and extra fields."""
+    ``answer_projection`` identifies what the answer says, whatever its ids and extra fields. ``outcome_source`` is who
+    reported the outcome in ``score``: only outcomes from one source are compared."""
 
     node_id: UUID
     turn_id: UUID
@@ -35,6 +36,7 @@ class Sibling:
     has_answer: bool
     node_status: str
     score: ScoreParts
+    outcome_source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +104,15 @@ def _decide(a: Sibling, b: Sibling, votes: Sequence[Vote], min_margin: float) ->
     if a.score.human is not None and b.score.human is not None:
         margin = a.score.human - b.score.human
         return ("" if margin else "judged_equal"), "ratings", margin
+    if a.score.outcome is not None and b.score.outcome is not None and a.outcome_source == b.outcome_source:
+        margin = a.score.outcome - b.score.outcome
+        return ("" if margin else "judged_equal"), "outcome", margin
     said = [vote.preference for vote in votes if vote.source == "model"]
     if said:
         return _count(said, "model")
+    if a.score.judge is not None and b.score.judge is not None:
+        margin = a.score.judge - b.score.judge
+        return ("" if margin else "judged_equal"), "model", margin
     if a.score.signals is None or b.score.signals is None:
         return "no_preference", "none", 0.0
     margin = a.score.signals - b.score.signals

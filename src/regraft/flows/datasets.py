@@ -23,7 +23,7 @@ from regraft.domain.rows import (
     dropped_fields,
     tool_list,
 )
-from regraft.domain.selection import Scored, ScoreParts, human_part, score, top
+from regraft.domain.selection import PARTS, Scored, ScoreParts, human_part, score, top
 from regraft.flows.pairs import propose_pairs
 from regraft.flows.trajectories import materialise_units
 from regraft.infra.duckdb.workbench import Workbench
@@ -32,8 +32,15 @@ from regraft.infra.postgres.arrow import ArrowReader, reading
 _BATCH = 500  # rows in memory as wire messages at a time
 
 _PARTS = {"human": "human", "outcome": "outcome", "model": "judge", "signals": "signals"}
-_SOURCES = {"human": ("human", "ratings"), "imported": ("imported",), "model": ("model",), "signals": ("signals",)}
-_STRENGTH = {"human": 4.0, "imported": 3.0, "ratings": 2.0, "model": 1.0, "signals": 0.0}
+_SOURCES = {
+    "human": ("human", "ratings"),
+    "imported": ("imported",),
+    "outcome": ("outcome",),
+    "model": ("model",),
+    "signals": ("signals",),
+}
+_LABELS = (("human", "ratings"), ("outcome", "outcome"), ("judge", "model"), ("signals", "signals"))
+_STRENGTH = {"human": 5.0, "imported": 4.0, "ratings": 3.0, "outcome": 2.0, "model": 1.0, "signals": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +137,16 @@ def _paths(
             passed[cause] += 1
             continue
         human = human_part(ratings.get(str(unit["unit_id"]), []))
-        parts = ScoreParts(human=human, signals=unit["quality"])
+        parts = ScoreParts(
+            human=unit["human_outcome"] if human is None else human,
+            outcome=unit["outcome"],
+            judge=unit["judge_outcome"],
+            signals=unit["quality"],
+        )
         worth = score(parts, recipe.weights, allowed)
-        source = "ratings" if human is not None and "human" in allowed else "signals"
+        source = next(
+            (label for part, label in _LABELS if part in allowed and getattr(parts, part) is not None), "none"
+        )
         candidates.append((unit, worth, source))
     groups: dict[tuple[str, str], list[tuple[float, int, str]]] = defaultdict(list)
     for unit, worth, _ in candidates:
@@ -194,7 +208,7 @@ def _pairs(
             refused[pair["reason"]] += 1
             continue
         better, worse = ("a", "b") if pair["chosen"] == pair["node_a"] else ("b", "a")
-        parts = ScoreParts(human=pair[f"human_{better}"], signals=pair[f"signals_{better}"])
+        parts = ScoreParts(**{part: pair[f"{part}_{better}"] for part in PARTS})
         worth = score(parts, recipe.weights, allowed)
         if pair["source"] not in sources:
             refused["label_source_not_allowed"] += 1

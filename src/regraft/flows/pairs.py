@@ -17,6 +17,7 @@ from regraft.domain.ids import parse_json
 from regraft.domain.pairs import Candidate, Sibling, Vote, propose
 from regraft.domain.selection import ScoreParts, answer_quality, human_part
 from regraft.domain.trajectory import measure_answer, messages_of, text_of
+from regraft.domain.verdict import Verdict, outcome_of
 from regraft.infra.duckdb.workbench import Workbench
 from regraft.infra.postgres.arrow import reading
 
@@ -31,6 +32,7 @@ _PAIRS = pa.schema(
     [
         *((name, pa.string()) for name in _TEXTS),
         *((name, pa.float64()) for name in ("margin", "human_a", "human_b", "signals_a", "signals_b")),
+        *((name, pa.float64()) for name in ("outcome_a", "outcome_b", "judge_a", "judge_b")),
     ]
 )
 
@@ -47,18 +49,20 @@ class PairCounts:
 
 
 def propose_pairs(dsn: str, workbench: Path) -> PairCounts:
-    """Bring ``candidate_preference_pairs`` up to the graph and to the judgements that count today.
+    """Bring ``candidate_preference_pairs`` up to the graph, the judgements that count today, and what was reported.
 
-    Sessions are compared again when the graph or the judgements in them changed.
+    Sessions are compared again when the graph, the judgements or the reports in them changed.
     """
     bench = Workbench(workbench)
-    seen, before = bench.watermark("pairs"), bench.label_states()
+    seen, before, heard = bench.watermark("pairs"), bench.label_states(), bench.outcome_states("pairs")
     made: Counter[str] = Counter()
     with reading(dsn, "evaluation") as truth:
         changed = truth.rows("changed_sessions", seen)
         states = {row["session_id"]: row["state"] for row in truth.rows("label_states")}
         judged = {one for one in before.keys() | states.keys() if before.get(one) != states.get(one)}
-        ids = sorted({row["session_id"] for row in changed} | judged)
+        outcomes = {row["session_id"]: row["state"] for row in truth.rows("outcome_states")}
+        reported = {one for one in heard.keys() | outcomes.keys() if heard.get(one) != outcomes.get(one)}
+        ids = sorted({row["session_id"] for row in changed} | judged | reported)
         build = max((row["build"] for row in changed), default=seen)
         for start in range(0, len(ids), _BATCH):
             batch = ids[start : start + _BATCH]
@@ -74,6 +78,8 @@ def propose_pairs(dsn: str, workbench: Path) -> PairCounts:
             made.update(record["reason"] for record in records)
     if build != seen or judged:
         bench.finish_pairs(build, states)
+    if reported:
+        bench.finish_outcomes("pairs", outcomes)
     legal = made.pop("", 0)
     return PairCounts(sessions=len(ids), pairs=legal + made.total(), legal=legal, refused=dict(made), build=build)
 
@@ -89,6 +95,8 @@ def _compare(
         signals = measure_answer(
             answer, status=row["node_status"], finish_reason=row["finish_reason"], sibling_lengths=others
         )
+        reported = outcome_of(Verdict(*one) for one in json.loads(row["verdicts"]))
+        human = human_part(json.loads(row["ratings"] or "[]"))
         siblings.append(
             Sibling(
                 node_id=UUID(row["node_id"]),
@@ -99,7 +107,13 @@ def _compare(
                 answer_projection=row["answer_projection"],
                 has_answer=not signals.empty,
                 node_status=row["node_status"],
-                score=ScoreParts(human=human_part(json.loads(row["ratings"] or "[]")), signals=answer_quality(signals)),
+                score=ScoreParts(
+                    human=reported.human if human is None else human,
+                    outcome=reported.outcome,
+                    judge=reported.judge,
+                    signals=answer_quality(signals),
+                ),
+                outcome_source=reported.source,
             )
         )
     by_turn = {row["turn_id"]: row for row in rows}
@@ -123,6 +137,10 @@ def _record(candidate: Candidate, a: dict[str, Any], b: dict[str, Any]) -> dict[
         "margin": candidate.margin,
         "human_a": candidate.score_a.human,
         "human_b": candidate.score_b.human,
+        "outcome_a": candidate.score_a.outcome,
+        "outcome_b": candidate.score_b.outcome,
+        "judge_a": candidate.score_a.judge,
+        "judge_b": candidate.score_b.judge,
         "signals_a": candidate.score_a.signals,
         "signals_b": candidate.score_b.signals,
     }

@@ -13,6 +13,7 @@ import pyarrow as pa
 from regraft.domain.ids import parse_json
 from regraft.domain.selection import unit_quality
 from regraft.domain.trajectory import Step, measure_unit, messages_of, render
+from regraft.domain.verdict import Verdict, outcome_of
 from regraft.infra.duckdb.workbench import Workbench
 from regraft.infra.postgres.arrow import reading
 
@@ -28,6 +29,8 @@ _UNITS = pa.schema(
         *((name, pa.int64()) for name in ("prompt_tokens", "completion_tokens", "answer_length")),
         *((name, pa.float64()) for name in ("seconds", "relative_length", "repetition", "quality")),
         ("answer_empty", pa.bool_()),
+        ("outcome_source", pa.string()),
+        *((name, pa.float64()) for name in ("outcome", "human_outcome", "judge_outcome")),
     ]
 )
 
@@ -42,14 +45,19 @@ class UnitCounts:
 
 
 def materialise_units(dsn: str, workbench: Path) -> UnitCounts:
-    """Bring ``trajectory_units`` up to the graph. Work is proportional to the sessions that changed."""
+    """Bring ``trajectory_units`` up to the graph and to what was reported of it.
+
+    Work is proportional to the sessions that changed, or of which something new was reported.
+    """
     bench = Workbench(workbench)
-    seen = bench.watermark("units")
+    seen, before = bench.watermark("units"), bench.outcome_states("units")
     sessions = units = 0
     build = seen
     with reading(dsn, "evaluation") as truth:
         changed = truth.rows("changed_sessions", seen)
-        ids = [row["session_id"] for row in changed]
+        states = {row["session_id"]: row["state"] for row in truth.rows("outcome_states")}
+        reported = {one for one in before.keys() | states.keys() if before.get(one) != states.get(one)}
+        ids = sorted({row["session_id"] for row in changed} | reported)
         build = max((row["build"] for row in changed), default=seen)
         for start in range(0, len(ids), _BATCH):
             batch = ids[start : start + _BATCH]
@@ -62,6 +70,8 @@ def materialise_units(dsn: str, workbench: Path) -> UnitCounts:
             bench.keep_sessions([row["session_id"] for row in truth.rows("session_ids")])
     if build != seen:
         bench.set_watermark("units", build)
+    if reported:
+        bench.finish_outcomes("units", states)
     return UnitCounts(sessions=sessions, units=units, build=build)
 
 
@@ -71,6 +81,7 @@ def _unit(row: dict[str, Any]) -> dict[str, Any]:
     answer = messages_of([parse_json(row["answer"])])[0] if row["answer"] else None
     lengths = [length for length in json.loads(row["sibling_lengths"] or "[]") if length is not None]
     signals = measure_unit(steps, history, answer, sibling_lengths=lengths)
+    reported = outcome_of(Verdict(*one) for one in json.loads(row["verdicts"]))
     same = ("unit_id", "session_id", "turn_id", "anchor", "theme", "task_key", "purpose", "model", "node_status")
     return {
         **{name: row[name] for name in same},
@@ -90,6 +101,10 @@ def _unit(row: dict[str, Any]) -> dict[str, Any]:
         "relative_length": signals.answer.relative_length,
         "repetition": signals.answer.repetition,
         "quality": unit_quality(signals),
+        "outcome": reported.outcome,
+        "outcome_source": reported.source,
+        "human_outcome": reported.human,
+        "judge_outcome": reported.judge,
         "text": render([*history, answer] if answer else history),
     }
 

@@ -44,6 +44,18 @@ class Workbench(WorkbenchFile):
             connection.execute(queries(self.noun)["forget_pairs"])
             connection.execute(queries(self.noun)["add_pairs"])
 
+    def outcome_states(self, station: str) -> dict[str, str]:
+        """By session: the state of what had been reported of it when a station last looked."""
+        return {row["session_id"]: row["state"] for row in self._rows("outcome_states", {"station": station})}
+
+    def finish_outcomes(self, station: str, states: dict[str, str]) -> None:
+        """A station has seen these reports."""
+        text = pa.string()
+        table = pa.table({"session_id": pa.array(list(states), text), "state": pa.array(list(states.values()), text)})
+        with self._writing(new_states=table) as connection:
+            connection.execute(queries(self.noun)["forget_outcome_states"], {"station": station})
+            connection.execute(queries(self.noun)["add_outcome_states"], {"station": station})
+
     def label_states(self) -> dict[str, str]:
         """By session: the state of the judgements that its pairs were made with."""
         return {row["session_id"]: row["state"] for row in self._rows("label_states")}

@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS candidate_preference_pairs (
     purpose_b VARCHAR NOT NULL,
     verdict VARCHAR NOT NULL,              -- legal or refused
     reason VARCHAR NOT NULL,               -- '' when legal
-    source VARCHAR NOT NULL,               -- human, imported, ratings, model, signals or none
+    source VARCHAR NOT NULL,               -- human, imported, ratings, outcome, model, signals or none
     margin DOUBLE NOT NULL,                -- 0 to 1
     chosen UUID,
     rejected UUID,
@@ -56,6 +56,16 @@ CREATE TABLE IF NOT EXISTS candidate_preference_pairs (
     human_b DOUBLE,
     signals_a DOUBLE,
     signals_b DOUBLE);
+-- What was reported of paths and answers; a file that was made before these columns gets them here.
+CREATE TABLE IF NOT EXISTS outcome_states (station VARCHAR NOT NULL, session_id VARCHAR NOT NULL, state VARCHAR NOT NULL);
+ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS outcome DOUBLE;            -- 0 to 1, by what was neither person nor model
+ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS outcome_source VARCHAR;    -- who said so
+ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS human_outcome DOUBLE;      -- 0 to 1, by a person through a client
+ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS judge_outcome DOUBLE;      -- 0 to 1, by a model
+ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS outcome_a DOUBLE;
+ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS outcome_b DOUBLE;
+ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS judge_a DOUBLE;
+ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS judge_b DOUBLE;
 
 -- name: forget_units
 -- Take out the units of sessions that are measured again.
@@ -98,6 +108,18 @@ DELETE FROM label_states;
 -- name: add_label_states
 -- The judgements that pairs are made with now.
 INSERT INTO label_states SELECT session_id, state FROM new_states;
+
+-- name: outcome_states
+-- What had been reported when a station last looked.
+SELECT session_id, state FROM outcome_states WHERE station = $station ORDER BY session_id;
+
+-- name: forget_outcome_states
+-- They are written whole.
+DELETE FROM outcome_states WHERE station = $station;
+
+-- name: add_outcome_states
+-- What has been reported now.
+INSERT INTO outcome_states SELECT $station, session_id, state FROM new_states;
 
 -- name: units
 -- All units but their texts.

@@ -72,6 +72,27 @@ LANGUAGE sql STABLE AS $$
     ORDER BY f.name = 'reward' DESC, f.given_at DESC, f.feedback_id DESC LIMIT 1
 $$;
 
+-- All rewards and ratings of a node's turns, and of a session as a whole, for who weighs them himself.
+CREATE FUNCTION verdicts_of_node(wanted uuid)
+RETURNS TABLE (feedback_id uuid, name text, value double precision, source text, given_at timestamptz)
+LANGUAGE sql STABLE AS $$
+    SELECT DISTINCT f.feedback_id, f.name, f.value, f.source, f.given_at
+    FROM session_turn t JOIN session s ON s.session_id = t.session_id
+    JOIN feedback f ON f.turn_id = ANY(ARRAY[t.turn_id, t.node_id]) AND f.scope = s.scope
+    WHERE t.node_id = wanted AND f.name IN ('reward', 'rating')
+$$;
+
+CREATE FUNCTION verdicts_of_session(wanted uuid)
+RETURNS TABLE (feedback_id uuid, name text, value double precision, source text, given_at timestamptz)
+LANGUAGE sql STABLE AS $$
+    SELECT f.feedback_id, f.name, f.value, f.source, f.given_at
+    FROM session s JOIN feedback f ON f.scope = s.scope AND f.turn_id IS NULL
+        AND (f.session_id = s.session_id
+             OR (f.session_claim = s.session_id
+                 AND NOT EXISTS (SELECT FROM session n WHERE n.session_id = f.session_id AND n.scope = f.scope)))
+    WHERE s.session_id = wanted AND f.name IN ('reward', 'rating')
+$$;
+
 -- Everything that was said of a session and of its turns, the latest first.
 CREATE FUNCTION session_feedback(wanted uuid)
 RETURNS TABLE (turn_id uuid, node_id uuid, name text, value double precision, comment text, source text,

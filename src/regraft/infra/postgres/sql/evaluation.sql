@@ -21,6 +21,14 @@ FROM (SELECT session_id, label_id FROM current_human_eval_labels
       FROM current_preference_labels p JOIN session_turn t ON t.turn_id = p.anchor_turn_id) AS labels
 GROUP BY session_id ORDER BY session_id;
 
+-- name: outcome_states
+-- A digest of the rewards and ratings that were reported, per session that has any.
+SELECT session_id::text AS session_id, md5(string_agg(feedback_id::text, ',' ORDER BY feedback_id)) AS state
+FROM (SELECT coalesce(b.session_id, f.target_session_id) AS session_id, f.feedback_id
+      FROM feedback_target f LEFT JOIN response_branch_records b ON b.turn_id = f.target_turn_id
+      WHERE f.name IN ('reward', 'rating') AND f.target_session_id IS NOT NULL) AS reported
+GROUP BY session_id ORDER BY session_id;
+
 -- name: units
 -- Each path from root to leaf of the given sessions, with its steps, its history and its answer.
 WITH RECURSIVE wanted AS (
@@ -39,6 +47,7 @@ path AS (
     WHERE n.parent_node_id IS NOT NULL),
 steps AS (
     SELECT path.unit_id,
+           bool_or(b.is_replay) AS replayed,
            json_agg(json_build_object(
                'node_id', path.node_id, 'anchor', b.context_anchor_turn_id, 'kind', path.branch_kind,
                'status', path.node_status, 'model', r.model, 'finish_reason', r.finish_reason,
@@ -64,7 +73,16 @@ SELECT leaf.node_id::text AS unit_id, leaf.session_id::text AS session_id, leaf.
        (SELECT json_agg(length(message_text(om.body)) ORDER BY o.branch_index)::text
         FROM response_branch_records o JOIN session_turn ot ON ot.turn_id = o.turn_id
         JOIN message om ON om.message_id = ot.answer_id
-        WHERE o.context_anchor_turn_id = b.context_anchor_turn_id AND o.node_id <> leaf.node_id) AS sibling_lengths
+        WHERE o.context_anchor_turn_id = b.context_anchor_turn_id AND o.node_id <> leaf.node_id) AS sibling_lengths,
+       coalesce(
+           (SELECT json_agg(json_build_array(v.name, v.value, v.source)
+                            ORDER BY v.name = 'reward' DESC, v.given_at DESC, v.feedback_id DESC)::text
+            FROM verdicts_of_node(leaf.node_id) AS v),
+           -- What was said of a session as a whole was said of what its clients saw, not of replays that came later.
+           CASE WHEN NOT coalesce(steps.replayed, false) THEN
+               (SELECT json_agg(json_build_array(v.name, v.value, v.source)
+                                ORDER BY v.name = 'reward' DESC, v.given_at DESC, v.feedback_id DESC)::text
+                FROM verdicts_of_session(leaf.session_id) AS v) END, '[]') AS verdicts
 FROM leaf
 JOIN steps ON steps.unit_id = leaf.node_id
 LEFT JOIN histories ON histories.history_id = leaf.context_snapshot_id
@@ -87,7 +105,10 @@ ratings AS (
 SELECT b.context_anchor_turn_id::text AS anchor, b.node_id::text AS node_id, b.turn_id::text AS turn_id,
        b.session_id::text AS session_id, b.branch_kind, t.context_id, i.tools_id, t.answer_projection, t.node_status,
        t.finish_reason, r.model, r.purpose, coalesce(rt.name, st.name, '') AS theme, m.body::text AS answer,
-       ratings.ratings
+       ratings.ratings,
+       coalesce((SELECT json_agg(json_build_array(v.name, v.value, v.source)
+                                 ORDER BY v.name = 'reward' DESC, v.given_at DESC, v.feedback_id DESC)::text
+                 FROM verdicts_of_node(b.node_id) AS v), '[]') AS verdicts
 FROM anchors
 JOIN response_branch_records b USING (context_anchor_turn_id)
 JOIN session_turn t ON t.turn_id = b.turn_id
