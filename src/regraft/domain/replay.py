@@ -184,7 +184,10 @@ def _check_removed_tools(origins: Sequence[Origin], variants: Sequence[Variant])
     removed = {name for variant in variants for name in variant.without_tools}
     if removed and origins:
         known = {
-            tool_name(tool) for origin in origins for key in ("tools", "functions") for tool in _listed(origin, key)
+            tool_name(tool)
+            for origin in origins
+            for key in ("tools", "functions")
+            for tool in _listed(origin.tools, key)
         }
         if unknown := sorted(removed - known):
             has = ", ".join(sorted(filter(None, known))) or "none"

@@ -20,10 +20,12 @@ class Caller:
 
     A ``Retry-After`` holds back every call to the same model, not only the one that was told: calls that would be
     refused anyway only make it later. 503 counts as "later" only where the server says when.
+    Every call names the ``theme``.
     """
 
-    def __init__(self, client: GatewayClient, *, tries: int = TRIES) -> None:
+    def __init__(self, client: GatewayClient, *, tries: int = TRIES, theme: str | None = None) -> None:
         self.client = client
+        self._more = {"theme": theme} if theme else {}
         self.limited = 0  # answers that said "later"
         self._tries = tries
         self._not_before: dict[str, float] = {}
@@ -38,7 +40,7 @@ class Caller:
             while (wait := self._not_before.get(model, 0.0) - loop.time()) > 0:  # noqa: ASYNC110
                 # Not all at the same moment.
                 await asyncio.sleep(wait + random.uniform(0.0, min(0.1 * wait, 1.0)))  # noqa: S311
-            reply = await self.client.post(endpoint, body, identity)
+            reply = await self.client.post(endpoint, body, {**self._more, **identity})
             later = reply.status == 429 or (reply.status in _LATER and reply.retry_after is not None)
             if not later or attempt == self._tries or (reply.retry_after or 0.0) > LONGEST_RETRY_AFTER:
                 return reply

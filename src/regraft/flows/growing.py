@@ -10,7 +10,7 @@ from uuid import UUID
 
 from regraft.domain.budget import Budget, Spent
 from regraft.domain.dialects import dialect_of
-from regraft.domain.errors import UpstreamError
+from regraft.domain.errors import RegraftError
 from regraft.domain.replay import Job
 from regraft.domain.turn import INTERNAL_SESSION
 from regraft.domain.usage import tokens
@@ -31,8 +31,8 @@ class Grown:
     spent: Spent = field(default_factory=Spent)
 
 
-# One job, from its first call to its last. It may raise UpstreamError. Only the call that finishes the job may bear
-# ``job.label()``: a fingerprint found in the log counts as done.
+# One job, from its first call to its last. A RegraftError that it raises is the job's failure. Only the call that
+# finishes the job may bear ``job.label()``: a fingerprint found in the log counts as done.
 Grow = Callable[[Caller, Job], Awaitable[Grown]]
 
 
@@ -109,12 +109,16 @@ async def execute(
     watcher: Watcher,
     budget: Budget | None = None,
     grow: Grow = grow_once,
+    theme: str | None = None,
 ) -> None:
-    """Run jobs in order, ``concurrency`` at a time. A job that fails does not stop the others; a spent budget does."""
+    """Run jobs in order, ``concurrency`` at a time; their calls name the ``theme``.
+
+    A job that fails does not stop the others; a spent budget does.
+    """
     waiting = deque(jobs)
     limits = budget or Budget()
     async with GatewayClient(gateway) as client:
-        caller = Caller(client)
+        caller = Caller(client, theme=theme)
 
         async def work() -> None:
             while waiting:
@@ -126,7 +130,7 @@ async def execute(
                 watcher.began(job)
                 try:
                     grown = await grow(caller, job)
-                except UpstreamError as error:
+                except RegraftError as error:
                     grown = Grown(failure=str(error))
                 finally:
                     tally.running -= 1

@@ -1,26 +1,147 @@
--- Queries of a replay: what is grown again, what was grown already, and whether it has arrived.
+-- Queries of replays: which nodes, what was asked there, what was grown already, and how far plans are.
 
 -- name: origins
--- For each node the exact history and the request of the run that gave it first.
+-- For each node the exact history and the request of the run that gave it first, and what that took.
 SELECT n.node_id, n.session_id, n.context_snapshot_id AS context_id,
-    context_messages(n.context_snapshot_id)::text AS messages, coalesce(e.model_requested, '') AS model,
-    tools.body::text AS tools, sampling.body::text AS sampling, other.body::text AS other
+    context_messages(n.context_snapshot_id)::text AS messages,
+    coalesce(nullif(e.asked_model, ''), e.model_requested, '') AS model, e.endpoint, e.identity::text,
+    tools.body::text AS tools, sampling.body::text AS sampling, other.body::text AS other, r.prompt_tokens,
+    r.completion_tokens
 FROM unnest(%(nodes)s::uuid[]) WITH ORDINALITY AS wanted (node_id, place)
 JOIN conversation_branch_nodes n USING (node_id)
 JOIN session_turn t USING (turn_id) JOIN pipeline_event_inbox e USING (event_id)
+LEFT JOIN execution_run_records r ON r.run_id = n.turn_id
 JOIN request_part tools ON tools.part_id = e.tools_id
 JOIN request_part sampling ON sampling.part_id = e.sampling_id
 JOIN request_part other ON other.part_id = e.other_id
 ORDER BY wanted.place;
 
 -- name: finished
--- The variants of all replays of these sessions that gave an answer.
-SELECT r.variant::text AS variant, r.run_id FROM execution_run_records r
-WHERE r.session_id = ANY(%(sessions)s::uuid[]) AND r.purpose = 'replay' AND r.run_status <> 'error'
-    AND r.variant IS NOT NULL;
+-- Of these fingerprints those that have an answer in the log, and the call that gave it first. The graph need not know
+-- of it yet. An answer that was cut is none.
+SELECT DISTINCT ON (fingerprint) fingerprint, e.event_id, e.usage::text, e.started_at
+FROM unnest(%(fingerprints)s::text[]) AS wanted (fingerprint)
+JOIN pipeline_event_inbox e ON e.purpose = 'replay' AND replay_fingerprint(e.identity) = wanted.fingerprint
+JOIN session_turn t ON t.turn_id = e.event_id
+WHERE t.node_status NOT IN ('error', 'interrupted') AND (%(since)s::timestamptz IS NULL OR e.started_at >= %(since)s)
+ORDER BY fingerprint, e.started_at, e.event_id;
 
 -- name: arrived
 -- Which of these calls are stored.
 SELECT event_id FROM pipeline_event_inbox WHERE event_id = ANY(%(events)s::uuid[])
 UNION ALL
 SELECT event_id FROM quarantine WHERE event_id = ANY(%(events)s::uuid[]);
+
+-- name: choose
+-- Nodes with an answer that meet every condition given, oldest first. A node's outcome is the latest reward of one of
+-- its runs, else its session's; a pivot is the first of several answers to one context that differ.
+WITH turn_reward AS (
+    SELECT DISTINCT ON (t.node_id) t.node_id, o.reward
+    FROM turn_outcome o JOIN session_turn t USING (turn_id)
+    WHERE %(judged)s ORDER BY t.node_id, o.given_at DESC, o.feedback_id DESC),
+session_reward AS (
+    SELECT session_id, reward FROM session_outcome WHERE %(judged)s),
+pivot AS (
+    SELECT b.context_anchor_turn_id FROM response_branch_records b
+    LEFT JOIN turn_outcome o USING (turn_id)
+    WHERE %(pivot)s GROUP BY b.context_anchor_turn_id
+    HAVING count(*) >= 2 AND (count(DISTINCT b.node_id) >= 2 OR min(o.reward) < max(o.reward)))
+SELECT n.node_id
+FROM conversation_branch_nodes n
+JOIN execution_run_records r ON r.run_id = n.turn_id
+JOIN conversation_sessions s ON s.session_id = n.session_id
+LEFT JOIN seed_themes th ON th.theme_id = s.theme_id
+LEFT JOIN turn_reward tr ON tr.node_id = n.node_id
+LEFT JOIN session_reward sr ON sr.session_id = n.session_id
+WHERE (%(sessions)s::uuid[] IS NULL OR n.session_id = ANY(%(sessions)s::uuid[]))
+  AND (%(themes)s::text[] IS NULL OR th.name = ANY(%(themes)s::text[]))
+  AND (%(tasks)s::text[] IS NULL OR r.task_key = ANY(%(tasks)s::text[]))
+  AND (%(kinds)s::text[] IS NULL OR n.branch_kind = ANY(%(kinds)s::text[]))
+  AND (%(statuses)s::text[] IS NULL OR n.node_status = ANY(%(statuses)s::text[]))
+  AND (%(models)s::text[] IS NULL OR r.model = ANY(%(models)s::text[]))
+  AND (%(replays)s OR r.purpose <> 'replay')
+  AND (%(below)s::float8 IS NULL OR coalesce(tr.reward, sr.reward) < %(below)s)
+  AND (%(above)s::float8 IS NULL OR coalesce(tr.reward, sr.reward) > %(above)s)
+  AND (NOT %(pivot)s OR n.turn_id IN (SELECT context_anchor_turn_id FROM pivot))
+ORDER BY r.started_at, n.node_id LIMIT %(limit)s;
+
+-- name: lock
+-- Whether this connection is now the one that drives the plan; it stays so until it is closed, however that happens.
+SELECT pg_try_advisory_lock(hashtextextended(%(plan)s::text, 7267426615)) AS mine;
+
+-- name: plan_of_definition
+-- The latest plan with this definition.
+SELECT plan_id FROM replay_plan WHERE definition_digest = %(digest)s ORDER BY created_at DESC, plan_id LIMIT 1;
+
+-- name: plans_like
+-- Plans whose ids lie between two bounds.
+SELECT plan_id AS id FROM replay_plan WHERE plan_id BETWEEN %(low)s AND %(high)s ORDER BY plan_id LIMIT 2;
+
+-- name: save_plan
+-- A new plan.
+INSERT INTO replay_plan (plan_id, name, definition, definition_digest, experiment, experiment_digest, theme, again,
+    concurrency, budget_tokens, budget_money, created_at)
+VALUES (%(plan_id)s, %(name)s, %(definition)s, %(definition_digest)s, %(experiment)s, %(experiment_digest)s, %(theme)s,
+    %(again)s, %(concurrency)s, %(budget_tokens)s, %(budget_money)s, %(created_at)s);
+
+-- name: plan
+-- A plan as it was asked for.
+SELECT plan_id, name, definition::text, theme, again, concurrency, budget_tokens, budget_money, experiment, created_at
+FROM replay_plan WHERE plan_id = %(plan)s;
+
+-- name: jobs
+-- A plan's jobs in order.
+SELECT number, fingerprint, node_id, variant_index, sample, model, state, turn_id, failure, prompt_tokens,
+    completion_tokens, cached_tokens, started_at, ended_at
+FROM replay_job WHERE plan_id = %(plan)s ORDER BY number;
+
+-- name: update_jobs
+-- What became of jobs since the last time.
+UPDATE replay_job j SET state = n.state, turn_id = coalesce(n.turn_id, j.turn_id), failure = n.failure,
+    prompt_tokens = j.prompt_tokens + n.prompt_tokens, completion_tokens = j.completion_tokens + n.completion_tokens,
+    cached_tokens = j.cached_tokens + n.cached_tokens, started_at = coalesce(n.started_at, j.started_at),
+    ended_at = n.ended_at
+FROM unnest(%(numbers)s::int[], %(states)s::text[], %(turns)s::uuid[], %(failures)s::text[], %(prompts)s::bigint[],
+    %(completions)s::bigint[], %(cached)s::bigint[], %(started)s::timestamptz[], %(ended)s::timestamptz[])
+    AS n (number, state, turn_id, failure, prompt_tokens, completion_tokens, cached_tokens, started_at, ended_at)
+WHERE j.plan_id = %(plan)s AND j.number = n.number;
+
+-- name: start
+-- A driver begins, or goes on with, a plan; what an earlier one left running waits again.
+WITH waiting AS (
+    UPDATE replay_job SET state = 'planned' WHERE plan_id = %(plan)s AND state = 'running')
+UPDATE replay_plan SET started_at = %(now)s, beat_at = now(), ended_at = NULL, stopped = '',
+    budget_tokens = %(budget_tokens)s, budget_money = %(budget_money)s, concurrency = %(concurrency)s
+WHERE plan_id = %(plan)s;
+
+-- name: beat
+-- The driver lives.
+UPDATE replay_plan SET beat_at = now() WHERE plan_id = %(plan)s;
+
+-- name: end
+-- The driver has done what it could.
+UPDATE replay_plan SET ended_at = %(now)s, stopped = %(stopped)s WHERE plan_id = %(plan)s;
+
+-- name: progress
+-- How a plan stands.
+SELECT * FROM replay_progress WHERE plan_id = %(plan)s;
+
+-- name: plans
+-- Plans, the latest first.
+SELECT p.* FROM (SELECT plan_id FROM replay_plan ORDER BY created_at DESC, plan_id LIMIT %(limit)s) AS latest
+JOIN replay_progress p USING (plan_id) ORDER BY p.created_at DESC, p.plan_id;
+
+-- name: spent
+-- Tokens that a plan's jobs took, by model.
+SELECT model, sum(prompt_tokens)::bigint AS prompt, sum(completion_tokens)::bigint AS completion,
+    sum(cached_tokens)::bigint AS cached
+FROM replay_job WHERE plan_id = %(plan)s GROUP BY model;
+
+-- name: failures
+-- Why jobs of a plan failed, and how many.
+SELECT failure, count(*) AS jobs FROM replay_job WHERE plan_id = %(plan)s AND state = 'failed'
+GROUP BY failure ORDER BY jobs DESC, failure;
+
+-- name: batch_plans
+-- Stored plans that nobody has started, oldest first.
+SELECT plan_id FROM replay_plan WHERE started_at IS NULL ORDER BY created_at, plan_id LIMIT %(limit)s;
