@@ -60,7 +60,7 @@ ASSETS = {
         "candidate_preference_pairs",
     ),
     *("human_eval_labels", "preference_labels", "sft_messages_dataset", "dpo_preference_dataset"),
-    "dataset_snapshot_registry",
+    *("dataset_snapshot_registry", "taskification_results"),
 }
 SFT = 'name = "good"\nkind = "sft"\n'
 Capture = Callable[..., None]

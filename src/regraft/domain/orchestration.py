@@ -37,7 +37,8 @@ class Orchestrator:
     """One ``orchestrator/NAME``. ``model`` plans and writes the answer; ``workers``: name -> model.
 
     ``timeout`` is seconds for one step with its tools and retries. ``on_failure``: ``continue`` leaves out a failed
-    step and what needs it, ``cancel`` ends them all. ``tools`` are names of MCP servers.
+    step and what needs it, ``cancel`` ends them all. ``tools`` are names of MCP servers. ``max_tokens`` is the longest
+    result of a step, and the longest answer where the client sets no limit.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Orchestrator:
     concurrency: int = 4
     timeout: float = 120.0
     retries: int = 1
+    max_tokens: int | None = None
     on_failure: Literal["continue", "cancel"] = "continue"
     tools: tuple[str, ...] = ()
 
@@ -61,7 +63,7 @@ class Orchestrator:
     def pin(self) -> str:
         """What pins its answers, as far as it decides them: the digest of its conditions."""
         said = [self.model, self.rule.version, dict(self.workers), self.synthesis, self.max_subtasks, self.on_failure]
-        return digest_json([*said, list(self.tools)]).hex()[:16]
+        return digest_json([*said, list(self.tools), self.max_tokens]).hex()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -206,9 +206,11 @@ class Orchestration:
     async def _work(self, subtask: Subtask, spent: Spent) -> str:
         results = {name: report.result for name, report in self._reports.items()}
         messages = worker_messages(subtask, self._prompt, results)
-        tools = {"tools": self._tools.definitions()} if self._tools is not None else {}
+        more: dict[str, Any] = {"tools": self._tools.definitions()} if self._tools is not None else {}
+        if self._orchestrator.max_tokens is not None:
+            more["max_tokens"] = self._orchestrator.max_tokens
         for _ in range(TOOL_ROUNDS):
-            request = {"model": self._orchestrator.workers[subtask.worker], "messages": messages, **tools}
+            request = {"model": self._orchestrator.workers[subtask.worker], "messages": messages, **more}
             said = await self._asker.ask(request, WORKER, subtask.id, spent)
             asked = said.message.get("tool_calls")
             if not isinstance(asked, list) or not asked:
@@ -256,6 +258,9 @@ class Orchestration:
             messages = synthesis_messages(self._orchestrator, messages, plan, self._reports)
         wanted = {key: value for key, value in self._request.items() if key not in _OURS}
         request = {**wanted, "model": self._orchestrator.model, "messages": messages}
+        limit = self._orchestrator.max_tokens
+        if limit is not None and not wanted.keys() & {"max_tokens", "max_completion_tokens"}:
+            request["max_tokens"] = limit
         spent = self._spend(self._synthesis)
         if self._listener is None:
             try:

@@ -65,7 +65,14 @@ class CollectCounts:
 
 
 def of_node(
-    dsn: str, node: UUID, rule: Rule, workers: Collection[str] = (), model: str = "", *, again: bool = False
+    dsn: str,
+    node: UUID,
+    rule: Rule,
+    workers: Collection[str] = (),
+    model: str = "",
+    max_steps: int | None = None,
+    *,
+    again: bool = False,
 ) -> Todo:
     """What a node was asked, to be taskified. Raises NotFoundError for a node that was never asked anything."""
     with transaction(dsn) as connection:
@@ -73,17 +80,24 @@ def of_node(
         if not origins:
             raise NotFoundError(f"Node {node} has no call that could be taskified (it is a root, or unknown).")
         origin = origins[0]
-        assignment, known = _next(connection, f"node:{node}", rule, workers, again)
+        assignment, known = _next(connection, f"node:{node}", rule, workers, max_steps, again)
     assignment = replace(assignment, node_id=node)
     return Todo(assignment, prompt_of(origin.messages), model or origin.model, UUID(str(origin.session_id)), known)
 
 
 def of_prompt(
-    dsn: str, prompt: str, rule: Rule, workers: Collection[str] = (), model: str = "", *, again: bool = False
+    dsn: str,
+    prompt: str,
+    rule: Rule,
+    workers: Collection[str] = (),
+    model: str = "",
+    max_steps: int | None = None,
+    *,
+    again: bool = False,
 ) -> Todo:
     """A bare prompt, to be taskified."""
     with transaction(dsn) as connection:
-        assignment, known = _next(connection, subject_of_prompt(SCOPE, prompt), rule, workers, again)
+        assignment, known = _next(connection, subject_of_prompt(SCOPE, prompt), rule, workers, max_steps, again)
     return Todo(assignment, prompt, model, None, known)
 
 
@@ -211,7 +225,7 @@ def _row(group: _Group, result: Taskified, node: UUID | None, now: datetime) -> 
 
 
 def _next(
-    connection: Connection, subject: str, rule: Rule, workers: Collection[str], again: bool
+    connection: Connection, subject: str, rule: Rule, workers: Collection[str], max_steps: int | None, again: bool
 ) -> tuple[Assignment, bool]:
     """The assignment that is due for a subject, and whether it was carried out already."""
     latest = taskification.latest(connection, subject)
@@ -224,6 +238,6 @@ def _next(
         generation=generation,
         supersedes=latest["taskification_id"] if latest is not None and not known else None,
         workers=tuple(workers),
-        max_subtasks=rule.max_subtasks,
+        max_subtasks=min(rule.max_subtasks, max_steps or rule.max_subtasks),
     )
     return assignment, known

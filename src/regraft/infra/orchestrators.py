@@ -8,7 +8,7 @@ from regraft.infra.rules import DEFAULT, rule_of
 from regraft.infra.settings import Settings
 
 LOCAL = "local"
-_LOCAL_STEPS, _LOCAL_TIMEOUT = 3, 300.0  # a small model on few cores
+_LOCAL_STEPS, _LOCAL_TIMEOUT, _LOCAL_TOKENS = 3, 300.0, 200  # a small model on few cores
 
 
 def orchestrators(settings: Settings, local_model: str) -> dict[str, Orchestrator]:
@@ -35,6 +35,7 @@ def orchestrators(settings: Settings, local_model: str) -> dict[str, Orchestrato
             concurrency=section.concurrency,
             timeout=section.timeout,
             retries=section.retries,
+            max_tokens=section.max_tokens,
             on_failure=section.on_failure,
             tools=tuple(section.tools),
         )
@@ -47,5 +48,6 @@ def orchestrators(settings: Settings, local_model: str) -> dict[str, Orchestrato
             max_steps=_LOCAL_STEPS,
             concurrency=1,
             timeout=_LOCAL_TIMEOUT,
+            max_tokens=_LOCAL_TOKENS,
         )
     return found

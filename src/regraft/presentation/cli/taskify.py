@@ -29,6 +29,9 @@ def taskify(
     worker: Annotated[
         list[str] | None, typer.Option(help="Name of a worker that steps may be for; may be given several times.")
     ] = None,
+    max_steps: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Steps that the plan may have; the rule may allow fewer.")
+    ] = None,
     again: Annotated[bool, typer.Option(help="Make a new plan where there is one under this rule already.")] = False,
     json: Json = False,
 ) -> None:
@@ -52,10 +55,10 @@ def taskify(
         flow.collect(dsn)
         with transaction(dsn) as connection:
             wanted = reading.resolve_node(connection, node)
-        todo = flow.of_node(dsn, wanted, chosen, workers, model or "", again=again)
+        todo = flow.of_node(dsn, wanted, chosen, workers, model or "", max_steps, again=again)
     else:
         flow.collect(dsn)
-        todo = flow.of_prompt(dsn, prompt or "", chosen, workers, model or _planner(), again=again)
+        todo = flow.of_prompt(dsn, prompt or "", chosen, workers, model or _planner(), max_steps, again=again)
     gateway = ""
     if not todo.known:
         run.stack.ingest()

@@ -15,10 +15,12 @@ from dagster import (
     BackfillPolicy,
     MaterializeResult,
     RetryPolicy,
+    asset,
     multi_asset,
 )
 
 from regraft.domain.message import PROJECTION_VERSION
+from regraft.domain.taskification import CODE_VERSION
 from regraft.presentation.dagster.partitions import SESSIONS
 from regraft.presentation.dagster.resources import House, told
 
@@ -110,4 +112,31 @@ def conversation_lineage(context: AssetExecutionContext, house: House) -> Iterat
     )
 
 
-ASSETS: list[AssetSpec | AssetsDefinition] = [seed_themes, conversation_lineage, lineage_watermark]
+@asset(
+    deps=["pipeline_event_inbox", "session_turn"],
+    group_name=GROUP,
+    kinds={"postgres"},
+    retry_policy=RetryPolicy(max_retries=2, delay=5),
+    code_version=str(CODE_VERSION),
+)
+def taskification_results(context: AssetExecutionContext, house: House) -> MaterializeResult[None]:
+    """Plans of subtasks, read off the captured calls that asked for them; materialised by hand."""
+    from regraft.flows import taskify
+    from regraft.infra.postgres import taskification
+    from regraft.infra.postgres.pool import transaction
+
+    with told():
+        collected = taskify.collect(house.dsn)
+        with transaction(house.dsn, name="regraft-dagster") as connection:
+            counts = taskification.counts(connection)
+    context.log.info("%d plans wait for their second try", collected.waiting)
+    added = collected.planned + collected.repaired + collected.failed
+    return MaterializeResult(metadata={**counts, "new": added, "waiting": collected.waiting})
+
+
+ASSETS: list[AssetSpec | AssetsDefinition] = [
+    seed_themes,
+    conversation_lineage,
+    taskification_results,
+    lineage_watermark,
+]
