@@ -25,7 +25,7 @@ from regraft.infra.spool_reader import LiveReader, SpoolReader, orphans
 POSITION = struct.Struct("<QQ")  # the newest segment of the spool, and its bytes
 FAREWELL = POSITION.pack(0, 0)  # move what is there, then end
 REPORT = struct.Struct("<QQQ?")  # calls moved in all; segment and offset delivered; whether the stream is connected
-PACK_RECORDS, PACK_BYTES = 128, 900 << 10  # one fsync of the server covers them; a default server takes 1 MiB
+PACK_RECORDS, PACK_BYTES = 256, 900 << 10  # one fsync of the server covers them; a default server takes 1 MiB
 ORPHAN_SECONDS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 

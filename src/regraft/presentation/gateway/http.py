@@ -10,8 +10,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
+from regraft.presentation.gateway.answers import REASONS, AnswerWriter, Handling
 from regraft.presentation.gateway.replies import error_body, json_block
 from regraft.presentation.gateway.requests import BadRequestError, Request, RequestReader
 
@@ -24,71 +25,28 @@ log = logging.getLogger(__name__)
 
 LINGER_SECONDS = 2.0  # after a refusal: time for the client to read it, before its unread bytes reset the connection
 _PIPELINE_BYTES = 64 << 10
-_REASONS = {
-    200: b"OK",
-    202: b"Accepted",
-    400: b"Bad Request",
-    401: b"Unauthorized",
-    403: b"Forbidden",
-    404: b"Not Found",
-    405: b"Method Not Allowed",
-    408: b"Request Timeout",
-    413: b"Content Too Large",
-    429: b"Too Many Requests",
-    431: b"Request Header Fields Too Large",
-    500: b"Internal Server Error",
-    502: b"Bad Gateway",
-    503: b"Service Unavailable",
-    504: b"Gateway Timeout",
-}
-
-
-class Handling(Protocol):
-    """A call in progress, as its connection sees it."""
-
-    def client_gone(self) -> None:
-        """The client hung up; nothing can be written any more."""
-
-    def client_slow(self) -> None:
-        """Write no more for now."""
-
-    def client_ready(self) -> None:
-        """Write on."""
-
-    def stop(self) -> None:
-        """The gateway ends before the answer does."""
-
-
 Handler = Callable[[Request, "HttpConnection"], Handling | None]
 
 
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(AnswerWriter, asyncio.Protocol):
     """One client's socket. One request is handled at a time; what comes behind it waits."""
 
     __slots__ = (
         "_busy",
-        "_closing_since",
-        "_deaf",
-        "_handling",
         "_owes_continue",
         "_paused",
         "_reader",
         "_refusal",
-        "_request",
-        "_server",
-        "_sized",
         "_stalled_since",
-        "_transport",
         "_waiting",
     )
 
     def __init__(self, server: HttpServer) -> None:
         self._server = server
         self._reader = RequestReader(server.limits, self, server.loop.time())
-        self._transport: asyncio.Transport
         self._owes_continue = self._deaf = self._paused = self._busy = self._sized = False
-        self._request: Request | None = None
-        self._handling: Handling | None = None
+        self._request = None
+        self._handling = None
         self._waiting: deque[Request] = deque()
         self._refusal: BadRequestError | None = None
         self._closing_since = self._stalled_since = 0.0
@@ -160,83 +118,6 @@ class HttpConnection(asyncio.Protocol):
             self._owes_continue = True
         else:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    # What a call writes
-
-    def reply(self, status: int, block: bytes, body: bytes) -> None:
-        """A whole answer of the gateway's own. ``block`` are header lines with the content-length among them."""
-        self.start(status, _REASONS.get(status, b""), block, True, body, True)
-
-    @property
-    def plain(self) -> bool:
-        """Whether ``answer`` may be used."""
-        return self._request is not None and self._request.plain and not self._server.stopping
-
-    def answer(self, message: bytes) -> None:
-        """A whole answer, head and body as they go out, with its length and nothing about the connection."""
-        if self._request is not None:
-            self._transport.write(message)
-            self._done()
-
-    def start(self, status: int, reason: bytes, block: bytes, sized: bool, first: bytes, whole: bool) -> None:
-        """Begin the answer, and end it when ``first`` is the ``whole`` body. ``sized``: ``block`` has its length."""
-        request = self._request
-        if request is None:
-            return
-        self._sized = sized
-        framing = b""
-        bodiless = request.method == b"HEAD" or status in (204, 304)
-        if not sized and not bodiless:
-            if request.is_http10:
-                request.keep_alive = False
-                self._sized = True  # the end of the connection is the end of the body
-            else:
-                framing = b"transfer-encoding: chunked\r\n"
-        if self._server.stopping:
-            request.keep_alive = False
-        if not request.keep_alive:
-            framing += b"connection: close\r\n"
-        elif request.is_http10:
-            framing += b"connection: keep-alive\r\n"
-        head = b"HTTP/1.1 %d %b\r\n%b%b\r\n" % (status, reason, block, framing)
-        if bodiless:
-            self._sized = True
-            first = b""
-        if whole:
-            self._transport.write(head + (first if self._sized else _last(first)))
-            self._done()
-        elif self._sized or not first:
-            self._transport.write(head + first)
-        else:
-            self._transport.write(b"%b%x\r\n%b\r\n" % (head, len(first), first))
-
-    def write(self, data: bytes) -> None:
-        """More of the body."""
-        if data and self._request is not None and self._request.method != b"HEAD":
-            self._transport.write(data if self._sized else b"%x\r\n%b\r\n" % (len(data), data))
-
-    def end(self, data: bytes) -> None:
-        """The rest of the body, and its end."""
-        if self._request is None:
-            return
-        if self._request.method == b"HEAD":
-            data = b""
-        data = data if self._sized else _last(data)
-        if data:
-            self._transport.write(data)
-        self._done()
-
-    def cut(self) -> None:
-        """End the connection so that the client sees that its answer is not whole."""
-        self._handling = None
-        if not self._sized or self._request is None:
-            self._transport.close()  # what was written still leaves; the missing last chunk says the rest
-        elif self._request.is_http10:
-            self._transport.abort()
-        else:
-            self._transport.close()
-        self._deaf = True
-        self._closing_since = self._server.loop.time()
 
     # The server's hand
 
@@ -331,7 +212,7 @@ class HttpConnection(asyncio.Protocol):
         status = refusal.status
         self._server.refused(status)
         body = error_body(refusal.message, "invalid_request_error", refusal.code)
-        head = b"HTTP/1.1 %d %b\r\n%bconnection: close\r\n\r\n" % (status, _REASONS[status], json_block(body))
+        head = b"HTTP/1.1 %d %b\r\n%bconnection: close\r\n\r\n" % (status, REASONS[status], json_block(body))
         self._transport.write(head + body)
         self._closing_since = self._server.loop.time()
         if self._transport.can_write_eof():
@@ -340,7 +221,3 @@ class HttpConnection(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
         self._server.loop.call_later(LINGER_SECONDS, self._transport.abort)
-
-
-def _last(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n"
