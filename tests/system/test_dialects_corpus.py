@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import re
+import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import zstandard
-from openai.types.responses import Response
 
 from regraft.domain.answer import events
 from regraft.domain.dialects import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, dialect_of
@@ -26,21 +22,13 @@ from regraft.flows.ingest import Stored, ingest
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from recorded_traffic import JSON, SSE, blocks_of, calls_of, kind, last_response, lines, text_parts
+
 pytestmark = pytest.mark.corpus
 
-SSE, JSON = "text/event-stream", "application/json"
 # Recorded beside the calls that are read here: other endpoints, which the gateway passes through uncaptured.
 ELSEWHERE = {"/v1/responses/input_tokens": 3, "/v1/responses/compact": 3, "/v1/threads/THREAD/messages": 2}
-
-
-def lines(path: Path) -> Iterator[Any]:
-    with path.open("rb") as file:
-        text = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file), encoding="utf-8", newline="\n")
-        yield from map(json.loads, text)
-
-
-def kind(row) -> str:
-    return SSE if row["stream"] and row["status"] == 200 else JSON
 
 
 def answer(row, text=None):
@@ -142,14 +130,6 @@ def test_every_output_of_a_tool_has_its_call_before_it(everything):
 # Answers
 
 
-def last_response(row) -> Response:
-    """What the official client makes of the answer."""
-    document = json.loads(row["response_text"]) if kind(row) == JSON else None
-    for data in events(row["response_text"]) if document is None else ():
-        document = json.loads(data).get("response", document)
-    return Response.construct(**document)
-
-
 def test_answers_of_the_responses_api_are_what_the_official_client_reads(recorded):
     outcomes = Counter()
     for row in recorded[RESPONSES]:
@@ -162,9 +142,11 @@ def test_answers_of_the_responses_api_are_what_the_official_client_reads(recorde
         expected = last_response(row)
         (choice,) = found.choices
         calls = [item for item in expected.output if item.type == "function_call"]
-        got = [(call["id"], call["function"]["name"], call["function"]["arguments"]) for call in _calls(choice.message)]
+        got = [
+            (call["id"], call["function"]["name"], call["function"]["arguments"]) for call in calls_of(choice.message)
+        ]
         assert got == [(call.call_id, call.name, call.arguments) for call in calls], row["id"]
-        assert "".join(_text_parts(choice.message)) == expected.output_text, row["id"]
+        assert "".join(text_parts(choice.message)) == expected.output_text, row["id"]
         assert choice.finish_reason == (None if expected.status == "queued" else "tool_calls" if calls else "stop"), (
             row["id"]
         )
@@ -174,40 +156,6 @@ def test_answers_of_the_responses_api_are_what_the_official_client_reads(recorde
         assert (found.model, found.rest["id"]) == (expected.model, expected.id)
         outcomes["unfinished" if found.done is False else "read"] += 1
     assert outcomes == {"read": 128, "unfinished": 3, "error": 3}
-
-
-def _calls(message):
-    return message.get("tool_calls") or []
-
-
-def _text_parts(message):
-    content = message["content"]
-    if isinstance(content, str):
-        return [content]
-    return [part["text"] for part in content or [] if isinstance(part, dict) and part.get("type") == "text"]
-
-
-def blocks_of(row) -> tuple[list[dict[str, Any]], dict[str, Any], str | None]:
-    """An independent reading of an answer of Anthropic's: its blocks, its usage, why it stopped."""
-    if kind(row) == JSON:
-        document = json.loads(row["response_text"])
-        return document["content"], document["usage"], document["stop_reason"]
-    blocks, texts, usage, stop = {}, {}, {}, None
-    for line in row["response_text"].split("\n"):
-        event = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
-        if event.get("type") == "message_start":
-            usage = event["message"]["usage"]
-        elif event.get("type") == "content_block_start":
-            blocks[event["index"]] = event["content_block"]
-        elif event.get("type") == "content_block_delta":
-            name = event["delta"]["type"].removesuffix("_delta")
-            value = event["delta"].get("partial_json", event["delta"].get(name))
-            texts[event["index"], name] = texts.get((event["index"], name), "") + value
-        elif event.get("type") == "message_delta":
-            usage, stop = usage | event["usage"], event["delta"]["stop_reason"]
-    for (index, name), text in texts.items():
-        blocks[index] |= {"input": json.loads(text or "{}")} if name == "input_json" else {name: text}
-    return [blocks[index] for index in sorted(blocks)], usage, stop
 
 
 def test_answers_of_the_messages_api_are_what_an_independent_reader_reads(recorded):
@@ -222,10 +170,10 @@ def test_answers_of_the_messages_api_are_what_an_independent_reader_reads(record
         blocks, usage, stop = blocks_of(row)
         (choice,) = found.choices
         by_kind = {name: [block for block in blocks if block["type"] == name] for name in {b["type"] for b in blocks}}
-        assert "".join(_text_parts(choice.message)) == "".join(block["text"] for block in by_kind.get("text", []))
+        assert "".join(text_parts(choice.message)) == "".join(block["text"] for block in by_kind.get("text", []))
         got = [
             (call["id"], call["function"]["name"], json.loads(call["function"]["arguments"]))
-            for call in _calls(choice.message)
+            for call in calls_of(choice.message)
         ]
         assert got == [(block["id"], block["name"], block["input"]) for block in by_kind.get("tool_use", [])]
         assert plain(choice.message.get("thinking_blocks", [])) == by_kind.get("thinking", [])
@@ -264,8 +212,10 @@ def test_deltas_alone_give_the_words_and_calls_of_a_stream(recorded):
                 each.get("type", "").endswith("search_call") for each in whole["content"] or [] if type(each) is dict
             ):
                 continue  # a search is told whole, at its end
-            assert "".join(_text_parts(pieced.message)) == "".join(_text_parts(whole)), row["id"]
-            assert [call["function"] for call in _calls(pieced.message)] == [call["function"] for call in _calls(whole)]
+            assert "".join(text_parts(pieced.message)) == "".join(text_parts(whole)), row["id"]
+            assert [call["function"] for call in calls_of(pieced.message)] == [
+                call["function"] for call in calls_of(whole)
+            ]
             assert pieced.message.get("reasoning_content") == whole.get("reasoning_content")
 
 
@@ -273,13 +223,13 @@ def test_a_stream_cut_anywhere_is_read_as_far_as_it_came(everything):
     for row in everything:
         if kind(row) == SSE:
             text = row["response_text"]
-            whole = "".join(_text_parts(answer(row).choices[0].message))
+            whole = "".join(text_parts(answer(row).choices[0].message))
             for at in range(0, len(text), max(len(text) // 12, 1)):
                 found = answer(row, text[:at])
                 for choice in found.choices:
                     assert canonical_json(choice.message)
                     if not isinstance(choice.message["content"], list):
-                        assert whole.startswith("".join(_text_parts(choice.message))), row["id"]
+                        assert whole.startswith("".join(text_parts(choice.message))), row["id"]
 
 
 def test_the_next_recorded_call_continues_the_answer_that_was_given(everything):
@@ -287,12 +237,12 @@ def test_the_next_recorded_call_continues_the_answer_that_was_given(everything):
     given = {}
     for row in everything:
         for choice in answer(row).choices:
-            if (calls := _calls(choice.message)) and row["status"] == 200:
+            if (calls := calls_of(choice.message)) and row["status"] == 200:
                 given[calls[0]["id"]] = (row, choice.message)
     joined, parted = 0, []
     for row in everything:
         for message in dialect_of(row["endpoint"]).read_request(request_bytes(row)).messages:
-            calls = _calls(message)
+            calls = calls_of(message)
             if calls and calls[0]["id"] in given:
                 asked, said = given[calls[0]["id"]]
                 same = canonical_json(project(message)) == canonical_json(project(said))

@@ -2,67 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import json
+import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import zstandard
 
-from regraft.domain.answer import Answer, read_answer
+from regraft.domain.answer import read_answer
 from regraft.domain.ids import plain
 from regraft.flows.ingest import Stored, ingest
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from recorded_traffic import in_the_words_of_the_corpus, lines, wire, without_nulls
+
 pytestmark = pytest.mark.corpus
-
-
-def lines(path: Path) -> Iterator[Any]:
-    with path.open("rb") as file:
-        text = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file), encoding="utf-8", newline="\n")
-        yield from map(json.loads, text)
-
-
-def without_nulls(value):
-    if isinstance(value, dict):
-        return {key: without_nulls(each) for key, each in value.items() if each is not None}
-    return [without_nulls(each) for each in value] if isinstance(value, list) else value
-
-
-def wire(row) -> tuple[bytes, str]:
-    """The recorded answer as a body and its content type. Streams kept as parsed chunks are written out again."""
-    if "response_chunks" in row:
-        chunks = [json.dumps(without_nulls(chunk)) for chunk in row["response_chunks"]]
-        return "".join(f"data: {chunk}\n\n" for chunk in [*chunks, "[DONE]"]).encode(), "text/event-stream"
-    body = row["response_text"] or ""
-    streamed = row["stream"] and body.lstrip().startswith(("data:", ":", "event:"))
-    return body.encode("utf-8", "surrogatepass"), "text/event-stream" if streamed else "application/json"
-
-
-def in_the_words_of_the_corpus(answer: Answer):
-    found = []
-    for choice in answer.choices:
-        message = plain(choice.message or {})
-        functions = [(call.get("id"), call.get("function") or {}) for call in message.get("tool_calls") or []]
-        found.append(
-            {
-                "index": choice.index,
-                "content": message.get("content"),
-                "refusal": message.get("refusal"),
-                "reasoning": message.get("reasoning_content") or message.get("reasoning"),
-                "tool_calls": [
-                    {"id": identity, "name": function.get("name"), "arguments": function.get("arguments")}
-                    for identity, function in functions
-                ],
-                "function_call": message.get("function_call"),
-                "finish_reason": choice.finish_reason,
-            }
-        )
-    return found
 
 
 @pytest.fixture(scope="module")
