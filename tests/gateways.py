@@ -26,6 +26,17 @@ from scripted_upstream import ScriptedUpstream
 CHAT = "/v1/chat/completions"
 BODY = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
 
+# Arguments: the model server, the spool's folder, the stream, the port.
+GATEWAY_PROCESS = """
+import sys
+from pathlib import Path
+from regraft.presentation.gateway.app import serve
+from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
+base_url, spool, nats_url, port = sys.argv[1:]
+serve(GatewaySettings(upstreams={"main": UpstreamSettings(base_url=base_url)}, spool=Path(spool),
+                      nats_url=nats_url, port=int(port)))
+"""
+
 
 def free_port():
     with socket.socket() as probe:

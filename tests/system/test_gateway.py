@@ -25,7 +25,7 @@ from regraft.presentation.gateway.app import serve, server_of
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from gateways import BODY, CHAT, Gateway, Upstream, free_port, gateway_to, spooled, streamed
+from gateways import BODY, CHAT, GATEWAY_PROCESS, Gateway, Upstream, free_port, gateway_to, spooled, streamed
 from scripted_upstream import Pause, Script, chunked, plain
 
 # Transparency
@@ -388,17 +388,6 @@ def test_a_gateway_that_is_stopped_at_once_still_moves_what_an_earlier_one_left(
         pass
     assert [str(each.event_id) for each in streamed(nats_server.url)] == turns
     assert list((tmp_path / "spool").iterdir()) == []
-
-
-GATEWAY_PROCESS = """
-import sys
-from pathlib import Path
-from regraft.presentation.gateway.app import serve
-from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
-base_url, spool, nats_url, port = sys.argv[1:]
-serve(GatewaySettings(upstreams={"main": UpstreamSettings(base_url=base_url)}, spool=Path(spool),
-                      nats_url=nats_url, port=int(port)))
-"""
 
 
 def test_kill_9_of_the_gateway_loses_no_answered_call(tmp_path, nats_server):
