@@ -269,6 +269,32 @@ def test_a_server_gets_no_more_calls_at_once_than_it_can_take(tmp_path):
     assert len(spooled(tmp_path / "spool")) == 10
 
 
+def test_limits_hold_in_each_gateway_for_itself(tmp_path):
+    slow = Script((Pause(30), *plain(200, b"{}").steps))
+    with contextlib.ExitStack() as stack:
+        upstream = stack.enter_context(Upstream(lambda seen: slow))
+        one = UpstreamSettings(base_url=upstream.base_url, max_concurrency=1, queue=0)
+        gateways = [
+            stack.enter_context(
+                Gateway(
+                    GatewaySettings(
+                        upstreams={"main": one},
+                        spool=tmp_path / "spool",
+                        nats_url="nats://127.0.0.1:1",
+                        port=free_port(),
+                    )
+                )
+            )
+            for _ in range(2)
+        ]
+        socks = [gateway.raw() for gateway in gateways]
+        while len(upstream.seen) < 2:  # both are with the server at once
+            time.sleep(0.01)
+        assert [gateway.call()[0] for gateway in gateways] == [429, 429]
+        for sock in socks:
+            sock.close()
+
+
 def test_beyond_the_queue_the_answer_is_429_in_the_apis_shape(tmp_path):
     slow = Script((Pause(0.5), *plain(200, b"{}").steps))
     options = {"max_concurrency": 1, "queue": 1, "queue_seconds": 0.2}
