@@ -1,4 +1,4 @@
-"""``regraft taskify`` and ``plans``: have a request cut into a plan of subtasks, and read the plans that were made."""
+"""``regraft taskify`` and ``taskifications``: have a request cut into a plan of subtasks, and read the plans that were made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from regraft.presentation.cli.sessions import Json, one_line, short
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (taskify, plans):
+    for command in (taskify, taskifications):
         app.command()(command)
 
 
@@ -72,7 +72,7 @@ def taskify(
         raise typer.Exit(1)
 
 
-def plans(
+def taskifications(
     taskification: Annotated[str | None, typer.Argument(help="Plan: id or start of an id.", metavar="ID")] = None,
     node: Annotated[str | None, typer.Option(help="Only plans for this node.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Newest plans to show.")] = 20,
