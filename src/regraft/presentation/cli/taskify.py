@@ -1,4 +1,4 @@
-"""``regraft taskify`` and ``taskifications``: have a request cut into a plan of subtasks, and read the plans that were made."""
+"""``regraft taskify`` and ``taskifications``: have a request cut into a plan of subtasks; read the plans."""
 
 from __future__ import annotations
 
