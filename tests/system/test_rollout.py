@@ -30,7 +30,6 @@ from regraft.flows.rollout import RolloutOptions, Rollouts
 from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres import replay as replays
-from regraft.infra.postgres import rollout as store
 from regraft.infra.postgres.pool import connect, transaction
 from regraft.infra.settings import ToolServerSection
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
@@ -381,14 +380,15 @@ def test_a_call_that_fails_ends_the_branch_as_a_failure_and_is_told(path):
     assert watcher.failures == [row["stop_detail"]]
     assert "HTTP 500" in row["stop_detail"]
     with transaction(path.dsn) as connection:
-        assert store.finished(connection, {row["session_id"]}) == {}
+        assert replays.finished(connection, [row["fingerprint"]]) == {}
 
 
 def test_a_branch_that_the_record_ended_is_finished(path):
     nodes = path.record()
     row = path.rollout(nodes[0], [says("Which Rome?")])
     with transaction(path.dsn) as connection:
-        assert store.finished(connection, {row["session_id"]}) == {row["fingerprint"]: row["turn_ids"][-1]}
+        (mark, answer) = next(iter(replays.finished(connection, [row["fingerprint"]]).items()))
+    assert (mark, answer.turn_id) == (row["fingerprint"], row["turn_ids"][-1])
 
 
 def test_an_answer_cut_at_its_limit_and_a_refusal_end_a_branch(path):

@@ -107,9 +107,3 @@ def _read(row: Row) -> Row:
     for name in ("tool_sources", "drift", "first_divergence"):
         row[name] = None if row[name] is None else parse_json(row[name])
     return row
-
-
-def finished(connection: Connection, sessions: Collection[UUID]) -> dict[str, UUID]:
-    """The fingerprints that a rollout carried out, and its last call."""
-    rows = connection.execute(queries("rollout")["finished"], {"sessions": list(sessions)}).fetchall()
-    return {row["fingerprint"]: row["run_id"] for row in rows}

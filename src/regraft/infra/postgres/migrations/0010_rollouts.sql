@@ -24,6 +24,7 @@ CREATE TABLE rollout (
     first_divergence  jsonb,                       -- where it first parted from the recorded path, its last answer included
     created_at        timestamptz NOT NULL
 );
+CREATE INDEX rollout_fingerprint ON rollout (fingerprint);
 CREATE INDEX rollout_session ON rollout (session_id);
 CREATE INDEX rollout_node ON rollout (node_id);
 CREATE INDEX rollout_last_turn ON rollout ((turn_ids[cardinality(turn_ids)]));

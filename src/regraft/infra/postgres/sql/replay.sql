@@ -18,13 +18,19 @@ ORDER BY wanted.place;
 
 -- name: finished
 -- Of these fingerprints those that have an answer in the log, and the call that gave it first. The graph need not know
--- of it yet. An answer that was cut is none.
-SELECT DISTINCT ON (fingerprint) fingerprint, e.event_id, e.usage::text, e.started_at
-FROM unnest(%(fingerprints)s::text[]) AS wanted (fingerprint)
-JOIN pipeline_event_inbox e ON e.purpose = 'replay' AND replay_fingerprint(e.identity) = wanted.fingerprint
-JOIN session_turn t ON t.turn_id = e.event_id
-WHERE t.node_status NOT IN ('error', 'interrupted') AND (%(since)s::timestamptz IS NULL OR e.started_at >= %(since)s)
-ORDER BY fingerprint, e.started_at, e.event_id;
+-- of it yet. An answer that was cut is none. A rollout is finished by its end, which is in no call.
+SELECT DISTINCT ON (fingerprint) fingerprint, event_id, usage, started_at
+FROM (
+    SELECT wanted.fingerprint, e.event_id, e.usage::text AS usage, e.started_at
+    FROM unnest(%(fingerprints)s::text[]) AS wanted (fingerprint)
+    JOIN pipeline_event_inbox e ON e.purpose = 'replay' AND replay_fingerprint(e.identity) = wanted.fingerprint
+    JOIN session_turn t ON t.turn_id = e.event_id
+    WHERE t.node_status NOT IN ('error', 'interrupted')
+    UNION ALL
+    SELECT r.fingerprint, r.turn_ids[cardinality(r.turn_ids)], NULL, r.created_at FROM rollout r
+    WHERE r.fingerprint = ANY(%(fingerprints)s::text[]) AND r.stop_reason <> 'error') AS answered
+WHERE %(since)s::timestamptz IS NULL OR started_at >= %(since)s
+ORDER BY fingerprint, started_at, event_id;
 
 -- name: arrived
 -- Which of these calls are stored.

@@ -69,8 +69,3 @@ SELECT DISTINCT r.rollout_id, r.fingerprint, r.node_id, r.turn_ids, r.policy, r.
     r.stop_detail, r.steps, r.tool_sources::text, r.drift::text, r.fidelity, r.first_divergence::text, r.created_at
 FROM rollout r WHERE r.turn_ids && %(turns)s::uuid[]
 ORDER BY r.created_at, r.rollout_id;
-
--- name: finished
--- The jobs of these sessions that rollouts carried out; one that failed is no such.
-SELECT fingerprint, turn_ids[cardinality(turn_ids)] AS run_id FROM rollout
-WHERE session_id = ANY(%(sessions)s::uuid[]) AND stop_reason <> 'error' AND cardinality(turn_ids) > 0;
