@@ -32,6 +32,7 @@ from regraft.presentation.cli import (
     serve,
     sessions,
     similar,
+    stale,
     status,
     taskify,
     up,
@@ -66,7 +67,21 @@ def start(
     begin(config)
 
 
-for module in (demo, up, status, doctor, sessions, compare, replay, taskify, orchestrate, importing, models, similar):
+for module in (
+    demo,
+    up,
+    status,
+    doctor,
+    sessions,
+    compare,
+    replay,
+    taskify,
+    orchestrate,
+    importing,
+    models,
+    similar,
+    stale,
+):
     module.register(app)
 serve.register(app)
 app.add_typer(lineage.app, name="lineage")
