@@ -55,8 +55,9 @@ def sessions(
         run.console.print("No sessions yet. Point an OpenAI client at the gateway, or run `regraft demo`.")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("session", "name", "theme", "turns", "nodes", "replays", "models", "opens with"):
-        table.add_column(name, justify="right" if name in ("turns", "nodes", "replays") else "left", no_wrap=True)
+    for name in ("session", "name", "theme", "turns", "nodes", "replays", "outcome", "models", "opens with"):
+        right = name in ("turns", "nodes", "replays", "outcome")
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
     for row in rows:
         table.add_row(
             short(row["session_id"]),
@@ -65,6 +66,7 @@ def sessions(
             str(row["turns"]),
             str(row["nodes"]),
             str(row["replays"]),
+            figure(row["reward"]),
             escape(", ".join(row["models"] or [])),
             escape(one_line(row["opening"] or "", 60)),
         )
@@ -97,6 +99,10 @@ def print_tree(run: Context, head: dict[str, Any], rows: list[dict[str, Any]]) -
     title = head["external_id"] or short(head["session_id"])
     theme = f"  theme {head['theme']}" if head["theme"] else ""
     figures = f"[dim]{head['session_id']}{escape(theme)}  {head['turns']} turns, {head['nodes']} nodes[/]"
+    if head["reward"] is not None:
+        figures += (
+            f"  [bold]outcome {figure(head['reward'])}[/] [dim]({escape(one_line(head['reward_source'], 30))})[/]"
+        )
     drawn = Tree(f"◉ [bold]{escape(title)}[/]  {figures}", guide_style="dim")
     waiting = [(row, drawn) for root in below[None] for row in reversed(below[root["node_id"]])]
     while waiting:
@@ -119,7 +125,9 @@ def _line(row: dict[str, Any]) -> str:
     asked = escape(one_line(row["asked"] or "", 38))
     answer = escape(one_line(row["answer_text"] or "", 46))
     why = "" if row["branch_kind"] == "continuation" else f" [dim]({escape(one_line(row['branch_reason'], 46))})[/]"
-    return f"[bold cyan]{mark}[/] [dim]{short(row['node_id'])}[/] {asked} [bold]→[/] {answer}{runs}{status}{why}"
+    outcome = "" if row["reward"] is None else f" [bold]outcome {figure(row['reward'])}[/]"
+    place = f"[bold cyan]{mark}[/] [dim]{short(row['node_id'])} {escape(one_line(row['model'] or '', 24))}[/]"
+    return f"{place} {asked} [bold]→[/] {answer}{runs}{status}{outcome}{why}"
 
 
 def show(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")], json: Json = False) -> None:
@@ -150,12 +158,13 @@ def show(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")
     for record in parsed[:1]:
         _print_message(run, record["answer"] or {"role": "error", "content": str(record["error"])}, bold=True)
     table = Table(title="runs", box=None, title_justify="left", pad_edge=False, header_style="bold")
-    for name in ("run", "purpose", "model snapshot", "status", "tokens", "ms"):
+    for name in ("run", "purpose", "model snapshot", "status", "tokens", "ms", "outcome"):
         table.add_column(name)
     for record in parsed:
         tokens = f"{record['prompt_tokens']} + {record['completion_tokens']}"
         values = (short(record["run_id"]), record["purpose"], record["model_snapshot_id"], record["run_status"], tokens)
-        table.add_row(*(escape(str(value)) for value in values), f"{record['duration_ms']:.0f}")
+        last = (f"{record['duration_ms']:.0f}", figure(record["reward"]))
+        table.add_row(*(escape(str(value)) for value in values), *last)
     console.print(table)
     if len(siblings) > 1:
         console.print(alternatives_table(siblings, title="answers under this anchor"))
@@ -177,8 +186,9 @@ def _print_message(run: Context, message: Any, *, bold: bool = False) -> None:
 def alternatives_table(rows: list[dict[str, Any]], title: str = "") -> Table:
     """Sibling answers side by side, in the order of their branch indexes."""
     table = Table(title=title or None, box=None, title_justify="left", pad_edge=False, header_style="bold")
-    for name in ("#", "kind", "model", "node", "status", "tokens", "ms", "answer"):
-        table.add_column(name, justify="right" if name in ("#", "tokens", "ms") else "left", no_wrap=name != "answer")
+    for name in ("#", "kind", "model", "node", "status", "tokens", "ms", "outcome", "answer"):
+        right = name in ("#", "tokens", "ms", "outcome")
+        table.add_column(name, justify="right" if right else "left", no_wrap=name != "answer")
     for row in rows:
         answer = row.get("answer_text") or ""
         table.add_row(
@@ -189,6 +199,7 @@ def alternatives_table(rows: list[dict[str, Any]], title: str = "") -> Table:
             row["run_status"],
             str(row["completion_tokens"] or ""),
             f"{row['duration_ms']:.0f}",
+            figure(row.get("reward")),
             escape(one_line(answer, 70)),
         )
     return table
@@ -214,6 +225,11 @@ def path(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")
 def short(value: UUID | None) -> str:
     """The start of an id, enough to find it again."""
     return str(value)[:SHORT] if value else ""
+
+
+def figure(value: object) -> str:
+    """A reward as it is read: plain text of a number or of a stored number, nothing where there is none."""
+    return "" if value is None else f"{float(str(value)):g}"
 
 
 def one_line(text: str, width: int) -> str:

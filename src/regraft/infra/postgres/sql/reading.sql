@@ -48,7 +48,7 @@ GROUP BY t.theme_id ORDER BY t.name, t.scope;
 -- name: sessions
 -- Sessions, the most recent first, with the words that each opened with. A page starts after a (time, id).
 SELECT s.session_id, s.scope, s.external_id, t.name AS theme, s.root_node_id, s.turns, s.nodes, s.started_at,
-    s.last_turn_at, s.build, run.replays, run.errors, run.models, opening.role AS opening_role,
+    s.last_turn_at, s.build, run.replays, run.errors, run.models, o.reward, o.source AS reward_source, opening.role AS opening_role,
     left(message_text(opening.body), 200) AS opening
 FROM conversation_sessions s LEFT JOIN seed_themes t USING (theme_id)
 CROSS JOIN LATERAL (
@@ -61,24 +61,42 @@ LEFT JOIN LATERAL (
         JOIN context c ON c.context_id = n.context_snapshot_id JOIN message m USING (message_id)
     WHERE n.session_id = s.session_id AND n.depth = 1
     ORDER BY o.started_at, n.node_id LIMIT 1) AS opening ON true
+LEFT JOIN LATERAL outcome_of_session(s.session_id) AS o ON true
 WHERE (%(session)s::uuid IS NULL OR s.session_id = %(session)s)
   AND (%(theme)s::text IS NULL OR t.name = %(theme)s)
   AND (%(before)s::timestamptz IS NULL OR (s.last_turn_at, s.session_id) < (%(before)s, %(before_id)s::uuid))
 ORDER BY s.last_turn_at DESC, s.session_id DESC LIMIT %(limit)s;
 
 -- name: tree
--- Every node of a session with its first run: what was asked last, and how the answer starts.
+-- Every node of a session with its first run: what was asked last, how the answer starts, and what came of it: the
+-- verdict that the view turn_outcome gives, for all turns at once.
+WITH said AS (
+    SELECT t.turn_id, f.value, f.source, f.name, f.given_at, f.feedback_id
+    FROM session_turn t JOIN feedback f ON f.turn_id = t.turn_id
+    WHERE t.session_id = %(session)s AND f.name IN ('reward', 'rating')
+    UNION ALL
+    SELECT first.turn_id, f.value, f.source, f.name, f.given_at, f.feedback_id
+    FROM (SELECT DISTINCT ON (node_id) node_id, turn_id FROM session_turn WHERE session_id = %(session)s
+          ORDER BY node_id, started_at, turn_id) AS first
+    JOIN feedback f ON f.turn_id = first.node_id WHERE f.name IN ('reward', 'rating')),
+outcome AS (
+    SELECT DISTINCT ON (said.turn_id) said.turn_id, said.value AS reward, said.source AS reward_source
+    FROM said JOIN feedback f USING (feedback_id) JOIN session s ON s.session_id = %(session)s AND s.scope = f.scope
+    ORDER BY said.turn_id, said.name = 'reward' DESC, said.given_at DESC, said.feedback_id DESC)
 SELECT n.node_id, n.parent_node_id, n.turn_id, n.depth, n.branch_kind, n.branch_reason, n.variant_config::text,
     n.node_status, n.parent_evidence, n.runs, b.context_anchor_turn_id, b.branch_index, b.is_replay, r.model,
     r.finish_reason, r.tool_calls, r.prompt_tokens, r.completion_tokens, r.duration_ms, r.started_at,
-    asked.role AS asked_role, left(message_text(asked.body), 120) AS asked,
+    o.reward, o.reward_source, asked.role AS asked_role, left(message_text(asked.body), 120) AS asked,
     left(message_text(answer.body), 120) AS answer_text
 FROM conversation_branch_nodes n
-LEFT JOIN execution_run_records r ON r.run_id = n.turn_id
-LEFT JOIN response_branch_records b ON b.turn_id = n.turn_id
-LEFT JOIN context c ON c.context_id = n.context_snapshot_id
-LEFT JOIN message asked ON asked.message_id = c.message_id
-LEFT JOIN message answer ON answer.message_id = r.answer_id
+-- Look-ups, which OFFSET keeps apart: for a large session the planner would read the rows of all sessions instead.
+LEFT JOIN LATERAL (SELECT * FROM execution_run_records x WHERE x.run_id = n.turn_id OFFSET 0) AS r ON true
+LEFT JOIN LATERAL (SELECT * FROM response_branch_records x WHERE x.turn_id = n.turn_id OFFSET 0) AS b ON true
+LEFT JOIN outcome o ON o.turn_id = n.turn_id
+LEFT JOIN LATERAL (
+    SELECT m.role, m.body FROM context c JOIN message m USING (message_id) WHERE c.context_id = n.context_snapshot_id
+    OFFSET 0) AS asked ON true
+LEFT JOIN LATERAL (SELECT m.body FROM message m WHERE m.message_id = r.answer_id OFFSET 0) AS answer ON true
 WHERE n.session_id = %(session)s
 ORDER BY n.depth, r.started_at, n.node_id;
 
@@ -115,9 +133,10 @@ SELECT r.run_id, r.event_id, r.purpose, r.task_key, r.model, r.model_snapshot_id
     r.finish_reason, r.prompt_tokens, r.completion_tokens, r.cached_tokens, r.usage::text, r.duration_ms,
     r.first_byte_ms, r.error::text, r.sampling::text, r.tool_calls, r.variant::text, r.started_at,
     b.context_anchor_turn_id, b.branch_index, b.same_context, b.same_tools, b.is_replay,
-    m.body::text AS answer, message_text(m.body) AS answer_text
+    o.reward, o.source AS reward_source, m.body::text AS answer, message_text(m.body) AS answer_text
 FROM execution_run_records r LEFT JOIN response_branch_records b ON b.turn_id = r.run_id
 LEFT JOIN message m ON m.message_id = r.answer_id
+LEFT JOIN LATERAL outcome_of_turn(r.run_id) AS o ON true
 WHERE r.node_id = %(node)s ORDER BY b.branch_index, r.started_at, r.run_id;
 
 -- name: anchor
@@ -132,9 +151,10 @@ WHERE t.turn_id = (SELECT context_anchor_turn_id FROM response_branch_records WH
 SELECT b.branch_index, b.turn_id, b.node_id, b.parent_node_id, b.branch_kind, b.variant_config::text, b.same_context,
     b.same_tools, b.is_replay, r.model, r.model_snapshot_id, r.backend, r.run_status, r.finish_reason,
     r.prompt_tokens, r.completion_tokens, r.duration_ms, r.tool_calls, r.sampling::text, r.error::text, r.started_at,
-    m.body::text AS answer, message_text(m.body) AS answer_text
+    o.reward, o.source AS reward_source, m.body::text AS answer, message_text(m.body) AS answer_text
 FROM response_branch_records b JOIN execution_run_records r ON r.run_id = b.turn_id
 LEFT JOIN message m ON m.message_id = r.answer_id
+LEFT JOIN LATERAL outcome_of_turn(b.turn_id) AS o ON true
 WHERE b.context_anchor_turn_id = %(anchor)s ORDER BY b.branch_index;
 
 -- name: snapshot_nodes
