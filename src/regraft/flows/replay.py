@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from secrets import token_bytes
 from typing import Any
 from uuid import UUID
@@ -27,6 +28,7 @@ from regraft.flows.growing import Grow, Grown, Tally, Watcher, execute, grow_onc
 from regraft.infra.postgres import reading
 from regraft.infra.postgres import replay as store
 from regraft.infra.postgres.pool import Connection, connect, transaction
+from regraft.infra.settings import Settings
 
 __all__ = [
     "Grow",
@@ -35,8 +37,10 @@ __all__ = [
     "ReplayPlan",
     "Tally",
     "grow_once",
+    "pins",
     "prepare",
     "prepare_experiment",
+    "prices",
     "resume",
     "run",
     "save",
@@ -259,6 +263,24 @@ def run(
     ended = count.done + count.failed
     seconds = time.monotonic() - began
     return ReplayCounts(ended, planned.done, recorder.turns, recorder.failures, plan_id, count, seconds)
+
+
+def prices(settings: Settings) -> dict[str, Price]:
+    """What the settings say of models' prices."""
+    return {model: Price(prompt=one.prompt, completion=one.completion) for model, one in settings.prices.items()}
+
+
+def pins(settings: Settings) -> PinOf:
+    """What pins the build of a model, by the settings of the upstream that it goes to; empty: nothing is known."""
+    upstreams = list(settings.upstreams.values())
+
+    def pin_of(model: str) -> str:
+        by_alias = (one for one in upstreams if model in one.alias)
+        by_glob = (one for one in upstreams if any(fnmatchcase(model, glob) for glob in one.models))
+        found = next(by_alias, None) or next(by_glob, None) or next(iter(upstreams), None)
+        return found.pin if found else ""
+
+    return pin_of
 
 
 def _noted(planned: ReplayPlan) -> Collection[str]:

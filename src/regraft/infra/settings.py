@@ -236,6 +236,13 @@ class GatewaySection(_Section):
             return self.host != "localhost"
 
 
+class PriceSection(_Section):
+    """What a model costs, in money of any currency, for a million tokens."""
+
+    prompt: float = Field(ge=0, description="tokens that it reads")
+    completion: float = Field(ge=0, description="tokens that it writes")
+
+
 class IngestSection(_Section):
     """From the stream to the execution log."""
 
@@ -289,6 +296,7 @@ class Settings(BaseSettings):
     web: WebSection = WebSection()
     dagster: DagsterSection = DagsterSection()
     upstreams: dict[str, UpstreamSection] = Field({}, description="model servers by name; none: the local model")
+    prices: dict[str, PriceSection] = Field({}, description="what models cost, by name: for budgets of replays")
     tools: dict[str, ToolServerSection] = Field({}, description="MCP tool servers by name")
     rules: dict[str, RuleSection] = Field({}, description="taskify rules by name, beside the built-in `default`")
     orchestrators: dict[str, OrchestratorSection] = Field({}, description="orchestrators by name")
