@@ -84,6 +84,6 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
     if found is None:
         run.console.print("\nPostgreSQL is not running: start everything with `regraft up`.")
         return
-    shown = ("inbox", "waiting_calls", "turns", "waiting_turns", "sessions", "nodes", "replays")
-    shown = (*shown, "quarantine", "snapshots")
+    calls, graph = ("inbox", "waiting_calls", "quarantine"), ("turns", "waiting_turns", "sessions", "nodes", "replays")
+    shown = (*calls, *graph, "snapshots")
     run.console.print("\n" + "  ".join(f"{name.replace('_', ' ')} [bold]{found[name]}[/]" for name in shown))
