@@ -158,9 +158,12 @@ def measure(dsn: str, turns: int) -> dict[str, float | int]:
         log = ("message", "context", "request_part", "pipeline_event_inbox", "session_turn", "session_lineage")
         size = sum(_one(connection, f"SELECT pg_total_relation_size('{table}')") for table in log)
         figures["log bytes/turn"] = size / count
+        tables = sum(_one(connection, f"SELECT pg_table_size('{table}')") for table in log)
+        figures["of these the tables alone"] = tables / count
         figures["of these the index of words"] = _one(connection, "SELECT pg_relation_size('message_words')") / count
         figures["new raw bytes/turn"] = raw / count
         figures["log bytes over (1.1 x raw + 1 KiB)"] = (size / count) / (1.1 * raw / count + 1024)
+        figures["tables alone over (1.1 x raw + 1 KiB)"] = (tables / count) / (1.1 * raw / count + 1024)
         last = session_by_name("default", sorted(conversations)[0])
         tree = reading.session_tree(connection, last)
         deepest = max(tree, key=lambda row: row["depth"])["node_id"]
