@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from regraft.infra.embedded.process import free_port
@@ -138,3 +139,21 @@ def test_help_of_every_command_imports_nothing_heavy() -> None:
     script = f"import sys; import regraft.presentation.cli.main; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_doctor_knows_a_call_that_waits_from_one_that_cannot_be_read(regraft: Run, truth: str) -> None:
+    def found() -> dict[str, str]:
+        return {each["what"]: each["level"] for each in json.loads(regraft("doctor", "--json").stdout)}
+
+    with psycopg.connect(truth, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO quarantine (event_id, reason, event, waits_for, next_try_at)"
+            " VALUES (gen_random_uuid(), 'waiting:parent x', '', 'turn:x', now())"
+        )
+        waiting = found()
+        assert waiting["1 captured calls wait for the call that they go on from"] == "ok"
+        assert not any("could not be read" in what for what in waiting)
+        connection.execute("UPDATE quarantine SET waits_for = NULL, next_try_at = NULL")
+    unread = found()
+    assert unread["1 captured calls could not be read."] == "warning"
+    assert not any("wait for the call" in what for what in unread)
