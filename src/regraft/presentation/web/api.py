@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import orjson
-import psycopg
-from psycopg_pool import ConnectionPool, PoolTimeout
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,11 +16,9 @@ from starlette.routing import Route
 
 from regraft import __version__
 from regraft.domain.errors import NotFoundError, RegraftError, UnavailableError, UsageError
+from regraft.flows import comparing
 from regraft.infra.postgres import reading, registry
 from regraft.infra.postgres.pool import Connection
-
-Pool = ConnectionPool[Connection]
-T = TypeVar("T")
 
 LONGEST_PAGE = 200
 _SNAPSHOT_ID = re.compile(r"[a-z][a-z0-9_-]{0,99}")
@@ -64,17 +60,9 @@ def _rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _route(path: str, read: Callable[[Request, Connection], Any]) -> Route:
     async def answer(request: Request) -> Response:
-        return Reply(await run_in_threadpool(_reading, request.app.state.pool, lambda found: read(request, found)))
+        return Reply(await run_in_threadpool(read_from, request.app.state.pool, lambda found: read(request, found)))
 
     return Route(path, answer, methods=["GET"])
-
-
-def _reading(pool: Pool, read: Callable[[Connection], T]) -> T:
-    try:
-        with pool.connection() as connection:
-            return read(connection)
-    except (PoolTimeout, psycopg.OperationalError) as error:
-        raise UnavailableError("PostgreSQL does not answer. `regraft status` says what runs.") from error
 
 
 def _status(request: Request, connection: Connection) -> Any:
@@ -143,6 +131,27 @@ def _anchor(request: Request, connection: Connection) -> Any:
     return {**_raw(anchor), "alternatives": _rows(reading.alternatives(connection, anchor["context_anchor_turn_id"]))}
 
 
+def _compare(request: Request, connection: Connection) -> Any:
+    found = comparing.compare(connection, reading.resolve_node(connection, request.path_params["id"]))
+    return {**found, "alternatives": _rows(found["alternatives"])}
+
+
+def _replays(request: Request, connection: Connection) -> Any:
+    return {"replays": replay_store.plans(connection, _limit(request.query_params.get("limit", "50")))}
+
+
+def _replay(request: Request, connection: Connection) -> Any:
+    plan_id = replay_store.resolve_plan(connection, request.path_params["id"])
+    asked = replay_store.get_plan(connection, plan_id)
+    return {
+        **replay_store.progress(connection, plan_id),
+        "definition": orjson.Fragment(asked["definition"]),
+        "experiment": asked["experiment"],
+        "failures": replay_store.failures(connection, plan_id),
+        "job_records": replay_store.jobs(connection, plan_id),
+    }
+
+
 def _snapshots(request: Request, connection: Connection) -> Any:
     return {"snapshots": registry.snapshots(connection)}
 
@@ -160,7 +169,7 @@ def _storable(text: str) -> bool:
 
 
 async def _health(request: Request) -> Response:
-    await run_in_threadpool(_reading, request.app.state.pool, lambda found: found.execute("SELECT 1"))
+    await run_in_threadpool(read_from, request.app.state.pool, lambda found: found.execute("SELECT 1"))
     return Reply({"status": "ok", "version": __version__})
 
 
@@ -177,6 +186,10 @@ ROUTES = [
     _route("/api/sessions/{id}/tree", _tree),
     _route("/api/nodes/{id}", _node),
     _route("/api/anchors/{id}", _anchor),
+    _route("/api/compare/{id}", _compare),
+    _route("/api/replays", _replays),
+    _route("/api/replays/{id}", _replay),
+    Route("/api/replays/{id}/events", replay_events, methods=["GET"]),
     _route("/api/snapshots", _snapshots),
     _route("/api/snapshots/{id}", _snapshot),
     Route("/api/{rest:path}", _unknown),
