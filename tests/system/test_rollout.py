@@ -27,8 +27,11 @@ from regraft.flows.growing import Tally, Watcher, execute
 from regraft.flows.importing import import_files
 from regraft.flows.ingest import Stored, ingest
 from regraft.flows.rollout import RolloutOptions, Rollouts
+from regraft.flows.trajectories import materialise_units
+from regraft.infra.duckdb.workbench import Workbench
 from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.nats.codec import encode_exchange
+from regraft.infra.postgres import pipeline
 from regraft.infra.postgres import replay as replays
 from regraft.infra.postgres.pool import connect, transaction
 from regraft.infra.settings import ToolServerSection
@@ -487,6 +490,36 @@ def test_options_that_make_no_sense_are_refused():
         RolloutOptions(policy="live")
     with pytest.raises(UsageError, match="persona"):
         RolloutOptions(persona=" ")
+
+
+# What is made of it
+
+
+def test_trajectories_and_recipes_know_how_true_a_rollout_is(path, tmp_path):
+    nodes = path.record()
+    drifting = [calling("find", {"to": "Oslo"}), *answers_of(STORY)[1:4], says("Ciao.")]
+    path.rollout(nodes[0], drifting, policy="recorded")
+    path.rollout(nodes[0], [*answers_of(STORY)[:4], says("See you.")])
+    materialise_units(path.dsn, tmp_path / "bench.duckdb")
+    units = Workbench(tmp_path / "bench.duckdb").units()
+    assert sorted((unit["fidelity"], unit["purpose"]) for unit in units if unit["fidelity"] is not None) == [
+        (0.5, "replay"),
+        (1.0, "replay"),
+    ]
+    assert [unit["purpose"] for unit in units if unit["fidelity"] is None] == ["chat"]
+
+
+def test_checks_of_rollouts_find_what_is_wrong(path):
+    nodes = path.record()
+    path.rollout(nodes[0], answers_of(STORY))
+    names = ("rollouts_are_true_to_the_record", "rollouts_end_well")
+    with transaction(path.dsn) as connection:
+        assert [pipeline.check(connection, name).bad for name in names] == [0, 0]
+        connection.execute("UPDATE rollout SET fidelity = 0.5, stop_reason = 'error'")
+        assert [pipeline.check(connection, name).bad for name in names] == [1, 1]
+        connection.execute("UPDATE rollout SET fidelity = 1")
+        connection.execute("DELETE FROM response_branch_records WHERE is_replay AND branch_index = 1")
+        assert pipeline.check(connection, names[0]).bad == 1
 
 
 # What the log holds may be odd

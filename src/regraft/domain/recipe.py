@@ -17,7 +17,7 @@ LABELS = ("human", "imported", "outcome", "model", "signals")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _KEYS = {
     "": {"name", "kind", "description", "source", "select", "splits", "weights"},
-    "source": {"themes", "purposes", "models", "min_score", "labels"},
+    "source": {"themes", "purposes", "models", "min_score", "min_fidelity", "labels"},
     "select": {"k_per_theme", "per_context", "min_margin"},
     "weights": {one.name for one in fields(Weights)},
 }
@@ -29,7 +29,8 @@ class Recipe:
 
     Empty ``themes`` and ``models`` mean all. ``labels`` names the sources that may decide. ``k_per_theme`` and
     ``per_context`` of 0 mean no limit; ``min_score`` and ``min_margin`` are 0 to 1, and a path that nobody judged
-    scores about 0.5. ``splits`` are ratios by name, in order. ``text`` is the recipe as it was written.
+    scores about 0.5. ``min_fidelity`` leaves out rollouts of which less of the tools' results is in the record; paths
+    that are no rollouts have none. ``splits`` are ratios by name, in order. ``text`` is the recipe as it was written.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Recipe:
     purposes: tuple[str, ...] = ("chat", "replay")
     models: tuple[str, ...] = ()
     min_score: float = 0.0
+    min_fidelity: float = 0.0
     labels: tuple[str, ...] = ("human", "signals")
     k_per_theme: int = 0
     per_context: int = 1
@@ -59,6 +61,9 @@ def recipe_hash(recipe: Recipe) -> Digest:
     meaning["weights"] = [repr(getattr(recipe.weights, one.name)) for one in fields(Weights)]
     meaning["splits"] = [[name, repr(ratio)] for name, ratio in recipe.splits.items()]
     meaning |= {name: repr(meaning[name]) for name in ("min_score", "min_margin")}
+    fidelity = meaning.pop("min_fidelity")
+    if fidelity:  # a recipe that says nothing of it keeps the digest that it always had
+        meaning["min_fidelity"] = repr(fidelity)
     return digest(canonical_json(meaning).encode())
 
 
@@ -102,6 +107,7 @@ def parse_recipe(text: str) -> Recipe:
         purposes=_texts(source, "purposes", ("chat", "replay")),
         models=_texts(source, "models", ()),
         min_score=_share(source.get("min_score", 0.0), "source.min_score"),
+        min_fidelity=_share(source.get("min_fidelity", 0.0), "source.min_fidelity"),
         labels=labels,
         k_per_theme=_count(select.get("k_per_theme", 0), "select.k_per_theme"),
         per_context=_count(select.get("per_context", 1), "select.per_context"),

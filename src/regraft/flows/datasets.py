@@ -133,6 +133,8 @@ def _paths(
     candidates = []
     for unit in units:
         cause = _mismatch(recipe, unit["theme"], [unit["model"]], [unit["purpose"]])
+        if not cause and unit["fidelity"] is not None and unit["fidelity"] < recipe.min_fidelity:
+            cause = "low_fidelity"
         if cause:
             passed[cause] += 1
             continue

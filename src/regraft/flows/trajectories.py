@@ -30,7 +30,7 @@ _UNITS = pa.schema(
         *((name, pa.float64()) for name in ("seconds", "relative_length", "repetition", "quality")),
         ("answer_empty", pa.bool_()),
         ("outcome_source", pa.string()),
-        *((name, pa.float64()) for name in ("outcome", "human_outcome", "judge_outcome")),
+        *((name, pa.float64()) for name in ("outcome", "human_outcome", "judge_outcome", "fidelity")),
     ]
 )
 
@@ -105,6 +105,7 @@ def _unit(row: dict[str, Any]) -> dict[str, Any]:
         "outcome_source": reported.source,
         "human_outcome": reported.human,
         "judge_outcome": reported.judge,
+        "fidelity": row["fidelity"],
         "text": render([*history, answer] if answer else history),
     }
 

@@ -15,6 +15,8 @@ from dagster import (
 from regraft.presentation.dagster.resources import House, told
 
 QUARANTINE_LIMIT = 0.01  # of all captured calls
+ROLLOUT_LIMIT = 0.1  # of the last rollouts: model servers fail now and then
+_LIMITS = {"quarantine_rate": QUARANTINE_LIMIT, "rollouts_end_well": ROLLOUT_LIMIT}
 
 _SPECS = [
     AssetCheckSpec(name, asset=asset, description=description)
@@ -46,6 +48,16 @@ _SPECS = [
             "The answers under each anchor are numbered 0, 1, 2 and so on.",
         ),
         (
+            "rollouts_are_true_to_the_record",
+            "response_branch_records",
+            "Strict rollouts have a fidelity of 1, and every call of a rollout stands in the graph.",
+        ),
+        (
+            "rollouts_end_well",
+            "response_branch_records",
+            f"At most {ROLLOUT_LIMIT:.0%} of the last rollouts were ended by a call that failed.",
+        ),
+        (
             "snapshots_do_not_leak",
             "dataset_snapshot_registry",
             "No snapshot has a session or a content in two of its splits.",
@@ -64,12 +76,12 @@ def truth_checks(context: AssetCheckExecutionContext, house: House) -> Iterator[
     with told(), transaction(house.dsn, name="regraft-dagster") as connection:
         for key in sorted(context.selected_asset_check_keys):
             found = pipeline.check(connection, key.name)
-            allowed = QUARANTINE_LIMIT * found.total if key.name == "quarantine_rate" else 0
+            allowed = _LIMITS.get(key.name, 0) * found.total
             yield AssetCheckResult(
                 asset_key=key.asset_key,
                 check_name=key.name,
                 passed=found.bad <= allowed,
-                severity=AssetCheckSeverity.WARN if key.name == "quarantine_rate" else AssetCheckSeverity.ERROR,
+                severity=AssetCheckSeverity.WARN if key.name in _LIMITS else AssetCheckSeverity.ERROR,
                 metadata={"bad": found.bad, "total": found.total, "example": found.example or ""},
             )
 

@@ -62,6 +62,7 @@ ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS outcome DOUBLE;           
 ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS outcome_source VARCHAR;    -- who said so
 ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS human_outcome DOUBLE;      -- 0 to 1, by a person through a client
 ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS judge_outcome DOUBLE;      -- 0 to 1, by a model
+ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS fidelity DOUBLE;           -- 0 to 1, of a rollout's tool results; NULL: no rollout, or no tools
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS outcome_a DOUBLE;
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS outcome_b DOUBLE;
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS judge_a DOUBLE;

@@ -70,6 +70,9 @@ SELECT leaf.node_id::text AS unit_id, leaf.session_id::text AS session_id, leaf.
        b.context_anchor_turn_id::text AS anchor, coalesce(rt.name, st.name, '') AS theme, r.task_key, r.purpose,
        r.model, leaf.node_status, steps.steps, coalesce(histories.history, '[]') AS history,
        m.body::text AS answer,
+       -- A rollout's end counts the results of its last answer too; its last call told only of those before.
+       coalesce((SELECT x.fidelity FROM rollout x WHERE x.turn_ids[cardinality(x.turn_ids)] = leaf.turn_id LIMIT 1),
+                b.fidelity) AS fidelity,
        (SELECT json_agg(length(message_text(om.body)) ORDER BY o.branch_index)::text
         FROM response_branch_records o JOIN session_turn ot ON ot.turn_id = o.turn_id
         JOIN message om ON om.message_id = ot.answer_id

@@ -89,6 +89,21 @@ FROM (SELECT context_anchor_turn_id AS anchor FROM response_branch_records GROUP
       HAVING min(branch_index) <> 0 OR max(branch_index) + 1 <> count(*)
           OR count(DISTINCT branch_index) <> count(*)) AS found;
 
+-- name: check_rollouts_are_true_to_the_record
+-- Rollouts under the policy strict that were given a result which the record does not hold for the call, and those of
+-- whose calls one is not in the graph.
+SELECT count(*) AS bad, min(rollout_id::text) AS example, (SELECT count(*) FROM rollout) AS total
+FROM rollout r WHERE (policy = 'strict' AND fidelity < 1)
+    OR EXISTS (SELECT FROM unnest(r.turn_ids) AS made (turn_id) JOIN session_turn t USING (turn_id)
+               LEFT JOIN response_branch_records b USING (turn_id)
+               LEFT JOIN lineage_queue q USING (turn_id) WHERE b.turn_id IS NULL AND q.turn_id IS NULL);
+
+-- name: check_rollouts_end_well
+-- Rollouts that a failed call ended, of those of the last 1,000.
+SELECT count(*) FILTER (WHERE stop_reason = 'error') AS bad, count(*) AS total,
+    min(rollout_id::text) FILTER (WHERE stop_reason = 'error') AS example
+FROM (SELECT rollout_id, stop_reason FROM rollout ORDER BY created_at DESC, rollout_id LIMIT 1000) AS latest;
+
 -- name: check_quarantine_rate
 -- Captured calls that could not be read, among all. Calls that wait for another are none of them.
 SELECT count(*) AS bad, min(event_id::text) AS example,
