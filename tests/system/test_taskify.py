@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import http.client
 import json
+import os
+import subprocess
 import sys
 import threading
 from dataclasses import replace
@@ -215,3 +217,29 @@ def test_the_asset_collects_the_plans_that_captured_calls_made(house, tmp_path, 
         "new": 1,
         "waiting": 0,
     }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["taskify"], 2, "Give a NODE or --prompt TEXT."),
+        (["taskify", "abcd", "--prompt", "x"], 2, "Give a NODE or --prompt TEXT."),
+        (["taskify", "--prompt", " "], 2, "The prompt is empty."),
+        (["taskify", "--prompt", "x", "--rule", "nobody"], 3, "There is no taskify rule nobody."),
+        (["taskify", "abcdef0123"], 3, "There is no node abcdef0123."),
+        (["taskifications", "xyz"], 2, "'xyz' is not the id of a taskification"),
+        (["taskifications", "abcdef0123"], 3, "There is no taskification abcdef0123."),
+        (["orchestrate", ""], 2, "The prompt is empty."),
+        (["orchestrate", "x", "--with", "nobody"], 3, "There is no orchestrator nobody. There is: local."),
+    ],
+)
+def test_bad_input_is_one_line_and_an_exit_code(truth, tmp_path, arguments, code, said):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
+    environment = {**clean, "REGRAFT_POSTGRES__DSN": truth, "REGRAFT_DATA_DIR": str(tmp_path / "data")}
+    command = [sys.executable, "-m", "regraft", *arguments]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == code
+    assert done.stderr.startswith(f"regraft: {said}")
+    assert done.stderr.count("\n") == 1
