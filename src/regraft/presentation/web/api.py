@@ -18,7 +18,10 @@ from regraft import __version__
 from regraft.domain.errors import NotFoundError, RegraftError, UnavailableError, UsageError
 from regraft.flows import comparing
 from regraft.infra.postgres import reading, registry
+from regraft.infra.postgres import replay as replay_store
 from regraft.infra.postgres.pool import Connection
+from regraft.presentation.web.events import replay_events
+from regraft.presentation.web.reading_pool import read_from
 
 LONGEST_PAGE = 200
 _SNAPSHOT_ID = re.compile(r"[a-z][a-z0-9_-]{0,99}")

@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from regraft.domain.errors import RegraftError
 from regraft.infra.postgres.pool import Connection
-from regraft.presentation.web.api import ROUTES, Pool, failure, on_error
+from regraft.presentation.web.api import ROUTES, failure, on_error
+from regraft.presentation.web.reading_pool import Pool
 
 _log = logging.getLogger(__name__)
 
