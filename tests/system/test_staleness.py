@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,15 +13,17 @@ import pytest
 
 from regraft.domain.errors import UsageError
 from regraft.domain.replay import Variant
-from regraft.domain.staleness import FOLLOW, KEEP, REPLAY
-from regraft.flows import lineage, staleness
+from regraft.domain.staleness import FOLLOW, KEEP, REPLAY, TASKIFY
+from regraft.flows import lineage, staleness, taskify
 from regraft.flows.regeneration import regenerate
 from regraft.infra.postgres import staleness as store
+from regraft.infra.postgres import taskification
 from regraft.infra.postgres.pool import connect, transaction
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 from test_replay_flow import Model, WholePath, consumer, gateway_before, stream_url, user
+from test_taskify import RULE, Planner, house_of
 
 from scripted_upstream import plain
 from small_graph import SmallGraph, say
@@ -199,3 +202,32 @@ def test_the_counts_over_the_whole_graph_are_those_of_the_steps(truth, seed):
     kinds = [step.what for step in steps]
     assert found == {"again": kinds.count(REPLAY), "follow": kinds.count(FOLLOW), "keep": kinds.count(KEEP)}
     assert found["again"] > 0
+
+
+def test_a_new_version_of_a_rule_makes_its_plans_stale_and_a_new_generation_supersedes_them(
+    truth, nats_server, tmp_path
+):
+    newer = replace(RULE, instructions=RULE.instructions + " Be quick.")
+    with house_of(Planner(), truth, nats_server.url, tmp_path / "spool") as house:
+        node = house.node("Plan a party.")
+        first = house.taskify(taskify.of_node(truth, node, RULE, ("w",)))
+        bare = house.taskify(taskify.of_prompt(truth, "Plan a trip.", RULE, ("w",), "small"))
+        versions = [newer.version]
+        with transaction(truth) as connection:
+            assert staleness.overview(connection, [RULE.version])["changes"] == []
+            (change,) = staleness.overview(connection, versions)["changes"]
+            found = {step.stale.made.id: step for each in staleness.of_all(connection, versions) for step in each.steps}
+        assert (change["cause"], change["was"], change["now"]) == ("rule", RULE.version, newer.version)
+        assert change["plans"] == 2
+        todo = {one for one, step in found.items() if step.what == TASKIFY}
+        assert todo == {first["taskification_id"], bare["taskification_id"]}
+        done = regenerate(truth, house.url, list(found.values()), {"default": newer})
+        assert done.failures == []
+        assert set(done.made) == todo
+        with connect(truth) as connection:
+            made = taskification.one(connection, done.made[first["taskification_id"]])
+        assert (made["generation"], made["supersedes"]) == (2, first["taskification_id"])
+        assert made["taskify_rule_version"] == newer.version
+        with transaction(truth) as connection:
+            assert staleness.overview(connection, versions)["changes"] == []
+            assert [step for each in staleness.of_all(connection, versions) for step in each.steps] == []

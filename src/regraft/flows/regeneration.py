@@ -140,13 +140,13 @@ def _taskify(
     if name not in rules:
         raise UsageError(f"Plan {old} was made by the rule {name}, which is there no more.")
     assignment = read_assignment(row["identity"].get("variant"))
-    workers = assignment.workers if assignment else ()
+    workers, most = (assignment.workers, assignment.max_subtasks) if assignment else ((), None)
     if kind == "node":
-        todo = taskify.of_node(dsn, row["node_id"], rules[name], workers, row["asked_model"])
+        todo = taskify.of_node(dsn, row["node_id"], rules[name], workers, row["asked_model"], most)
     elif digest(row["prompt"].encode()) != bytes(row["prompt_digest"]):
         raise UsageError(f"Plan {old} was made for a prompt that PostgreSQL cannot hold as text: taskify it yourself.")
     else:
-        todo = taskify.of_prompt(dsn, row["prompt"], rules[name], workers, row["asked_model"])
+        todo = taskify.of_prompt(dsn, row["prompt"], rules[name], workers, row["asked_model"], most)
     made = taskify.taskify(dsn, gateway, todo, rules[name], keep=keep)
     return UUID(str(made["taskification_id"]))
 
