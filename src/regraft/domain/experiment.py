@@ -279,7 +279,7 @@ class _Parser:
             system=words["system"],
             user=words["user"],
             sampling={key: table[key] for key in SAMPLING if key in table},
-            tools=tools,
+            tools=tools or (),
             without_tools=self._texts(table, where, "without_tools"),
             plan=self._text(table, where, "plan"),
             chat=self._flag(table, where, "chat"),
