@@ -298,6 +298,13 @@ def test_evaluation_follows_a_build_and_every_check_passes(
     assert failed(instance) == {}
     capture(["hi", "good day"])
     lineage_flow.build(truth)
+    carry_out(tick(sensors.evaluate, instance), instance)
+    assert isinstance(tick(sensors.evaluate, instance), SkipReason)
+    with psycopg.connect(truth, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO feedback (feedback_id, scope, turn_id, name, value, source, given_at)"
+            " SELECT gen_random_uuid(), 'default', turn_id, 'reward', 1, 'client', now() FROM session_turn LIMIT 1"
+        )
     assert isinstance(tick(sensors.evaluate, instance), SensorResult)
 
 

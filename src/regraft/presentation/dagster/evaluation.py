@@ -59,7 +59,7 @@ def candidate_preference_pairs(context: AssetExecutionContext, house: House) -> 
     with told():
         # Read before: what comes meanwhile is then seen as new by the next tick.
         with transaction(house.dsn, name="regraft-dagster") as connection:
-            judged = sum(pipeline.counts(connection, "judgement_rows").values())
+            judged = pipeline.counts(connection, "judged")["judgements"]
             build = pipeline.counts(connection, "graph")["build"]
         done = propose_pairs(house.dsn, house.workbench)
     return MaterializeResult(

@@ -197,7 +197,7 @@ def evaluate(context: SensorEvaluationContext, house: House) -> SensorResult | S
     last = "candidate_preference_pairs"  # the last of the group: a run that died before it is made again
     with transaction(house.dsn, name="regraft-dagster") as connection:
         build = pipeline.counts(connection, "graph")["build"]
-        judged = sum(pipeline.counts(connection, "judgement_rows").values())
+        judged = pipeline.counts(connection, "judged")["judgements"]
         if (build, judged) == (
             _last_figure(context.instance, last, "build") or 0,
             _last_figure(context.instance, last, "judgements") or 0,

@@ -21,6 +21,11 @@ SELECT coalesce(max(seq), 0) AS seq FROM pipeline_event_inbox;
 SELECT (SELECT count(*) FROM human_eval_labels) AS human_eval_labels,
     (SELECT count(*) FROM preference_labels) AS preference_labels;
 
+-- name: judged
+-- How many judgements may change a score or a pair: those of people and models, and what was said of calls.
+SELECT (SELECT count(*) FROM human_eval_labels) + (SELECT count(*) FROM preference_labels)
+    + (SELECT count(*) FROM feedback) AS judgements;
+
 -- name: graph
 -- How far the graph is.
 SELECT coalesce(max(build), 0) AS build, coalesce(max(turns_built), 0) AS turns_built,
