@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -114,8 +116,15 @@ class Script:
 class Course:
     """The whole path of a call, and what was recorded and grown on it."""
 
-    def __init__(self, dsn, url, script, calls):
-        self.dsn, self.url, self.script, self.calls = dsn, url, script, calls
+    def __init__(self, dsn, url, script, calls, environment):
+        self.dsn, self.url, self.script, self.calls, self.environment = dsn, url, script, calls, environment
+
+    def command(self, *arguments):
+        """Run `regraft` in a process of its own, on the same servers, with a gateway of its own."""
+        command = [sys.executable, "-m", "regraft", *map(str, arguments)]
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=300, env=self.environment, cwd=self.environment["HOME"]
+        )
 
     def ask(self, query, **values):
         with connect(self.dsn) as connection:
@@ -216,7 +225,16 @@ def path(truth, tmp_path, calls):
             port=free_port(),
         )
         with Gateway(settings), consuming(truth, nats_url):
-            yield Course(truth, f"http://127.0.0.1:{settings.port}", script, calls)
+            environment = {
+                **{name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")},
+                "HOME": str(tmp_path),
+                "REGRAFT_DATA_DIR": str(tmp_path / "data"),
+                "REGRAFT_POSTGRES__DSN": truth,
+                "REGRAFT_NATS__URL": nats_url,
+                "REGRAFT_GATEWAY__PORT": str(free_port()),
+                "REGRAFT_UPSTREAMS": json.dumps({"main": {"base_url": upstream.base_url}}),
+            }
+            yield Course(truth, f"http://127.0.0.1:{settings.port}", script, calls, environment)
     nats.stop()
 
 
@@ -490,6 +508,45 @@ def test_options_that_make_no_sense_are_refused():
         RolloutOptions(policy="live")
     with pytest.raises(UsageError, match="persona"):
         RolloutOptions(persona=" ")
+
+
+# As a command
+
+
+def test_the_command_follows_a_conversation_once_and_shows_how_true_it_was(path):
+    nodes = path.record()
+    path.script.answers[MODEL] = answers_of(STORY)
+    asked = ("replay", nodes[0], "--model", MODEL, "--continue", "--json")
+    done = path.command(*asked)
+    assert done.returncode == 0, done.stderr + done.stdout
+    (row,) = json.loads(done.stdout)["rollouts"]
+    assert (row["stop_reason"], row["steps"], row["fidelity"]) == ("end_of_record", 5, 1.0)
+    again = json.loads(path.command(*asked).stdout)
+    assert (again["ran"], again["skipped"], again["rollouts"]) == (0, 1, [])
+    shown = json.loads(path.command("show", nodes[-1], "--json").stdout)
+    assert [each["fidelity"] for each in shown["run_records"]] == [None, 1.0]
+    assert [each["rollout_id"] for each in shown["rollouts"]] == [row["rollout_id"]]
+    tree = json.loads(path.command("tree", shown["session_id"], "--json").stdout)
+    assert "first_divergence" in json.dumps(tree)
+    plain_words = path.command("show", nodes[-1]).stdout
+    assert "5 answers, fidelity 1, as recorded; end_of_record" in plain_words
+
+
+def test_the_command_refuses_options_that_make_no_sense_in_a_line(path, tmp_path):
+    nodes = path.record()
+    (tmp_path / "persona.txt").write_text("Polite.")
+    for arguments, word in [
+        (("--tools", "recorded"), "--continue"),
+        (("--continue", "--tools", "loose"), "strict"),
+        (("--continue", "--tools", "live"), "tool server"),
+        (("--continue", "--simulate-user", "no-such-file"), "no-such-file"),
+        (("--continue", "--toward", "00000000"), "There is no node"),
+        (("--continue", "--toward", str(nodes[0])), "is not below"),
+    ]:
+        done = path.command("replay", nodes[-1], "--model", MODEL, *arguments)
+        assert done.returncode in (2, 3)
+        assert word in done.stderr + done.stdout
+        assert "Traceback" not in done.stderr
 
 
 # What is made of it

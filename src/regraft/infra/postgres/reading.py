@@ -15,7 +15,9 @@ from regraft.infra.postgres.queries import queries
 
 Row = dict[str, Any]
 
-JSON_COLUMNS = frozenset({"history", "answer", "tools", "variant_config", "usage", "error", "sampling", "variant"})
+JSON_COLUMNS = frozenset(
+    {"history", "answer", "tools", "variant_config", "usage", "error", "sampling", "variant", "first_divergence"}
+)
 SHORTEST_PREFIX = 6
 _HEX = re.compile(r"[0-9a-f]{1,32}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,13 +16,15 @@ from regraft.domain.replay import Variant
 from regraft.presentation.cli import plans
 from regraft.presentation.cli.context import Context, context
 from regraft.presentation.cli.plans import following
-from regraft.presentation.cli.sessions import alternatives_table, short
+from regraft.presentation.cli.sessions import alternatives_table, rollout_line, short
 
 if TYPE_CHECKING:
     from regraft.domain.budget import Price
     from regraft.flows.replay import ReplayCounts, ReplayPlan
+    from regraft.flows.rollout import RolloutOptions
 
 _MOST_SHOWN = 6  # anchors whose answers are shown as tables
+_MOST_ROLLOUTS = 20  # whose ends are told in a line each
 
 
 def register(app: typer.Typer) -> None:
@@ -74,6 +77,23 @@ def replay(
     concurrency: Annotated[int | None, typer.Option(min=1, help="Calls at the same time.")] = None,
     budget_tokens: Annotated[int | None, typer.Option(help="Start no more jobs once so many tokens are used.")] = None,
     budget_money: Annotated[float | None, typer.Option(help="The same for money, by [prices] in the settings.")] = None,
+    continue_: Annotated[
+        bool, typer.Option("--continue", help="Follow the recorded conversation after the new answer, to its end.")
+    ] = False,
+    turns: Annotated[int | None, typer.Option(min=1, help="The same, for so many answers at most.")] = None,
+    toward: Annotated[
+        str | None, typer.Option(help="Follow the path to this node; else the longest.", metavar="NODE")
+    ] = None,
+    tools: Annotated[
+        str | None,
+        typer.Option(help="Who answers tool calls: strict (the default), recorded, live, simulated.", metavar="POLICY"),
+    ] = None,
+    simulate_user: Annotated[
+        Path | None, typer.Option(help="A persona that a model plays where the recorded user no longer applies.")
+    ] = None,
+    simulator: Annotated[
+        str | None, typer.Option(help="The model that plays users and tools; else the one that is asked.")
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Also run what an earlier replay finished.")] = False,
     store: Annotated[bool, typer.Option("--store", help="Store the plan and run nothing.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and run nothing.")] = False,
@@ -125,14 +145,22 @@ def replay(
         raise UsageError("What is changed, and how often, is already said by --experiment or --resume.")
 
     run = context()
+    goes_on = continue_ or turns is not None
+    if not goes_on and any(each is not None for each in (toward, tools, simulate_user, simulator)):
+        raise UsageError("--toward, --tools, --simulate-user and --simulator are for --continue or --turns.")
     dsn = run.postgres_dsn()
     lineage.build(dsn)
+    rollout = _rollout(run, dsn, turns, toward, tools, simulate_user, simulator) if goes_on else None
+    growth = rollout.growth() if rollout else ""
     if resume is not None:
         with transaction(dsn) as connection:
             plan_id = plan_store.resolve_plan(connection, resume)
         planned = flow.resume(dsn, plan_id)
-        if planned.experiment.growth:
-            raise UsageError("The answers of this plan take several calls each: give the command that began it again.")
+        if planned.experiment.growth != growth:
+            raise UsageError(
+                "The answers of this plan are grown in another way: give --continue, --turns, --tools and the like as "
+                "in the command that began it."
+            )
     else:
         if experiment is not None:
             folder = experiment.parent
@@ -141,7 +169,8 @@ def replay(
             asked = Experiment(
                 nodes=tuple(nodes or ()), query=None if nodes else query, variants=variants, samples=samples or 1
             )
-        planned = flow.prepare_experiment(dsn, replace(asked, again=again or asked.again), flow.pins(run.settings))
+        asked = replace(asked, again=again or asked.again, growth=growth)
+        planned = flow.prepare_experiment(dsn, asked, flow.pins(run.settings))
     limits: dict[str, Any] = {"concurrency": concurrency, "budget_tokens": budget_tokens, "budget_money": budget_money}
     given = {name: value for name, value in limits.items() if value is not None}
     planned = replace(planned, experiment=replace(planned.experiment, **given))
@@ -152,13 +181,48 @@ def replay(
     if store:
         _print_stored(run, flow.save(dsn, planned), planned, as_json=json)
         return
+    ended: list[Mapping[str, Any]] = []
+    grow = flow.grow_once
+    if rollout is not None:
+        from regraft.flows.rollout import Rollouts
+
+        rollouts = Rollouts(dsn, rollout, lambda _, row: ended.append(row))
+        rollouts.check({job.origin.node_id for job in planned.todo})
+        grow = rollouts.grow
     run.stack.ingest()
     gateway = run.stack.gateway() if planned.todo else ""
     with following(run, len(planned.todo), hidden=json) as (tally, advance):
-        counts = flow.run(dsn, gateway, planned, None, advance, run.stack.ingest, prices=prices, tally=tally)
-    _print_counts(run, dsn, planned, counts, prices, as_json=json)
+        counts = flow.run(dsn, gateway, planned, None, advance, run.stack.ingest, grow, prices=prices, tally=tally)
+    _print_counts(run, dsn, planned, counts, prices, ended, as_json=json)
     if counts.failures:
         raise typer.Exit(5)
+
+
+def _rollout(
+    run: Context,
+    dsn: str,
+    turns: int | None,
+    toward: str | None,
+    tools: str | None,
+    persona: Path | None,
+    simulator: str | None,
+) -> RolloutOptions:
+    from regraft.flows.rollout import MOST_TURNS, RolloutOptions
+    from regraft.infra.postgres import reading
+    from regraft.infra.postgres.pool import transaction
+
+    goal = None
+    if toward is not None:
+        with transaction(dsn) as connection:
+            goal = reading.resolve_node(connection, toward)
+    return RolloutOptions(
+        policy=tools or "strict",
+        max_turns=turns or MOST_TURNS,
+        toward=goal,
+        persona=_read(persona) if persona else None,
+        simulator=simulator or "",
+        servers=run.settings.tools,
+    )
 
 
 def _read(path: Path) -> str:
@@ -238,7 +302,14 @@ def _print_stored(run: Context, plan_id: Any, planned: ReplayPlan, *, as_json: b
 
 
 def _print_counts(
-    run: Context, dsn: str, planned: ReplayPlan, counts: ReplayCounts, prices: dict[str, Price], *, as_json: bool
+    run: Context,
+    dsn: str,
+    planned: ReplayPlan,
+    counts: ReplayCounts,
+    prices: dict[str, Price],
+    rollouts: Sequence[Mapping[str, Any]],
+    *,
+    as_json: bool,
 ) -> None:
     from regraft.domain.budget import Budget, Spent
     from regraft.infra.postgres import reading
@@ -267,6 +338,7 @@ def _print_counts(
                 "cost": cost,
                 "seconds": counts.seconds,
                 "told_to_wait": tally.limited,
+                "rollouts": [dict(row) for row in rollouts],
                 "anchors": {str(anchor): [reading.parsed(row) for row in rows] for anchor, rows in anchors.items()},
             }
         )
@@ -282,6 +354,10 @@ def _print_counts(
             f"{spent.prompt:,} tokens of prompt{share}; {spent.completion:,} of answers{rate}{money}.",
             highlight=False,
         )
+    for row in rollouts[:_MOST_ROLLOUTS]:
+        _tell(run, rollout_line(row))
+    if len(rollouts) > _MOST_ROLLOUTS:
+        _tell(run, f"  and {len(rollouts) - _MOST_ROLLOUTS} more")
     for anchor, rows in anchors.items():
         run.console.print(alternatives_table(rows, title=f"answers under anchor {anchor}"))
     if tally.limited:

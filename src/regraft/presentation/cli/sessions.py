@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -131,8 +132,8 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def show(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")], json: Json = False) -> None:
-    """Show a node: the history it was asked with, its answer, its runs, and its siblings."""
-    from regraft.infra.postgres import reading
+    """Show a node: the history it was asked with, its answer, its runs, its siblings, and its rollouts."""
+    from regraft.infra.postgres import reading, rollout
     from regraft.infra.postgres.pool import transaction
 
     run = context()
@@ -141,12 +142,12 @@ def show(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")
         runs = reading.runs(connection, found["node_id"])
         anchor = found["context_anchor_turn_id"]
         siblings = reading.alternatives(connection, anchor) if anchor else []
+        rollouts = rollout.of_node(connection, found["node_id"])
     parsed = [plain(reading.parsed(row)) for row in runs]
     whole = plain(reading.parsed(found))
     if json:
-        run.print_json(
-            {**whole, "run_records": parsed, "alternatives": [plain(reading.parsed(row)) for row in siblings]}
-        )
+        others = [plain(reading.parsed(row)) for row in siblings]
+        run.print_json({**whole, "run_records": parsed, "alternatives": others, "rollouts": plain(rollouts)})
         return
     console = run.console
     place = f"{found['branch_kind']}, depth {found['depth']}: {found['branch_reason']}"
@@ -168,6 +169,18 @@ def show(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")
     console.print(table)
     if len(siblings) > 1:
         console.print(alternatives_table(siblings, title="answers under this anchor"))
+    for each in rollouts:
+        console.print(rollout_line(each), highlight=False)
+
+
+def rollout_line(row: Mapping[str, Any]) -> str:
+    """How a rollout ended: answers, reason, fidelity, and where it first parted from the record."""
+    true = "" if row["fidelity"] is None else f", fidelity {row['fidelity']:g}"
+    parted = row["first_divergence"]
+    where = f", parts in turn {parted['turn']} ({parted['kind']})" if parted else ", as recorded"
+    detail = f": {row['stop_detail']}" if row["stop_detail"] else ""
+    begun = f"rollout of {short(row['node_id'])}"
+    return f"{begun}  {row['steps']} answers{true}{where}; {row['stop_reason']}{escape(detail)}"
 
 
 def _print_message(run: Context, message: Any, *, bold: bool = False) -> None:

@@ -48,8 +48,9 @@ GROUP BY t.theme_id ORDER BY t.name, t.scope;
 -- name: sessions
 -- Sessions, the most recent first, with the words that each opened with. A page starts after a (time, id).
 SELECT s.session_id, s.scope, s.external_id, t.name AS theme, s.root_node_id, s.turns, s.nodes, s.started_at,
-    s.last_turn_at, s.build, run.replays, run.errors, run.models, o.reward, o.source AS reward_source, opening.role AS opening_role,
-    left(message_text(opening.body), 200) AS opening
+    s.last_turn_at, s.build, run.replays, run.errors, run.models, o.reward, o.source AS reward_source,
+    (SELECT min(b.fidelity) FROM response_branch_records b WHERE b.session_id = s.session_id) AS lowest_fidelity,
+    opening.role AS opening_role, left(message_text(opening.body), 200) AS opening
 FROM conversation_sessions s LEFT JOIN seed_themes t USING (theme_id)
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE r.purpose = 'replay') AS replays,
@@ -84,7 +85,8 @@ outcome AS (
     FROM said JOIN feedback f USING (feedback_id) JOIN session s ON s.session_id = %(session)s AND s.scope = f.scope
     ORDER BY said.turn_id, said.name = 'reward' DESC, said.given_at DESC, said.feedback_id DESC)
 SELECT n.node_id, n.parent_node_id, n.turn_id, n.depth, n.branch_kind, n.branch_reason, n.variant_config::text,
-    n.node_status, n.parent_evidence, n.runs, b.context_anchor_turn_id, b.branch_index, b.is_replay, r.model,
+    n.node_status, n.parent_evidence, n.runs, b.context_anchor_turn_id, b.branch_index, b.is_replay, b.fidelity,
+    b.first_divergence::text, r.model,
     r.finish_reason, r.tool_calls, r.prompt_tokens, r.completion_tokens, r.duration_ms, r.started_at,
     o.reward, o.reward_source, asked.role AS asked_role, left(message_text(asked.body), 120) AS asked,
     left(message_text(answer.body), 120) AS answer_text
@@ -132,7 +134,8 @@ WHERE n.parent_node_id = %(node)s ORDER BY r.started_at, n.node_id;
 SELECT r.run_id, r.event_id, r.purpose, r.task_key, r.model, r.model_snapshot_id, r.backend, r.run_status,
     r.finish_reason, r.prompt_tokens, r.completion_tokens, r.cached_tokens, r.usage::text, r.duration_ms,
     r.first_byte_ms, r.error::text, r.sampling::text, r.tool_calls, r.variant::text, r.started_at,
-    b.context_anchor_turn_id, b.branch_index, b.same_context, b.same_tools, b.is_replay,
+    b.context_anchor_turn_id, b.branch_index, b.same_context, b.same_tools, b.is_replay, b.fidelity,
+    b.first_divergence::text,
     o.reward, o.source AS reward_source, m.body::text AS answer, message_text(m.body) AS answer_text
 FROM execution_run_records r LEFT JOIN response_branch_records b ON b.turn_id = r.run_id
 LEFT JOIN message m ON m.message_id = r.answer_id
@@ -149,7 +152,8 @@ WHERE t.turn_id = (SELECT context_anchor_turn_id FROM response_branch_records WH
 -- name: alternatives
 -- All answers under an anchor, in the order of their branch indexes.
 SELECT b.branch_index, b.turn_id, b.node_id, b.parent_node_id, b.branch_kind, b.variant_config::text, b.same_context,
-    b.same_tools, b.is_replay, r.model, r.model_snapshot_id, r.backend, r.run_status, r.finish_reason,
+    b.same_tools, b.is_replay, b.fidelity, b.first_divergence::text, r.model, r.model_snapshot_id, r.backend,
+    r.run_status, r.finish_reason,
     r.prompt_tokens, r.completion_tokens, r.duration_ms, r.tool_calls, r.sampling::text, r.error::text, r.started_at,
     o.reward, o.source AS reward_source, m.body::text AS answer, message_text(m.body) AS answer_text
 FROM response_branch_records b JOIN execution_run_records r ON r.run_id = b.turn_id
