@@ -5,7 +5,7 @@ CREATE INDEX feedback_session_claim ON feedback (session_claim) WHERE session_cl
 CREATE INDEX pipeline_event_inbox_failed ON pipeline_event_inbox (upstream, started_at)
     WHERE http_status NOT BETWEEN 200 AND 299 OR error IS NOT NULL OR cut <> '';
 CREATE INDEX session_turn_calling ON session_turn (started_at) WHERE tool_calls > 0;
-CREATE INDEX execution_run_records_task ON execution_run_records (task_key) WHERE task_key IS NOT NULL;
+CREATE INDEX execution_run_records_task ON execution_run_records USING hash (task_key) WHERE task_key IS NOT NULL;
 CREATE INDEX execution_run_records_replays ON execution_run_records (started_at) WHERE purpose = 'replay';
 CREATE INDEX execution_run_records_duration ON execution_run_records (duration_ms DESC);
 CREATE INDEX conversation_sessions_theme ON conversation_sessions (theme_id, last_turn_at DESC)
