@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import UUID
 
 import pytest
 
+from regraft.domain.errors import UsageError
 from regraft.domain.oracle import InOrder, RecordedResult, Served, Strict, Unserved, calls_of
-from regraft.domain.path import Record, steps_of
+from regraft.domain.path import Below, Record, holds, main_line, steps_of
 from regraft.domain.rollout import (
     Ask,
     Branch,
     Divergence,
     Stop,
+    Told,
     Tools,
     UserTurn,
     divergence,
     persona_request,
     sent_back,
+    told_by,
     user_ended,
 )
 
@@ -397,3 +401,65 @@ def test_an_unserved_call_says_why():
     need = branch.answered(calling(("other", "{}")), "tool_calls")
     assert isinstance(need, Tools)
     assert branch.served([Unserved("no server")]) == Stop("unrecorded_tool_call", "no server")
+
+
+# Which path is followed
+
+
+def below(number, parent, depth, **more):
+    given = {
+        "node_id": UUID(int=number),
+        "parent_id": UUID(int=parent),
+        "session_id": UUID(int=99),
+        "evidence": "prefix",
+        "context_id": b"",
+        "context_depth": depth,
+        "context_projection": bytes([number]),
+        "answer_projection": bytes([number, 1]),
+        "finish_reason": "stop",
+        "is_replay": False,
+        "answered": True,
+    }
+    return Below(**{**given, **more})
+
+
+def line(nodes, start=1, toward=None):
+    return [each.node_id.int for each in main_line(nodes, UUID(int=start), UUID(int=toward) if toward else None)]
+
+
+def test_the_longest_original_path_is_followed_and_of_equals_the_earliest():
+    tree = [below(1, 0, 1), below(2, 1, 3), below(3, 1, 3), below(4, 3, 5), below(5, 2, 5, is_replay=True)]
+    tree.append(below(6, 5, 7, is_replay=True))
+    assert line(tree) == [1, 3, 4]
+    assert line(tree[:3]) == [1, 2]
+    assert line(tree, start=5) == [5, 6]
+    assert line(tree, toward=6) == [1, 2, 5, 6]
+    assert line(tree, start=7) == []
+
+
+def test_a_path_ends_before_an_answer_that_is_missing_and_where_the_history_does_not_go_on():
+    assert line([below(1, 0, 1), below(2, 1, 3, answered=False)]) == [1]
+    assert line([below(1, 0, 1, answered=False), below(2, 1, 3)]) == []
+    assert line([below(1, 0, 1), below(2, 1, 3, evidence="unmatched"), below(3, 2, 5)]) == [1]
+
+
+def test_a_goal_that_is_not_below_the_start_is_refused():
+    tree = [below(1, 0, 1), below(2, 1, 3)]
+    for goal in (9, 1):
+        with pytest.raises(UsageError, match="is not below"):
+            line(tree[1:], start=2, toward=goal)
+
+
+def test_a_history_holds_a_path_when_it_goes_through_each_of_its_answers():
+    path = [below(1, 0, 1), below(2, 1, 3)]
+    assert holds(path, [b"\1", b"\1\1", b"\2"])
+    assert not holds(path, [b"\1", b"other", b"\2"])
+    assert not holds(path, [b"\1", b"\1\1", b"other"])
+    assert not holds(path, [b"\1", b"\1\1"])
+
+
+def test_what_a_variant_says_of_a_rollout_is_read_and_nothing_else_is():
+    said = '{"rollout": {"results": 3, "exact": 2, "divergence": {"turn": 1}}}'
+    assert told_by(said) == Told(0.6667, {"turn": 1})
+    for odd in (None, "", "7", '{"rollout": {"results": 0, "exact": 0}}', '{"rollout": {"results": 1, "exact": 2}}'):
+        assert told_by(odd) == Told()

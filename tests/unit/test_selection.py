@@ -97,6 +97,13 @@ def test_a_recipe_is_read_and_its_hash_is_its_meaning() -> None:
     assert recipe_hash(parse_recipe(RECIPE.replace("0.1", "0.2"))) != recipe_hash(recipe)
 
 
+def test_a_recipe_keeps_its_hash_unless_it_asks_for_fidelity() -> None:
+    asked = parse_recipe(RECIPE.replace("[source]", "[source]\nmin_fidelity = 0.9", 1))
+    nothing = parse_recipe(RECIPE.replace("[source]", "[source]\nmin_fidelity = 0.0", 1))
+    assert asked.min_fidelity == 0.9
+    assert recipe_hash(asked) != recipe_hash(parse_recipe(RECIPE)) == recipe_hash(nothing)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
