@@ -1,8 +1,8 @@
 """Other gateways, to be measured beside: each is installed below ~/.cache/regraft-bench, outside the repository.
 
 A peer that cannot be had is skipped with a word. LiteLLM is pinned to a release from before its packages were tampered
-with. TensorZero is the gateway inside its Python wheel; it and the others write no record of a call here, which is in
-their favour.
+with. TensorZero is the gateway inside its Python wheel; it would record calls in ClickHouse, which is not to be had. It
+and the others write no record of a call here, which is in their favour.
 """
 
 from __future__ import annotations
