@@ -17,6 +17,8 @@ from secrets import token_bytes
 from typing import Any
 from uuid import UUID
 
+import uvloop
+
 from regraft.domain.budget import Budget, Price
 from regraft.domain.errors import NotFoundError, UsageError
 from regraft.domain.experiment import MOST_JOBS, Experiment
@@ -164,7 +166,7 @@ def resume(dsn: str, plan_id: UUID) -> ReplayPlan:
     ]
     unfinished = [job["fingerprint"] for job in rows if job["state"] in _OPEN]
     since = row["created_at"] if asked.again else None
-    found = _settled(dsn, unfinished, since, wait=standing["state"] == "interrupted" or standing["running"] > 0)
+    found = _settled(dsn, unfinished, since, wait=standing["state"] in ("running", "interrupted"))
     rest = set(unfinished) - found.keys()
     todo = [job for job in jobs if job.fingerprint in rest]
     return ReplayPlan(origins, todo, len(jobs) - len(todo), jobs, asked, found, plan_id, resumed=True)
@@ -291,7 +293,8 @@ def _noted(planned: ReplayPlan) -> Collection[str]:
 def _unwrapped(work: Any) -> None:
     """Run a coroutine; of several failures at once the first counts."""
     try:
-        asyncio.run(work)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work)
     except BaseExceptionGroup as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):
