@@ -249,8 +249,8 @@ def mlflow(folder):
 
     def measure(found):
         before = rows(database, "trace_info") if database.exists() else 0
-        began, _ = logged(python, MLFLOW, written(folder, found), str(database), env={"GIT_PYTHON_REFRESH": "quiet"})
-        ended = time.time()
+        quiet = {"GIT_PYTHON_REFRESH": "quiet"}
+        began, ended = logged(python, MLFLOW, written(folder, found), str(database), env=quiet)
         assert rows(database, "trace_info") >= before + sum(map(len, found))
         return messages_of(found) / (ended - began)
 
