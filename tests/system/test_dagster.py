@@ -49,6 +49,7 @@ from regraft.presentation.dagster.resources import House
 
 ROOT = Path(__file__).parents[2]
 ASSETS = {
+    "replay_batch",
     *("pipeline_event_inbox", "session", "session_turn", "session_lineage", "feedback"),
     *("llm_chat_turns", "llm_tool_calls", "token_usage", "flow_nodes", "flow_edges", "session_timeline"),
     *("seed_themes", "conversation_sessions", "conversation_branch_nodes", "execution_run_records"),

@@ -2,11 +2,11 @@
 
 from dagster import Definitions, colored_console_logger, in_process_executor
 
-from regraft.presentation.dagster import checks, datasets, evaluation, lineage, runtime, sensors
+from regraft.presentation.dagster import checks, datasets, evaluation, lineage, replays, runtime, sensors
 from regraft.presentation.dagster.resources import House
 
 defs = Definitions(
-    assets=[*runtime.ASSETS, *lineage.ASSETS, *evaluation.ASSETS, *datasets.ASSETS],
+    assets=[*runtime.ASSETS, *lineage.ASSETS, *evaluation.ASSETS, *datasets.ASSETS, *replays.ASSETS],
     asset_checks=checks.CHECKS,
     sensors=sensors.SENSORS,
     resources={"house": House()},

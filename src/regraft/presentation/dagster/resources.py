@@ -46,6 +46,12 @@ class House(ConfigurableResource[None]):
             self._stack = Stack(self.settings)
         return self._stack.gateway()
 
+    def ingest(self) -> None:
+        """Make sure that captured calls are being stored."""
+        if self._stack is None:
+            self._stack = Stack(self.settings)
+        self._stack.ingest()
+
     @property
     def workbench(self) -> Path:
         """The DuckDB file."""
