@@ -16,7 +16,7 @@ from regraft.infra.postgres.pool import Connection, connect
 
 log = logging.getLogger(__name__)
 
-_BATCH_PACKS = 16
+_BATCH_PACKS = 8  # of up to 256 calls each
 _FETCH_SECONDS = 1.0
 _LONGEST_PAUSE = 10.0  # seconds at most between two tries to reach a server that is away
 _QUIET_SECONDS = 5.0  # without a call, after which waiting ones are looked after
