@@ -89,7 +89,7 @@ class Truth:
 
     def forget(self):
         """Empty everything."""
-        self.connection.execute(f"TRUNCATE {LOG}, {', '.join(GRAPH)}, lineage_watermark CASCADE".encode())
+        self.connection.execute(f"TRUNCATE {LOG}, {', '.join(GRAPH)}, lineage_watermark, unsettled_node, turn_link, quarantine CASCADE".encode())
         self.stored = Stored()
 
     def check(self):

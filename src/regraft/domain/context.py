@@ -15,7 +15,6 @@ from regraft.domain.ids import Digest, NodeId, SessionId, digest, uuid_of
 from regraft.domain.message import PROJECTION_VERSION
 
 _EXACT = b"exact-1"
-_PROJECTED = f"projected-{PROJECTION_VERSION}".encode()
 EMPTY = Digest(b"")
 
 
@@ -35,9 +34,9 @@ def extend(scope: str, parent: Digest, message: Digest) -> Digest:
     return digest(_EXACT, scope.encode(), parent, message)
 
 
-def extend_projection(scope: str, parent: Digest, projection: Digest) -> Digest:
-    """The joining id of ``parent`` and one more message."""
-    return digest(_PROJECTED, scope.encode(), parent, projection)
+def extend_projection(scope: str, parent: Digest, projection: Digest, version: int = PROJECTION_VERSION) -> Digest:
+    """The joining id of ``parent`` and one more message, under a version of the projection."""
+    return digest(b"projected-%d" % version, scope.encode(), parent, projection)
 
 
 def chain(scope: str, messages: Iterable[tuple[Digest, Digest]]) -> list[Context]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from regraft.domain.ids import Digest, NodeId, TurnId
+from regraft.domain.compaction import Compaction
+from regraft.domain.ids import Digest, NodeId, SessionId, TurnId
 from regraft.domain.variant import Components, difference
 
 _NEAREST_AMONG = 64  # how many earlier siblings a turn is compared with to find its nearest
@@ -21,7 +22,7 @@ _NEAREST_AMONG = 64  # how many earlier siblings a turn is compared with to find
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedTurn:
     """A turn whose parent is known. ``anchor_projection`` is the history it answers: its own, or, for a replay, the
-    one that it grows again."""
+    one that it grows again. ``compaction`` says so where its parent's history was replaced by another."""
 
     turn_id: TurnId
     node_id: NodeId
@@ -31,6 +32,7 @@ class PlacedTurn:
     context_projection: Digest
     anchor_projection: Digest
     components: Components
+    compaction: Compaction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +70,14 @@ def branches(family: Iterable[PlacedTurn]) -> list[Branch]:
     found = []
     for turn in ordered:
         group = groups[turn.anchor_projection]
-        reference = group[0] if group else _nearest(turn, firsts)
-        if not group:
+        replaced = turn.compaction if not group else None
+        reference = group[0] if group else None if replaced else _nearest(turn, firsts)
+        if not group and not replaced:
             firsts.append(turn)
         group.append(turn)
-        if reference is None:
+        if replaced:
+            kind, reason, config = "compaction", replaced.reason, dict(replaced.config)
+        elif reference is None:
             kind, reason, config = "continuation", "goes on from its parent", {}
         else:
             change = difference(reference.components, turn.components)
@@ -132,4 +137,18 @@ def depths(parents: Mapping[NodeId, NodeId], known: Mapping[NodeId, int]) -> dic
         for step in reversed(path):
             depth += 1
             found[step] = depth
+    return found
+
+
+def trees(
+    parents: Mapping[NodeId, NodeId], depth: Mapping[NodeId, int], known: Mapping[NodeId, SessionId]
+) -> dict[NodeId, SessionId]:
+    """The session in whose tree each node of ``parents`` hangs: that of its root, wherever its calls were filed.
+
+    ``depth`` holds the depth of each, ``known`` the tree of parents outside.
+    """
+    found: dict[NodeId, SessionId] = {}
+    for node in sorted(parents, key=depth.__getitem__):
+        parent = parents[node]
+        found[node] = found[parent] if parent in found else known[parent]
     return found

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from regraft.domain.anchor import anchors_of
 from regraft.domain.answer import Answer, Choice
 from regraft.domain.context import (
     EMPTY,
@@ -136,7 +137,8 @@ def calls(
         above = None if each.parent is None else ways[each.parent]
         role = each.message.get("role")
         role = role if isinstance(role, str) else ""
-        message = StoredMessage(step.message_id, role, step.body, projections.of(step, each.message))
+        projection = projections.of(step, each.message)
+        message = StoredMessage(step.message_id, role, step.body, projection, anchors_of(each.message))
         way = _walk(above, message, step, scope)
         ways.append(way)
         moment = _moment(each.started_ns)

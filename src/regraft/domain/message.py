@@ -2,19 +2,17 @@
 
 A message is a JSON object exactly as it crossed the wire. Its *exact* digest is storage identity. Its *projection* is
 joining identity: clients resend history with rewritten ids, injected harness text, other white space, dropped
-reasoning; none of that may fracture a conversation. What is projected away is versioned (PROJECTION_VERSION): change
-a rule, raise the number, and the forest can be derived again from the inbox.
+reasoning; none of that may fracture a conversation. What is projected away is versioned (``PROJECTIONS``): a changed
+rule is a new version beside the old ones.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from regraft.domain.ids import Digest, Number, canonical_json, digest, parse_json
-
-PROJECTION_VERSION = 1
 
 _HARNESS_TAG = (
     r"system-reminder|environment_context|command-[\w-]+|local-command-[\w-]+|task-notification|new-diagnostics"
@@ -41,9 +39,10 @@ def message_digest(message: Any) -> Digest:
     return digest(canonical_json(message).encode())
 
 
-def projection_digest(message: Any) -> Digest:
-    """Joining identity: the digest of the message's projection under PROJECTION_VERSION."""
-    return digest(b"projection", str(PROJECTION_VERSION).encode(), canonical_json(project(message)).encode())
+def projection_digest(message: Any, version: int | None = None) -> Digest:
+    """Joining identity: the digest of the message's projection under a version, the current one if none is given."""
+    number = PROJECTION_VERSION if version is None else version
+    return digest(b"projection", str(number).encode(), canonical_json(PROJECTIONS[number](message)).encode())
 
 
 def project(message: Any) -> Any:
@@ -81,6 +80,17 @@ def text_of(message: Any) -> str:
         texts = [part.get("text") for part in content if isinstance(part, Mapping)]
         return "\n".join(text for text in texts if isinstance(text, str))
     return ""
+
+
+def plain_text(message: Mapping[str, Any]) -> str:
+    """A message's readable text without what a harness injected and without reasoning written into it."""
+    text, role = text_of(message), message.get("role")
+    if "<" in text:
+        if role == "assistant":
+            return _THINKING.sub("", text)
+        if role in ("user", "tool", "function"):
+            return _HARNESS.sub("", text)
+    return text
 
 
 def _text(role: Any, text: str) -> str:
@@ -172,3 +182,8 @@ def _number(number: Number) -> Number | int:
     if len(kept) < 4000 and 0 <= exponent <= 30:
         return int(f"{match['sign']}{kept}{'0' * exponent}")
     return Number(f"{match['sign']}{kept}e{exponent}")
+
+
+# Every rule that joins conversations, by its version. A version never changes once calls were joined by it.
+PROJECTIONS: dict[int, Callable[[Any], Any]] = {1: project}
+PROJECTION_VERSION = max(PROJECTIONS)

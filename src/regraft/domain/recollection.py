@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from threading import RLock
 from typing import Any, NewType
 
+from regraft.domain.anchor import anchors_of
 from regraft.domain.context import EMPTY, Context, extend, extend_projection
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.ids import Digest, canonical_json, digest, further, no_parts, parse_json
@@ -24,12 +25,13 @@ _HEADS = 4_096  # requests without their messages: a client sends few different 
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """A message by its exact digest, with its canonical JSON text."""
+    """A message by its exact digest, with its canonical JSON text and what it can be recognised by elsewhere."""
 
     message_id: Digest
     role: str
     body: MessageBody
     projection: Digest
+    anchors: tuple[int, ...] = ()
 
 
 def store_message(message: Any, body: str | None = None) -> StoredMessage:
@@ -37,7 +39,11 @@ def store_message(message: Any, body: str | None = None) -> StoredMessage:
     text = canonical_json(message) if body is None else body
     role = message.get("role") if isinstance(message, dict) else None
     return StoredMessage(
-        digest(text.encode()), role if isinstance(role, str) else "", MessageBody(text), projection_digest(message)
+        digest(text.encode()),
+        role if isinstance(role, str) else "",
+        MessageBody(text),
+        projection_digest(message),
+        anchors_of(message),
     )
 
 

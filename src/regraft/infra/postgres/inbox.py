@@ -166,7 +166,7 @@ def _identity_json(identity: Identity) -> str:
 
 
 _COLUMNS: dict[str, Sequence[str]] = {
-    "stage_message": ("bytea", "text", "text"),
+    "stage_message": ("bytea", "text", "text", "int8[]"),
     "stage_context": ("bytea", "bytea", "bytea", "int4", "bytea"),
     "stage_part": ("bytea", "text", "text"),
     "stage_session": ("uuid", "text", "text", "text"),
@@ -235,14 +235,17 @@ def histories(connection: Connection, responses: Collection[tuple[str, str]]) ->
 
 def store(connection: Connection, batch: Batch) -> int:
     """Write a batch in the current transaction and return how many turns were new."""
-    messages = [(message.message_id, message.role, message.body) for message in batch.messages.values()]
+    messages = [
+        (message.message_id, storable(message.role), message.body, list(message.anchors) or None)
+        for message in batch.messages.values()
+    ]
     contexts = [
         (step.context_id, step.parent_id or None, step.message_id, step.depth, step.projection_id)
         for step in batch.contexts.values()
     ]
     parts = [(part_id, kind, body) for part_id, (kind, body) in batch.parts.items()]
     for table, rows in (
-        ("stage_message", [(key, storable(role), body) for key, role, body in messages]),
+        ("stage_message", messages),
         ("stage_context", contexts),
         ("stage_part", parts),
         ("stage_session", batch.sessions),

@@ -16,7 +16,10 @@ Row = dict[str, Any]
 
 _COLUMNS: dict[str, Sequence[str]] = {
     "stage_theme": ("uuid", "text", "text", "timestamptz"),
-    "stage_node": (*("uuid", "uuid", "uuid", "uuid", "int4", "text", "text", "text", "text", "bytea", "text", "int4"),),
+    "stage_node": (
+        *("uuid", "uuid", "uuid", "uuid", "int4", "text", "text", "text", "text", "bytea", "text", "int4"),
+        "bool",
+    ),
     "stage_run": (
         *("uuid", "uuid", "uuid", "uuid", "text", "uuid", "text", "text", "text", "text", "text", "text", "bytea"),
         *("int4", "int4", "int4", "text", "float8", "float8", "text", "bytea", "bytea", "int4", "text", "uuid", "text"),
@@ -28,6 +31,17 @@ _COLUMNS: dict[str, Sequence[str]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A conversation that another one started, by turns. ``call_id`` is the tool call's."""
+
+    to_turn: UUID
+    evidence: str
+    from_turn: UUID
+    call_id: str | None
+    detail: str
+
+
 @dataclass(slots=True)
 class GraphRows:
     """Rows for one build, one list per table, in the order of the staging tables' columns."""
@@ -37,7 +51,9 @@ class GraphRows:
     runs: list[tuple[Any, ...]] = field(default_factory=list)
     branches: list[tuple[Any, ...]] = field(default_factory=list)
     moved: list[UUID] = field(default_factory=list)
-    sessions: set[UUID] = field(default_factory=set)
+    trees: set[UUID] = field(default_factory=set)  # sessions that turns were placed in
+    sessions: set[UUID] = field(default_factory=set)  # these, those that nodes left, and where calls were filed
+    links: list[Link] = field(default_factory=list)
 
 
 def lock(connection: Connection) -> None:
@@ -71,18 +87,52 @@ def parents(connection: Connection, origin_of: dict[UUID, UUID]) -> dict[UUID, R
     return {row["turn_id"]: row for row in rows}
 
 
+def survivors(connection: Connection, shortened: Collection[tuple[UUID, UUID, int]]) -> list[Row]:
+    """Known answers in histories that go on from none, by (node, turn, messages known to be its past).
+
+    Also keeps, for ``save``, what each such history can be recognised by later.
+    """
+    connection.execute(queries("lineage")["keep_histories"])
+    if not shortened:
+        return []
+    nodes, turns, known = (list(column) for column in zip(*shortened, strict=True))
+    connection.execute(queries("lineage")["fill_histories"], {"nodes": nodes, "turns": turns, "known": known})
+    return connection.execute(queries("lineage")["survivors"]).fetchall()
+
+
+def links(connection: Connection, turns: Collection[UUID], evidence: str) -> list[Row]:
+    """Links that ``turns`` make or change, by kind of evidence: ``claims``, ``tasks``, ``results`` or ``traces``."""
+    return connection.execute(queries("lineage")[f"link_{evidence}"], {"turns": list(turns)}).fetchall()
+
+
+def drop_trace_links(connection: Connection, turns: Collection[UUID]) -> None:
+    """Forget the links of traces that are looked at again."""
+    connection.execute(queries("lineage")["drop_trace_links"], {"turns": list(turns)})
+
+
+def _save_links(connection: Connection, found: Collection[Link]) -> None:
+    given = {
+        "to": [link.to_turn for link in found],
+        "evidence": [link.evidence for link in found],
+        "from": [link.from_turn for link in found],
+        "calls": [link.call_id for link in found],
+        "details": [link.detail for link in found],
+    }
+    connection.execute(queries("lineage")["save_links"], given)
+
+
 def ancestors(connection: Connection, nodes: Collection[UUID]) -> list[Row]:
     """The given nodes and all above them: ``node_id``, ``parent_node_id``, ``depth``."""
     return connection.execute(queries("lineage")["ancestors"], {"nodes": list(nodes)}).fetchall()
 
 
 def families(connection: Connection, parent_nodes: Collection[UUID]) -> list[Row]:
-    """Placed turns under the given parents: ``turn_id``, ``node_id``, ``parent_node_id``, ``parent_evidence``."""
+    """Placed turns under the given parents, with their nodes' places and why they stand there."""
     return connection.execute(queries("lineage")["families"], {"parents": list(parent_nodes)}).fetchall()
 
 
 def current_parents(connection: Connection, nodes: Collection[UUID]) -> dict[UUID, Row]:
-    """Where the given nodes stand now, by node."""
+    """Where the given nodes stand now, by node: parent, depth and tree."""
     rows = connection.execute(queries("lineage")["current_parents"], {"nodes": list(nodes)}).fetchall()
     return {row["node_id"]: row for row in rows}
 
@@ -117,9 +167,15 @@ def save(connection: Connection, rows: GraphRows, now: datetime, version: int) -
     number = int(build["build"]) if build else 1
     connection.execute(named["save_themes"])
     connection.execute(named["save_nodes"])
-    connection.execute(named["save_depths"], {"moved": rows.moved})
+    connection.execute(named["save_unsettled"])
+    connection.execute(named["add_unsettled"])
     connection.execute(named["save_runs"])
     connection.execute(named["save_branches"])
+    if rows.moved:
+        connection.execute(named["save_moves"], {"moved": rows.moved})
+    connection.execute(named["drop_empty_trees"], {"sessions": list(rows.sessions)})
+    if rows.links:
+        _save_links(connection, rows.links)
     connection.execute(named["save_sessions"], {"sessions": list(rows.sessions), "build": number})
     connection.execute(named["save_watermark"], {"build": number, "version": version, "now": now})
     connection.execute("DROP TABLE stage_node, stage_run, stage_branch, stage_theme")

@@ -2,7 +2,8 @@
 
 -- name: stage
 -- Temporary twins of the log's tables; JSON travels as text, and is checked where it lands.
-CREATE TEMP TABLE IF NOT EXISTS stage_message (message_id bytea, role text, body text) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS stage_message (message_id bytea, role text, body text, anchors bigint[])
+    ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS stage_context (context_id bytea, parent_id bytea, message_id bytea, depth int4,
     projection_id bytea) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS stage_part (part_id bytea, kind text, body text) ON COMMIT DELETE ROWS;
@@ -39,8 +40,8 @@ JOIN session s ON s.session_id = found.session_id AND s.scope = c.scope;
 
 -- name: store_messages
 -- Sorted, so that two writers lock in one order and cannot wait for one another in a circle.
-INSERT INTO message (message_id, role, body)
-SELECT message_id, role, body::json FROM stage_message ORDER BY message_id
+INSERT INTO message (message_id, role, body, anchors)
+SELECT message_id, role, body::json, anchors FROM stage_message ORDER BY message_id
 ON CONFLICT DO NOTHING;
 
 -- name: store_contexts

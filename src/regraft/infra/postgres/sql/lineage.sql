@@ -28,13 +28,14 @@ UPDATE lineage_queue SET failure = NULL WHERE failure IS NOT NULL;
 
 -- name: clear_graph
 -- The derived tables of the graph, emptied; the log stays.
-TRUNCATE conversation_branch_nodes, execution_run_records, response_branch_records, conversation_sessions;
+TRUNCATE conversation_branch_nodes, execution_run_records, response_branch_records, conversation_sessions,
+    unsettled_node, turn_link;
 
 -- name: affected
--- New turns; other runs of their nodes; turns whose history waits for them, or was matched only in part; turns that
--- claim them; replays of all these. Then, again, every run of those nodes.
+-- New turns; other runs of their nodes; turns whose history waits for them, was matched only in part, or may hold their
+-- answers; turns that claim them; replays of all these. Then, again, every run of those nodes.
 WITH RECURSIVE new AS (
-    SELECT t.turn_id, t.session_id, t.node_id, t.answer_projection FROM session_turn t
+    SELECT t.turn_id, t.session_id, t.node_id, t.answer_projection, t.answer_id FROM session_turn t
     WHERE t.turn_id = ANY(%(turns)s::uuid[])),
 touched AS (
     SELECT node_id FROM new
@@ -42,9 +43,10 @@ touched AS (
     SELECT t.node_id FROM new JOIN session_lineage l ON l.session_id = new.session_id
         AND l.awaited_projection = new.answer_projection JOIN session_turn t ON t.turn_id = l.turn_id
     UNION
-    SELECT n.node_id FROM (SELECT DISTINCT session_id FROM new) s
-        JOIN conversation_branch_nodes n ON n.session_id = s.session_id
-            AND n.parent_evidence IN ('longest_prefix', 'unmatched')
+    SELECT u.node_id FROM (SELECT DISTINCT session_id FROM new) s JOIN unsettled_node u USING (session_id)
+    UNION
+    SELECT u.node_id FROM new JOIN message m ON m.message_id = new.answer_id AND m.anchors IS NOT NULL
+        JOIN unsettled_node u ON u.anchors && m.anchors
     UNION
     SELECT t.node_id FROM new JOIN session_lineage l ON l.parent_claim = ANY(ARRAY[new.node_id, new.turn_id])
         JOIN session_turn t ON t.turn_id = l.turn_id),
@@ -54,7 +56,8 @@ grown AS (
     SELECT t.node_id FROM grown g JOIN session_turn a ON a.node_id = g.node_id
         JOIN session_lineage l ON l.replay_claim = ANY(ARRAY[a.node_id, a.turn_id])
         JOIN session_turn t ON t.turn_id = l.turn_id)
-SELECT t.turn_id FROM grown JOIN session_turn t USING (node_id);
+SELECT t.turn_id FROM grown JOIN session_turn t USING (node_id)
+WHERE NOT EXISTS (SELECT FROM lineage_queue q WHERE q.turn_id = t.turn_id);
 
 -- name: origins
 -- For each turn the turn whose place it takes: itself, or, for a replay, the one at the end of its chain of claims.
@@ -76,6 +79,7 @@ ORDER BY claims.turn_id, claims.step DESC;
 
 -- name: parents
 -- For each turn the node that its place grows from: the one claimed, else the longest known prefix of its history.
+-- A turn that still waits, or that cannot be placed, is nobody's parent yet.
 WITH RECURSIVE wanted AS (
     SELECT o.turn_id, o.origin, t.session_id, t.context_id, t.started_at, l.parent_claim, l.awaited_projection
     FROM unnest(%(turns)s::uuid[], %(origins)s::uuid[]) AS o (turn_id, origin)
@@ -85,26 +89,102 @@ claimed AS (
         SELECT t.node_id FROM session_turn t
         WHERE (t.node_id = w.parent_claim OR t.turn_id = w.parent_claim)
           AND t.session_id = w.session_id AND (t.started_at, t.turn_id) < (w.started_at, w.origin)
+          AND NOT EXISTS (SELECT FROM lineage_queue q WHERE q.turn_id = t.turn_id)
         ORDER BY t.started_at, t.turn_id LIMIT 1) AS found
     WHERE w.parent_claim IS NOT NULL),
 up AS (
-    SELECT w.turn_id, w.session_id, c.parent_id, c.projection_id, known.node_id
+    SELECT w.turn_id, w.session_id, c.parent_id, c.projection_id, c.depth, known.node_id
     FROM wanted w JOIN context c ON c.context_id = w.context_id
     LEFT JOIN LATERAL (SELECT s.node_id FROM session_turn s
-        WHERE s.session_id = w.session_id AND s.answer_projection = c.projection_id LIMIT 1) AS known ON true
+        WHERE s.session_id = w.session_id AND s.answer_projection = c.projection_id
+          AND NOT EXISTS (SELECT FROM lineage_queue q WHERE q.turn_id = s.turn_id) LIMIT 1) AS known ON true
     UNION ALL
-    SELECT up.turn_id, up.session_id, c.parent_id, c.projection_id, known.node_id
+    SELECT up.turn_id, up.session_id, c.parent_id, c.projection_id, c.depth, known.node_id
     FROM up JOIN context c ON c.context_id = up.parent_id
     LEFT JOIN LATERAL (SELECT s.node_id FROM session_turn s
-        WHERE s.session_id = up.session_id AND s.answer_projection = c.projection_id LIMIT 1) AS known ON true
+        WHERE s.session_id = up.session_id AND s.answer_projection = c.projection_id
+          AND NOT EXISTS (SELECT FROM lineage_queue q WHERE q.turn_id = s.turn_id) LIMIT 1) AS known ON true
     WHERE up.node_id IS NULL)
 SELECT w.turn_id, w.origin, w.session_id, k.node_id AS claimed_node_id, u.node_id AS prefix_node_id,
     CASE WHEN u.node_id IS NULL AND w.awaited_projection IS NULL THEN 'opening'
          WHEN u.node_id IS NULL THEN 'unmatched'
          WHEN u.projection_id = w.awaited_projection THEN 'prefix'
-         ELSE 'longest_prefix' END AS prefix_evidence
+         ELSE 'longest_prefix' END AS prefix_evidence,
+    coalesce(u.depth, 0) AS prefix_depth
 FROM wanted w LEFT JOIN claimed k USING (turn_id)
 LEFT JOIN up u ON u.turn_id = w.turn_id AND u.node_id IS NOT NULL;
+
+-- name: keep_histories
+-- What can be recognised of histories that go on from no known answer: their answers beyond what is known of each, the
+-- last 64 of them.
+CREATE TEMP TABLE IF NOT EXISTS stage_kept (node_id uuid, turn_id uuid, scope text, parent_id bytea, depth int4,
+    anchors bigint[]) ON COMMIT DROP;
+TRUNCATE stage_kept;
+
+-- name: fill_histories
+-- See keep_histories.
+WITH RECURSIVE wanted AS (
+    SELECT o.node_id, o.turn_id, o.known, t.context_id, s.scope
+    FROM unnest(%(nodes)s::uuid[], %(turns)s::uuid[], %(known)s::int[]) AS o (node_id, turn_id, known)
+    JOIN session_turn t USING (turn_id) JOIN session s USING (session_id)),
+up AS (
+    SELECT w.node_id, w.turn_id, w.scope, w.known, c.parent_id, c.message_id, c.depth
+    FROM wanted w JOIN context c USING (context_id)
+    UNION ALL
+    SELECT up.node_id, up.turn_id, up.scope, up.known, c.parent_id, c.message_id, c.depth
+    FROM up JOIN context c ON c.context_id = up.parent_id WHERE c.depth > up.known)
+INSERT INTO stage_kept
+SELECT node_id, turn_id, scope, parent_id, depth, anchors
+FROM (SELECT up.*, found.anchors, row_number() OVER (PARTITION BY node_id ORDER BY up.depth DESC) AS place
+      FROM up JOIN message m USING (message_id)
+      CROSS JOIN LATERAL (SELECT array_agg(one) AS anchors FROM unnest(m.anchors) AS one WHERE one & 3 < 2) AS found
+      WHERE m.role = 'assistant' AND m.anchors IS NOT NULL AND found.anchors IS NOT NULL) AS told
+WHERE place <= 64;
+
+-- name: survivors
+-- The placed turns of the tenant that gave such an answer, where all of them are of one session. What more than 64 turns
+-- gave is no sign of anything. The messages before are read only where they differ.
+WITH keys AS MATERIALIZED (
+    SELECT DISTINCT k.scope, one AS anchor FROM stage_kept k CROSS JOIN LATERAL unnest(k.anchors) AS one),
+owners AS MATERIALIZED (
+    SELECT keys.scope, keys.anchor, found.*, count(*) OVER same_key AS turns,
+           min(found.session_id::text) OVER same_key = max(found.session_id::text) OVER same_key AS alone
+    FROM keys CROSS JOIN LATERAL (
+        SELECT t.turn_id, t.node_id, t.session_id, s.evidence = 'explicit_header' AS named, t.started_at,
+               t.context_depth, t.context_id, t.system_digest
+        FROM message m JOIN session_turn t ON t.answer_id = m.message_id
+        JOIN session s ON s.session_id = t.session_id AND s.scope = keys.scope
+        WHERE m.anchors @> ARRAY[keys.anchor]
+          AND NOT EXISTS (SELECT FROM lineage_queue q WHERE q.turn_id = t.turn_id)
+        LIMIT 65) AS found
+    WINDOW same_key AS (PARTITION BY keys.scope, keys.anchor))
+SELECT k.node_id, k.depth, k.turn_id, mine.session_id, my.evidence = 'explicit_header' AS named, mine.started_at,
+    mine.system_digest, o.anchor, o.turn_id AS owner_turn_id, o.node_id AS owner_node_id,
+    o.session_id AS owner_session_id, o.named AS owner_named, o.started_at AS owner_started_at,
+    o.context_depth + 1 AS owner_depth, o.system_digest AS owner_system_digest,
+    above.message_id IS NOT NULL AND above.message_id = before.message_id AS same_before,
+    CASE WHEN o.anchor & 3 = 0 AND above.message_id <> before.message_id THEN m.body::text END AS above,
+    CASE WHEN o.anchor & 3 = 0 AND above.message_id <> before.message_id THEN b.body::text END AS before
+FROM stage_kept k JOIN session_turn mine USING (turn_id) JOIN session my ON my.session_id = mine.session_id
+CROSS JOIN LATERAL unnest(k.anchors) AS one
+JOIN owners o ON o.scope = k.scope AND o.anchor = one
+LEFT JOIN context above ON above.context_id = k.parent_id
+LEFT JOIN message m ON m.message_id = above.message_id
+JOIN context before ON before.context_id = o.context_id JOIN message b ON b.message_id = before.message_id
+WHERE o.alone AND o.turns <= 64;
+
+-- name: save_unsettled
+-- Places that a late arrival may still improve, with what it may be recognised by.
+DELETE FROM unsettled_node u USING stage_node n WHERE u.node_id = n.node_id AND n.affected;
+
+-- name: add_unsettled
+-- See save_unsettled.
+INSERT INTO unsettled_node (node_id, session_id, anchors)
+SELECT n.node_id, t.session_id, coalesce((
+    SELECT array_agg(DISTINCT one) FROM stage_kept k CROSS JOIN LATERAL unnest(k.anchors) AS one
+    WHERE k.node_id = n.node_id), '{}')
+FROM stage_node n JOIN session_turn t USING (turn_id)
+WHERE n.parent_evidence IN ('longest_prefix', 'unmatched', 'compaction_anchor') AND n.affected;
 
 -- name: ancestors
 -- The parents of the given nodes, and theirs, up to the roots. UNION ends it even where claims make a circle.
@@ -116,14 +196,14 @@ SELECT node_id, parent_node_id, depth FROM up;
 
 -- name: families
 -- Every placed turn under the given parents.
-SELECT r.run_id AS turn_id, n.node_id, n.parent_node_id, n.parent_evidence, root.node_id AS root_node_id
+SELECT r.run_id AS turn_id, n.node_id, n.parent_node_id, n.parent_evidence, n.branch_kind, n.branch_reason,
+    n.variant_config
 FROM conversation_branch_nodes n JOIN execution_run_records r USING (node_id)
-JOIN conversation_branch_nodes root ON root.session_id = n.session_id AND root.depth = 0
 WHERE n.parent_node_id = ANY(%(parents)s::uuid[]);
 
 -- name: current_parents
 -- Where nodes stand now.
-SELECT node_id, parent_node_id, depth FROM conversation_branch_nodes WHERE node_id = ANY(%(nodes)s::uuid[]);
+SELECT node_id, parent_node_id, depth, session_id FROM conversation_branch_nodes WHERE node_id = ANY(%(nodes)s::uuid[]);
 
 -- name: facts
 -- What the builder has to know of each turn, all of it from the log.
@@ -143,7 +223,7 @@ SELECT part_id, body::text FROM request_part WHERE part_id = ANY(%(parts)s::byte
 -- Temporary twins of the graph's tables.
 CREATE TEMP TABLE stage_node (node_id uuid, session_id uuid, parent_node_id uuid, turn_id uuid, depth int4,
     branch_kind text, branch_reason text, variant_config text, node_status text, context_snapshot_id bytea,
-    parent_evidence text, runs int4) ON COMMIT DROP;
+    parent_evidence text, runs int4, affected bool) ON COMMIT DROP;
 CREATE TEMP TABLE stage_run (run_id uuid, session_id uuid, node_id uuid, event_id uuid, purpose text, theme_id uuid,
     task_key text, model text, model_snapshot_id text, backend text, run_status text, finish_reason text,
     answer_id bytea, prompt_tokens int4, completion_tokens int4, cached_tokens int4, usage text, duration_ms float8,
@@ -167,28 +247,46 @@ INSERT INTO conversation_branch_nodes (node_id, session_id, parent_node_id, turn
 SELECT node_id, session_id, parent_node_id, turn_id, depth, depth, branch_kind, branch_reason, variant_config::jsonb,
     node_status, context_snapshot_id, parent_evidence, runs
 FROM stage_node ORDER BY node_id
-ON CONFLICT (node_id) DO UPDATE SET parent_node_id = excluded.parent_node_id, turn_id = excluded.turn_id,
-    depth = excluded.depth, turn_index = excluded.turn_index, branch_kind = excluded.branch_kind,
+ON CONFLICT (node_id) DO UPDATE SET session_id = excluded.session_id, parent_node_id = excluded.parent_node_id,
+    turn_id = excluded.turn_id, depth = excluded.depth, turn_index = excluded.turn_index, branch_kind = excluded.branch_kind,
     branch_reason = excluded.branch_reason, variant_config = excluded.variant_config,
     node_status = excluded.node_status, context_snapshot_id = excluded.context_snapshot_id,
     parent_evidence = excluded.parent_evidence, runs = excluded.runs
-WHERE (conversation_branch_nodes.parent_node_id, conversation_branch_nodes.turn_id, conversation_branch_nodes.depth,
+WHERE (conversation_branch_nodes.session_id, conversation_branch_nodes.parent_node_id, conversation_branch_nodes.turn_id, conversation_branch_nodes.depth,
        conversation_branch_nodes.branch_kind, conversation_branch_nodes.branch_reason,
        conversation_branch_nodes.variant_config, conversation_branch_nodes.node_status,
        conversation_branch_nodes.context_snapshot_id, conversation_branch_nodes.parent_evidence,
        conversation_branch_nodes.runs)
-    IS DISTINCT FROM (excluded.parent_node_id, excluded.turn_id, excluded.depth, excluded.branch_kind,
-       excluded.branch_reason, excluded.variant_config, excluded.node_status, excluded.context_snapshot_id,
+    IS DISTINCT FROM (excluded.session_id, excluded.parent_node_id, excluded.turn_id, excluded.depth,
+       excluded.branch_kind, excluded.branch_reason, excluded.variant_config, excluded.node_status, excluded.context_snapshot_id,
        excluded.parent_evidence, excluded.runs);
 
--- name: save_depths
--- What hangs below a place that moved, moves with it.
+-- name: save_moves
+-- What hangs below a place that moved, moves with it, into another tree too. Of places that moved one below the other,
+-- the highest knows best.
 WITH RECURSIVE down AS (
-    SELECT node_id, depth FROM conversation_branch_nodes WHERE node_id = ANY(%(moved)s::uuid[])
+    SELECT node_id, depth, session_id, 0 AS steps FROM conversation_branch_nodes WHERE node_id = ANY(%(moved)s::uuid[])
     UNION ALL
-    SELECT n.node_id, down.depth + 1 FROM down JOIN conversation_branch_nodes n ON n.parent_node_id = down.node_id)
-UPDATE conversation_branch_nodes n SET depth = down.depth, turn_index = down.depth
-FROM down WHERE n.node_id = down.node_id AND n.depth <> down.depth;
+    SELECT n.node_id, down.depth + 1, down.session_id, down.steps + 1
+    FROM down JOIN conversation_branch_nodes n ON n.parent_node_id = down.node_id),
+placed AS (SELECT DISTINCT ON (node_id) node_id, depth, session_id FROM down ORDER BY node_id, steps DESC),
+runs AS (
+    UPDATE execution_run_records r SET session_id = p.session_id
+    FROM placed p WHERE r.node_id = p.node_id AND r.session_id <> p.session_id),
+answers AS (
+    UPDATE response_branch_records b SET session_id = p.session_id
+    FROM placed p WHERE b.node_id = p.node_id AND b.session_id <> p.session_id)
+UPDATE conversation_branch_nodes n SET depth = p.depth, turn_index = p.depth, session_id = p.session_id
+FROM placed p WHERE n.node_id = p.node_id AND (n.depth, n.session_id) <> (p.depth, p.session_id);
+
+-- name: drop_empty_trees
+-- A session whose every node hangs in another tree has none of its own.
+WITH gone AS (
+    DELETE FROM conversation_branch_nodes root
+    WHERE root.session_id = ANY(%(sessions)s::uuid[]) AND root.depth = 0
+      AND NOT EXISTS (SELECT FROM conversation_branch_nodes n WHERE n.parent_node_id = root.node_id)
+    RETURNING root.session_id)
+DELETE FROM conversation_sessions s USING gone WHERE s.session_id = gone.session_id;
 
 -- name: save_runs
 -- One execution fact per turn.
@@ -209,15 +307,16 @@ INSERT INTO response_branch_records (turn_id, session_id, node_id, parent_node_i
 SELECT turn_id, session_id, node_id, parent_node_id, context_anchor_turn_id, branch_index, branch_kind,
     variant_config::jsonb, same_context, same_tools, is_replay, fidelity, first_divergence::jsonb
 FROM stage_branch ORDER BY turn_id
-ON CONFLICT (turn_id) DO UPDATE SET parent_node_id = excluded.parent_node_id,
+ON CONFLICT (turn_id) DO UPDATE SET session_id = excluded.session_id, parent_node_id = excluded.parent_node_id,
     context_anchor_turn_id = excluded.context_anchor_turn_id, branch_index = excluded.branch_index,
     branch_kind = excluded.branch_kind, variant_config = excluded.variant_config,
     same_context = excluded.same_context, same_tools = excluded.same_tools
-WHERE (response_branch_records.parent_node_id, response_branch_records.context_anchor_turn_id,
+WHERE (response_branch_records.session_id, response_branch_records.parent_node_id,
+       response_branch_records.context_anchor_turn_id,
        response_branch_records.branch_index, response_branch_records.branch_kind,
        response_branch_records.variant_config, response_branch_records.same_context,
        response_branch_records.same_tools)
-    IS DISTINCT FROM (excluded.parent_node_id, excluded.context_anchor_turn_id, excluded.branch_index,
+    IS DISTINCT FROM (excluded.session_id, excluded.parent_node_id, excluded.context_anchor_turn_id, excluded.branch_index,
        excluded.branch_kind, excluded.variant_config, excluded.same_context, excluded.same_tools);
 
 -- name: save_sessions
@@ -238,6 +337,120 @@ WHERE s.session_id = ANY(%(sessions)s::uuid[])
 ORDER BY s.session_id
 ON CONFLICT (session_id) DO UPDATE SET external_id = excluded.external_id, theme_id = excluded.theme_id, turns = excluded.turns, nodes = excluded.nodes,
     started_at = excluded.started_at, last_turn_at = excluded.last_turn_at, build = excluded.build;
+
+-- name: link_claims
+-- Calls that named a node of another session as their parent: the client says which conversation started this one.
+WITH claiming AS MATERIALIZED (SELECT turn_id, parent_claim FROM session_lineage WHERE parent_claim IS NOT NULL),
+made AS MATERIALIZED (
+    SELECT turn_id FROM claiming WHERE turn_id = ANY(%(turns)s::uuid[]) OR parent_claim = ANY(%(turns)s::uuid[])
+    UNION
+    SELECT c.turn_id FROM claiming c JOIN session_turn t ON t.node_id = c.parent_claim
+    WHERE t.turn_id = ANY(%(turns)s::uuid[]))
+SELECT t.turn_id AS to_turn_id, found.turn_id AS from_turn_id
+FROM made JOIN session_turn t USING (turn_id) JOIN session_lineage l USING (turn_id)
+JOIN session s ON s.session_id = t.session_id
+CROSS JOIN LATERAL (
+    SELECT o.turn_id FROM session_turn o JOIN session os ON os.session_id = o.session_id AND os.scope = s.scope
+    WHERE o.turn_id = ANY(ARRAY(SELECT l.parent_claim UNION SELECT n.turn_id FROM session_turn n
+                                WHERE n.node_id = l.parent_claim)) AND o.session_id <> t.session_id
+      AND (o.started_at, o.turn_id) < (t.started_at, t.turn_id)
+    ORDER BY o.started_at, o.turn_id LIMIT 1) AS found;
+
+-- name: link_tasks
+-- Conversations whose first words stand among the arguments of an earlier tool call of another conversation.
+WITH new AS (SELECT turn_id, answer_id, tool_calls FROM session_turn WHERE turn_id = ANY(%(turns)s::uuid[])),
+first AS (
+    SELECT new.turn_id FROM new JOIN session_lineage l USING (turn_id) WHERE l.awaited_projection IS NULL
+    UNION
+    SELECT t.turn_id FROM new JOIN message a ON a.message_id = new.answer_id AND a.anchors IS NOT NULL
+    CROSS JOIN LATERAL unnest(a.anchors) AS one
+    JOIN message m ON m.anchors @> ARRAY[one - 2] AND m.role = 'user'
+    JOIN context c ON c.message_id = m.message_id JOIN session_turn t ON t.context_id = c.context_id
+    JOIN session_lineage l ON l.turn_id = t.turn_id AND l.awaited_projection IS NULL
+    WHERE one & 3 = 2 AND new.tool_calls > 0)
+SELECT DISTINCT ON (t.turn_id) t.turn_id AS to_turn_id, o.turn_id AS from_turn_id, one + 2 AS anchor,
+    a.body::text AS answer
+FROM first JOIN session_turn t USING (turn_id) JOIN session s ON s.session_id = t.session_id
+JOIN context c ON c.context_id = t.context_id
+JOIN message m ON m.message_id = c.message_id AND m.role = 'user' AND m.anchors IS NOT NULL
+CROSS JOIN LATERAL unnest(m.anchors) AS one
+JOIN message a ON a.anchors @> ARRAY[one + 2]
+JOIN session_turn o ON o.answer_id = a.message_id AND o.session_id <> t.session_id
+    AND (o.started_at, o.turn_id) < (t.started_at, t.turn_id)
+JOIN session os ON os.session_id = o.session_id AND os.scope = s.scope
+WHERE one & 3 = 0
+ORDER BY t.turn_id, o.started_at DESC, o.turn_id DESC;
+
+-- name: link_results
+-- Answers that another conversation was given as the result of an earlier tool call, known by the id of that call.
+WITH RECURSIVE new AS (
+    SELECT turn_id, context_id, answer_id, tool_calls FROM session_turn WHERE turn_id = ANY(%(turns)s::uuid[])),
+told AS (
+    SELECT c.parent_id, m.message_id, m.anchors FROM new JOIN context c USING (context_id)
+    JOIN message m ON m.message_id = c.message_id AND m.role IN ('tool', 'function')
+    UNION
+    SELECT c.parent_id, m.message_id, m.anchors FROM told JOIN context c ON c.context_id = told.parent_id
+    JOIN message m ON m.message_id = c.message_id AND m.role IN ('tool', 'function')),
+result AS (
+    SELECT message_id, anchors FROM told WHERE anchors IS NOT NULL
+    UNION
+    SELECT m.message_id, m.anchors FROM (
+        SELECT DISTINCT CASE one & 3 WHEN 0 THEN one + 3 ELSE one END AS anchor
+        FROM new JOIN message a ON a.message_id = new.answer_id AND a.anchors IS NOT NULL
+        CROSS JOIN LATERAL unnest(a.anchors) AS one WHERE one & 3 < 2) AS wanted
+    JOIN LATERAL (
+        SELECT m.message_id, m.anchors FROM message m
+        WHERE m.anchors @> ARRAY[wanted.anchor] AND m.role IN ('tool', 'function') OFFSET 0) AS m ON true
+    WHERE EXISTS (SELECT FROM message r WHERE r.role IN ('tool', 'function') AND r.anchors IS NOT NULL)),
+pair AS (
+    SELECT result.message_id, said.anchor - 3 AS said, call.anchor AS called FROM result
+    CROSS JOIN LATERAL (SELECT one FROM unnest(result.anchors) AS one WHERE one & 3 = 3) AS said (anchor)
+    CROSS JOIN LATERAL (SELECT one FROM unnest(result.anchors) AS one WHERE one & 3 = 1) AS call (anchor))
+SELECT DISTINCT ON (t.turn_id) t.turn_id AS to_turn_id, o.turn_id AS from_turn_id,
+    stored_text(m.body, 'tool_call_id') AS call_id
+FROM pair JOIN message m USING (message_id)
+JOIN message said ON said.anchors @> ARRAY[pair.said] AND said.role = 'assistant'
+JOIN session_turn t ON t.answer_id = said.message_id JOIN session s ON s.session_id = t.session_id
+JOIN message called ON called.anchors @> ARRAY[pair.called] AND called.role = 'assistant'
+JOIN session_turn o ON o.answer_id = called.message_id AND o.session_id <> t.session_id
+    AND (o.started_at, o.turn_id) < (t.started_at, t.turn_id)
+JOIN session os ON os.session_id = o.session_id AND os.scope = s.scope
+ORDER BY t.turn_id, o.started_at DESC, o.turn_id DESC, call_id;
+
+-- name: link_traces
+-- Conversations of one trace (W3C traceparent): each was started in the one that the trace begins with. All turns of
+-- the touched traces are told, so that a link that no longer holds goes; ``from_turn_id`` is NULL where there is none.
+WITH trace AS (
+    SELECT DISTINCT e.scope, substr(e.traceparent, 4, 32) AS id
+    FROM session_turn t JOIN pipeline_event_inbox e USING (event_id)
+    WHERE t.turn_id = ANY(%(turns)s::uuid[]) AND length(e.traceparent) >= 55
+      AND substr(e.traceparent, 4, 32) ~ '^[0-9a-f]{32}$' AND substr(e.traceparent, 4, 32) <> repeat('0', 32)),
+member AS (
+    SELECT trace.scope, trace.id, t.turn_id, t.session_id, t.started_at,
+        first_value(t.session_id) OVER (PARTITION BY trace.scope, trace.id ORDER BY t.started_at, t.turn_id) AS beginning,
+        row_number() OVER (PARTITION BY trace.scope, trace.id, t.session_id ORDER BY t.started_at, t.turn_id) AS place
+    FROM trace JOIN pipeline_event_inbox e ON e.scope = trace.scope AND substr(e.traceparent, 4, 32) = trace.id
+        AND length(e.traceparent) >= 55
+    JOIN session_turn t USING (event_id))
+SELECT m.turn_id AS to_turn_id, m.id AS trace, found.turn_id AS from_turn_id
+FROM member m LEFT JOIN LATERAL (
+    SELECT o.turn_id FROM member o
+    WHERE o.scope = m.scope AND o.id = m.id AND o.session_id = m.beginning AND m.session_id <> m.beginning AND m.place = 1
+      AND (o.started_at, o.turn_id) < (m.started_at, m.turn_id)
+    ORDER BY o.started_at DESC, o.turn_id DESC LIMIT 1) AS found ON true;
+
+-- name: drop_trace_links
+-- Links of traces that are looked at again.
+DELETE FROM turn_link WHERE evidence = 'trace' AND to_turn_id = ANY(%(turns)s::uuid[]);
+
+-- name: save_links
+-- New links, and links that a later arrival corrected.
+INSERT INTO turn_link (to_turn_id, evidence, from_turn_id, call_id, detail)
+SELECT * FROM unnest(%(to)s::uuid[], %(evidence)s::text[], %(from)s::uuid[], %(calls)s::text[], %(details)s::text[])
+ON CONFLICT (to_turn_id, evidence) DO UPDATE SET from_turn_id = excluded.from_turn_id, call_id = excluded.call_id,
+    detail = excluded.detail
+WHERE (turn_link.from_turn_id, turn_link.call_id, turn_link.detail)
+    IS DISTINCT FROM (excluded.from_turn_id, excluded.call_id, excluded.detail);
 
 -- name: next_build
 -- The number of this build.

@@ -2,7 +2,7 @@
 
 -- name: origins
 -- For each node the exact history and the request of the run that gave it first, and what that took.
-SELECT n.node_id, n.session_id, n.context_snapshot_id AS context_id,
+SELECT n.node_id, t.session_id, n.context_snapshot_id AS context_id,
     context_messages(n.context_snapshot_id)::text AS messages,
     coalesce(nullif(e.asked_model, ''), e.model_requested, '') AS model, e.endpoint, e.identity::text,
     tools.body::text AS tools, sampling.body::text AS sampling, other.body::text AS other, r.prompt_tokens,
