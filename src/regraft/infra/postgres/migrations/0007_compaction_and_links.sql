@@ -52,13 +52,3 @@ CREATE VIEW session_link AS
     JOIN session_turn t ON t.turn_id = l.to_turn_id
     WHERE started.session_id <> made.session_id
     ORDER BY started.session_id, made.session_id, l.evidence, t.started_at, l.to_turn_id;
-
--- Ids that a node had under an earlier version of the projection: what people said of it can still be followed.
-CREATE TABLE node_succession (
-    old_node_id   uuid NOT NULL,
-    new_node_id   uuid NOT NULL,
-    from_version  integer NOT NULL,
-    to_version    integer NOT NULL,
-    PRIMARY KEY (old_node_id, to_version, new_node_id)
-);
-CREATE INDEX node_succession_new ON node_succession (new_node_id);
