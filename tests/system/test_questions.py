@@ -203,6 +203,21 @@ def test_sessions_and_tasks_stand_with_their_outcome(trip: Trip) -> None:
     assert (attempt["session_id"], attempt["runs"], attempt["reward"]) == (trip.session, 3, 0.5)
 
 
+def test_attempts_without_a_task_are_grouped_by_theme_and_first_words_across_sessions(truth: str, calls: Any) -> None:
+    def attempt(session: str, words: str, theme: str = "weather") -> Any:
+        return calls([{"role": "user", "content": words}], session, who={"session": session, "theme": theme})
+
+    keep(truth, attempt("one", "Oslo?"), attempt("two", "Oslo? "), attempt("three", "Bergen?"))
+    keep(truth, attempt("four", "Oslo?", "news"), calls([{"role": "user", "content": "Oslo?"}], "x"))
+    found = rows(truth, "SELECT a.*, s.external_id FROM task_attempts a JOIN session s USING (session_id)")
+    assert {row["grouped_by"] for row in found} == {"theme_and_prompt"}
+    groups: dict[str, set[str]] = {}
+    for row in found:
+        groups.setdefault(row["task_key"], set()).add(row["external_id"])
+    assert sorted(map(sorted, groups.values())) == [["four"], ["one", "two"], ["three"]]
+    assert {key.partition(":")[0] for key in groups} == {"weather", "news"}
+
+
 def test_a_replay_stands_beside_the_answer_that_it_grows_again(trip: Trip) -> None:
     (found,) = rows(trip.dsn, "SELECT * FROM replayed_answers")
     assert (found["variant"], found["answer"], found["anchor_answer"]) == (

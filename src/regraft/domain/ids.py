@@ -46,6 +46,9 @@ def _not_a_number(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
 
 
+_DECODE = json.JSONDecoder(parse_float=Number, parse_int=_integer, parse_constant=_not_a_number).decode
+
+
 def parse_json(text: bytes | str) -> Any:
     """Parse JSON without losing anything: number literals, NUL and lone surrogates survive.
 
@@ -54,7 +57,7 @@ def parse_json(text: bytes | str) -> Any:
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig", "strict")
     try:
-        return json.loads(text, parse_float=Number, parse_int=_integer, parse_constant=_not_a_number)
+        return _DECODE(text)
     except RecursionError as error:
         raise ValueError("JSON is nested too deeply") from error
 

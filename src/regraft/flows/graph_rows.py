@@ -155,7 +155,7 @@ def _branch_row(branch: Branch, fact: store.Row, tree: SessionId) -> tuple[Any, 
 
 def _jsonb(value: dict[str, Any]) -> str:
     """JSON text for a ``jsonb`` column, which refuses NUL and lone surrogates."""
-    return canonical_json(_storable(value))
+    return canonical_json(_storable(value)) if value else "{}"
 
 
 def _storable(value: Any) -> Any:
@@ -200,7 +200,7 @@ def _add_run(rows: store.GraphRows, fact: store.Row, tree: SessionId) -> None:
             _count(counted.prompt),
             _count(counted.completion),
             _count(counted.cached),
-            canonical_json(usage) if usage else None,
+            fact["usage_text"] if usage else None,
             fact["duration_ms"],
             fact["first_byte_ms"],
             None if error is None else canonical_json(error),

@@ -138,11 +138,17 @@ def current_parents(connection: Connection, nodes: Collection[UUID]) -> dict[UUI
 
 
 def facts(connection: Connection, turns: Collection[UUID]) -> dict[UUID, Row]:
-    """What the log says of each turn, its JSON parsed with numbers as they were written."""
+    """What the log says of each turn, its JSON parsed without rounding; ``usage_text`` is as stored."""
     rows = connection.execute(queries("lineage")["facts"], {"turns": list(turns)}).fetchall()
+    identities: dict[str, Any] = {}  # clients say the same of many calls
     for row in rows:
-        for name in ("usage", "error", "identity"):
+        row["usage_text"] = row["usage"]
+        for name in ("usage", "error"):
             row[name] = None if row[name] is None else parse_json(row[name])
+        said = row["identity"]
+        if said not in identities:
+            identities[said] = parse_json(said)
+        row["identity"] = identities[said]
     return {row["turn_id"]: row for row in rows}
 
 
