@@ -94,11 +94,31 @@ def sessions(
 
 
 def session(connection: Connection, session_id: UUID) -> Row:
-    """One session. Raises NotFoundError, also while it waits to be placed."""
+    """One session. Raises NotFoundError: while it waits to be placed, and where its calls joined another's tree."""
     rows = _sessions(connection, session=session_id)
-    if not rows:
+    if rows:
+        return rows[0]
+    trees = connection.execute(queries("reading")["hangs_in"], {"session": session_id}).fetchall()
+    if not trees:
         raise NotFoundError(f"Session {session_id} is not in the graph.")
-    return rows[0]
+    found = "; ".join(
+        f"{each['calls']} in the tree of session {each['session_id']}, under node {each['under_node_id']}"
+        for each in trees
+    )
+    raise NotFoundError(
+        f"Session {session_id} has no tree of its own: its calls go on from those of another session and hang there: "
+        f"{found}. See `regraft tree {trees[0]['session_id']}`."
+    )
+
+
+def links(connection: Connection, session_id: UUID) -> dict[UUID, dict[str, list[Row]]]:
+    """By node of a session: ``starts``, the nodes of other sessions that it started, and ``started_by``."""
+    found: dict[UUID, dict[str, list[Row]]] = defaultdict(lambda: {"starts": [], "started_by": []})
+    for row in connection.execute(queries("reading")["links"], {"session": session_id}).fetchall():
+        names = ("evidence", "detail", "tool_call_id")
+        other = {"session_id": row["other_session_id"], "node_id": row["other_node_id"]}
+        found[row["node_id"]][row["way"]].append({**other, **{name: row[name] for name in names}})
+    return found
 
 
 def _sessions(connection: Connection, **given: Any) -> list[Row]:

@@ -28,6 +28,8 @@ _MARKS = {
     "compaction": "≋",
 }
 _LEGEND = "─ goes on  ↻ retry  M model  S sampling  P prompt  T tools  K plan  n x: given by n runs"
+_WAYS = {"starts": "⇒", "started_by": "⇐"}
+_LINKS = "  ⇒ starts another session  ⇐ started by one"
 SHORT = 13  # characters of an id that are shown: enough to find it again
 
 
@@ -84,8 +86,9 @@ def tree(
     run = context()
     with transaction(run.postgres_dsn()) as connection:
         session_id = reading.resolve_session(connection, session)
-        rows = reading.session_tree(connection, session_id)
         head = reading.session(connection, session_id)
+        links = reading.links(connection, session_id)
+        rows = [{**row, **links[row["node_id"]]} for row in reading.session_tree(connection, session_id)]
     if json:
         run.print_json([plain(reading.parsed(row)) for row in rows])
         return
@@ -93,7 +96,7 @@ def tree(
 
 
 def print_tree(run: Context, head: dict[str, Any], rows: list[dict[str, Any]]) -> None:
-    """Draw the rows of a session's tree."""
+    """Draw the rows of a session's tree; ``starts`` and ``started_by`` of a row are its links to other sessions."""
     below: dict[UUID | None, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         below[row["parent_node_id"]].append(row)
@@ -105,6 +108,7 @@ def print_tree(run: Context, head: dict[str, Any], rows: list[dict[str, Any]]) -
             f"  [bold]outcome {figure(head['reward'])}[/] [dim]({escape(one_line(head['reward_source'], 30))})[/]"
         )
     drawn = Tree(f"◉ [bold]{escape(title)}[/]  {figures}", guide_style="dim")
+    linked = any(row.get(way) for row in rows for way in _WAYS)
     waiting = [(row, drawn) for root in below[None] for row in reversed(below[root["node_id"]])]
     while waiting:
         row, place = waiting.pop()
@@ -115,7 +119,7 @@ def print_tree(run: Context, head: dict[str, Any], rows: list[dict[str, Any]]) -
         branch = place.add("\n".join(lines))
         waiting.extend((child, branch) for child in reversed(children))
     run.console.print(drawn)
-    run.console.print(f"[dim]{_LEGEND}[/]")
+    run.console.print(f"[dim]{_LEGEND}{_LINKS if linked else ''}[/]")
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -128,11 +132,21 @@ def _line(row: dict[str, Any]) -> str:
     why = "" if row["branch_kind"] == "continuation" else f" [dim]({escape(one_line(row['branch_reason'], 46))})[/]"
     outcome = "" if row["reward"] is None else f" [bold]outcome {figure(row['reward'])}[/]"
     place = f"[bold cyan]{mark}[/] [dim]{short(row['node_id'])} {escape(one_line(row['model'] or '', 24))}[/]"
-    return f"{place} {asked} [bold]→[/] {answer}{runs}{status}{outcome}{why}"
+    return f"{place} {asked} [bold]→[/] {answer}{runs}{status}{outcome}{_links(row)}{why}"
+
+
+def _links(row: dict[str, Any]) -> str:
+    """The sessions that a node is linked with, each once, by way."""
+    marks = []
+    for way, mark in _WAYS.items():
+        others = dict.fromkeys(short(link["session_id"]) for link in row.get(way, ()))
+        if others:
+            marks.append(f" [bold magenta]{mark} {', '.join(others)}[/]")
+    return "".join(marks)
 
 
 def show(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")], json: Json = False) -> None:
-    """Show a node: the history it was asked with, its answer, its runs, its siblings, and its rollouts."""
+    """Show a node: the history it was asked with, its answer, its runs, its siblings, its rollouts, and its links."""
     from regraft.infra.postgres import reading, rollout
     from regraft.infra.postgres.pool import transaction
 
@@ -143,11 +157,13 @@ def show(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")
         anchor = found["context_anchor_turn_id"]
         siblings = reading.alternatives(connection, anchor) if anchor else []
         rollouts = rollout.of_node(connection, found["node_id"])
+        links = reading.links(connection, found["session_id"])[found["node_id"]]
     parsed = [plain(reading.parsed(row)) for row in runs]
     whole = plain(reading.parsed(found))
     if json:
         others = [plain(reading.parsed(row)) for row in siblings]
-        run.print_json({**whole, "run_records": parsed, "alternatives": others, "rollouts": plain(rollouts)})
+        more = {"run_records": parsed, "alternatives": others, "rollouts": plain(rollouts), **plain(links)}
+        run.print_json({**whole, **more})
         return
     console = run.console
     place = f"{found['branch_kind']}, depth {found['depth']}: {found['branch_reason']}"
@@ -171,6 +187,13 @@ def show(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")
         console.print(alternatives_table(siblings, title="answers under this anchor"))
     for each in rollouts:
         console.print(rollout_line(each), highlight=False)
+    for way, mark in _WAYS.items():
+        for link in links[way]:
+            console.print(
+                f"[bold magenta]{mark}[/] {way.replace('_', ' ')} session {link['session_id']}, node "
+                f"{short(link['node_id'])}: {escape(link['detail'])} [dim]({link['evidence']})[/]",
+                highlight=False,
+            )
 
 
 def rollout_line(row: Mapping[str, Any]) -> str:

@@ -114,6 +114,24 @@ LEFT JOIN execution_run_records r ON r.run_id = n.turn_id
 LEFT JOIN request_part tools ON tools.part_id = r.tools_id
 WHERE n.node_id = %(node)s;
 
+-- name: links
+-- Links between a session and others, both ways: its node, the other's session and node, and which of them started the
+-- other.
+SELECT 'starts' AS way, l.from_node_id AS node_id, l.to_session_id AS other_session_id, l.to_node_id AS other_node_id,
+    l.evidence, l.detail, l.tool_call_id, l.started_at
+FROM session_link l WHERE l.from_session_id = %(session)s
+UNION ALL
+SELECT 'started_by', l.to_node_id, l.from_session_id, l.from_node_id, l.evidence, l.detail, l.tool_call_id, l.started_at
+FROM session_link l WHERE l.to_session_id = %(session)s
+ORDER BY way, started_at, other_session_id, evidence;
+
+-- name: hangs_in
+-- The trees that the calls filed under a session hang in, the fullest first, with the node that each is entered at.
+SELECT n.session_id, count(*) AS calls,
+    (array_agg(n.parent_node_id ORDER BY n.depth, t.started_at, t.turn_id))[1] AS under_node_id
+FROM session_turn t JOIN conversation_branch_nodes n ON n.node_id = t.node_id
+WHERE t.session_id = %(session)s GROUP BY n.session_id ORDER BY calls DESC, n.session_id;
+
 -- name: path
 -- The nodes from the root down to a node.
 WITH RECURSIVE up AS (
