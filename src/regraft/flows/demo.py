@@ -19,6 +19,7 @@ from regraft.domain.ids import SessionId, parse_json
 from regraft.domain.message import text_of
 from regraft.domain.recollection import store_message
 from regraft.flows.arrival import wait_for
+from regraft.infra.llm.client import Door, KeyRefusedError, key_refused, refuses_key
 from regraft.infra.postgres import demo as store
 from regraft.infra.postgres.pool import connect
 
@@ -108,10 +109,12 @@ def turns() -> int:
 
 
 def hold(
-    dsn: str, gateway: str, model: str, said: Callable[[str], None], keep: Callable[[], None] | None = None
+    dsn: str, gateway: Door, model: str, said: Callable[[str], None], keep: Callable[[], None] | None = None
 ) -> list[Talk]:
     """Hold every conversation; ``said`` is told of each turn. Returns when all of them are stored."""
-    client = openai.OpenAI(base_url=f"{gateway}/v1", api_key="not-needed-on-loopback", timeout=300, max_retries=0)
+    client = openai.OpenAI(
+        base_url=f"{gateway.url}/v1", api_key=gateway.key or "not-needed-on-loopback", timeout=300, max_retries=0
+    )
     with connect(dsn, autocommit=True) as connection, client:
         talks: list[Talk] = []
         calls: list[UUID] = []
@@ -122,7 +125,7 @@ def hold(
                 place = chain(SCOPE, ((m.message_id, m.projection) for m in map(store_message, messages)))[-1]
                 known = store.stored_answer(connection, session, place.projection_id)
                 if known is None:
-                    answer, call = _ask(client, script, model, messages, seed)
+                    answer, call = _ask(client, gateway, script, model, messages, seed)
                     calls.append(call)
                     asked += 1
                 else:
@@ -149,7 +152,7 @@ def _turns(script: Script, number: int) -> Iterator[tuple[list[dict[str, Any]], 
 
 
 def _ask(
-    client: openai.OpenAI, script: Script, model: str, messages: list[dict[str, Any]], seed: int
+    client: openai.OpenAI, gateway: Door, script: Script, model: str, messages: list[dict[str, Any]], seed: int
 ) -> tuple[str, UUID]:
     asked: dict[str, Any] = {
         "model": model,
@@ -169,4 +172,6 @@ def _ask(
         pieces = [chunk.choices[0].delta.content or "" for chunk in raw.parse() if chunk.choices]
         return "".join(pieces), UUID(raw.headers["x-regraft-turn"])
     except openai.OpenAIError as error:
+        if isinstance(error, openai.AuthenticationError) and refuses_key(error.response.content):
+            raise KeyRefusedError(key_refused(gateway)) from error
         raise UpstreamError(f"The demo's call failed: {error}. See `regraft doctor`.") from error

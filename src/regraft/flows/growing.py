@@ -15,7 +15,7 @@ from regraft.domain.replay import Job
 from regraft.domain.turn import INTERNAL_SESSION
 from regraft.domain.usage import tokens
 from regraft.flows.calling import Caller
-from regraft.infra.llm.client import GatewayClient, Reply
+from regraft.infra.llm.client import Door, GatewayClient, Reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ class Watcher:
 
 
 async def execute(
-    gateway: str,
+    gateway: Door | str,
     jobs: Sequence[Job],
     concurrency: int,
     tally: Tally,
@@ -113,7 +113,7 @@ async def execute(
 ) -> None:
     """Run jobs in order, ``concurrency`` at a time; their calls name the ``theme``.
 
-    A job that fails does not stop the others; a spent budget does.
+    A job that fails does not stop the others; a spent budget does. Raises KeyRefusedError where none can be asked.
     """
     waiting = deque(jobs)
     limits = budget or Budget()
@@ -134,6 +134,8 @@ async def execute(
                     grown = Grown(failure=str(error))
                 finally:
                     tally.running -= 1
+                if client.refused is not None:
+                    raise client.refused  # nor will the gateway let any other job in
                 tally.limited = caller.limited
                 tally.add(job, grown)
                 watcher.ended(job, grown)

@@ -24,6 +24,7 @@ from regraft.flows.arrival import wait_for
 from regraft.flows.calling import Caller
 from regraft.flows.growing import Grow, Grown, Tally, Watcher, execute, identity_of, refusal, spent_in
 from regraft.flows.rollout import RolloutOptions, Rollouts
+from regraft.infra.llm.client import Door
 from regraft.infra.postgres import staleness as store
 from regraft.infra.postgres import taskification
 from regraft.infra.postgres.pool import transaction
@@ -68,7 +69,7 @@ class _Task:
 
 def regenerate(
     dsn: str,
-    gateway: str,
+    gateway: Door | str,
     wanted: Sequence[Step],
     rules: Mapping[str, Rule],
     *,
@@ -128,7 +129,7 @@ def _new(grown: Grown, choice: int, task: _Task) -> UUID:
 
 
 def _taskify(
-    dsn: str, gateway: str, old: UUID, rules: Mapping[str, Rule], keep: Callable[[], None] | None
+    dsn: str, gateway: Door | str, old: UUID, rules: Mapping[str, Rule], keep: Callable[[], None] | None
 ) -> UUID | None:
     """A new generation of a plan; None where an orchestrator made it in answering a call: that is asked again."""
     with transaction(dsn) as connection:
@@ -250,7 +251,7 @@ class _Collector(Watcher):
 
 def _grow(
     dsn: str,
-    gateway: str,
+    gateway: Door | str,
     batch: Sequence[_Task],
     concurrency: int,
     progress: Progress | None,

@@ -27,6 +27,7 @@ from regraft.domain.replay import Job, Origin, Variant, plan
 from regraft.flows import lineage
 from regraft.flows.arrival import wait_for
 from regraft.flows.growing import Grow, Grown, Tally, Watcher, execute, grow_once
+from regraft.infra.llm.client import Door
 from regraft.infra.postgres import reading
 from regraft.infra.postgres import replay as store
 from regraft.infra.postgres.pool import Connection, connect, transaction
@@ -219,7 +220,7 @@ def save(dsn: str, planned: ReplayPlan) -> UUID:
 
 def run(
     dsn: str,
-    gateway: str,
+    gateway: Door | str,
     planned: ReplayPlan,
     concurrency: int | None = None,
     progress: Progress | None = None,
@@ -392,7 +393,7 @@ class _Recorder(Watcher):
 
     async def drive(
         self,
-        gateway: str,
+        gateway: Door | str,
         todo: Sequence[Job],
         concurrency: int,
         tally: Tally,

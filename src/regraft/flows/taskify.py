@@ -33,7 +33,7 @@ from regraft.domain.turn import INTERNAL_SESSION
 from regraft.domain.variant import model_snapshot
 from regraft.flows.arrival import wait_for
 from regraft.flows.asking import Asker, Spent, make_plan
-from regraft.infra.llm.client import GatewayClient
+from regraft.infra.llm.client import Door, GatewayClient
 from regraft.infra.postgres import replay, taskification
 from regraft.infra.postgres.inbox import storable
 from regraft.infra.postgres.pool import Connection, transaction
@@ -103,7 +103,7 @@ def of_prompt(
 
 def taskify(
     dsn: str,
-    gateway: str,
+    gateway: Door | str,
     todo: Todo,
     rule: Rule,
     *,
@@ -112,7 +112,8 @@ def taskify(
 ) -> Row:
     """Have a plan made and stored, and return its row; a known one is only read.
 
-    Raises UnavailableError when the gateway cannot be reached; whatever the model says ends in a row.
+    Raises UnavailableError when the gateway cannot be reached, KeyRefusedError when it does not let us in; whatever the
+    model says ends in a row.
     """
     taskification_id = todo.assignment.taskification_id
     if not todo.known:
@@ -125,7 +126,7 @@ def taskify(
         return taskification.one(connection, taskification_id)
 
 
-async def _ask(gateway: str, todo: Todo, rule: Rule, timeout: float) -> Taskified:
+async def _ask(gateway: Door | str, todo: Todo, rule: Rule, timeout: float) -> Taskified:
     assignment = todo.assignment
     identity = {"session": f"{INTERNAL_SESSION}{todo.session_id}"} if todo.session_id else {}
     async with GatewayClient(gateway, read_timeout=timeout) as client:

@@ -17,8 +17,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from regraft.domain.errors import ConfigError
 
 CONFIG_VARIABLE = "REGRAFT_CONFIG"
+KEY_VARIABLE = "REGRAFT_API_KEY"
 _PREFIX = "REGRAFT_"
-_NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "REGRAFT_CORPUS", "REGRAFT_DAGSTER_STORAGE"})
+_NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "REGRAFT_CORPUS", "REGRAFT_DAGSTER_STORAGE", KEY_VARIABLE})
 DEFAULT_FILE = "regraft.toml"
 
 
@@ -236,6 +237,32 @@ class GatewaySection(_Section):
             return self.host != "localhost"
 
 
+class ClientSection(_Section):
+    """What our own commands show the gateway, where it needs keys: replays, plans, embeddings, the demo."""
+
+    api_key_env: str | None = Field(
+        None, description="the environment variable that holds a virtual key; REGRAFT_API_KEY if unset"
+    )
+    api_key_file: Path | None = Field(None, description="the file that holds it")
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.api_key_env and self.api_key_file:
+            raise ValueError("takes api_key_env or api_key_file, not both")
+        return self
+
+    def api_key(self) -> str:
+        """The key, read now; empty: none. Raises ConfigError when it is named but not there, or can be no key."""
+        if self.api_key_env:
+            key = _variable(self.api_key_env, "the gateway")
+        else:
+            key = _secret(self.api_key_file) if self.api_key_file else os.environ.get(KEY_VARIABLE, "")
+        if not (key.isascii() and key.isprintable() and " " not in key):
+            place = self.api_key_env or self.api_key_file or KEY_VARIABLE
+            raise ConfigError(f"What {place} holds is no virtual key: it has characters that no key has.")
+        return key
+
+
 class PriceSection(_Section):
     """What a model costs, in money of any currency, for a million tokens."""
 
@@ -291,6 +318,7 @@ class Settings(BaseSettings):
     nats: NatsSection = NatsSection()
     model: ModelSection = ModelSection()
     gateway: GatewaySection = GatewaySection()
+    client: ClientSection = ClientSection()
     ingest: IngestSection = IngestSection()
     embedding: EmbeddingSection = EmbeddingSection()
     web: WebSection = WebSection()

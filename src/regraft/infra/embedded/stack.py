@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regraft.domain.errors import ConfigError
 from regraft.infra.embedded.model import EmbeddedModel, ModelEndpoint
@@ -12,6 +13,9 @@ from regraft.infra.embedded.program import EmbeddedProgram
 from regraft.infra.postgres.migrate import migrate
 from regraft.infra.postgres.pool import connect
 from regraft.infra.settings import Settings
+
+if TYPE_CHECKING:
+    from regraft.infra.llm.client import Door
 
 INGEST = "ingest"
 GATEWAY = "gateway"
@@ -85,6 +89,13 @@ class Stack:
         gateway = self.settings.gateway
         self.run(GATEWAY, port=gateway.port, port_setting="gateway.port", health=f"{self.gateway_url()}/healthz")
         return self.gateway_url()
+
+    def door(self) -> Door:
+        """The gateway, running, with the key that our own calls show there. Raises ConfigError for a lost key."""
+        from regraft.infra.llm.client import Door
+
+        key = self.settings.client.api_key()
+        return Door(self.gateway(), key)
 
     def ingest(self) -> None:
         """Make sure that captured calls are being stored."""

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 from uuid import UUID
 
-from regraft.domain.errors import UpstreamError
+import msgspec
+
+from regraft.domain.errors import ConfigError, UpstreamError
 from regraft.infra.llm.upstream import AwaitedResponse, Headers, UpstreamPool
+
+
+class KeyRefusedError(ConfigError):
+    """The gateway needs a virtual key, and the one that was shown, if any, is not valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where a gateway is, and the virtual key that is shown there; empty: none."""
+
+    url: str
+    key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +58,19 @@ class StreamedReply:
 
 
 class GatewayClient:
-    """Calls the gateway at a URL such as ``http://127.0.0.1:4700``."""
+    """Calls the gateway at a URL such as ``http://127.0.0.1:4700``, or at a door with a key.
 
-    def __init__(self, url: str, *, read_timeout: float = 600.0) -> None:
+    At a door ``chat`` and ``post`` raise KeyRefusedError when the gateway does not let this key in; at a bare URL the
+    credentials are those of other people's ``headers``, and so is the refusal.
+    """
+
+    def __init__(self, gateway: Door | str, *, read_timeout: float = 600.0) -> None:
+        self._door = gateway if isinstance(gateway, Door) else None
+        url = gateway.url if isinstance(gateway, Door) else gateway
+        key = gateway.key if isinstance(gateway, Door) else ""
+        self._shown: Headers = [(b"authorization", b"Bearer " + key.encode())] if key else []
         self._pool = UpstreamPool(url, read_timeout=read_timeout)
+        self.refused: KeyRefusedError | None = None
 
     async def chat(self, body: str, identity: Mapping[str, str], headers: Headers | None = None) -> Reply:
         """Post a chat request. ``identity``: header name after ``X-Regraft-`` -> value; ``headers`` go along.
@@ -56,22 +79,23 @@ class GatewayClient:
         """
         response = await self._post(body, identity, headers)
         try:
-            return Reply(response.status, _turn(response.headers), await response.read())
+            return self._let_in(Reply(response.status, _turn(response.headers), await response.read()))
         except BaseException:
             response.close()
             raise
 
     async def post(self, path: str, body: str, identity: Mapping[str, str]) -> Reply:
         """Post a request of any dialect to its path. Raises UpstreamError. Cancelled, it hangs up."""
-        response = await self._pool.send("POST", path, _sent(identity, None), body.encode())
+        response = await self._pool.send("POST", path, self._sent(identity, None), body.encode())
         try:
-            return Reply(
+            reply = Reply(
                 response.status,
                 _turn(response.headers),
                 await response.read(),
                 _retry_after(response.headers),
                 _header(response.headers, b"content-type"),
             )
+            return self._let_in(reply)
         except BaseException:
             response.close()
             raise
@@ -86,7 +110,17 @@ class GatewayClient:
             raise
 
     async def _post(self, body: str, identity: Mapping[str, str], headers: Headers | None) -> AwaitedResponse:
-        return await self._pool.send("POST", "/v1/chat/completions", _sent(identity, headers), body.encode())
+        return await self._pool.send("POST", "/v1/chat/completions", self._sent(identity, headers), body.encode())
+
+    def _sent(self, identity: Mapping[str, str], headers: Headers | None) -> Headers:
+        return _sent(identity, [*self._shown, *(headers or ())])
+
+    def _let_in(self, reply: Reply) -> Reply:
+        """The reply, unless it is the gateway's own refusal of our key: a model server's 401 has a turn, or no hint."""
+        if self._door and reply.status == 401 and reply.turn_id is None and refuses_key(reply.body):
+            self.refused = KeyRefusedError(key_refused(self._door))
+            raise self.refused
+        return reply
 
     async def aclose(self) -> None:
         """Hang up everywhere."""
@@ -99,6 +133,31 @@ class GatewayClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def refuses_key(body: bytes) -> bool:
+    """Whether the body of a 401 is the gateway's own, about its virtual keys."""
+    try:
+        return msgspec.json.decode(body, type=_Refusal).error.code == "invalid_api_key" and b"rgk_" in body
+    except msgspec.MsgspecError:
+        return False
+
+
+def key_refused(door: Door) -> str:
+    """What to do when the gateway does not let us in."""
+    wrong = "does not know the virtual key that it was shown, or it is revoked" if door.key else "needs a virtual key"
+    return (
+        f"The gateway at {door.url} {wrong}: make one of the right tenant with `regraft keys create`, and put it into "
+        "the variable REGRAFT_API_KEY, or name its place with client.api_key_env or client.api_key_file."
+    )
+
+
+class _Error(msgspec.Struct):
+    code: str | None = None
+
+
+class _Refusal(msgspec.Struct):
+    error: _Error
 
 
 def _sent(identity: Mapping[str, str], headers: Headers | None) -> Headers:

@@ -19,6 +19,7 @@ from regraft.presentation.cli.sessions import alternatives_table, print_tree, sh
 
 if TYPE_CHECKING:
     from regraft.flows.freeze import Frozen, Verification
+    from regraft.infra.llm.client import Door
 
 RECIPES = ("demo-sft", "demo-dpo")
 VARIANTS = (
@@ -115,12 +116,12 @@ def demo(
         )
         for one, proof in zip(frozen, proofs, strict=True):
             run.console.print(_certificate(one, proof))
-        run.console.print(_next(rows, frozen, gateway))
+        run.console.print(_next(rows, frozen, gateway.url))
     if not all(proof.ok for proof in proofs):
         raise IntegrityError("A snapshot could not be verified.")
 
 
-def _start(run: Context, progress: Progress) -> tuple[str, str, str]:
+def _start(run: Context, progress: Progress) -> tuple[str, Door, str]:
     task = progress.add_task("Starting PostgreSQL, NATS, the model and the gateway", total=5)
     dsn = run.stack.postgres()
     progress.advance(task)
@@ -130,7 +131,7 @@ def _start(run: Context, progress: Progress) -> tuple[str, str, str]:
     progress.advance(task)
     run.stack.ingest()
     progress.advance(task)
-    gateway = run.stack.gateway()
+    gateway = run.stack.door()
     progress.advance(task)
     return dsn, gateway, endpoint.model if endpoint else "default"
 

@@ -71,7 +71,7 @@ def embed(json: Json = False) -> None:
         task = bar.add_task("Embedding", total=None)
         counts = materialise_embeddings(
             run.workbench(),
-            chosen(run.settings, run.stack.gateway),
+            chosen(run.settings, run.stack.door),
             lambda done, wanted: bar.update(task, completed=done, total=wanted),
         )
     if json:

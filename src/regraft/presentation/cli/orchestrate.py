@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
@@ -14,6 +14,9 @@ from rich.text import Text
 from regraft.domain.errors import NotFoundError, UpstreamError, UsageError
 from regraft.presentation.cli.context import context
 from regraft.presentation.cli.sessions import Json
+
+if TYPE_CHECKING:
+    from regraft.infra.llm.client import Door
 
 _STYLES = {"done": "green", "failed": "red", "blocked": "yellow", "cancelled": "yellow"}
 
@@ -47,7 +50,7 @@ def orchestrate(
         raise NotFoundError(f"There is no orchestrator {chosen}. There is: {', '.join(known)}.")
     dsn = run.postgres_dsn()
     run.stack.ingest()
-    gateway = run.stack.gateway()
+    gateway = run.stack.door()
     said = _ask(gateway, chosen, prompt, session, lambda piece: None if json else _write(piece))
     wait_for(dsn, [said["turn_id"]], run.stack.ingest)
     lineage.build(dsn)
@@ -63,17 +66,20 @@ def orchestrate(
     run.console.print(_table(told["steps"]))
 
 
-def _ask(gateway: str, name: str, prompt: str, session: str | None, say: Callable[[str], None]) -> dict[str, Any]:
+def _ask(gateway: Door, name: str, prompt: str, session: str | None, say: Callable[[str], None]) -> dict[str, Any]:
     """The streamed answer, said as it comes. Raises UpstreamError."""
     import openai
 
+    from regraft.infra.llm.client import KeyRefusedError, key_refused, refuses_key
+
+    url = f"{gateway.url}/v1"
     headers = {"X-Regraft-Session": session} if session else {}
     pieces: list[str] = []
     told: dict[str, Any] = {}
     usage: Any = None
     turn = ""
     try:
-        with openai.OpenAI(base_url=f"{gateway}/v1", api_key="none", max_retries=0, timeout=3600.0) as client:
+        with openai.OpenAI(base_url=url, api_key=gateway.key or "none", max_retries=0, timeout=3600.0) as client:
             stream = client.chat.completions.create(
                 model=f"orchestrator/{name}",
                 messages=[{"role": "user", "content": prompt}],
@@ -90,6 +96,8 @@ def _ask(gateway: str, name: str, prompt: str, session: str | None, say: Callabl
                         pieces.append(choice.delta.content)
                         say(choice.delta.content)
     except openai.OpenAIError as error:
+        if isinstance(error, openai.AuthenticationError) and refuses_key(error.response.content):
+            raise KeyRefusedError(key_refused(gateway)) from error
         raise UpstreamError(f"The orchestrator gave no answer: {error}") from error
     return {
         "turn_id": UUID(turn),

@@ -190,7 +190,7 @@ def replay(
         rollouts.check({job.origin.node_id for job in planned.todo})
         grow = rollouts.grow
     run.stack.ingest()
-    gateway = run.stack.gateway() if planned.todo else ""
+    gateway = run.stack.door() if planned.todo else ""
     with following(run, len(planned.todo), hidden=json) as (tally, advance):
         counts = flow.run(dsn, gateway, planned, None, advance, run.stack.ingest, grow, prices=prices, tally=tally)
     _print_counts(run, dsn, planned, counts, prices, ended, as_json=json)

@@ -36,7 +36,7 @@ def similar(
     lineage.build(dsn)
     with transaction(dsn) as connection:
         wanted = reading.resolve_node(connection, node)
-    embedder = chosen(run.settings, run.stack.gateway)
+    embedder = chosen(run.settings, run.stack.door)
     materialise_units(dsn, run.workbench())
     embed.materialise_embeddings(run.workbench(), embedder)
     found = embed.similar(dsn, run.workbench(), embedder, wanted, limit, elsewhere=elsewhere)

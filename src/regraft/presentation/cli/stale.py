@@ -20,6 +20,7 @@ from regraft.presentation.cli.sessions import Json, one_line, short
 if TYPE_CHECKING:
     from regraft.domain.staleness import Step
     from regraft.flows.staleness import Found
+    from regraft.infra.llm.client import Door
 
 _SAYS = {
     "taskify": "taskify again",
@@ -111,10 +112,10 @@ def regenerate(
         return
     made = Regenerated()
     if steps:
-        gateway = ""
+        gateway: Door | str = ""
         if todo:
             run.stack.ingest()
-            gateway = run.stack.gateway()
+            gateway = run.stack.door()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=run.console, transient=True, disable=json) as progress:
             task = progress.add_task("Making again", total=todo)

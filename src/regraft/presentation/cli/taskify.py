@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -11,6 +11,9 @@ from rich.text import Text
 from regraft.domain.errors import UsageError
 from regraft.presentation.cli.context import context
 from regraft.presentation.cli.sessions import Json, one_line, short
+
+if TYPE_CHECKING:
+    from regraft.infra.llm.client import Door
 
 
 def register(app: typer.Typer) -> None:
@@ -59,10 +62,10 @@ def taskify(
     else:
         flow.collect(dsn)
         todo = flow.of_prompt(dsn, prompt or "", chosen, workers, model or _planner(), max_steps, again=again)
-    gateway = ""
+    gateway: Door | str = ""
     if not todo.known:
         run.stack.ingest()
-        gateway = run.stack.gateway()
+        gateway = run.stack.door()
     row = flow.taskify(dsn, gateway, todo, chosen, keep=run.stack.ingest)
     if json:
         run.print_json({**_plain(row), "made": not todo.known})

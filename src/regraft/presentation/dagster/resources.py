@@ -9,6 +9,7 @@ from pydantic import PrivateAttr
 
 from regraft.domain.errors import RegraftError
 from regraft.infra.embedded.stack import Stack
+from regraft.infra.llm.client import Door
 from regraft.infra.settings import Settings, load_settings
 
 
@@ -40,11 +41,11 @@ class House(ConfigurableResource[None]):
             self._stack = Stack(self.settings)
         return self._stack.postgres()
 
-    def gateway(self) -> str:
-        """The gateway's URL, with the gateway running."""
+    def gateway(self) -> Door:
+        """The gateway, running, with the key that our own calls show there."""
         if self._stack is None:
             self._stack = Stack(self.settings)
-        return self._stack.gateway()
+        return self._stack.door()
 
     def ingest(self) -> None:
         """Make sure that captured calls are being stored."""

@@ -1,0 +1,140 @@
+"""A data folder of its own whose gateway and ingest run while a test gives commands, as a person would give them."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from gateways import Upstream, free_port
+from regraft.flows import lineage
+from regraft.flows.arrival import wait_for
+from regraft.infra.embedded.nats import EmbeddedNats
+from regraft.infra.embedded.postgres import PostgresEndpoint
+from regraft.infra.embedded.stack import GATEWAY, Stack
+from regraft.infra.postgres.pool import connect
+from regraft.infra.settings import load_settings
+from scripted_upstream import Script, Seen, plain
+
+
+class Numbered:
+    """A scripted model server: every answer says its number, or what was ``asked`` to be planned is planned."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+
+    def __call__(self, seen: Seen) -> Script:
+        """Nine tokens: seven of prompt, two of the answer."""
+        asked = json.loads(seen.body)
+        self.asked.append(asked)
+        reply = {
+            "id": "x",
+            "model": asked["model"],
+            "system_fingerprint": "fp",
+            "choices": [
+                {
+                    "index": 0,
+                    "finish_reason": "stop",
+                    "message": {"role": "assistant", "content": f"answer {len(self.asked)}"},
+                }
+            ],
+            "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9},
+        }
+        return plain(200, json.dumps(reply).encode())
+
+
+class House:
+    """``folder`` is where commands are given; ``asked`` what the model server was asked."""
+
+    def __init__(self, folder: Path, dsn: str, port: int, model: Numbered) -> None:
+        self.folder, self.dsn, self.port, self.model = folder, dsn, port, model
+        self.url = f"http://127.0.0.1:{port}"
+
+    def regraft(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Give a command."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
+        return subprocess.run(
+            [sys.executable, "-m", "regraft", *arguments],
+            cwd=self.folder,
+            env={**clean, **variables},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def told(self, *arguments: str, **variables: str) -> Any:
+        """What a command that succeeds says for programs."""
+        done = self.regraft(*arguments, "--json", **variables)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def node(self, text: str, headers: dict[str, str] | None = None, **settings: Any) -> UUID:
+        """The node of a call."""
+        body = json.dumps({"model": "small", "messages": [{"role": "user", "content": text}], **settings})
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+            sent = {"Content-Type": "application/json", **(headers or {})}
+            connection.request("POST", "/v1/chat/completions", body, sent)
+            response = connection.getresponse()
+            assert response.status == 200, response.read()
+            turn = UUID(response.headers["x-regraft-turn"])
+            response.read()
+        wait_for(self.dsn, [turn])
+        lineage.build(self.dsn)
+        (row,) = self.ask("SELECT node_id FROM session_turn WHERE turn_id = %(turn)s", turn=turn)
+        return UUID(str(row["node_id"]))
+
+    def ask(self, query: str, **values: Any) -> list[dict[str, Any]]:
+        """Rows of the truth."""
+        with connect(self.dsn) as connection:
+            return connection.execute(query.encode(), values).fetchall()
+
+
+@contextlib.contextmanager
+def house(folder: Path, postgres: PostgresEndpoint, config: str = "") -> Iterator[House]:
+    """A house with a database and a stream of its own. ``config`` is more of its TOML."""
+    name, port, model = f"house_{uuid.uuid4().hex[:12]}", free_port(), Numbered()
+    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE regraft_template".encode())
+    dsn, nats = postgres.admin_dsn(name), EmbeddedNats(folder / "nats")
+    try:
+        with Upstream(model) as upstream:
+            servers = {
+                "postgres": f"dsn = {json.dumps(dsn)}",
+                "nats": f"url = {json.dumps(nats.start().url)}",
+                "upstreams.main": f"base_url = {json.dumps(upstream.base_url)}",
+            }
+            tables = "\n".join(f"[{table}]\n{line}" for table, line in servers.items())
+            data = json.dumps(str(folder / "data"))
+            (folder / "regraft.toml").write_text(f"data_dir = {data}\ngateway.port = {port}\n{config}\n{tables}\n")
+            settings = load_settings(folder / "regraft.toml")
+            stack = Stack(settings, folder / "regraft.toml")
+            try:
+                stack.run(GATEWAY, port=port, port_setting="gateway.port", health=f"{stack.gateway_url()}/healthz")
+                stack.ingest()
+                yield House(folder, dsn, port, model)
+            finally:
+                stack.close()
+    finally:
+        nats.stop()
+        with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def fails(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """One clear line on standard error, this exit code, and no traceback."""
+    assert done.returncode == code, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    for word in words:
+        assert word in done.stderr, done.stderr
