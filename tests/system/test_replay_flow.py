@@ -180,9 +180,11 @@ def gateway_before(model, nats_url, spool):
     thread = threading.Thread(target=server.run)
     thread.start()
     until(lambda: server.started or not thread.is_alive())
-    yield port
-    server.should_exit = True
-    thread.join(30)
+    try:
+        yield port
+    finally:  # a thread that goes on would keep the test run from its end
+        server.should_exit = True
+        thread.join(30)
     assert not thread.is_alive()
 
 
@@ -204,9 +206,11 @@ def consumer(dsn, nats_url):
 
     thread = threading.Thread(target=main)
     thread.start()
-    yield
-    loop.call_soon_threadsafe(stop.set)
-    thread.join(30)
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(30)
     assert failed == []
     assert not thread.is_alive()
 
@@ -379,6 +383,10 @@ def test_an_ingest_process_killed_in_the_middle_of_traffic_loses_and_doubles_not
         with connect(truth) as connection:
             return connection.execute("SELECT count(*) AS n FROM pipeline_event_inbox").fetchone()["n"]
 
+    def at_least(wanted):
+        assert process.poll() is None, (tmp_path / "ingest.log").read_text()  # it says why it ended
+        return stored() >= wanted
+
     total = 800
     histories = [[user(f"{n % 40}"), assistant("a"), user(f"{n}")] for n in range(total)]
     with gateway_before(model, stream_url, tmp_path / "spool") as port, ThreadPoolExecutor(4) as clients:
@@ -386,15 +394,15 @@ def test_an_ingest_process_killed_in_the_middle_of_traffic_loses_and_doubles_not
         process = start()
         try:
             traffic = [clients.submit(path.call, each) for each in histories[:20]]
-            until(lambda: stored() >= 20)  # it is at work
+            until(lambda: at_least(20))  # it is at work
             traffic += [clients.submit(path.call, each) for each in histories[20:]]
-            until(lambda: stored() >= 40)
+            until(lambda: at_least(40))
             process.send_signal(signal.SIGKILL)
             process.wait()
             assert stored() < total  # it died in the middle
             turns = [call.result(60) for call in traffic]
             process = start()
-            until(lambda: stored() >= total)  # what it held comes again when the stream has waited for it in vain
+            until(lambda: at_least(total))  # what it held comes again when the stream has waited for it in vain
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)

@@ -206,9 +206,11 @@ def consuming(dsn, nats_url):
 
     thread = threading.Thread(target=main)
     thread.start()
-    yield
-    loop.call_soon_threadsafe(stop.set)
-    thread.join(30)
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(30)
     assert not thread.is_alive()
 
 
