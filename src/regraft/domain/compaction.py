@@ -73,6 +73,7 @@ def compaction(turn: Shortened, survivors: Iterable[Survivor]) -> Compaction | N
         if sum(owner == session for owner, _ in places) >= 2
         or any(each.owner_session == session and each.owner_system == turn.system for each in texts)
     }
+    enough |= _in_a_row(texts)
     proof = calls + [each for each in texts if each.owner_session in enough]
     if not proof:
         return None
@@ -94,6 +95,21 @@ def compaction(turn: Shortened, survivors: Iterable[Survivor]) -> Compaction | N
         }
     }
     return Compaction(chosen.owner_node, reason, config)
+
+
+def _in_a_row(texts: list[Survivor]) -> set[SessionId]:
+    """The sessions of two answers that survived one after the other, though each was filed under another session: so it
+    is where every call comes with a new summary, since none of them then begins like the one before."""
+    found: set[SessionId] = set()
+    for later in texts:
+        for earlier in texts:
+            if earlier.position == later.position - 2 and _before(earlier, later):
+                found |= {earlier.owner_session, later.owner_session}
+    return found
+
+
+def _before(one: Survivor, other: Survivor) -> bool:
+    return (one.owner_started_at, one.owner_turn.bytes) < (other.owner_started_at, other.owner_turn.bytes)
 
 
 def _may_join(turn: Shortened, found: Survivor) -> bool:
