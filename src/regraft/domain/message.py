@@ -22,8 +22,33 @@ _THINKING = re.compile(r"\A\s*<(think|thinking)>.*?</\1>", re.DOTALL)
 _TRAILING_BLANKS = re.compile(r"[ \t]+$", re.MULTILINE)
 _BLANK_LINES = re.compile(r"\n{3,}")
 _UUID = re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b")
+# A clock in an instruction: a date in one of the forms that clients write, with its weekday, time of day and zone; or a
+# time of day that says what it is. A month and a day count with a year of this century, or a weekday.
+_MONTH = (
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?"
+    r"|Nov(?:ember)?|Dec(?:ember)?)\.?"
+)
+_WEEKDAY = r"(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?"
+_DAY = r"\d{1,2}(?:st|nd|rd|th)?"
+_YEAR = r"20\d{2}"
+_TIME = r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:[ \u202f]?[AaPp]\.?[Mm]\b)?"
+_ZONE = (
+    r"(?:Z|[+-]\d{2}:?\d{2}| ?(?:UTC|GMT)(?:[+-]\d{1,2}(?::?\d{2})?)?| [+-]\d{4}| (?:[A-Z][SD]|CES?|EES?|WES?)T)"
+    r"(?: \([A-Z][A-Za-z ]+\))?"
+)
+_DATE = (
+    rf"(?:{_WEEKDAY}\.?,? )?(?:\d{{4}}-\d{{2}}-\d{{2}}|{_YEAR}/\d{{1,2}}/\d{{1,2}}|\d{{1,2}}/\d{{1,2}}/{_YEAR}"
+    rf"|\d{{1,2}}\.\d{{1,2}}\.{_YEAR}|{_MONTH} {{1,2}}{_DAY},? {_YEAR}|{_DAY} {_MONTH},? {_YEAR}"
+    rf"|{_MONTH} {{1,2}}{_DAY},? {_TIME}(?:{_ZONE})? {_YEAR})"
+    rf"|{_WEEKDAY},? (?:{_MONTH} {_DAY}|{_DAY} {_MONTH})\b"
+)
 _CLOCK = re.compile(
-    r"\b\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?\b|\b\d{1,2}:\d{2}:\d{2}\b"
+    rf"\b(?:{_DATE})(?:,? \(?{_WEEKDAY}\b\)?)?(?:(?:T|,? (?:at )?){_TIME}(?:{_ZONE})?)?(?!\d)"
+    r"|\d{4}[年년] ?\d{1,2}[月월] ?\d{1,2}[日일](?: ?(?:星期|周)[一二三四五六日天])?"
+    rf"(?: ?{_TIME}(?:{_ZONE})?)?"
+    r"|\b\d{1,2}:\d{2}:\d{2}(?:[ \u202f]?[AaPp]\.?[Mm])?\b"
+    rf"|(?:(?<=[Tt]ime: )|(?<=[Tt]ime is )|(?<=[Nn]ow: )){_TIME}(?:{_ZONE})?"
+    rf"|(?<=[Tt]oday is ){_WEEKDAY}\b"
 )
 _LEADING_LINES = re.compile(r"\A(?:[ \t]*\n)+")
 _NUMBER = re.compile(r"(?P<sign>-?)(?P<whole>\d+)(?:\.(?P<fraction>\d+))?(?:[eE](?P<exponent>[+-]?\d+))?")
