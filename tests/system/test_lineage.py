@@ -89,7 +89,8 @@ class Truth:
 
     def forget(self):
         """Empty everything."""
-        self.connection.execute(f"TRUNCATE {LOG}, {', '.join(GRAPH)}, lineage_watermark, unsettled_node, turn_link, quarantine CASCADE".encode())
+        derived = f"{', '.join(GRAPH)}, lineage_watermark, unsettled_node, turn_link"
+        self.connection.execute(f"TRUNCATE {LOG}, {derived}, quarantine CASCADE".encode())
         self.stored = Stored()
 
     def check(self):
