@@ -39,14 +39,14 @@ def extend_projection(scope: str, parent: Digest, projection: Digest, version: i
     return digest(b"projected-%d" % version, scope.encode(), parent, projection)
 
 
-def chain(scope: str, messages: Iterable[tuple[Digest, Digest]]) -> list[Context]:
+def chain(scope: str, messages: Iterable[tuple[Digest, Digest]], version: int = PROJECTION_VERSION) -> list[Context]:
     """Every prefix of a history, shortest first, from (exact, projected) message digests."""
     contexts: list[Context] = []
     exact = projected = EMPTY
     for depth, (message, projection) in enumerate(messages, start=1):
         parent = exact
         exact = extend(scope, parent, message)
-        projected = extend_projection(scope, projected, projection)
+        projected = extend_projection(scope, projected, projection, version)
         contexts.append(Context(exact, parent, message, depth, projected))
     return contexts
 

@@ -27,7 +27,7 @@ from regraft.domain.exchange import Exchange, Identity
 from regraft.domain.feedback import Feedback
 from regraft.domain.ids import Digest, SessionId, TurnId, canonical_json, digest, further, no_parts, uuid_of
 from regraft.domain.imported import Conversation, Judgement, Said
-from regraft.domain.message import projection_digest
+from regraft.domain.message import PROJECTION_VERSION, projection_digest
 from regraft.domain.recollection import MessageBody, StoredMessage
 from regraft.domain.request import SYSTEM, USER, Request
 from regraft.domain.turn import Capture, Turn, turn_id
@@ -64,7 +64,8 @@ class Call:
 class Projections:
     """Projected digests by exact digest, kept for messages that come again and again (system prompts)."""
 
-    def __init__(self, limit: int = 20_000) -> None:
+    def __init__(self, limit: int = 20_000, version: int = PROJECTION_VERSION) -> None:
+        self.version = version
         self._known: dict[Digest, Digest] = {}
         self._limit = limit
 
@@ -74,7 +75,7 @@ class Projections:
         if known is None:
             if len(self._known) >= self._limit:
                 self._known.clear()
-            known = self._known[step.message_id] = projection_digest(message)
+            known = self._known[step.message_id] = projection_digest(message, self.version)
         return known
 
 
@@ -139,7 +140,7 @@ def calls(
         role = role if isinstance(role, str) else ""
         projection = projections.of(step, each.message)
         message = StoredMessage(step.message_id, role, step.body, projection, anchors_of(each.message))
-        way = _walk(above, message, step, scope)
+        way = _walk(above, message, step, scope, projections.version)
         ways.append(way)
         moment = _moment(each.started_ns)
         if moment is None:
@@ -181,9 +182,9 @@ def calls(
         messages, contexts, feedback = [], [], []
 
 
-def _walk(above: _Way | None, message: StoredMessage, step: Step, scope: str) -> _Way:
+def _walk(above: _Way | None, message: StoredMessage, step: Step, scope: str, version: int) -> _Way:
     parent = above.context if above else None
-    projected = extend_projection(scope, parent.projection_id if parent else EMPTY, message.projection)
+    projected = extend_projection(scope, parent.projection_id if parent else EMPTY, message.projection, version)
     way = _Way(
         Context(
             step.context_id,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from regraft.domain.ids import Digest, Number, canonical_json, digest, parse_json
@@ -70,13 +71,16 @@ def projection_digest(message: Any, version: int | None = None) -> Digest:
     return digest(b"projection", str(number).encode(), canonical_json(PROJECTIONS[number](message)).encode())
 
 
-def project(message: Any) -> Any:
-    """Role, normalised content and tool calls, as a JSON value; everything that a client may rewrite is left out."""
+def project(message: Any, *, hosted: bool = False) -> Any:
+    """Role, normalised content and tool calls, as a JSON value; everything that a client may rewrite is left out.
+
+    ``hosted``: what a tool did on the server in the course of an answer is kept, as version 1 had it.
+    """
     if not isinstance(message, Mapping):
         return {"raw": message}
     role = message.get("role")
     speaker = role if isinstance(role, str) else ""
-    projected: dict[str, Any] = {"role": role, "content": _content(speaker, message.get("content"))}
+    projected: dict[str, Any] = {"role": role, "content": _content(speaker, message.get("content"), hosted=hosted)}
     if not projected["content"] and isinstance(message.get("refusal"), str):
         projected["content"] = _text(speaker, message["refusal"])
     calls = message.get("tool_calls")
@@ -130,26 +134,28 @@ def _text(role: Any, text: str) -> str:
     return _BLANK_LINES.sub("\n\n", _LEADING_LINES.sub("", text)).rstrip()
 
 
-def _content(role: Any, content: Any) -> Any:
+def _content(role: Any, content: Any, *, hosted: bool) -> Any:
     if content is None:
         return ""
     if isinstance(content, str):
         return _text(role, content)
     if not isinstance(content, list):
         return _value(content)
-    parts = [projected for part in content if (projected := _part(role, part)) not in ("", None)]
+    parts = [projected for part in content if (projected := _part(role, part, hosted=hosted)) not in ("", None)]
     if not parts:
         return ""
     return parts[0] if len(parts) == 1 else parts
 
 
-def _part(role: Any, part: Any) -> Any:
+def _part(role: Any, part: Any, *, hosted: bool) -> Any:
     if isinstance(part, str):
         return _text(role, part)
     if not isinstance(part, Mapping):
         return _value(part)
     kind = part.get("type")
-    if isinstance(kind, str) and (kind in _REASONING_PARTS or (role == "assistant" and kind.endswith(_HOSTED_PARTS))):
+    if isinstance(kind, str) and (
+        kind in _REASONING_PARTS or (not hosted and role == "assistant" and kind.endswith(_HOSTED_PARTS))
+    ):
         return None
     if isinstance(part.get("text"), str) and kind in ("text", "input_text", "output_text", None):
         return _text(role, part["text"])
@@ -210,5 +216,8 @@ def _number(number: Number) -> Number | int:
 
 
 # Every rule that joins conversations, by its version. A version never changes once calls were joined by it.
-PROJECTIONS: dict[int, Callable[[Any], Any]] = {1: project}
+PROJECTIONS: dict[int, Callable[[Any], Any]] = {
+    1: partial(project, hosted=True),
+    2: project,  # what hosted tools did in an answer is left out
+}
 PROJECTION_VERSION = max(PROJECTIONS)

@@ -16,7 +16,7 @@ from regraft.domain.anchor import anchors_of
 from regraft.domain.context import EMPTY, Context, extend, extend_projection
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.ids import Digest, canonical_json, digest, further, no_parts, parse_json
-from regraft.domain.message import projection_digest
+from regraft.domain.message import PROJECTION_VERSION, projection_digest
 from regraft.domain.request import SYSTEM, USER, Request, Slices, read_fields
 
 MessageBody = NewType("MessageBody", str)
@@ -34,15 +34,16 @@ class StoredMessage:
     anchors: tuple[int, ...] = ()
 
 
-def store_message(message: Any, body: str | None = None) -> StoredMessage:
-    """Digest a message both ways. ``body`` is its canonical JSON, if that is known already."""
+def store_message(message: Any, body: str | None = None, version: int = PROJECTION_VERSION) -> StoredMessage:
+    """Digest a message both ways. ``body`` is its canonical JSON, if that is known already; ``version`` the
+    projection's."""
     text = canonical_json(message) if body is None else body
     role = message.get("role") if isinstance(message, dict) else None
     return StoredMessage(
         digest(text.encode()),
         role if isinstance(role, str) else "",
         MessageBody(text),
-        projection_digest(message),
+        projection_digest(message, version),
         anchors_of(message),
     )
 
@@ -92,10 +93,12 @@ class Step:
 class Recollection:
     """Messages and steps of histories, by their text and by their digest; forgets the oldest.
 
-    ``characters`` bounds the texts kept, ``steps`` the steps (about 1 KB each). Threads may share it.
+    ``characters`` bounds the texts kept, ``steps`` the steps (about 1 KB each). Threads may share it. ``version`` is
+    that of the projection which all of it was read under.
     """
 
-    def __init__(self, characters: int = 32 << 20, steps: int = 200_000) -> None:
+    def __init__(self, characters: int = 32 << 20, steps: int = 200_000, version: int = PROJECTION_VERSION) -> None:
+        self.version = version
         self._messages: OrderedDict[str | bytes, StoredMessage] = OrderedDict()
         self._steps: OrderedDict[tuple[Digest, bytes], Step] = OrderedDict()
         self._heads: OrderedDict[tuple[tuple[str, bytes], ...], Request] = OrderedDict()
@@ -120,7 +123,7 @@ class Recollection:
         with self._lock:
             known = self._messages.get(body)
             if known is None:
-                known = store_message(message, body)
+                known = store_message(message, body, self.version)
                 self._remember(body, known)
         return known
 
@@ -167,7 +170,7 @@ class Recollection:
         key = (before.context.context_id if before else _start(scope), message.message_id)
         step = self._steps.get(key)
         if step is None:
-            step = _step(scope, before, message)
+            step = _step(scope, before, message, self.version)
             self._keep(key, step)
         return step
 
@@ -182,14 +185,14 @@ def _start(scope: str) -> Digest:
     return Digest(scope.encode())
 
 
-def _step(scope: str, before: Step | None, message: StoredMessage) -> Step:
+def _step(scope: str, before: Step | None, message: StoredMessage, version: int) -> Step:
     past = before.context if before else None
     context = Context(
         extend(scope, past.context_id if past else EMPTY, message.message_id),
         past.context_id if past else EMPTY,
         message.message_id,
         past.depth + 1 if past else 1,
-        extend_projection(scope, past.projection_id if past else EMPTY, message.projection),
+        extend_projection(scope, past.projection_id if past else EMPTY, message.projection, version),
     )
     answered = message.role == "assistant"
     opening = before.opening if before else None

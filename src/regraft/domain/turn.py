@@ -86,7 +86,7 @@ def capture(
     if the tenant has it.
 
     ``previous`` is the turn whose answer the call says that it goes on from; ``recollection`` saves digests,
-    and ``end`` is the end of the request's history, if somebody has it.
+    and ``end`` is the end of the request's history, if somebody has it, read under the recollection's version.
     """
     recollection = recollection or Recollection()
     end = end or recollection.history(exchange.scope, request.messages)
@@ -100,7 +100,7 @@ def capture(
         message = recollection.message(choice.message) if choice.message is not None else None
         status = node_status(exchange, answer, choice)
         ending = message.projection if message else digest(b"no answer", status.encode())
-        after = extend_projection(exchange.scope, last.projection_id, ending)
+        after = extend_projection(exchange.scope, last.projection_id, ending, recollection.version)
         turns.append(
             Turn(
                 turn_id=turn_id(exchange.event_id, choice.index),

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import openai
 
-from regraft.domain.context import chain, session_by_opening
+from regraft.domain.context import Context, chain, session_by_opening
 from regraft.domain.errors import UpstreamError
 from regraft.domain.ids import SessionId, parse_json
 from regraft.domain.message import text_of
@@ -21,6 +21,7 @@ from regraft.domain.recollection import store_message
 from regraft.flows.arrival import wait_for
 from regraft.infra.llm.client import Door, KeyRefusedError, key_refused, refuses_key
 from regraft.infra.postgres import demo as store
+from regraft.infra.postgres import projection
 from regraft.infra.postgres.pool import connect
 
 SCOPE = "default"
@@ -116,13 +117,14 @@ def hold(
         base_url=f"{gateway.url}/v1", api_key=gateway.key or "not-needed-on-loopback", timeout=300, max_retries=0
     )
     with connect(dsn, autocommit=True) as connection, client:
+        version = projection.held(connection)
         talks: list[Talk] = []
         calls: list[UUID] = []
         for number, script in enumerate(SCRIPTS):
-            session = _session(script)
+            session = _session(script, version)
             asked = 0
             for messages, seed in _turns(script, number):
-                place = chain(SCOPE, ((m.message_id, m.projection) for m in map(store_message, messages)))[-1]
+                place = _place(messages, version)
                 known = store.stored_answer(connection, session, place.projection_id)
                 if known is None:
                     answer, call = _ask(client, gateway, script, model, messages, seed)
@@ -137,10 +139,13 @@ def hold(
     return talks
 
 
-def _session(script: Script) -> SessionId:
-    opening = [store_message(message) for message in script.opening()]
-    last = chain(SCOPE, ((message.message_id, message.projection) for message in opening))[-1]
-    return session_by_opening(SCOPE, last.projection_id)
+def _session(script: Script, version: int) -> SessionId:
+    return session_by_opening(SCOPE, _place(script.opening(), version).projection_id)
+
+
+def _place(messages: list[dict[str, Any]], version: int) -> Context:
+    stored = (store_message(message, version=version) for message in messages)
+    return chain(SCOPE, ((each.message_id, each.projection) for each in stored), version)[-1]
 
 
 def _turns(script: Script, number: int) -> Iterator[tuple[list[dict[str, Any]], int]]:

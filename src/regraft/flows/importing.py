@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from regraft.domain.errors import UsageError
+from regraft.domain.errors import UnavailableError, UsageError
 from regraft.domain.imported import Conversation, Refusal
 from regraft.domain.importers import FORMS, Importer, conversations, detected, importer_of
 from regraft.domain.importing import Projections, Step, calls, feedback_ids, steps
@@ -24,7 +24,7 @@ from regraft.flows import lineage
 from regraft.flows.ingest import Stored
 from regraft.infra.exports import Part, beside, opened, parts
 from regraft.infra.postgres import importing as store
-from regraft.infra.postgres import inbox
+from regraft.infra.postgres import inbox, projection
 from regraft.infra.postgres.pool import Connection, connect
 
 _BATCH_MESSAGES = 4_000
@@ -216,7 +216,8 @@ class _Storing(_Sink):
         self._reading, self._writing = reading, writing
         self._waiting: list[_Waiting] = []
         self._messages = self._characters = 0
-        self._projections = Projections()
+        self._version = projection.held(reading)
+        self._projections = Projections(version=self._version)
         self._stored = Stored()
         self._writer = ThreadPoolExecutor(1, "regraft-import")
         self._running: Future[tuple[int, int]] | None = None
@@ -248,7 +249,7 @@ class _Storing(_Sink):
         events = {step.event_id for each in waiting for step in each.tree if step.event_id}
         judged = {one for each in waiting for one in feedback_ids(each.conversation, each.tree)}
         known = store.known_calls(self._reading, events) | store.known_feedback(self._reading, judged)
-        batch = inbox.Batch()
+        batch = inbox.Batch(version=self._version)
         for each in waiting:
             wanted = {step.event_id for step in each.tree if step.event_id}
             if known.issuperset(wanted) and known.issuperset(feedback_ids(each.conversation, each.tree)):
@@ -276,6 +277,11 @@ class _Storing(_Sink):
 
     def _store(self, batch: inbox.Batch) -> tuple[int, int]:
         with self._writing.transaction():
+            if projection.held(self._writing) != self._version:
+                raise UnavailableError(
+                    "The log was turned to another projection during this import. Import the files again: what is "
+                    "stored already is passed over."
+                )
             inbox.prepare(self._writing)
             turns = inbox.store(self._writing, batch)
         self._stored.add([*batch.messages, *batch.contexts])

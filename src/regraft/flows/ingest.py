@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 
 from regraft.domain.ids import Digest
-from regraft.domain.recollection import Recollection
-from regraft.flows.placing import Arrival, Placing, read_record
-from regraft.infra.postgres import inbox, quarantine
+from regraft.domain.recollection import Recollection, Step
+from regraft.flows.placing import Arrival, Call, Placing, read_record
+from regraft.infra.postgres import inbox, projection, quarantine
 from regraft.infra.postgres.pool import Connection
 
 _REMEMBERED = 200_000  # ids of stored messages and contexts kept in memory: about 40 MB
@@ -59,6 +59,11 @@ class Stored:
         self.recollection = Recollection()
         self._ids: OrderedDict[Digest, None] = OrderedDict()
         self._limit = limit
+
+    def turn_to(self, version: int) -> None:
+        """Read under another version of the projection from now on: what was read under the one before is forgotten."""
+        self.recollection = Recollection(version=version)
+        self._ids.clear()
 
     def __contains__(self, key: Digest) -> bool:
         return key in self._ids
@@ -111,18 +116,18 @@ def store_arrivals(
     wake: bool = True,
 ) -> IngestCounts:
     """Store calls in one transaction; ``wake`` takes along what waits for them, or has waited for long."""
-    placing = Placing(connection, stored.recollection)
+    handed_on: list[Step] = []
     try:
-        return _store(connection, placing, arrivals, stored, patience, wake=wake)
+        return _store(connection, handed_on, arrivals, stored, patience, wake=wake)
     except BaseException:
-        for step in placing.handed_on:
+        for step in handed_on:
             step.kept = False
         raise
 
 
 def _store(
     connection: Connection,
-    placing: Placing,
+    handed_on: list[Step],
     arrivals: list[Arrival],
     stored: Stored,
     patience: timedelta,
@@ -131,6 +136,12 @@ def _store(
 ) -> IngestCounts:
     with connection.transaction():
         inbox.prepare(connection)
+        version = projection.held(connection)
+        if version != stored.recollection.version:
+            stored.turn_to(version)
+        arrivals = [_under(version, each, stored) for each in arrivals]
+        placing = Placing(connection, stored.recollection)
+        placing.handed_on = handed_on
         some_wait = wake and quarantine.any_waits(connection)
         early = quarantine.due(connection, _WOKEN) if some_wait else []
         placing.place([*arrivals, *again(early, patience, stored)])
@@ -154,6 +165,14 @@ def _store(
         waiting=waiting,
         woken=len(outcome.resolved),
     )
+
+
+def _under(version: int, arrival: Arrival, stored: Stored) -> Arrival:
+    """The call, read under this version of the projection: it may have been read before the log turned to it."""
+    content = arrival.content
+    if not isinstance(content, Call) or content.version == version:
+        return arrival
+    return replace(arrival, content=read_record(arrival.record, stored.recollection))
 
 
 def again(kept: Iterable[quarantine.Kept], patience: timedelta, stored: Stored) -> list[Arrival]:

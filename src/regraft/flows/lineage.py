@@ -11,9 +11,9 @@ from uuid import UUID
 import psycopg
 
 from regraft.domain.errors import UnavailableError
-from regraft.domain.message import PROJECTION_VERSION
 from regraft.flows.graph_rows import decide
 from regraft.infra.postgres import lineage as store
+from regraft.infra.postgres import projection
 from regraft.infra.postgres.inbox import storable
 from regraft.infra.postgres.pool import transaction
 
@@ -51,7 +51,7 @@ def build(dsn: str, sessions: Collection[UUID] | None = None, progress: Progress
                 if not taken:
                     break
                 rows = decide(connection, taken)
-                number = store.save(connection, rows, datetime.now(UTC), PROJECTION_VERSION)
+                number = store.save(connection, rows, datetime.now(UTC), projection.held(connection))
         except (psycopg.OperationalError, UnavailableError):
             raise
         except Exception as error:  # one bad turn never stops the others, whatever is in it

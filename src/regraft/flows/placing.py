@@ -34,10 +34,12 @@ WAITING = "waiting:"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One captured call, read: ``end`` is the end of the history that it was sent with, if it was sent with one."""
+    """One captured call, read under a version of the projection: ``end`` is the end of the history that it was sent
+    with, if it was sent with one."""
 
     exchange: Exchange
     dialect: Dialect
+    version: int
     request: Request
     answer: Answer
     end: Step | None
@@ -93,7 +95,9 @@ def read_record(record: bytes, recollection: Recollection) -> Call | tuple[Feedb
         request = recollection.request(*slices) if slices else dialect.read_request(exchange.request_body)
         end = recollection.history(exchange.scope, request.messages) if request.messages else None
         body = decode(exchange.response_body, exchange.response_encoding)
-        return Call(exchange, dialect, request, dialect.read_answer(body, exchange.response_type), end)
+        return Call(
+            exchange, dialect, recollection.version, request, dialect.read_answer(body, exchange.response_type), end
+        )
     except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
         return Unreadable(event_id or uuid_of(digest(record)), error)
 
@@ -102,7 +106,7 @@ class Placing:
     """One transaction's work: ``place`` calls, ``close``, then store ``batch`` and settle ``outcome``."""
 
     def __init__(self, connection: Connection, recollection: Recollection) -> None:
-        self.batch = inbox.Batch()
+        self.batch = inbox.Batch(version=recollection.version)
         self.outcome = quarantine.Settlement()
         self.placed = 0
         self.handed_on: list[Step] = []

@@ -33,8 +33,12 @@ def storable(text: str | None) -> str | None:
 
 @dataclass(slots=True)
 class Batch:
-    """Rows for one transaction, one list per staging table; messages and contexts only once each."""
+    """Rows for one transaction, one list per staging table; messages and contexts only once each.
 
+    ``version`` is that of the projection that all of it was read under.
+    """
+
+    version: int = PROJECTION_VERSION
     messages: dict[Digest, StoredMessage] = field(default_factory=dict)
     contexts: dict[Digest, Context] = field(default_factory=dict)
     parts: dict[Digest, tuple[str, str]] = field(default_factory=dict)
@@ -89,7 +93,7 @@ class Batch:
                 storable(served_build(answer.rest) or None),
                 canonical_json(rest),
                 _identity_json(exchange.identity),
-                PROJECTION_VERSION,
+                self.version,
                 exchange.gateway_version,
                 exchange.operation_id,
                 exchange.attempt,
@@ -121,6 +125,7 @@ class Batch:
                     turn.awaited_projection,
                     turn.parent_claim,
                     turn.replay_claim,
+                    capture.session_evidence if capture else "opening",
                 )
             )
 
@@ -177,7 +182,7 @@ _COLUMNS: dict[str, Sequence[str]] = {
     ),
     "stage_turn": (
         *("uuid", "uuid", "int4", "uuid", "bytea", "bytea", "int4", "bytea", "bytea", "uuid", "text", "text", "int4"),
-        *("timestamptz", "text", "bytea", "bytea", "bytea", "uuid", "uuid"),
+        *("timestamptz", "text", "bytea", "bytea", "bytea", "uuid", "uuid", "text"),
     ),
     "stage_response": ("text", "text", "uuid"),
     "stage_feedback": ("uuid", "text", "uuid", "uuid", "uuid", "text", "float8", "text", "text", "timestamptz"),

@@ -18,7 +18,7 @@ CREATE TEMP TABLE IF NOT EXISTS stage_event (event_id uuid, scope text, endpoint
 CREATE TEMP TABLE IF NOT EXISTS stage_turn (turn_id uuid, event_id uuid, choice_index int4, session_id uuid,
     context_id bytea, context_projection bytea, context_depth int4, answer_id bytea, answer_projection bytea,
     node_id uuid, node_status text, finish_reason text, tool_calls int4, started_at timestamptz, purpose text, system_digest bytea,
-    user_digest bytea, awaited_projection bytea, parent_claim uuid, replay_claim uuid) ON COMMIT DELETE ROWS;
+    user_digest bytea, awaited_projection bytea, parent_claim uuid, replay_claim uuid, filed_by text) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS stage_response (scope text, response_id text, turn_id uuid) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS stage_feedback (feedback_id uuid, scope text, turn_id uuid, session_id uuid,
     session_claim uuid, name text, value float8, comment text, source text, given_at timestamptz)
@@ -90,8 +90,8 @@ WITH stored AS (
     ON CONFLICT DO NOTHING
     RETURNING turn_id, session_id),
 claimed AS (
-    INSERT INTO session_lineage (turn_id, session_id, awaited_projection, parent_claim, replay_claim)
-    SELECT DISTINCT ON (turn_id) turn_id, session_id, awaited_projection, parent_claim, replay_claim
+    INSERT INTO session_lineage (turn_id, session_id, awaited_projection, parent_claim, replay_claim, filed_by)
+    SELECT DISTINCT ON (turn_id) turn_id, session_id, awaited_projection, parent_claim, replay_claim, filed_by
     FROM stage_turn JOIN stored USING (turn_id, session_id) ORDER BY turn_id),
 queued AS (
     INSERT INTO lineage_queue (turn_id, session_id) SELECT turn_id, session_id FROM stored)
