@@ -58,6 +58,29 @@ def test_an_id_that_is_none_is_said_to_be_none(regraft: Run, command: str) -> No
     fails(regraft(command, "not an id"), 2, "not an id")
 
 
+def test_a_replay_of_nodes_that_there_are_not_says_so(regraft: Run) -> None:
+    for more in ((), ("--dry-run",)):
+        done = regraft("replay", "--theme", "nowhere", *more)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip() == "No node meets all of these conditions."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("--outcome-below", "nan"), "finite number"),
+        (("--temperature", "inf"), "temperature is a finite number"),
+        (("--budget-tokens", "-1", "--dry-run"), "lets no job start"),
+        (("--budget-money", "nan"), "lets no job start"),
+        (("--system", "@missing.txt"), "cannot be read: No such file or directory."),
+    ],
+)
+def test_a_replay_refuses_figures_and_files_that_mean_nothing(
+    regraft: Run, arguments: tuple[str, ...], word: str
+) -> None:
+    fails(regraft("replay", "--theme", "t", *arguments), 2, word)
+
+
 @pytest.mark.parametrize("command", ["show", "path", "replay"])
 def test_an_unknown_node_is_not_found(regraft: Run, command: str) -> None:
     fails(regraft(command, "0123456789ab"), 3, "0123456789ab")

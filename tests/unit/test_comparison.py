@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regraft.domain.comparison import AS_ASKED, Sample, distributions, in_words, variant_of
+from regraft.domain.comparison import AS_ASKED, Sample, changes_in_words, distributions, in_words, variant_of
 from regraft.domain.ids import Number, digest
+from regraft.domain.replay import Variant
 
 ASKED = {"model": "m", "system": b"s", "user": b"u", "tools": b"t", "sampling": {"temperature": Number("0.5")}}
 
@@ -131,3 +132,17 @@ def test_figures_do_not_depend_on_the_order_of_samples(samples, chance):
 def test_samples_of_equal_figures_have_no_spread():
     (one,) = distributions([sample(1), replace(sample(2), seconds=1.0)])
     assert (one.length, one.length_spread, one.agreement) == (3.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("variant", "told"),
+    [
+        (Variant(), AS_ASKED),
+        (Variant(model="large", sampling={"temperature": 0.2, "seed": 7}), "model large, temperature 0.2, seed 7"),
+        (Variant(system="", user="Why?"), "no system prompt, user message “Why?”"),
+        (Variant(tools=[{"name": "look"}], without_tools=("buy",)), "tools +look -buy"),
+        (Variant(plan="p", chat=True, sampling={"top_p": None}), "plan p, top_p unset, as a chat"),
+    ],
+)
+def test_what_a_replay_will_change_is_told_in_words(variant, told):
+    assert changes_in_words(variant.describe()) == told

@@ -155,3 +155,22 @@ def test_a_budget_is_spent_in_tokens_or_in_money():
         Budget(money=1.0, prices=prices).check(["a", "b"])
     with pytest.raises(UsageError):
         Budget(tokens=0).check([])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_figures_that_are_not_finite_are_refused_wherever_they_come_from(value):
+    with pytest.raises(UsageError, match="temperature is a finite number"):
+        grid({"temperature": [value]})
+    for name in ("outcome_below", "outcome_above"):
+        with pytest.raises(UsageError, match="finite number"):
+            Query(**{name: value})
+    for section, key in (("grid", "temperature"), ("nodes", "outcome_below"), ("experiment", "budget_money")):
+        tables = {"nodes": 'theme = "t"\n', section: f"{key} = {value}\n"}
+        text = "".join(f"[{name}]\n{lines}" for name, lines in tables.items())
+        with pytest.raises(ConfigError, match=rf"{key} is a finite number"):
+            parsed(text)
+
+
+def test_a_budget_that_is_no_number_lets_no_job_start():
+    with pytest.raises(UsageError, match="lets no job start"):
+        Budget(money=float("nan"), prices={}).check([])

@@ -53,7 +53,7 @@ class Budget:
     def check(self, models: Iterable[str]) -> None:
         """Raises UsageError for a limit that leaves nothing, ConfigError for money without a price."""
         for name, limit in (("tokens", self.tokens), ("money", self.money)):
-            if limit is not None and limit <= 0:
+            if limit is not None and not limit > 0:
                 raise UsageError(f"A budget of {limit:g} {name} lets no job start.")
         missing = sorted(set(models) - self.prices.keys())
         if self.money is not None and missing:

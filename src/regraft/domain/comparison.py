@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from regraft.domain.ids import Digest, canonical_json, digest, plain
+from regraft.domain.replay import tool_name
 
 AS_ASKED = "as it was asked"
 _REFUSED = frozenset({"refused", "filtered"})
@@ -118,6 +119,20 @@ def in_words(config: Mapping[str, Any], label: Mapping[str, Any] | None = None) 
     for key, change in sorted(sampling.items()) if isinstance(sampling, Mapping) else ():
         if key != _SEED and isinstance(change, Mapping):
             words.append(f"{key} {'unset' if change.get('to') is None else _short(str(plain(change['to'])))}")
+    return ", ".join(words) or AS_ASKED
+
+
+def changes_in_words(described: Mapping[str, Any]) -> str:
+    """What a replay will change, in words, from its variant as ``Variant.describe`` tells it."""
+    words = [_prompt(role, described[role]) for role in ("system", "user") if role in described]
+    added = [tool_name(tool) or "" for tool in described.get("tools", ())]
+    if added or described.get("without_tools"):
+        words.append(_tools({"added": added, "removed": described.get("without_tools")}))
+    words += [f"{name} {_short(described[name])}" for name in ("model", "plan") if name in described]
+    for key, value in described.get("sampling", {}).items():
+        words.append(f"{key} {'unset' if value is None else value}")
+    if described.get("chat"):
+        words.append("as a chat")
     return ", ".join(words) or AS_ASKED
 
 

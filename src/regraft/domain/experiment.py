@@ -21,6 +21,7 @@ import itertools
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from math import isfinite
 from typing import Any
 
 from regraft.domain.errors import ConfigError, UsageError
@@ -73,6 +74,9 @@ class Query:
             for value in given:
                 if value not in known:
                     raise UsageError(f"{value!r} is no {name} of a node. It is one of: {', '.join(known)}.")
+        for outcome in (self.outcome_below, self.outcome_above):
+            if outcome is not None and not isfinite(outcome):
+                raise UsageError(f"An outcome is compared with a finite number, not {outcome}.")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"A limit is at least 1, not {self.limit}.")
         for text in (*self.themes, *self.tasks, *self.models):
@@ -311,6 +315,8 @@ class _Parser:
             whole = key in ("seed", "max_tokens")
             if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
                 raise self._wrong(f"[{where}] {key}", f"is a {'whole ' if whole else ''}number, not {value!r}")
+            if not isfinite(value):
+                raise self._wrong(f"[{where}] {key}", f"is a finite number, not {value}")
         elif not isinstance(value, str):
             raise self._wrong(f"[{where}] {key}", f"is text, not {value!r}")
 
@@ -342,6 +348,8 @@ class _Parser:
         value = table.get(key)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise self._wrong(f"[{where}] {key}", f"is a number, not {value!r}")
+        if value is not None and not isfinite(value):
+            raise self._wrong(f"[{where}] {key}", f"is a finite number, not {value}")
         return None if value is None else float(value)
 
     def _count(self, table: Mapping[str, Any], where: str, key: str) -> int | None:

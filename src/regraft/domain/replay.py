@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from regraft.domain.dialects import CHAT, as_chat, dialect_of
@@ -68,6 +69,11 @@ class Variant:
     without_tools: tuple[str, ...] = ()
     plan: str | None = None
     chat: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in self.sampling.items():
+            if isinstance(value, float) and not isfinite(value):
+                raise UsageError(f"{name} is a finite number, not {value}.")
 
     def describe(self) -> dict[str, Any]:
         """The variant as a JSON object, without what it leaves alone."""

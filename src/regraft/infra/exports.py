@@ -158,6 +158,6 @@ def _text(pieces: Iterator[bytes], name: str) -> Iterator[str]:
             yield decoder.decode(piece)
         yield decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise UsageError(f"{name} is not UTF-8: {error.reason}.") from error
+        raise UsageError(f"{name} is not UTF-8: {error.reason}") from error
     except (zstandard.ZstdError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise UsageError(f"{name} cannot be unpacked: {error}") from error

@@ -42,7 +42,7 @@ def models(
     for row in rows:
         build = row["model_snapshot_id"].removeprefix(row["model"]).removeprefix("@")
         table.add_row(
-            escape(one_line(row["model"], 40)),
+            escape(one_line(row["model"], 40)) or "[dim]not named[/]",
             escape(row["backend"]),
             escape(one_line(build, 120)),
             row["pinned_by"],

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from regraft.domain.comparison import changes_in_words
 from regraft.domain.ids import plain
 from regraft.presentation.cli.context import Context, context
 from regraft.presentation.cli.sessions import Json, short
@@ -116,7 +117,7 @@ def show_plan(plan: PlanId, json: Json = False) -> None:
     share = f" ({row['cached_tokens'] / row['prompt_tokens']:.0%} from a cache)" if row["prompt_tokens"] else ""
     console.print(f"{row['prompt_tokens']:,} tokens of prompt{share}, {row['completion_tokens']:,} of answers")
     for variant in definition["variants"]:
-        console.print(f"  {escape(str(variant or 'as it was asked'))}", highlight=False)
+        console.print(f"  {escape(changes_in_words(variant))}", highlight=False)
     for failure in failures:
         console.print(f"[red]failed[/] {failure['jobs']} x {escape(failure['failure'] or '')}", highlight=False)
     if row["state"] in ("planned", "interrupted", "stopped", "failed"):
@@ -124,13 +125,13 @@ def show_plan(plan: PlanId, json: Json = False) -> None:
 
 
 @plans_app.command("watch")
-def watch_plan(plan: PlanId) -> None:
-    """Follow a plan that another process runs, until it ends."""
+def watch_plan(plan: PlanId, json: Json = False) -> None:
+    """Follow a plan that another process runs, until it ends; then say how it stands."""
     from regraft.infra.postgres import replay as store
     from regraft.infra.postgres.pool import connect
 
     run = context()
-    with connect(run.postgres_dsn(), autocommit=True) as connection, _bar(run, hidden=False) as progress:
+    with connect(run.postgres_dsn(), autocommit=True) as connection, _bar(run, hidden=json) as progress:
         plan_id = store.resolve_plan(connection, plan)
         row = store.progress(connection, plan_id)
         task = progress.add_task("Replaying", total=row["jobs"], figures="")
@@ -138,6 +139,9 @@ def watch_plan(plan: PlanId) -> None:
             progress.update(task, completed=row["done"] + row["skipped"] + row["failed"], figures=_rate(row))
             time.sleep(_POLL)
             row = store.progress(connection, plan_id)
+    if json:
+        run.print_json(row)
+        return
     run.console.print(f"{row['state']}: {row['done'] + row['skipped']} of {row['jobs']} done, {row['failed']} failed")
 
 

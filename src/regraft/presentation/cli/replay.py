@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from regraft.domain.comparison import changes_in_words
 from regraft.domain.errors import UsageError
 from regraft.domain.experiment import Experiment, Query, grid, parse_experiment, read_tools
 from regraft.domain.replay import Variant
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from regraft.flows.rollout import RolloutOptions
 
 _MOST_SHOWN = 6  # anchors whose answers are shown as tables
+_NONE_FOUND = "No node meets all of these conditions."
 _MOST_ROLLOUTS = 20  # whose ends are told in a line each
 
 
@@ -104,6 +107,7 @@ def replay(
     Options of variants may be given several times. A replay that was interrupted goes on where it was when the same
     command is given again.
     """
+    from regraft.domain.budget import Budget
     from regraft.flows import lineage
     from regraft.flows import replay as flow
     from regraft.infra.postgres import replay as plan_store
@@ -175,6 +179,8 @@ def replay(
     given = {name: value for name, value in limits.items() if value is not None}
     planned = replace(planned, experiment=replace(planned.experiment, **given))
     prices = flow.prices(run.settings)
+    bounds = Budget(tokens=planned.experiment.budget_tokens, money=planned.experiment.budget_money, prices=prices)
+    bounds.check(job.model for job in planned.todo)
     if dry_run:
         _print_plan(run, planned, prices, as_json=json)
         return
@@ -192,7 +198,11 @@ def replay(
     run.stack.ingest()
     gateway = run.stack.door() if planned.todo else ""
     with following(run, len(planned.todo), hidden=json) as (tally, advance):
-        counts = flow.run(dsn, gateway, planned, None, advance, run.stack.ingest, grow, prices=prices, tally=tally)
+        try:
+            counts = flow.run(dsn, gateway, planned, None, advance, run.stack.ingest, grow, prices=prices, tally=tally)
+        except KeyboardInterrupt:
+            print("Stopped. What was answered is kept: the same command runs the rest.", file=sys.stderr)
+            raise
     _print_counts(run, dsn, planned, counts, prices, ended, as_json=json)
     if counts.failures:
         raise typer.Exit(5)
@@ -229,7 +239,8 @@ def _read(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"The file {path} cannot be read: {error}.") from error
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise UsageError(f"The file {path} cannot be read: {reason}.") from error
 
 
 def _text(value: str | None) -> str | None:
@@ -276,9 +287,12 @@ def _print_plan(run: Context, planned: ReplayPlan, prices: dict[str, Price], *, 
         }
         run.print_json(found)
         return
+    if not planned.origins:
+        run.console.print(_NONE_FOUND)
+        return
     run.console.print(f"{len(planned.todo)} jobs would run; {planned.done} were finished before.")
     for job in planned.todo[:50]:
-        changes = escape(str(job.variant.describe() or "as it was asked"))
+        changes = escape(changes_in_words(job.variant.describe()))
         run.console.print(f"  {job.origin.node_id}  sample {job.sample}  {changes}", highlight=False)
     if len(planned.todo) > 50:
         run.console.print(f"  and {len(planned.todo) - 50} more")
@@ -342,6 +356,9 @@ def _print_counts(
                 "anchors": {str(anchor): [reading.parsed(row) for row in rows] for anchor, rows in anchors.items()},
             }
         )
+        return
+    if not planned.origins:
+        run.console.print(_NONE_FOUND)
         return
     ran = counts.ran - len(counts.failures)
     plan = f" Plan {short(counts.plan_id)}." if counts.plan_id else ""

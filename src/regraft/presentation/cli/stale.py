@@ -28,6 +28,7 @@ _SAYS = {
     "follow": "goes with it",
     "keep": "stays: a client's call",
 }
+_MADE_AGAIN = ("taskify", "replay")
 SessionOption = Annotated[str | None, typer.Option(help="Only this session: id, start of an id, or name.")]
 NodeOption = Annotated[str | None, typer.Option(help="Only this node and what grew from it.")]
 
@@ -79,7 +80,14 @@ def stale(
             run.console.print(f"Snapshots that hold some of it: {', '.join(held)}.", highlight=False, markup=False)
         run.console.print(f"[dim]{DOWNSTREAM}[/]", highlight=False)
     if not why:
-        run.console.print("[dim]`regraft stale --why` says of each why; `regraft regenerate` makes them again.[/]")
+        run.console.print("[dim]`regraft stale --why` says of each why.[/]")
+    remade = (
+        any(step.what in _MADE_AGAIN for step in steps)
+        if scoped
+        else any(row["plans"] or row["again"] for row in changes)
+    )
+    if remade:
+        run.console.print("[dim]`regraft regenerate` makes again what can be.[/]")
 
 
 def regenerate(
@@ -101,7 +109,7 @@ def regenerate(
     lineage.build(dsn)
     taskify.collect(dsn)
     steps, cut = _steps(run, session, node, limit, made_only=True)
-    todo = sum(step.what in ("taskify", "replay") for step in steps)
+    todo = sum(step.what in _MADE_AGAIN for step in steps)
     if dry_run:
         if json:
             run.print_json({"steps": [_described(step) for step in steps], "more": cut})
