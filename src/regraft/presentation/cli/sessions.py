@@ -27,7 +27,7 @@ _MARKS = {
     "taskify_variant": "K",
     "compaction": "≋",
 }
-_LEGEND = "─ goes on  ↻ retry  M model  S sampling  P prompt  T tools  K plan  n x: given by n runs"
+_LEGEND = "─ goes on  ↻ retry  M model  S sampling  P prompt  T tools  K plan  ≋ summary  n x: given by n runs"
 _WAYS = {"starts": "⇒", "started_by": "⇐"}
 _LINKS = "  ⇒ starts another session  ⇐ started by one"
 SHORT = 13  # characters of an id that are shown: enough to find it again
