@@ -16,9 +16,10 @@ from regraft.domain.errors import UsageError
 from regraft.domain.experiment import Experiment, Query, grid, parse_experiment, read_tools
 from regraft.domain.replay import Variant
 from regraft.presentation.cli import plans
+from regraft.presentation.cli.compare import print_comparison
 from regraft.presentation.cli.context import Context, context
 from regraft.presentation.cli.plans import following
-from regraft.presentation.cli.sessions import alternatives_table, rollout_line, short
+from regraft.presentation.cli.sessions import rollout_line, short
 
 if TYPE_CHECKING:
     from regraft.domain.budget import Price
@@ -326,6 +327,7 @@ def _print_counts(
     as_json: bool,
 ) -> None:
     from regraft.domain.budget import Budget, Spent
+    from regraft.flows import comparing
     from regraft.infra.postgres import reading
     from regraft.infra.postgres.pool import transaction
 
@@ -333,11 +335,15 @@ def _print_counts(
     spent = sum(tally.spent.values(), Spent())
     cost = Budget(prices=prices).cost(tally.spent) if tally.spent and tally.spent.keys() <= prices.keys() else None
     anchors: dict[Any, list[dict[str, Any]]] = {}
+    comparisons: list[dict[str, Any]] = []
     nodes = [origin.node_id for origin in planned.origins]
+    shown = nodes if as_json or len(nodes) <= _MOST_SHOWN else []
     with transaction(dsn) as connection:
-        for node in nodes if as_json or len(nodes) <= _MOST_SHOWN else ():
-            anchor = reading.node(connection, node)["context_anchor_turn_id"]
-            anchors.setdefault(anchor, reading.alternatives(connection, anchor))
+        places = {reading.node(connection, node)["context_anchor_turn_id"]: node for node in shown}
+        if as_json:
+            anchors = {anchor: reading.alternatives(connection, anchor) for anchor in places}
+        else:
+            comparisons = [comparing.compare(connection, node, prices) for node in places.values()]
     left = len(planned.todo) - counts.ran
     if as_json:
         run.print_json(
@@ -375,8 +381,8 @@ def _print_counts(
         _tell(run, rollout_line(row))
     if len(rollouts) > _MOST_ROLLOUTS:
         _tell(run, f"  and {len(rollouts) - _MOST_ROLLOUTS} more")
-    for anchor, rows in anchors.items():
-        run.console.print(alternatives_table(rows, title=f"answers under anchor {anchor}"))
+    for comparison in comparisons:
+        print_comparison(run, comparison)
     if tally.limited:
         _tell(run, f"[yellow]{tally.limited} times[/] a model server said that it wants to be asked later.")
     if tally.stopped:
