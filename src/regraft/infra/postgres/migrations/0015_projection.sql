@@ -37,7 +37,7 @@ CREATE TABLE former_reference (
 CREATE FUNCTION follow_former(tab text, col text, row_key text, of_sessions boolean) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
-    place text := tab || '.' || col;
+    here text := tab || '.' || col;
     changed bigint;
 BEGIN
     DROP TABLE IF EXISTS followed;
@@ -48,16 +48,16 @@ BEGIN
                FROM %I x LEFT JOIN former_reference o ON o.place = %L AND o.row_key = %s
                WHERE x.%I IS NOT NULL) AS named
          LEFT JOIN %I f ON f.%I = named.original LEFT JOIN session_turn t ON t.turn_id = f.turn_id',
-        CASE WHEN of_sessions THEN 'session_id' ELSE 'node_id' END, row_key, col, col, tab, place, row_key, col,
+        CASE WHEN of_sessions THEN 'session_id' ELSE 'node_id' END, row_key, col, col, tab, here, row_key, col,
         CASE WHEN of_sessions THEN 'former_session' ELSE 'former_node' END,
         CASE WHEN of_sessions THEN 'session_id' ELSE 'node_id' END);
     EXECUTE format('UPDATE %I x SET %I = f.now FROM followed f WHERE f.row_key = %s AND f.now <> f.held',
                    tab, col, row_key);
     GET DIAGNOSTICS changed = ROW_COUNT;
     DELETE FROM former_reference o USING followed f
-    WHERE o.place = follow_former.place AND o.row_key = f.row_key AND f.now = f.original;
+    WHERE o.place = here AND o.row_key = f.row_key AND f.now = f.original;
     INSERT INTO former_reference AS o (place, row_key, original)
-    SELECT follow_former.place, f.row_key, f.original FROM followed f WHERE f.now <> f.original
+    SELECT here, f.row_key, f.original FROM followed f WHERE f.now <> f.original
     ON CONFLICT DO NOTHING;
     RETURN changed;
 END $$;
