@@ -72,3 +72,9 @@ def test_a_session_is_known_by_its_name_or_by_our_own_id():
 def test_what_says_nothing_of_anything_is_refused(document):
     with pytest.raises(CorruptEventError):
         given(document)
+
+
+@pytest.mark.parametrize("turn", ["018f", 7, ""])
+def test_a_turn_id_that_is_none_is_said_to_be_none(turn):
+    with pytest.raises(CorruptEventError, match="turn_id is not the id of a turn"):
+        given({"turn_id": turn, "reward": 1})

@@ -42,6 +42,8 @@ def read_feedback(exchange: Exchange) -> Feedback:
     turn = _uuid(document.get("turn_id"))
     session = document.get("session", document.get("session_id")) or (None if turn else exchange.identity.session)
     if turn is None and not (isinstance(session, str) and session):
+        if document.get("turn_id") is not None:
+            raise CorruptEventError("the feedback's turn_id is not the id of a turn: give all of the id")
         raise CorruptEventError("the feedback names neither a turn_id nor a session")
     key = next((key for key in _FIGURES if document.get(key) is not None), None)
     value = _figure(document.get(key)) if key else None
