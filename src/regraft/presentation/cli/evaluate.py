@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from regraft.presentation.cli.context import context
+from regraft.presentation.cli.listing import cut, listing
 
 evaluate_app = typer.Typer(help="Measure paths and compare sibling answers.", no_args_is_help=True)
 
@@ -40,14 +39,16 @@ def units(
     run.console.print(f"{counts.sessions} conversations measured again, {len(found)} paths in all.")
     if not shown:
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("unit", "theme", "model", "turns", "calls", "errors", "tokens", "seconds", "quality"):
-        table.add_column(name, no_wrap=True, justify="left" if name in ("unit", "theme", "model") else "right")
+    table = listing(
+        ("unit", "theme", "model", "turns", "calls", "errors", "tokens", "seconds", "quality"),
+        figures=("turns", "calls", "errors", "tokens", "seconds", "quality"),
+        texts=("theme", "model"),
+    )
     for unit in shown:
         table.add_row(
             str(unit["unit_id"])[:13],
-            escape(unit["theme"]),
-            escape(unit["model"]),
+            cut(unit["theme"]),
+            cut(unit["model"]),
             str(unit["turns"]),
             str(unit["tool_calls"]),
             str(unit["tool_errors"]),
@@ -118,16 +119,18 @@ def pairs(
     )
     if not shown:
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("pair", "theme", "kinds", "models", "verdict", "source", "margin", "chosen"):
-        table.add_column(name, no_wrap=True, justify="right" if name == "margin" else "left")
+    table = listing(
+        ("pair", "theme", "kinds", "models", "verdict", "source", "margin", "chosen"),
+        figures=("margin",),
+        texts=("theme", "kinds", "models"),
+    )
     for pair in shown:
         chosen = {pair["node_a"]: "a", pair["node_b"]: "b"}.get(pair["chosen"], "")
         table.add_row(
             str(pair["pair_id"])[:13],
-            escape(pair["theme"]),
-            f"{pair['kind_a']}, {pair['kind_b']}",
-            escape(f"{pair['model_a']}, {pair['model_b']}"),
+            cut(pair["theme"]),
+            cut(f"{pair['kind_a']}, {pair['kind_b']}"),
+            cut(f"{pair['model_a']}, {pair['model_b']}"),
             pair["reason"] or "legal",
             pair["source"],
             f"{pair['margin']:.2f}",

@@ -14,6 +14,7 @@ from rich.tree import Tree
 
 from regraft.domain.ids import plain
 from regraft.presentation.cli.context import Context, context
+from regraft.presentation.cli.listing import cut, listing
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _MARKS = {
@@ -57,21 +58,22 @@ def sessions(
     if not rows:
         run.console.print("No sessions yet. Point an OpenAI client at the gateway, or run `regraft demo`.")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("session", "name", "theme", "turns", "nodes", "replays", "outcome", "models", "opens with"):
-        right = name in ("turns", "nodes", "replays", "outcome")
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+    table = listing(
+        ("session", "name", "theme", "turns", "nodes", "replays", "outcome", "models", "opens with"),
+        figures=("turns", "nodes", "replays", "outcome"),
+        texts=("name", "theme", "models", "opens with"),
+    )
     for row in rows:
         table.add_row(
             short(row["session_id"]),
-            escape(row["external_id"] or ""),
-            escape(row["theme"] or ""),
+            cut(row["external_id"] or ""),
+            cut(row["theme"] or ""),
             str(row["turns"]),
             str(row["nodes"]),
             str(row["replays"]),
             figure(row["reward"]),
-            escape(", ".join(row["models"] or [])),
-            escape(one_line(row["opening"] or "", 60)),
+            cut(", ".join(name for name in row["models"] or [] if name)),
+            cut(one_line(row["opening"] or "", 60)),
         )
     run.console.print(table)
 

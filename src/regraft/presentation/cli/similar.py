@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from regraft.presentation.cli.context import context
+from regraft.presentation.cli.listing import cut, listing
 
 _WORDS = 60  # characters of a path that are shown
 
@@ -46,18 +45,20 @@ def similar(
     if not found:
         run.console.print("No other path has a vector that could be compared.")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("similarity", "unit", "session", "theme", "model", "turns", "opening"):
-        table.add_column(name, no_wrap=True, justify="right" if name in ("similarity", "turns") else "left")
+    table = listing(
+        ("similarity", "unit", "session", "theme", "model", "turns", "opening"),
+        figures=("similarity", "turns"),
+        texts=("theme", "model", "opening"),
+    )
     for unit in found:
         opening = " ".join(unit["text"].split())
         table.add_row(
             f"{unit['similarity']:.3f}",
             str(unit["unit_id"])[:13],
             str(unit["session_id"])[:13],
-            escape(unit["theme"]),
-            escape(unit["model"]),
+            cut(unit["theme"]),
+            cut(unit["model"]),
             str(unit["turns"]),
-            escape(opening[:_WORDS] + ("…" if len(opening) > _WORDS else "")),
+            cut(opening[:_WORDS] + ("…" if len(opening) > _WORDS else "")),
         )
     run.console.print(table)
