@@ -17,6 +17,7 @@ from test_lineage import Truth, assistant, user
 from regraft.domain.errors import UsageError
 from regraft.domain.message import PROJECTION_VERSION, PROJECTIONS
 from regraft.flows import lineage, reprojection
+from regraft.flows.importing import import_files
 from regraft.flows.ingest import Stored, ingest, read, store
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
@@ -222,6 +223,37 @@ def test_calls_that_arrive_during_switches_are_all_in_the_version_that_the_log_e
     again = reprojection.rebuild(graph.dsn)
     assert again.identical, again.differs
     assert (again.turns, again.contexts_changed) == (len(made), 0)
+
+
+def test_imported_conversations_go_to_another_version_and_back(graph, tmp_path):
+    said = [{"role": "system", "content": "s"}, assistant("Welcome!"), user("hi"), searched("found"), user("more")]
+    other = [*said[:2], user("another"), assistant("sure")]
+    lines = [
+        json.dumps({"messages": each}) for each in ([*said, assistant("done")], other, [user("hi"), assistant("a")])
+    ]
+    file = tmp_path / "talks.jsonl"
+    file.write_text("\n".join(lines))
+    start_under(graph, 1)
+    import_files(graph.dsn, [file])
+    before = dump(graph)
+    assert reprojection.rebuild(graph.dsn).identical
+    reprojection.rebuild(graph.dsn, 2)
+    turned = dump(graph)
+    import_files(graph.dsn, [file])
+    assert dump(graph) == turned
+    assert reprojection.rebuild(graph.dsn).identical
+    reprojection.rebuild(graph.dsn, 1)
+    assert dump(graph) == before
+
+
+def test_an_import_under_a_version_gives_the_ids_that_turning_to_it_gives(graph, tmp_path):
+    said = [{"role": "system", "content": "s"}, assistant("Welcome!"), user("hi"), searched("found"), user("more")]
+    file = tmp_path / "talk.jsonl"
+    file.write_text(json.dumps({"messages": [*said, assistant("done")]}))
+    import_files(graph.dsn, [file])
+    before = dump(graph)
+    assert reprojection.rebuild(graph.dsn).identical
+    assert dump(graph) == before
 
 
 def test_pages_of_any_size_give_the_same_ids(graph, calls, monkeypatch):

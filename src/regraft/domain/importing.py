@@ -105,12 +105,13 @@ def feedback_ids(conversation: Conversation, tree: list[Step]) -> list[UUID]:
 class _Way:
     """What is known of the way from a tree's first message to another; ``system`` and ``user`` grow to ``said_by``."""
 
-    __slots__ = ("answered", "context", "opening", "system", "user")
+    __slots__ = ("answered", "asked", "context", "opening", "system", "user")
 
     def __init__(self, context: Context, above: _Way | None) -> None:
         self.context = context
         self.opening: Digest | None = above.opening if above else None
         self.answered: Digest | None = above.answered if above else None
+        self.asked: bool = above.asked if above else False
         self.system: hashlib.blake2b = above.system if above else no_parts()
         self.user: hashlib.blake2b = above.user if above else no_parts()
 
@@ -150,7 +151,8 @@ def calls(
         contexts.append(way.context)
         if step.event_id is None and not each.judgements:
             continue
-        opening = way.opening or way.context.projection_id
+        before = above if each.answered and above else way
+        opening = before.opening or before.context.projection_id
         session = sessions.get(opening)
         if session is None:
             named_so = session_by_name(scope, session_name) if session_name else None
@@ -158,7 +160,6 @@ def calls(
         feedback += [_feedback(judgement, each, step, session, scope) for judgement in each.judgements]
         if step.event_id is None:
             continue
-        before = above if each.answered and above else way
         yield Call(
             exchange=_exchange(conversation, each, step.event_id, form, scope, moment, session_name),
             request=Request(
@@ -196,13 +197,15 @@ def _walk(above: _Way | None, message: StoredMessage, step: Step, scope: str, ve
         above,
     )
     if message.role == "assistant":
-        if way.opening is None:
+        if way.opening is None and (way.asked or version == 1):
             way.opening = parent.projection_id if parent else projected
         way.answered = projected
     elif message.role in SYSTEM:
         way.system = further(way.system, message.projection)
-    elif message.role in USER:
-        way.user = further(way.user, message.projection)
+    else:
+        way.asked = True
+        if message.role in USER:
+            way.user = further(way.user, message.projection)
     return way
 
 
