@@ -113,6 +113,18 @@ def groups() -> dict[str, list[tuple[str, str | None, list[Said]]]]:
             ("t", None, [[_system("a"), *shown, _user("Go on."), _assistant("Done.")]]),
             ("t", None, [[_system("b"), *shown, _user("And mine?"), _assistant("The same.")]]),
         ],
+        "a greeting that every conversation begins with": [
+            (
+                "t",
+                None,
+                [[_system(same), _assistant("Hello! How can I help you?"), *talk([text, "Gladly.", "Thanks."])]],
+            )
+            for text in ("My chain broke.", "My brakes squeal.", "Do you sell bells?")
+        ],
+        "windows that begin with an answer": [
+            ("t", None, [[_system(same), *window, *talk(["Go on.", "Done.", "Thanks."])]])
+            for window in ([_assistant("It is 5.")], [_calling("call_1"), _told("call_1", "7")], [_assistant("Ja.")])
+        ],
         "roles": [
             ("t", None, [[{"role": role, "content": "Be brief."}, *hello]]) for role in ("system", "developer", "user")
         ],

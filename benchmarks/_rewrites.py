@@ -27,6 +27,8 @@ _TAGS = [
 ]
 _EPOCH = datetime(2026, 3, 1, 9, 5, 7)
 _TOLD = ("tool", "function")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_LINES = re.compile(r"(?=\r\n)|(?<!\r)(?=\n)|(?=\r(?!\n))")  # before each line end
 
 
 def _same(message: Message, conversation: int, call: int) -> Message:
@@ -93,12 +95,12 @@ def _harness(message: Message, conversation: int, call: int) -> Message:
 
 def _crlf(message: Message, conversation: int, call: int) -> Message:
     ending = ("\n", "\r\n", "\r")[call % 3]
-    return texts(message, lambda text: text.replace("\n", ending))
+    return texts(message, lambda text: _LINE_END.sub(ending, text))
 
 
 def _trailing_blanks(message: Message, conversation: int, call: int) -> Message:
     blanks = ("", " ", "\t  ")[call % 3]
-    return texts(message, lambda text: re.sub(r"(?=\n|\Z)", blanks, text) + "\n" * (call % 3))
+    return texts(message, lambda text: blanks.join(_LINES.split(text)) + blanks + "\n" * (call % 3))
 
 
 def _blank_lines(message: Message, conversation: int, call: int) -> Message:

@@ -123,15 +123,20 @@ def recorded(folder: Path) -> list[Conversation]:
         with path.open("rb") as file:
             for line in io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file), encoding="utf-8"):
                 messages = json.loads(line)["messages"]
-                answers = [at for at, each in enumerate(messages) if each.get("role") == "assistant"]
-                if any(answers):
-                    start = messages[: answers[0]] or messages[:1]
-                    paths[said(start)].append(messages)
+                if answers := answers_of(messages):
+                    paths[said(messages[: answers[0]])].append(messages)
     return [Conversation(f"{folder.name} {key.hex()[:8]}", each, "recorded") for key, each in paths.items()]
 
 
 def recorded_folders(data: Path) -> list[Path]:
     return sorted({path.parent for path in data.glob("*/conversations*.jsonl.zst")})
+
+
+def answers_of(messages: list[Message]) -> list[int]:
+    """Where the answers of a conversation stand: what the model said after somebody had asked."""
+    roles = [each.get("role") for each in messages]
+    asked = next((at for at, role in enumerate(roles) if role not in ("system", "developer", "assistant")), len(roles))
+    return [at for at, role in enumerate(roles) if role == "assistant" and at > asked]
 
 
 def said(messages: Iterable[Message]) -> bytes:
@@ -192,16 +197,15 @@ def calls_of(clock: Clock, conversation: Conversation, number: int, cause: Cause
     keys: set[bytes] = set()
     touched = cause.name == "nothing"
     for path in conversation.paths:
-        answers = [at for at, each in enumerate(path) if each.get("role") == "assistant"]
-        parent = said(path[:1]) if answers[0] == 0 else None
+        parent = None
         replaced, upto = path[:0], 0  # a client that replaced its history goes on from what it has
-        for at in answers:
+        for at in answers_of(path):
             key = said(path[: at + 1])
             turn = len(made)
             history = [*replaced, *(cause.sent(each, number, turn) for each in path[upto:at])]
             if cause.history and (shorter := cause.history(path[:at])) is not None:
                 history, replaced, upto, touched = shorter, shorter, at, True
-            if at and key not in keys:
+            if key not in keys:
                 keys.add(key)
                 answer = cause.given(path[at], number, turn)
                 touched = touched or (turn > 0 and history != path[:at]) or answer != path[at]
@@ -327,8 +331,7 @@ def recorded_calls(clock: Clock, data: Path) -> list[Call]:
     for folder in recorded_folders(data):
         for each in recorded(folder):
             first = each.paths[0]
-            answered = next(at for at, message in enumerate(first) if message.get("role") == "assistant")
-            paths[said(first[:answered] or first[:1])] += each.paths
+            paths[said(first[: answers_of(first)[0]])] += each.paths
     conversations = [Conversation("all", each, "recorded, all") for each in paths.values()]
     return [call for number, each in enumerate(conversations) for call in calls_of(clock, each, number, CAUSES[0])]
 
