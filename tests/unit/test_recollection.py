@@ -39,7 +39,9 @@ def test_digests_are_those_of_no_recollection_whatever_came_before_and_however_l
         said = [(message.role, message.projection) for message in plain]
         assert (end.system.digest(), end.user.digest()) == (said_by(SYSTEM, said), said_by(USER, said))
         answered = [at for at, message in enumerate(plain) if message.role == "assistant"]
-        assert end.opening == (expected[max(answered[0] - 1, 0)].projection_id if answered else None)
+        asked = [at for at, message in enumerate(plain) if message.role == "user"]
+        opened = [at for at in answered if asked and at > asked[0]]
+        assert end.opening == (expected[opened[0] - 1].projection_id if opened else None)
         assert end.awaited == (expected[answered[-1]].projection_id if answered else None)
 
 

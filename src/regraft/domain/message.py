@@ -51,6 +51,9 @@ _CLOCK = re.compile(
     rf"|(?:(?<=[Tt]ime: )|(?<=[Tt]ime is )|(?<=[Nn]ow: )){_TIME}(?:{_ZONE})?"
     rf"|(?<=[Tt]oday is ){_WEEKDAY}\b"
 )
+_FIRST_CLOCK = re.compile(
+    r"\b\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?\b|\b\d{1,2}:\d{2}:\d{2}\b"
+)
 _LEADING_LINES = re.compile(r"\A(?:[ \t]*\n)+")
 _NUMBER = re.compile(r"(?P<sign>-?)(?P<whole>\d+)(?:\.(?P<fraction>\d+))?(?:[eE](?P<exponent>[+-]?\d+))?")
 _INSTRUCTING = frozenset({"system", "developer"})
@@ -71,18 +74,19 @@ def projection_digest(message: Any, version: int | None = None) -> Digest:
     return digest(b"projection", str(number).encode(), canonical_json(PROJECTIONS[number](message)).encode())
 
 
-def project(message: Any, *, hosted: bool = False) -> Any:
+def project(message: Any, *, first: bool = False) -> Any:
     """Role, normalised content and tool calls, as a JSON value; everything that a client may rewrite is left out.
 
-    ``hosted``: what a tool did on the server in the course of an answer is kept, as version 1 had it.
+    ``first``: as version 1 had it, which kept what a tool did on the server in the course of an answer, and looked past
+    few forms of clocks.
     """
     if not isinstance(message, Mapping):
         return {"raw": message}
     role = message.get("role")
     speaker = role if isinstance(role, str) else ""
-    projected: dict[str, Any] = {"role": role, "content": _content(speaker, message.get("content"), hosted=hosted)}
+    projected: dict[str, Any] = {"role": role, "content": _content(speaker, message.get("content"), first=first)}
     if not projected["content"] and isinstance(message.get("refusal"), str):
-        projected["content"] = _text(speaker, message["refusal"])
+        projected["content"] = _text(speaker, message["refusal"], first=first)
     calls = message.get("tool_calls")
     if isinstance(calls, list) and calls:
         projected["calls"] = [_call(call) for call in calls]
@@ -122,43 +126,43 @@ def plain_text(message: Mapping[str, Any]) -> str:
     return text
 
 
-def _text(role: Any, text: str) -> str:
+def _text(role: Any, text: str, *, first: bool) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if role in _INJECTED_INTO and "<" in text:
         text = _HARNESS.sub("", text)
     elif role == "assistant" and "<think" in text:
         text = _THINKING.sub("", text)
     elif role in _INSTRUCTING:
-        text = _CLOCK.sub("<clock>", _UUID.sub("<uuid>", text))
+        text = (_FIRST_CLOCK if first else _CLOCK).sub("<clock>", _UUID.sub("<uuid>", text))
     text = _TRAILING_BLANKS.sub("", text)
     return _BLANK_LINES.sub("\n\n", _LEADING_LINES.sub("", text)).rstrip()
 
 
-def _content(role: Any, content: Any, *, hosted: bool) -> Any:
+def _content(role: Any, content: Any, *, first: bool) -> Any:
     if content is None:
         return ""
     if isinstance(content, str):
-        return _text(role, content)
+        return _text(role, content, first=first)
     if not isinstance(content, list):
         return _value(content)
-    parts = [projected for part in content if (projected := _part(role, part, hosted=hosted)) not in ("", None)]
+    parts = [projected for part in content if (projected := _part(role, part, first=first)) not in ("", None)]
     if not parts:
         return ""
     return parts[0] if len(parts) == 1 else parts
 
 
-def _part(role: Any, part: Any, *, hosted: bool) -> Any:
+def _part(role: Any, part: Any, *, first: bool) -> Any:
     if isinstance(part, str):
-        return _text(role, part)
+        return _text(role, part, first=first)
     if not isinstance(part, Mapping):
         return _value(part)
     kind = part.get("type")
     if isinstance(kind, str) and (
-        kind in _REASONING_PARTS or (not hosted and role == "assistant" and kind.endswith(_HOSTED_PARTS))
+        kind in _REASONING_PARTS or (not first and role == "assistant" and kind.endswith(_HOSTED_PARTS))
     ):
         return None
     if isinstance(part.get("text"), str) and kind in ("text", "input_text", "output_text", None):
-        return _text(role, part["text"])
+        return _text(role, part["text"], first=first)
     return {key: _value(value) for key, value in part.items() if value is not None and key != "cache_control"}
 
 
@@ -217,7 +221,7 @@ def _number(number: Number) -> Number | int:
 
 # Every rule that joins conversations, by its version. A version never changes once calls were joined by it.
 PROJECTIONS: dict[int, Callable[[Any], Any]] = {
-    1: partial(project, hosted=True),
-    2: project,  # what hosted tools did in an answer is left out
+    1: partial(project, first=True),
+    2: project,  # what hosted tools did in an answer is left out, and clocks in more forms
 }
 PROJECTION_VERSION = max(PROJECTIONS)

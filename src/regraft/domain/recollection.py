@@ -53,7 +53,9 @@ class Step:
     """The end of a history: its last message, the step before, and what follows from all of them.
 
     ``system`` and ``user`` have taken in what these roles said (``said_by``).
-    ``opening`` is the history up to its first answer, ``awaited`` up to its last; None where there is no answer.
+    ``asked`` says that somebody spoke who is neither the model nor an instruction. ``opening`` is the history up to the
+    first answer after that (a greeting that every conversation begins with opens none), ``awaited`` up to the last
+    answer; None where there is no such answer.
     ``kept`` says that this step and all before it were handed on for storing.
     """
 
@@ -62,6 +64,7 @@ class Step:
     before: Step | None
     system: hashlib.blake2b
     user: hashlib.blake2b
+    asked: bool
     opening: Digest | None
     awaited: Digest | None
     kept: bool = False
@@ -195,8 +198,8 @@ def _step(scope: str, before: Step | None, message: StoredMessage, version: int)
         extend_projection(scope, past.projection_id if past else EMPTY, message.projection, version),
     )
     answered = message.role == "assistant"
-    opening = before.opening if before else None
-    if opening is None and answered:
+    asked, opening = (before.asked, before.opening) if before else (False, None)
+    if opening is None and answered and (asked or version == 1):
         opening = past.projection_id if past else context.projection_id
     system, user = (before.system, before.user) if before else (no_parts(), no_parts())
     return Step(
@@ -205,6 +208,7 @@ def _step(scope: str, before: Step | None, message: StoredMessage, version: int)
         before=before,
         system=further(system, message.projection) if message.role in SYSTEM else system,
         user=further(user, message.projection) if message.role in USER else user,
+        asked=asked or not (answered or message.role in SYSTEM),
         opening=opening,
         awaited=context.projection_id if answered else before.awaited if before else None,
     )
