@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from regraft.presentation.cli.context import context
+from regraft.presentation.cli.listing import cut, listing
 from regraft.presentation.cli.sessions import one_line, short
 
 runtime_app = typer.Typer(
@@ -77,9 +77,10 @@ def show(
     if not rows:
         run.console.print("No rows.")
         return
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name in _SHOWN[table]:
-        shown.add_column(name.replace("_", " "), no_wrap=True, justify="right" if _figure(rows, name) else "left")
+    names = {name: name.replace("_", " ") for name in _SHOWN[table]}
+    figures = [title for name, title in names.items() if _figure(rows, name)]
+    texts = [title for name, title in names.items() if title not in figures and not name.endswith("_id")]
+    shown = listing(list(names.values()), figures=figures, texts=texts)
     for row in rows:
         shown.add_row(*(_cell(name, row[name]) for name in _SHOWN[table]))
     run.console.print(shown)
@@ -89,7 +90,7 @@ def _figure(rows: list[dict[str, Any]], name: str) -> bool:
     return any(isinstance(row[name], int | float) and not isinstance(row[name], bool) for row in rows)
 
 
-def _cell(name: str, value: Any) -> str:
+def _cell(name: str, value: Any) -> str | Text:
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -98,4 +99,4 @@ def _cell(name: str, value: Any) -> str:
         return f"{value:.2f}"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    return short(value) if name.endswith("_id") else escape(one_line(str(value), 40))
+    return short(value) if name.endswith("_id") else cut(one_line(str(value), 40))
