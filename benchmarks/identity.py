@@ -319,21 +319,26 @@ def measure(fresh: Callable[[], str], data: Path | None, size: int) -> dict[str,
     }
     if data is not None:
         folders = [recorded(folder) for folder in recorded_folders(data)]
-        few = [each for conversations in folders for each in sample(conversations, size)]
+        few = distinct((each for conversations in folders for each in sample(conversations, size)), "recorded")
         parts["recorded, sample"] = run(fresh(), under(clock, CAUSES, few))
-        parts["recorded, all in one tenant"] = run(fresh(), [("all", recorded_calls(clock, data))])
+        every = together(clock, (each for conversations in folders for each in conversations))
+        parts["recorded, all in one tenant"] = run(fresh(), [("all", every)])
     return parts
 
 
-def recorded_calls(clock: Clock, data: Path) -> list[Call]:
-    """Every recorded conversation as the calls of one tenant; those of two folders that start alike are one."""
+def distinct(conversations: Iterable[Conversation], scope: str) -> list[Conversation]:
+    """The same conversations in one tenant, where those that start with the same words are one."""
     paths: dict[bytes, list[list[Message]]] = defaultdict(list)
-    for folder in recorded_folders(data):
-        for each in recorded(folder):
-            first = each.paths[0]
-            paths[said(first[: answers_of(first)[0]])] += each.paths
-    conversations = [Conversation("all", each, "recorded, all") for each in paths.values()]
-    return [call for number, each in enumerate(conversations) for call in calls_of(clock, each, number, CAUSES[0])]
+    for each in conversations:
+        first = each.paths[0]
+        paths[said(first[: answers_of(first)[0]])] += each.paths
+    return [Conversation(key.hex()[:8], each, scope) for key, each in paths.items()]
+
+
+def together(clock: Clock, conversations: Iterable[Conversation]) -> list[Call]:
+    """The calls of recorded conversations as those of one tenant."""
+    alone = distinct(conversations, "recorded, all")
+    return [call for number, each in enumerate(alone) for call in calls_of(clock, each, number, CAUSES[0])]
 
 
 def judged(parts: dict[str, list[Figures]]) -> Iterator[Figures]:
