@@ -10,8 +10,8 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regraft.domain.graph import PlacedTurn, branches, canonical_order, depths, nodes
-from regraft.domain.ids import NodeId, TurnId, digest, digest_json
+from regraft.domain.graph import PlacedTurn, branches, canonical_order, depths, nodes, trees
+from regraft.domain.ids import NodeId, SessionId, TurnId, digest, digest_json
 from regraft.domain.variant import Components
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -205,3 +205,28 @@ def test_a_turn_that_only_came_later_does_not_change_the_numbers_of_earlier_ones
     before = branches(family[:4])
     assert branches(family)[:4] == before
     assert branches([*family, replace(turn(9), started_at=START)])[0].turn.turn_id.int == 9
+
+
+def test_a_node_hangs_in_the_tree_of_the_root_that_its_parents_lead_to():
+    root, other, a, b, c = (NodeId(UUID(int=number)) for number in range(5))
+    one, two = (SessionId(UUID(int=number)) for number in (10, 20))
+    parents = {c: b, b: a, a: root}
+    known = {root: one, other: two}
+    assert trees(parents, depths(parents, {root: 0, other: 0}), known) == {a: one, b: one, c: one}
+    moved = {**parents, a: other}
+    assert trees(moved, depths(moved, {root: 0, other: 0}), known) == {a: two, b: two, c: two}
+    assert trees({}, {}, known) == {}
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=30), st.randoms())
+def test_the_tree_of_a_node_does_not_depend_on_the_order_in_which_nodes_are_known(links, rnd):
+    roots = [NodeId(UUID(int=number)) for number in (1, 2, 3)]
+    placed = list(roots)
+    parents, expected = {}, {root: SessionId(UUID(int=100 + root.int)) for root in roots}
+    for number, link in enumerate(links):
+        node, parent = NodeId(UUID(int=1000 + number)), placed[link % len(placed)]
+        parents[node], expected[node] = parent, expected[parent]
+        placed.append(node)
+    mixed = dict(rnd.sample(list(parents.items()), len(parents)))
+    known = {root: expected[root] for root in roots}
+    assert trees(mixed, depths(mixed, dict.fromkeys(roots, 0)), known) == {node: expected[node] for node in parents}

@@ -179,6 +179,16 @@ def test_unicode_forms_are_left_alone():
         ("2025-06-01 10:00", "2026-12-31 11:30"),
         ("2025-06-01T10:00:00.123+02:00", "2026-12-31T23:59:59.9-0800"),
         ("10:00:00", "9:15:59"),
+        ("2025-06-01 10:00:00 EST", "2026-12-31 9:00:01 EDT"),
+        ("June 1, 2025", "Dec. 31st, 2026"),
+        ("Sunday, June 1, 2025 at 10:00 AM", "Thu Dec 31 2026 23:59:59 GMT+0000 (Coordinated Universal Time)"),
+        ("1 June 2025", "Thu, 31 Dec 2026 23:59:59 +0000"),
+        ("Sun Jun  1 10:00:00 UTC 2025", "Thu Dec 31 23:59:59 UTC 2026"),
+        ("06/01/2025", "2026/12/31 11:30 PM"),
+        ("01.06.2025", "31.12.2026, 11:30"),
+        ("2025-06-01 (Sunday)", "2026-12-31, Thursday"),
+        ("Sunday, June 1", "Thu 31 Dec"),
+        ("2025年6月1日 星期日", "2026年12月31日 10:00"),
     ],
 )
 def test_a_system_prompt_with_a_clock_is_matched_and_reported(role, one, other):
@@ -196,6 +206,30 @@ def test_a_system_prompt_with_a_uuid_is_matched_and_reported(role):
     )
     assert joined(first, second)
     assert volatile_system_text(first)
+
+
+def test_what_is_no_clock_in_a_system_prompt_is_part_of_it():
+    pairs = [
+        ("Open from 9:00 to 18:00.", "Open from 10:00 to 18:00."),
+        ("Version 1.2.3", "Version 1.2.4"),
+        ("You may march 10 soldiers.", "You may march 20 soldiers."),
+        ("Speak of July 4, 1776.", "Speak of July 14, 1789."),
+        ("Answer in 2025 words.", "Answer in 2026 words."),
+        ("Warranty: 12/24 months", "Warranty: 12/36 months"),
+        ("Call 555-01-0199.", "Call 555-02-0199."),
+        ("Come on Monday.", "Come on Friday."),
+    ]
+    for pair in pairs:
+        assert apart(*({"role": "system", "content": text} for text in pair)), pair
+        assert not any(volatile_system_text({"role": "system", "content": text}) for text in pair), pair
+
+
+def test_version_one_looks_past_the_clocks_that_it_did():
+    def digests(*texts):
+        return {projection_digest({"role": "system", "content": text}, 1) for text in texts}
+
+    assert len(digests("It is 2025-06-01 10:00:00.", "It is 2026-12-31 11:00:00.")) == 1
+    assert len(digests("It is June 1, 2025.", "It is June 2, 2025.")) == 2
 
 
 def test_a_clock_in_what_a_user_said_is_part_of_what_was_said():
