@@ -20,6 +20,7 @@ from regraft.flows import lineage, reprojection
 from regraft.flows.importing import import_files
 from regraft.flows.ingest import Stored, ingest, read, store
 from regraft.infra.nats.codec import encode_exchange
+from regraft.infra.postgres import reading
 from regraft.infra.postgres.pool import connect
 
 LOGGED = (
@@ -57,10 +58,6 @@ def dump(graph):
         unequal = ("seq", "received_at", "label_id", "created_at")
         found[table] = sorted(repr(sorted((k, v) for k, v in row.items() if k not in unequal)) for row in rows)
     return found
-
-
-def without_first_seen(found):
-    return {**found, "session": [each.split("('first_seen'")[0] + each.split("))")[-1] for each in found["session"]]}
 
 
 def searched(text, part="web_search_call", query="q"):
@@ -183,6 +180,23 @@ def test_what_people_said_of_a_node_is_found_at_its_new_id_and_comes_back_with_i
     ]
     reprojection.rebuild(graph.dsn, 1)
     assert dump(graph) == before
+
+
+def test_a_node_is_still_known_by_the_id_that_it_had_under_another_version(graph, calls):
+    made = hosted_story(calls)
+    start_under(graph, 1)
+    graph.take(*made)
+    node, session = graph.node(made[3])["node_id"], graph.session(made[3])
+    reprojection.rebuild(graph.dsn, 2)
+    now = graph.node(made[3])["node_id"]
+    assert reading.resolve_node(graph.connection, str(node)) == now != node
+    assert reading.resolve_session(graph.connection, str(session)) == graph.session(made[3]) != session
+    late = calls([user("another wording")], "new", who={"purpose": "replay", "replay_node": str(node)})
+    graph.take(late)
+    assert graph.session(late) == graph.session(made[3])
+    anchors = {graph.node(each)["context_anchor_turn_id"] for each in (late, made[3])}
+    assert anchors == {made[0].event_id}
+    assert reprojection.rebuild(graph.dsn).identical
 
 
 def test_calls_that_were_read_before_the_switch_are_stored_under_the_version_after_it(graph, calls):

@@ -35,6 +35,10 @@ CROSS JOIN LATERAL (
     UNION ALL
     SELECT t.session_id FROM session_turn t WHERE t.node_id = c.claimed
     UNION ALL
+    SELECT t.session_id FROM former_node f JOIN session_turn t USING (turn_id) WHERE f.node_id = c.claimed
+    UNION ALL
+    SELECT t.session_id FROM former_session f JOIN session_turn t USING (turn_id) WHERE f.session_id = c.claimed
+    UNION ALL
     SELECT c.claimed LIMIT 1) AS found
 JOIN session s ON s.session_id = found.session_id AND s.scope = c.scope;
 
@@ -79,7 +83,8 @@ FROM stage_event ORDER BY started_at, event_id
 ON CONFLICT DO NOTHING;
 
 -- name: store_turns
--- Turns, what is claimed of them, and their place in the queue of the graph's builder: all three or none.
+-- Turns, what is claimed of them, and their place in the queue of the graph's builder: all three or none. A client may
+-- still know a node by the id that it had under another projection.
 WITH stored AS (
     INSERT INTO session_turn (turn_id, event_id, choice_index, session_id, context_id, context_projection,
         context_depth, answer_id, answer_projection, node_id, node_status, finish_reason, tool_calls, started_at, purpose,
@@ -91,8 +96,12 @@ WITH stored AS (
     RETURNING turn_id, session_id),
 claimed AS (
     INSERT INTO session_lineage (turn_id, session_id, awaited_projection, parent_claim, replay_claim, filed_by)
-    SELECT DISTINCT ON (turn_id) turn_id, session_id, awaited_projection, parent_claim, replay_claim, filed_by
-    FROM stage_turn JOIN stored USING (turn_id, session_id) ORDER BY turn_id),
+    SELECT DISTINCT ON (turn_id) turn_id, session_id, awaited_projection,
+        coalesce((SELECT t.node_id FROM former_node f JOIN session_turn t ON t.turn_id = f.turn_id
+                  WHERE f.node_id = s.parent_claim), s.parent_claim),
+        coalesce((SELECT t.node_id FROM former_node f JOIN session_turn t ON t.turn_id = f.turn_id
+                  WHERE f.node_id = s.replay_claim), s.replay_claim), s.filed_by
+    FROM stage_turn s JOIN stored USING (turn_id, session_id) ORDER BY turn_id),
 queued AS (
     INSERT INTO lineage_queue (turn_id, session_id) SELECT turn_id, session_id FROM stored)
 SELECT count(*) AS turns FROM stored;

@@ -1,12 +1,20 @@
 -- What people and pages ask of the truth. JSON is read as text: a number, NUL or lone surrogate comes back as written.
 
 -- name: nodes_like
--- Nodes whose ids lie between two bounds: enough to tell one from several.
-SELECT node_id AS id FROM conversation_branch_nodes WHERE node_id BETWEEN %(low)s AND %(high)s ORDER BY node_id LIMIT 2;
+-- Nodes whose ids, those of other projections included, lie between two bounds: enough to tell one from several.
+(SELECT node_id AS id FROM conversation_branch_nodes WHERE node_id BETWEEN %(low)s AND %(high)s ORDER BY node_id LIMIT 2)
+UNION
+(SELECT t.node_id FROM former_node f JOIN session_turn t USING (turn_id)
+ WHERE f.node_id BETWEEN %(low)s AND %(high)s ORDER BY f.node_id LIMIT 2)
+ORDER BY id LIMIT 2;
 
 -- name: sessions_like
--- Sessions whose ids lie between two bounds.
-SELECT session_id AS id FROM session WHERE session_id BETWEEN %(low)s AND %(high)s ORDER BY session_id LIMIT 2;
+-- Sessions whose ids, those of other projections included, lie between two bounds.
+(SELECT session_id AS id FROM session WHERE session_id BETWEEN %(low)s AND %(high)s ORDER BY session_id LIMIT 2)
+UNION
+(SELECT t.session_id FROM former_session f JOIN session_turn t USING (turn_id)
+ WHERE f.session_id BETWEEN %(low)s AND %(high)s ORDER BY f.session_id LIMIT 2)
+ORDER BY id LIMIT 2;
 
 -- name: turns_like
 -- Placed turns whose ids lie between two bounds.
