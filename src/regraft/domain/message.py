@@ -51,6 +51,7 @@ _CLOCK = re.compile(
     rf"|(?:(?<=[Tt]ime: )|(?<=[Tt]ime is )|(?<=[Nn]ow: )){_TIME}(?:{_ZONE})?"
     rf"|(?<=[Tt]oday is ){_WEEKDAY}\b"
 )
+_MAY_HOLD_CLOCK = re.compile(r"\d|oday is ")
 _FIRST_CLOCK = re.compile(
     r"\b\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?\b|\b\d{1,2}:\d{2}:\d{2}\b"
 )
@@ -133,9 +134,16 @@ def _text(role: Any, text: str, *, first: bool) -> str:
     elif role == "assistant" and "<think" in text:
         text = _THINKING.sub("", text)
     elif role in _INSTRUCTING:
-        text = (_FIRST_CLOCK if first else _CLOCK).sub("<clock>", _UUID.sub("<uuid>", text))
+        text = _UUID.sub("<uuid>", text)
+        text = _FIRST_CLOCK.sub("<clock>", text) if first else _without_clocks(text)
     text = _TRAILING_BLANKS.sub("", text)
     return _BLANK_LINES.sub("\n\n", _LEADING_LINES.sub("", text)).rstrip()
+
+
+def _without_clocks(text: str) -> str:
+    """No clock goes over a line's end, and most lines of an instruction hold none: they cost nothing."""
+    lines = text.split("\n")
+    return "\n".join(_CLOCK.sub("<clock>", line) if _MAY_HOLD_CLOCK.search(line) else line for line in lines)
 
 
 def _content(role: Any, content: Any, *, first: bool) -> Any:
