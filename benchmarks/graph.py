@@ -61,10 +61,14 @@ def _text(seed: int, words: int) -> str:
     return " ".join(WORDS[(seed * 7 + at * 3) % len(WORDS)] for at in range(words)) + f" ({seed})"
 
 
-def exchanges(turns: int) -> Iterator[Exchange]:
-    """Conversations of 100 turns with growing histories; every tenth turn is asked again, hotter."""
-    made = conversation = 0
-    while made < turns:
+def exchanges(turns: int, first: int = 0) -> Iterator[Exchange]:
+    """Conversations of 100 turns with growing histories; every tenth turn is asked again, hotter.
+
+    ``first`` is the number of the first conversation: others have other words.
+    """
+    conversation, made = first, first * 200
+    last = made + turns
+    while made < last:
         messages = [{"role": "system", "content": "You are brief."}]
         for turn in range(TURNS_PER_CONVERSATION):
             messages.append({"role": "user", "content": _text(conversation * 1000 + turn, 20)})

@@ -358,16 +358,18 @@ CROSS JOIN LATERAL (
 
 -- name: link_tasks
 -- Conversations whose first words stand among the arguments of an earlier tool call of another conversation.
-WITH new AS (SELECT turn_id, answer_id, tool_calls FROM session_turn WHERE turn_id = ANY(%(turns)s::uuid[])),
+-- A replay is started by whoever replays, whatever its first words are.
+WITH new AS (SELECT turn_id, answer_id, tool_calls, purpose FROM session_turn WHERE turn_id = ANY(%(turns)s::uuid[])),
 first AS (
-    SELECT new.turn_id FROM new JOIN session_lineage l USING (turn_id) WHERE l.awaited_projection IS NULL
+    SELECT new.turn_id FROM new JOIN session_lineage l USING (turn_id)
+    WHERE l.awaited_projection IS NULL AND new.purpose <> 'replay'
     UNION
     SELECT t.turn_id FROM new JOIN message a ON a.message_id = new.answer_id AND a.anchors IS NOT NULL
     CROSS JOIN LATERAL unnest(a.anchors) AS one
     JOIN message m ON m.anchors @> ARRAY[one - 2] AND m.role = 'user'
     JOIN context c ON c.message_id = m.message_id JOIN session_turn t ON t.context_id = c.context_id
     JOIN session_lineage l ON l.turn_id = t.turn_id AND l.awaited_projection IS NULL
-    WHERE one & 3 = 2 AND new.tool_calls > 0)
+    WHERE one & 3 = 2 AND new.tool_calls > 0 AND t.purpose <> 'replay')
 SELECT DISTINCT ON (t.turn_id) t.turn_id AS to_turn_id, o.turn_id AS from_turn_id, one + 2 AS anchor,
     a.body::text AS answer
 FROM first JOIN session_turn t USING (turn_id) JOIN session s ON s.session_id = t.session_id
