@@ -119,14 +119,14 @@ def again(endpoint, document):
 
 
 @given(ANTHROPIC)
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_every_request_for_a_message_of_anthropics_comes_back(document):
     got, sent = again(MESSAGES, document)
     assert got == sent
 
 
 @given(OPENAI)
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_every_request_for_a_response_comes_back(document):
     try:
         got, sent = again(RESPONSES, document)
@@ -176,7 +176,7 @@ CHUNKS = st.lists(st.dictionaries(st.sampled_from(KEYS.split()), VALUE, max_size
 
 
 @given(st.sampled_from([MESSAGES, RESPONSES, COMPLETIONS]), CHUNKS)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_no_stream_of_objects_is_an_exception(endpoint, chunks):
     stream = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks).encode()
     for choice in dialect_of(endpoint).read_answer(stream, "text/event-stream").choices:
