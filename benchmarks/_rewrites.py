@@ -19,7 +19,7 @@ Rewrite = Callable[[Message, int, int], Message]
 
 _TAGS = [
     "<system-reminder>The list of tasks is empty. Do not mention this.</system-reminder>",
-    "<environment_context>\n  <cwd>/home/dev</cwd>\n</environment_context>",
+    "<environment_context>\n  <cwd>src/app</cwd>\n</environment_context>",
     "<command-name>/compact</command-name><command-args></command-args>",
     "<local-command-stdout>ok\n\nok</local-command-stdout>",
     '<task-notification id="7">a task has ended</task-notification>',

@@ -29,6 +29,7 @@ from pathlib import Path
 import psycopg
 import uvloop
 from _peers import AbsentError, process, venv_with
+from _server import Answering, serve_forever
 from gateway import free_port, running
 
 from regraft.infra.embedded.postgres import EmbeddedPostgres
@@ -122,32 +123,18 @@ def messages_of(found):
     return sum(len(messages) + 1 for calls in found for messages, _ in calls)
 
 
-class ModelServer(asyncio.Protocol):
+class ModelServer(Answering):
     """Answers with what the request's header says."""
 
-    def connection_made(self, transport):
-        self.transport = transport
-        self.buffer = b""
-
-    def data_received(self, data):
-        self.buffer += data
-        head, found, body = self.buffer.partition(b"\r\n\r\n")
-        if not found or len(body) < int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]):
-            return
-        self.buffer = b""
+    def asked(self, head, body):
         answer = json.loads(head.partition(b"x-answer: ")[2].partition(b"\r\n")[0])
         choice = {"index": 0, "finish_reason": "stop", "message": answer}
         said = json.dumps({"id": "c", "object": "chat.completion", "model": "m", "choices": [choice]}).encode()
-        start = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(said)
-        self.transport.write(start + said)
+        self.say(said)
 
 
 def model_server(port):
-    async def main():
-        server = await asyncio.get_running_loop().create_server(ModelServer, "127.0.0.1", port, backlog=1024)
-        await server.serve_forever()
-
-    uvloop.run(main())
+    serve_forever(ModelServer, port)
 
 
 async def talk(port, found):

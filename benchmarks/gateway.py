@@ -24,6 +24,7 @@ from pathlib import Path
 
 import uvloop
 from _peers import PEERS, AbsentError, Contender
+from _server import Answering, serve_forever
 
 from regraft.domain.errors import UpstreamError
 from regraft.domain.exchange import Exchange
@@ -78,24 +79,14 @@ EVENT = (
 )
 
 
-class ModelServer(asyncio.Protocol):
+class ModelServer(Answering):
     """Answers every POST at once: about 1 KB, or CHUNKS events one write each."""
 
-    def connection_made(self, transport):
-        self.transport = transport
-        self.buffer = b""
-
-    def data_received(self, data):
-        self.buffer += data
-        head, found, body = self.buffer.partition(b"\r\n\r\n")
-        if not found or len(body) < int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]):
-            return
-        self.buffer = b""
+    def asked(self, head, body):
         if b'"stream":true' in body.replace(b" ", b""):
             self.task = asyncio.get_running_loop().create_task(self.stream())
             return
-        start = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER)
-        self.transport.write(start + ANSWER)
+        self.say(ANSWER)
 
     async def stream(self):
         self.transport.write(
@@ -109,11 +100,7 @@ class ModelServer(asyncio.Protocol):
 
 
 def model_server(port):
-    async def main():
-        server = await asyncio.get_running_loop().create_server(ModelServer, "127.0.0.1", port, backlog=1024)
-        await server.serve_forever()
-
-    uvloop.run(main())
+    serve_forever(ModelServer, port)
 
 
 def family(pid):

@@ -22,6 +22,7 @@ from pathlib import Path
 from uuid import UUID
 
 import uvloop
+from _server import Answering, serve_forever
 from gateway import ANSWER, RESULTS, free_port, running
 
 from regraft.domain.replay import Variant
@@ -43,36 +44,22 @@ TOKEN_JOBS, MAX_TOKENS, AT_ONCE = 12, 64, 2
 TOKEN_TARGET = 0.9  # of the bare model server's tokens a second
 
 
-class SlowServer(asyncio.Protocol):
+class SlowServer(Answering):
     """Answers every POST after LATENCY, never twice the same."""
 
     answered = 0
 
-    def connection_made(self, transport):
-        self.transport = transport
-        self.buffer = b""
-
-    def data_received(self, data):
-        self.buffer += data
-        head, found, body = self.buffer.partition(b"\r\n\r\n")
-        if not found or len(body) < int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]):
-            return
-        self.buffer = b""
+    def asked(self, head, body):
         asyncio.get_running_loop().call_later(LATENCY, self.answer)
 
     def answer(self):
         SlowServer.answered += 1
         body = ANSWER.replace(b"The quick", b"The %d. quick" % SlowServer.answered, 1)
-        start = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
-        self.transport.write(start + body)
+        self.say(body)
 
 
 def slow_server(port):
-    async def main():
-        server = await asyncio.get_running_loop().create_server(SlowServer, "127.0.0.1", port, backlog=1024)
-        await server.serve_forever()
-
-    uvloop.run(main())
+    serve_forever(SlowServer, port)
 
 
 def asked_once(port, text, **more):

@@ -302,6 +302,17 @@ def test_members_of_a_zip_may_be_packed_with_zstandard(truth, tmp_path):
     assert import_files(truth, [tmp_path / "a.zip"]).turns == 9
 
 
+def test_a_member_that_cannot_be_unpacked_is_refused_by_name_and_stops_no_other(truth, tmp_path):
+    line = json.dumps({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]})
+    (tmp_path / "b.jsonl").write_text(line)
+    _packed_with_zstandard(tmp_path / "a.zip", "a.jsonl", line.encode())
+    data = (tmp_path / "a.zip").read_bytes().replace((93).to_bytes(2, "little"), (98).to_bytes(2, "little"))
+    (tmp_path / "a.zip").write_bytes(data)  # 98: a method that nobody here knows
+    counts = import_files(truth, [tmp_path / "a.zip", tmp_path / "b.jsonl"])
+    assert counts.turns == 1
+    assert any("packed in a way that cannot be read" in reason for reason in counts.refused)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_votes_beside_a_chatgpt_export_judge_its_answers(truth, tmp_path, packed):
     def node(key, parent, role, said):

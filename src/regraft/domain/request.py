@@ -42,7 +42,7 @@ class Slices(Sequence[Any]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment] # equal to lists, which have none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

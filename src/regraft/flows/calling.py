@@ -37,9 +37,9 @@ class Caller:
         """
         loop = asyncio.get_running_loop()
         for attempt in range(1, self._tries + 1):
-            while (wait := self._not_before.get(model, 0.0) - loop.time()) > 0:  # noqa: ASYNC110
+            while (wait := self._not_before.get(model, 0.0) - loop.time()) > 0:  # noqa: ASYNC110 another call may move the time on
                 # Not all at the same moment.
-                await asyncio.sleep(wait + random.uniform(0.0, min(0.1 * wait, 1.0)))  # noqa: S311
+                await asyncio.sleep(wait + random.uniform(0.0, min(0.1 * wait, 1.0)))  # noqa: S311 spread, no secret
             reply = await self.client.post(endpoint, body, {**self._more, **identity})
             later = reply.status == 429 or (reply.status in _LATER and reply.retry_after is not None)
             if not later or attempt == self._tries or (reply.retry_after or 0.0) > LONGEST_RETRY_AFTER:
@@ -50,5 +50,5 @@ class Caller:
                 until = loop.time() + reply.retry_after
                 self._not_before[model] = max(until, self._not_before.get(model, 0.0))
             else:
-                await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311
+                await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311 spread, no secret
         raise UpstreamError("No call was tried.")

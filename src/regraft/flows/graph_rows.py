@@ -23,13 +23,13 @@ from regraft.infra.postgres.pool import Connection
 _INT4 = 2**31 - 1
 
 
-def decide(connection: Connection, new: list[UUID]) -> store.GraphRows:
-    """The rows that placing ``new`` turns adds and changes."""
+def decide(connection: Connection, new: list[UUID], version: int) -> store.GraphRows:
+    """The rows that placing ``new`` turns adds and changes, in a log under a version of the projection."""
     affected = {*store.affected(connection, new), *new}
     origin = store.origins(connection, affected)
     found = store.parents(connection, {turn: row["origin"] for turn, row in origin.items()})
     facts = store.facts(connection, affected)
-    places = places_of(connection, facts, found)
+    places = places_of(connection, facts, found, version)
     touched = set(places)
 
     current = store.current_parents(connection, places.keys())

@@ -50,8 +50,9 @@ def build(dsn: str, sessions: Collection[UUID] | None = None, progress: Progress
                 taken = store.take_queue(connection, sessions, size)
                 if not taken:
                     break
-                rows = decide(connection, taken)
-                number = store.save(connection, rows, datetime.now(UTC), projection.held(connection))
+                version = projection.held(connection)
+                rows = decide(connection, taken, version)
+                number = store.save(connection, rows, datetime.now(UTC), version)
         except (psycopg.OperationalError, UnavailableError):
             raise
         except Exception as error:  # one bad turn never stops the others, whatever is in it

@@ -28,7 +28,7 @@ class Place:
 
 
 def places_of(
-    connection: Connection, facts: Mapping[UUID, store.Row], found: Mapping[UUID, store.Row]
+    connection: Connection, facts: Mapping[UUID, store.Row], found: Mapping[UUID, store.Row], version: int
 ) -> dict[NodeId, Place]:
     """Where each node hangs: where its first run does. A claim that would close a circle is not honoured."""
     runs: dict[NodeId, list[store.Row]] = defaultdict(list)
@@ -50,7 +50,7 @@ def places_of(
         places[node] = Place(NodeId(claimed), "explicit_header") if claimed else by_prefix[node]
         if not claimed and row["prefix_evidence"] in _SHORTENED:
             shortened.append((node, row["origin"], row["prefix_depth"]))
-    for node, replaced in _compactions(connection, shortened).items():
+    for node, replaced in _compactions(connection, shortened, version).items():
         places[node] = Place(replaced.node_id, EVIDENCE, replaced)
         uncertain.add(node)
     _break_circles(connection, places, by_prefix, roots, uncertain)
@@ -65,7 +65,9 @@ def settled_place(row: store.Row) -> Place:
     return Place(NodeId(row["parent_node_id"]), row["parent_evidence"], replaced)
 
 
-def _compactions(connection: Connection, shortened: list[tuple[UUID, UUID, int]]) -> dict[NodeId, Compaction]:
+def _compactions(
+    connection: Connection, shortened: list[tuple[UUID, UUID, int]], version: int
+) -> dict[NodeId, Compaction]:
     """The nodes whose history was replaced by another that kept something of it."""
     known: dict[NodeId, list[store.Row]] = defaultdict(list)
     for row in store.survivors(connection, shortened):
@@ -80,16 +82,17 @@ def _compactions(connection: Connection, shortened: list[tuple[UUID, UUID, int]]
             started_at=first["started_at"],
             system=Digest(bytes(first["system_digest"])),
         )
-        replaced = compaction(turn, map(_survivor, rows))
+        replaced = compaction(turn, [_survivor(row, version) for row in rows])
         if replaced and replaced.node_id != node:
             found[node] = replaced
     return found
 
 
-def _survivor(row: store.Row) -> Survivor:
+def _survivor(row: store.Row, version: int) -> Survivor:
     same = row["same_before"]
     if not same and row["above"] is not None and row["before"] is not None:
-        same = projection_digest(parse_json(row["above"])) == projection_digest(parse_json(row["before"]))
+        above, before = parse_json(row["above"]), parse_json(row["before"])
+        same = projection_digest(above, version) == projection_digest(before, version)
     return Survivor(
         anchor=row["anchor"],
         position=row["depth"],

@@ -108,18 +108,8 @@ def opened(part: Part, member: str | None = None) -> Iterator[Opened]:
     member = member or part.member
     with part.path.open("rb") as file:
         if member is not None:
-            try:
-                with zipfile.ZipFile(file) as archive:
-                    info = archive.getinfo(member)
-                    if info.compress_type == _ZSTANDARD and not info.flag_bits & _ENCRYPTED:
-                        file.seek(info.header_offset)
-                        file.seek(sum(_LOCAL_HEAD.unpack(file.read(_LOCAL_HEAD.size))), SEEK_CUR)
-                        yield Opened(_text(_zstandard(file, info.compress_size), part.name), lambda: 0)
-                    else:
-                        with archive.open(member) as inner:
-                            yield Opened(_text(_read(inner), part.name), lambda: 0)
-            except (NotImplementedError, RuntimeError) as error:
-                raise UsageError(f"{part.name} is packed in a way that cannot be read here: {error}") from error
+            with zipfile.ZipFile(file) as archive:
+                yield Opened(_text(_member(file, archive, member, part.name), part.name), lambda: 0)
         elif part.path.suffix == ".zst":
             yield Opened(_text(_zstandard(file), part.name), file.tell)
         elif part.path.suffix == ".gz":
@@ -127,6 +117,21 @@ def opened(part: Part, member: str | None = None) -> Iterator[Opened]:
                 yield Opened(_text(_read(unpacked), part.name), file.tell)
         else:
             yield Opened(_text(_read(file), part.name), file.tell)
+
+
+def _member(file: BinaryIO, archive: zipfile.ZipFile, member: str, name: str) -> Iterator[bytes]:
+    info = archive.getinfo(member)
+    if info.compress_type == _ZSTANDARD and not info.flag_bits & _ENCRYPTED:
+        file.seek(info.header_offset)
+        file.seek(sum(_LOCAL_HEAD.unpack(file.read(_LOCAL_HEAD.size))), SEEK_CUR)
+        yield from _zstandard(file, info.compress_size)
+        return
+    try:
+        inner = archive.open(member)
+    except (NotImplementedError, RuntimeError) as error:  # a method that is not known; a password
+        raise UsageError(f"{name} is packed in a way that cannot be read here: {error}") from error
+    with inner:
+        yield from _read(inner)
 
 
 def _read(stream: BinaryIO | IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
