@@ -18,8 +18,8 @@ from pathlib import Path
 
 from graph import BATCH, exchanges
 
-from regraft.flows import lineage
-from regraft.flows.ingest import Stored, ingest
+from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.lineage import build as lineage
 from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.migrate import migrate

@@ -18,10 +18,10 @@ from uuid import UUID
 import pyarrow as pa
 from graph import WORDS
 
-from regraft.flows.embed import materialise_embeddings
-from regraft.flows.trajectories import _UNITS
-from regraft.infra.duckdb.embeddings import Embeddings
-from regraft.infra.duckdb.workbench import Workbench
+from regraft.flows.evaluation.embeddings import materialise_embeddings
+from regraft.flows.evaluation.trajectories import _UNITS
+from regraft.infra.duckdb.evaluation.embeddings import Embeddings
+from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.embedding.static import StaticEmbedder
 
 RESULTS = Path(__file__).parent / "results"

@@ -48,7 +48,7 @@ WORDS = [f"{word}{number}" for word in ("the", "quick", "brown", "fox", "lazy", 
 
 INGEST = """
 import asyncio, signal, sys
-from regraft.flows.consume import consume
+from regraft.flows.capture.consume import consume
 async def main():
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

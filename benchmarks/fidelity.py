@@ -27,19 +27,19 @@ from uuid import UUID
 import psycopg
 
 from regraft.domain.ids import canonical_json, parse_json
-from regraft.domain.replay import Job, Variant, plan
-from regraft.flows import lineage
-from regraft.flows.arrival import wait_for
-from regraft.flows.calling import Caller
-from regraft.flows.consume import consume
-from regraft.flows.growing import Grown, Tally, Watcher, execute
-from regraft.flows.importing import import_files
-from regraft.flows.rollout import RolloutOptions, Rollouts
+from regraft.domain.replay.job import Job, Variant, plan
+from regraft.flows.capture.consume import consume
+from regraft.flows.capture.importing import import_files
+from regraft.flows.capture.waiting import wait_for
+from regraft.flows.lineage import build as lineage
+from regraft.flows.replay.execution import Grown, Tally, Watcher, execute
+from regraft.flows.replay.retrying_client import Caller
+from regraft.flows.replay.rollouts import RolloutOptions, Rollouts
 from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.embedded.postgres import EmbeddedPostgres
-from regraft.infra.postgres import replay as replays
 from regraft.infra.postgres.migrate import migrate
 from regraft.infra.postgres.pool import connect, transaction
+from regraft.infra.postgres.replay import plans as replays
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

@@ -26,10 +26,10 @@ import uvloop
 from _peers import PEERS, AbsentError, Contender
 from _server import Answering, serve_forever
 
+from regraft.domain.capture.exchange import Exchange
 from regraft.domain.errors import UpstreamError
-from regraft.domain.exchange import Exchange
 from regraft.domain.ids import time_ordered_uuid
-from regraft.flows.ingest import Stored, ingest
+from regraft.flows.capture.ingest import Stored, ingest
 from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.llm.upstream import UpstreamPool
 from regraft.infra.nats.codec import encode_exchange

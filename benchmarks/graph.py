@@ -21,13 +21,13 @@ from uuid import UUID
 
 import psycopg
 
-from regraft.domain.context import session_by_name
-from regraft.domain.exchange import Exchange, Identity
-from regraft.flows import lineage
-from regraft.flows.ingest import Stored, ingest
+from regraft.domain.capture.exchange import Exchange, Identity
+from regraft.domain.lineage.history import session_by_name
+from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.lineage import build as lineage
 from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.nats.codec import encode_exchange
-from regraft.infra.postgres import reading
+from regraft.infra.postgres.lineage import reading
 from regraft.infra.postgres.migrate import migrate
 from regraft.infra.postgres.pool import connect
 

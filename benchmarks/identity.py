@@ -31,10 +31,10 @@ import zstandard
 from _lookalikes import groups
 from _rewrites import CAUSES, LIMITS, Cause
 
-from regraft.domain.exchange import Exchange, Identity
+from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.ids import time_ordered_uuid
-from regraft.flows import lineage
-from regraft.flows.ingest import Stored, ingest
+from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.lineage import build as lineage
 from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.migrate import migrate

@@ -22,10 +22,10 @@ from pathlib import Path
 import psycopg
 import zstandard
 
-from regraft.domain.records import records
-from regraft.flows.importing import import_files
+from regraft.domain.capture.importers.records import records
+from regraft.flows.capture.importing import import_files
 from regraft.infra.embedded.postgres import EmbeddedPostgres, PostgresEndpoint
-from regraft.infra.exports import opened, parts
+from regraft.infra.files.exports import opened, parts
 from regraft.infra.postgres.migrate import migrate
 from regraft.infra.postgres.pool import connect
 

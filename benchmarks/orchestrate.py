@@ -26,9 +26,9 @@ import httptools
 import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from regraft.domain.orchestration import Orchestrator
+from regraft.domain.orchestration.orchestration import Orchestrator
+from regraft.infra.files.rules import rule_of
 from regraft.infra.llm.upstream import UpstreamPool
-from regraft.infra.rules import rule_of
 from regraft.infra.settings import Settings
 
 RESULTS = Path(__file__).parent / "results"

@@ -19,10 +19,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from regraft.flows.runtime import build_runtime
-from regraft.infra.duckdb.runtime import RuntimeTables
+from regraft.flows.capture.runtime import build_runtime
+from regraft.infra.duckdb.capture.runtime import RuntimeTables
 from regraft.infra.embedded.postgres import EmbeddedPostgres
-from regraft.infra.postgres import reading
+from regraft.infra.postgres.lineage import reading
 from regraft.infra.postgres.migrate import migrate
 from regraft.infra.postgres.pool import connect
 

@@ -25,10 +25,11 @@ import uvloop
 from _server import Answering, serve_forever
 from gateway import ANSWER, RESULTS, free_port, running
 
-from regraft.domain.replay import Variant
-from regraft.flows import lineage, replay
-from regraft.flows.arrival import wait_for
-from regraft.flows.growing import spent_in
+from regraft.domain.replay.job import Variant
+from regraft.flows.capture.waiting import wait_for
+from regraft.flows.lineage import build as lineage
+from regraft.flows.replay import plans as replay
+from regraft.flows.replay.execution import spent_in
 from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.embedded.stack import Stack

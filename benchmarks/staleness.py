@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from regraft.flows import staleness
+from regraft.flows.replay import staleness
 from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.postgres.migrate import migrate
 from regraft.infra.postgres.pool import Connection, connect

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from hypothesis import settings
 
-from regraft.domain.exchange import Exchange, Identity
+from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.ids import time_ordered_uuid
 from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.embedded.postgres import EmbeddedPostgres, PostgresEndpoint

@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 
 from regraft.domain.errors import UnavailableError
-from regraft.flows.ingest import Stored, ingest
+from regraft.flows.capture.ingest import Stored, ingest
 from regraft.infra.nats.codec import decode_exchange, encode_exchange
 from regraft.infra.nats.stream import CallStream
 from regraft.infra.postgres.pool import connect
-from regraft.infra.spool import Spool
+from regraft.infra.spool.writer import Spool
 from regraft.presentation.gateway.app import server_of
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
 from scripted_upstream import ScriptedUpstream

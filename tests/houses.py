@@ -17,8 +17,8 @@ from uuid import UUID
 import psycopg
 
 from gateways import Upstream, free_port
-from regraft.flows import lineage
-from regraft.flows.arrival import wait_for
+from regraft.flows.capture.waiting import wait_for
+from regraft.flows.lineage import build as lineage
 from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.embedded.postgres import PostgresEndpoint
 from regraft.infra.embedded.stack import GATEWAY, Stack

@@ -11,7 +11,7 @@ from typing import Any
 import zstandard
 from openai.types.responses import Response
 
-from regraft.domain.answer import Answer, events
+from regraft.domain.capture.answer import Answer, events
 from regraft.domain.ids import plain
 
 SSE, JSON = "text/event-stream", "application/json"

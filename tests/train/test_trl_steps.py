@@ -23,8 +23,8 @@ from pyiceberg.catalog import load_catalog
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from regraft.domain.formats.trl import from_stored
-from regraft.flows.freeze import Frozen, export, freeze
+from regraft.domain.datasets.formats.trl import from_stored
+from regraft.flows.datasets.freeze import Frozen, export, freeze
 from regraft.infra.iceberg.snapshots import catalog_properties
 from regraft.infra.postgres.pool import transaction
 from small_graph import SmallGraph, every_kind, many_choices

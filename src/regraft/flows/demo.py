@@ -13,15 +13,15 @@ from uuid import UUID
 
 import openai
 
-from regraft.domain.context import Context, chain, session_by_opening
+from regraft.domain.capture.message import text_of
 from regraft.domain.errors import UpstreamError
 from regraft.domain.ids import SessionId, parse_json
-from regraft.domain.message import text_of
-from regraft.domain.recollection import store_message
-from regraft.flows.arrival import wait_for
+from regraft.domain.lineage.history import Context, chain, session_by_opening
+from regraft.domain.lineage.history_cache import store_message
+from regraft.flows.capture.waiting import wait_for
 from regraft.infra.llm.client import Door, KeyRefusedError, key_refused, refuses_key
 from regraft.infra.postgres import demo as store
-from regraft.infra.postgres import projection
+from regraft.infra.postgres.lineage import projection
 from regraft.infra.postgres.pool import connect
 
 SCOPE = "default"

@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
 from regraft.domain.errors import UnavailableError
+from regraft.infra.queries import queries
 
 Record = dict[str, Any]
 
-_NAME = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
 _PATIENCE = 20.0  # seconds to wait for another process that has the file open
 
 
-@cache
-def queries(noun: str) -> dict[str, str]:
-    """All queries of ``sql/NOUN.sql`` by name."""
-    text = files("regraft.infra.duckdb").joinpath("sql", f"{noun}.sql").read_text("utf-8")
-    parts = _NAME.split(text)[1:]
-    return dict(zip(parts[::2], parts[1::2], strict=True))
-
-
 class WorkbenchFile:
-    """Some of the tables of a workbench file: those of ``sql/NOUN.sql``. A file that is not there reads as empty."""
+    """Some tables of a workbench file: those of ``duckdb/TABLES.sql``. A missing file reads as empty."""
 
-    noun: ClassVar[str]
+    tables: ClassVar[str]
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def _query(self, name: str) -> str:
+        return _query(self.tables, name)
 
     @contextmanager
     def _open(self) -> Iterator[Any]:
@@ -55,8 +47,8 @@ class WorkbenchFile:
                     ) from error
                 time.sleep(0.05)
         try:
-            connection.execute(queries("watermark")["schema"])
-            connection.execute(queries(self.noun)["schema"])
+            connection.execute(_query("watermark", "schema"))
+            connection.execute(self._query("schema"))
             yield connection
         finally:
             connection.close()
@@ -70,11 +62,11 @@ class WorkbenchFile:
             yield connection
             connection.execute("COMMIT")
 
-    def _rows(self, name: str, parameters: Record | None = None, noun: str = "") -> list[Record]:
+    def _rows(self, name: str, parameters: Record | None = None, tables: str = "") -> list[Record]:
         if not self.path.exists():
             return []
         with self._open() as connection:
-            cursor = connection.execute(queries(noun or self.noun)[name], parameters or {})
+            cursor = connection.execute(_query(tables or self.tables, name), parameters or {})
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
@@ -89,4 +81,8 @@ class WorkbenchFile:
             self._mark(connection, station, build)
 
     def _mark(self, connection: Any, station: str, build: int) -> None:
-        connection.execute(queries("watermark")["set_watermark"], {"station": station, "build": build})
+        connection.execute(_query("watermark", "set_watermark"), {"station": station, "build": build})
+
+
+def _query(tables: str, name: str) -> str:
+    return queries(f"duckdb/{tables}")[name].decode()

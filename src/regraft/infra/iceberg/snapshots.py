@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from regraft.domain.datasets.rows import Message, Row, Source
 from regraft.domain.errors import IntegrityError, NotFoundError, UsageError
-from regraft.domain.rows import Message, Row, Source
 
 if TYPE_CHECKING:
     from pyiceberg.catalog.sql import SqlCatalog

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import httptools
 
 from regraft.domain.errors import UpstreamError
-from regraft.infra.llm.repeated_head import RepeatedHead
+from regraft.infra.http.repeated_head import RepeatedHead
 
 if TYPE_CHECKING:
     from regraft.infra.llm.upstream import UpstreamPool

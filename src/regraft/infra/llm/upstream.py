@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 from regraft.domain.errors import ConfigError, UpstreamError
+from regraft.infra.http.repeated_head import RepeatedHead
 from regraft.infra.llm.connection import (
     BODY_HIGH_WATER,
     Connection,
@@ -21,7 +22,6 @@ from regraft.infra.llm.connection import (
     RepeatedAnswer,
     UpstreamResponse,
 )
-from regraft.infra.llm.repeated_head import RepeatedHead
 
 __all__ = [
     "BODY_HIGH_WATER",

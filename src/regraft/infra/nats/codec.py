@@ -12,8 +12,8 @@ from uuid import UUID
 import msgspec
 import zstandard
 
+from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.errors import CorruptEventError
-from regraft.domain.exchange import Exchange, Identity
 
 FORMAT = 2
 READABLE_FORMATS = frozenset({1, 2})

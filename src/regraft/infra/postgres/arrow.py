@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from regraft.domain.errors import UnavailableError
-from regraft.infra.postgres.queries import queries
+from regraft.infra.queries import queries
 
 
 class ArrowReader:

@@ -11,7 +11,9 @@ import psycopg
 
 from regraft.domain.errors import UnavailableError
 from regraft.infra.postgres.pool import Connection
-from regraft.infra.postgres.queries import queries
+from regraft.infra.queries import queries
+
+_SQL = queries("postgres/pipeline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Finding:
 
 def counts(connection: Connection, name: str, **parameters: Any) -> dict[str, int]:
     """The figures of a query of one row, such as ``runtime_rows``, ``last_call`` or ``graph``."""
-    row = connection.execute(queries("pipeline")[name], parameters or None).fetchone() or {}
+    row = connection.execute(_SQL[name], parameters or None).fetchone() or {}
     return {key: int(value) for key, value in row.items()}
 
 
@@ -36,32 +38,32 @@ def settled(connection: Connection) -> int:
     Raises UnavailableError then. Give it a transaction of its own: the lock lasts as long.
     """
     try:
-        connection.execute(queries("pipeline")["fence"])
+        connection.execute(_SQL["fence"])
     except psycopg.errors.LockNotAvailable as error:
         raise UnavailableError("Ingest is in the middle of a long transaction. Try again in a moment.") from error
-    row = connection.execute(queries("pipeline")["last_call"]).fetchone() or {}
+    row = connection.execute(_SQL["last_call"]).fetchone() or {}
     return int(row["seq"])
 
 
 def sessions_waiting(connection: Connection, limit: int) -> list[UUID]:
     """Sessions with turns that the graph has not placed yet, the longest waiting first."""
-    rows = connection.execute(queries("pipeline")["sessions_waiting"], {"limit": limit}).fetchall()
+    rows = connection.execute(_SQL["sessions_waiting"], {"limit": limit}).fetchall()
     return [row["session_id"] for row in rows]
 
 
 def sessions_unlike(connection: Connection, known: Collection[UUID], limit: int) -> list[UUID]:
     """Placed sessions other than the known ones, oldest first."""
-    rows = connection.execute(queries("pipeline")["sessions_unlike"], {"known": list(known), "limit": limit}).fetchall()
+    rows = connection.execute(_SQL["sessions_unlike"], {"known": list(known), "limit": limit}).fetchall()
     return [row["session_id"] for row in rows]
 
 
 def add_batch(connection: Connection, batch_id: str, pipeline: str, partitions: Collection[str]) -> None:
     """Note a batch that is handed to a run."""
     given = {"batch_id": batch_id, "pipeline": pipeline, "partitions": list(partitions)}
-    connection.execute(queries("pipeline")["add_batch"], given)
+    connection.execute(_SQL["add_batch"], given)
 
 
 def check(connection: Connection, name: str) -> Finding:
     """Carry out the check of that name."""
-    row = connection.execute(queries("pipeline")[f"check_{name}"]).fetchone() or {}
+    row = connection.execute(_SQL[f"check_{name}"]).fetchone() or {}
     return Finding(int(row["bad"]), int(row["total"]), row["example"])

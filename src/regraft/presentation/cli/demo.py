@@ -12,13 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from regraft.domain.errors import IntegrityError, UpstreamError
-from regraft.domain.replay import Variant
-from regraft.infra.recipes import recipe_text
+from regraft.domain.replay.job import Variant
+from regraft.infra.files.recipes import recipe_text
 from regraft.presentation.cli.context import Context, context
-from regraft.presentation.cli.sessions import alternatives_table, print_tree, short
+from regraft.presentation.cli.lineage.sessions import alternatives_table, print_tree, short
 
 if TYPE_CHECKING:
-    from regraft.flows.freeze import Frozen, Verification
+    from regraft.flows.datasets.freeze import Frozen, Verification
     from regraft.infra.llm.client import Door
 
 RECIPES = ("demo-sft", "demo-dpo")
@@ -40,12 +40,13 @@ def demo(
 ) -> None:
     """Talk to a model, replay, compare, pair and freeze: the whole path. A second run adds nothing it already has."""
     from regraft.flows import demo as flow
-    from regraft.flows import lineage, replay
-    from regraft.flows.freeze import freeze, verify
-    from regraft.flows.pairs import propose_pairs
-    from regraft.flows.trajectories import materialise_units
+    from regraft.flows.datasets.freeze import freeze, verify
+    from regraft.flows.evaluation.pairs import propose_pairs
+    from regraft.flows.evaluation.trajectories import materialise_units
+    from regraft.flows.lineage import build as lineage
+    from regraft.flows.replay import plans as replay
     from regraft.infra.postgres import demo as store
-    from regraft.infra.postgres import reading
+    from regraft.infra.postgres.lineage import reading
     from regraft.infra.postgres.pool import transaction
 
     run = context()

@@ -13,31 +13,16 @@ import typer
 
 from regraft import __version__
 from regraft.domain.errors import RegraftError, UsageError
-from regraft.presentation.cli import (
-    compare,
-    dataset,
-    db,
-    demo,
-    doctor,
-    evaluate,
-    importing,
-    keys,
-    label,
-    lineage,
-    models,
-    orchestrate,
-    quarantine,
-    replay,
-    runtime,
-    serve,
-    sessions,
-    similar,
-    stale,
-    status,
-    taskify,
-    up,
-)
+from regraft.presentation.cli import demo
+from regraft.presentation.cli.capture import importing, keys, quarantine, runtime
 from regraft.presentation.cli.context import begin, context
+from regraft.presentation.cli.datasets import dataset
+from regraft.presentation.cli.evaluation import evaluate, label, similar
+from regraft.presentation.cli.lineage import build as lineage
+from regraft.presentation.cli.lineage import sessions
+from regraft.presentation.cli.orchestration import orchestrate, taskify
+from regraft.presentation.cli.replay import compare, models, replay, stale
+from regraft.presentation.cli.services import db, doctor, serve, status, up
 
 app = typer.Typer(
     name="regraft",

@@ -25,7 +25,7 @@ from regraft.presentation.dagster.partitions import SNAPSHOTS
 from regraft.presentation.dagster.resources import House, told
 
 if TYPE_CHECKING:
-    from regraft.flows.freeze import Frozen
+    from regraft.flows.datasets.freeze import Frozen
 
 GROUP = "training_datasets"
 
@@ -58,8 +58,8 @@ def know_snapshots(instance: DagsterInstance, snapshot_ids: list[str]) -> None:
 
 
 def _freeze(context: AssetExecutionContext, house: House, path: Path, kind: str) -> MaterializeResult[None]:
-    from regraft.domain.recipe import parse_recipe
-    from regraft.flows.freeze import freeze
+    from regraft.domain.datasets.recipe import parse_recipe
+    from regraft.flows.datasets.freeze import freeze
 
     with told():
         try:
@@ -103,7 +103,7 @@ def dpo_preference_dataset(context: AssetExecutionContext, config: RecipeFile, h
 )
 def dataset_snapshot_registry(context: AssetExecutionContext, house: House) -> MaterializeResult[None]:
     """Prove a frozen snapshot: its content hash from its bytes, its rows from the execution log."""
-    from regraft.flows.freeze import verify
+    from regraft.flows.datasets.freeze import verify
 
     with told():
         proof = verify(context.partition_key, dsn=house.dsn, warehouse=house.warehouse)

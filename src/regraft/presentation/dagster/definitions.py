@@ -2,7 +2,9 @@
 
 from dagster import Definitions, colored_console_logger, in_process_executor
 
-from regraft.presentation.dagster import checks, datasets, evaluation, lineage, replays, runtime, sensors
+from regraft.presentation.dagster import capture as runtime
+from regraft.presentation.dagster import checks, datasets, evaluation, lineage, sensors
+from regraft.presentation.dagster import replay as replays
 from regraft.presentation.dagster.resources import House
 
 defs = Definitions(

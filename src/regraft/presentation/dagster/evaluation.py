@@ -31,7 +31,7 @@ preference_labels = AssetSpec(
 )
 def trajectory_units(context: AssetExecutionContext, house: House) -> MaterializeResult[None]:
     """One row for each path from a root to a leaf, measured again where the graph changed."""
-    from regraft.flows.trajectories import materialise_units
+    from regraft.flows.evaluation.trajectories import materialise_units
 
     with told():
         done = materialise_units(house.dsn, house.workbench)
@@ -41,7 +41,7 @@ def trajectory_units(context: AssetExecutionContext, house: House) -> Materializ
 @asset(deps=["trajectory_units"], group_name=GROUP, kinds={"duckdb"}, retry_policy=RETRY)
 def trajectory_embeddings(context: AssetExecutionContext, house: House) -> MaterializeResult[None]:
     """A vector for the text of each path; a text that has one is never embedded again."""
-    from regraft.flows.embed import materialise_embeddings
+    from regraft.flows.evaluation.embeddings import materialise_embeddings
     from regraft.infra.embedding.chosen import chosen
 
     with told():
@@ -52,7 +52,7 @@ def trajectory_embeddings(context: AssetExecutionContext, house: House) -> Mater
 @asset(deps=["response_branch_records", "trajectory_units"], group_name=GROUP, kinds={"duckdb"}, retry_policy=RETRY)
 def candidate_preference_pairs(context: AssetExecutionContext, house: House) -> MaterializeResult[None]:
     """Pairs of answers to one context, each with the verdict on whether it may be trained on."""
-    from regraft.flows.pairs import propose_pairs
+    from regraft.flows.evaluation.pairs import propose_pairs
     from regraft.infra.postgres import pipeline
     from regraft.infra.postgres.pool import transaction
 

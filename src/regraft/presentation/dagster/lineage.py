@@ -19,8 +19,8 @@ from dagster import (
     multi_asset,
 )
 
-from regraft.domain.message import PROJECTION_VERSION
-from regraft.domain.taskification import CODE_VERSION
+from regraft.domain.lineage.projection import PROJECTION_VERSION
+from regraft.domain.orchestration.taskification import CODE_VERSION
 from regraft.presentation.dagster.partitions import SESSIONS
 from regraft.presentation.dagster.resources import House, told
 
@@ -83,7 +83,7 @@ lineage_watermark = AssetSpec(
 )
 def conversation_lineage(context: AssetExecutionContext, house: House) -> Iterator[MaterializeResult[None]]:
     """Place the waiting turns of the run's sessions."""
-    from regraft.flows import lineage
+    from regraft.flows.lineage import build as lineage
     from regraft.infra.postgres import pipeline
     from regraft.infra.postgres.pool import transaction
 
@@ -121,8 +121,8 @@ def conversation_lineage(context: AssetExecutionContext, house: House) -> Iterat
 )
 def taskification_results(context: AssetExecutionContext, house: House) -> MaterializeResult[None]:
     """Plans of subtasks, read off the captured calls that asked for them; materialised by hand."""
-    from regraft.flows import taskify
-    from regraft.infra.postgres import taskification
+    from regraft.flows.orchestration import taskify
+    from regraft.infra.postgres.orchestration import taskification
     from regraft.infra.postgres.pool import transaction
 
     with told():

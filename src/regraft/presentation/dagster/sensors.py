@@ -28,7 +28,8 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from regraft.domain.ids import time_ordered_uuid
-from regraft.presentation.dagster import checks, evaluation, lineage, runtime
+from regraft.presentation.dagster import capture as runtime
+from regraft.presentation.dagster import checks, evaluation, lineage
 from regraft.presentation.dagster.datasets import know_snapshots, snapshot_event
 from regraft.presentation.dagster.partitions import KEYS_A_CALL, SESSIONS, SNAPSHOTS, ranges
 from regraft.presentation.dagster.resources import House
@@ -223,7 +224,7 @@ def evaluate(context: SensorEvaluationContext, house: House) -> SensorResult | S
     description="Makes snapshots known that commands have frozen. Nothing is ever frozen from here.",
 )
 def frozen_snapshots(context: SensorEvaluationContext, house: House) -> SensorResult | SkipReason:
-    from regraft.flows.freeze import list_snapshots
+    from regraft.flows.datasets.freeze import list_snapshots
 
     assert SNAPSHOTS.name
     known = set(context.instance.get_dynamic_partitions(SNAPSHOTS.name))

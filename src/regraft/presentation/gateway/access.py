@@ -7,10 +7,10 @@ import time
 from fnmatch import fnmatchcase
 
 from regraft.domain.errors import RegraftError
-from regraft.infra.keys import KeyStore, VirtualKey
+from regraft.infra.files.keys import KeyStore, VirtualKey
+from regraft.infra.http.replies import error_body, json_block
 from regraft.presentation.gateway.call import Client
 from regraft.presentation.gateway.limits import Turnstile
-from regraft.presentation.gateway.replies import error_body, json_block
 
 QUEUE, QUEUE_SECONDS = 100, 30.0
 

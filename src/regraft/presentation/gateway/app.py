@@ -14,9 +14,9 @@ import threading
 import uvloop
 
 from regraft.domain.errors import ConfigError, PortInUseError
-from regraft.presentation.gateway.requests import Limits
+from regraft.infra.http.requests import Limits
+from regraft.infra.http.server import HttpServer
 from regraft.presentation.gateway.routes import Gateway
-from regraft.presentation.gateway.server import HttpServer
 from regraft.presentation.gateway.settings import GatewaySettings
 from regraft.presentation.gateway.workers import Supervisor
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import zstandard
 
 from regraft.domain.errors import UpstreamError
+from regraft.infra.http.connection import HttpConnection
+from regraft.infra.http.event_stream import EndWatch
+from regraft.infra.http.replies import error_body, json_block
+from regraft.infra.http.requests import Request
 from regraft.infra.llm.upstream import UpstreamResponse
 from regraft.presentation.gateway.capture import Recorder
-from regraft.presentation.gateway.ending import EndWatch
-from regraft.presentation.gateway.http import HttpConnection
 from regraft.presentation.gateway.limits import TooBusyError, Turnstile
 from regraft.presentation.gateway.metrics import Metrics
-from regraft.presentation.gateway.replies import error_body, json_block
-from regraft.presentation.gateway.requests import Request
 from regraft.presentation.gateway.retries import plan_after
 from regraft.presentation.gateway.routing import Upstream
 

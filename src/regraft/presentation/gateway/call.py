@@ -13,10 +13,10 @@ from __future__ import annotations
 import asyncio
 
 from regraft.domain.errors import UpstreamError
+from regraft.infra.http.event_stream import HOLD_END, EndWatch
+from regraft.infra.http.headers import returned
 from regraft.infra.llm.upstream import UpstreamResponse
 from regraft.presentation.gateway.attempt import ANYBODY, Attempt, Client, now
-from regraft.presentation.gateway.ending import HOLD_END, EndWatch
-from regraft.presentation.gateway.headers import returned
 from regraft.presentation.gateway.retries import retry_after
 
 __all__ = ["ANYBODY", "STOPPED", "Call", "Client"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from regraft import __version__
 from regraft.infra.nats.codec import encode_fields
-from regraft.infra.spool import Spool
+from regraft.infra.spool.writer import Spool
 from regraft.presentation.gateway.metrics import Metrics
 from regraft.presentation.gateway.redaction import Redactor
 

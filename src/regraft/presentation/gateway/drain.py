@@ -20,7 +20,7 @@ from pathlib import Path
 
 from regraft.domain.errors import UnavailableError
 from regraft.infra.nats.stream import CallStream
-from regraft.infra.spool_reader import LiveReader, SpoolReader, orphans
+from regraft.infra.spool.reader import LiveReader, SpoolReader, orphans
 
 POSITION = struct.Struct("<QQ")  # the newest segment of the spool, and its bytes
 FAREWELL = POSITION.pack(0, 0)  # move what is there, then end
@@ -152,7 +152,7 @@ class Drainer:
 def main() -> None:
     import uvloop
 
-    from regraft.infra.telemetry import configure_logging
+    from regraft.infra.telemetry.logs import configure_logging
 
     order = Order(**json.loads(_first_line()))
     configure_logging(order.log_level)

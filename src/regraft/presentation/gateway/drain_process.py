@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 
-from regraft.infra.spool import Spool
+from regraft.infra.spool.writer import Spool
 from regraft.presentation.gateway.drain import FAREWELL, POSITION, REPORT, Order
 from regraft.presentation.gateway.metrics import Metrics
 

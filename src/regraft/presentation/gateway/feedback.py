@@ -7,12 +7,12 @@ from uuid import UUID
 
 import orjson
 
+from regraft.domain.capture.exchange import Exchange
 from regraft.domain.errors import CorruptEventError
-from regraft.domain.exchange import Exchange
-from regraft.domain.feedback import read_feedback
+from regraft.domain.lineage.feedback import read_feedback
+from regraft.infra.http.connection import Request
+from regraft.infra.http.replies import Answer, error_body, json_answer
 from regraft.presentation.gateway.capture import Recorder, uuid_text
-from regraft.presentation.gateway.http import Request
-from regraft.presentation.gateway.replies import Answer, error_body, json_answer
 
 FEEDBACK = "/v1/feedback"
 MAX_BYTES = 1 << 20

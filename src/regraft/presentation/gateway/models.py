@@ -12,7 +12,7 @@ import orjson
 import zstandard
 
 from regraft.domain.errors import UpstreamError
-from regraft.presentation.gateway.headers import ClientHead
+from regraft.infra.http.headers import ClientHead
 from regraft.presentation.gateway.routing import Router, Upstream
 
 log = logging.getLogger(__name__)

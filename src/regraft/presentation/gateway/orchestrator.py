@@ -13,22 +13,22 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from regraft.domain.capture.exchange import Identity
 from regraft.domain.errors import RegraftError, UsageError
-from regraft.domain.exchange import Identity
 from regraft.domain.ids import canonical_json, parse_json
-from regraft.domain.orchestration import ANSWER, BACKEND, ORCHESTRATOR, PREFIX, Orchestrator
-from regraft.domain.taskification import Assignment, plan_header
-from regraft.domain.turn import INTERNAL_SESSION
-from regraft.flows.asking import Asker, Completion
-from regraft.flows.orchestrate import Orchestration
+from regraft.domain.lineage.turn import INTERNAL_SESSION
+from regraft.domain.orchestration.orchestration import ANSWER, BACKEND, ORCHESTRATOR, PREFIX, Orchestrator
+from regraft.domain.orchestration.taskification import Assignment, plan_header
+from regraft.flows.orchestration.model_caller import Asker, Completion
+from regraft.flows.orchestration.orchestrate import Orchestration
+from regraft.infra.http.connection import Handling, HttpConnection, Request
+from regraft.infra.http.headers import Headers
+from regraft.infra.http.replies import error_body, json_answer, json_block
 from regraft.infra.llm.client import GatewayClient
 from regraft.infra.nats.codec import IDENTITY_FIELDS, identity_fields
 from regraft.presentation.gateway.call import STOPPED, Client
 from regraft.presentation.gateway.capture import EventIds, Recorder, uuid_text
-from regraft.presentation.gateway.headers import Headers
-from regraft.presentation.gateway.http import Handling, HttpConnection, Request
 from regraft.presentation.gateway.metrics import Metrics
-from regraft.presentation.gateway.replies import error_body, json_answer, json_block
 from regraft.presentation.gateway.settings import GatewaySettings
 
 CHAT = "/v1/chat/completions"

@@ -13,10 +13,10 @@ import re
 from dataclasses import dataclass
 
 from regraft.domain.errors import CorruptEventError
-from regraft.infra.llm.coding import decode
+from regraft.infra.http.coding import decode
+from regraft.infra.http.json_spans import Path, Span, replaced, spans
 from regraft.infra.nats.codec import IDENTITY_FIELDS
 from regraft.presentation.gateway.settings import RedactSettings
-from regraft.presentation.gateway.spans import Path, Span, replaced, spans
 
 Identity = tuple[str | None, ...]
 

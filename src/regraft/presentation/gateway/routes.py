@@ -14,19 +14,19 @@ import orjson
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from regraft.domain.errors import UpstreamError
-from regraft.domain.orchestration import PREFIX
-from regraft.infra.keys import KeyStore
-from regraft.infra.spool import Spool
+from regraft.domain.orchestration.orchestration import PREFIX
+from regraft.infra.files.keys import KeyStore
+from regraft.infra.http.connection import Handling, HttpConnection, Request
+from regraft.infra.http.replies import Answer, error_body, json_answer, json_block
+from regraft.infra.spool.writer import Spool
 from regraft.presentation.gateway.access import Access, RefusedError
 from regraft.presentation.gateway.call import ANYBODY, Call, Client
 from regraft.presentation.gateway.capture import Recorder
 from regraft.presentation.gateway.drain_process import DrainProcess
 from regraft.presentation.gateway.feedback import FEEDBACK, take_feedback
-from regraft.presentation.gateway.http import Handling, HttpConnection, Request
 from regraft.presentation.gateway.metrics import Metrics
 from regraft.presentation.gateway.models import merged_models
 from regraft.presentation.gateway.redaction import Redactor
-from regraft.presentation.gateway.replies import Answer, error_body, json_answer, json_block
 from regraft.presentation.gateway.routing import Router
 from regraft.presentation.gateway.settings import GatewaySettings
 from regraft.presentation.gateway.workers import Siblings

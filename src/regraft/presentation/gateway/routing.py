@@ -9,12 +9,12 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from regraft.domain.errors import ConfigError
+from regraft.infra.http.headers import ClientHead, Headers
+from regraft.infra.http.json_spans import with_model
+from regraft.infra.http.requests import Request
 from regraft.infra.llm.upstream import RepeatedAnswer, UpstreamPool
-from regraft.presentation.gateway.headers import ClientHead, Headers
 from regraft.presentation.gateway.limits import Turnstile
-from regraft.presentation.gateway.requests import Request
 from regraft.presentation.gateway.settings import UpstreamSettings
-from regraft.presentation.gateway.spans import with_model
 
 _AUTH = {"bearer": "authorization: Bearer {}\r\n", "x-api-key": "x-api-key: {}\r\n"}
 

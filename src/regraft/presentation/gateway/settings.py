@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regraft.domain.orchestration import Orchestrator
+from regraft.domain.orchestration.orchestration import Orchestrator
 
 if TYPE_CHECKING:
     from regraft.infra.settings import ToolServerSection

@@ -20,7 +20,7 @@ from types import FrameType
 
 import orjson
 
-from regraft.infra.telemetry import configure_logging
+from regraft.infra.telemetry.logs import configure_logging
 from regraft.presentation.gateway.metrics import Metrics, Numbers
 from regraft.presentation.gateway.settings import GatewaySettings
 

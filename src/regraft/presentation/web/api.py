@@ -16,10 +16,11 @@ from starlette.routing import Route
 
 from regraft import __version__
 from regraft.domain.errors import NotFoundError, RegraftError, UnavailableError, UsageError
-from regraft.flows import comparing
-from regraft.infra.postgres import reading, registry
-from regraft.infra.postgres import replay as replay_store
+from regraft.flows.replay import comparison as comparing
+from regraft.infra.postgres.datasets import registry
+from regraft.infra.postgres.lineage import reading
 from regraft.infra.postgres.pool import Connection
+from regraft.infra.postgres.replay import plans as replay_store
 from regraft.presentation.web.events import replay_events
 from regraft.presentation.web.reading_pool import read_from
 

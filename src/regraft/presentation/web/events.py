@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from regraft.domain.errors import RegraftError
-from regraft.infra.postgres import replay as store
+from regraft.infra.postgres.replay import plans as store
 from regraft.presentation.web.reading_pool import Pool, read_from
 
 POLL = 0.5  # seconds between two looks

@@ -1,0 +1,120 @@
+"""The formats of other people's files, by name. Each reads records into conversations, and says which records are its.
+
+An importer is two functions: ``recognises(record)`` looks at a file's first record, ``read(record)`` yields what is in
+one. A format whose conversations are spread over records ``gather``s them from all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from regraft.domain.capture.importers import (
+    chatgpt,
+    claude_export,
+    inspect_ai,
+    langfuse,
+    librechat,
+    oasst,
+    open_webui,
+    openai_jsonl,
+    otel_genai,
+    sharegpt,
+    tau2_bench,
+    tau_bench,
+    toolbench,
+)
+from regraft.domain.capture.importers.conversation import Found, Refusal, UnreadableConversationError
+from regraft.domain.capture.importers.records import Record, Unreadable
+from regraft.domain.capture.importers.values import mapping, name
+from regraft.domain.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Importer:
+    """One format. ``beside`` names a file that may lie beside one of this format, and reads its records into members
+    of the head of the records that it says something of."""
+
+    form: str
+    title: str
+    recognises: Callable[[Record], bool]
+    read: Callable[[Record], Iterator[Found]]
+    gather: Callable[[Iterable[Record]], Iterator[Found]] | None = None
+    beside: tuple[str, Callable[[Iterable[Record]], dict[str, Any]]] | None = None
+
+
+# In the order of asking: the particular before the general.
+IMPORTERS = (
+    Importer(
+        chatgpt.FORM,
+        "ChatGPT conversations.json",
+        chatgpt.recognises,
+        chatgpt.read,
+        beside=("message_feedback.json", chatgpt.feedback),
+    ),
+    Importer(claude_export.FORM, "Claude data export", claude_export.recognises, claude_export.read),
+    Importer(open_webui.FORM, "Open WebUI chat export", open_webui.recognises, open_webui.read),
+    Importer(librechat.FORM, "LibreChat conversation export", librechat.recognises, librechat.read),
+    Importer(inspect_ai.FORM, "Inspect AI log (.json, .eval)", inspect_ai.recognises, inspect_ai.read),
+    Importer(tau2_bench.FORM, "tau2-bench results", tau2_bench.recognises, tau2_bench.read),
+    Importer(tau_bench.FORM, "tau-bench trajectories", tau_bench.recognises, tau_bench.read),
+    Importer(toolbench.FORM, "ToolBench answers and ToolEval results", toolbench.recognises, toolbench.read),
+    Importer(langfuse.FORM, "Langfuse traces", langfuse.recognises, langfuse.read),
+    Importer(otel_genai.FORM, "OpenTelemetry GenAI spans and logs (OTLP JSON)", otel_genai.recognises, otel_genai.read),
+    Importer(oasst.FORM, "OpenAssistant message trees", oasst.recognises, oasst.read),
+    Importer(oasst.FLAT, "OpenAssistant messages", oasst.recognises_flat, oasst.read, oasst.gather),
+    Importer(sharegpt.FORM, "ShareGPT", sharegpt.recognises, sharegpt.read),
+    Importer(openai_jsonl.FORM, "OpenAI chat messages (JSON lines)", openai_jsonl.recognises, openai_jsonl.read),
+)
+FORMS = tuple(importer.form for importer in IMPORTERS)
+
+
+def importer_of(form: str) -> Importer:
+    """Raises UsageError, with the names there are, for one that is not."""
+    for importer in IMPORTERS:
+        if importer.form == form:
+            return importer
+    raise UsageError(f"There is no format {form!r}. Known: {', '.join(FORMS)}.")
+
+
+def detected(record: Record) -> Importer | None:
+    """The importer that recognises a record."""
+    return next((importer for importer in IMPORTERS if importer.recognises(record)), None)
+
+
+def conversations(importer: Importer, found: Iterable[Record | Unreadable]) -> Iterator[tuple[int, Found]]:
+    """Everything in a file, with the positions of its records. What cannot be read is a Refusal, never an error."""
+    unreadable: list[Unreadable] = []
+    if importer.gather is not None:
+        whole = importer.gather(_readable(found, unreadable))
+        for position, each in enumerate(whole):
+            yield position, each
+        for bad in unreadable:
+            yield bad.position, Refusal(f"line {bad.position + 1}", bad.reason)
+        return
+    for record in found:
+        if isinstance(record, Unreadable):
+            yield record.position, Refusal(f"line {record.position + 1}", record.reason)
+            continue
+        try:
+            for each in importer.read(record):
+                yield record.position, each
+        except UnreadableConversationError as error:
+            yield record.position, Refusal(_name(record), str(error))
+
+
+def _readable(found: Iterable[Record | Unreadable], aside: list[Unreadable]) -> Iterator[Record]:
+    for record in found:
+        if isinstance(record, Unreadable):
+            aside.append(record)
+        else:
+            yield record
+
+
+def _name(record: Record) -> str:
+    value = mapping(record.value)
+    for key in ("id", "uuid", "conversation_id", "conversationId", "message_tree_id", "task_id"):
+        if name(value.get(key)):
+            return name(value[key])
+    return f"record {record.position + 1}"

@@ -1,0 +1,128 @@
+"""LibreChat's JSON export: ``messages`` in a tree by ``children`` (recursive) or by ``parentMessageId`` (flat).
+
+The conversation's ``promptPrefix`` was sent to the model as its system message, so it becomes the first message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from regraft.domain.capture.importers.conversation import Conversation, Found, Judgement, Said, ordered
+from regraft.domain.capture.importers.messages import checked, content_of, text_part, tool_call
+from regraft.domain.capture.importers.moment import nanoseconds
+from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.values import figure, mapping, mappings, rest, text
+
+FORM = "librechat"
+_SAMPLING = ("temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "max_tokens", "stop", "seed")
+_KNOWN = frozenset({"conversationId", "options", "messages", "title", "branches", "recursive", "exportAt"})
+_KNOWN_OF_MESSAGE = frozenset(
+    {"messageId", "parentMessageId", "conversationId", "text", "content", "isCreatedByUser", "children", "model", "_id"}
+    | {"createdAt", "updatedAt", "unfinished", "error", "finish_reason", "files", "feedback", "__v", "user", "depth"}
+)
+_VOTES = {"thumbsUp": 1.0, "thumbsDown": -1.0}
+
+
+def recognises(record: Record) -> bool:
+    """Whether the record is such a conversation."""
+    value = mapping(record.value)
+    return "conversationId" in value and any("messageId" in each for each in mappings(value.get("messages")))
+
+
+def read(record: Record) -> Iterator[Found]:
+    """The conversation with all its branches."""
+    talk = mapping(record.value)
+    options = mapping(talk.get("options"))
+    messages = {text(each.get("messageId")): each for each in _all(talk.get("messages"))}
+    said: list[Said] = []
+    prompt = text(options.get("promptPrefix"))
+    if prompt:
+        said.append(Said(message={"role": "system", "content": prompt}, parent=None, key="promptPrefix"))
+    first = len(said) - 1 if said else None
+    ends: dict[str, int | None] = {}
+    for key in ordered({key: text(each.get("parentMessageId")) or None for key, each in messages.items()}):
+        each = messages[key]
+        end = ends.get(text(each.get("parentMessageId")), first)
+        for piece, message in enumerate(_split(each)):
+            said.append(_said(message, each, key, piece, end))
+            end = len(said) - 1
+        ends[key] = end
+    found = Conversation(
+        key=text(talk.get("conversationId")),
+        said=said,
+        named=True,
+        model=text(options.get("model")) or None,
+        sampling={name: options[name] for name in _SAMPLING if options.get(name) is not None},
+        rest={**rest(talk, _KNOWN), "title": talk.get("title"), "options": options},
+    )
+    yield checked(found if messages else Conversation(key=found.key, said=[]))
+
+
+def _all(messages: Any) -> Iterator[dict[str, Any]]:
+    waiting = list(reversed(mappings(messages)))
+    while waiting:
+        each = waiting.pop()
+        yield each
+        waiting.extend(reversed(mappings(each.get("children"))))
+
+
+def _said(message: dict[str, Any], each: dict[str, Any], key: str, piece: int, parent: int | None) -> Said:
+    answered = message["role"] == "assistant"
+    vote = mapping(each.get("feedback")).get("rating")
+    value = _VOTES.get(vote, figure(vote)) if isinstance(vote, str) else figure(vote)
+    judged = answered and value is not None
+    status = "interrupted" if each.get("unfinished") is True else "error" if each.get("error") is True else "ok"
+    return Said(
+        message=message,
+        parent=parent,
+        key=f"{key}/{piece}" if piece else key,
+        answered=answered,
+        model=text(each.get("model")) or None if answered else None,
+        started_ns=None if piece else nanoseconds(each.get("createdAt")),
+        finish_reason=text(each.get("finish_reason")) or None,
+        status=status if answered else "ok",
+        judgements=(Judgement(name="vote", value=value, source="librechat user"),)
+        if judged and value is not None
+        else (),
+        rest={} if piece else rest(each, _KNOWN_OF_MESSAGE),
+    )
+
+
+def _split(each: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The chat messages that an exported one is: its parts between tool calls."""
+    role = "user" if each.get("isCreatedByUser") else "assistant"
+    blocks = mappings(each.get("content"))
+    parts: list[Any] = []
+    thought = ""
+    if not blocks and text(each.get("text")):
+        parts.append(text_part(text(each.get("text"))))
+    results: list[dict[str, Any]] = []
+    calls: list[Any] = []
+
+    def spoken() -> dict[str, Any]:
+        made: dict[str, Any] = {"role": role, "content": content_of(parts) if parts or not calls else None}
+        if thought:
+            made["reasoning_content"] = thought
+        return {**made, "tool_calls": calls} if calls else made
+
+    for block in blocks:
+        call = mapping(block.get("tool_call"))
+        if block.get("type") == "tool_call" and role == "assistant":
+            calls.append(tool_call(call.get("id"), call.get("name"), call.get("args")))
+            results.append({"role": "tool", "tool_call_id": call.get("id"), "content": text(call.get("output"))})
+            continue
+        if calls:
+            yield spoken()
+            yield from results
+            parts, calls, results, thought = [], [], [], ""
+        if block.get("type") == "think":
+            thought += text(block.get("think"))
+        elif block.get("type") == "text" and isinstance(block.get("text"), dict):
+            parts.append(text_part(text(block["text"].get("value"))))
+        else:
+            parts.append(block)
+    parts += [{"type": "file", "file": file} for file in mappings(each.get("files"))]
+    if parts or calls or thought or not blocks:
+        yield spoken()
+    yield from results

@@ -1,0 +1,136 @@
+"""OpenAssistant message trees: nested ``replies`` under a ``prompt``, or flat messages with ``parent_id``.
+
+``rank`` is a human order of the answers to one message, 0 the best; emojis and labels are counts of votes. A flat file
+may name children before their parents: it is read whole before the first tree comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from regraft.domain.capture.importers.conversation import (
+    Conversation,
+    Found,
+    Judgement,
+    Refusal,
+    Said,
+    UnreadableConversationError,
+    ordered,
+)
+from regraft.domain.capture.importers.messages import checked
+from regraft.domain.capture.importers.moment import nanoseconds
+from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.values import figure, mapping, mappings, rest, text
+
+FORM = "oasst"
+FLAT = "oasst_messages"
+_ROLES = {"prompter": "user", "assistant": "assistant"}
+_KNOWN = frozenset(
+    {"message_id", "user_message_id", "parent_id", "parent_message_id", "message_tree_id", "text", "role", "replies"}
+    | {"rank", "emojis", "labels", "model_name", "created_date"}
+)
+_SOURCE = "oasst people"
+
+
+def recognises(record: Record) -> bool:
+    """Whether the record is a tree."""
+    prompt = mapping(mapping(record.value).get("prompt"))
+    return "text" in prompt and "role" in prompt
+
+
+def recognises_flat(record: Record) -> bool:
+    """Whether the record is one message."""
+    value = mapping(record.value)
+    return _key(value) != "" and "text" in value and text(value.get("role")) in _ROLES
+
+
+def read(record: Record) -> Iterator[Found]:
+    """The tree of a record."""
+    tree = mapping(record.value)
+    messages: dict[str, dict[str, Any]] = {}
+    parents: dict[str, str | None] = {}
+    waiting: list[tuple[dict[str, Any], str | None]] = [(mapping(tree.get("prompt")), None)]
+    while waiting:
+        each, above = waiting.pop()
+        key = _key(each) or f"{above or record.position}/{len(messages)}"
+        messages[key], parents[key] = each, above
+        waiting.extend((reply, key) for reply in reversed(mappings(each.get("replies"))))
+    key = text(tree.get("message_tree_id")) or next(iter(messages))
+    yield _tree(key, messages, parents, rest(tree, frozenset({"prompt", "message_tree_id"})))
+
+
+def gather(records: Iterable[Record]) -> Iterator[Found]:
+    """All trees of a flat file. A message whose parent is missing begins a tree of its own, as the file has it."""
+    messages = {_key(each): each for record in records if (each := mapping(record.value)) and _key(each)}
+    above = {key: text(each.get("parent_id")) or text(each.get("parent_message_id")) for key, each in messages.items()}
+    roots: dict[str, str] = {}
+    try:
+        for key in ordered({key: parent or None for key, parent in above.items()}):
+            roots[key] = roots.get(above[key], key)
+    except UnreadableConversationError as error:
+        circle = next(key for key in messages if key not in roots)
+        yield Refusal(circle, str(error))
+    trees: dict[str, list[str]] = {}
+    for key, root in roots.items():
+        trees.setdefault(root, []).append(key)
+    for root, keys in trees.items():
+        try:
+            yield _tree(root, messages, {key: None if key == root else above[key] for key in keys}, {})
+        except UnreadableConversationError as error:
+            yield Refusal(root, str(error))
+
+
+def _key(message: dict[str, Any]) -> str:
+    return text(message.get("message_id")) or text(message.get("user_message_id"))
+
+
+def _tree(
+    key: str, messages: dict[str, dict[str, Any]], parents: dict[str, str | None], more: dict[str, Any]
+) -> Conversation:
+    said: list[Said] = []
+    places: dict[str, int] = {}
+    for each in ordered(parents):
+        parent = parents[each]
+        said.append(_said(each, messages[each], places[parent] if parent is not None else None))
+        places[each] = len(said) - 1
+    return checked(Conversation(key=key, said=said, named=True, task=f"oasst:{key}", rest=more))
+
+
+def _said(key: str, message: dict[str, Any], parent: int | None) -> Said:
+    role = _ROLES.get(text(message.get("role")))
+    if role is None:
+        raise UnreadableConversationError(f"a message with the role {message.get('role')!r}"[:80])
+    if not isinstance(message.get("text"), str):
+        raise UnreadableConversationError("a message without a text")
+    judgements = []
+    rank = figure(message.get("rank"))
+    if rank is not None:
+        judgements.append(Judgement(name="rank", value=rank, source=_SOURCE))
+    judgements += _votes("emoji", message.get("emojis"))
+    judgements += _votes("label", message.get("labels"))
+    return Said(
+        message={"role": role, "content": message["text"]},
+        parent=parent,
+        key=key,
+        answered=role == "assistant",
+        model=text(message.get("model_name")) or None,
+        started_ns=nanoseconds(message.get("created_date")),
+        judgements=tuple(judgements),
+        rest=rest(message, _KNOWN),
+    )
+
+
+def _votes(kind: str, votes: Any) -> list[Judgement]:
+    """``{name: count}``, ``{name: {"value": ...}}``, or lists of names beside counts or values."""
+    given = mapping(votes)
+    names = given.get("name")
+    values = given.get("count", given.get("value"))
+    if isinstance(names, list) and isinstance(values, list):
+        given = dict(zip(map(str, names), values, strict=False))
+    found = []
+    for name, value in given.items():
+        number = figure(value.get("value") if isinstance(value, dict) else value)
+        if number is not None and not name.startswith("_"):  # those are the site's own bookkeeping
+            found.append(Judgement(name=f"{kind}:{name}", value=number, source=_SOURCE))
+    return found

@@ -1,0 +1,220 @@
+"""Open WebUI's chat export: ``chat.history.messages`` by id, with ``parentId`` and ``childrenIds``.
+
+The application writes what a model thought and which tools it called into the answer's text, as ``<details>`` blocks:
+the thinking becomes ``reasoning_content``, the calls become tool calls with their results. An answer that also has its
+pieces as an ``output`` list is read from that.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from regraft.domain.capture.importers.conversation import (
+    Conversation,
+    Found,
+    Judgement,
+    Said,
+    UnreadableConversationError,
+    ordered,
+)
+from regraft.domain.capture.importers.messages import checked, content_of, text_part, tool_call
+from regraft.domain.capture.importers.moment import nanoseconds
+from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.values import figure, mapping, mappings, rest, text
+from regraft.domain.ids import canonical_json, parse_json
+
+FORM = "open_webui"
+_DETAILS = re.compile(r'<details type="(reasoning|tool_calls)"([^>]*)>(.*?)</details>\n?', re.DOTALL)
+_ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
+_SUMMARY = re.compile(r"<summary>.*?</summary>", re.DOTALL)
+_QUOTED = re.compile(r"^> ?", re.MULTILINE)
+_KNOWN_OF_MESSAGE = frozenset(
+    {
+        "id",
+        "parentId",
+        "childrenIds",
+        "role",
+        "content",
+        "timestamp",
+        "model",
+        "modelName",
+        "modelIdx",
+        "models",
+        "done",
+    }
+    | {"usage", "info", "annotation", "files", "output", "lastSentence", "error"}
+)
+
+
+def recognises(record: Record) -> bool:
+    """Whether the record is such a chat."""
+    history = mapping(mapping(mapping(record.value).get("chat")).get("history"))
+    return isinstance(history.get("messages"), dict)
+
+
+def read(record: Record) -> Iterator[Found]:
+    """The chat with all its branches."""
+    entry = mapping(record.value)
+    talk = mapping(entry.get("chat"))
+    history = mapping(talk.get("history"))
+    messages = {key: mapping(each) for key, each in mapping(history.get("messages")).items()}
+    said: list[Said] = []
+    system = text(mapping(talk.get("params")).get("system")) or text(talk.get("system"))
+    if system and messages:
+        said.append(Said(message={"role": "system", "content": system}, parent=None, key="system"))
+    first = len(said) - 1 if said else None
+    ends: dict[str, int | None] = {}
+    for key in ordered({key: text(each.get("parentId")) or None for key, each in messages.items()}):
+        each = messages[key]
+        end = ends.get(text(each.get("parentId")), first)
+        for piece, message in enumerate(_split(each, key)):
+            said.append(_said(message, each, key, piece, end))
+            end = len(said) - 1
+        ends[key] = end
+    yield checked(
+        Conversation(
+            key=text(entry.get("id")) or text(talk.get("id")) or str(record.position),
+            said=said,
+            named=True,
+            started_ns=nanoseconds(entry.get("created_at")) or nanoseconds(talk.get("timestamp")),
+            sampling={
+                name: value
+                for name, value in mapping(talk.get("params")).items()
+                if name in ("temperature", "top_p", "top_k", "seed", "max_tokens", "frequency_penalty")
+                and value is not None
+            },
+            rest={"title": entry.get("title") or talk.get("title"), "current_node": history.get("currentId")},
+        )
+    )
+
+
+def _said(message: dict[str, Any], each: dict[str, Any], key: str, piece: int, parent: int | None) -> Said:
+    answered = message["role"] == "assistant"
+    vote = figure(mapping(each.get("annotation")).get("rating"))
+    comment = text(mapping(each.get("annotation")).get("comment")) or text(
+        mapping(each.get("annotation")).get("reason")
+    )
+    judged = (Judgement(name="vote", value=vote, source="open_webui user", comment=comment or None),) if vote else ()
+    usage = mapping(each.get("usage")) or mapping(each.get("info"))
+    status = "error" if each.get("error") else "interrupted" if each.get("done") is False else "ok"
+    return Said(
+        message=message,
+        parent=parent,
+        key=f"{key}/{piece}" if piece else key,
+        answered=answered,
+        model=text(each.get("model")) or None if answered else None,
+        started_ns=None if piece else nanoseconds(each.get("timestamp")),
+        usage=usage if usage and answered and not piece else None,
+        status=status if answered else "ok",
+        judgements=judged if answered else (),
+        rest={} if piece else rest(each, _KNOWN_OF_MESSAGE),
+    )
+
+
+def _split(each: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:
+    role = each.get("role")
+    if role not in ("system", "user", "assistant", "tool"):
+        raise UnreadableConversationError(f"a message with the role {role!r}"[:80])
+    if role == "assistant" and mappings(each.get("output")):
+        yield from _from_output(mappings(each["output"]))
+        return
+    content = each.get("content")
+    if role == "assistant" and isinstance(content, str) and "<details type=" in content:
+        yield from _from_text(content, key)
+        return
+    parts = content if isinstance(content, list) else [text_part(text(content))]
+    parts = parts + [{"type": "file", "file": file} for file in mappings(each.get("files"))]
+    yield {"role": role, "content": content_of(parts)}
+
+
+class _Spoken:
+    """An answer that grows until its tools were called."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        self.text: list[str] = []
+        self.thought: list[str] = []
+        self.calls: list[Any] = []
+        self.results: list[dict[str, Any]] = []
+
+    def flush(self) -> Iterator[dict[str, Any]]:
+        said = "".join(self.text).strip("\n")
+        if said or self.calls or self.thought:
+            made: dict[str, Any] = {"role": "assistant", "content": said if said or not self.calls else None}
+            if self.thought:
+                made["reasoning_content"] = "\n\n".join(self.thought)
+            if self.calls:
+                made["tool_calls"] = self.calls
+            yield made
+        yield from self.results
+        self.begin()
+
+
+def _from_text(content: str, key: str) -> Iterator[dict[str, Any]]:
+    spoken = _Spoken()
+    at = 0
+    made = 0
+    for match in _DETAILS.finditer(content):
+        before = content[at : match.start()]
+        at = match.end()
+        if before.strip() and spoken.calls:
+            yield from spoken.flush()
+        spoken.text.append(before)
+        kind, attributes, inner = match.groups()
+        if kind == "reasoning":
+            if spoken.calls:
+                yield from spoken.flush()
+            spoken.thought.append(_QUOTED.sub("", html.unescape(_SUMMARY.sub("", inner))).strip())
+            continue
+        given = {name: html.unescape(value) for name, value in _ATTRIBUTE.findall(attributes)}
+        call_id = given.get("id") or f"{key}:{made}"
+        spoken.calls.append(tool_call(call_id, given.get("name"), _unquoted(given.get("arguments", ""))))
+        if "result" in given:
+            result = _unquoted(given["result"])
+            spoken.results.append({"role": "tool", "tool_call_id": call_id, "content": result})
+        made += 1
+    tail = content[at:]
+    if tail.strip() and spoken.calls:
+        yield from spoken.flush()
+    spoken.text.append(tail)
+    yield from spoken.flush()
+
+
+def _unquoted(value: str) -> str:
+    """Text that was written as a JSON string, perhaps twice."""
+    try:
+        inner = parse_json(value)
+    except ValueError:
+        return value
+    return inner if isinstance(inner, str) else value
+
+
+def _from_output(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Items as the Responses API has them."""
+    spoken = _Spoken()
+    for item in items:
+        kind = item.get("type")
+        if kind == "function_call_output":
+            output = item.get("output")
+            texts = [text(part.get("text")) for part in mappings(output)]
+            written = output if isinstance(output, str) else "".join(texts) if texts else canonical_json(output)
+            spoken.results.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": written})
+            continue
+        if spoken.results:
+            yield from spoken.flush()
+        if kind == "function_call":
+            call_id = text(item.get("call_id")) or text(item.get("id"))
+            spoken.calls.append(tool_call(call_id, item.get("name"), item.get("arguments")))
+        elif kind == "reasoning":
+            pieces = mappings(item.get("content")) or mappings(item.get("summary"))
+            spoken.thought.append("\n\n".join(text(part.get("text")) for part in pieces))
+        elif kind == "message":
+            spoken.text.append("".join(text(part.get("text")) for part in mappings(item.get("content"))))
+        else:
+            raise UnreadableConversationError(f"an output item of type {kind!r}"[:80])
+    yield from spoken.flush()

@@ -1,0 +1,175 @@
+"""Lines of chat messages: ``{"messages": [...], "tools": [...]}``, as OpenAI fine-tuning and most corpora have them.
+
+Kept beside the messages where a line has them: ``id``, ``source``, ``group`` (or ``task``), ``model``, ``outcome`` with
+figures (``reward``, ``success``, ``preferred``, ``ranks`` by message) and ``meta`` with ``message_ids`` and
+``message_meta`` by message. Preference lines are two branches: ``prompt`` with ``chosen`` and ``rejected`` (TRL), or
+``input`` with ``preferred_output`` and ``non_preferred_output`` (OpenAI).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from regraft.domain.capture.importers.conversation import (
+    Conversation,
+    Found,
+    Judgement,
+    Said,
+    UnreadableConversationError,
+    last_answer,
+)
+from regraft.domain.capture.importers.messages import checked, role_of, tool_list
+from regraft.domain.capture.importers.moment import nanoseconds
+from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.values import figure, mapping, mappings, name, rest, text
+from regraft.domain.ids import digest_json
+
+FORM = "openai"
+_KNOWN = frozenset(
+    {"id", "source", "group", "task", "model", "messages", "tools", "functions", "outcome", "meta", "prompt", "chosen"}
+    | {"rejected", "input", "preferred_output", "non_preferred_output", "parallel_tool_calls", "created", "theme"}
+)
+
+_MEASURED = frozenset({"timestamp", "usage", "finish_reason", "turn_idx"})
+
+
+def recognises(record: Record) -> bool:
+    """Whether the record is such a line."""
+    value = record.value
+    return isinstance(value, dict) and (_is_messages(value.get("messages")) or _sides(value) is not None)
+
+
+def read(record: Record) -> Iterator[Found]:
+    """The conversation of a line."""
+    line = mapping(record.value)
+    outcome, meta = mapping(line.get("outcome")), mapping(line.get("meta"))
+    source = text(line.get("source"))
+    said = _preference(line, source) or _messages(line.get("messages"), outcome, meta, source)
+    last = last_answer(said)
+    found = tuple(
+        Judgement(name=key, value=value, source=source or FORM)
+        for key in outcome
+        if (value := figure(outcome[key])) is not None
+    )
+    if found and last is not None:
+        said[last] = _judged(said[last], found)
+    others = {
+        key: value for key, value in outcome.items() if figure(value) is None and value is not None and key != "ranks"
+    }
+    details = {key: value for key, value in meta.items() if key not in ("message_meta", "message_ids")}
+    more = {**rest(line, _KNOWN), **({"outcome": others} if others else {}), **({"meta": details} if details else {})}
+    yield checked(
+        Conversation(
+            key=name(line.get("id")) or f"{record.position}:{digest_json(line).hex()[:32]}",
+            said=said,
+            source=source,
+            task=name(line.get("group")) or name(line.get("task")) or None,
+            theme=text(line.get("theme")) or None,
+            model=text(line.get("model")) or None,
+            started_ns=nanoseconds(meta.get("start_time"))
+            or nanoseconds(meta.get("date"))
+            or nanoseconds(line.get("created")),
+            tools=_tools(line),
+            sampling=_sampling(meta),
+            rest=more,
+        )
+    )
+
+
+def _is_messages(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) and "role" in each for each in value)
+
+
+def _messages(value: Any, outcome: dict[str, Any], meta: dict[str, Any], source: str) -> list[Said]:
+    if not isinstance(value, list):
+        raise UnreadableConversationError("no list of messages")
+    ids, ranks, details = (
+        _aligned(each, len(value)) for each in (meta.get("message_ids"), outcome.get("ranks"), meta.get("message_meta"))
+    )
+    said = []
+    for at, message in enumerate(value):
+        answered = role_of(message) == "assistant"
+        parent = at - 1 if at else None
+        more, rank = details[at], figure(ranks[at])
+        if not isinstance(more, dict):
+            more = {}
+        usage = more.get("usage")
+        said.append(
+            Said(
+                message=message,
+                parent=parent,
+                key=name(ids[at]),
+                answered=answered,
+                started_ns=nanoseconds(more.get("timestamp")) if more else None,
+                usage=usage if isinstance(usage, dict) else None,
+                finish_reason=text(more.get("finish_reason")) or None,
+                judgements=() if rank is None else (Judgement(name="rank", value=rank, source=source or FORM),),
+                rest=rest(more, _MEASURED) if more else {},
+            )
+        )
+    return said
+
+
+def _aligned(value: Any, length: int) -> list[Any]:
+    return value if isinstance(value, list) and len(value) == length else [None] * length
+
+
+def _judged(said: Said, judgements: tuple[Judgement, ...]) -> Said:
+    return replace(said, judgements=said.judgements + judgements)
+
+
+def _sides(line: dict[str, Any]) -> tuple[list[Any], list[Any], list[Any]] | None:
+    """Prompt, better side, worse side of a preference line."""
+    given = mapping(line.get("input")).get("messages")
+    if isinstance(given, list) and _is_messages(given) and _is_messages(line.get("preferred_output")):
+        return given, line["preferred_output"], line.get("non_preferred_output") or []
+    if _is_messages(line.get("chosen")) and _is_messages(line.get("rejected")):
+        prompt = line.get("prompt")
+        return prompt if isinstance(prompt, list) else [], line["chosen"], line["rejected"]
+    return None
+
+
+def _preference(line: dict[str, Any], source: str) -> list[Said] | None:
+    sides = _sides(line)
+    if sides is None:
+        return None
+    prompt, better, worse = sides
+    shared = list(prompt)
+    if not prompt:  # TRL's implicit prompt: what both sides begin with
+        while len(shared) < min(len(better), len(worse)) and better[len(shared)] == worse[len(shared)]:
+            shared.append(better[len(shared)])
+        better, worse = better[len(shared) :], worse[len(shared) :]
+    said = _messages(shared, {}, {}, source)
+    for side, preferred in ((better, 1.0), (worse, 0.0)):
+        parent = len(shared) - 1 if shared else None
+        for at, message in enumerate(side):
+            answered = role_of(message) == "assistant"
+            judged = answered and at == len(side) - 1
+            verdict = Judgement(name="preferred", value=preferred, source=source or FORM)
+            key = f"{'chosen' if preferred else 'rejected'}:{at}"
+            said.append(
+                Said(
+                    message=message, parent=parent, key=key, answered=answered, judgements=(verdict,) if judged else ()
+                )
+            )
+            parent = len(said) - 1
+    return said
+
+
+def _tools(line: dict[str, Any]) -> dict[str, Any]:
+    given = line.get("tools") or mapping(line.get("input")).get("tools")
+    legacy = any("function_call" in each for each in mappings(line.get("messages")))
+    bare = [each for each in mappings(given) if "type" not in each and "name" in each]
+    found = {"functions": given} if legacy and bare else tool_list(given)
+    if isinstance(line.get("functions"), list) and line["functions"]:
+        found["functions"] = line["functions"]
+    if found and isinstance(line.get("parallel_tool_calls"), bool):
+        found["parallel_tool_calls"] = line["parallel_tool_calls"]
+    return found
+
+
+def _sampling(meta: dict[str, Any]) -> dict[str, Any]:
+    given = mapping(meta.get("sampling_params"))
+    return {key: value for key, value in given.items() if key != "model" and value is not None}

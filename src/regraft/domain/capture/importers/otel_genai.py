@@ -1,0 +1,256 @@
+"""OpenTelemetry traces and logs as OTLP JSON (a document, or a line each as the file exporter writes), GenAI of them.
+
+Each span that asked a model is one call. Messages are read from ``gen_ai.input.messages``, ``gen_ai.output.messages``
+and ``gen_ai.system_instructions`` (attributes of the span or of its events), from the older ``gen_ai.*.message`` and
+``gen_ai.choice`` events, and from the numbered attributes ``gen_ai.prompt.N.*`` and ``gen_ai.completion.N.*``. Events
+that went to the log (``resourceLogs``) are put together by the span that they name.
+Source: Semantic conventions for generative client AI spans and events, opentelemetry.io.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from regraft.domain.capture.importers.conversation import (
+    Conversation,
+    Found,
+    Refusal,
+    Said,
+    UnreadableConversationError,
+)
+from regraft.domain.capture.importers.messages import tool_list
+from regraft.domain.capture.importers.moment import nanoseconds
+from regraft.domain.capture.importers.recorded import answer, decoded, history
+from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.values import figure, mapping, mappings, text
+
+FORM = "otel_genai"
+_ASKING = frozenset({"chat", "text_completion", "generate_content", "completion"})
+_ROLES = {
+    "gen_ai.system.message": "system",
+    "gen_ai.user.message": "user",
+    "gen_ai.assistant.message": "assistant",
+    "gen_ai.tool.message": "tool",
+}
+_SAMPLING = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "max_tokens",
+    "seed",
+    "stop_sequences",
+    "frequency_penalty",
+    "presence_penalty",
+)
+_CONTENT = {"content", "parts", "tool_calls"}
+_ERROR = 2
+
+
+def recognises(record: Record) -> bool:
+    """Whether the record is spans, or log records of model calls, of a resource."""
+    value = mapping(record.value)
+    return bool(mappings(value.get("scopeSpans"))) or any(
+        _event_name(each).startswith("gen_ai.") for each in _log_records(value)
+    )
+
+
+def read(record: Record) -> Iterator[Found]:
+    """The calls of a resource's spans, or of its log records."""
+    yield from _logged(mapping(record.value))
+    for scope in mappings(mapping(record.value).get("scopeSpans")):
+        for span in mappings(scope.get("spans")):
+            attributes = _attributes(span.get("attributes"))
+            if not _asked(attributes):
+                continue
+            try:
+                yield _call(span, attributes)
+            except UnreadableConversationError as error:
+                yield Refusal(f"{text(span.get('traceId'))}/{text(span.get('spanId'))}", str(error))
+
+
+def _log_records(resource: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for scope in mappings(resource.get("scopeLogs")):
+        yield from mappings(scope.get("logRecords"))
+
+
+def _event_name(log: dict[str, Any]) -> str:
+    return text(log.get("eventName")) or text(_attributes(log.get("attributes")).get("event.name"))
+
+
+def _logged(resource: dict[str, Any]) -> Iterator[Found]:
+    """Events that were logged instead of being added to their span, put together by the span that they name: messages
+    and choices one by one, or all of a call in one event (``gen_ai.client.inference.operation.details``)."""
+    by_span: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for at, log in enumerate(_log_records(resource)):
+        if _event_name(log).startswith("gen_ai."):
+            span = text(log.get("spanId"))
+            by_span.setdefault((text(log.get("traceId")), span or f"log record {at + 1}"), []).append(log)
+    for (trace, span), logs in by_span.items():
+        times = [text(log.get("timeUnixNano")) or text(log.get("observedTimeUnixNano")) for log in logs]
+        events = [{**log, "name": _event_name(log)} for log in logs]
+        asked: dict[str, Any] = {"traceId": trace, "spanId": span, "events": events}
+        if any(times):
+            asked["startTimeUnixNano"] = min(filter(None, times), key=lambda time: time.zfill(20))
+        try:
+            yield _call(asked, {})
+        except UnreadableConversationError as error:
+            yield Refusal(f"{trace}/{span}", str(error))
+
+
+def _asked(attributes: dict[str, Any]) -> bool:
+    operation = attributes.get("gen_ai.operation.name")
+    if operation is not None:
+        return text(operation) in _ASKING
+    return any(key in attributes for key in ("gen_ai.request.model", "gen_ai.prompt.0.role", "gen_ai.prompt.0.content"))
+
+
+def _value(value: Any) -> Any:
+    """An AnyValue of the protocol as a JSON value."""
+    found = mapping(value)
+    if "arrayValue" in found:
+        return [_value(each) for each in mappings(mapping(found["arrayValue"]).get("values"))]
+    if "kvlistValue" in found:
+        return _attributes(mapping(found["kvlistValue"]).get("values"))
+    if "intValue" in found:
+        given = found["intValue"]
+        return int(given) if isinstance(given, str) and given.lstrip("-").isdecimal() else given
+    return next((found[key] for key in ("stringValue", "doubleValue", "boolValue", "bytesValue") if key in found), None)
+
+
+def _attributes(given: Any) -> dict[str, Any]:
+    return {text(each.get("key")): _value(each.get("value")) for each in mappings(given)}
+
+
+def _call(span: dict[str, Any], attributes: dict[str, Any]) -> Conversation:
+    events = [
+        (text(event.get("name")), _attributes(event.get("attributes")), event) for event in mappings(span.get("events"))
+    ]
+    every = dict(attributes)
+    for _, more, _ in events:
+        every.update((key, value) for key, value in more.items() if key.startswith("gen_ai.") and key not in every)
+    messages, tools = _messages(every, events)
+    if not messages:
+        raise UnreadableConversationError("a span without messages (its content was not recorded)")
+    said = [Said(message=message, parent=at - 1 if at else None) for at, message in enumerate(messages)]
+    started, ended = nanoseconds(span.get("startTimeUnixNano")), nanoseconds(span.get("endTimeUnixNano"))
+    model = text(every.get("gen_ai.response.model")) or text(every.get("gen_ai.request.model")) or None
+    given = _answer(every, events)
+    if given is not None:
+        reasons = every.get("gen_ai.response.finish_reasons")
+        reason = text(reasons[0]) if isinstance(reasons, list) and reasons else ""
+        usage = {
+            name: every[key]
+            for name, key in (
+                ("prompt_tokens", "gen_ai.usage.input_tokens"),
+                ("completion_tokens", "gen_ai.usage.output_tokens"),
+            )
+            if figure(every.get(key)) is not None
+        }
+        said.append(
+            Said(
+                message=given,
+                parent=len(said) - 1,
+                key=text(span.get("spanId")),
+                answered=True,
+                model=model,
+                started_ns=started,
+                duration_ns=max(ended - started, 0) if started is not None and ended is not None else 0,
+                usage=usage or None,
+                finish_reason=reason or None,
+                status="error" if mapping(span.get("status")).get("code") in (_ERROR, "STATUS_CODE_ERROR") else "ok",
+            )
+        )
+    definitions = decoded(every.get("gen_ai.tool.definitions"))
+    sampling = {
+        key: every[f"gen_ai.request.{key}"] for key in _SAMPLING if every.get(f"gen_ai.request.{key}") is not None
+    }
+    return Conversation(
+        key=text(span.get("spanId")),
+        said=said,
+        source=text(span.get("traceId")),
+        model=text(every.get("gen_ai.request.model")) or model,
+        started_ns=started,
+        tools=tool_list(definitions if isinstance(definitions, list) else tools),
+        sampling=sampling,
+        rest={"span": span.get("name"), **_kept(every)},
+    )
+
+
+_Events = list[tuple[str, dict[str, Any], dict[str, Any]]]
+
+
+def _messages(every: dict[str, Any], events: _Events) -> tuple[list[dict[str, Any]], list[Any]]:
+    system = every.get("gen_ai.system_instructions")
+    given = every.get("gen_ai.input.messages") or every.get("gen_ai.prompt")
+    if given:
+        value = decoded(given)
+        if system and isinstance(value, list) and not any(mapping(each).get("role") == "system" for each in value):
+            return history({"system": system, "messages": value})
+        return history(value)
+    bodies = ((_ROLES[name], _body(more, event)) for name, more, event in events if name in _ROLES)
+    listed = [{"role": role, **body} for role, body in bodies if _CONTENT & body.keys()]  # else it was not recorded
+    return history(listed or _numbered(every, "gen_ai.prompt"))
+
+
+def _answer(every: dict[str, Any], events: _Events) -> dict[str, Any] | None:
+    given = every.get("gen_ai.output.messages") or every.get("gen_ai.completion")
+    if given:
+        return answer(given)
+    for name, more, event in events:
+        if name == "gen_ai.choice":
+            body = _body(more, event)
+            return answer(decoded(body.get("message")) or body)
+    numbered = _numbered(every, "gen_ai.completion")
+    return answer(numbered[0]) if numbered else None
+
+
+def _body(more: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+    """What an event says: its attributes, or a body of its own."""
+    body = decoded(more.get("event_body")) or _value(event.get("body"))
+    found = {**more, **mapping(body)}
+    message = {
+        key.removeprefix("gen_ai.event."): decoded(value) if key == "tool_calls" else value
+        for key, value in found.items()
+    }
+    if "id" in message and "tool_call_id" not in message:
+        message["tool_call_id"] = message.pop("id")
+    return message
+
+
+def _numbered(every: dict[str, Any], stem: str) -> list[dict[str, Any]]:
+    """``gen_ai.prompt.0.role``, ``gen_ai.prompt.0.tool_calls.0.name`` ... as messages."""
+    found: dict[int, dict[str, Any]] = {}
+    for key, value in every.items():
+        place, _, rest = key.removeprefix(f"{stem}.").partition(".")
+        if not key.startswith(f"{stem}.") or not place.isdecimal() or not rest:
+            continue
+        message = found.setdefault(int(place), {})
+        if rest.startswith("tool_calls."):
+            at, _, part = rest.removeprefix("tool_calls.").partition(".")
+            message.setdefault("tool_calls", {}).setdefault(at, {})[part] = value
+        else:
+            message[rest] = decoded(value) if rest == "content" and text(value).startswith("[{") else value
+    made = []
+    for at_place in sorted(found):
+        calls = found[at_place].get("tool_calls")
+        listed = [calls[at] for at in sorted(calls)] if isinstance(calls, dict) else []
+        made.append(
+            {
+                "role": "assistant" if "completion" in stem else "user",
+                **found[at_place],
+                **({"tool_calls": listed} if listed else {}),
+            }
+        )
+    return made
+
+
+def _kept(every: dict[str, Any]) -> dict[str, Any]:
+    names = (
+        "gen_ai.conversation.id",
+        "gen_ai.agent.name",
+        "gen_ai.system",
+        "gen_ai.provider.name",
+        "gen_ai.response.id",
+    )
+    return {name: every[name] for name in names if every.get(name)}

@@ -1,0 +1,65 @@
+"""What came of an answer or of a conversation, as it was reported: rewards and ratings, by who gave them.
+
+People, models and everything else (graders, test suites, benchmarks) stay apart: each is a part of its own in a score,
+and none overwrites another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from regraft.domain.evaluation.score import BEST_RATING, WORST_RATING
+
+PEOPLE = ("human", "user", "person", "reviewer")
+MODELS = ("model", "judge", "llm")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One report: ``name`` is ``reward`` or ``rating``, ``source`` what the reporter called itself."""
+
+    name: str
+    value: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Verdicts as parts of a score, each 0 to 1 or None; ``source`` gave the ``outcome``."""
+
+    human: float | None = None
+    outcome: float | None = None
+    judge: float | None = None
+    source: str | None = None
+
+
+def worth(verdict: Verdict) -> float:
+    """A reward from 0 to 1 as it is, cut off beyond; a rating from 1 to 5 on the scale of our own ratings."""
+    value = verdict.value
+    if verdict.name == "rating":
+        value = (value - WORST_RATING) / (BEST_RATING - WORST_RATING)
+    return min(1.0, max(0.0, value))
+
+
+def part_of(source: str) -> str:
+    """``human``, ``judge`` or ``outcome``: whose word it is, by the words of the source's name."""
+    words = source.casefold().replace("-", " ").replace("_", " ").split()
+    if any(word in MODELS for word in words):
+        return "judge"
+    return "human" if any(word in PEOPLE for word in words) else "outcome"
+
+
+def outcome_of(verdicts: Iterable[Verdict]) -> Outcome:
+    """The first verdict of each kind counts: give the one that weighs most first."""
+    first: dict[str, Verdict] = {}
+    for verdict in verdicts:
+        first.setdefault(part_of(verdict.source), verdict)
+    parts = {part: worth(verdict) for part, verdict in first.items()}
+    said = first.get("outcome")
+    return Outcome(
+        human=parts.get("human"),
+        outcome=parts.get("outcome"),
+        judge=parts.get("judge"),
+        source=said.source if said else None,
+    )

@@ -1,0 +1,172 @@
+"""Which sibling answers are legal preference pairs, and the certificate of each.
+
+A pair is legal for DPO when both answers were given to one prompt with one tool list: the two siblings are compared
+with one another, not with the answer that they were grown from, so two tool variants that share their tool list are
+a pair and a tool variant with its original is not. A trainer that gets two different prompts takes what they have in
+common, in the worst case nothing, and says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from uuid import UUID
+
+from regraft.domain.evaluation.score import ScoreParts
+from regraft.domain.ids import digest, uuid_of
+
+DEFAULT_MIN_MARGIN = 0.05
+FINISHED = frozenset({"ok", "refused"})
+UNDECIDED = frozenset({"no_preference", "judged_equal"})  # legal contexts, only the verdict is missing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sibling:
+    """One answer under an anchor. ``context_id`` and ``tools_id`` are exact digests (no tools: None);
+    ``answer_projection`` identifies what the answer says, whatever its ids and extra fields. ``outcome_source`` is who
+    reported the outcome in ``score``: only outcomes from one source are compared."""
+
+    node_id: UUID
+    turn_id: UUID
+    branch_kind: str
+    context_id: bytes
+    tools_id: bytes | None
+    answer_projection: bytes
+    has_answer: bool
+    node_status: str
+    score: ScoreParts
+    outcome_source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One judgement that counts: ``source`` is human, imported or model; ``preference`` a, b, equal or both_bad."""
+
+    source: str
+    preference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A pair and its certificate. ``node_a`` is the smaller id. A refused one has a reason, and no sides; ``margin``
+    is 0 to 1 on its source's own scale."""
+
+    pair_id: UUID
+    anchor_turn_id: UUID
+    node_a: UUID
+    node_b: UUID
+    turn_a: UUID
+    turn_b: UUID
+    kind_a: str
+    kind_b: str
+    verdict: str
+    reason: str
+    source: str
+    margin: float
+    chosen: UUID | None
+    rejected: UUID | None
+    tools_id: bytes | None
+    score_a: ScoreParts
+    score_b: ScoreParts
+
+
+def pair_id(anchor_turn_id: UUID, one: UUID, other: UUID) -> UUID:
+    """The id of a pair: the same whichever side is named first."""
+    low, high = sorted((one, other))
+    return uuid_of(digest(b"pair", anchor_turn_id.bytes, low.bytes, high.bytes))
+
+
+def context_reason(a: Sibling, b: Sibling) -> str:
+    """Why the two may not be compared, or '' when they may."""
+    if not (a.has_answer and b.has_answer):
+        return "no_answer"
+    if a.node_status not in FINISHED or b.node_status not in FINISHED:
+        return "not_finished"
+    if a.context_id != b.context_id:
+        kinds = {a.branch_kind, b.branch_kind}
+        if "prompt_variant" in kinds:
+            return "prompt_differs"
+        return "plan_differs" if "taskify_variant" in kinds else "context_differs"
+    if a.tools_id != b.tools_id:
+        return "tools_differ"
+    if a.answer_projection == b.answer_projection:
+        return "identical_answer"
+    return ""
+
+
+def _decide(a: Sibling, b: Sibling, votes: Sequence[Vote], min_margin: float) -> tuple[str, str, float]:
+    """(reason, source, margin); a positive margin prefers ``a``. The best source that says anything decides."""
+    for source in ("human", "imported"):
+        said = [vote.preference for vote in votes if vote.source == source]
+        if said:
+            return _count(said, source)
+    if a.score.human is not None and b.score.human is not None:
+        margin = a.score.human - b.score.human
+        return ("" if margin else "judged_equal"), "ratings", margin
+    if a.score.outcome is not None and b.score.outcome is not None and a.outcome_source == b.outcome_source:
+        margin = a.score.outcome - b.score.outcome
+        return ("" if margin else "judged_equal"), "outcome", margin
+    said = [vote.preference for vote in votes if vote.source == "model"]
+    if said:
+        return _count(said, "model")
+    if a.score.judge is not None and b.score.judge is not None:
+        margin = a.score.judge - b.score.judge
+        return ("" if margin else "judged_equal"), "model", margin
+    if a.score.signals is None or b.score.signals is None:
+        return "no_preference", "none", 0.0
+    margin = a.score.signals - b.score.signals
+    return ("" if abs(margin) >= max(min_margin, 1e-9) else "no_preference"), "signals", margin
+
+
+def _count(said: Sequence[str], source: str) -> tuple[str, str, float]:
+    margin = (said.count("a") - said.count("b")) / len(said)
+    if said.count("both_bad") * 2 > len(said):
+        return "both_bad", source, 0.0
+    return ("" if margin else "judged_equal"), source, margin
+
+
+def propose(
+    anchor_turn_id: UUID,
+    siblings: Iterable[Sibling],
+    votes: Mapping[UUID, Sequence[Vote]],
+    *,
+    min_margin: float = DEFAULT_MIN_MARGIN,
+) -> list[Candidate]:
+    """Every unordered pair of distinct nodes under one anchor, legal or refused, in the order of pair ids.
+
+    Of a node that answered several times the first sibling given counts. ``votes`` are by pair id. The source of a
+    preference is the best that says anything: human preference > imported > human ratings > model > signals.
+    """
+    distinct: dict[UUID, Sibling] = {}
+    for sibling in siblings:
+        distinct.setdefault(sibling.node_id, sibling)
+    found = []
+    for a, b in combinations(sorted(distinct.values(), key=lambda one: one.node_id), 2):
+        identity = pair_id(anchor_turn_id, a.node_id, b.node_id)
+        reason, source, margin = context_reason(a, b), "none", 0.0
+        if not reason:
+            reason, source, margin = _decide(a, b, votes.get(identity, ()), min_margin)
+        better, worse = (a, b) if margin > 0 else (b, a)
+        found.append(
+            Candidate(
+                pair_id=identity,
+                anchor_turn_id=anchor_turn_id,
+                node_a=a.node_id,
+                node_b=b.node_id,
+                turn_a=a.turn_id,
+                turn_b=b.turn_id,
+                kind_a=a.branch_kind,
+                kind_b=b.branch_kind,
+                verdict="refused" if reason else "legal",
+                reason=reason,
+                source=source,
+                margin=round(abs(margin), 6),
+                chosen=None if reason else better.node_id,
+                rejected=None if reason else worse.node_id,
+                tools_id=a.tools_id if a.tools_id == b.tools_id else None,
+                score_a=a.score,
+                score_b=b.score,
+            )
+        )
+    return sorted(found, key=lambda candidate: candidate.pair_id)

@@ -1,0 +1,82 @@
+"""What somebody said of a turn or of a session: a reward, a rating or another figure, at any time after it or before.
+
+Sent as JSON: ``{"turn_id": ..., "reward": 0.5}``, or ``session`` for a whole conversation, ``rating`` or ``value`` with
+a ``name`` for the figure, and a ``comment``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from regraft.domain.capture.exchange import Exchange
+from regraft.domain.capture.request import read_document
+from regraft.domain.errors import CorruptEventError
+from regraft.domain.ids import Number, SessionId
+from regraft.domain.lineage.history import session_by_name
+from regraft.domain.lineage.turn import INTERNAL_SESSION
+
+_FIGURES = ("reward", "rating", "value")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """``turn_id`` may be a node's. ``session_id`` is what the name gives, ``session_claim`` an id of our own."""
+
+    feedback_id: UUID
+    scope: str
+    turn_id: UUID | None
+    session_id: SessionId | None
+    session_claim: UUID | None
+    name: str
+    value: float
+    comment: str | None
+    source: str
+
+
+def read_feedback(exchange: Exchange) -> Feedback:
+    """Raises CorruptEventError when it says nothing of anything: no target, or no finite figure."""
+    document = read_document(exchange.request_body)
+    turn = _uuid(document.get("turn_id"))
+    session = document.get("session", document.get("session_id")) or (None if turn else exchange.identity.session)
+    if turn is None and not (isinstance(session, str) and session):
+        if document.get("turn_id") is not None:
+            raise CorruptEventError("the feedback's turn_id is not the id of a turn: give all of the id")
+        raise CorruptEventError("the feedback names neither a turn_id nor a session")
+    key = next((key for key in _FIGURES if document.get(key) is not None), None)
+    value = _figure(document.get(key)) if key else None
+    if key is None or value is None:
+        raise CorruptEventError("the feedback holds no finite reward, rating or value")
+    name, comment, source = document.get("name"), document.get("comment"), document.get("source")
+    named = session if isinstance(session, str) and session else None
+    return Feedback(
+        feedback_id=exchange.event_id,
+        scope=exchange.scope,
+        turn_id=turn,
+        session_id=session_by_name(exchange.scope, named) if named else None,
+        session_claim=_uuid(named.removeprefix(INTERNAL_SESSION)) if named else None,
+        name=name if isinstance(name, str) and name else "rating" if key == "rating" else "reward",
+        value=value,
+        comment=comment if isinstance(comment, str) else None,
+        source=source if isinstance(source, str) and source else "client",
+    )
+
+
+def _uuid(value: Any) -> UUID | None:
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _figure(value: Any) -> float | None:
+    """A number or a truth value; one that is too large for a double is none."""
+    if not isinstance(value, int | Number):
+        return None
+    try:
+        figure = float(value)
+    except (OverflowError, ValueError):
+        return None
+    return figure if math.isfinite(figure) else None

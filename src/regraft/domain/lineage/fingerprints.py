@@ -1,0 +1,105 @@
+"""What of a message can be recognised elsewhere: long texts, tool-call ids, and long texts among a call's arguments.
+
+An anchor is a 64-bit key, so that an index finds the few messages that share one; its lowest two bits say what it is
+of. It joins nothing by itself: ``compaction`` weighs the anchors of a history, and links only point. Keys do not depend
+on the version of the projection.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from regraft.domain.ids import digest, parse_json
+from regraft.domain.lineage.projection import plain_text
+
+TEXT, CALL, ARGUMENT, RESULT = range(4)
+LONG_ENOUGH = 64  # characters of a text that is told from others
+_ID_RUN = re.compile(r"[0-9A-Za-z]+")
+_MOST = 64  # anchors of one message
+_TOLD_BY = frozenset({"tool", "function"})
+
+
+def kind_of(anchor: int) -> int:
+    """TEXT, CALL, ARGUMENT or RESULT."""
+    return anchor & 3
+
+
+def same_text(anchor: int, kind: int) -> int:
+    """The anchor of the same text in another place: in a message, in an argument, or in what a tool gave back."""
+    return (anchor & ~3) | kind
+
+
+def anchors_of(message: Any) -> tuple[int, ...]:
+    """The anchors of a message in ascending order; most short messages have none."""
+    if not isinstance(message, Mapping):
+        return ()
+    role = message.get("role")
+    told = isinstance(role, str) and role in _TOLD_BY
+    found: set[int] = set()
+    if (key := text_anchor(plain_text(message), RESULT if told else TEXT)) is not None:
+        found.add(key)
+    if told and (key := call_anchor(message.get("tool_call_id"))) is not None:
+        found.add(key)
+    if role == "assistant":
+        for call in calls_of(message):
+            if (key := call_anchor(call.get("id"))) is not None:
+                found.add(key)
+            for text in arguments_of(call):
+                if len(found) < _MOST and (key := text_anchor(text, ARGUMENT)) is not None:
+                    found.add(key)
+    return tuple(sorted(found))
+
+
+def text_anchor(text: str, kind: int) -> int | None:
+    """The anchor of a text of at least ``LONG_ENOUGH`` characters, white space counted as single blanks."""
+    if len(text) < LONG_ENOUGH:
+        return None
+    flat = " ".join(text.split())
+    return _key(b"text", flat, kind) if len(flat) >= LONG_ENOUGH else None
+
+
+def call_anchor(call_id: Any) -> int | None:
+    """The anchor of a tool-call id that nobody would choose twice: it has a run of at least 9 letters and digits, both
+    of them, at least 6 different ones. ``call_1`` and ``get_weather:0`` are counters, not names."""
+    if not isinstance(call_id, str):
+        return None
+    for run in _ID_RUN.findall(call_id):
+        if len(run) >= 9 and len(set(run)) >= 6 and not run.isalpha() and not run.isdigit():
+            return _key(b"call", call_id, CALL)
+    return None
+
+
+def calls_of(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The tool calls of an answer."""
+    calls = message.get("tool_calls")
+    return [call for call in calls if isinstance(call, Mapping)] if isinstance(calls, list) else []
+
+
+def arguments_of(call: Mapping[str, Any]) -> Iterator[str]:
+    """Every text among the arguments of a call, at any depth."""
+    function = call.get("function")
+    held = function if isinstance(function, Mapping) else call
+    arguments = held.get("arguments", held.get("input"))
+    if isinstance(arguments, str):
+        if len(arguments) < LONG_ENOUGH:
+            return
+        try:
+            arguments = parse_json(arguments)
+        except ValueError:
+            return
+    waiting = [arguments]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, Mapping):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def _key(what: bytes, text: str, kind: int) -> int:
+    hashed = int.from_bytes(digest(what, text.encode("utf-8", "surrogatepass"))[:8], "big", signed=True)
+    return (hashed & ~3) | kind

@@ -1,0 +1,102 @@
+"""The ingest process: packs from the stream, one transaction a batch, acknowledged after its commit, for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from datetime import timedelta
+
+import psycopg
+
+from regraft.domain.errors import UnavailableError
+from regraft.flows.capture.ingest import PATIENCE, IngestCounts, Stored, ingest
+from regraft.infra.nats.stream import PART_GRACE, CallStream
+from regraft.infra.postgres.pool import Connection, connect
+
+log = logging.getLogger(__name__)
+
+_BATCH_PACKS = 8  # of up to 256 calls each
+_FETCH_SECONDS = 1.0
+_LONGEST_PAUSE = 10.0  # seconds at most between two tries to reach a server that is away
+_QUIET_SECONDS = 5.0  # without a call, after which waiting ones are looked after
+_SWEEP_SECONDS = 600.0  # between two looks for parts that a dead publisher left in the stream
+
+
+async def consume(
+    dsn: str,
+    nats_url: str,
+    stop: asyncio.Event,
+    patience: timedelta = PATIENCE,
+    part_grace: timedelta = PART_GRACE,
+) -> None:
+    """Store captured calls until ``stop`` is set. Either server may be away for any time: nothing is lost meanwhile.
+
+    A call that waits for another is placed without it after ``patience``. ``part_grace``: see CallStream.sweep_parts.
+    """
+    delay = 0.2
+    stored = Stored()
+    while not stop.is_set():
+        try:
+            async with await CallStream.connect(nats_url) as stream:
+                await stream.ensure()
+                with await asyncio.to_thread(connect, dsn, autocommit=True, name="regraft-ingest") as connection:
+                    log.info("storing captured calls")
+                    delay = 0.2
+                    await _consume_connected(stream, connection, stored, stop, patience, part_grace)
+        except (UnavailableError, psycopg.OperationalError) as error:
+            log.warning("waiting %.1f s: %s", delay, error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), delay)
+            delay = min(delay * 2, _LONGEST_PAUSE)
+
+
+async def _consume_connected(
+    stream: CallStream,
+    connection: Connection,
+    stored: Stored,
+    stop: asyncio.Event,
+    patience: timedelta,
+    part_grace: timedelta,
+) -> None:
+    loop = asyncio.get_running_loop()
+    next_look = next_sweep = loop.time()
+    while not stop.is_set():
+        if loop.time() >= next_sweep:
+            next_sweep = loop.time() + _SWEEP_SECONDS
+            if left := await stream.sweep_parts(part_grace):
+                log.info("deleted %d parts of large calls that nobody finished publishing", left)
+        deliveries = await stream.fetch(_BATCH_PACKS, _FETCH_SECONDS)
+        if not deliveries and loop.time() >= next_look:
+            # A batch of none takes along what is due, like any other: what was stored at the same moment as the call
+            # it waits for, and what has waited for long enough, need no traffic to find their place.
+            counts = await _store(connection, [], stored, patience)
+            if counts.woken:
+                log.info("stored %d calls that had waited", counts.woken)
+            else:
+                next_look = loop.time() + _QUIET_SECONDS
+        if deliveries:
+            next_look = loop.time() + _QUIET_SECONDS
+            records = [record for delivery in deliveries for record in delivery.records]
+            try:
+                counts = await _store(connection, records, stored, patience)
+            except psycopg.OperationalError:
+                # Without this the packs would come again only when the stream's patience for them ends.
+                with contextlib.suppress(UnavailableError):
+                    for delivery in deliveries:
+                        await delivery.nak(delay=0.5)
+                raise
+            for delivery in deliveries:
+                await delivery.ack()
+            log.info("stored %d calls, %d new turns, %d set aside", counts.events, counts.new_turns, counts.quarantined)
+
+
+async def _store(connection: Connection, records: list[bytes], stored: Stored, patience: timedelta) -> IngestCounts:
+    for attempt in range(1, 6):
+        try:
+            return await asyncio.to_thread(ingest, connection, records, stored, patience)
+        except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
+            # Another consumer wrote the same messages at the same time; the transaction is whole or not at all.
+            log.info("storing again (%d): %s", attempt, error)
+            await asyncio.sleep(0.05 * attempt)
+    return await asyncio.to_thread(ingest, connection, records, stored, patience)

@@ -1,0 +1,300 @@
+"""Other people's conversations into the execution log: read, digest, store a batch at once; what is stored is skipped.
+
+A batch is a transaction of whole conversations, written by a second thread while the next one is read. Ids are
+deterministic, so that an import that was cut short goes on when it is started again, and importing twice adds nothing.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from regraft.domain.capture.importers import FORMS, Importer, conversations, detected, importer_of
+from regraft.domain.capture.importers.conversation import Conversation, Refusal
+from regraft.domain.capture.importers.records import Record, Unreadable, records
+from regraft.domain.errors import UnavailableError, UsageError
+from regraft.domain.lineage.imported_calls import Projections, Step, calls, feedback_ids, steps
+from regraft.flows.capture.ingest import Stored
+from regraft.flows.lineage import build as lineage
+from regraft.infra.files.exports import Part, beside, opened, parts
+from regraft.infra.postgres.capture import imports as store
+from regraft.infra.postgres.capture import inbox
+from regraft.infra.postgres.lineage import projection
+from regraft.infra.postgres.pool import Connection, connect
+
+_BATCH_MESSAGES = 4_000
+_BATCH_CHARACTERS = 8_000_000
+_NAMES_KEPT = 100  # of what was refused for one reason
+DEFAULT_SCOPE = "default"
+
+
+@dataclass(slots=True)
+class ImportCounts:
+    """What an import came to. ``already`` counts conversations of which everything was stored; ``turns`` new answers,
+    ``calls`` all of them; ``branches`` the ends of all trees; ``unanswered`` those that end without an answer."""
+
+    files: int = 0
+    conversations: int = 0
+    already: int = 0
+    messages: int = 0
+    calls: int = 0
+    turns: int = 0
+    branches: int = 0
+    unanswered: int = 0
+    judgements: int = 0
+    forms: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
+    refused_names: dict[str, list[str]] = field(default_factory=dict)
+    placed: int = 0
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Count what was left out, by its reason, with its name."""
+        self.refused[refusal.reason] = self.refused.get(refusal.reason, 0) + 1
+        names = self.refused_names.setdefault(refusal.reason, [])
+        if len(names) < _NAMES_KEPT:
+            names.append(refusal.name)
+
+
+Progress = Callable[[ImportCounts, int], None]  # after each batch: counts, and packed bytes read
+
+
+def import_files(
+    dsn: str | None,
+    paths: Sequence[Path],
+    *,
+    form: str | None = None,
+    theme: str | None = None,
+    scope: str = DEFAULT_SCOPE,
+    progress: Progress | None = None,
+    build: bool = True,
+) -> ImportCounts:
+    """Import files, then place their turns in the graph. Without a DSN only count: nothing is read or written there.
+
+    Raises UsageError when no file holds anything of a known format.
+    """
+    chosen = importer_of(form) if form else None
+    files = [part for path in paths for part in parts(path)]
+    counts = ImportCounts()
+    if dsn is None:
+        _read_all(files, chosen, theme, counts, _Counting(counts, scope, progress))
+    else:
+        with (
+            connect(dsn, autocommit=True, name="regraft-import") as reading,
+            connect(dsn, name="regraft-import") as writing,
+            _Storing(reading, writing, counts, scope, progress) as storing,
+        ):
+            _read_all(files, chosen, theme, counts, storing)
+        if build:
+            counts.placed = lineage.build(dsn).turns
+    return counts
+
+
+def _read_all(files: list[Part], chosen: Importer | None, theme: str | None, counts: ImportCounts, sink: _Sink) -> None:
+    done = 0
+    for part in files:
+        try:
+            _read(part, chosen, theme, counts, sink, done)
+        except UsageError as error:  # the rest of this file is lost; the others are not
+            counts.refuse(Refusal(part.name, str(error)))
+        counts.files += 1
+        done += part.packed_bytes
+        sink.done = done
+    if not counts.forms:
+        named = (f"{reason} ({', '.join(names)})" for reason, names in counts.refused_names.items())
+        reasons = "; ".join(named) or "the files are empty"
+        raise UsageError(f"Nothing could be imported: {reasons}. Name the format with --format: {', '.join(FORMS)}.")
+
+
+def _read(part: Part, chosen: Importer | None, theme: str | None, counts: ImportCounts, sink: _Sink, done: int) -> None:
+    head = _head(part)
+    with opened(part) as file:
+        found = records(file.pieces)
+        first, ahead = _first(found)
+        if first is None and not ahead:
+            return
+        importer = chosen or (detected(replace(first, head=head or first.head)) if first else None)
+        if importer is None:
+            counts.refuse(Refusal(part.name, "a file of no known format"))
+            return
+        if importer.beside and (companion := beside(part, importer.beside[0])):
+            head = {**head, **_beside(companion, importer)}
+        everything: Iterator[Record | Unreadable] = chain(ahead, found)
+        if head:
+            everything = (
+                replace(each, head={**each.head, **head}) if isinstance(each, Record) else each for each in everything
+            )
+        for position, each in conversations(importer, everything):
+            if isinstance(each, Refusal):
+                counts.refuse(each)
+                continue
+            counts.forms[importer.form] = counts.forms.get(importer.form, 0) + 1
+            sink.done = done + min(file.done(), part.packed_bytes)
+            sink.add(replace(each, theme=theme) if theme else each, importer.form, position)
+
+
+def _head(part: Part) -> dict[str, Any]:
+    if part.head is None:
+        return {}
+    with opened(part, part.head) as file:
+        for record in records(file.pieces):
+            if isinstance(record, Record) and isinstance(record.value, dict):
+                return record.value
+    return {}
+
+
+def _beside(companion: Part, importer: Importer) -> dict[str, Any]:
+    assert importer.beside is not None
+    with opened(companion) as file:
+        return importer.beside[1](each for each in records(file.pieces) if isinstance(each, Record))
+
+
+def _first(found: Iterator[Record | Unreadable]) -> tuple[Record | None, list[Record | Unreadable]]:
+    """The first record that could be read, and all that was read for it."""
+    ahead: list[Record | Unreadable] = []
+    for each in found:
+        ahead.append(each)
+        if isinstance(each, Record):
+            return each, ahead
+    return None, ahead
+
+
+class _Sink(ABC):
+    """Where conversations go; ``done`` is how many packed bytes were read for them."""
+
+    def __init__(self, counts: ImportCounts, scope: str, progress: Progress | None) -> None:
+        self.counts = counts
+        self.scope = scope
+        self.progress = progress
+        self.done = 0
+
+    @abstractmethod
+    def add(self, conversation: Conversation, form: str, position: int) -> None:
+        """Take one conversation."""
+
+    def count(self, conversation: Conversation, tree: list[Step]) -> None:
+        """Add a conversation to the counts."""
+        counts, said = self.counts, conversation.said
+        answered = sum(each.answered and each.parent is not None for each in said)
+        ends = len(said) - len({each.parent for each in said if each.parent is not None})
+        counts.conversations += 1
+        counts.messages += len(said)
+        counts.calls += answered
+        counts.branches += ends
+        counts.unanswered += sum(step.event_id is not None for step in tree) - answered
+
+
+class _Counting(_Sink):
+    """Counts, and stores nothing."""
+
+    def add(self, conversation: Conversation, form: str, position: int) -> None:
+        self.count(conversation, steps(conversation, form, self.scope))
+        self.counts.judgements += sum(len(each.judgements) for each in conversation.said)
+        if self.progress and self.counts.conversations % 100 == 0:
+            self.progress(self.counts, self.done)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    conversation: Conversation
+    tree: list[Step]
+    form: str
+    position: int
+
+
+class _Storing(_Sink):
+    """Collects batches and stores them one after the other."""
+
+    def __init__(
+        self, reading: Connection, writing: Connection, counts: ImportCounts, scope: str, progress: Progress | None
+    ) -> None:
+        super().__init__(counts, scope, progress)
+        self._reading, self._writing = reading, writing
+        self._waiting: list[_Waiting] = []
+        self._messages = self._characters = 0
+        self._version = projection.held(reading)
+        self._projections = Projections(version=self._version)
+        self._stored = Stored()
+        self._writer = ThreadPoolExecutor(1, "regraft-import")
+        self._running: Future[tuple[int, int]] | None = None
+
+    def __enter__(self) -> _Storing:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._flush()
+                self._finish()
+        finally:
+            self._writer.shutdown(wait=True)
+
+    def add(self, conversation: Conversation, form: str, position: int) -> None:
+        tree = steps(conversation, form, self.scope)
+        self.count(conversation, tree)
+        self._waiting.append(_Waiting(conversation, tree, form, position))
+        self._messages += len(tree)
+        self._characters += sum(len(step.body) for step in tree)
+        if self._messages >= _BATCH_MESSAGES or self._characters >= _BATCH_CHARACTERS:
+            self._flush()
+
+    def _flush(self) -> None:
+        waiting, self._waiting, self._messages, self._characters = self._waiting, [], 0, 0
+        if not waiting:
+            return
+        events = {step.event_id for each in waiting for step in each.tree if step.event_id}
+        judged = {one for each in waiting for one in feedback_ids(each.conversation, each.tree)}
+        known = store.known_calls(self._reading, events) | store.known_feedback(self._reading, judged)
+        batch = inbox.Batch(version=self._version)
+        for each in waiting:
+            wanted = {step.event_id for step in each.tree if step.event_id}
+            if known.issuperset(wanted) and known.issuperset(feedback_ids(each.conversation, each.tree)):
+                self.counts.already += 1
+            else:
+                self._fill(batch, each, known)
+        self._finish()
+        batch.messages = {key: value for key, value in batch.messages.items() if key not in self._stored}
+        batch.contexts = {key: value for key, value in batch.contexts.items() if key not in self._stored}
+        self._running = self._writer.submit(self._store, batch)
+
+    def _fill(self, batch: inbox.Batch, each: _Waiting, known: set[UUID]) -> None:
+        """Add what of a conversation is not known, and know it: a second one in the same batch is the same."""
+        for call in calls(each.conversation, each.tree, each.form, self.scope, each.position, self._projections):
+            if call.exchange.event_id in known:
+                batch.messages.update((message.message_id, message) for message in call.capture.messages)
+                batch.contexts.update((context.context_id, context) for context in call.capture.contexts)
+            else:
+                known.add(call.exchange.event_id)
+                batch.add(call.exchange, call.request, call.answer, call.capture)
+            for given in call.feedback:
+                if given.feedback_id not in known:
+                    known.add(given.feedback_id)
+                    batch.add_feedback(given, call.exchange)
+
+    def _store(self, batch: inbox.Batch) -> tuple[int, int]:
+        with self._writing.transaction():
+            if projection.held(self._writing) != self._version:
+                raise UnavailableError(
+                    "The log was turned to another projection during this import. Import the files again: what is "
+                    "stored already is passed over."
+                )
+            inbox.prepare(self._writing)
+            turns = inbox.store(self._writing, batch)
+        self._stored.add([*batch.messages, *batch.contexts])
+        return turns, len(batch.feedback)
+
+    def _finish(self) -> None:
+        """Wait for the batch that is being written."""
+        if self._running is None:
+            return
+        running, self._running = self._running, None
+        turns, judgements = running.result()
+        self.counts.turns += turns
+        self.counts.judgements += judgements
+        if self.progress:
+            self.progress(self.counts, self.done)

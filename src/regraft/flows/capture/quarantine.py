@@ -1,0 +1,67 @@
+"""The quarantine: what is in it and why, and trying again what may be read or placed by now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from regraft.flows.capture.ingest import PATIENCE, IngestCounts, Stored, again, store_halves
+from regraft.infra.postgres.capture import quarantine as store
+from regraft.infra.postgres.pool import Connection, connect, transaction
+
+_CHUNK = 500  # calls to a transaction
+_FIRST = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryCounts:
+    """What trying again came to. ``left`` is what is still in quarantine, unreadable calls included."""
+
+    tried: int
+    resolved: int
+    new_turns: int
+    left: int
+
+
+def contents(dsn: str, limit: int, *, waiting: bool = False) -> list[dict[str, Any]]:
+    """What is in quarantine, the latest first; only what waits for another call, if asked."""
+    with transaction(dsn) as connection:
+        return store.listing(connection, limit, waiting=waiting)
+
+
+def reasons(dsn: str) -> dict[str, int]:
+    """How many calls are in quarantine, by the code that their reason begins with."""
+    with transaction(dsn) as connection:
+        return store.reasons(connection)
+
+
+def retry(dsn: str, *, patience: timedelta = PATIENCE, everything: bool = False) -> RetryCounts:
+    """Try again every call that waits, or everything in quarantine; placed without its past after ``patience``.
+
+    Goes over the calls as long as that places any, since one may wait for another that comes behind it.
+    """
+    tried: set[UUID] = set()
+    done = IngestCounts(0, 0, 0)
+    with connect(dsn, autocommit=True, name="regraft-retry") as connection:
+        while True:
+            counts = _pass(connection, tried, patience, everything=everything)
+            done += counts
+            if not counts.woken:
+                break
+        left = sum(store.reasons(connection).values())
+    return RetryCounts(len(tried), done.woken, done.new_turns, left)
+
+
+def _pass(connection: Connection, tried: set[UUID], patience: timedelta, *, everything: bool) -> IngestCounts:
+    counts, after = IngestCounts(0, 0, 0), _FIRST
+    while True:
+        with connection.transaction():
+            kept = store.unresolved(connection, after, _CHUNK, everything=everything)
+            if not kept:
+                return counts
+            stored = Stored()
+            counts += store_halves(connection, again(kept, patience, stored), stored, patience)
+        tried.update(each.event_id for each in kept)
+        after = kept[-1].event_id

@@ -1,0 +1,254 @@
+"""Captured calls into a batch of rows: each is read in its dialect and placed behind what it names as its past.
+
+A call may name a node, a turn or an earlier response. Calls of one batch may come in any order; a call whose past is
+neither stored nor in the batch waits in quarantine under a ``waiting:`` reason, until it has waited long enough to be
+placed by its opening.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
+
+from regraft.domain.capture.answer import Answer
+from regraft.domain.capture.dialects import CHAT, FEEDBACK, RESPONSES, Dialect, dialect_of
+from regraft.domain.capture.dialects.responses import with_history
+from regraft.domain.capture.exchange import Exchange
+from regraft.domain.capture.request import Request
+from regraft.domain.errors import CorruptEventError
+from regraft.domain.ids import SessionId, TurnId, digest, uuid_of
+from regraft.domain.lineage.feedback import Feedback, read_feedback
+from regraft.domain.lineage.history_cache import Recollection, Step
+from regraft.domain.lineage.turn import Capture, capture, claim, internal_session
+from regraft.infra.http.coding import decode
+from regraft.infra.http.slicing import cut
+from regraft.infra.nats.codec import decode_exchange
+from regraft.infra.postgres.capture import inbox, quarantine
+from regraft.infra.postgres.pool import Connection
+
+WAITING = "waiting:"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One captured call, read under a version of the projection: ``end`` is the end of the history that it was sent
+    with, if it was sent with one."""
+
+    exchange: Exchange
+    dialect: Dialect
+    version: int
+    request: Request
+    answer: Answer
+    end: Step | None
+
+    @property
+    def previous(self) -> tuple[str, str] | None:
+        """The response that this call goes on from."""
+        response = self.request.previous_response
+        return (self.exchange.scope, response) if response else None
+
+    @property
+    def claims(self) -> list[tuple[str, UUID]]:
+        """By tenant: the session, nodes or turns whose session this call is in, unless it names one by a name."""
+        who = self.exchange.identity
+        internal = internal_session(who.session)
+        if internal:
+            return [(self.exchange.scope, internal)]
+        claimed = () if who.session else (claim(who.replay_node), claim(who.parent_node))
+        return [(self.exchange.scope, each) for each in claimed if each]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A captured call that nobody could read, and why."""
+
+    event_id: UUID
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One captured call as it came, and as it was read. ``kept`` is its id in quarantine, if it comes from there.
+
+    ``patient``: it waits when what it names is not known; otherwise it is placed without that.
+    """
+
+    record: bytes
+    content: Call | tuple[Feedback, Exchange] | Unreadable
+    kept: UUID | None = None
+    patient: bool = True
+
+
+def read_record(record: bytes, recollection: Recollection) -> Call | tuple[Feedback, Exchange] | Unreadable:
+    """Read a captured call, whatever is in it. Needs no store, so that it may be done ahead."""
+    event_id: UUID | None = None
+    try:
+        exchange = decode_exchange(record)
+        event_id = exchange.event_id
+        if exchange.endpoint == FEEDBACK:
+            return read_feedback(exchange), exchange
+        dialect = dialect_of(exchange.endpoint)
+        slices = cut(exchange.request_body) if exchange.endpoint == CHAT else None
+        request = recollection.request(*slices) if slices else dialect.read_request(exchange.request_body)
+        end = recollection.history(exchange.scope, request.messages) if request.messages else None
+        body = decode(exchange.response_body, exchange.response_encoding)
+        return Call(
+            exchange, dialect, recollection.version, request, dialect.read_answer(body, exchange.response_type), end
+        )
+    except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
+        return Unreadable(event_id or uuid_of(digest(record)), error)
+
+
+class Placing:
+    """One transaction's work: ``place`` calls, ``close``, then store ``batch`` and settle ``outcome``."""
+
+    def __init__(self, connection: Connection, recollection: Recollection) -> None:
+        self.batch = inbox.Batch(version=recollection.version)
+        self.outcome = quarantine.Settlement()
+        self.placed = 0
+        self.handed_on: list[Step] = []
+        self._connection = connection
+        self._recollection = recollection
+        self._sessions: dict[tuple[str, UUID], SessionId] = {}
+        self._histories: dict[tuple[str, str], inbox.History] = {}
+        self._made: list[str] = []
+        self._waiting: dict[str, list[tuple[Arrival, Call]]] = defaultdict(list)
+
+    def place(self, arrivals: Iterable[Arrival]) -> None:
+        """Place calls, and those placed before that waited for them. None of them stops another."""
+        calls = [each for arrival in arrivals if (each := self._open(arrival))]
+        claims = {each for _, call in calls for each in call.claims} - self._sessions.keys()
+        previous = {call.previous for _, call in calls if call.previous} - self._histories.keys()
+        self._sessions.update(inbox.sessions_of_claims(self._connection, claims))
+        self._histories.update(inbox.histories(self._connection, previous))
+        ready = deque(calls)
+        while ready:
+            arrival, call = ready.popleft()
+            awaited = self._awaited(call) if arrival.patient else None
+            if awaited:
+                self._waiting[awaited].append((arrival, call))
+                continue
+            before = len(self._made)
+            self._settle(arrival, call)
+            for made in self._made[before:]:
+                ready.extend(self._waiting.pop(made, ()))
+
+    def close(self) -> None:
+        """Nothing more will be placed: what waits now has to wait in quarantine."""
+        for awaited, calls in self._waiting.items():
+            for arrival, call in calls:
+                self._wait(arrival, call, awaited)
+        self._waiting.clear()
+
+    def take_made(self) -> list[str]:
+        """What calls may have waited for and can find now; told once."""
+        made, self._made = self._made, []
+        return made
+
+    def _open(self, arrival: Arrival) -> tuple[Arrival, Call] | None:
+        content = arrival.content
+        if isinstance(content, Call):
+            return arrival, content
+        if isinstance(content, Unreadable):
+            self._refuse(arrival, arrival.kept or content.event_id, content.error)
+            return None
+        try:
+            self.batch.add_feedback(*content)
+        except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
+            self._refuse(arrival, content[1].event_id, error)
+        else:
+            self._done(arrival)
+        return None
+
+    def _awaited(self, call: Call) -> str | None:
+        """What this call has to wait for, if anything."""
+        if call.previous and call.previous not in self._histories:
+            return _response_key(*call.previous)
+        if call.claims and not any(each in self._sessions for each in call.claims):
+            return _turn_key(call.claims[-1][1])
+        return None
+
+    def _settle(self, arrival: Arrival, call: Call) -> None:
+        try:
+            self._read(call)
+        except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
+            self._refuse(arrival, call.exchange.event_id, error)
+        else:
+            self._done(arrival)
+
+    def _read(self, call: Call) -> None:
+        exchange, request, answer, end = call.exchange, call.request, call.answer, call.end
+        history = self._histories.get(call.previous) if call.previous else None
+        if history:
+            request = with_history(request, history.messages)
+            end = self._recollection.history(exchange.scope, request.messages) if request.messages else None
+            self._sessions.setdefault((exchange.scope, history.turn_id), history.session_id)
+        placed: Capture | None = None
+        if end:
+            previous = history.turn_id if history else None
+            known = partial(self._session_of, exchange.scope)
+            placed = capture(exchange, request, answer, known, previous, self._recollection, end)
+            if not exchange.final:
+                placed.turns.clear()
+        self.batch.add(exchange, request, answer, placed)
+        if end:
+            self.handed_on += end.hand_on()
+        if placed is None or not placed.turns:
+            return
+        for turn in placed.turns:
+            for found in (turn.turn_id, turn.node_id, turn.session_id):
+                self._sessions.setdefault((exchange.scope, found), turn.session_id)
+                self._made.append(_turn_key(found))
+        response = answer.rest.get("id")
+        if exchange.endpoint == RESPONSES and isinstance(response, str) and response:
+            said = answer.choices[0].message if answer.choices else None
+            self._add_response(exchange.scope, response, placed, request, said)
+
+    def _add_response(
+        self, scope: str, response: str, placed: Capture, request: Request, said: dict[str, object] | None
+    ) -> None:
+        turn = placed.turns[0]
+        self.batch.add_response(scope, response, turn.turn_id)
+        messages = [*request.messages, *([] if said is None else [said])]
+        self._histories.setdefault((scope, response), inbox.History(turn.turn_id, turn.session_id, messages))
+        self._made.append(_response_key(scope, response))
+
+    def _session_of(self, scope: str, claimed: UUID) -> SessionId | None:
+        return self._sessions.get((scope, claimed))
+
+    def _done(self, arrival: Arrival) -> None:
+        self.placed += 1
+        if arrival.kept:
+            self.outcome.resolved.append(arrival.kept)
+
+    def _wait(self, arrival: Arrival, call: Call, awaited: str) -> None:
+        kind = "previous_response" if call.previous and awaited == _response_key(*call.previous) else "parent"
+        reason = f"{WAITING}{kind} {awaited} is not known yet"
+        if arrival.kept:
+            self.outcome.postponed.append((arrival.kept, reason, awaited))
+        else:
+            self.batch.set_aside(call.exchange.event_id, reason, arrival.record, awaited)
+
+    def refuse(self, arrival: Arrival, error: Exception) -> None:
+        """Set a call aside that its reader took and PostgreSQL did not."""
+        content = arrival.content
+        exchange = content.exchange if isinstance(content, Call) else decode_exchange(arrival.record)
+        self._refuse(arrival, exchange.event_id, error)
+
+    def _refuse(self, arrival: Arrival, event_id: UUID, error: Exception) -> None:
+        reason = str(error) if isinstance(error, CorruptEventError) else f"it cannot be read: {error!r}"
+        if arrival.kept:
+            self.outcome.refused.append((arrival.kept, reason))
+        else:
+            self.batch.set_aside(event_id, reason, arrival.record)
+
+
+def _turn_key(turn: UUID | TurnId) -> str:
+    return f"turn:{turn}"
+
+
+def _response_key(scope: str, response: str) -> str:
+    return f"response:{scope}:{response}"

@@ -1,0 +1,79 @@
+"""Trajectories into vectors, and the trajectories that are near a node in meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from regraft.domain.capture.message import messages_of
+from regraft.domain.evaluation.trajectory import render
+from regraft.domain.ids import parse_json
+from regraft.infra.duckdb.evaluation.embeddings import Embeddings
+from regraft.infra.embedding import Embedder
+from regraft.infra.postgres.lineage import reading
+from regraft.infra.postgres.pool import transaction
+
+_BATCH = 4_096  # texts in memory at a time, and their characters:
+_BATCH_CHARACTERS = 32_000_000
+Progress = Callable[[int, int], None]  # texts embedded, and how many there are to embed
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedCounts:
+    """``embedded`` texts were sent to the embedder; ``units`` have a vector of ``model`` now."""
+
+    model: str
+    embedded: int
+    units: int
+
+
+def materialise_embeddings(workbench: Path, embedder: Embedder, progress: Progress | None = None) -> EmbedCounts:
+    """Bring ``trajectory_embeddings`` up to the units. A text that has a vector is never embedded again."""
+    bench = Embeddings(workbench)
+    model = embedder.model
+    wanted = bench.refresh(model)
+    done = 0
+    for batch in _batches(wanted):
+        texts = bench.texts([each["unit_id"] for each in batch])
+        present = [each for each in batch if each["unit_id"] in texts]
+        vectors = embedder.embed([texts[each["unit_id"]] for each in present])  # the file is not open meanwhile
+        bench.add(model, present, vectors)
+        done += len(batch)
+        if progress:
+            progress(done, len(wanted))
+    if wanted:
+        bench.reuse(model)
+    return EmbedCounts(model, len(wanted), bench.count(model))
+
+
+def _batches(wanted: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    batch: list[dict[str, Any]] = []
+    characters = 0
+    for each in wanted:
+        batch.append(each)
+        characters += each["characters"]
+        if len(batch) >= _BATCH or characters >= _BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def similar(
+    dsn: str, workbench: Path, embedder: Embedder, node: UUID, limit: int = 10, *, elsewhere: bool = False
+) -> list[dict[str, Any]]:
+    """Trajectories by the nearness of their text to the path that ends at ``node``: rows with ``similarity`` (-1 to 1)
+    and the unit's figures. ``elsewhere``: only of other sessions. Raises NotFoundError for a node that is not there.
+    """
+    with transaction(dsn) as connection:
+        found = reading.node(connection, node)
+        answers = [run["answer"] for run in reading.runs(connection, node) if run["answer"]]
+    said = parse_json(found["history"]) + [parse_json(answer) for answer in answers[:1]]
+    vector = embedder.embed([render(messages_of(said))])[0].as_py()
+    if not vector:
+        return []
+    session = found["session_id"] if elsewhere else None
+    return Embeddings(workbench).nearest(embedder.model, vector, node, limit, session)

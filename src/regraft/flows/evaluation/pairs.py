@@ -1,0 +1,147 @@
+"""Candidate preference pairs: read the siblings, compare them, keep every pair with its verdict in the workbench."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pyarrow as pa
+
+from regraft.domain.capture.message import messages_of, text_of
+from regraft.domain.evaluation.outcome import Verdict, outcome_of
+from regraft.domain.evaluation.pairs import Candidate, Sibling, Vote, propose
+from regraft.domain.evaluation.score import ScoreParts, answer_quality, human_part
+from regraft.domain.evaluation.trajectory import measure_answer
+from regraft.domain.ids import parse_json
+from regraft.infra.duckdb.evaluation.workbench import Workbench
+from regraft.infra.postgres.arrow import reading
+
+_BATCH = 500  # sessions in memory at a time
+
+_TEXTS = (
+    *("pair_id", "anchor_turn_id", "session_id", "theme", "node_a", "node_b", "turn_a", "turn_b", "kind_a", "kind_b"),
+    *("model_a", "model_b", "purpose_a", "purpose_b", "verdict", "reason", "source", "chosen", "rejected"),
+    "tools_digest",
+)
+_PAIRS = pa.schema(
+    [
+        *((name, pa.string()) for name in _TEXTS),
+        *((name, pa.float64()) for name in ("margin", "human_a", "human_b", "signals_a", "signals_b")),
+        *((name, pa.float64()) for name in ("outcome_a", "outcome_b", "judge_a", "judge_b")),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PairCounts:
+    """What one run did: sessions compared again, pairs made, how many are legal, refusals by reason, and the build."""
+
+    sessions: int
+    pairs: int
+    legal: int
+    refused: Mapping[str, int]
+    build: int
+
+
+def propose_pairs(dsn: str, workbench: Path) -> PairCounts:
+    """Bring ``candidate_preference_pairs`` up to the graph, the judgements that count today, and what was reported.
+
+    Sessions are compared again when the graph, the judgements or the reports in them changed.
+    """
+    bench = Workbench(workbench)
+    seen, before, heard = bench.watermark("pairs"), bench.label_states(), bench.outcome_states("pairs")
+    made: Counter[str] = Counter()
+    with reading(dsn, "evaluation") as truth:
+        changed = truth.rows("changed_sessions", seen)
+        states = {row["session_id"]: row["state"] for row in truth.rows("label_states")}
+        judged = {one for one in before.keys() | states.keys() if before.get(one) != states.get(one)}
+        outcomes = {row["session_id"]: row["state"] for row in truth.rows("outcome_states")}
+        reported = {one for one in heard.keys() | outcomes.keys() if heard.get(one) != outcomes.get(one)}
+        ids = sorted({row["session_id"] for row in changed} | judged | reported)
+        build = max((row["build"] for row in changed), default=seen)
+        for start in range(0, len(ids), _BATCH):
+            batch = ids[start : start + _BATCH]
+            votes: dict[UUID, list[Vote]] = defaultdict(list)
+            for row in truth.rows("votes", batch):
+                votes[UUID(row["pair_id"])].append(Vote(row["source"], row["preference"]))
+            records: list[dict[str, Any]] = []
+            anchors = []
+            for anchor, group in groupby(truth.rows("siblings", batch), key=lambda row: str(row["anchor"])):
+                anchors.append(anchor)
+                records += _compare(UUID(anchor), list(group), votes)
+            bench.replace_pairs(batch, anchors, pa.Table.from_pylist(records, schema=_PAIRS))
+            made.update(record["reason"] for record in records)
+    if build != seen or judged:
+        bench.finish_pairs(build, states)
+    if reported:
+        bench.finish_outcomes("pairs", outcomes)
+    legal = made.pop("", 0)
+    return PairCounts(sessions=len(ids), pairs=legal + made.total(), legal=legal, refused=dict(made), build=build)
+
+
+def _compare(
+    anchor: UUID, rows: Sequence[dict[str, Any]], votes: Mapping[UUID, Sequence[Vote]]
+) -> list[dict[str, Any]]:
+    answers = [messages_of([parse_json(row["answer"])])[0] if row["answer"] else None for row in rows]
+    lengths = [len(text_of(answer)) if answer else None for answer in answers]
+    siblings = []
+    for index, (row, answer) in enumerate(zip(rows, answers, strict=True)):
+        others = [length for place, length in enumerate(lengths) if place != index and length is not None]
+        signals = measure_answer(
+            answer, status=row["node_status"], finish_reason=row["finish_reason"], sibling_lengths=others
+        )
+        reported = outcome_of(Verdict(*one) for one in json.loads(row["verdicts"]))
+        human = human_part(json.loads(row["ratings"] or "[]"))
+        siblings.append(
+            Sibling(
+                node_id=UUID(row["node_id"]),
+                turn_id=UUID(row["turn_id"]),
+                branch_kind=row["branch_kind"],
+                context_id=row["context_id"],
+                tools_id=row["tools_id"],
+                answer_projection=row["answer_projection"],
+                has_answer=not signals.empty,
+                node_status=row["node_status"],
+                score=ScoreParts(
+                    human=reported.human if human is None else human,
+                    outcome=reported.outcome,
+                    judge=reported.judge,
+                    signals=answer_quality(signals),
+                ),
+                outcome_source=reported.source,
+            )
+        )
+    by_turn = {row["turn_id"]: row for row in rows}
+    return [
+        _record(candidate, by_turn[str(candidate.turn_a)], by_turn[str(candidate.turn_b)])
+        for candidate in propose(anchor, siblings, votes)
+    ]
+
+
+def _record(candidate: Candidate, a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+    fields = {name: value for name, value in asdict(candidate).items() if name in _TEXTS and value is not None}
+    return {
+        **{name: str(value) for name, value in fields.items()},
+        "session_id": a["session_id"],
+        "theme": a["theme"],
+        "model_a": a["model"],
+        "model_b": b["model"],
+        "purpose_a": a["purpose"],
+        "purpose_b": b["purpose"],
+        "tools_digest": candidate.tools_id.hex() if candidate.tools_id else None,
+        "margin": candidate.margin,
+        "human_a": candidate.score_a.human,
+        "human_b": candidate.score_b.human,
+        "outcome_a": candidate.score_a.outcome,
+        "outcome_b": candidate.score_b.outcome,
+        "judge_a": candidate.score_a.judge,
+        "judge_b": candidate.score_b.judge,
+        "signals_a": candidate.score_a.signals,
+        "signals_b": candidate.score_b.signals,
+    }

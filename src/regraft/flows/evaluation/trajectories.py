@@ -1,0 +1,125 @@
+"""Trajectory units: read what the graph changed, measure it, keep it in the workbench."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pyarrow as pa
+
+from regraft.domain.capture.message import messages_of
+from regraft.domain.evaluation.outcome import Verdict, outcome_of
+from regraft.domain.evaluation.score import unit_quality
+from regraft.domain.evaluation.trajectory import Step, measure_unit, render
+from regraft.domain.ids import parse_json
+from regraft.infra.duckdb.evaluation.workbench import Workbench
+from regraft.infra.postgres.arrow import reading
+
+_BATCH = 500  # sessions in memory at a time
+
+_IDS = pa.list_(pa.string())
+_UNITS = pa.schema(
+    [
+        *((name, pa.string()) for name in ("unit_id", "session_id", "turn_id", "anchor", "theme", "task_key")),
+        *((name, pa.string()) for name in ("purpose", "model", "node_status", "text")),
+        *((name, _IDS) for name in ("path_nodes", "path_anchors", "kinds", "finish_reasons")),
+        *((name, pa.int64()) for name in ("turns", "tool_calls", "tool_errors", "repeated_calls")),
+        *((name, pa.int64()) for name in ("prompt_tokens", "completion_tokens", "answer_length")),
+        *((name, pa.float64()) for name in ("seconds", "relative_length", "repetition", "quality")),
+        ("answer_empty", pa.bool_()),
+        ("outcome_source", pa.string()),
+        *((name, pa.float64()) for name in ("outcome", "human_outcome", "judge_outcome", "fidelity")),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitCounts:
+    """What one materialisation did: sessions measured again, their units, and the graph's build it has seen."""
+
+    sessions: int
+    units: int
+    build: int
+
+
+def materialise_units(dsn: str, workbench: Path) -> UnitCounts:
+    """Bring ``trajectory_units`` up to the graph and to what was reported of it.
+
+    Work is proportional to the sessions that changed, or of which something new was reported.
+    """
+    bench = Workbench(workbench)
+    seen, before = bench.watermark("units"), bench.outcome_states("units")
+    sessions = units = 0
+    build = seen
+    with reading(dsn, "evaluation") as truth:
+        changed = truth.rows("changed_sessions", seen)
+        states = {row["session_id"]: row["state"] for row in truth.rows("outcome_states")}
+        reported = {one for one in before.keys() | states.keys() if before.get(one) != states.get(one)}
+        ids = sorted({row["session_id"] for row in changed} | reported)
+        build = max((row["build"] for row in changed), default=seen)
+        for start in range(0, len(ids), _BATCH):
+            batch = ids[start : start + _BATCH]
+            measured = [_unit(row) for row in truth.rows("units", batch)]
+            bench.replace_units(batch, pa.Table.from_pylist(measured, schema=_UNITS))
+            sessions += len(batch)
+            units += len(measured)
+        # A graph that was derived again may have merged sessions: what it no longer has is no longer measured.
+        if truth.rows("session_count")[0]["sessions"] != bench.measured_sessions():
+            bench.keep_sessions([row["session_id"] for row in truth.rows("session_ids")])
+    if build != seen:
+        bench.set_watermark("units", build)
+    if reported:
+        bench.finish_outcomes("units", states)
+    return UnitCounts(sessions=sessions, units=units, build=build)
+
+
+def _unit(row: dict[str, Any]) -> dict[str, Any]:
+    steps = [_step(step) for step in json.loads(row["steps"])]
+    history = messages_of(parse_json(row["history"]))
+    answer = messages_of([parse_json(row["answer"])])[0] if row["answer"] else None
+    lengths = [length for length in json.loads(row["sibling_lengths"] or "[]") if length is not None]
+    signals = measure_unit(steps, history, answer, sibling_lengths=lengths)
+    reported = outcome_of(Verdict(*one) for one in json.loads(row["verdicts"]))
+    same = ("unit_id", "session_id", "turn_id", "anchor", "theme", "task_key", "purpose", "model", "node_status")
+    return {
+        **{name: row[name] for name in same},
+        "path_nodes": [str(step.node_id) for step in steps],
+        "path_anchors": [str(step.anchor) for step in steps if step.anchor],
+        "kinds": list(signals.kinds),
+        "finish_reasons": list(signals.finish_reasons),
+        "turns": signals.turns,
+        "tool_calls": signals.tool_calls,
+        "tool_errors": signals.tool_errors,
+        "repeated_calls": signals.repeated_calls,
+        "prompt_tokens": signals.prompt_tokens,
+        "completion_tokens": signals.completion_tokens,
+        "seconds": signals.seconds,
+        "answer_empty": signals.answer.empty,
+        "answer_length": signals.answer.length,
+        "relative_length": signals.answer.relative_length,
+        "repetition": signals.answer.repetition,
+        "quality": unit_quality(signals),
+        "outcome": reported.outcome,
+        "outcome_source": reported.source,
+        "human_outcome": reported.human,
+        "judge_outcome": reported.judge,
+        "fidelity": row["fidelity"],
+        "text": render([*history, answer] if answer else history),
+    }
+
+
+def _step(step: dict[str, Any]) -> Step:
+    return Step(
+        node_id=UUID(step["node_id"]),
+        anchor=UUID(step["anchor"]) if step["anchor"] else None,
+        kind=step["kind"],
+        status=step["status"],
+        model=step["model"],
+        finish_reason=step["finish_reason"],
+        prompt_tokens=step["prompt_tokens"],
+        completion_tokens=step["completion_tokens"],
+        duration_ms=step["duration_ms"],
+    )

@@ -1,0 +1,91 @@
+"""From the execution log to the conversation graph: load what new turns touch, decide, save; a transaction a chunk."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import psycopg
+
+from regraft.domain.errors import UnavailableError
+from regraft.flows.lineage.graph_rows import decide
+from regraft.infra.postgres.capture.inbox import storable
+from regraft.infra.postgres.lineage import graph as store
+from regraft.infra.postgres.lineage import projection
+from regraft.infra.postgres.pool import transaction
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 5_000  # turns to a transaction
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildCounts:
+    """What a build did. ``build`` is 0 when nothing waited; ``failed`` turns are set aside with a reason."""
+
+    turns: int
+    nodes: int
+    sessions: int
+    build: int
+    failed: int = 0
+
+
+def build(dsn: str, sessions: Collection[UUID] | None = None, progress: Progress | None = None) -> BuildCounts:
+    """Place every waiting turn, of the given sessions or of all. Safe to call at any time, and from several places.
+
+    A turn that cannot be placed is found by halving, set aside with the reason, and stops no other.
+    """
+    counts = BuildCounts(0, 0, 0, 0, 0)
+    touched: set[UUID] = set()
+    size = _CHUNK
+    while True:
+        taken: list[UUID] = []
+        try:
+            with transaction(dsn, name="regraft-lineage") as connection:
+                store.lock(connection)
+                taken = store.take_queue(connection, sessions, size)
+                if not taken:
+                    break
+                version = projection.held(connection)
+                rows = decide(connection, taken, version)
+                number = store.save(connection, rows, datetime.now(UTC), version)
+        except (psycopg.OperationalError, UnavailableError):
+            raise
+        except Exception as error:  # one bad turn never stops the others, whatever is in it
+            if len(taken) > 1:
+                size = len(taken) // 2
+                continue
+            if not taken:
+                raise
+            log.exception("turn %s cannot be placed and is set aside", taken[0])
+            with transaction(dsn, name="regraft-lineage") as connection:
+                store.set_aside(connection, taken[0], storable(f"{type(error).__name__}: {error}"[:2000]) or "")
+            counts = replace(counts, failed=counts.failed + 1)
+        else:
+            touched |= rows.trees
+            counts = replace(
+                counts, turns=counts.turns + len(taken), nodes=counts.nodes + len(rows.nodes), build=number
+            )
+            size = min(size * 2, _CHUNK)
+            if progress:
+                progress(len(taken))
+    return replace(counts, sessions=len(touched))
+
+
+def retry(dsn: str, progress: Progress | None = None) -> BuildCounts:
+    """Try again the turns that could not be placed, and place all others that wait."""
+    with transaction(dsn, name="regraft-lineage") as connection:
+        store.retry_failed(connection)
+    return build(dsn, None, progress)
+
+
+def rebuild(dsn: str, progress: Progress | None = None) -> BuildCounts:
+    """Derive the whole graph again from the log. Same log, same projection version: the same rows."""
+    with transaction(dsn, name="regraft-lineage") as connection:
+        store.lock(connection)
+        store.clear(connection)
+    return build(dsn, None, progress)

@@ -1,0 +1,228 @@
+"""What a build writes: load what new turns touch, decide, and lay out the rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from regraft.domain.ids import Digest, NodeId, SessionId, TurnId, canonical_json, digest, parse_json, uuid_of
+from regraft.domain.lineage.difference import Components, model_snapshot
+from regraft.domain.lineage.graph import Branch, Node, PlacedTurn, branches, depths, nodes, trees
+from regraft.domain.lineage.history import EMPTY, root_of
+from regraft.domain.orchestration.taskification import read_plan_header
+from regraft.domain.replay.rollout import Told, told_by
+from regraft.domain.usage import tokens
+from regraft.flows.lineage.links import links_of
+from regraft.flows.lineage.parents import Place, places_of, settled_place
+from regraft.infra.postgres.capture.inbox import storable
+from regraft.infra.postgres.lineage import graph as store
+from regraft.infra.postgres.pool import Connection
+
+_INT4 = 2**31 - 1
+
+
+def decide(connection: Connection, new: list[UUID], version: int) -> store.GraphRows:
+    """The rows that placing ``new`` turns adds and changes, in a log under a version of the projection."""
+    affected = {*store.affected(connection, new), *new}
+    origin = store.origins(connection, affected)
+    found = store.parents(connection, {turn: row["origin"] for turn, row in origin.items()})
+    facts = store.facts(connection, affected)
+    places = places_of(connection, facts, found, version)
+    touched = set(places)
+
+    current = store.current_parents(connection, places.keys())
+    old_parents = {row["parent_node_id"] for row in current.values() if row["parent_node_id"]}
+    families = store.families(connection, {place.parent for place in places.values()} | old_parents)
+    settled = [row for row in families if NodeId(row["node_id"]) not in places]
+    others = {row["turn_id"] for row in settled}
+    facts.update(store.facts(connection, others))
+    origin.update(store.origins(connection, others))
+    for row in settled:
+        places[NodeId(row["node_id"])] = settled_place(row)
+
+    bodies = store.parts(connection, {bytes(row[key]) for row in facts.values() for key in ("tools_id", "sampling_id")})
+    by_parent: dict[NodeId, list[PlacedTurn]] = defaultdict(list)
+    for turn, row in facts.items():
+        place = places[row["node_id"]]
+        by_parent[place.parent].append(_placed(row, place, Digest(bytes(origin[turn]["anchor_projection"])), bodies))
+    all_branches = [branch for family in by_parent.values() for branch in branches(family)]
+
+    rows = store.GraphRows()
+    tree = _add_nodes(rows, connection, nodes(all_branches), places, facts, touched)
+    rows.branches = [
+        _branch_row(branch, facts[branch.turn.turn_id], tree[branch.turn.node_id]) for branch in all_branches
+    ]
+    for turn in new:
+        _add_run(rows, facts[turn], tree[facts[turn]["node_id"]])
+    rows.links = links_of(connection, new)
+    rows.trees = {tree[node] for node in touched}
+    rows.sessions = {*rows.trees, *(row["session_id"] for row in facts.values())}
+    rows.sessions.update(row["session_id"] for row in current.values())
+    rows.moved = [
+        node
+        for node, row in current.items()
+        if row["parent_node_id"] is not None and row["parent_node_id"] != places[NodeId(node)].parent
+    ]
+    return rows
+
+
+def _placed(row: store.Row, place: Place, anchor: Digest, bodies: dict[bytes, dict[str, Any]]) -> PlacedTurn:
+    tools_id, sampling_id = Digest(bytes(row["tools_id"])), bytes(row["sampling_id"])
+    return PlacedTurn(
+        turn_id=TurnId(row["turn_id"]),
+        node_id=NodeId(row["node_id"]),
+        parent_node_id=place.parent,
+        started_at=row["started_at"],
+        is_replay=row["purpose"] == "replay",
+        context_projection=Digest(bytes(row["context_projection"])),
+        anchor_projection=anchor,
+        components=Components(
+            model=row["model_requested"],
+            sampling=bodies[sampling_id],
+            tools=bodies[tools_id],
+            tools_id=tools_id,
+            system=Digest(bytes(row["system_digest"])),
+            user=Digest(bytes(row["user_digest"])),
+            plan=row["identity"].get("plan") or "",
+        ),
+        compaction=place.compaction,
+    )
+
+
+def _add_nodes(
+    rows: store.GraphRows,
+    connection: Connection,
+    found: list[Node],
+    places: Mapping[NodeId, Place],
+    facts: Mapping[UUID, store.Row],
+    touched: set[NodeId],
+) -> dict[NodeId, SessionId]:
+    """Add the nodes and the roots of all sessions that calls were filed under; returns the tree of each node."""
+    links = {node: place.parent for node, place in places.items()}
+    roots = {root_of(SessionId(row["session_id"])): SessionId(row["session_id"]) for row in facts.values()}
+    above = store.current_parents(connection, links.values())
+    known: dict[NodeId, int] = {NodeId(node): row["depth"] for node, row in above.items()}
+    known.update(dict.fromkeys(roots, 0))
+    depth = depths(links, known)
+    tree = trees(links, depth, {**{NodeId(node): SessionId(row["session_id"]) for node, row in above.items()}, **roots})
+    for root, session in roots.items():
+        empty = (root, session, None, None, 0, "root", "where the session starts", "{}", "ok", EMPTY, "root", 0, False)
+        rows.nodes.append(empty)
+    for node in found:
+        branch, turn = node.first, node.first.turn
+        fact = facts[turn.turn_id]
+        rows.nodes.append(
+            (
+                turn.node_id,
+                tree[turn.node_id],
+                turn.parent_node_id,
+                turn.turn_id,
+                depth[turn.node_id],
+                branch.branch_kind,
+                storable(branch.branch_reason),
+                _jsonb(branch.variant_config),
+                fact["node_status"],
+                fact["context_id"],
+                places[turn.node_id].evidence,
+                node.runs,
+                turn.node_id in touched,
+            )
+        )
+    return tree
+
+
+def _branch_row(branch: Branch, fact: store.Row, tree: SessionId) -> tuple[Any, ...]:
+    turn = branch.turn
+    told = told_by(fact["identity"].get("variant")) if turn.is_replay else Told()
+    return (
+        turn.turn_id,
+        tree,
+        turn.node_id,
+        turn.parent_node_id,
+        branch.anchor_turn_id,
+        branch.branch_index,
+        branch.branch_kind,
+        _jsonb(branch.variant_config),
+        branch.same_context,
+        branch.same_tools,
+        turn.is_replay,
+        told.fidelity,
+        None if told.first_divergence is None else _jsonb(told.first_divergence),
+    )
+
+
+def _jsonb(value: dict[str, Any]) -> str:
+    """JSON text for a ``jsonb`` column, which refuses NUL and lone surrogates."""
+    return canonical_json(_storable(value)) if value else "{}"
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {storable(key): _storable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    return value
+
+
+def _add_run(rows: store.GraphRows, fact: store.Row, tree: SessionId) -> None:
+    identity = fact["identity"]
+    theme_id = None
+    name = storable(identity.get("theme"))
+    if name:
+        theme_id = uuid_of(digest(b"theme", fact["scope"].encode(), name.encode()))
+        rows.themes.append((theme_id, name, fact["scope"], fact["started_at"]))
+    usage = fact["usage"] if fact["choice_index"] == 0 and isinstance(fact["usage"], dict) else {}
+    counted = tokens(usage)
+    model = fact["model_answered"] or fact["model_requested"]
+    taskification_id, step = read_plan_header(identity.get("plan"))
+    error = fact["error"]
+    if error is None and fact["node_status"] == "error":
+        error = {"message": f"HTTP {fact['http_status']} without an answer"}
+    rows.runs.append(
+        (
+            fact["turn_id"],
+            tree,
+            fact["node_id"],
+            fact["event_id"],
+            fact["purpose"],
+            theme_id,
+            storable(identity.get("task")),
+            model,
+            storable(model_snapshot(model, fact["fingerprint"], fact["upstream_pin"])),
+            fact["upstream"],
+            fact["node_status"],
+            fact["finish_reason"],
+            fact["answer_id"],
+            _count(counted.prompt),
+            _count(counted.completion),
+            _count(counted.cached),
+            fact["usage_text"] if usage else None,
+            fact["duration_ms"],
+            fact["first_byte_ms"],
+            None if error is None else canonical_json(error),
+            fact["sampling_id"],
+            fact["tools_id"],
+            fact["tool_calls"],
+            _variant_json(identity.get("variant")),
+            taskification_id,
+            storable(step) or None,
+            fact["started_at"],
+        )
+    )
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and 0 <= value <= _INT4 else None
+
+
+def _variant_json(variant: Any) -> str | None:
+    if not isinstance(variant, str):
+        return None
+    try:
+        return canonical_json(parse_json(variant))
+    except ValueError:
+        return canonical_json(variant)

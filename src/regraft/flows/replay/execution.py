@@ -1,0 +1,145 @@
+"""Growing the answers of a plan: so many jobs at a time, each by one call or as the caller says, within a budget."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from regraft.domain.capture.dialects import dialect_of
+from regraft.domain.errors import RegraftError
+from regraft.domain.lineage.turn import INTERNAL_SESSION
+from regraft.domain.replay.budget import Budget, Spent
+from regraft.domain.replay.job import Job
+from regraft.domain.usage import tokens
+from regraft.flows.replay.retrying_client import Caller
+from regraft.infra.llm.client import Door, GatewayClient, Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grown:
+    """What a job gave. ``turns`` are its captured calls in order: the last one is the job's answer.
+
+    ``failure`` says in a line why there is none; the job is then run again by the next replay. ``spent`` are the
+    tokens of all its calls.
+    """
+
+    turns: tuple[UUID, ...] = ()
+    failure: str | None = None
+    spent: Spent = field(default_factory=Spent)
+
+
+# One job, from its first call to its last. A RegraftError that it raises is the job's failure. Only the call that
+# finishes the job may bear ``job.label()``: a fingerprint found in the log counts as done.
+Grow = Callable[[Caller, Job], Awaitable[Grown]]
+
+
+async def grow_once(caller: Caller, job: Job) -> Grown:
+    """One call, one answer."""
+    reply = await caller.post(job.endpoint, job.body, identity_of(job), job.model)
+    turns = (reply.turn_id,) if reply.turn_id else ()
+    if reply.status >= 400:
+        return Grown(turns=turns, failure=refusal(reply))
+    return Grown(turns=turns, spent=spent_in(reply, job.endpoint))
+
+
+def identity_of(job: Job) -> dict[str, str]:
+    """The X-Regraft values of the call that answers a job: in whose place it stands, and what was changed."""
+    identity = {
+        "session": f"{INTERNAL_SESSION}{job.origin.session_id}",
+        "replay-node": str(job.origin.node_id),
+        "purpose": "replay",
+        "variant": job.label(),
+    }
+    return {**identity, "plan": job.plan} if job.plan else identity
+
+
+def refusal(reply: Reply) -> str:
+    """Why a call failed, in a line."""
+    return f"HTTP {reply.status}: {' '.join(reply.body[:300].decode('utf-8', 'replace').split())}"
+
+
+def spent_in(reply: Reply, endpoint: str) -> Spent:
+    """The tokens that an answer tells of."""
+    usage = dialect_of(endpoint).read_answer(reply.body, reply.content_type).usage
+    found = tokens(usage or {})
+    return Spent(found.prompt or 0, found.completion or 0, found.cached or 0)
+
+
+@dataclass(slots=True)
+class Tally:
+    """How a plan's jobs stand, as they go on. ``spent`` is by model, and holds what earlier runs of the plan spent."""
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    running: int = 0
+    completed_tokens: int = 0  # of this run's answers
+    limited: int = 0  # answers that said "later"
+    spent: dict[str, Spent] = field(default_factory=dict)
+    stopped: bool = False  # the budget is spent
+
+    def add(self, job: Job, grown: Grown) -> None:
+        """A job has ended."""
+        self.spent[job.model] = self.spent.get(job.model, Spent()) + grown.spent
+        self.completed_tokens += grown.spent.completion
+        if grown.failure is None:
+            self.done += 1
+        else:
+            self.failed += 1
+
+
+class Watcher:
+    """Is told of each job's beginning and end. This one lets it pass."""
+
+    def began(self, job: Job) -> None:
+        """The job's first call is about to be made."""
+
+    def ended(self, job: Job, grown: Grown) -> None:
+        """The job has an answer, or has failed."""
+
+
+async def execute(
+    gateway: Door | str,
+    jobs: Sequence[Job],
+    concurrency: int,
+    tally: Tally,
+    watcher: Watcher,
+    budget: Budget | None = None,
+    grow: Grow = grow_once,
+    theme: str | None = None,
+) -> None:
+    """Run jobs in order, ``concurrency`` at a time; their calls name the ``theme``.
+
+    A job that fails does not stop the others; a spent budget does. Raises KeyRefusedError where none can be asked.
+    """
+    waiting = deque(jobs)
+    limits = budget or Budget()
+    async with GatewayClient(gateway) as client:
+        caller = Caller(client, theme=theme)
+
+        async def work() -> None:
+            while waiting:
+                if limits.spent(tally.spent):
+                    tally.stopped = True
+                    return
+                job = waiting.popleft()
+                tally.running += 1
+                watcher.began(job)
+                try:
+                    grown = await grow(caller, job)
+                except RegraftError as error:
+                    grown = Grown(failure=str(error))
+                finally:
+                    tally.running -= 1
+                if client.refused is not None:
+                    raise client.refused  # nor will the gateway let any other job in
+                tally.limited = caller.limited
+                tally.add(job, grown)
+                watcher.ended(job, grown)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(concurrency, len(jobs))):
+                group.create_task(work())

@@ -1,0 +1,425 @@
+"""Grow nodes again: plan, call the gateway like any client, wait for the records, build the graph.
+
+A plan is stored with its jobs before the first call. A driver that dies loses nothing: what it had asked is found in
+the log by the fingerprint that each call bears, and the rest is run by whoever goes on with the plan.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from secrets import token_bytes
+from typing import Any
+from uuid import UUID
+
+import uvloop
+
+from regraft.domain.errors import NotFoundError, UsageError
+from regraft.domain.ids import canonical_json, digest, parse_json, time_ordered_uuid
+from regraft.domain.replay.budget import Budget, Price
+from regraft.domain.replay.experiment import MOST_JOBS, Experiment
+from regraft.domain.replay.job import Job, Origin, Variant, plan
+from regraft.flows.capture.waiting import wait_for
+from regraft.flows.lineage import build as lineage
+from regraft.flows.replay.execution import Grow, Grown, Tally, Watcher, execute, grow_once
+from regraft.infra.llm.client import Door
+from regraft.infra.postgres.lineage import reading
+from regraft.infra.postgres.pool import Connection, connect, transaction
+from regraft.infra.postgres.replay import plans as store
+from regraft.infra.settings import Settings
+
+__all__ = [
+    "Grow",
+    "Grown",
+    "ReplayCounts",
+    "ReplayPlan",
+    "Tally",
+    "grow_once",
+    "pins",
+    "prepare",
+    "prepare_experiment",
+    "prices",
+    "resume",
+    "run",
+    "save",
+]
+
+Progress = Callable[[int], None]
+PinOf = Callable[[str], str]
+
+_FLUSH = 0.2  # seconds between two notes of what became of jobs
+_BEAT = 1.0
+# Calls of a driver that died may still be on their way from the gateway to the log: this long after the last came.
+_QUIET = 2.0
+_OPEN = ("planned", "running", "failed")
+
+
+def _unpinned(_model: str) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPlan:
+    """``todo`` are the jobs to run; ``done`` how many of all were finished before.
+
+    ``jobs`` are all of them, and ``found`` the fingerprints that have an answer already, with it. ``plan_id`` is None
+    while the plan is not stored. ``resumed``: it was begun before.
+    """
+
+    origins: list[Origin]
+    todo: list[Job]
+    done: int
+    jobs: list[Job]
+    experiment: Experiment
+    found: dict[str, store.Finished] = field(default_factory=dict)
+    plan_id: UUID | None = None
+    resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayCounts:
+    """How the jobs ended. ``turns`` are the ids of the captured calls; ``failures`` say why calls failed, in a line.
+
+    ``ran`` jobs have ended now, ``skipped`` were finished before. ``plan_id`` is None when there was nothing to run.
+    """
+
+    ran: int
+    skipped: int
+    turns: list[UUID]
+    failures: list[str]
+    plan_id: UUID | None = None
+    tally: Tally = field(default_factory=Tally)
+    seconds: float = 0.0
+
+
+def prepare(
+    dsn: str, nodes: Collection[UUID], variants: Sequence[Variant], samples: int = 1, *, again: bool = False
+) -> ReplayPlan:
+    """The plan of a replay of these nodes. Raises NotFoundError for a node that was never asked anything."""
+    asked = Experiment(nodes=tuple(str(node) for node in nodes), variants=tuple(variants), samples=samples, again=again)
+    return prepare_experiment(dsn, asked)
+
+
+def prepare_experiment(dsn: str, asked: Experiment, pin_of: PinOf = _unpinned) -> ReplayPlan:
+    """The plan of an experiment: the one that was begun and not finished, else a new one. Stores nothing.
+
+    ``pin_of`` tells what pins a model's build. Raises NotFoundError for a node or session that is not there, or that
+    was never asked anything, and UsageError for what cannot be planned.
+    """
+    with transaction(dsn) as connection:
+        asked = _resolved(connection, asked)
+        earlier = store.plan_of_definition(connection, asked.definition_digest())
+        rows = store.jobs(connection, earlier) if earlier else []
+    if earlier and any(row["state"] in _OPEN for row in rows):
+        resumed = resume(dsn, earlier)
+        return replace(resumed, experiment=replace(asked, name=resumed.experiment.name or asked.name))
+    with transaction(dsn) as connection:
+        nodes: Collection[UUID] = [UUID(node) for node in asked.nodes]
+        if asked.query is not None and not asked.nodes:
+            nodes = store.choose(connection, asked.query)
+        if len(nodes) * len(asked.variants) * asked.samples > MOST_JOBS:
+            raise UsageError(f"That would be more than {MOST_JOBS:,} jobs. Give a smaller --limit.")
+        origins = _origins(connection, nodes)
+        jobs = plan(origins, asked.variants, asked.samples, pin_of=pin_of, growth=asked.growth)
+        jobs = list({job.fingerprint: job for job in reversed(jobs)}.values())[::-1]
+        marks = [job.fingerprint for job in jobs]
+        found = {} if asked.again else store.finished(connection, marks)
+    if earlier and not asked.again and {row["fingerprint"] for row in rows} == set(marks) == found.keys():
+        return ReplayPlan(origins, [], len(jobs), jobs, asked, found, earlier)
+    todo = [job for job in jobs if job.fingerprint not in found]
+    return ReplayPlan(origins, todo, len(found), jobs, asked, found)
+
+
+def resume(dsn: str, plan_id: UUID) -> ReplayPlan:
+    """The rest of a stored plan. What a driver asked before it died is waited for, and found in the log.
+
+    Raises NotFoundError when there is no such plan, or when one of its nodes is there no more.
+    """
+    with transaction(dsn) as connection:
+        row = store.get_plan(connection, plan_id)
+        rows = store.jobs(connection, plan_id)
+        standing = store.progress(connection, plan_id)
+        definition = parse_json(row["definition"])
+        origins = _origins(connection, list(dict.fromkeys(job["node_id"] for job in rows)))
+    asked = Experiment(
+        nodes=tuple(str(origin.node_id) for origin in origins),
+        variants=tuple(Variant.of(each) for each in definition["variants"]),
+        samples=definition["samples"],
+        name=row["name"],
+        theme=row["theme"],
+        again=row["again"],
+        growth=definition.get("growth", ""),
+        concurrency=row["concurrency"],
+        budget_tokens=row["budget_tokens"],
+        budget_money=row["budget_money"],
+        text=row["experiment"],
+    )
+    planned = plan(origins, asked.variants, asked.samples, growth=asked.growth)
+    places = {(job.origin.node_id, job.variant_index, job.sample): job for job in planned}
+    jobs = [
+        replace(places[each["node_id"], each["variant_index"], each["sample"]], fingerprint=each["fingerprint"])
+        for each in rows
+    ]
+    unfinished = [job["fingerprint"] for job in rows if job["state"] in _OPEN]
+    since = row["created_at"] if asked.again else None
+    found = _settled(dsn, unfinished, since, wait=standing["state"] in ("running", "interrupted"))
+    rest = set(unfinished) - found.keys()
+    todo = [job for job in jobs if job.fingerprint in rest]
+    return ReplayPlan(origins, todo, len(jobs) - len(todo), jobs, asked, found, plan_id, resumed=True)
+
+
+def save(dsn: str, planned: ReplayPlan) -> UUID:
+    """Store a plan that is not stored yet, and return its id. Nothing is run."""
+    if planned.plan_id is not None:
+        return planned.plan_id
+    now = datetime.now(UTC)
+    asked = planned.experiment
+    plan_id = time_ordered_uuid(int(now.timestamp() * 1000), token_bytes(10))
+    row = {
+        "plan_id": plan_id,
+        "name": asked.name,
+        "definition": canonical_json(asked.definition()),
+        "definition_digest": asked.definition_digest(),
+        "experiment": asked.text,
+        "experiment_digest": digest(asked.text.encode()) if asked.text is not None else None,
+        "theme": asked.theme,
+        "again": asked.again,
+        "concurrency": asked.concurrency,
+        "budget_tokens": asked.budget_tokens,
+        "budget_money": asked.budget_money,
+        "created_at": now,
+    }
+    jobs = [
+        (
+            number,
+            job.fingerprint,
+            job.origin.node_id,
+            job.variant_index,
+            job.sample,
+            job.model,
+            "skipped" if job.fingerprint in planned.found else "planned",
+        )
+        for number, job in enumerate(planned.jobs)
+    ]
+    with transaction(dsn, name="regraft-replay") as connection:
+        store.save_plan(connection, row, jobs)
+        turns = [
+            store.JobChange(number=number, state="skipped", turn_id=planned.found[job.fingerprint].turn_id)
+            for number, job in enumerate(planned.jobs)
+            if job.fingerprint in planned.found
+        ]
+        if turns:
+            store.update_jobs(connection, plan_id, turns)
+    return plan_id
+
+
+def run(
+    dsn: str,
+    gateway: Door | str,
+    planned: ReplayPlan,
+    concurrency: int | None = None,
+    progress: Progress | None = None,
+    keep: Callable[[], None] | None = None,
+    grow: Grow = grow_once,
+    *,
+    prices: Mapping[str, Price] | None = None,
+    tally: Tally | None = None,
+) -> ReplayCounts:
+    """Run a plan's jobs, each grown by ``grow``, and return when their answers stand in the graph.
+
+    A job that fails is counted and does not stop the others; a budget that is spent leaves the rest for another time.
+    ``tally`` is kept up to date meanwhile, ``progress`` told of each job that ended. ``keep`` and the errors are those
+    of ``wait_for``; raises UsageError when another process runs this plan.
+    """
+    asked = planned.experiment
+    at_once = concurrency or asked.concurrency
+    count = tally or Tally()
+    count.total = len(planned.todo)
+    if not planned.todo and not planned.found.keys() - _noted(planned):
+        return ReplayCounts(0, planned.done, [], [], planned.plan_id, count)
+    budget = Budget(tokens=asked.budget_tokens, money=asked.budget_money, prices=prices or {})
+    budget.check(job.model for job in planned.todo)
+    began = time.monotonic()
+    plan_id = save(dsn, planned)
+    with connect(dsn, autocommit=True, name="regraft-replay") as connection:
+        if not store.lock(connection, plan_id):
+            raise UsageError(f"The replay plan {plan_id} is being run by another process: `regraft plans` shows it.")
+        states = {row["fingerprint"]: row["state"] for row in store.jobs(connection, plan_id)}
+        numbers = {job.fingerprint: number for number, job in enumerate(planned.jobs)}
+        todo = [job for job in planned.todo if states[job.fingerprint] in _OPEN]
+        recorder = _Recorder(connection, plan_id, numbers, progress)
+        store.start(connection, plan_id, datetime.now(UTC), at_once, asked.budget_tokens, asked.budget_money)
+        recorder.note_found(planned.found, states)
+        count.spent = store.spent(connection, plan_id)
+        try:
+            _unwrapped(recorder.drive(gateway, todo, at_once, count, budget, grow, asked.theme))
+        finally:
+            recorder.flush()
+        wait_for(dsn, recorder.turns, keep)
+        lineage.build(dsn)
+        store.end(connection, plan_id, datetime.now(UTC), stopped="budget" if count.stopped else "")
+    ended = count.done + count.failed
+    seconds = time.monotonic() - began
+    return ReplayCounts(ended, planned.done, recorder.turns, recorder.failures, plan_id, count, seconds)
+
+
+def prices(settings: Settings) -> dict[str, Price]:
+    """What the settings say of models' prices."""
+    return {model: Price(prompt=one.prompt, completion=one.completion) for model, one in settings.prices.items()}
+
+
+def pins(settings: Settings) -> PinOf:
+    """What pins the build of a model, by the settings of the upstream that it goes to; empty: nothing is known."""
+    upstreams = list(settings.upstreams.values())
+
+    def pin_of(model: str) -> str:
+        by_alias = (one for one in upstreams if model in one.alias)
+        by_glob = (one for one in upstreams if any(fnmatchcase(model, glob) for glob in one.models))
+        found = next(by_alias, None) or next(by_glob, None) or next(iter(upstreams), None)
+        return found.pin if found else ""
+
+    return pin_of
+
+
+def _noted(planned: ReplayPlan) -> Collection[str]:
+    """Answers that a stored plan knows of: those that were found after a driver died still have to be noted."""
+    return () if planned.resumed else planned.found.keys()
+
+
+def _unwrapped(work: Any) -> None:
+    """Run a coroutine; of several failures at once the first counts."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work)
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+
+
+def _resolved(connection: Connection, asked: Experiment) -> Experiment:
+    """The same with whole ids in the place of starts of ids and names."""
+    nodes = dict.fromkeys(str(reading.resolve_node(connection, node)) for node in asked.nodes)
+    query = asked.query
+    if query is not None and query.sessions:
+        sessions = dict.fromkeys(str(reading.resolve_session(connection, name)) for name in query.sessions)
+        query = replace(query, sessions=tuple(sessions))
+    return replace(asked, nodes=tuple(nodes), query=query)
+
+
+def _origins(connection: Connection, nodes: Collection[UUID]) -> list[Origin]:
+    origins = store.origins(connection, nodes)
+    missing = set(nodes) - {origin.node_id for origin in origins}
+    if missing:
+        raise NotFoundError(f"Node {min(missing)} has no call that could be replayed (it is a root, or unknown).")
+    return origins
+
+
+def _settled(dsn: str, marks: Sequence[str], since: datetime | None, *, wait: bool) -> dict[str, store.Finished]:
+    """The answers to these jobs in the log, once no more of them come."""
+    with connect(dsn, autocommit=True, name="regraft-replay") as connection:
+        found = store.finished(connection, marks, since)
+        quiet_since = time.monotonic()
+        while wait and len(found) < len(marks) and time.monotonic() - quiet_since < _QUIET:
+            time.sleep(0.1)
+            now = store.finished(connection, marks, since)
+            if len(now) > len(found):
+                quiet_since = time.monotonic()
+            found = now
+    return found
+
+
+class _Recorder(Watcher):
+    """Notes what becomes of jobs, many at a time: the calls do not wait for it."""
+
+    def __init__(
+        self, connection: Connection, plan_id: UUID, numbers: Mapping[str, int], progress: Progress | None
+    ) -> None:
+        self.turns: list[UUID] = []
+        self.failures: list[str] = []
+        self._connection = connection
+        self._plan_id = plan_id
+        self._numbers = numbers
+        self._progress = progress
+        self._changes: dict[int, store.JobChange] = {}
+
+    def began(self, job: Job) -> None:
+        number = self._numbers[job.fingerprint]
+        self._changes[number] = store.JobChange(number=number, state="running", started_at=datetime.now(UTC))
+
+    def ended(self, job: Job, grown: Grown) -> None:
+        number = self._numbers[job.fingerprint]
+        before = self._changes.get(number)
+        failure = grown.failure
+        self._changes[number] = store.JobChange(
+            number=number,
+            state="done" if failure is None else "failed",
+            turn_id=grown.turns[-1] if grown.turns else None,
+            # PostgreSQL holds no NUL, and no lone surrogate, in text.
+            failure=failure.replace("\0", "?").encode("utf-8", "replace").decode() if failure is not None else None,
+            spent=grown.spent,
+            started_at=before.started_at if before else None,
+            ended_at=datetime.now(UTC),
+        )
+        self.turns.extend(grown.turns)
+        if failure is not None:
+            self.failures.append(failure)
+        if self._progress:
+            self._progress(1)
+
+    def note_found(self, found: Mapping[str, store.Finished], states: Mapping[str, str]) -> None:
+        """Answers that an earlier driver got, and could not note any more."""
+        now = datetime.now(UTC)
+        for mark, answer in found.items():
+            if states[mark] in _OPEN:
+                number = self._numbers[mark]
+                self._changes[number] = store.JobChange(
+                    number=number, state="done", turn_id=answer.turn_id, spent=answer.spent, ended_at=now
+                )
+                self.turns.append(answer.turn_id)
+        self.flush()
+
+    def flush(self) -> None:
+        """Store what is not stored yet."""
+        changes, self._changes = self._changes, {}
+        if changes:
+            store.update_jobs(self._connection, self._plan_id, list(changes.values()))
+
+    async def drive(
+        self,
+        gateway: Door | str,
+        todo: Sequence[Job],
+        concurrency: int,
+        tally: Tally,
+        budget: Budget,
+        grow: Grow,
+        theme: str | None,
+    ) -> None:
+        """Run the jobs, and store meanwhile how they go."""
+        over = asyncio.Event()
+
+        async def work() -> None:
+            try:
+                await execute(gateway, todo, concurrency, tally, self, budget, grow, theme)
+            finally:
+                over.set()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(work())
+            group.create_task(self._keep_storing(over))
+
+    async def _keep_storing(self, over: asyncio.Event) -> None:
+        beat = 0.0
+        while not over.is_set():
+            await asyncio.to_thread(self.flush)
+            if time.monotonic() - beat > _BEAT:
+                await asyncio.to_thread(store.beat, self._connection, self._plan_id)
+                beat = time.monotonic()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), _FLUSH)

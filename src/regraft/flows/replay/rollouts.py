@@ -1,0 +1,398 @@
+"""Rollouts: a job of a replay grown beyond its first answer, along the record, with its tools answered by an oracle.
+
+``Rollouts.grow`` is what ``flows.replay.run`` is given. Every call goes through the gateway, and says in its variant
+which rollout it belongs to and how true that is so far, so that the graph derives the same from the log alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from regraft.domain.capture.dialects import CHAT, dialect_of
+from regraft.domain.capture.message import text_of
+from regraft.domain.capture.request import Request
+from regraft.domain.errors import ConfigError, RegraftError, UnavailableError, UpstreamError, UsageError
+from regraft.domain.ids import canonical_json, digest, parse_json
+from regraft.domain.lineage.difference import tool_names
+from regraft.domain.replay.budget import Spent
+from regraft.domain.replay.job import LONGEST_LABEL, Job
+from regraft.domain.replay.recording import Record, holds, main_line, steps_of
+from regraft.domain.replay.rollout import (
+    ERROR,
+    USER_ENDED,
+    Ask,
+    Branch,
+    Need,
+    Stop,
+    Tools,
+    persona_request,
+    sent_back,
+    user_ended,
+)
+from regraft.domain.replay.tool_results import (
+    LIVE,
+    POLICIES,
+    SIMULATED,
+    ForestMessage,
+    InOrder,
+    Served,
+    Shelf,
+    Strict,
+    ToolCall,
+    ToolOracle,
+    Unserved,
+    is_result,
+    result_message,
+    sibling_results,
+    simulation,
+)
+from regraft.flows.replay.execution import Grown, identity_of, refusal, spent_in
+from regraft.flows.replay.retrying_client import Caller
+from regraft.infra.llm.client import Reply
+from regraft.infra.postgres.pool import Connection, transaction
+from regraft.infra.postgres.replay import rollouts as store
+
+if TYPE_CHECKING:
+    from regraft.infra.mcp.servers import ToolServers
+    from regraft.infra.settings import ToolServerSection
+
+MOST_TURNS = 100  # answers of a rollout that nobody limited: an agent may go round in circles
+WORKER = "worker"  # the purpose of calls to a model that stands in for a tool or a user
+_EXAMPLES = 4  # recorded results that a simulated tool is shown
+_SOURCES_TOLD = 40  # results of one step whose sources a call tells
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutOptions:
+    """How far to go, and who stands in for what. ``toward`` is the node whose path is followed; None: the longest.
+
+    ``persona`` is what a simulated user is told; None: nobody speaks for the user. ``simulator`` is the model that
+    plays it, and tools under the policy ``simulated``; empty: the job's own.
+    """
+
+    policy: str = "strict"
+    max_turns: int = MOST_TURNS
+    toward: UUID | None = None
+    persona: str | None = None
+    simulator: str = ""
+    servers: Mapping[str, ToolServerSection] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises UsageError or ConfigError for what makes no sense."""
+        if self.policy not in POLICIES:
+            raise UsageError(f"Tools are answered by one of {', '.join(POLICIES)}, not {self.policy!r}.")
+        if self.max_turns < 1:
+            raise UsageError(f"A rollout has at least 1 answer, not {self.max_turns}.")
+        if self.policy == "live" and not self.servers:
+            raise ConfigError("Live tools need a tool server: name one in the settings, as [tools.NAME].")
+        if self.persona is not None and not self.persona.strip():
+            raise UsageError("The persona of a simulated user is empty.")
+
+    def growth(self) -> str:
+        """What of this makes another job of the same call, for the fingerprint."""
+        persona = digest(canonical_json(self.persona).encode()).hex()[:16] if self.persona is not None else ""
+        simulator = self.simulator if persona or self.policy == SIMULATED else ""
+        return f"rollout {self.policy} {self.max_turns} {self.toward or ''} {persona} {simulator}"
+
+
+Watch = Callable[[Job, Mapping[str, Any]], None]
+
+
+class Rollouts:
+    """Grows jobs. ``watch`` is told how each ended: the columns of the table ``rollout``."""
+
+    def __init__(self, dsn: str, options: RolloutOptions, watch: Watch | None = None) -> None:
+        self._dsn = dsn
+        self._options = options
+        self._watch = watch
+        self._records: dict[UUID, asyncio.Task[Record]] = {}
+
+    def check(self, nodes: Collection[UUID]) -> None:
+        """Raises UsageError when the path to follow does not go through one of these nodes."""
+        if self._options.toward is not None:
+            for node in nodes:
+                self._read(node)
+
+    async def grow(self, caller: Caller, job: Job) -> Grown:
+        """A job, from its first call to its last. A branch that the record ends is no failure; a call that fails is."""
+        try:
+            one = _Rollout(caller, job, await self._record(job.origin.node_id), self._options)
+        except RegraftError as error:
+            return Grown(failure=str(error))
+        stop = await one.run()
+        row = one.row(stop)
+        try:
+            await asyncio.to_thread(self._save, row)
+        except UnavailableError as error:
+            return Grown(turns=tuple(one.turns), failure=str(error), spent=one.spent)
+        if self._watch:
+            self._watch(job, row)
+        failure = stop.detail if stop.reason == ERROR else None
+        return Grown(turns=tuple(one.turns), failure=failure, spent=one.spent)
+
+    def _save(self, row: Mapping[str, Any]) -> None:
+        with transaction(self._dsn) as connection:
+            store.save(connection, dict(row), datetime.now(UTC))
+
+    async def _record(self, node: UUID) -> Record:
+        if node not in self._records:
+            self._records[node] = asyncio.create_task(asyncio.to_thread(self._read, node))
+        return await self._records[node]
+
+    def _read(self, node: UUID) -> Record:
+        with transaction(self._dsn) as connection:
+            return read_record(connection, node, self._options.toward)
+
+
+def read_record(connection: Connection, node: UUID, toward: UUID | None = None) -> Record:
+    """What was recorded from a node on, along the path that a rollout follows, and of tools in the whole session.
+
+    A path ends where the client changed the history that it had sent before (a summary, an edit). Raises UsageError
+    when ``toward`` is not below the node.
+    """
+    line = main_line(store.below(connection, node), node, toward)
+    chain: list[tuple[Any, Any]] = []
+    while line:
+        chain = store.history(connection, line[-1].context_id)
+        if holds(line, [projection for projection, _ in chain]):
+            break
+        line = line[:-1]
+    if not line:
+        return Record(opening=[], steps=[])
+    messages = [message for _, message in chain] + [store.answer(connection, line[-1].node_id)]
+    steps = steps_of(messages, [each.context_depth for each in line], [each.finish_reason for each in line])
+    session = line[0].session_id
+    forest = _forest(store.forest(connection, session), store.grown(connection, session), {each for each, _ in chain})
+    return Record(opening=messages[: line[0].context_depth], steps=steps, siblings=sibling_results(forest))
+
+
+def _forest(rows: Sequence[store.Row], grown: Sequence[tuple[bytes, Any]], path: set[Any]) -> list[ForestMessage]:
+    """A session's messages. On no shelf are the path's own, copies of a result, and what rollouts were given that no
+    tool said."""
+    by_id = {row["context_id"]: row for row in rows}
+    given: set[bytes] = set()
+    for context_id, variant in grown:
+        told = variant.get("rollout") if isinstance(variant, dict) else None
+        if isinstance(told, dict):
+            given.update(_given(by_id, context_id, told))
+    seen = set(path)
+    found = []
+    for row in rows:
+        left_out = row["projection_id"] in seen or row["context_id"] in given
+        if is_result(row["message"]) and not left_out:
+            seen.add(row["projection_id"])
+        found.append(
+            ForestMessage(
+                context_id=row["context_id"], parent_id=row["parent_id"], message=row["message"], left_out=left_out
+            )
+        )
+    return found
+
+
+def _given(by_id: Mapping[bytes, store.Row], context_id: bytes, told: Mapping[str, Any]) -> list[bytes]:
+    """The results before a rollout's call that no tool said then: all but live ones, last first."""
+    sources = told.get("sources")
+    left = list(sources) if isinstance(sources, list) else []
+    found = []
+    row = by_id.get(context_id)
+    while row is not None and left:
+        if is_result(row["message"]) and left.pop() != LIVE:
+            found.append(row["context_id"])
+        row = by_id.get(row["parent_id"])
+    return found
+
+
+class _Rollout:
+    """One branch while it grows."""
+
+    def __init__(self, caller: Caller, job: Job, record: Record, options: RolloutOptions) -> None:
+        self.rollout_id = uuid4()
+        self.turns: list[UUID] = []
+        self.spent = Spent()
+        self._caller = caller
+        self._job = job
+        self._options = options
+        self._request = dialect_of(job.endpoint).read_request(job.body.encode())
+        self._branch = Branch(
+            record=record,
+            shelf=record.shelf(),
+            history=list(self._request.messages),
+            literal=options.policy != "live",
+            max_turns=options.max_turns,
+            simulated_user=options.persona is not None,
+        )
+
+    async def run(self) -> Stop:
+        """Grow it to its end, and say why it ended."""
+        try:
+            async with self._oracle() as oracle:
+                need: Need = Ask()
+                while not isinstance(need, Stop):
+                    need = await self._next(need, oracle)
+                return need
+        except RegraftError as error:
+            return Stop(ERROR, str(error))
+
+    async def _next(self, need: Need, oracle: ToolOracle) -> Need:
+        branch = self._branch
+        if isinstance(need, Tools):
+            answers = []
+            for call in need.calls:
+                answers.append(await oracle.serve(call))
+                if isinstance(answers[-1], Unserved):
+                    break
+            return branch.served(answers)
+        if isinstance(need, Ask):
+            return await self._ask()
+        text = await self._stand_in("user", persona_request(self._options.persona or "", branch.history))
+        return Stop(USER_ENDED, "the simulated user had no more to say") if user_ended(text) else branch.said(text)
+
+    async def _ask(self) -> Need:
+        first = not self.turns
+        body = self._job.body if first else self._body(replace(self._request, messages=list(self._branch.history)))
+        reply = await self._caller.post(self._job.endpoint, body, self._identity(first), self._job.model)
+        if reply.turn_id:
+            self.turns.append(reply.turn_id)
+        if reply.status >= 400:
+            return Stop(ERROR, refusal(reply))
+        self.spent += spent_in(reply, self._job.endpoint)
+        answer = dialect_of(self._job.endpoint).read_answer(reply.body, reply.content_type)
+        choice = answer.choices[0] if answer.choices else None
+        if choice is None or choice.message is None:
+            return Stop(ERROR, "The model server's answer holds no message.")
+        message = sent_back(choice.message) if self._job.endpoint == CHAT else choice.message
+        return self._branch.answered(message, choice.finish_reason)
+
+    def _body(self, request: Request) -> str:
+        return dialect_of(self._job.endpoint).standalone(request).decode()
+
+    def _identity(self, first: bool) -> dict[str, str]:
+        """Where a call stands. All but the first grow from the one before: its turn is the parent that they name."""
+        identity = identity_of(self._job)
+        identity["variant"] = self._variant(identity["variant"] if first else "{}")
+        if not first:
+            del identity["replay-node"]
+            identity["parent-node"] = str(self.turns[-1])
+        return identity
+
+    def _variant(self, label: str) -> str:
+        """What is changed, and how true to the record the branch is that the call is made with. Never too long."""
+        branch = self._branch
+        told: dict[str, Any] = {
+            "id": str(self.rollout_id),
+            "step": branch.answers + 1,
+            "tools": self._options.policy,
+            "results": branch.results,
+            "exact": branch.exact,
+        }
+        if 0 < len(branch.latest) <= _SOURCES_TOLD:
+            told["sources"] = branch.latest
+        if self._options.persona is not None:
+            told["user"] = SIMULATED
+        # The fingerprint in the log would say that the job is done. Which call finishes it is known when it has ended.
+        changes = {key: value for key, value in parse_json(label).items() if key != "fingerprint"}
+        parted = branch.first.describe() if branch.first else None
+        short = {key: value for key, value in (parted or {}).items() if key not in ("before", "after")}
+        text = ""
+        for change, where in ((changes, parted), ({}, parted), ({}, short)):
+            more = {"divergence": where} if where else {}
+            text = canonical_json({**change, "rollout": {**told, **more}})
+            if len(text.encode()) <= LONGEST_LABEL:
+                break
+        return text
+
+    @asynccontextmanager
+    async def _oracle(self) -> AsyncIterator[ToolOracle]:
+        """The oracle of this branch. Live tools have processes of their own, so that branches share no state."""
+        shelf = self._branch.shelf
+        if self._options.policy == "live":
+            from regraft.infra.mcp.servers import ToolServers
+
+            async with ToolServers(self._options.servers) as servers:
+                yield _Live(servers, shelf)
+        elif self._options.policy == "simulated":
+            yield _Simulated(self, shelf, tool_names(self._request.tools))
+        else:
+            yield InOrder(shelf) if self._options.policy == "recorded" else Strict(shelf)
+
+    async def stand_in_for(self, call: ToolCall, messages: list[dict[str, Any]]) -> str:
+        """What a model says in the place of a tool."""
+        return await self._stand_in(f"tool {call.name}", messages)
+
+    async def _stand_in(self, whom: str, messages: list[dict[str, Any]]) -> str:
+        model = self._options.simulator or self._job.model
+        identity = {
+            "session": f"simulated {self.rollout_id}",
+            "purpose": WORKER,
+            "variant": canonical_json({"simulated": whom[:100], "rollout": {"id": str(self.rollout_id)}}),
+        }
+        body = canonical_json({"model": model, "messages": messages})
+        reply: Reply = await self._caller.post(CHAT, body, identity, model)
+        if reply.status >= 400:
+            raise UpstreamError(f"The model that stands in for the {whom} failed: {refusal(reply)}")
+        self.spent += spent_in(reply, CHAT)
+        choices = dialect_of(CHAT).read_answer(reply.body, reply.content_type).choices
+        return text_of(choices[0].message) if choices else ""
+
+    def row(self, stop: Stop) -> dict[str, Any]:
+        """How it ended, as the table ``rollout`` holds it."""
+        branch = self._branch
+        return {
+            "rollout_id": self.rollout_id,
+            "fingerprint": self._job.fingerprint,
+            "session_id": self._job.origin.session_id,
+            "node_id": self._job.origin.node_id,
+            "turn_ids": list(self.turns),
+            "policy": self._options.policy,
+            "simulated_user": self._options.persona is not None,
+            "stop_reason": stop.reason,
+            "stop_detail": stop.detail,
+            "steps": branch.answers,
+            "tool_sources": dict(branch.sources),
+            "drift": list(branch.notes),
+            "fidelity": branch.fidelity,
+            "first_divergence": branch.first.describe() if branch.first else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """Tools that a server offers run for real; others are answered as ``strict`` does."""
+
+    servers: ToolServers
+    shelf: Shelf
+
+    async def serve(self, call: ToolCall) -> Served | Unserved:
+        if not self.servers.has(call.name):
+            recorded = await Strict(self.shelf).serve(call)
+            return (
+                Unserved(f"{recorded.reason}, and no tool server offers it")
+                if isinstance(recorded, Unserved)
+                else recorded
+            )
+        result = await self.servers.call(call.name, call.sent)
+        return Served(message=result_message(call, result.content), source=LIVE, stands_for=call.key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Simulated:
+    """What the record does not hold is made up by a model, which is shown what the tool said of other calls."""
+
+    rollout: _Rollout
+    shelf: Shelf
+    definitions: Mapping[str, Any]
+
+    async def serve(self, call: ToolCall) -> Served | Unserved:
+        recorded = await Strict(self.shelf).serve(call)
+        if isinstance(recorded, Served):
+            return recorded
+        examples = [each for each in self.shelf.results if each.call.name == call.name][:_EXAMPLES]
+        asked = simulation(call, self.definitions.get(call.name), examples)
+        said = await self.rollout.stand_in_for(call, asked)
+        return Served(message=result_message(call, said), source=SIMULATED, stands_for=call.key)

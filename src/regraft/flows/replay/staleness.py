@@ -1,0 +1,147 @@
+"""What is stale and why, and the word that a node no longer holds. ``flows/regeneration.py`` makes it again.
+
+The rules are in ``domain/staleness.py``. Over the whole graph they are counted as sets in the database; for the steps
+of sessions their facts are loaded and judged one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from secrets import token_bytes
+from typing import Any
+from uuid import UUID
+
+from regraft.domain.errors import UsageError
+from regraft.domain.ids import time_ordered_uuid
+from regraft.domain.replay.staleness import (
+    AFTER,
+    CONDITIONS,
+    RULE,
+    Change,
+    Key,
+    Step,
+    model_changes,
+    rule_changes,
+    stale,
+    steps,
+)
+from regraft.infra.postgres.capture.inbox import storable
+from regraft.infra.postgres.lineage import reading
+from regraft.infra.postgres.pool import Connection, transaction
+from regraft.infra.postgres.replay import models
+from regraft.infra.postgres.replay import staleness as store
+
+_SESSIONS = 200  # whose facts are judged together
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """What was replaced by what is current."""
+
+    changes: dict[str | Key, Change]
+    outdated: store.Outdated
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Steps in an order in which they can be done, of so many sessions."""
+
+    steps: list[Step]
+    sessions: int
+
+
+def current(connection: Connection, rules: Collection[str]) -> Current:
+    """What is replaced now. ``rules`` are the versions of the taskify rules that there are."""
+    known = models.snapshots(connection)
+    by_model = model_changes(known)
+    by_rule = rule_changes(store.rule_versions(connection), rules)
+    outdated = store.Outdated([each for each in known if each.key in by_model], sorted(map(str, by_rule)))
+    return Current({**by_model, **by_rule}, outdated)
+
+
+def overview(connection: Connection, rules: Collection[str]) -> dict[str, Any]:
+    """All that is stale, counted per change: ``changes``, each with its ``cause``, what it is ``about``, ``was`` and
+    ``now``; how many ``plans`` and replays (``again``) would be made again, how many runs would go with them
+    (``follow``) and how many stay as they are (``keep``); and in how many ``sessions``."""
+    now = current(connection, rules)
+    counted: dict[int | None, dict[str, Any]] = {}
+    for row in store.overview(connection, now.outdated):
+        entry = counted.setdefault(row["change"], {"plans": 0, "again": 0, "follow": 0, "keep": 0, "sessions": 0})
+        if row["what"] == "plans":
+            entry["plans"] += row["again"]
+        else:
+            entry.update({name: row[name] for name in ("again", "follow", "keep", "sessions")})
+    rows = []
+    for number, counts in counted.items():
+        if any(counts.values()):
+            rows.append({**_about(number, now), **counts})
+    rows.sort(key=lambda row: (row["cause"] != RULE, row["cause"], row["about"], row["was"] or ""))
+    return {"changes": rows}
+
+
+def _about(number: int | None, now: Current) -> dict[str, Any]:
+    if number is None:
+        return {"cause": AFTER, "about": "what was made again", "was": None, "now": None}
+    if number == 0:
+        return {"cause": CONDITIONS, "about": "nodes whose conditions changed", "was": None, "now": None}
+    key: str | Key = now.outdated.snapshots[number - 1].key if number > 0 else now.outdated.rules[-number - 1]
+    change = now.changes[key]
+    return {"cause": change.kind, "about": change.subject, "was": change.was, "now": change.now}
+
+
+def of_sessions(connection: Connection, sessions: Collection[UUID], rules: Collection[str]) -> Found:
+    """The steps of these sessions, and of those that plans tie to them."""
+    return _judge(connection, store.family(connection, sessions), current(connection, rules))
+
+
+def of_node(connection: Connection, node: UUID, rules: Collection[str]) -> Found:
+    """The steps of what a node gave and of what grew from it."""
+    session = reading.node(connection, node)["session_id"]
+    below = store.subtree(connection, node)
+    found = of_sessions(connection, [session], rules)
+    return replace(found, steps=[step for step in found.steps if step.stale.made.node_id in below])
+
+
+def of_all(connection: Connection, rules: Collection[str]) -> Iterator[Found]:
+    """The steps of everything, some sessions at a time."""
+    now = current(connection, rules)
+    if now.outdated.rules:
+        yield _judge(connection, (), now, bare=True)
+    seen: set[UUID] = set()
+    last: UUID | None = None
+    while sessions := store.touched_sessions(connection, now.outdated, _SESSIONS, last):
+        last = sessions[-1]
+        if together := store.family(connection, sessions) - seen:
+            seen |= together
+            yield _judge(connection, together, now)
+
+
+def _judge(connection: Connection, sessions: Collection[UUID], now: Current, *, bare: bool = False) -> Found:
+    facts = store.facts(connection, sessions, now.outdated.rules if bare else ())
+    nodes = {made.node_id for made in facts if made.node_id is not None}
+    gone = store.superseded(connection, [made.id for made in facts])
+    found = stale(facts, now.changes, store.conditions(connection, nodes), gone)
+    return Found(steps(found), len(sessions))
+
+
+def downstream(connection: Connection, found: Iterator[Found] | list[Found]) -> list[str]:
+    """The frozen snapshots that hold something of what is stale."""
+    nodes = {step.stale.made.node_id for each in found for step in each.steps}
+    return store.held_by_snapshots(connection, [node for node in nodes if node is not None])
+
+
+def outdate(dsn: str, node: UUID, reason: str | None, by: str) -> UUID:
+    """Say that what a node stands for no longer holds, and why; without a ``reason``, take that back. Returns the id
+    of what was said. Raises NotFoundError for a node that is not there, UsageError for a root and for an empty reason.
+    """
+    if reason is not None and not reason.strip():
+        raise UsageError("Say why: --because needs words.")
+    now = datetime.now(UTC)
+    change = time_ordered_uuid(int(now.timestamp() * 1000), token_bytes(10))
+    with transaction(dsn) as connection:
+        if reading.node(connection, node)["parent_node_id"] is None:
+            raise UsageError(f"Node {node} is a root: nothing was asked there, so that nothing there can change.")
+        store.add_condition_change(connection, change, node, storable(reason), storable(by) or "", now)
+    return change

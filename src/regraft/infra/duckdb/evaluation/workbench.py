@@ -1,0 +1,100 @@
+"""The evaluation's tables of the workbench: units, pairs, and the judgements that pairs were made with."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pyarrow as pa
+
+from regraft.domain.errors import NotFoundError
+from regraft.infra.duckdb.file import Record, WorkbenchFile
+
+
+class Workbench(WorkbenchFile):
+    """Paths and pairs. A file that is not there reads as empty tables."""
+
+    tables = "evaluation/workbench"
+
+    def replace_units(self, session_ids: list[str], units: pa.Table) -> None:
+        """The units of these sessions are exactly ``units``."""
+        with self._writing(wanted_sessions=pa.table({"session_id": session_ids}), new_units=units) as connection:
+            connection.execute(self._query("forget_units"))
+            connection.execute(self._query("add_units"))
+
+    def measured_sessions(self) -> int:
+        """How many sessions have units."""
+        rows = self._rows("measured_sessions")
+        return int(rows[0]["sessions"]) if rows else 0
+
+    def keep_sessions(self, session_ids: list[str]) -> None:
+        """Forget units and pairs of every other session."""
+        with self._writing(present_sessions=pa.table({"session_id": pa.array(session_ids, pa.string())})) as connection:
+            connection.execute(self._query("forget_vanished_units"))
+            connection.execute(self._query("forget_vanished_pairs"))
+
+    def replace_pairs(self, session_ids: list[str], anchors: list[str], pairs: pa.Table) -> None:
+        """The pairs of these sessions and anchors are exactly ``pairs``."""
+        text = pa.string()
+        tables = {
+            "wanted_sessions": pa.table({"session_id": pa.array(session_ids, text)}),
+            "wanted_anchors": pa.table({"anchor": pa.array(anchors, text)}),
+            "new_pairs": pairs,
+        }
+        with self._writing(**tables) as connection:
+            connection.execute(self._query("forget_pairs"))
+            connection.execute(self._query("add_pairs"))
+
+    def outcome_states(self, station: str) -> dict[str, str]:
+        """By session: the state of what had been reported of it when a station last looked."""
+        return {row["session_id"]: row["state"] for row in self._rows("outcome_states", {"station": station})}
+
+    def finish_outcomes(self, station: str, states: dict[str, str]) -> None:
+        """A station has seen these reports."""
+        text = pa.string()
+        table = pa.table({"session_id": pa.array(list(states), text), "state": pa.array(list(states.values()), text)})
+        with self._writing(new_states=table) as connection:
+            connection.execute(self._query("forget_outcome_states"), {"station": station})
+            connection.execute(self._query("add_outcome_states"), {"station": station})
+
+    def label_states(self) -> dict[str, str]:
+        """By session: the state of the judgements that its pairs were made with."""
+        return {row["session_id"]: row["state"] for row in self._rows("label_states")}
+
+    def finish_pairs(self, build: int, states: dict[str, str]) -> None:
+        """Pairs are made up to this build and these judgements."""
+        text = pa.string()
+        table = pa.table({"session_id": pa.array(list(states), text), "state": pa.array(list(states.values()), text)})
+        with self._writing(new_states=table) as connection:
+            connection.execute(self._query("forget_label_states"))
+            connection.execute(self._query("add_label_states"))
+            self._mark(connection, "pairs", build)
+
+    def units(self) -> list[Record]:
+        """All units, without their texts, by id."""
+        return self._rows("units")
+
+    def unit_text(self, unit_id: UUID) -> str:
+        """How a unit reads. Raises NotFoundError."""
+        rows = self._rows("unit_text", {"unit_id": unit_id})
+        if not rows:
+            raise NotFoundError(f"There is no unit {unit_id}. `regraft evaluate units` makes and shows them.")
+        return str(rows[0]["text"])
+
+    def pairs(self) -> list[Record]:
+        """All candidate pairs, legal and refused, by id."""
+        return self._rows("pairs")
+
+    def resolve(self, noun: str, text: str) -> UUID:
+        """The id of a ``unit`` or ``pair`` from the start of it. Raises NotFoundError unless exactly one fits."""
+        found = self._rows(f"resolve_{noun}", {"start": text.strip().casefold()})
+        if len(found) != 1:
+            several = " Give more of its id." if found else f" `regraft evaluate {noun}s` makes and shows them."
+            raise NotFoundError(f"{'Several' if found else 'No'} {noun}s start with {text!r}.{several}")
+        return UUID(str(found[0]["id"]))
+
+    def pair(self, pair_id: UUID) -> Record:
+        """One candidate pair. Raises NotFoundError."""
+        rows = self._rows("pair", {"pair_id": pair_id})
+        if not rows:
+            raise NotFoundError(f"There is no pair {pair_id}. `regraft evaluate pairs` makes and shows them.")
+        return rows[0]

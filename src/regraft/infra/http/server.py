@@ -1,0 +1,69 @@
+"""All client connections of one process: what takes too long is ended, and a stop lets calls finish."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from regraft.infra.http.connection import Handler, HttpConnection
+from regraft.infra.http.requests import Limits
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 1.0
+
+
+class HttpServer:
+    """All connections of one process. ``refused`` is told the status of every request that no handler saw."""
+
+    def __init__(self, handler: Handler, limits: Limits, refused: Callable[[int], None]) -> None:
+        self.handler = handler
+        self.limits = limits
+        self.refused = refused
+        self.connections: set[HttpConnection] = set()
+        self.stopping = False
+        self.loop: asyncio.AbstractEventLoop
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._empty: asyncio.Event | None = None
+
+    def begin(self) -> None:
+        """Call once, on the loop."""
+        self.loop = asyncio.get_running_loop()
+        self._empty = asyncio.Event()
+        self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    def connection(self) -> HttpConnection:
+        return HttpConnection(self)
+
+    def went(self) -> None:
+        if self.stopping and not self.connections and self._empty is not None:
+            self._empty.set()
+
+    async def stop(self) -> None:
+        """Let calls in flight finish for a while; then end them."""
+        self.stopping = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for connection in list(self.connections):
+            if connection.idle:
+                connection.close()
+        await self._until_empty(self.limits.timeout_graceful_shutdown)
+        for connection in list(self.connections):
+            connection.stop()
+        await self._until_empty(1.0)
+
+    async def _until_empty(self, seconds: float) -> None:
+        assert self._empty is not None
+        if self.connections:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._empty.wait()
+            except TimeoutError:
+                log.warning("%d connection(s) were still open at the end", len(self.connections))
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        for connection in list(self.connections):
+            connection.sweep(now)
+        self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)

@@ -1,0 +1,84 @@
+"""The quarantine in PostgreSQL: calls that could not be read, and calls that wait for another."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from regraft.infra.postgres.capture.inbox import storable
+from regraft.infra.postgres.pool import Connection
+from regraft.infra.queries import queries
+
+_SQL = queries("postgres/capture/quarantine")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One call in quarantine, locked by this transaction."""
+
+    event_id: UUID
+    event: bytes
+    received_at: datetime
+
+
+@dataclass(slots=True)
+class Settlement:
+    """What became of calls that were tried again."""
+
+    resolved: list[UUID] = field(default_factory=list)
+    postponed: list[tuple[UUID, str, str]] = field(default_factory=list)
+    refused: list[tuple[UUID, str]] = field(default_factory=list)
+
+
+def any_waits(connection: Connection) -> bool:
+    """Whether any call waits for another."""
+    row = connection.execute(_SQL["any_waits"]).fetchone()
+    return bool(row and row["waits"])
+
+
+def woken(connection: Connection, keys: Collection[str], limit: int) -> list[Kept]:
+    """Calls that wait for one of these."""
+    names = [storable(key) for key in keys]
+    return _kept(connection, "woken", {"keys": names, "limit": limit})
+
+
+def due(connection: Connection, limit: int) -> list[Kept]:
+    """Waiting calls whose time for another try has come."""
+    return _kept(connection, "due", {"limit": limit})
+
+
+def unresolved(connection: Connection, after: UUID, limit: int, *, everything: bool) -> list[Kept]:
+    """Calls in quarantine behind an id, in the order of ids: all of them, or only those that wait."""
+    return _kept(connection, "unresolved", {"after": after, "limit": limit, "everything": everything})
+
+
+def _kept(connection: Connection, name: str, given: dict[str, Any]) -> list[Kept]:
+    rows = connection.execute(_SQL[name], given).fetchall()
+    return [Kept(row["event_id"], bytes(row["event"]), row["received_at"]) for row in rows]
+
+
+def settle(connection: Connection, outcome: Settlement) -> None:
+    """Write what became of calls that were tried again; one that still waited at first may be stored by now."""
+    named = _SQL
+    if outcome.postponed:
+        events, reasons, keys = zip(*outcome.postponed, strict=True)
+        given = {"events": list(events), "reasons": list(map(storable, reasons)), "keys": list(map(storable, keys))}
+        connection.execute(named["postpone"], given)
+    if outcome.resolved:
+        connection.execute(named["resolve"], {"events": outcome.resolved})
+    if outcome.refused:
+        refused, whys = zip(*outcome.refused, strict=True)
+        connection.execute(named["refuse"], {"events": list(refused), "reasons": list(map(storable, whys))})
+
+
+def listing(connection: Connection, limit: int, *, waiting: bool = False) -> list[dict[str, Any]]:
+    """What is in quarantine, the latest first; the calls themselves are not read."""
+    return connection.execute(_SQL["listing"], {"limit": limit, "waiting": waiting}).fetchall()
+
+
+def reasons(connection: Connection) -> dict[str, int]:
+    """How many calls are in quarantine, by the code that their reason begins with."""
+    return {row["code"]: row["calls"] for row in connection.execute(_SQL["reasons"]).fetchall()}

@@ -1,0 +1,65 @@
+"""The registry of frozen datasets, and lineage both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from regraft.domain.errors import NotFoundError
+from regraft.infra.postgres.pool import Connection
+from regraft.infra.queries import queries
+
+_SQL = queries("postgres/datasets/registry")
+
+Record = dict[str, Any]
+
+
+def lock(connection: Connection, dataset: str) -> None:
+    """Wait until no other transaction freezes this dataset."""
+    connection.execute(_SQL["lock"], {"dataset": dataset})
+
+
+def find(connection: Connection, snapshot_id: str) -> Record | None:
+    """A snapshot's row, or None."""
+    return connection.execute(_SQL["snapshot"], {"snapshot_id": snapshot_id}).fetchone()
+
+
+def get(connection: Connection, snapshot_id: str) -> Record:
+    """A snapshot's row, by its id or the start of it. Raises NotFoundError unless exactly one fits."""
+    found = connection.execute(_SQL["snapshots_like"], {"snapshot_id": snapshot_id}).fetchall()
+    if not found:
+        raise NotFoundError(f"There is no snapshot {snapshot_id}. `regraft dataset list` shows them.")
+    if len(found) > 1 and found[0]["snapshot_id"] != snapshot_id:
+        raise NotFoundError(f"Several snapshots start with {snapshot_id}. Give more of its id.")
+    return found[0]
+
+
+def snapshots(connection: Connection) -> list[Record]:
+    """All snapshots, oldest first."""
+    return connection.execute(_SQL["snapshots"]).fetchall()
+
+
+def add(connection: Connection, record: Record, nodes: Iterable[tuple[str, UUID, str]]) -> None:
+    """Add a snapshot and its (row, node, part) in this transaction; the nodes of a row's history come along."""
+    named = _SQL
+    sent = {**record, **{key: Jsonb(record[key]) for key in ("row_counts", "refused", "leakage")}}
+    connection.execute(named["add_snapshot"], sent)
+    connection.execute(named["stage_nodes"])
+    with connection.cursor() as cursor, cursor.copy(named["copy_nodes"]) as copy:
+        for node in nodes:
+            copy.write_row(node)
+    connection.execute(named["add_nodes"], {"snapshot_id": record["snapshot_id"]})
+
+
+def snapshots_of_node(connection: Connection, node_id: UUID) -> list[Record]:
+    """Every snapshot that holds a node: snapshot_id, row_id, part."""
+    return connection.execute(_SQL["snapshots_of_node"], {"node_id": node_id}).fetchall()
+
+
+def nodes_of_row(connection: Connection, snapshot_id: str, row_id: str) -> list[Record]:
+    """The nodes of a row: node_id, session_id, part."""
+    sent = {"snapshot_id": snapshot_id, "row_id": row_id}
+    return connection.execute(_SQL["nodes_of_row"], sent).fetchall()

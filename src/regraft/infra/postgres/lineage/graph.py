@@ -1,0 +1,225 @@
+"""The conversation graph in PostgreSQL: what the builder reads, and its rows written set by set."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from regraft.domain.ids import parse_json
+from regraft.infra.postgres.pool import Connection
+from regraft.infra.queries import queries
+
+_SQL = queries("postgres/lineage/graph")
+
+Row = dict[str, Any]
+
+_COLUMNS: dict[str, Sequence[str]] = {
+    "stage_theme": ("uuid", "text", "text", "timestamptz"),
+    "stage_node": (
+        *("uuid", "uuid", "uuid", "uuid", "int4", "text", "text", "text", "text", "bytea", "text", "int4"),
+        "bool",
+    ),
+    "stage_run": (
+        *("uuid", "uuid", "uuid", "uuid", "text", "uuid", "text", "text", "text", "text", "text", "text", "bytea"),
+        *("int4", "int4", "int4", "text", "float8", "float8", "text", "bytea", "bytea", "int4", "text", "uuid", "text"),
+        "timestamptz",
+    ),
+    "stage_branch": (
+        *("uuid", "uuid", "uuid", "uuid", "uuid", "int4", "text", "text", "bool", "bool", "bool", "float8", "text"),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A conversation that another one started, by turns. ``call_id`` is the tool call's."""
+
+    to_turn: UUID
+    evidence: str
+    from_turn: UUID
+    call_id: str | None
+    detail: str
+
+
+@dataclass(slots=True)
+class GraphRows:
+    """Rows for one build, one list per table, in the order of the staging tables' columns."""
+
+    themes: list[tuple[Any, ...]] = field(default_factory=list)
+    nodes: list[tuple[Any, ...]] = field(default_factory=list)
+    runs: list[tuple[Any, ...]] = field(default_factory=list)
+    branches: list[tuple[Any, ...]] = field(default_factory=list)
+    moved: list[UUID] = field(default_factory=list)
+    trees: set[UUID] = field(default_factory=set)  # sessions that turns were placed in
+    sessions: set[UUID] = field(default_factory=set)  # these, those that nodes left, and where calls were filed
+    links: list[Link] = field(default_factory=list)
+
+
+def lock(connection: Connection) -> None:
+    """Wait until no other builder is at work; held to the end of the transaction."""
+    connection.execute(_SQL["lock"])
+
+
+def take_queue(connection: Connection, sessions: Collection[UUID] | None, limit: int) -> list[UUID]:
+    """Take up to ``limit`` waiting turns, of the given sessions or of all."""
+    wanted = None if sessions is None else list(sessions)
+    rows = connection.execute(_SQL["take_queue"], {"sessions": wanted, "limit": limit}).fetchall()
+    return [row["turn_id"] for row in rows]
+
+
+def affected(connection: Connection, turns: Collection[UUID]) -> list[UUID]:
+    """Every turn whose place may change because ``turns`` arrived, themselves included."""
+    rows = connection.execute(_SQL["affected"], {"turns": list(turns)}).fetchall()
+    return [row["turn_id"] for row in rows]
+
+
+def origins(connection: Connection, turns: Collection[UUID]) -> dict[UUID, Row]:
+    """By turn: ``origin`` (the turn whose place it takes) and ``anchor_projection``."""
+    rows = connection.execute(_SQL["origins"], {"turns": list(turns)}).fetchall()
+    return {row["turn_id"]: row for row in rows}
+
+
+def parents(connection: Connection, origin_of: dict[UUID, UUID]) -> dict[UUID, Row]:
+    """By turn: the claimed parent, the parent by prefix, and the evidence of the latter."""
+    given = {"turns": list(origin_of), "origins": list(origin_of.values())}
+    rows = connection.execute(_SQL["parents"], given).fetchall()
+    return {row["turn_id"]: row for row in rows}
+
+
+def survivors(connection: Connection, shortened: Collection[tuple[UUID, UUID, int]]) -> list[Row]:
+    """Known answers in histories that go on from none, by (node, turn, messages known to be its past).
+
+    Also keeps, for ``save``, what each such history can be recognised by later.
+    """
+    connection.execute(_SQL["keep_histories"])
+    if not shortened:
+        return []
+    nodes, turns, known = (list(column) for column in zip(*shortened, strict=True))
+    connection.execute(_SQL["fill_histories"], {"nodes": nodes, "turns": turns, "known": known})
+    return connection.execute(_SQL["survivors"]).fetchall()
+
+
+def links(connection: Connection, turns: Collection[UUID], evidence: str) -> list[Row]:
+    """Links that ``turns`` make or change, by kind of evidence: ``claims``, ``tasks``, ``results`` or ``traces``."""
+    return connection.execute(_SQL[f"link_{evidence}"], {"turns": list(turns)}).fetchall()
+
+
+def drop_trace_links(connection: Connection, turns: Collection[UUID]) -> None:
+    """Forget the links of traces that are looked at again."""
+    connection.execute(_SQL["drop_trace_links"], {"turns": list(turns)})
+
+
+def _save_links(connection: Connection, found: Collection[Link]) -> None:
+    given = {
+        "to": [link.to_turn for link in found],
+        "evidence": [link.evidence for link in found],
+        "from": [link.from_turn for link in found],
+        "calls": [link.call_id for link in found],
+        "details": [link.detail for link in found],
+    }
+    connection.execute(_SQL["save_links"], given)
+
+
+def ancestors(connection: Connection, nodes: Collection[UUID]) -> list[Row]:
+    """The given nodes and all above them: ``node_id``, ``parent_node_id``, ``depth``."""
+    return connection.execute(_SQL["ancestors"], {"nodes": list(nodes)}).fetchall()
+
+
+def families(connection: Connection, parent_nodes: Collection[UUID]) -> list[Row]:
+    """Placed turns under the given parents, with their nodes' places and why they stand there."""
+    return connection.execute(_SQL["families"], {"parents": list(parent_nodes)}).fetchall()
+
+
+def current_parents(connection: Connection, nodes: Collection[UUID]) -> dict[UUID, Row]:
+    """Where the given nodes stand now, by node: parent, depth and tree."""
+    rows = connection.execute(_SQL["current_parents"], {"nodes": list(nodes)}).fetchall()
+    return {row["node_id"]: row for row in rows}
+
+
+def facts(connection: Connection, turns: Collection[UUID]) -> dict[UUID, Row]:
+    """What the log says of each turn, its JSON parsed without rounding; ``usage_text`` is as stored."""
+    rows = connection.execute(_SQL["facts"], {"turns": list(turns)}).fetchall()
+    identities: dict[str, Any] = {}  # clients say the same of many calls
+    for row in rows:
+        row["usage_text"] = row["usage"]
+        for name in ("usage", "error"):
+            row[name] = None if row[name] is None else parse_json(row[name])
+        said = row["identity"]
+        if said not in identities:
+            identities[said] = parse_json(said)
+        row["identity"] = identities[said]
+    return {row["turn_id"]: row for row in rows}
+
+
+def parts(connection: Connection, ids: Collection[bytes]) -> dict[bytes, dict[str, Any]]:
+    """Request components by id."""
+    rows = connection.execute(_SQL["parts"], {"parts": list(ids)}).fetchall()
+    return {bytes(row["part_id"]): parse_json(row["body"]) for row in rows}
+
+
+def save(connection: Connection, rows: GraphRows, now: datetime, version: int) -> int:
+    """Write a build's rows in the current transaction and return the build's number."""
+    named = _SQL
+    connection.execute(named["stage"])
+    for table, staged in (
+        ("stage_theme", rows.themes),
+        ("stage_node", rows.nodes),
+        ("stage_run", rows.runs),
+        ("stage_branch", rows.branches),
+    ):
+        _copy(connection, table, staged)
+    build = connection.execute(named["next_build"]).fetchone()
+    number = int(build["build"]) if build else 1
+    connection.execute(named["save_themes"])
+    connection.execute(named["save_nodes"])
+    connection.execute(named["save_unsettled"])
+    connection.execute(named["add_unsettled"])
+    connection.execute(named["save_runs"])
+    connection.execute(named["save_branches"])
+    if rows.moved:
+        connection.execute(named["save_moves"], {"moved": rows.moved})
+    connection.execute(named["drop_empty_trees"], {"sessions": list(rows.sessions)})
+    if rows.links:
+        _save_links(connection, rows.links)
+    connection.execute(named["save_sessions"], {"sessions": list(rows.sessions), "build": number})
+    connection.execute(named["save_watermark"], {"build": number, "version": version, "now": now})
+    connection.execute("DROP TABLE stage_node, stage_run, stage_branch, stage_theme")
+    return number
+
+
+def _copy(connection: Connection, table: str, rows: Iterable[Sequence[Any]]) -> None:
+    with connection.cursor().copy(f"COPY {table} FROM STDIN (FORMAT BINARY)".encode()) as copy:
+        copy.set_types(_COLUMNS[table])
+        for row in rows:
+            copy.write_row(row)
+
+
+def clear(connection: Connection) -> None:
+    """Empty the derived tables and let every turn of the log wait again."""
+    connection.execute(_SQL["clear_graph"])
+    connection.execute(_SQL["requeue_all"])
+
+
+def set_aside(connection: Connection, turn: UUID, reason: str) -> None:
+    """Keep a turn that cannot be placed from being tried with every build."""
+    connection.execute(_SQL["set_aside"], {"turn": turn, "reason": reason})
+
+
+def retry_failed(connection: Connection) -> int:
+    """Let turns that could not be placed be tried again; returns how many there are."""
+    return connection.execute(_SQL["retry_failed"]).rowcount
+
+
+def waiting(connection: Connection) -> tuple[int, int]:
+    """How many turns, of how many sessions, the graph has not placed yet."""
+    row = connection.execute(_SQL["waiting"]).fetchone()
+    return (int(row["turns"]), int(row["sessions"])) if row else (0, 0)
+
+
+def waiting_sessions(connection: Connection, limit: int) -> list[UUID]:
+    """The sessions with turns that wait, most overdue first."""
+    rows = connection.execute(_SQL["waiting_sessions"], {"limit": limit}).fetchall()
+    return [row["session_id"] for row in rows]

@@ -1,0 +1,185 @@
+"""What people and pages read of the truth. JSON columns come as the text that is stored; ``parsed`` opens them."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from regraft.domain.errors import NotFoundError, UsageError
+from regraft.domain.ids import parse_json
+from regraft.infra.postgres.pool import Connection
+from regraft.infra.queries import queries
+
+_SQL = queries("postgres/lineage/reading")
+
+Row = dict[str, Any]
+
+JSON_COLUMNS = frozenset(
+    {"history", "answer", "tools", "variant_config", "usage", "error", "sampling", "variant", "first_divergence"}
+)
+SHORTEST_PREFIX = 6
+_HEX = re.compile(r"[0-9a-f]{1,32}")
+
+
+def parsed(row: Row) -> Row:
+    """The row with its JSON columns as values; numbers with a fraction stay ``Number``."""
+    return {
+        name: parse_json(value) if name in JSON_COLUMNS and isinstance(value, str) else value
+        for name, value in row.items()
+    }
+
+
+def resolve_node(connection: Connection, text: str) -> UUID:
+    """The node that an id, or the start of one, names. Raises UsageError or NotFoundError."""
+    return _resolve(connection, "node", text)
+
+
+def resolve_session(connection: Connection, text: str) -> UUID:
+    """The session that an id, the start of one, or its client's name stands for. Raises UsageError or NotFoundError."""
+    if not _HEX.fullmatch(_bare(text)) and text.isprintable():  # PostgreSQL refuses NUL and lone surrogates
+        found = connection.execute(_SQL["sessions_named"], {"name": text}).fetchall()
+        if len(found) > 1:
+            raise UsageError(f"Several sessions are called {text!r}. Give the id.")
+        if found:
+            return UUID(str(found[0]["id"]))
+    return _resolve(connection, "session", text)
+
+
+def resolve_turn(connection: Connection, text: str) -> UUID:
+    """The placed turn that an id, or the start of one, names. Raises UsageError or NotFoundError."""
+    return _resolve(connection, "turn", text)
+
+
+def _bare(text: str) -> str:
+    return text.strip().lower().replace("-", "")
+
+
+def _resolve(connection: Connection, noun: str, text: str) -> UUID:
+    prefix = _bare(text)
+    if not _HEX.fullmatch(prefix):
+        raise UsageError(f"{text[:80]!r} is not a {noun} id: give hexadecimal digits, at least {SHORTEST_PREFIX}.")
+    if len(prefix) < SHORTEST_PREFIX:
+        raise UsageError(f"{text!r} is too short for a {noun} id: give at least {SHORTEST_PREFIX} digits.")
+    bounds = {"low": UUID(prefix.ljust(32, "0")), "high": UUID(prefix.ljust(32, "f"))}
+    found = connection.execute(_SQL[f"{noun}s_like"], bounds).fetchall()
+    if not found:
+        raise NotFoundError(f"There is no {noun} {text}.")
+    if len(found) > 1:
+        raise UsageError(f"Several {noun}s start with {text}. Give more digits.")
+    return UUID(str(found[0]["id"]))
+
+
+def status(connection: Connection) -> Row:
+    """Counts of every layer, and ``builds``: how far each derived one is."""
+    row = connection.execute(_SQL["status"]).fetchone() or {}
+    return {**row, "builds": connection.execute(_SQL["builds"]).fetchall()}
+
+
+def themes(connection: Connection) -> list[Row]:
+    """Themes by name, with their counts of sessions."""
+    return connection.execute(_SQL["themes"]).fetchall()
+
+
+def sessions(
+    connection: Connection,
+    limit: int = 50,
+    *,
+    before: datetime | None = None,
+    before_id: UUID | None = None,
+    theme: str | None = None,
+) -> list[Row]:
+    """Sessions, the most recent first; the next page starts before the last row's ``last_turn_at``, ``session_id``."""
+    return _sessions(connection, limit=limit, before=before, before_id=before_id, theme=theme)
+
+
+def session(connection: Connection, session_id: UUID) -> Row:
+    """One session. Raises NotFoundError: while it waits to be placed, and where its calls joined another's tree."""
+    rows = _sessions(connection, session=session_id)
+    if rows:
+        return rows[0]
+    trees = connection.execute(_SQL["hangs_in"], {"session": session_id}).fetchall()
+    if not trees:
+        raise NotFoundError(f"Session {session_id} is not in the graph.")
+    found = "; ".join(
+        f"{each['calls']} in the tree of session {each['session_id']}, under node {each['under_node_id']}"
+        for each in trees
+    )
+    raise NotFoundError(
+        f"Session {session_id} has no tree of its own: its calls go on from those of another session and hang there: "
+        f"{found}. See `regraft tree {trees[0]['session_id']}`."
+    )
+
+
+def links(connection: Connection, session_id: UUID) -> dict[UUID, dict[str, list[Row]]]:
+    """By node of a session: ``starts``, the nodes of other sessions that it started, and ``started_by``."""
+    found: dict[UUID, dict[str, list[Row]]] = defaultdict(lambda: {"starts": [], "started_by": []})
+    for row in connection.execute(_SQL["links"], {"session": session_id}).fetchall():
+        names = ("evidence", "detail", "tool_call_id")
+        other = {"session_id": row["other_session_id"], "node_id": row["other_node_id"]}
+        found[row["node_id"]][row["way"]].append({**other, **{name: row[name] for name in names}})
+    return found
+
+
+def _sessions(connection: Connection, **given: Any) -> list[Row]:
+    asked = {"limit": 1, "session": None, "before": None, "before_id": None, "theme": None, **given}
+    if asked["before"] is not None and asked["before_id"] is None:
+        asked["before_id"] = UUID(int=0)
+    return connection.execute(_SQL["sessions"], asked).fetchall()
+
+
+def session_tree(connection: Connection, session_id: UUID) -> list[Row]:
+    """Every node of a session in tree order: a node, then all below it; siblings by time."""
+    children: dict[UUID | None, list[Row]] = defaultdict(list)
+    for row in connection.execute(_SQL["tree"], {"session": session_id}).fetchall():
+        children[row["parent_node_id"]].append(row)
+    ordered: list[Row] = []
+    waiting = children[None][::-1]
+    while waiting:
+        row = waiting.pop()
+        ordered.append(row)
+        waiting.extend(reversed(children[row["node_id"]]))
+    return ordered
+
+
+def node(connection: Connection, node_id: UUID) -> Row:
+    """A node with its ``history``. Raises NotFoundError."""
+    row = connection.execute(_SQL["node"], {"node": node_id}).fetchone()
+    if row is None:
+        raise NotFoundError(f"There is no node {node_id}.")
+    return row
+
+
+def path(connection: Connection, node_id: UUID) -> list[Row]:
+    """The nodes from the root to a node: node_id, depth, branch_kind."""
+    return connection.execute(_SQL["path"], {"node": node_id}).fetchall()
+
+
+def children(connection: Connection, node_id: UUID) -> list[Row]:
+    """The nodes that grow from a node."""
+    return connection.execute(_SQL["children"], {"node": node_id}).fetchall()
+
+
+def runs(connection: Connection, node_id: UUID) -> list[Row]:
+    """Every run that gave a node, with its ``answer``."""
+    return connection.execute(_SQL["runs"], {"node": node_id}).fetchall()
+
+
+def anchor(connection: Connection, turn_id: UUID) -> Row:
+    """The anchor that a turn stands under, with the ``history`` it was asked with. Raises NotFoundError."""
+    row = connection.execute(_SQL["anchor"], {"turn": turn_id}).fetchone()
+    if row is None:
+        raise NotFoundError(f"Turn {turn_id} is not in the graph.")
+    return row
+
+
+def alternatives(connection: Connection, anchor_turn_id: UUID) -> list[Row]:
+    """All answers under an anchor, by branch index."""
+    return connection.execute(_SQL["alternatives"], {"anchor": anchor_turn_id}).fetchall()
+
+
+def snapshot_counts(connection: Connection, snapshot_id: str) -> Row:
+    """Rows, nodes and sessions of a snapshot."""
+    return connection.execute(_SQL["snapshot_nodes"], {"snapshot": snapshot_id}).fetchone() or {}

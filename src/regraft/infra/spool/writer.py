@@ -1,0 +1,190 @@
+"""An append-only spool on the local disk: what was appended outlives the process, whatever happens to the servers.
+
+Layout: ``folder/<instance>/`` belongs to one process, which holds an flock on ``lock`` as long as it lives. Records are
+in ``<number>.seg`` files, each record as magic, length, CRC-32 and payload, written by one ``write``: a killed process
+loses nothing that ``append`` returned for. ``fdatasync`` follows within 100 ms, so a power cut may cost that much.
+Delivered segments are deleted. Another process may read the spool meanwhile (``LiveReader``): it is told how far it may
+read (``written``), and tells how far it has delivered (``delivered``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from zlib import crc32
+
+from regraft.domain.errors import UnavailableError
+from regraft.infra.spool.reader import HEAD, MAGIC, Pack, SpoolReader, orphans, try_lock
+
+__all__ = ["Pack", "Spool", "SpoolFullError", "SpoolReader"]
+
+SYNC_SECONDS = 0.1
+_PIECES = 1000  # what one writev takes (IOV_MAX is 1024)
+
+log = logging.getLogger(__name__)
+
+
+class SpoolFullError(UnavailableError):
+    """The spool cannot take another record."""
+
+
+class Spool(SpoolReader):
+    """The living process's own spool: appends and reads. One thread appends; the sync thread is the spool's own.
+
+    Sizes are bytes; ``limit_bytes`` bounds what waits here undelivered.
+    """
+
+    def __init__(self, folder: Path, segment_bytes: int = 16 << 20, limit_bytes: int = 8 << 30) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.instance = f"{time.time_ns():x}-{os.getpid()}"
+        # Locked before it can be seen under its name: an unlocked folder is taken for a dead process's.
+        hidden = folder / f".{self.instance}"
+        hidden.mkdir()
+        lock = try_lock(hidden)
+        assert lock is not None
+        home = hidden.rename(folder / self.instance)
+        super().__init__(home, lock)
+        self._segment_bytes = segment_bytes
+        self._limit_bytes = limit_bytes
+        self._sizes: dict[int, int] = {}
+        self._bytes = 0
+        self._active = 0
+        self._size = 0
+        self._descriptor = self._open_segment(1)
+        self._closed = False
+        self._dirty = threading.Event()
+        self._unsynced = False
+        self._retired: list[int] = []  # descriptors of full segments; only the sync thread closes them
+        self._syncer = threading.Thread(target=self._sync_forever, name="spool-sync", daemon=True)
+        self._syncer.start()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that wait here for delivery (whole segments count until they are deleted)."""
+        return self._bytes - (self._offset if self._segment in self._sizes else 0)
+
+    @property
+    def lock(self) -> int:
+        """The lock's descriptor: a process that inherits it keeps the spool from being taken for a dead process's."""
+        assert self._lock is not None
+        return self._lock
+
+    @property
+    def written(self) -> tuple[int, int]:
+        """The newest segment, and its bytes."""
+        return self._active, self._size
+
+    def delivered(self, segment: int, offset: int) -> None:
+        """Another process has delivered all before this position, and deleted the segments before this one."""
+        self._segment, self._offset = segment, offset
+        for number in [number for number in self._sizes if number < segment]:
+            self._bytes -= self._sizes.pop(number)
+
+    def append(self, payload: bytes) -> None:
+        """Write one record. When it returns, the record outlives this process. Raises SpoolFullError otherwise."""
+        self.append_records([[payload]])
+
+    def append_records(self, records: list[list[bytes]]) -> None:
+        """``append`` for records in parts, which are not joined: all by one write, or none. Raises SpoolFullError."""
+        pieces = []
+        length = 0
+        for parts in records:
+            check = size = 0
+            for part in parts:
+                check = crc32(part, check)
+                size += len(part)
+            pieces.append(HEAD.pack(MAGIC, size, check))
+            pieces += parts
+            length += HEAD.size + size
+        if self._bytes + length > self._limit_bytes and self.waiting_bytes + length > self._limit_bytes:
+            raise SpoolFullError(f"The spool {self.folder} is full ({self._limit_bytes} bytes wait): is NATS down?")
+        try:
+            if self._size and self._size + length > self._segment_bytes:
+                self._roll()
+            written = os.writev(self._descriptor, pieces if len(pieces) <= _PIECES else [b"".join(pieces)])
+        except OSError as error:
+            raise SpoolFullError(f"The spool {self.folder} cannot be written: {error.strerror}") from error
+        if written != length:
+            self._take_back()
+            raise SpoolFullError(f"The spool {self.folder} cannot be written: the disk is full")
+        self._size += length
+        self._bytes += length
+        self._sizes[self._active] = self._size
+        if not self._unsynced:
+            self._unsynced = True
+            self._dirty.set()
+
+    def orphans(self) -> Iterator[SpoolReader]:
+        """The spools of dead processes in the same folder, each locked for the caller, who drains and removes it."""
+        return orphans(self.folder, self.instance)
+
+    def close(self) -> None:
+        """Sync and let go. A spool that was wholly delivered leaves nothing behind."""
+        if self._closed:
+            return
+        self._closed = True
+        self._dirty.set()
+        self._syncer.join()
+        with contextlib.suppress(OSError):
+            self._sync()
+        os.close(self._descriptor)
+        self._descriptor = -1  # a late append must fail, not hit whatever gets the number next
+        if self.waiting_bytes == 0:
+            shutil.rmtree(self.home, ignore_errors=True)
+        super().close()
+
+    def _visible_size(self, number: int) -> int:
+        return self._sizes.get(number, 0)
+
+    def _segments(self) -> list[int]:
+        return sorted(self._sizes)
+
+    def _delete(self, number: int) -> None:
+        super()._delete(number)
+        self._bytes -= self._sizes.pop(number)
+
+    def _open_segment(self, number: int) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(self._path(number), flags, 0o600)
+        self._active, self._size = number, 0
+        self._sizes[number] = 0
+        return descriptor
+
+    def _roll(self) -> None:
+        old = self._descriptor
+        self._descriptor = self._open_segment(self._active + 1)
+        self._retired.append(old)
+
+    def _take_back(self) -> None:
+        """Half a record must not stay in the middle of a segment."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, self._size)
+
+    def _sync_forever(self) -> None:
+        while not self._closed:
+            self._dirty.wait()
+            if self._closed:
+                return
+            time.sleep(SYNC_SECONDS)
+            self._dirty.clear()
+            self._unsynced = False
+            try:
+                self._sync()
+            except OSError as error:
+                log.error("spool %s cannot be synced: %s", self.home, error)
+
+    def _sync(self) -> None:
+        while self._retired:
+            full = self._retired.pop()
+            try:
+                os.fdatasync(full)
+            finally:
+                os.close(full)
+        os.fdatasync(self._descriptor)

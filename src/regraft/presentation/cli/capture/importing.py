@@ -1,0 +1,62 @@
+"""``regraft import``: conversations of other tools, with every branch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from regraft.domain.errors import NotFoundError
+from regraft.presentation.cli.context import context
+
+_NAMES_SHOWN = 3  # of what was refused for one reason; --json has more
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("import")(import_)
+
+
+def import_(
+    paths: Annotated[list[Path], typer.Argument(help="Files or folders; also .gz, .zst and .zip.", metavar="PATH...")],
+    form: Annotated[str | None, typer.Option("--format", help="Format of all files; else it is recognised.")] = None,
+    theme: Annotated[str | None, typer.Option(help="Theme of what is imported.")] = None,
+    scope: Annotated[str, typer.Option(help="Tenant to import for.")] = "default",
+    dry_run: Annotated[bool, typer.Option(help="Count, and store nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Import conversations with all their branches, ranks and rewards. Again, it adds nothing that is there."""
+    from regraft.flows.capture.importing import ImportCounts, import_files
+
+    run = context()
+    for path in paths:
+        if not path.exists():
+            raise NotFoundError(f"There is no file or folder {path}.")
+    size = sum(file.stat().st_size for path in paths for file in ([path] if path.is_file() else path.rglob("*")))
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=run.console, transient=True, disable=json) as progress:
+        task = progress.add_task("Importing", total=size)
+
+        def tell(counts: ImportCounts, done: int) -> None:
+            progress.update(task, completed=done, description=f"Importing: {counts.conversations} conversations")
+
+        dsn = None if dry_run else run.postgres_dsn()
+        counts = import_files(dsn, paths, form=form, theme=theme, scope=scope, progress=tell)
+    if json:
+        run.print_json(asdict(counts))
+        return
+    state = "would be imported" if dry_run else f"read, {counts.already} of them stored before"
+    run.console.print(f"{counts.conversations} conversations {state}, from {counts.files} files.", highlight=False)
+    turns = "" if dry_run else f", {counts.turns} new turns"
+    run.console.print(
+        f"{counts.messages} messages, {counts.calls} answers{turns}, {counts.branches} branches, "
+        f"{counts.judgements} judgements. Formats: {', '.join(sorted(counts.forms))}.",
+        highlight=False,
+    )
+    for reason, count in sorted(counts.refused.items()):
+        names = ", ".join(counts.refused_names[reason][:_NAMES_SHOWN]) + (", ..." if count > _NAMES_SHOWN else "")
+        run.console.print(f"[yellow]refused[/] {count} x {escape(reason)}: {escape(names)}", highlight=False)

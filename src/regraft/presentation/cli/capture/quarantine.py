@@ -1,0 +1,75 @@
+"""``regraft quarantine``: captured calls that could not be read, and calls that wait for another."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from regraft.presentation.cli.context import context
+
+quarantine_app = typer.Typer(help="Captured calls that wait or cannot be read: list them, try again.")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@quarantine_app.callback()
+def quarantine() -> None:
+    """Captured calls that wait for another call, or that cannot be read. They are kept whole."""
+
+
+@quarantine_app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 20,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Only calls that wait for another.")] = False,
+    json: Json = False,
+) -> None:
+    """List what is in quarantine and why, the latest first."""
+    from regraft.flows.capture import quarantine as flow
+
+    run = context()
+    dsn = run.postgres_dsn()
+    rows = flow.contents(dsn, limit, waiting=waiting)
+    if json:
+        run.print_json([{key: value for key, value in row.items() if key != "event"} for row in rows])
+        return
+    if not rows:
+        run.console.print("Nothing is in quarantine.")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("call", "received", "tries", "bytes", "reason"):
+        table.add_column(name, justify="right" if name in ("tries", "bytes") else "left", no_wrap=name != "reason")
+    for row in rows:
+        received = f"{row['received_at']:%Y-%m-%d %H:%M:%S}"
+        table.add_row(str(row["event_id"]), received, str(row["tries"]), str(row["bytes"]), escape(row["reason"][:300]))
+    run.console.print(table)
+    for code, calls in flow.reasons(dsn).items():
+        run.console.print(f"[dim]{escape(code)}: {calls}[/]")
+
+
+@quarantine_app.command()
+def retry(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also calls that could not be read, e.g. after an upgrade.")
+    ] = False,
+    place: Annotated[
+        bool, typer.Option("--place", help="Place what still waits by its opening, without what it waits for.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Try again what waits for another call; what has waited for ingest.patience is placed by its opening."""
+    from regraft.flows.capture import quarantine as flow
+
+    run = context()
+    patience = timedelta(seconds=0 if place else run.settings.ingest.patience)
+    counts = flow.retry(run.postgres_dsn(), patience=patience, everything=everything)
+    if json:
+        run.print_json(asdict(counts))
+        return
+    run.console.print(
+        f"Tried {counts.tried} calls: {counts.resolved} stored ({counts.new_turns} turns), {counts.left} left."
+    )

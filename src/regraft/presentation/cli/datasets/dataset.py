@@ -1,0 +1,113 @@
+"""``regraft dataset``: freeze a recipe's rows for ever, prove them, and write them out for a trainer."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from regraft.domain.errors import IntegrityError
+from regraft.infra.files.recipes import recipe_text
+from regraft.presentation.cli.context import Context, context
+
+if TYPE_CHECKING:
+    from regraft.flows.datasets.freeze import Frozen
+
+dataset_app = typer.Typer(help="Freeze, verify and export training data.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Snapshot = Annotated[str, typer.Argument(help="Snapshot: id or start of an id.")]
+
+
+@dataset_app.command()
+def freeze(
+    recipe: Annotated[str, typer.Argument(help="Recipe: a TOML file, or the name of a built-in one.")],
+    json: Json = False,
+) -> None:
+    """Make a recipe's rows and keep them for ever; the same rows again are the same snapshot."""
+    from regraft.flows.datasets import freeze as flow
+
+    run = context()
+    text = recipe_text(recipe)
+    frozen = flow.freeze(text, dsn=run.postgres_dsn(), workbench=run.workbench(), warehouse=run.warehouse())
+    if json:
+        run.print_json(asdict(frozen))
+        return
+    _print_frozen(run, frozen)
+
+
+def _print_frozen(run: Context, frozen: Frozen) -> None:
+    counts = ", ".join(f"{count} {split}" for split, count in frozen.row_counts.items())
+    state = "frozen" if frozen.created else "was frozen already; nothing was written"
+    run.console.print(f"[bold]{escape(frozen.snapshot_id)}[/] {state}")
+    run.console.print(f"rows: {counts}", highlight=False)
+    if frozen.refused:
+        why = ", ".join(f"{count} {reason}" for reason, count in frozen.refused.items())
+        run.console.print(f"refused: {why}", highlight=False)
+    leaks = frozen.leakage["sessions_in_two_splits"] + frozen.leakage["contents_in_two_splits"]
+    run.console.print(f"leakage: {leaks} in {frozen.leakage['components']} components", highlight=False)
+    run.console.print(f"iceberg: {frozen.iceberg_table} at {frozen.iceberg_snapshot_id}", highlight=False)
+
+
+@dataset_app.command("list")
+def list_all(json: Json = False) -> None:
+    """List frozen datasets, the oldest first."""
+    from regraft.flows.datasets.freeze import list_snapshots
+
+    run = context()
+    found = list_snapshots(run.postgres_dsn())
+    if json:
+        run.print_json([asdict(one) for one in found])
+        return
+    if not found:
+        run.console.print("No dataset yet. `regraft dataset freeze demo-dpo` makes one.")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("snapshot", "kind", "rows", "frozen at", "state"):
+        table.add_column(name, no_wrap=True)
+    for one in found:
+        counts = ", ".join(f"{count} {split}" for split, count in one.row_counts.items())
+        state = "withdrawn" if one.withdrawn_at else ""
+        table.add_row(escape(one.snapshot_id), one.kind, counts, f"{one.created_at:%Y-%m-%d %H:%M}", state)
+    run.console.print(table)
+
+
+@dataset_app.command()
+def verify(snapshot: Snapshot, json: Json = False) -> None:
+    """Prove that a snapshot's files are what was frozen and that its rows still follow from the truth."""
+    from regraft.flows.datasets import freeze as flow
+
+    run = context()
+    found = flow.verify(snapshot, dsn=run.postgres_dsn(), warehouse=run.warehouse())
+    if json:
+        run.print_json({**asdict(found), "ok": found.ok})
+    else:
+        run.console.print(f"files: {escape(found.files) or 'as frozen'}", highlight=False)
+        run.console.print(f"rows: {escape(found.rows) or f'{found.checked} follow from the truth'}", highlight=False)
+        for row_id, how in found.changed:
+            run.console.print(f"  {row_id}: {escape(how)}", highlight=False)
+    if not found.ok:
+        raise IntegrityError(f"{found.snapshot_id} is not what was frozen: {found.files or found.rows}.")
+
+
+@dataset_app.command()
+def export(
+    snapshot: Snapshot,
+    to: Annotated[Path, typer.Option(help="Folder, new or empty or an earlier export.")],
+    target: Annotated[str, typer.Option(help="Trainer: trl.")] = "trl",
+    json: Json = False,
+) -> None:
+    """Write a snapshot's files for a trainer, with a dataset card and a manifest of digests."""
+    from regraft.flows.datasets import freeze as flow
+
+    run = context()
+    done = flow.export(snapshot, to, dsn=run.postgres_dsn(), warehouse=run.warehouse(), target=target)
+    if json:
+        run.print_json(asdict(done))
+        return
+    for name in done.files:
+        run.console.print(str(to / name), highlight=False)

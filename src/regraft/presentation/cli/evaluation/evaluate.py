@@ -1,0 +1,139 @@
+"""``regraft evaluate``: measured paths and candidate pairs, brought up to the conversation graph."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from regraft.presentation.cli.context import context
+from regraft.presentation.cli.tables import cut, listing
+
+evaluate_app = typer.Typer(help="Measure paths and compare sibling answers.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Limit = Annotated[int, typer.Option("-n", min=0, help="How many to show; 0 for all.")]
+
+
+@evaluate_app.command()
+def units(
+    limit: Limit = 20,
+    theme: Annotated[str | None, typer.Option(help="Only paths of this theme.")] = None,
+    json: Json = False,
+) -> None:
+    """Measure the paths of conversations that changed, and show paths, the worst first."""
+    from regraft.flows.evaluation.trajectories import materialise_units
+    from regraft.infra.duckdb.evaluation.workbench import Workbench
+
+    run = context()
+    counts = materialise_units(run.postgres_dsn(), run.workbench())
+    found = [unit for unit in Workbench(run.workbench()).units() if theme in (None, unit["theme"])]
+    found.sort(key=lambda unit: (unit["quality"], unit["unit_id"]))
+    shown = found[:limit] if limit else found
+    if json:
+        run.print_json({**asdict(counts), "total": len(found), "items": shown})
+        return
+    run.console.print(f"{counts.sessions} conversations measured again, {len(found)} paths in all.")
+    if not shown:
+        return
+    table = listing(
+        ("unit", "theme", "model", "turns", "calls", "errors", "tokens", "seconds", "quality"),
+        figures=("turns", "calls", "errors", "tokens", "seconds", "quality"),
+        texts=("theme", "model"),
+    )
+    for unit in shown:
+        table.add_row(
+            str(unit["unit_id"])[:13],
+            cut(unit["theme"]),
+            cut(unit["model"]),
+            str(unit["turns"]),
+            str(unit["tool_calls"]),
+            str(unit["tool_errors"]),
+            str(unit["completion_tokens"]),
+            f"{unit['seconds']:.1f}",
+            f"{unit['quality']:.2f}",
+        )
+    run.console.print(table)
+
+
+@evaluate_app.command()
+def embed(json: Json = False) -> None:
+    """Turn the paths of conversations into vectors; texts that have one are left alone."""
+    from regraft.flows.evaluation.embeddings import materialise_embeddings
+    from regraft.flows.evaluation.trajectories import materialise_units
+    from regraft.infra.embedding.chosen import chosen
+
+    run = context()
+    materialise_units(run.postgres_dsn(), run.workbench())
+    with _bar(run.console, quiet=json) as bar:
+        task = bar.add_task("Embedding", total=None)
+        counts = materialise_embeddings(
+            run.workbench(),
+            chosen(run.settings, run.stack.door),
+            lambda done, wanted: bar.update(task, completed=done, total=wanted),
+        )
+    if json:
+        run.print_json(asdict(counts))
+        return
+    run.console.print(
+        f"{counts.embedded} texts embedded, {counts.units} paths have a vector of {counts.model}.", highlight=False
+    )
+
+
+def _bar(console: Console, *, quiet: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=quiet)
+
+
+@evaluate_app.command()
+def pairs(
+    limit: Limit = 20,
+    refused: Annotated[bool, typer.Option("--refused", help="Show refused pairs too.")] = False,
+    json: Json = False,
+) -> None:
+    """Compare sibling answers where something changed, and show pairs, the clearest first."""
+    from regraft.flows.evaluation.pairs import propose_pairs
+    from regraft.infra.duckdb.evaluation.workbench import Workbench
+
+    run = context()
+    counts = propose_pairs(run.postgres_dsn(), run.workbench())
+    every = Workbench(run.workbench()).pairs()
+    reasons: dict[str, int] = {}
+    for pair in every:
+        if pair["verdict"] == "refused":
+            reasons[pair["reason"]] = reasons.get(pair["reason"], 0) + 1
+    found = [pair for pair in every if refused or pair["verdict"] == "legal"]
+    found.sort(key=lambda pair: (pair["verdict"], -pair["margin"], pair["pair_id"]))
+    shown = found[:limit] if limit else found
+    if json:
+        totals = {"total": len(every), "total_refused": reasons}
+        run.print_json({**asdict(counts), **totals, "items": shown})
+        return
+    why = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
+    run.console.print(
+        f"{counts.sessions} conversations compared again, {len(every)} pairs in all, "
+        f"{len(every) - sum(reasons.values())} legal. Refused: {why}."
+    )
+    if not shown:
+        return
+    table = listing(
+        ("pair", "theme", "kinds", "models", "verdict", "source", "margin", "chosen"),
+        figures=("margin",),
+        texts=("theme", "kinds", "models"),
+    )
+    for pair in shown:
+        chosen = {pair["node_a"]: "a", pair["node_b"]: "b"}.get(pair["chosen"], "")
+        table.add_row(
+            str(pair["pair_id"])[:13],
+            cut(pair["theme"]),
+            cut(f"{pair['kind_a']}, {pair['kind_b']}"),
+            cut(f"{pair['model_a']}, {pair['model_b']}"),
+            pair["reason"] or "legal",
+            pair["source"],
+            f"{pair['margin']:.2f}",
+            chosen,
+        )
+    run.console.print(table)

@@ -1,0 +1,65 @@
+"""``regraft similar``: conversations that are near a node in meaning."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from regraft.presentation.cli.context import context
+from regraft.presentation.cli.tables import cut, listing
+
+_WORDS = 60  # characters of a path that are shown
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(similar)
+
+
+def similar(
+    node: Annotated[str, typer.Argument(help="Node: its id or the start of it.", metavar="NODE")],
+    limit: Annotated[int, typer.Option("-n", min=1, help="How many to show.")] = 10,
+    elsewhere: Annotated[bool, typer.Option("--elsewhere", help="Only of other sessions.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the paths whose conversation is nearest in meaning to the one that ends at NODE."""
+    from regraft.flows.evaluation import embeddings as embed
+    from regraft.flows.evaluation.trajectories import materialise_units
+    from regraft.flows.lineage import build as lineage
+    from regraft.infra.embedding.chosen import chosen
+    from regraft.infra.postgres.lineage import reading
+    from regraft.infra.postgres.pool import transaction
+
+    run = context()
+    dsn = run.postgres_dsn()
+    lineage.build(dsn)
+    with transaction(dsn) as connection:
+        wanted = reading.resolve_node(connection, node)
+    embedder = chosen(run.settings, run.stack.door)
+    materialise_units(dsn, run.workbench())
+    embed.materialise_embeddings(run.workbench(), embedder)
+    found = embed.similar(dsn, run.workbench(), embedder, wanted, limit, elsewhere=elsewhere)
+    if json:
+        run.print_json({"node": wanted, "embedding_model": embedder.model, "items": found})
+        return
+    if not found:
+        run.console.print("No other path has a vector that could be compared.")
+        return
+    table = listing(
+        ("similarity", "unit", "session", "theme", "model", "turns", "opening"),
+        figures=("similarity", "turns"),
+        texts=("theme", "model", "opening"),
+    )
+    for unit in found:
+        opening = " ".join(unit["text"].split())
+        table.add_row(
+            f"{unit['similarity']:.3f}",
+            str(unit["unit_id"])[:13],
+            str(unit["session_id"])[:13],
+            cut(unit["theme"]),
+            cut(unit["model"]),
+            str(unit["turns"]),
+            cut(opening[:_WORDS] + ("…" if len(opening) > _WORDS else "")),
+        )
+    run.console.print(table)

@@ -1,0 +1,110 @@
+"""``regraft lineage``: build the conversation graph from the execution log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import Progress
+
+from regraft.presentation.cli.context import context
+
+if TYPE_CHECKING:
+    from regraft.flows.lineage.build import BuildCounts
+    from regraft.flows.lineage.reprojection import Change
+
+app = typer.Typer(help="The conversation graph: build it, or derive it again.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def build(
+    retry: Annotated[bool, typer.Option("--retry", help="Also try turns again that could not be placed.")] = False,
+    json: Json = False,
+) -> None:
+    """Place every captured turn that the graph does not hold yet."""
+    from regraft.flows.lineage import build as lineage
+
+    _run(lineage.retry if retry else lineage.build, json=json)
+
+
+@app.command()
+def rebuild(
+    projection: Annotated[
+        int | None,
+        typer.Option("--projection", help="Join conversations under this version of the projection from now on."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would split and merge; change nothing.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Derive all ids and the whole graph again from the log; the same log and projection give the same graph."""
+    from regraft.flows.lineage import reprojection
+
+    run = context()
+    dsn = run.postgres_dsn()
+    with Progress(console=run.console, transient=True, disable=json) as progress:
+        task = progress.add_task("Deriving ids, then placing turns", total=None)
+        done = reprojection.rebuild(
+            dsn, projection, dry_run=dry_run, progress=lambda turns: progress.advance(task, turns)
+        )
+    if json:
+        run.print_json(asdict(done))
+        return
+    verb = "would change" if done.dry_run else "changed"
+    turned = "" if done.version == done.version_before else f" (before: {done.version_before})"
+    run.console.print(f"Projection {done.version}{turned}: {done.turns} turns derived again.")
+    if done.turns_renamed or done.contexts_changed:
+        run.console.print(
+            f"{done.turns_renamed} turns {verb} nodes' ids, {done.turns_refiled} their session; "
+            f"{done.contexts_changed} steps of histories {verb} their joining id."
+        )
+        for noun, change in (("sessions", done.sessions), ("nodes", done.nodes)):
+            run.console.print(f"Of the {noun}, {change.split} split and {change.merged} came of a merger.")
+            _examples(change)
+    if done.anchors_added:
+        run.console.print(f"{done.anchors_added} messages can be recognised elsewhere now.")
+    for place, rows in done.followed.items():
+        run.console.print(f"{rows} rows of {place} name the new ids.")
+    for table, rows in done.left_behind.items():
+        if rows:
+            run.console.print(f"{rows} rows of {table} keep ids of before; former_node says what became of them.")
+    if done.identical:
+        run.console.print("The graph is identical.")
+    elif done.identical is False:
+        run.console.print(f"The graph differs from what it was, in: {', '.join(done.differs)}.")
+    if done.built and done.built.failed:
+        run.console.print(f"{done.built.failed} turns could not be placed: `regraft doctor` says how to see why.")
+
+
+def _examples(change: Change) -> None:
+    """Print the largest few; ``--json`` has more."""
+    console = context().console
+    for one, parts in change.splits[:3]:
+        console.print(f"  {one} split into {', '.join(map(str, parts[:3]))}{' …' if len(parts) > 3 else ''}")
+    for one, parts in change.merges[:3]:
+        console.print(f"  {', '.join(map(str, parts[:3]))}{' …' if len(parts) > 3 else ''} merged into {one}")
+
+
+def _run(work: Callable[..., BuildCounts], *, json: bool) -> None:
+    from regraft.infra.postgres.lineage.graph import waiting
+    from regraft.infra.postgres.pool import transaction
+
+    run = context()
+    dsn = run.postgres_dsn()
+    with transaction(dsn) as connection:
+        turns, _ = waiting(connection)
+    with Progress(console=run.console, transient=True, disable=json) as progress:
+        task = progress.add_task("Placing turns", total=turns or None)
+        counts = work(dsn, progress=lambda done: progress.advance(task, done))
+    if json:
+        run.print_json(asdict(counts))
+    elif counts.turns:
+        run.console.print(f"Placed {counts.turns} turns in {counts.sessions} sessions (build {counts.build}).")
+    else:
+        run.console.print("Nothing waits: the graph is up to date.")
+    if counts.failed and not json:
+        run.console.print(f"{counts.failed} turns could not be placed: `regraft doctor` says how to see why.")

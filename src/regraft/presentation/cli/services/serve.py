@@ -1,0 +1,110 @@
+"""One service each, in the foreground: what ``regraft up`` runs in the background, and what a deployment runs."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from datetime import timedelta
+
+import typer
+
+from regraft.infra.embedded.process import require_port
+from regraft.infra.telemetry.logs import configure_logging
+from regraft.presentation.cli.capture.keys import keys_path
+from regraft.presentation.cli.context import context
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (gateway, ingest, web, dagster):
+        app.command()(command)
+
+
+def gateway() -> None:
+    """Run the OpenAI-compatible gateway until Ctrl-C."""
+    from regraft.infra.embedded.model import MODEL
+    from regraft.infra.files.orchestrators import orchestrators
+    from regraft.presentation.gateway.app import serve
+    from regraft.presentation.gateway.settings import GatewaySettings, RedactSettings, UpstreamSettings
+
+    run = context()
+    settings = run.settings
+    configure_logging(settings.log_level)
+    require_port(settings.gateway.port, "gateway.port")
+    model = run.stack.model()
+    if model is not None:
+        upstreams = {
+            "local": UpstreamSettings(base_url=model.base_url, api_key=model.api_key, pin=model.pin, models=("*",))
+        }
+    else:
+        upstreams = {
+            name: UpstreamSettings(
+                base_url=upstream.base_url,
+                api_key=upstream.api_key(),
+                auth=upstream.auth,
+                pin=upstream.pin,
+                models=tuple(upstream.models),
+                alias=upstream.alias,
+                retries=upstream.retries,
+                fallback=tuple(upstream.fallback),
+                max_concurrency=upstream.max_concurrency,
+                queue=upstream.queue,
+                queue_seconds=upstream.queue_seconds,
+                connect_timeout=upstream.connect_timeout,
+                read_timeout=upstream.read_timeout,
+            )
+            for name, upstream in settings.upstreams.items()
+        }
+    rules = settings.gateway.redact
+    redact = RedactSettings(identities=tuple(rules.identities), fields=rules.fields, texts=tuple(rules.texts.items()))
+    serve(
+        GatewaySettings(
+            upstreams=upstreams,
+            spool=settings.data_dir / "spool",
+            nats_url=run.stack.nats(),
+            host=settings.gateway.host,
+            port=settings.gateway.port,
+            keys=(settings.gateway.keys_file or keys_path(settings.data_dir)) if settings.gateway.needs_keys else None,
+            workers=settings.gateway.workers,
+            redact=redact,
+            orchestrators=orchestrators(settings, MODEL),
+            tool_servers=settings.tools,
+        )
+    )
+
+
+def ingest() -> None:
+    """Store captured calls from the stream until Ctrl-C. Several may run side by side."""
+    from regraft.flows.capture.consume import consume
+
+    run = context()
+    configure_logging(run.settings.log_level)
+    dsn, nats_url = run.stack.postgres(), run.stack.nats()
+
+    async def until_told() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(signal_number, stop.set)
+        await consume(dsn, nats_url, stop, timedelta(seconds=run.settings.ingest.patience))
+
+    asyncio.run(until_told())
+
+
+def web() -> None:
+    """Run the web API until Ctrl-C."""
+    from regraft.presentation.web.app import serve_web
+
+    run = context()
+    configure_logging(run.settings.log_level)
+    require_port(run.settings.web.port, "web.port")
+    serve_web(run.stack.postgres(), run.settings.web.host, run.settings.web.port)
+
+
+def dagster() -> None:
+    """Run Dagster, its page and its daemon, until Ctrl-C."""
+    from regraft.presentation.cli.services.dagster import serve_dagster
+
+    run = context()
+    require_port(run.settings.dagster.port, "dagster.port")
+    serve_dagster(run)

@@ -1,0 +1,89 @@
+"""``regraft status``: what runs, and how much there is. Starts nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from regraft.domain.errors import UnavailableError
+from regraft.infra.embedded.stack import DAGSTER, GATEWAY, INGEST, WEB
+from regraft.infra.embedded.state import RunFolder
+from regraft.presentation.cli.context import Context, context
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(status)
+
+
+def services(run: Context) -> list[dict[str, Any]]:
+    """Each service with ``state``, ``where`` and ``process``; a server of the configuration is not looked at."""
+    settings, stack = run.settings, run.stack
+    folder = run.data_dir / "run"
+    where = {
+        "postgres": "127.0.0.1:{port}",
+        "nats": "127.0.0.1:{port}",
+        "model": "http://127.0.0.1:{port}/v1",
+        GATEWAY: stack.gateway_url() + "/v1",
+        INGEST: "stream -> PostgreSQL",
+        WEB: stack.web_url() + "/api",
+        DAGSTER: stack.dagster_url(),
+    }
+    configured = {
+        "postgres": settings.postgres.dsn is not None,
+        "nats": settings.nats.url is not None,
+        "model": bool(settings.upstreams),
+    }
+    rows = []
+    for name, place in where.items():
+        state = RunFolder(folder).read(name) if folder.is_dir() else None
+        running = state is not None and state.alive()
+        rows.append(
+            {
+                "service": name,
+                "state": "configured" if configured.get(name) else "running" if running else "stopped",
+                "where": place.format(port=state.port if state else "-") if running else "",
+                "process": state.pid if running and state else None,
+            }
+        )
+    return rows
+
+
+def counts(run: Context) -> dict[str, Any] | None:
+    """What the truth holds; None when PostgreSQL is not running."""
+    from regraft.infra.postgres.lineage import reading
+    from regraft.infra.postgres.pool import transaction
+
+    up = {row["service"]: row["state"] for row in services(run)}
+    if up["postgres"] == "stopped":
+        return None
+    try:
+        with transaction(run.postgres_dsn()) as connection:
+            return reading.status(connection)
+    except UnavailableError:
+        return None
+
+
+def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Say what is running, where, and what is stored."""
+    run = context()
+    rows, found = services(run), counts(run)
+    if json:
+        run.print_json({"data_dir": str(run.data_dir.resolve()), "services": rows, "counts": found})
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("service", "state", "where", "process"):
+        table.add_column(name)
+    colours = {"running": "green", "stopped": "dim", "configured": "cyan"}
+    for row in rows:
+        colour = colours[row["state"]]
+        table.add_row(row["service"], f"[{colour}]{row['state']}[/]", row["where"], str(row["process"] or ""))
+    run.console.print(table)
+    if found is None:
+        run.console.print("\nPostgreSQL is not running: start everything with `regraft up`.")
+        return
+    calls, graph = ("inbox", "waiting_calls", "quarantine"), ("turns", "waiting_turns", "sessions", "nodes", "replays")
+    shown = (*calls, *graph, "snapshots")
+    run.console.print("\n" + "  ".join(f"{name.replace('_', ' ')} [bold]{found[name]}[/]" for name in shown))

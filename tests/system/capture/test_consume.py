@@ -1,0 +1,128 @@
+"""The ingest process in quiet hours: what waits finds its place though nothing comes, and what was left over goes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
+
+from gateways import abandoned
+from regraft.flows.capture.consume import consume
+from regraft.flows.capture.ingest import Stored, ingest
+from regraft.infra.nats.codec import encode_exchange
+from regraft.infra.nats.stream import CallStream
+from regraft.infra.postgres import pipeline
+from regraft.infra.postgres.lineage import reading
+from regraft.infra.postgres.pool import connect, transaction
+
+
+@contextlib.contextmanager
+def ingesting(dsn, nats_url, **options):
+    """The ingest process on a thread of its own."""
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(consume(dsn, nats_url, stop, **options)))
+    thread.start()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
+
+
+def publish(url, *exchanges):
+    async def main():
+        async with await CallStream.connect(url) as stream:
+            await stream.ensure()
+            await stream.publish_pack([encode_exchange(each) for each in exchanges])
+
+    asyncio.run(main())
+
+
+def until(dsn, query, wanted, seconds=60.0):
+    """Wait until a query gives this one value."""
+    deadline = time.monotonic() + seconds
+    with connect(dsn, autocommit=True) as connection:
+        while (found := next(iter(connection.execute(query.encode()).fetchone().values()))) != wanted:
+            assert time.monotonic() < deadline, f"{query}: {found}, not {wanted}"
+            time.sleep(0.1)
+
+
+def asked(calls, number, previous=None):
+    """A call of the Responses API that has the id ``resp_NUMBER``."""
+    more = {} if previous is None else {"previous_response_id": f"resp_{previous}"}
+    item = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": f"answer {number}"}]}
+    return calls(
+        request=json.dumps({"model": "m", "input": f"question {number}", **more}).encode(),
+        response=json.dumps({"id": f"resp_{number}", "model": "m", "status": "completed", "output": [item]}).encode(),
+        circumstances={"endpoint": "/v1/responses"},
+    )
+
+
+WAITING = "SELECT count(*) FROM quarantine WHERE resolved_at IS NULL AND waits_for IS NOT NULL"
+
+
+def test_a_call_that_no_writer_saw_wait_is_placed_without_further_traffic(truth, nats_server, calls):
+    first, second = asked(calls, 1), asked(calls, 2, previous=1)
+    with ingesting(truth, nats_server.url):
+        publish(nats_server.url, second)
+        until(truth, WAITING, 1)
+        with connect(truth, autocommit=True) as connection:
+            # The earlier call arrives through a transaction that could not see this one wait.
+            connection.execute("UPDATE quarantine SET waits_for = 'hidden'")
+            ingest(connection, [encode_exchange(first)], Stored())
+            connection.execute("UPDATE quarantine SET waits_for = 'response:default:resp_1', next_try_at = now()")
+        until(truth, WAITING, 0)
+    with connect(truth, autocommit=True) as connection:
+        row = connection.execute("SELECT count(*) AS n, count(DISTINCT session_id) AS s FROM session_turn").fetchone()
+    assert row == {"n": 2, "s": 1}
+
+
+def test_the_patience_of_waiting_calls_is_a_setting_of_the_ingest_service(truth, nats_server, calls, tmp_path):
+    publish(nats_server.url, asked(calls, 2, previous=1))
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
+    variables = {
+        "REGRAFT_DATA_DIR": str(tmp_path / "data"),
+        "REGRAFT_POSTGRES__DSN": truth,
+        "REGRAFT_NATS__URL": nats_server.url,
+        "REGRAFT_INGEST__PATIENCE": "0.5",
+    }
+    service = subprocess.Popen([sys.executable, "-m", "regraft", "ingest"], env={**clean, **variables}, cwd=tmp_path)
+    try:
+        until(truth, "SELECT count(*) FROM session_turn", 1)
+        until(truth, WAITING, 0)
+    finally:
+        service.terminate()
+        assert service.wait(20) == 0
+
+
+def test_a_call_whose_patience_has_not_ended_goes_on_waiting_and_is_no_fault(truth, calls):
+    with connect(truth, autocommit=True) as connection:
+        ingest(connection, [encode_exchange(asked(calls, 2, previous=1))], Stored())
+        connection.execute("UPDATE quarantine SET next_try_at = now()")
+        assert ingest(connection, [], Stored(), timedelta(hours=1)).woken == 0
+    with transaction(truth) as connection:
+        found = pipeline.check(connection, "quarantine_rate")
+        counts = reading.status(connection)
+    assert (found.bad, found.example) == (0, None)
+    assert (counts["quarantine"], counts["waiting_calls"]) == (0, 1)
+
+
+def test_the_ingest_process_sweeps_what_a_dead_publisher_left(truth, nats_server):
+    asyncio.run(abandoned(nats_server.url))
+
+    async def left():
+        async with await CallStream.connect(nats_server.url) as stream:
+            return await stream.waiting()
+
+    with ingesting(truth, nats_server.url, part_grace=timedelta(0)):
+        deadline = time.monotonic() + 30
+        while asyncio.run(left()):
+            assert time.monotonic() < deadline, "the parts are still there"
+            time.sleep(0.1)

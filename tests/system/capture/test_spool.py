@@ -1,0 +1,186 @@
+"""The spool keeps what it acknowledged: over kills, torn writes, full disks and restarts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from regraft.infra.spool.writer import Spool, SpoolFullError
+
+WRITER = """
+import os, sys
+from pathlib import Path
+from regraft.infra.spool.writer import Spool
+spool = Spool(Path(sys.argv[1]), segment_bytes=64 * 1024)
+number = 0
+while True:
+    payload = number.to_bytes(8, "big") + os.urandom(number * 37 % 3000)
+    spool.append(payload)
+    os.write(1, number.to_bytes(8, "big"))
+    number += 1
+"""
+
+
+def read_all(reader, **limits):
+    records = []
+    while (pack := reader.read_pack(**limits)) is not None:
+        records += pack.records
+        reader.acknowledge(pack)
+    return records
+
+
+def test_records_come_back_in_order_over_many_segments(tmp_path):
+    spool = Spool(tmp_path, segment_bytes=1000)
+    wanted = [os.urandom(size % 400) for size in range(0, 4000, 13)]
+    for payload in wanted:
+        spool.append(payload)
+    assert read_all(spool, max_records=7, max_bytes=900) == wanted
+    assert spool.waiting_bytes == 0
+    assert len(list(spool.home.glob("*.seg"))) == 1  # delivered segments are deleted
+    spool.append(b"more")
+    assert read_all(spool) == [b"more"]
+    spool.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_very_same_pack_comes_again_until_it_is_acknowledged(tmp_path):
+    spool = Spool(tmp_path)
+    spool.append(b"one")
+    assert spool.read_pack().records == [b"one"]
+    spool.append(b"two")
+    assert spool.read_pack().records == [b"one"]
+    spool.close()
+    heir = Spool(tmp_path)
+    (orphan,) = heir.orphans()
+    pack = orphan.read_pack()
+    assert pack.records == [b"one"]
+    orphan.acknowledge(pack)
+    assert read_all(orphan) == [b"two"]
+    orphan.remove()
+    heir.close()
+
+
+def test_a_record_larger_than_the_pack_still_comes(tmp_path):
+    spool = Spool(tmp_path)
+    large = os.urandom(3 << 20)
+    spool.append(large)
+    spool.append(b"small")
+    assert spool.read_pack(max_bytes=1000).records == [large]
+    assert read_all(spool, max_bytes=1000) == [large, b"small"]
+    spool.close()
+
+
+def test_everything_acknowledged_survives_kill_9(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    said = child.stdout.read(8 * 500)
+    time.sleep(0.05)
+    child.send_signal(signal.SIGKILL)
+    said += child.stdout.read()
+    child.stdout.close()
+    child.wait()
+    acknowledged = len(said) // 8
+
+    heir = Spool(tmp_path)
+    (orphan,) = heir.orphans()
+    assert list(heir.orphans()) == []  # locked: nobody else may drain it
+    numbers = [int.from_bytes(record[:8], "big") for record in read_all(orphan)]
+    assert numbers == list(range(len(numbers)))
+    assert acknowledged <= len(numbers) <= acknowledged + 1  # one may be written and not yet said
+    assert acknowledged >= 500
+    orphan.remove()
+    heir.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_spool_of_a_living_process_is_no_orphan(tmp_path):
+    first, second = Spool(tmp_path), Spool(tmp_path)
+    assert list(first.orphans()) == []
+    assert list(second.orphans()) == []
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize("missing", [1, 5, 11, 12, 13, 100])
+def test_a_torn_record_at_the_end_is_skipped(tmp_path, missing):
+    spool = Spool(tmp_path, segment_bytes=500)
+    for number in range(6):
+        spool.append(bytes([number]) * 200)
+    spool.close()
+    heir = Spool(tmp_path)
+    last = sorted((tmp_path / spool.instance).glob("*.seg"))[-1]
+    with last.open("r+b") as file:
+        file.truncate(last.stat().st_size - missing)
+    (orphan,) = heir.orphans()
+    assert read_all(orphan) == [bytes([number]) * 200 for number in range(5)]
+    orphan.remove()
+    heir.close()
+
+
+def test_damage_inside_a_segment_costs_only_the_damaged_record(tmp_path):
+    spool = Spool(tmp_path)
+    wanted = [bytes([number]) * 200 for number in range(20)]
+    for payload in wanted:
+        spool.append(payload)
+    spool.close()
+    (segment,) = (tmp_path / spool.instance).glob("*.seg")
+    raw = bytearray(segment.read_bytes())
+    raw[5 * 212 + 4 : 5 * 212 + 60] = os.urandom(56)  # length, checksum and some of record 5
+    segment.write_bytes(raw)
+    heir = Spool(tmp_path)
+    (orphan,) = heir.orphans()
+    assert read_all(orphan, max_records=4) == wanted[:5] + wanted[6:]
+    assert orphan.damaged_bytes >= 212
+    orphan.remove()
+    heir.close()
+
+
+def test_the_limit_refuses_and_delivery_makes_room(tmp_path):
+    spool = Spool(tmp_path, segment_bytes=1000, limit_bytes=5000)
+    for _ in range(16):
+        spool.append(b"x" * 300)
+    with pytest.raises(SpoolFullError, match="full"):
+        spool.append(b"x" * 300)
+    assert len(read_all(spool)) == 16
+    spool.append(b"again")
+    assert read_all(spool) == [b"again"]
+    spool.close()
+
+
+def test_a_full_disk_refuses_and_leaves_no_half_record(tmp_path):
+    import resource
+
+    spool = Spool(tmp_path)
+    spool.append(b"a" * 1000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, before[1]))
+    try:
+        with pytest.raises(SpoolFullError, match="cannot be written"):
+            spool.append(b"b" * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    spool.append(b"c" * 1000)
+    assert read_all(spool) == [b"a" * 1000, b"c" * 1000]
+    spool.close()
+
+
+def test_a_broken_cursor_repeats_and_loses_nothing(tmp_path):
+    spool = Spool(tmp_path)
+    for number in range(10):
+        spool.append(bytes([number]))
+    spool.acknowledge(spool.read_pack(max_records=4))
+    spool.close()
+    cursor = tmp_path / spool.instance / "cursor"
+    cursor.write_bytes(b"\x01" * len(cursor.read_bytes()))
+    heir = Spool(tmp_path)
+    (orphan,) = heir.orphans()
+    assert read_all(orphan) == [bytes([number]) for number in range(10)]
+    orphan.remove()
+    heir.close()

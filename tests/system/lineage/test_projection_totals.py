@@ -1,0 +1,74 @@
+"""Recorded conversations merge into the forest that an independent counter finds, and every difference has a reason."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import defaultdict
+from typing import Any
+
+import pytest
+import zstandard
+
+from regraft.domain.lineage.history import chain
+from regraft.domain.lineage.history_cache import store_message
+
+pytestmark = pytest.mark.corpus
+
+FOLDERS = [
+    "glaive-toolcall",
+    "hh-rlhf-harmless",
+    "ja-vicuna-qa",
+    "mt-bench",
+    "oasst-model-eval",
+    "oasst-trees",
+    "pandalm",
+    "sharegpt-dummy",
+    "swe-agent",
+    "tau-bench-airline",
+    "tau2-bench",
+    "toolbench",
+    "vicuna-bench",
+]
+
+
+def conversations(folder) -> list[list[dict[str, Any]]]:
+    found = []
+    for path in sorted(folder.glob("conversations*.jsonl.zst")):
+        with path.open("rb") as file:
+            text = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file), encoding="utf-8", newline="\n")
+            found += [json.loads(line)["messages"] for line in text]
+    return found
+
+
+def forest(histories) -> dict[str, int]:
+    """Nodes, branch points (the empty history is none) and leaves of all histories merged under the projection."""
+    below: dict[bytes, set[bytes]] = defaultdict(set)
+    nodes: set[bytes] = set()
+    for history in histories:
+        parent = b""
+        for context in chain("s", ((m.message_id, m.projection) for m in map(store_message, history))):
+            below[parent].add(context.projection_id)
+            nodes.add(context.projection_id)
+            parent = context.projection_id
+    return {
+        "nodes": len(nodes),
+        "branch_points": sum(len(children) > 1 for parent, children in below.items() if parent),
+        "leaves": sum(node not in below for node in nodes),
+    }
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_merges_into_the_forest_that_was_counted(corpus, name):
+    counted = json.loads((corpus / "totals.json").read_text())["sources"][name]["semantic"]
+    expected = {key: counted[key] for key in ("nodes", "branch_points", "leaves")}
+    assert forest(conversations(corpus / name)) == expected
+
+
+def test_no_folder_of_conversations_is_left_out(corpus):
+    assert sorted({path.parent.name for path in corpus.glob("*/conversations*.jsonl.zst")}) == FOLDERS
+
+
+def test_the_counter_counts_a_small_forest_right():
+    a, b, c = ({"role": "user", "content": text} for text in "abc")
+    assert forest([[a, b], [a, c], [a], [b]]) == {"nodes": 4, "branch_points": 1, "leaves": 3}

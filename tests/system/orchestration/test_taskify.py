@@ -1,0 +1,243 @@
+"""Taskification on the whole path: asked through the gateway, read off the log, kept by generations; and its asset."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from dagster import AssetKey, DagsterInstance
+
+from gateways import Gateway, Upstream, free_port
+from regraft.domain.errors import NotFoundError, UnavailableError
+from regraft.flows.capture.consume import consume
+from regraft.flows.capture.waiting import wait_for
+from regraft.flows.lineage import build as lineage
+from regraft.flows.orchestration import taskify
+from regraft.infra.files.rules import rule_of
+from regraft.infra.postgres.orchestration import taskification
+from regraft.infra.postgres.pool import connect
+from regraft.infra.settings import Settings
+from regraft.presentation.dagster.definitions import defs
+from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
+from scripted_upstream import plain
+
+RULE = rule_of(Settings(), "default")
+STEP = {"instruction": "do it", "inputs": ["prompt"], "worker": "w", "acceptance": "it is done"}
+GOOD = json.dumps({"s1": STEP, "s2": {**STEP, "inputs": ["s1"], "dependencies": ["s1"]}, "s3": None})
+
+
+class Planner:
+    """A scripted model server: it gives the next of its plans to whoever asks for one."""
+
+    def __init__(self, *plans):
+        self.plans = list(plans) or [GOOD]
+        self.asked = []
+
+    def __call__(self, seen):
+        asked = json.loads(seen.body)
+        said = "hello"
+        if "response_format" in asked:
+            self.asked.append(asked)
+            said = self.plans.pop(0) if len(self.plans) > 1 else self.plans[0]
+            if said is None:
+                return plain(400, b'{"error":{"message":"no such model"}}')
+        message = {"role": "assistant", "content": said}
+        reply = {
+            "id": "x",
+            "model": asked["model"],
+            "system_fingerprint": "fp",
+            "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+            "usage": {"prompt_tokens": 7, "completion_tokens": 2},
+        }
+        return plain(200, json.dumps(reply).encode())
+
+
+class House:
+    """A gateway before the planner, and the database where its calls arrive."""
+
+    def __init__(self, dsn, url):
+        self.dsn, self.url = dsn, url
+
+    def node(self, text):
+        body = json.dumps({"model": "small", "messages": [{"role": "user", "content": text}]})
+        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=30)
+        with contextlib.closing(connection):
+            connection.request("POST", "/v1/chat/completions", body, {"content-type": "application/json"})
+            turn = UUID(connection.getresponse().headers["x-regraft-turn"])
+        wait_for(self.dsn, [turn])
+        lineage.build(self.dsn)
+        with connect(self.dsn) as truth:
+            return taskification.nodes_of_turns(truth, [turn])[turn]
+
+    def taskify(self, todo, rule=RULE):
+        return taskify.taskify(self.dsn, self.url, todo, rule)
+
+    def count(self):
+        with connect(self.dsn) as truth:
+            return taskification.counts(truth)["rows"]
+
+
+@contextlib.contextmanager
+def consuming(dsn, nats_url):
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(consume(dsn, nats_url, stop)))
+    thread.start()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(30)
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+@contextlib.contextmanager
+def house_of(planner, truth, nats_url, spool):
+    with Upstream(planner) as upstream:
+        one = UpstreamSettings(base_url=upstream.base_url)
+        settings = GatewaySettings(upstreams={"main": one}, spool=spool, nats_url=nats_url, port=free_port())
+        with Gateway(settings), consuming(truth, nats_url):
+            yield House(truth, f"http://127.0.0.1:{settings.port}")
+
+
+@pytest.fixture
+def planner():
+    return Planner()
+
+
+@pytest.fixture
+def house(planner, truth, nats_server, tmp_path):
+    with house_of(planner, truth, nats_server.url, tmp_path / "spool") as made:
+        yield made
+
+
+def test_a_nodes_request_becomes_a_plan_that_stands_with_the_node_and_its_session(house, planner):
+    node = house.node("Plan a party.")
+    row = house.taskify(taskify.of_node(house.dsn, node, RULE, ("w",)))
+    assert (row["status"], row["node_id"], row["prompt"]) == ("planned", node, "Plan a party.")
+    assert [each["id"] for each in row["plan"]["subtasks"]] == ["s1", "s2"]
+    assert (row["model"], row["model_snapshot_id"]) == ("small", "small@fp")
+    assert (row["generation"], row["supersedes"], row["problems"]) == (1, None, [])
+    with connect(house.dsn) as truth:
+        found = truth.execute("SELECT session_id FROM conversation_branch_nodes WHERE node_id = %s", [node]).fetchone()
+    assert found == {"session_id": row["session_id"]}
+    assert planner.asked[0]["model"] == "small"
+
+
+def test_the_same_again_asks_nothing_and_another_rule_or_an_explicit_wish_makes_a_new_generation(house, planner):
+    node = house.node("Plan a party.")
+    first = house.taskify(taskify.of_node(house.dsn, node, RULE))
+    again = taskify.of_node(house.dsn, node, RULE)
+    assert again.known
+    assert house.taskify(again) == first
+    assert len(planner.asked) == 1
+    second = house.taskify(taskify.of_node(house.dsn, node, RULE, again=True))
+    assert (second["generation"], second["supersedes"]) == (2, first["taskification_id"])
+    other = replace(RULE, instructions="Otherwise.")
+    third = house.taskify(taskify.of_node(house.dsn, node, other), other)
+    assert (third["generation"], third["supersedes"]) == (3, second["taskification_id"])
+    assert third["taskify_rule_version"] == other.version
+    assert house.count() == 3
+
+
+def test_a_bare_prompt_has_no_node(house):
+    row = house.taskify(taskify.of_prompt(house.dsn, "Plan a trip.", RULE, model="small"))
+    assert (row["status"], row["node_id"]) == ("planned", None)
+    assert row["subject"].startswith("prompt:")
+    assert taskify.of_prompt(house.dsn, "Plan a trip.", RULE).known
+
+
+def test_a_plan_that_stays_invalid_is_stored_as_failed_at_once_with_all_that_was_wrong(house, planner):
+    planner.plans = ["no", json.dumps({"s1": {**STEP, "inputs": ["s7"]}})]
+    row = house.taskify(taskify.of_prompt(house.dsn, "x", RULE, model="small"))
+    assert (row["status"], row["plan"], len(row["turn_ids"])) == ("failed", None, 2)
+    assert row["problems"] == [
+        "plan: not_json: the answer is no JSON object",
+        "repair: dangling_input: s1 takes 's7', which is no subtask",
+    ]
+
+
+def test_a_model_that_refuses_is_a_failed_plan_that_says_so(house, planner):
+    planner.plans = [None]
+    row = house.taskify(taskify.of_prompt(house.dsn, "x", RULE, model="nobody"))
+    assert row["status"] == "failed"
+    assert row["problems"] == ["plan: no_answer: no such model"]
+
+
+def test_without_a_gateway_nothing_is_stored_and_the_error_says_what_is_missing(truth):
+    todo = taskify.of_prompt(truth, "x", RULE, model="small")
+    with pytest.raises(UnavailableError, match=r"No plan was asked for: plan: no_answer: .* cannot be reached"):
+        taskify.taskify(truth, f"http://127.0.0.1:{free_port()}", todo, RULE)
+    assert taskify.collect(truth) == taskify.CollectCounts(0, 0, 0, 0)
+
+
+def test_a_node_that_was_never_asked_anything_cannot_be_taskified(truth):
+    with pytest.raises(NotFoundError):
+        taskify.of_node(truth, UUID(int=5), RULE)
+
+
+def test_plans_survive_a_rebuild_of_the_graph(house):
+    node = house.node("Plan a party.")
+    row = house.taskify(taskify.of_node(house.dsn, node, RULE))
+    lineage.rebuild(house.dsn)
+    with connect(house.dsn) as truth:
+        assert taskification.one(truth, row["taskification_id"]) == row
+        (run,) = taskification.steps(truth, row["taskification_id"])
+    assert (run["step"], run["purpose"], [run["run_id"]]) == ("plan", "taskify", row["turn_ids"])
+
+
+def test_the_asset_collects_the_plans_that_captured_calls_made(house, tmp_path, monkeypatch):
+    house.taskify(taskify.of_prompt(house.dsn, "Plan a trip.", RULE, model="small"))
+    with connect(house.dsn) as truth:
+        truth.execute("DELETE FROM taskification_results")
+    monkeypatch.setenv("REGRAFT_POSTGRES__DSN", house.dsn)
+    monkeypatch.setenv("REGRAFT_DATA_DIR", str(tmp_path / "data"))
+    key = AssetKey("taskification_results")
+    job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={key}, asset_check_selection=set())
+    with DagsterInstance.ephemeral() as instance:
+        assert job.execute_in_process(instance=instance).success
+        event = instance.get_latest_materialization_event(key)
+    assert event is not None
+    assert event.asset_materialization is not None
+    told = {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    assert {name: told[name] for name in ("rows", "planned", "new", "waiting")} == {
+        "rows": 1,
+        "planned": 1,
+        "new": 1,
+        "waiting": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["taskify"], 2, "Give a NODE or --prompt TEXT."),
+        (["taskify", "abcd", "--prompt", "x"], 2, "Give a NODE or --prompt TEXT."),
+        (["taskify", "--prompt", " "], 2, "The prompt is empty."),
+        (["taskify", "--prompt", "x", "--rule", "nobody"], 3, "There is no taskify rule nobody."),
+        (["taskify", "abcdef0123"], 3, "There is no node abcdef0123."),
+        (["taskifications", "xyz"], 2, "'xyz' is not the id of a taskification"),
+        (["taskifications", "abcdef0123"], 3, "There is no taskification abcdef0123."),
+        (["orchestrate", ""], 2, "The prompt is empty."),
+        (["orchestrate", "x", "--with", "nobody"], 3, "There is no orchestrator nobody. There is: local."),
+    ],
+)
+def test_bad_input_is_one_line_and_an_exit_code(truth, tmp_path, arguments, code, said):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
+    environment = {**clean, "REGRAFT_POSTGRES__DSN": truth, "REGRAFT_DATA_DIR": str(tmp_path / "data")}
+    command = [sys.executable, "-m", "regraft", *arguments]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == code
+    assert done.stderr.startswith(f"regraft: {said}")
+    assert done.stderr.count("\n") == 1

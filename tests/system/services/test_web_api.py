@@ -1,0 +1,327 @@
+"""The web API over a real truth: what is there, what is not, what is malformed, and nothing harmed on the way."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from starlette.testclient import TestClient
+
+from regraft.domain.capture.exchange import Exchange, Identity
+from regraft.domain.ids import parse_json
+from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.lineage import build as lineage
+from regraft.infra.nats.codec import encode_exchange
+from regraft.infra.postgres.pool import connect
+from regraft.presentation.web import app as web
+
+HOSTILE = "\\u0000<script>\\ud800 1e-999 \\ud83d\\ude00"
+Message = dict[str, Any]
+
+
+def user(content: str) -> Message:
+    return {"role": "user", "content": content}
+
+
+def assistant(content: str) -> Message:
+    return {"role": "assistant", "content": content}
+
+
+@pytest.fixture
+def capture(truth: str) -> Callable[..., UUID]:
+    """Store a call and place it; returns its turn."""
+    number = itertools.count(1)
+    stored = Stored()
+
+    def call(messages: list[Message] | str, answer: str, *, model: str = "m", status: int = 200, **said: Any) -> UUID:
+        at = next(number)
+        event = UUID(int=(at << 96) + (7 << 76) + (1 << 63))
+        body = messages if isinstance(messages, str) else json.dumps(messages)
+        choice = {"index": 0, "finish_reason": "stop", "message": assistant(answer)}
+        reply = {"model": model, "choices": [choice], "usage": {"prompt_tokens": 5, "completion_tokens": 3}}
+        exchange = Exchange(
+            event_id=event,
+            scope="default",
+            endpoint="/v1/chat/completions",
+            upstream="local",
+            upstream_pin="",
+            started_ns=1_700_000_000_000_000_000 + at * 10**9,
+            first_byte_ns=10**6,
+            duration_ns=5 * 10**6,
+            request_body=f'{{"model": "{model}", "messages": {body}, "top_p": 1.0}}'.encode(),
+            status=status,
+            response_type="application/json",
+            response_encoding="",
+            response_body=json.dumps(reply if status == 200 else {"error": {"message": "no"}}).encode(),
+            identity=Identity(**said),
+        )
+        with connect(truth, autocommit=True) as connection:
+            ingest(connection, [encode_exchange(exchange)], stored)
+        lineage.build(truth)
+        return event
+
+    return call
+
+
+@pytest.fixture
+def client(truth: str) -> Iterator[TestClient]:
+    with TestClient(web.make_app(truth), raise_server_exceptions=False) as made:
+        yield made
+
+
+def ok(client: TestClient, path: str) -> Any:
+    reply = client.get(path)
+    assert reply.status_code == 200, reply.text
+    return reply.json()
+
+
+def refused(client: TestClient, path: str, status: int) -> str:
+    reply = client.get(path)
+    assert reply.status_code == status, reply.text
+    assert reply.headers["content-type"] == "application/json"
+    error = reply.json()["error"]
+    assert set(error) == {"code", "message"}
+    return str(error["message"])
+
+
+def test_an_empty_truth_is_healthy_and_says_so(client: TestClient) -> None:
+    assert ok(client, "/api/health")["status"] == "ok"
+    status = ok(client, "/api/status")
+    names = ("inbox", "turns", "waiting_turns", "sessions", "nodes", "quarantine", "snapshots")
+    assert {status[name] for name in names} == {0}
+    assert status["builds"] == []
+    assert ok(client, "/api/sessions") == {"sessions": [], "next": None}
+    assert ok(client, "/api/snapshots") == {"snapshots": []}
+    assert ok(client, "/api/themes") == {"themes": []}
+
+
+def test_status_counts_every_layer(client: TestClient, truth: str, capture: Callable[..., UUID]) -> None:
+    capture([user("hi")], "hello")
+    capture([user("hi"), assistant("hello"), user("more")], "ok")
+    with connect(truth, autocommit=True) as connection:
+        connection.execute("INSERT INTO quarantine VALUES (gen_random_uuid(), 'not JSON', '')")
+        connection.execute("INSERT INTO lineage_queue SELECT turn_id, session_id FROM session_turn LIMIT 1")
+    status = ok(client, "/api/status")
+    counted = {name: status[name] for name in ("inbox", "turns", "waiting_turns", "waiting_sessions", "sessions")}
+    assert counted == {"inbox": 2, "turns": 2, "waiting_turns": 1, "waiting_sessions": 1, "sessions": 1}
+    assert (status["nodes"], status["runs"], status["quarantine"], status["replays"]) == (2, 2, 1, 0)
+    assert status["builds"][0]["name"] == "graph"
+    assert status["builds"][0]["turns_built"] == 2
+
+
+def test_sessions_come_latest_first_and_page_by_page(client: TestClient, capture: Callable[..., UUID]) -> None:
+    for number in range(5):
+        capture([user(f"question {number}")], "answer", theme="even" if number % 2 == 0 else "odd")
+    page = ok(client, "/api/sessions?limit=2")
+    seen = [row["opening"] for row in page["sessions"]]
+    while page["next"]:
+        reply = client.get("/api/sessions", params={"limit": 2, "before": page["next"]})
+        page = reply.json()
+        seen += [row["opening"] for row in page["sessions"]]
+    assert seen == [f"question {number}" for number in (4, 3, 2, 1, 0)]
+    even = ok(client, "/api/sessions?theme=even")["sessions"]
+    assert [row["opening"] for row in even] == ["question 4", "question 2", "question 0"]
+    assert even[0]["theme"] == "even"
+    assert ok(client, "/api/sessions?before=2023-11-14T22:13:23Z")["sessions"][0]["opening"] == "question 1"
+    assert ok(client, "/api/sessions?theme=none")["sessions"] == []
+    assert {row["name"]: row["sessions"] for row in ok(client, "/api/themes")["themes"]} == {"even": 3, "odd": 2}
+
+
+def test_a_session_and_its_tree(client: TestClient, capture: Callable[..., UUID]) -> None:
+    capture([user("hi")], "hello", session="my chat")
+    capture([user("hi"), assistant("hello"), user("more")], "ok", session="my chat")
+    capture([user("hi")], "hey", model="other", session="my chat")
+    (listed,) = ok(client, "/api/sessions")["sessions"]
+    session = listed["session_id"]
+    assert ok(client, f"/api/sessions/{session}") == listed
+    assert ok(client, f"/api/sessions/{session[:8]}") == listed
+    assert ok(client, "/api/sessions/my chat") == listed
+    assert (listed["turns"], listed["nodes"], listed["models"]) == (3, 3, ["m", "other"])
+    tree = ok(client, f"/api/sessions/{session}/tree")
+    assert tree["session"] == listed
+    drawn = [(row["depth"], row["branch_kind"], row["asked"], row["answer_text"]) for row in tree["nodes"]]
+    assert drawn == [
+        (0, "root", None, None),
+        (1, "continuation", "hi", "hello"),
+        (2, "continuation", "more", "ok"),
+        (1, "model_variant", "hi", "hey"),
+    ]
+    assert tree["nodes"][1]["parent_node_id"] == tree["nodes"][0]["node_id"] == listed["root_node_id"]
+    assert tree["nodes"][3]["variant_config"]["model"]
+
+
+def test_a_node_has_its_history_runs_and_siblings(client: TestClient, capture: Callable[..., UUID]) -> None:
+    first = capture([user("hi")], "hello")
+    capture([user("hi")], "hello")
+    capture([user("hi")], "", status=500)
+    capture([user("hi"), assistant("hello"), user("more")], "ok")
+    anchor = ok(client, f"/api/anchors/{first}")
+    assert anchor["history"] == [user("hi")]
+    assert [row["branch_index"] for row in anchor["alternatives"]] == [0, 1, 2]
+    assert [row["answer"] for row in anchor["alternatives"]] == [assistant("hello"), assistant("hello"), None]
+    node_id = anchor["alternatives"][0]["node_id"]
+    node = ok(client, f"/api/nodes/{node_id}")
+    assert ok(client, f"/api/nodes/{node_id.replace('-', '')[:10].upper()}") == node
+    assert node["history"] == [user("hi")]
+    assert [run["answer"] for run in node["run_records"]] == [assistant("hello"), assistant("hello")]
+    assert node["run_records"][0]["usage"] == {"prompt_tokens": 5, "completion_tokens": 3}
+    assert node["siblings"] == anchor["alternatives"]
+    assert [step["depth"] for step in node["path"]] == [0, 1]
+    (child,) = node["children"]
+    below = ok(client, f"/api/nodes/{child['node_id']}")
+    assert below["history"] == [user("hi"), assistant("hello"), user("more")]
+    assert node["snapshots"] == []
+    root = ok(client, f"/api/nodes/{node['path'][0]['node_id']}")
+    assert (root["history"], root["siblings"], root["run_records"]) == ([], [], [])
+    failed = ok(client, f"/api/nodes/{anchor['alternatives'][2]['node_id']}")
+    assert failed["run_records"][0]["error"]["message"]
+
+
+def test_stored_json_comes_back_exactly(client: TestClient, capture: Callable[..., UUID]) -> None:
+    said = f'[{{"content":"{HOSTILE}","role":"user","n":1.0,"tiny":1e-999,"big":12345678901234567890123}}]'
+    turn = capture(said, "answer 1.0")
+    reply = client.get(f"/api/anchors/{turn}")
+    assert reply.status_code == 200
+    body = parse_json(reply.content)
+    assert body["history"] == parse_json(said)
+    assert b"1e-999" in reply.content
+    assert b'"n":1.0' in reply.content
+    assert b"12345678901234567890123" in reply.content
+    assert b"\\u0000" in reply.content
+    assert b"\\ud800" in reply.content
+    assert body["alternatives"][0]["answer"] == assistant("answer 1.0")
+    assert b'"top_p":1.0' in reply.content
+    assert ok(client, "/api/sessions")["sessions"][0]["opening"] is None
+
+
+def test_an_answer_of_any_characters_comes_back_exactly(client: TestClient, capture: Callable[..., UUID]) -> None:
+    turn = capture([user("hi")], "\x00answer\ud800")
+    assert parse_json(client.get(f"/api/anchors/{turn}").content)["alternatives"][0]["answer"] == assistant(
+        "\x00answer\ud800"
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/nodes/zzz",
+        "/api/nodes/abc",
+        "/api/nodes/12345%00",
+        "/api/nodes/' OR 1=1 --",
+        f"/api/nodes/{'a' * 33}",
+        "/api/sessions/%00",
+        "/api/sessions/%ff%fe",
+        "/api/sessions/abc/tree",
+        "/api/anchors/not-an-id",
+        "/api/snapshots/..%5C..",
+        "/api/snapshots/A",
+        "/api/sessions?limit=0",
+        "/api/sessions?limit=201",
+        "/api/sessions?limit=ten",
+        "/api/sessions?before=yesterday",
+        "/api/sessions?before=2026-01-01,nonsense",
+        "/api/sessions?theme=%00",
+    ],
+)
+def test_what_is_malformed_is_a_400(client: TestClient, path: str) -> None:
+    assert refused(client, path, 400)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/nodes/00000000-0000-0000-0000-000000000000",
+        "/api/sessions/abcdef",
+        "/api/sessions/00000000-0000-0000-0000-000000000000/tree",
+        "/api/anchors/00000000-0000-0000-0000-000000000000",
+        "/api/snapshots/none-1",
+        "/api/nothing",
+        "/nothing",
+    ],
+)
+def test_what_is_not_there_is_a_404(client: TestClient, path: str) -> None:
+    assert refused(client, path, 404)
+
+
+def test_a_prefix_of_several_ids_is_refused(client: TestClient, truth: str, capture: Callable[..., UUID]) -> None:
+    capture([user("hi")], "hello")
+    with connect(truth, autocommit=True) as connection:
+        for digit in "12":
+            connection.execute(
+                "INSERT INTO session (session_id, scope, evidence) VALUES (%s, 'default', 'opening')",
+                (f"abcdef0{digit}-0000-0000-0000-000000000000",),
+            )
+    assert "more digits" in refused(client, "/api/sessions/abcdef", 400)
+    assert "not in the graph" in refused(client, "/api/sessions/abcdef01", 404)
+
+
+def test_nothing_can_be_written(client: TestClient) -> None:
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        reply = client.request(method, "/api/sessions")
+        assert reply.status_code == 405
+        assert reply.json()["error"]["code"] == "method_not_allowed"
+    with client.app.state.pool.connection() as connection:  # type: ignore[attr-defined]
+        assert connection.execute("SHOW default_transaction_read_only").fetchone() == {
+            "default_transaction_read_only": "on"
+        }
+
+
+@pytest.mark.parametrize("path", ["/api/health", "/api/nodes/zzz", "/nothing"])
+def test_every_answer_carries_the_strict_headers(client: TestClient, path: str) -> None:
+    headers = client.get(path).headers
+    assert "script-src 'self'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-store"
+
+
+def test_a_request_under_a_foreign_name_is_refused(truth: str) -> None:
+    with TestClient(web.make_app(truth, ("127.0.0.1",)), base_url="http://127.0.0.1") as client:
+        assert client.get("/api/health").status_code == 200
+        foreign = client.get("/api/health", headers={"host": "evil.example"})
+        assert foreign.status_code == 400
+        assert foreign.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_database_that_is_away_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "_WAIT_SECONDS", 0.2)
+    with TestClient(web.make_app("postgresql://nobody@127.0.0.1:1/none"), raise_server_exceptions=False) as client:
+        assert "PostgreSQL" in refused(client, "/api/health", 503)
+
+
+def test_a_snapshot_is_listed_and_shown(client: TestClient, truth: str) -> None:
+    with connect(truth, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO dataset_snapshot_registry VALUES ('good-1', 'good', 'sft', 'name = \"good\"', '\\x01', '0.1',"
+            """ 3, 'regraft.good', 7, 'good-1', '{"train": 2}', '{}', '{}', '\\x02ff', now())"""
+        )
+    (listed,) = ok(client, "/api/snapshots")["snapshots"]
+    shown = ok(client, "/api/snapshots/good-1")
+    assert shown == {**listed, "holds": {"rows": 0, "nodes": 0, "sessions": 0}}
+    assert (shown["content_hash"], shown["row_counts"]) == ("02ff", {"train": 2})
+
+
+def test_it_is_served_over_a_socket(truth: str, capture: Callable[..., UUID]) -> None:
+    capture([user("hi")], "hello")
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+    threading.Thread(target=web.serve_web, args=(truth, "127.0.0.1", port), daemon=True).start()
+    url = f"http://127.0.0.1:{port}/api/status"
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as reply:
+                assert json.load(reply)["turns"] == 1
+                return
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)

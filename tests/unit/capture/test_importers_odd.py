@@ -1,0 +1,276 @@
+"""Whatever a file holds in place of what was expected, it is imported or refused by name, and the others go on."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from regraft.domain.capture.importers import IMPORTERS, conversations, importer_of
+from regraft.domain.capture.importers.conversation import Conversation, Refusal
+from regraft.domain.capture.importers.records import Record
+from regraft.domain.ids import parse_json
+from regraft.domain.lineage.imported_calls import Projections, calls, steps
+
+ASKED, SAID = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
+CALLS = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+RECORDS: dict[str, Any] = {
+    "openai": {
+        "id": "x",
+        "group": "g",
+        "messages": [ASKED, {**SAID, "tool_calls": CALLS}],
+        "tools": [{"name": "f"}],
+        "outcome": {"reward": 1, "ranks": [0, 1]},
+        "meta": {
+            "message_ids": ["u", "a"],
+            "message_meta": [{}, {"usage": {}, "timestamp": "2025"}],
+            "sampling_params": {},
+        },
+        "chosen": [SAID],
+    },
+    "sharegpt": {
+        "id": "x",
+        "system": "s",
+        "tools": "[]",
+        "conversations": [{"from": "human", "value": "q"}, {"from": "function_call", "value": '{"name": "f"}'}],
+        "chosen": {"from": "gpt", "value": "a"},
+        "rejected": {"from": "gpt", "value": "b"},
+        "label": True,
+    },
+    "chatgpt": {
+        "conversation_id": "x",
+        "mapping": {
+            "r": {"parent": None, "children": ["u"], "message": None},
+            "u": {
+                "parent": "r",
+                "children": ["t"],
+                "message": {
+                    "author": {"role": "user"},
+                    "content": {"content_type": "multimodal_text", "parts": ["q", {}]},
+                },
+            },
+            "t": {
+                "parent": "u",
+                "children": ["a"],
+                "message": {
+                    "author": {"role": "assistant"},
+                    "content": {"content_type": "thoughts", "thoughts": [{"content": "h"}]},
+                },
+            },
+            "a": {
+                "parent": "t",
+                "children": [],
+                "message": {
+                    "author": {"role": "assistant"},
+                    "recipient": "python",
+                    "content": {"content_type": "code", "text": "1"},
+                    "metadata": {"finish_details": {"type": "stop"}, "model_slug": "m"},
+                },
+            },
+        },
+    },
+    "claude": {
+        "uuid": "x",
+        "chat_messages": [
+            {"uuid": "u", "sender": "human", "text": "q", "attachments": [{}], "files": [{}]},
+            {
+                "uuid": "a",
+                "sender": "assistant",
+                "parent_message_uuid": "u",
+                "content": [
+                    {"type": "tool_use", "id": "c", "name": "f"},
+                    {"type": "tool_result", "content": [{"text": "1"}]},
+                ],
+            },
+        ],
+    },
+    "librechat": {
+        "conversationId": "x",
+        "options": {"promptPrefix": "p", "temperature": 1},
+        "messages": [
+            {
+                "messageId": "u",
+                "isCreatedByUser": True,
+                "text": "q",
+                "files": [{}],
+                "children": [
+                    {
+                        "messageId": "a",
+                        "parentMessageId": "u",
+                        "content": [
+                            {"type": "tool_call", "tool_call": {"id": "c"}},
+                            {"type": "text", "text": {"value": "a"}},
+                        ],
+                        "feedback": {"rating": "thumbsUp"},
+                    }
+                ],
+            }
+        ],
+    },
+    "open_webui": {
+        "id": "x",
+        "chat": {
+            "params": {"system": "s"},
+            "history": {
+                "messages": {
+                    "u": {"id": "u", "role": "user", "content": "q", "files": [{}]},
+                    "a": {
+                        "parentId": "u",
+                        "role": "assistant",
+                        "content": '<details type="reasoning">h</details>a',
+                        "annotation": {"rating": 1},
+                        "output": [{"type": "message", "content": [{"text": "a"}]}],
+                    },
+                }
+            },
+        },
+    },
+    "oasst": {
+        "message_tree_id": "x",
+        "prompt": {
+            "message_id": "u",
+            "role": "prompter",
+            "text": "q",
+            "replies": [
+                {"message_id": "a", "role": "assistant", "text": "a", "rank": 0, "emojis": {"+1": 1}, "replies": []}
+            ],
+        },
+    },
+    "oasst_messages": {
+        "message_id": "x",
+        "parent_id": "y",
+        "role": "prompter",
+        "text": "q",
+        "labels": {"name": ["a"], "value": [1]},
+    },
+    "tau_bench": {"task_id": 1, "trial": 0, "reward": 1, "info": {"task": {}}, "traj": [ASKED, SAID]},
+    "tau2_bench": {
+        "id": "x",
+        "task_id": "1",
+        "reward_info": {"reward": 1},
+        "messages": [
+            {**ASKED, "tool_calls": [{"id": "c", "name": "f", "arguments": {}}]},
+            {"role": "tool", "id": "c"},
+            SAID,
+        ],
+    },
+    "toolbench": {
+        "id": "x",
+        "native": {
+            "tree": {
+                "tree": {
+                    "node_type": "Action Input",
+                    "children": [
+                        {
+                            "node_type": "Action",
+                            "description": "f",
+                            "children": [
+                                {"node_type": "Action Input", "description": "{}", "observation": "1", "Elo": 1}
+                            ],
+                        }
+                    ],
+                }
+            },
+            "answer_generation": {"query": "q", "function": [{}], "train_messages": [[ASKED]]},
+            "answer": {"answer_details": [{"role": "tool", "message": "{'name': 'f'}", "next": [{"role": "user"}]}]},
+        },
+    },
+    "inspect_ai": {
+        "id": 1,
+        "epoch": 1,
+        "messages": [
+            {**ASKED, "content": [{"type": "image", "image": "u"}]},
+            {**SAID, "tool_calls": [{"function": "f"}]},
+        ],
+        "attachments": {"h": "x"},
+        "scores": {"m": {"value": "C"}},
+        "events": [{"event": "model", "output": {"choices": [{"message": {"id": "m"}}], "time": 1}, "config": {}}],
+    },
+    "langfuse": {
+        "trace": {"id": "x", "scores": [{"id": "s", "name": "n", "value": 1, "observationId": "o"}]},
+        "observations": [
+            {
+                "id": "o",
+                "type": "GENERATION",
+                "startTime": "2025-01-01",
+                "input": {
+                    "system": "s",
+                    "messages": [ASKED, {"role": "assistant", "parts": [{"type": "tool_call", "name": "f"}]}],
+                },
+                "output": {"choices": [{"message": SAID}]},
+                "usageDetails": {"input": 1},
+                "modelParameters": {"temperature": 1},
+            }
+        ],
+    },
+    "otel_genai": {
+        "scopeSpans": [
+            {
+                "spans": [
+                    {
+                        "spanId": "x",
+                        "attributes": [
+                            {"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}},
+                            {"key": "gen_ai.prompt.0.role", "value": {"stringValue": "user"}},
+                            {"key": "gen_ai.prompt.0.tool_calls.0.name", "value": {"stringValue": "f"}},
+                            {
+                                "key": "gen_ai.output.messages",
+                                "value": {"arrayValue": {"values": [{"stringValue": "a"}]}},
+                            },
+                        ],
+                        "events": [
+                            {
+                                "name": "gen_ai.choice",
+                                "attributes": [{"key": "message", "value": {"stringValue": "{}"}}],
+                            }
+                        ],
+                    }
+                ]
+            }
+        ]
+    },
+}
+ODD: list[Any] = [None, True, 0, -1, 1.5, 10**400, "", "x", "[1", '{"a": {"b": []}}', "\x00", "\ud800", {}, {"type": 1}]
+ODD += [[], [None], [[]], {"role": []}, {"role": "user", "content": [{"type": {}}]}, [SAID], {"function": {"name": {}}}]
+JUNK = st.sampled_from(ODD)
+
+
+def places(value: Any, path: tuple = ()) -> list[tuple]:
+    """Every place in a JSON value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, each in inner for place in places(each, (*path, key)))]
+
+
+def put(value: Any, path: tuple, junk: Any) -> Any:
+    if not path:
+        return junk
+    changed = copy.deepcopy(value)
+    at = changed
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = junk
+    return changed
+
+
+def test_every_format_is_here():
+    assert set(RECORDS) == {importer.form for importer in IMPORTERS}
+
+
+@pytest.mark.parametrize("form", RECORDS)
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_anything_in_any_place_is_imported_or_refused(form, data):
+    value = RECORDS[form]
+    for _ in range(data.draw(st.integers(1, 2))):
+        value = put(value, data.draw(st.sampled_from(places(value))), data.draw(JUNK))
+    record = Record(0, parse_json(json.dumps(value)))
+    for _, found in conversations(importer_of(form), [record]):
+        if isinstance(found, Conversation):
+            list(calls(found, steps(found, form, "s"), form, "s", 0, Projections()))
+        else:
+            assert isinstance(found, Refusal)
+            assert found.reason
