@@ -78,7 +78,7 @@ def build_runtime(dsn: str, workbench: Path) -> RuntimeCounts:
         bench.forget()
         seen = -1
     calls = turns = 0
-    with reading(dsn, "runtime") as truth:
+    with reading(dsn, "postgres/capture/runtime") as truth:
         for start in range(max(seen, 0), end, _CHUNK):
             new_calls, new_turns = _chunk(bench, truth, start, min(start + _CHUNK, end))
             calls += new_calls

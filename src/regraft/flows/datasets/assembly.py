@@ -94,7 +94,7 @@ def assemble(recipe: Recipe, dsn: str, workbench: Path) -> Assembly:
     passed: Counter[str] = Counter()
     dropped: set[str] = set()
     made: list[tuple[Plan, Row]] = []
-    with reading(dsn, "evaluation") as truth:
+    with reading(dsn, "postgres/evaluation/evaluation") as truth:
         if recipe.kind == "sft":
             plans = _paths(recipe, bench.units(), truth.rows("ratings"), refused, passed)
         else:

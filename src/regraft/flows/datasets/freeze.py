@@ -194,7 +194,7 @@ def verify(snapshot_id: str, *, dsn: str, warehouse: str) -> Verification:
     computed = content_hash(rows).hex()
     files = "" if computed == snapshot.content_hash else f"content hash {computed}, recorded {snapshot.content_hash}"
     changed = []
-    with reading(dsn, "evaluation") as truth:
+    with reading(dsn, "postgres/evaluation/evaluation") as truth:
         for start in range(0, len(rows), _BATCH):
             batch = [row for row, _ in rows[start : start + _BATCH]]
             truths = turn_truths(truth, [source.turn_id for row in batch for source in row.sources])

@@ -57,7 +57,7 @@ def propose_pairs(dsn: str, workbench: Path) -> PairCounts:
     bench = Workbench(workbench)
     seen, before, heard = bench.watermark("pairs"), bench.label_states(), bench.outcome_states("pairs")
     made: Counter[str] = Counter()
-    with reading(dsn, "evaluation") as truth:
+    with reading(dsn, "postgres/evaluation/evaluation") as truth:
         changed = truth.rows("changed_sessions", seen)
         states = {row["session_id"]: row["state"] for row in truth.rows("label_states")}
         judged = {one for one in before.keys() | states.keys() if before.get(one) != states.get(one)}

@@ -54,7 +54,7 @@ def materialise_units(dsn: str, workbench: Path) -> UnitCounts:
     seen, before = bench.watermark("units"), bench.outcome_states("units")
     sessions = units = 0
     build = seen
-    with reading(dsn, "evaluation") as truth:
+    with reading(dsn, "postgres/evaluation/evaluation") as truth:
         changed = truth.rows("changed_sessions", seen)
         states = {row["session_id"]: row["state"] for row in truth.rows("outcome_states")}
         reported = {one for one in before.keys() | states.keys() if before.get(one) != states.get(one)}

@@ -14,11 +14,11 @@ from regraft.infra.queries import queries
 
 
 class ArrowReader:
-    """Named queries of ``sql/NOUN.sql`` as Arrow tables. A list or tuple parameter goes over as a JSON array."""
+    """Named queries of one ``.sql`` file as Arrow tables. A list or tuple parameter goes over as a JSON array."""
 
-    def __init__(self, cursor: Any, noun: str) -> None:
+    def __init__(self, cursor: Any, path: str) -> None:
         self._cursor = cursor
-        self._queries = queries(noun)
+        self._queries = queries(path)
 
     def table(self, name: str, *parameters: Any) -> pa.Table:
         """The rows of a query as an Arrow table."""
@@ -38,7 +38,7 @@ class ArrowReader:
 
 
 @contextmanager
-def reading(dsn: str, noun: str) -> Iterator[ArrowReader]:
+def reading(dsn: str, path: str) -> Iterator[ArrowReader]:
     """A reader whose queries all see one snapshot. Raises UnavailableError when PostgreSQL cannot be reached."""
     from adbc_driver_manager import OperationalError  # the driver is slow to import and not every command reads
     from adbc_driver_postgresql import dbapi
@@ -52,5 +52,5 @@ def reading(dsn: str, noun: str) -> Iterator[ArrowReader]:
         ) from error
     with connection, connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        yield ArrowReader(cursor, noun)
+        yield ArrowReader(cursor, path)
         connection.rollback()
