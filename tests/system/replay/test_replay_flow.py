@@ -438,7 +438,7 @@ def test_a_driver_killed_in_the_middle_leaves_a_plan_that_is_finished_without_as
         asked_before = len(model.asked)
         code = (
             "import sys; from uuid import UUID; from regraft.domain.replay.job import Variant; "
-            "from regraft.flows import replay; dsn, url, node = sys.argv[1:]; "
+            "from regraft.flows.replay import plans as replay; dsn, url, node = sys.argv[1:]; "
             f"p = replay.prepare(dsn, [UUID(node)], [Variant()], {total}); replay.run(dsn, url, p, {concurrency})"
         )
         driver = subprocess.Popen([sys.executable, "-c", code, truth, path.url, str(node)])
