@@ -16,7 +16,7 @@ from regraft.domain.replay.comparison import Sample, distributions, in_words, va
 from regraft.domain.replay.rollout import divergence
 from regraft.domain.replay.tool_results import calls_of
 from regraft.infra.postgres.lineage import reading
-from regraft.infra.postgres.pool import Connection
+from regraft.infra.postgres.pool import Source, reading_from
 from regraft.infra.postgres.replay import comparison as store
 
 HEAD = 200  # characters of an answer in a row
@@ -28,14 +28,17 @@ COLUMNS = (
 )
 
 
-def compare(connection: Connection, node: UUID, prices: Mapping[str, Price] | None = None) -> dict[str, Any]:
-    """All answers under a node's anchor, and how each variant's samples are distributed.
+def compare(source: Source, node: str | UUID, prices: Mapping[str, Price] | None = None) -> dict[str, Any]:
+    """All answers under a node's anchor, and how each variant's samples are distributed. A node is named by its id, or
+    the start of it.
 
     ``alternatives`` by branch index, each with its ``words`` (what was changed), its figures and its ``answer`` as
     stored JSON text; ``variants`` in the order of their first sample. ``cost`` is None for a model without a price.
     Raises NotFoundError for a node that was never asked anything.
     """
-    rows = store.answers(connection, node)
+    with reading_from(source) as connection:
+        wanted = reading.resolve_node(connection, str(node))
+        rows = store.answers(connection, wanted)
     alternatives, samples = [], []
     for row in rows:
         sample = _sample(row, prices or {})
@@ -60,7 +63,7 @@ def compare(connection: Connection, node: UUID, prices: Mapping[str, Price] | No
         for each in distributions(samples)
     ]
     anchor = rows[0]["context_anchor_turn_id"]
-    return {"node_id": node, "context_anchor_turn_id": anchor, "alternatives": alternatives, "variants": found}
+    return {"node_id": wanted, "context_anchor_turn_id": anchor, "alternatives": alternatives, "variants": found}
 
 
 _KEPT = (
@@ -112,14 +115,16 @@ def _calls(row: store.Row) -> str:
     return ", ".join(call.shown() for call in calls_of(parse_json(row["answer"]))) if row["answer"] else ""
 
 
-def part(connection: Connection, a: UUID, b: UUID) -> dict[str, Any]:
+def part(source: Source, a: str | UUID, b: str | UUID) -> dict[str, Any]:
     """Where two trajectories part: ``common_node_id`` is the last node that both go through, ``a_next`` and ``b_next``
     the nodes after it, and ``divergence`` where their messages first differ: None when they say the same.
 
     Raises NotFoundError.
     """
-    ways = [reading.path(connection, node) for node in (a, b)]
-    told = [store.trajectory(connection, node) for node in (a, b)]
+    with reading_from(source) as connection:
+        wanted = [reading.resolve_node(connection, str(node)) for node in (a, b)]
+        ways = [reading.path(connection, node) for node in wanted]
+        told = [store.trajectory(connection, node) for node in wanted]
     shared = 0
     for one, other in zip(*ways, strict=False):
         if one["node_id"] != other["node_id"]:
@@ -129,8 +134,8 @@ def part(connection: Connection, a: UUID, b: UUID) -> dict[str, Any]:
     following = [way[shared]["node_id"] if shared < len(way) else None for way in ways]
     described = None if found is None else {name: _printed(value) for name, value in found.describe().items()}
     return {
-        "a": a,
-        "b": b,
+        "a": wanted[0],
+        "b": wanted[1],
         "common_node_id": ways[0][shared - 1]["node_id"] if shared else None,
         "common_depth": shared - 1,
         "a_next": following[0],

@@ -6,16 +6,17 @@ from dataclasses import asdict
 from typing import Any
 
 from regraft.domain.replay.staleness import NAME, current
-from regraft.infra.postgres.pool import Connection
+from regraft.infra.postgres.pool import Source, reading_from
 from regraft.infra.postgres.replay import models
 
 
-def listed(connection: Connection, model: str | None = None) -> list[dict[str, Any]]:
+def listed(source: Source, model: str | None = None) -> list[dict[str, Any]]:
     """Builds, the one seen last first, of one model or of all; each with ``state``.
 
     ``current``, ``replaced`` (then ``replaced_by`` names the current one) or ``unknown``: only its name is known.
     """
-    known = models.snapshots(connection)
+    with reading_from(source) as connection:
+        known = models.snapshots(connection)
     now = current(known)
     rows = []
     for each in known:

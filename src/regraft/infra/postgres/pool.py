@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 from regraft.domain.errors import UnavailableError
 
 Connection = psycopg.Connection[dict[str, Any]]
+Source = str | Connection  # where to read: a DSN, or a connection that the caller holds
 
 
 def connect(dsn: str, *, autocommit: bool = False, name: str = "regraft") -> Connection:
@@ -40,3 +41,13 @@ def transaction(dsn: str, *, name: str = "regraft") -> Iterator[Connection]:
     """One connection, one transaction: committed at the end of the block, rolled back by an error."""
     with connect(dsn, name=name) as connection:
         yield connection
+
+
+@contextmanager
+def reading_from(source: Source) -> Iterator[Connection]:
+    """A transaction of its own for a DSN; a connection that the caller holds is used as it is, and stays open."""
+    if isinstance(source, str):
+        with transaction(source) as connection:
+            yield connection
+    else:
+        yield source

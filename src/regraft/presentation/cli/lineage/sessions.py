@@ -30,6 +30,7 @@ _MARKS = {
 }
 _LEGEND = "─ goes on  ↻ retry  M model  S sampling  P prompt  T tools  K plan  ≋ summary  n x: given by n runs"
 _WAYS = {"starts": "⇒", "started_by": "⇐"}
+_NO_LINKS: dict[str, list[Any]] = {"starts": [], "started_by": []}
 _LINKS = "  ⇒ starts another session  ⇐ started by one"
 SHORT = 13  # characters of an id that are shown: enough to find it again
 
@@ -46,14 +47,12 @@ def sessions(
     json: Json = False,
 ) -> None:
     """List conversations, the most recent first."""
-    from regraft.infra.postgres.lineage import reading
-    from regraft.infra.postgres.pool import transaction
+    from regraft.flows.lineage import reading
 
     run = context()
-    with transaction(run.postgres_dsn()) as connection:
-        rows = reading.sessions(connection, limit, theme=theme)
+    rows = reading.sessions(run.postgres_dsn(), limit, theme=theme)
     if json:
-        run.print_json([plain(reading.parsed(row)) for row in rows])
+        run.print_json([reading.values(row) for row in rows])
         return
     if not rows:
         run.console.print("No sessions yet. Point an OpenAI client at the gateway, or run `regraft demo`.")
@@ -82,19 +81,15 @@ def tree(
     session: Annotated[str, typer.Argument(help="Session: id, start of an id, or name.")], json: Json = False
 ) -> None:
     """Draw a conversation with all its branches; a straight run of turns stands in one block."""
-    from regraft.infra.postgres.lineage import reading
-    from regraft.infra.postgres.pool import transaction
+    from regraft.flows.lineage import reading
 
     run = context()
-    with transaction(run.postgres_dsn()) as connection:
-        session_id = reading.resolve_session(connection, session)
-        head = reading.session(connection, session_id)
-        links = reading.links(connection, session_id)
-        rows = [{**row, **links[row["node_id"]]} for row in reading.session_tree(connection, session_id)]
+    found = reading.tree(run.postgres_dsn(), session)
+    rows = [{**row, **found.links.get(row["node_id"], _NO_LINKS)} for row in found.nodes]
     if json:
-        run.print_json([plain(reading.parsed(row)) for row in rows])
+        run.print_json([reading.values(row) for row in rows])
         return
-    print_tree(run, head, rows)
+    print_tree(run, found.session, rows)
 
 
 def print_tree(run: Context, head: dict[str, Any], rows: list[dict[str, Any]]) -> None:
@@ -149,24 +144,17 @@ def _links(row: dict[str, Any]) -> str:
 
 def show(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")], json: Json = False) -> None:
     """Show a node: the history it was asked with, its answer, its runs, its siblings, its rollouts, and its links."""
-    from regraft.infra.postgres.lineage import reading
-    from regraft.infra.postgres.pool import transaction
-    from regraft.infra.postgres.replay import rollouts as rollout
+    from regraft.flows.lineage import reading
 
     run = context()
-    with transaction(run.postgres_dsn()) as connection:
-        found = reading.node(connection, reading.resolve_node(connection, node))
-        runs = reading.runs(connection, found["node_id"])
-        anchor = found["context_anchor_turn_id"]
-        siblings = reading.alternatives(connection, anchor) if anchor else []
-        rollouts = rollout.of_node(connection, found["node_id"])
-        links = reading.links(connection, found["session_id"])[found["node_id"]]
-    parsed = [plain(reading.parsed(row)) for row in runs]
-    whole = plain(reading.parsed(found))
+    detail = reading.node(run.postgres_dsn(), node)
+    found, siblings = detail.node, detail.alternatives
+    parsed = [reading.values(row) for row in detail.runs]
+    whole = reading.values(found)
     if json:
-        others = [plain(reading.parsed(row)) for row in siblings]
-        more = {"run_records": parsed, "alternatives": others, "rollouts": plain(rollouts), **plain(links)}
-        run.print_json({**whole, **more})
+        others = [reading.values(row) for row in siblings]
+        rollouts = plain(detail.rollouts)
+        run.print_json({**whole, "run_records": parsed, "alternatives": others, "rollouts": rollouts, **detail.links})
         return
     console = run.console
     place = f"{found['branch_kind']}, depth {found['depth']}: {found['branch_reason']}"
@@ -188,10 +176,10 @@ def show(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")
     console.print(table)
     if len(siblings) > 1:
         console.print(alternatives_table(siblings, title="answers under this anchor"))
-    for each in rollouts:
+    for each in detail.rollouts:
         console.print(rollout_line(each), highlight=False)
     for way, mark in _WAYS.items():
-        for link in links[way]:
+        for link in detail.links[way]:
             console.print(
                 f"[bold magenta]{mark}[/] {way.replace('_', ' ')} session {link['session_id']}, node "
                 f"{short(link['node_id'])}: {escape(link['detail'])} [dim]({link['evidence']})[/]",
@@ -246,12 +234,10 @@ def alternatives_table(rows: list[dict[str, Any]], title: str = "") -> Table:
 
 def path(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")], json: Json = False) -> None:
     """Print the way from the session's root to a node."""
-    from regraft.infra.postgres.lineage import reading
-    from regraft.infra.postgres.pool import transaction
+    from regraft.flows.lineage import reading
 
     run = context()
-    with transaction(run.postgres_dsn()) as connection:
-        rows = reading.path(connection, reading.resolve_node(connection, node))
+    rows = reading.path(run.postgres_dsn(), node)
     if json:
         run.print_json(rows)
         return

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from regraft.domain.errors import NotFoundError, UsageError
+from regraft.domain.errors import UsageError
 from regraft.presentation.cli.context import Context, context
 from regraft.presentation.cli.lineage.sessions import Json, one_line, short
 
@@ -36,32 +36,26 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare all answers to what a node was asked, variant by variant; or say where the ways to two nodes part."""
+    from regraft.flows.lineage.reading import values
     from regraft.flows.replay import comparison as comparing
     from regraft.flows.replay.plans import prices
-    from regraft.infra.postgres.lineage import reading
-    from regraft.infra.postgres.pool import transaction
 
     if (to_csv is not None) + markdown + json > 1:
         raise UsageError("Give one of --json, --csv and --markdown.")
     if other is not None and (to_csv is not None or markdown):
         raise UsageError("Where two ways part is no table: give --json, or nothing.")
     run = context()
-    with transaction(run.postgres_dsn()) as connection:
-        wanted = reading.resolve_node(connection, node)
-        if other is not None:
-            parted = comparing.part(connection, wanted, reading.resolve_node(connection, other))
-        else:
-            found = comparing.compare(connection, wanted, prices(run.settings))
+    dsn = run.postgres_dsn()
     if other is not None:
+        parted = comparing.part(dsn, node, other)
         if json:
             run.print_json(parted)
         else:
             _print_parting(run, parted)
-    elif json:
-        from regraft.domain.ids import plain
-
-        alternatives = [plain(reading.parsed(row)) for row in found["alternatives"]]
-        run.print_json({**found, "alternatives": alternatives})
+        return
+    found = comparing.compare(dsn, node, prices(run.settings))
+    if json:
+        run.print_json({**found, "alternatives": [values(row) for row in found["alternatives"]]})
     elif to_csv is not None:
         _write_csv(to_csv, comparing.COLUMNS, comparing.as_rows(found))
     elif markdown:
@@ -149,54 +143,29 @@ def diff(
     json: Json = False,
 ) -> None:
     """Say how the answers of two nodes differ, word by word, and what was changed in their requests."""
-    from regraft.domain.capture.message import text_of
-    from regraft.domain.capture.request import part_digest
-    from regraft.domain.ids import NodeId, parse_json
-    from regraft.domain.lineage.difference import Components, difference
-    from regraft.domain.lineage.prompt_digests import system_digest, user_digest
-    from regraft.domain.replay.text_diff import likeness, word_diff
-    from regraft.infra.postgres.lineage import reading
-    from regraft.infra.postgres.pool import transaction
-    from regraft.infra.postgres.replay.plans import origins
+    from regraft.flows.replay.difference import compare_nodes
 
     run = context()
-    with transaction(run.postgres_dsn()) as connection:
-        wanted = [NodeId(reading.resolve_node(connection, node)) for node in (a, b)]
-        asked = {origin.node_id: origin for origin in origins(connection, set(wanted))}
-        answers = [(reading.runs(connection, node) or [{"answer": None}])[0]["answer"] for node in wanted]
-    missing = [node for node in wanted if node not in asked]
-    if missing:
-        raise NotFoundError(f"Node {missing[0]} is a root: nothing was asked there.")
-    texts = [text_of(parse_json(answer)) if answer else "" for answer in answers]
-    components = [
-        Components(
-            model=origin.model,
-            sampling=origin.sampling,
-            tools=origin.tools,
-            tools_id=part_digest("tools", origin.tools),
-            system=system_digest(list(origin.messages)),
-            user=user_digest(list(origin.messages)),
-        )
-        for origin in (asked[node] for node in wanted)
-    ]
-    change = difference(*components)
-    pieces = word_diff(*texts)
-    alike = likeness(*texts)
+    found = compare_nodes(run.postgres_dsn(), a, b)
     if json:
         run.print_json(
             {
-                "a": wanted[0],
-                "b": wanted[1],
-                "request": {"kind": change.kind, "changes": change.config, "reason": change.reason},
-                "likeness": alike,
-                "answer": [asdict(piece) for piece in pieces],
+                "a": found.a,
+                "b": found.b,
+                "request": {
+                    "kind": found.request.kind,
+                    "changes": found.request.config,
+                    "reason": found.request.reason,
+                },
+                "likeness": found.likeness,
+                "answer": [asdict(piece) for piece in found.answer],
             }
         )
         return
-    run.console.print(f"requests: {change.reason}", highlight=False, markup=False)
-    run.console.print(f"answers: {alike:.0%} alike\n", highlight=False)
+    run.console.print(f"requests: {found.request.reason}", highlight=False, markup=False)
+    run.console.print(f"answers: {found.likeness:.0%} alike\n", highlight=False)
     shown = Text()
-    for piece in pieces:
+    for piece in found.answer:
         shown.append(piece.text.replace("\x00", "\ufffd"), style=_STYLES[piece.where])
     run.console.print(shown)
 
@@ -207,12 +176,10 @@ def find(
     json: Json = False,
 ) -> None:
     """Find nodes whose answer or last question holds the words."""
-    from regraft.infra.postgres.lineage.search import find as search
-    from regraft.infra.postgres.pool import transaction
+    from regraft.flows.lineage import reading
 
     run = context()
-    with transaction(run.postgres_dsn()) as connection:
-        rows: list[dict[str, Any]] = search(connection, text, limit)
+    rows = reading.find(run.postgres_dsn(), text, limit)
     if json:
         run.print_json(rows)
         return

@@ -25,11 +25,9 @@ def models(
 ) -> None:
     """List the models that answered, the build of each, when it was seen, and which is current."""
     from regraft.flows.replay.models import listed
-    from regraft.infra.postgres.pool import transaction
 
     run = context()
-    with transaction(run.postgres_dsn()) as connection:
-        rows = listed(connection, model)
+    rows = listed(run.postgres_dsn(), model)
     if json:
         run.print_json(rows)
         return

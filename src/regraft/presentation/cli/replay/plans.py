@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from regraft.flows.replay.execution import Tally
 
 plans_app = typer.Typer(help="Replay plans: what was asked for, and how far it is.", no_args_is_help=True)
-_POLL = 0.5
 PlanId = Annotated[str, typer.Argument(help="Plan: id or start of an id.", metavar="PLAN")]
 
 
@@ -60,12 +59,10 @@ def _figures(failed: int, rate: float) -> str:
 @plans_app.command("list")
 def list_plans(limit: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 20, json: Json = False) -> None:
     """List replay plans, the latest first."""
-    from regraft.infra.postgres.pool import transaction
-    from regraft.infra.postgres.replay import plans as store
+    from regraft.flows.replay.progress import plans
 
     run = context()
-    with transaction(run.postgres_dsn()) as connection:
-        rows = store.plans(connection, limit)
+    rows = plans(run.postgres_dsn(), limit)
     if json:
         run.print_json(rows)
         return
@@ -94,19 +91,15 @@ def list_plans(limit: Annotated[int, typer.Option("-n", min=1, help="How many.")
 def show_plan(plan: PlanId, json: Json = False) -> None:
     """Show what a plan asks for, how far it is, and why jobs failed."""
     from regraft.domain.ids import parse_json
-    from regraft.infra.postgres.pool import transaction
-    from regraft.infra.postgres.replay import plans as store
+    from regraft.flows.replay.progress import plan as read_plan
 
     run = context()
-    with transaction(run.postgres_dsn()) as connection:
-        plan_id = store.resolve_plan(connection, plan)
-        asked = store.get_plan(connection, plan_id)
-        row, failures = store.progress(connection, plan_id), store.failures(connection, plan_id)
-        jobs = store.jobs(connection, plan_id) if json else []
-    definition = plain(parse_json(asked["definition"]))
+    found = read_plan(run.postgres_dsn(), plan)
+    row, plan_id = found.progress, found.plan_id
+    definition = plain(parse_json(found.definition))
     if json:
-        found = {**row, "definition": definition, "experiment": asked["experiment"], "failures": failures, "jobs": jobs}
-        run.print_json(found)
+        more = {"experiment": found.experiment, "failures": found.failures, "jobs": found.jobs}
+        run.print_json({**row, "definition": definition, **more})
         return
     console = run.console
     console.print(f"[bold]{plan_id}[/] {escape(row['name'])}  {row['state']}", highlight=False)
@@ -118,7 +111,7 @@ def show_plan(plan: PlanId, json: Json = False) -> None:
     console.print(f"{row['prompt_tokens']:,} tokens of prompt{share}, {row['completion_tokens']:,} of answers")
     for variant in definition["variants"]:
         console.print(f"  {escape(changes_in_words(variant))}", highlight=False)
-    for failure in failures:
+    for failure in found.failures:
         console.print(f"[red]failed[/] {failure['jobs']} x {escape(failure['failure'] or '')}", highlight=False)
     if row["state"] in ("planned", "interrupted", "stopped", "failed"):
         console.print(f"Run the rest with `regraft replay --resume {short(plan_id)}`.")
@@ -127,18 +120,15 @@ def show_plan(plan: PlanId, json: Json = False) -> None:
 @plans_app.command("watch")
 def watch_plan(plan: PlanId, json: Json = False) -> None:
     """Follow a plan that another process runs, until it ends; then say how it stands."""
-    from regraft.infra.postgres.pool import connect
-    from regraft.infra.postgres.replay import plans as store
+    from regraft.flows.replay.progress import follow
 
     run = context()
-    with connect(run.postgres_dsn(), autocommit=True) as connection, _bar(run, hidden=json) as progress:
-        plan_id = store.resolve_plan(connection, plan)
-        row = store.progress(connection, plan_id)
-        task = progress.add_task("Replaying", total=row["jobs"], figures="")
-        while row["state"] == "running":
-            progress.update(task, completed=row["done"] + row["skipped"] + row["failed"], figures=_rate(row))
-            time.sleep(_POLL)
-            row = store.progress(connection, plan_id)
+    row: dict[str, Any] = {}
+    with _bar(run, hidden=json) as progress:
+        task = progress.add_task("Replaying", total=None, figures="")
+        for row in follow(run.postgres_dsn(), plan):
+            ended = row["done"] + row["skipped"] + row["failed"]
+            progress.update(task, total=row["jobs"], completed=ended, figures=_rate(row))
     if json:
         run.print_json(row)
         return

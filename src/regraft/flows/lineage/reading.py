@@ -1,0 +1,176 @@
+"""Read the conversation graph: sessions, trees, nodes, paths and anchors.
+
+Each function takes a DSN, or a connection of the caller's pool. Ids are given as people type them: whole, or the first
+six digits or more; a session also by its client's name. Rows hold stored JSON as text, so that an API can pass it on
+unread; ``values`` parses it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from regraft.domain.ids import plain
+from regraft.infra.postgres.datasets import registry
+from regraft.infra.postgres.lineage import reading as store
+from regraft.infra.postgres.lineage import search
+from regraft.infra.postgres.lineage.reading import JSON_COLUMNS, Row
+from regraft.infra.postgres.pool import Source, reading_from
+from regraft.infra.postgres.replay import rollouts
+
+__all__ = [
+    "JSON_COLUMNS",
+    "Anchor",
+    "Links",
+    "NodeDetail",
+    "Row",
+    "SessionTree",
+    "anchor",
+    "find",
+    "node",
+    "node_id",
+    "path",
+    "session",
+    "session_id",
+    "sessions",
+    "status",
+    "themes",
+    "tree",
+    "values",
+]
+
+Links = dict[str, list[Row]]  # ``starts`` and ``started_by``: nodes of other sessions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionTree:
+    """``nodes`` in tree order: a node, then all below it. ``links`` by node, where a node has any."""
+
+    session: Row
+    nodes: list[Row]
+    links: dict[UUID, Links]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeDetail:
+    """A node with its ``history``; the ``path`` from the root to it; its ``children``; the ``runs`` that gave it, each
+    with its answer; the ``alternatives`` under its anchor; the ``rollouts`` and ``snapshots`` that it is part of."""
+
+    node: Row
+    path: list[Row]
+    children: list[Row]
+    runs: list[Row]
+    alternatives: list[Row]
+    rollouts: list[Row]
+    links: Links
+    snapshots: list[Row]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """The turn under which answers to one context are compared, and these answers by branch index."""
+
+    anchor: Row
+    alternatives: list[Row]
+
+
+def status(source: Source) -> Row:
+    """Counts of every layer, and ``builds``: how far each derived one is."""
+    with reading_from(source) as connection:
+        return store.status(connection)
+
+
+def themes(source: Source) -> list[Row]:
+    """Themes by name, with their counts of sessions."""
+    with reading_from(source) as connection:
+        return store.themes(connection)
+
+
+def sessions(
+    source: Source,
+    limit: int = 50,
+    *,
+    before: datetime | None = None,
+    before_id: UUID | None = None,
+    theme: str | None = None,
+) -> list[Row]:
+    """Sessions, the most recent first; the next page starts before the last row's ``last_turn_at``, ``session_id``."""
+    with reading_from(source) as connection:
+        return store.sessions(connection, limit, before=before, before_id=before_id, theme=theme)
+
+
+def session(source: Source, session: str) -> Row:
+    """One session. Raises UsageError or NotFoundError."""
+    with reading_from(source) as connection:
+        return store.session(connection, store.resolve_session(connection, session))
+
+
+def session_id(source: Source, session: str) -> UUID:
+    """The id of a session. Raises UsageError or NotFoundError."""
+    with reading_from(source) as connection:
+        return store.resolve_session(connection, session)
+
+
+def tree(source: Source, session: str) -> SessionTree:
+    """A session with all its nodes, and their links to other sessions. Raises UsageError or NotFoundError."""
+    with reading_from(source) as connection:
+        wanted = store.resolve_session(connection, session)
+        return SessionTree(
+            session=store.session(connection, wanted),
+            nodes=store.session_tree(connection, wanted),
+            links=dict(store.links(connection, wanted)),
+        )
+
+
+def node(source: Source, node: str) -> NodeDetail:
+    """Everything known about one node. Raises UsageError or NotFoundError."""
+    with reading_from(source) as connection:
+        found = store.node(connection, store.resolve_node(connection, node))
+        wanted: UUID = found["node_id"]
+        anchor_id = found["context_anchor_turn_id"]
+        return NodeDetail(
+            node=found,
+            path=store.path(connection, wanted),
+            children=store.children(connection, wanted),
+            runs=store.runs(connection, wanted),
+            alternatives=store.alternatives(connection, anchor_id) if anchor_id else [],
+            rollouts=rollouts.of_node(connection, wanted),
+            links=store.links(connection, found["session_id"])[wanted],
+            snapshots=registry.snapshots_of_node(connection, wanted),
+        )
+
+
+def node_id(source: Source, node: str) -> UUID:
+    """The id of a node. Raises UsageError or NotFoundError."""
+    with reading_from(source) as connection:
+        return store.resolve_node(connection, node)
+
+
+def path(source: Source, node: str) -> list[Row]:
+    """The nodes from the root to a node: node_id, depth, branch_kind. Raises UsageError or NotFoundError."""
+    with reading_from(source) as connection:
+        return store.path(connection, store.resolve_node(connection, node))
+
+
+def anchor(source: Source, turn: str) -> Anchor:
+    """The anchor of a turn, and all answers under it. Raises UsageError or NotFoundError."""
+    with reading_from(source) as connection:
+        found = store.anchor(connection, store.resolve_turn(connection, turn))
+        return Anchor(anchor=found, alternatives=store.alternatives(connection, found["context_anchor_turn_id"]))
+
+
+def find(source: Source, text: str, limit: int) -> list[Row]:
+    """Nodes whose answer or last question matches the text: node_id, session_id, place, rank, started_at, excerpt.
+
+    ``text`` is read like a web search: words, "phrases", ``or``, ``-not``.
+    """
+    with reading_from(source) as connection:
+        return search.find(connection, text, limit)
+
+
+def values(row: Row) -> dict[str, Any]:
+    """A row for programs: its stored JSON parsed, numbers as Python numbers."""
+    parsed: dict[str, Any] = plain(store.parsed(row))
+    return parsed
