@@ -1,6 +1,9 @@
 # Everything a newcomer needs. `make demo` and `make test` set up what they use; both are safe to run again.
 PYTHON ?= python3
 VENV := .venv
+# Each worker has servers of its own (PostgreSQL, NATS): two fit a small machine. PYTEST holds more arguments of pytest.
+WORKERS ?= 2
+PYTEST ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
@@ -44,8 +47,8 @@ $(CLIENTS): requirements-clients.txt | $(DEV)
 setup: $(READY)  ## Install into .venv
 demo: $(READY)  ## The whole path on a real local model: talk, replay, pair, freeze
 	@$(BIN)/regraft demo
-test: $(DEV)  ## Unit and system tests, on real servers
-	@$(BIN)/python -m pytest
+test: $(DEV)  ## Unit and system tests, on real servers, in WORKERS processes
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST)
 test-train: $(TRAIN)  ## Real TRL steps on exported snapshots
 	@$(BIN)/python -m pytest tests/train
 test-clients: $(DEV) $(CLIENTS)  ## LiteLLM, which lives in an environment of its own, before a gateway

@@ -1,4 +1,4 @@
-"""Real servers, once a session: PostgreSQL with a migrated template database that every test clones, and NATS."""
+"""Real servers, once a test worker: PostgreSQL with a migrated template database that every test clones, and NATS."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def servers_dir() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres(servers_dir: Path) -> Iterator[PostgresEndpoint]:
-    """One PostgreSQL for all tests, with a migrated database to clone."""
+    """One PostgreSQL for all tests of a worker, with a migrated database to clone."""
     server = EmbeddedPostgres(servers_dir / "data")
     endpoint = server.start()
     with psycopg.connect(endpoint.dsn, autocommit=True) as connection:
@@ -64,7 +64,7 @@ def truth(postgres: PostgresEndpoint) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def nats_url(servers_dir: Path) -> Iterator[str]:
-    """One NATS server with JetStream for all tests."""
+    """One NATS server with JetStream for all tests of a worker."""
     server = EmbeddedNats(servers_dir / "data")
     yield server.start().url
     server.stop()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import http.client
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from regraft.presentation.gateway.app import server_of
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
 from scripted_upstream import ScriptedUpstream
 
+_RANDOM = random.SystemRandom()  # the seed of a property test must not repeat ports
 CHAT = "/v1/chat/completions"
 BODY = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
 
@@ -38,10 +40,15 @@ serve(GatewaySettings(upstreams={"main": UpstreamSettings(base_url=base_url)}, s
 """
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_port() -> int:
+    """A port that is free now, below those of outgoing connections and from a range of this test worker alone."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    low = 10_000 + 1000 * (worker % 22)
+    while True:
+        port = _RANDOM.randrange(low, low + 1000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class NatsServer:

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from regraft.infra.embedded.process import free_port
+from gateways import free_port
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

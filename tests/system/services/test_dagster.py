@@ -35,10 +35,10 @@ from dagster import (
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from dagster._serdes import serialize_value
 
+from gateways import free_port
 from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.flows.capture.ingest import Stored, ingest
 from regraft.flows.lineage import build as lineage_flow
-from regraft.infra.embedded.process import free_port
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
 from regraft.presentation.dagster import capture as runtime

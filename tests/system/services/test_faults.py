@@ -21,10 +21,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from regraft.infra.embedded.process import free_port
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
+from gateways import free_port
 from scripted_upstream import ScriptedUpstream, Seen, chunked, plain
 
 pytestmark = pytest.mark.timeout(240)
