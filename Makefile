@@ -11,7 +11,7 @@ TRAIN := $(VENV)/.ready-train
 CLIENTS := .venv-clients/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help setup demo test test-train test-clients lint types docs bench lock clean
+.PHONY: help setup demo test test-train test-clients lint types docs site bench lock clean
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | sort
 
@@ -57,8 +57,10 @@ lint: $(DEV)  ## Style and import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 types: $(DEV)  ## mypy --strict
 	@$(BIN)/mypy
-docs: $(DEV)  ## Rewrite the generated reference pages
-	@$(BIN)/python docs/generate.py
+docs: $(DEV)  ## Rewrite the generated reference pages and diagrams
+	@$(BIN)/python docs/generate.py && $(BIN)/python docs/diagrams.py
+site: $(DEV)  ## Build the documentation site into build/site; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
 bench: $(DEV)  ## Every benchmark: a table each, JSON in benchmarks/results
 	@for file in benchmarks/[a-z]*.py; do echo "==> $$file"; $(BIN)/python $$file || exit 1; done
 lock: $(DEV)  ## Solve the dependencies again
