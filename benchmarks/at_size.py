@@ -18,7 +18,7 @@ from pathlib import Path
 
 from graph import BATCH, exchanges
 
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.nats.codec import encode_exchange
@@ -83,7 +83,7 @@ def fill(connection: Connection, size: int, filled: int) -> int:
 def added(connection: Connection, dsn: str, conversation: int) -> dict[str, float]:
     """Microseconds a turn of ingest and of build, for turns that come on top."""
     records = [encode_exchange(each) for each in exchanges(ADDED, conversation)]
-    stored = Stored()
+    stored = SeenIds()
     began = time.perf_counter()
     for start in range(0, len(records), BATCH):
         ingest(connection, records[start : start + BATCH], stored)

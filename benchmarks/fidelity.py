@@ -30,7 +30,7 @@ from regraft.domain.ids import canonical_json, parse_json
 from regraft.domain.replay.job import Job, Variant, plan
 from regraft.flows.capture.consume import consume
 from regraft.flows.capture.importing import import_files
-from regraft.flows.capture.waiting import wait_for
+from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
 from regraft.flows.replay.execution import Grown, Tally, Watcher, execute
 from regraft.flows.replay.retrying_client import Caller
@@ -116,7 +116,7 @@ def measure(dsn: str, gateway: str, model: Repeating, folder: Path, policy: str)
     turns = Turns()
     asyncio.run(execute(gateway, jobs, 8, Tally(total=len(jobs)), turns, None, grow))
     seconds = time.perf_counter() - began
-    wait_for(dsn, turns.turns)
+    wait_until_stored(dsn, turns.turns)
     lineage.build(dsn)
     with connect(dsn) as connection:
         after = connection.execute(COUNTS).fetchone() or {}

@@ -29,7 +29,7 @@ from _server import Answering, serve_forever
 from regraft.domain.capture.exchange import Exchange
 from regraft.domain.errors import UpstreamError
 from regraft.domain.ids import time_ordered_uuid
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.llm.upstream import UpstreamPool
 from regraft.infra.nats.codec import encode_exchange
@@ -246,7 +246,7 @@ def ingest_rate(folder, records):
     try:
         with connect(endpoint.dsn, autocommit=True) as connection:
             migrate(connection)
-            stored = Stored()
+            stored = SeenIds()
             ingest(connection, records[:500], stored)
             began = time.perf_counter()
             for start in range(500, len(records), 1000):

@@ -23,7 +23,7 @@ import psycopg
 
 from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.lineage.history import session_by_name
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.nats.codec import encode_exchange
@@ -134,7 +134,7 @@ def measure(dsn: str, turns: int) -> dict[str, float | int]:
     figures: dict[str, float | int] = {}
     with connect(dsn, autocommit=True) as connection:
         migrate(connection)
-        stored, batch, spent, cpu, count, raw, messages = Stored(), [], 0.0, 0.0, 0, 0, 0
+        stored, batch, spent, cpu, count, raw, messages = SeenIds(), [], 0.0, 0.0, 0, 0, 0
         conversations = set()
         for exchange in exchanges(turns):
             request = json.loads(exchange.request_body)

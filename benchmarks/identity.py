@@ -33,7 +33,7 @@ from _rewrites import CAUSES, LIMITS, Cause
 
 from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.ids import time_ordered_uuid
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.nats.codec import encode_exchange
@@ -223,7 +223,7 @@ def replay(dsn: str, calls: list[Call], shuffled: int | None = None) -> None:
     if shuffled is not None:
         random.Random(shuffled).shuffle(order)
     with connect(dsn, autocommit=True) as connection:
-        stored = Stored()
+        stored = SeenIds()
         for start in range(0, len(order), BATCH):
             counts = ingest(
                 connection, [encode_exchange(each.exchange) for each in order[start : start + BATCH]], stored

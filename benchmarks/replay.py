@@ -26,7 +26,7 @@ from _server import Answering, serve_forever
 from gateway import ANSWER, RESULTS, free_port, running
 
 from regraft.domain.replay.job import Variant
-from regraft.flows.capture.waiting import wait_for
+from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
 from regraft.flows.replay import plans as replay
 from regraft.flows.replay.execution import spent_in
@@ -74,7 +74,7 @@ def asked_once(port, text, **more):
 
 
 def node_of(dsn, turn):
-    wait_for(dsn, [turn])
+    wait_until_stored(dsn, [turn])
     lineage.build(dsn)
     with connect(dsn) as connection:
         row = connection.execute("SELECT node_id FROM session_turn WHERE turn_id = %s", (turn,)).fetchone()

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from regraft.domain.errors import UnavailableError
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.infra.nats.codec import decode_exchange, encode_exchange
 from regraft.infra.nats.stream import CallStream
 from regraft.infra.postgres.pool import connect
@@ -215,7 +215,7 @@ def streamed(url, expected=None, seconds=20.0):
 def stored_turns(dsn, exchanges):
     """Captured calls stored, and each turn with its call and all that was said, in the order of the calls."""
     with connect(dsn, autocommit=True) as connection:
-        ingest(connection, [encode_exchange(each) for each in exchanges], Stored())
+        ingest(connection, [encode_exchange(each) for each in exchanges], SeenIds())
         return connection.execute(
             """SELECT t.turn_id, t.event_id, t.node_status, t.finish_reason, s.external_id, e.http_status, e.streamed,
                 e.cut, e.error, e.usage, e.traceparent, m.body AS answer, context_messages(t.context_id) AS history,

@@ -17,7 +17,7 @@ from uuid import UUID
 import psycopg
 
 from gateways import Upstream, free_port
-from regraft.flows.capture.waiting import wait_for
+from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
 from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.embedded.postgres import PostgresEndpoint
@@ -89,7 +89,7 @@ class House:
             assert response.status == 200, response.read()
             turn = UUID(response.headers["x-regraft-turn"])
             response.read()
-        wait_for(self.dsn, [turn])
+        wait_until_stored(self.dsn, [turn])
         lineage.build(self.dsn)
         (row,) = self.ask("SELECT node_id FROM session_turn WHERE turn_id = %(turn)s", turn=turn)
         return UUID(str(row["node_id"]))

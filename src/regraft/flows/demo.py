@@ -18,7 +18,7 @@ from regraft.domain.errors import UpstreamError
 from regraft.domain.ids import SessionId, parse_json
 from regraft.domain.lineage.history import Context, chain, session_by_opening
 from regraft.domain.lineage.history_cache import store_message
-from regraft.flows.capture.waiting import wait_for
+from regraft.flows.capture.waiting import wait_until_stored
 from regraft.infra.llm.client import Door, KeyRefusedError, key_refused, refuses_key
 from regraft.infra.postgres import demo as store
 from regraft.infra.postgres.lineage import projection
@@ -135,7 +135,7 @@ def hold(
                 messages.append({"role": "assistant", "content": answer})
                 said(script.theme)
             talks.append(Talk(session, script.theme, asked, len(script.says) - asked))
-    wait_for(dsn, calls, keep)
+    wait_until_stored(dsn, calls, keep)
     return talks
 
 

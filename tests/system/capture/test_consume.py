@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from gateways import abandoned
 from regraft.flows.capture.consume import consume
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.nats.stream import CallStream
 from regraft.infra.postgres import pipeline
@@ -76,7 +76,7 @@ def test_a_call_that_no_writer_saw_wait_is_placed_without_further_traffic(truth,
         with connect(truth, autocommit=True) as connection:
             # The earlier call arrives through a transaction that could not see this one wait.
             connection.execute("UPDATE quarantine SET waits_for = 'hidden'")
-            ingest(connection, [encode_exchange(first)], Stored())
+            ingest(connection, [encode_exchange(first)], SeenIds())
             connection.execute("UPDATE quarantine SET waits_for = 'response:default:resp_1', next_try_at = now()")
         until(truth, WAITING, 0)
     with connect(truth, autocommit=True) as connection:
@@ -104,9 +104,9 @@ def test_the_patience_of_waiting_calls_is_a_setting_of_the_ingest_service(truth,
 
 def test_a_call_whose_patience_has_not_ended_goes_on_waiting_and_is_no_fault(truth, calls):
     with connect(truth, autocommit=True) as connection:
-        ingest(connection, [encode_exchange(asked(calls, 2, previous=1))], Stored())
+        ingest(connection, [encode_exchange(asked(calls, 2, previous=1))], SeenIds())
         connection.execute("UPDATE quarantine SET next_try_at = now()")
-        assert ingest(connection, [], Stored(), timedelta(hours=1)).woken == 0
+        assert ingest(connection, [], SeenIds(), timedelta(hours=1)).resumed == 0
     with transaction(truth) as connection:
         found = pipeline.check(connection, "quarantine_rate")
         counts = reading.status(connection)

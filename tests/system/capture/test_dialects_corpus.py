@@ -17,7 +17,7 @@ from regraft.domain.capture.request import Request
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.ids import canonical_json, parse_json, plain
 from regraft.domain.lineage.projection import project
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
@@ -275,7 +275,7 @@ def rebuilt(connection, event_id) -> bytes:
 
 def test_every_recorded_exchange_is_stored_and_its_request_can_be_made_again(everything, truth, calls):
     exchanges = [exchange_of(row, calls) for row in everything]
-    stored = Stored()
+    stored = SeenIds()
     with connect(truth, autocommit=True) as connection:
         for start in range(0, len(exchanges), 50):
             ingest(connection, [encode_exchange(each) for each in exchanges[start : start + 50]], stored)
@@ -335,7 +335,7 @@ def test_hostile_strings_are_stored_in_every_dialect_and_come_back(corpus, truth
         for text in strings
         for endpoint, document in framings(text)
     ]
-    stored = Stored()
+    stored = SeenIds()
     with connect(truth, autocommit=True) as connection:
         for start in range(0, len(made), 200):
             ingest(connection, [encode_exchange(each) for each in made[start : start + 200]], stored)
@@ -362,7 +362,7 @@ def test_broken_json_is_stored_or_set_aside_with_a_reason_and_nothing_is_lost(co
                 made.append(calls(request=request, response=response, circumstances={"endpoint": endpoint}))
     with connect(truth, autocommit=True) as connection:
         for start in range(0, len(made), 300):
-            ingest(connection, [encode_exchange(each) for each in made[start : start + 300]], Stored())
+            ingest(connection, [encode_exchange(each) for each in made[start : start + 300]], SeenIds())
         stored = connection.execute("SELECT event_id FROM pipeline_event_inbox").fetchall()
         aside = connection.execute("SELECT event_id, reason FROM quarantine").fetchall()
     assert {row["event_id"] for row in [*stored, *aside]} == {each.event_id for each in made}

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
@@ -22,7 +22,7 @@ def connection(truth):
 
 
 def store(connection, *exchanges):
-    return ingest(connection, [encode_exchange(each) for each in exchanges], Stored())
+    return ingest(connection, [encode_exchange(each) for each in exchanges], SeenIds())
 
 
 def one(connection, query):

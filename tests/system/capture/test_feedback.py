@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
 
@@ -19,7 +19,7 @@ def connection(truth):
 
 
 def store(connection, *exchanges):
-    return ingest(connection, [encode_exchange(each) for each in exchanges], Stored())
+    return ingest(connection, [encode_exchange(each) for each in exchanges], SeenIds())
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 
 from api_scripts import ARGUMENTS, TEXT, TOOL, answer
 from gateways import CHAT, gateway_to, spooled, stored_turns
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
@@ -291,7 +291,7 @@ def test_feedback_is_sent_by_the_official_client_and_finds_its_turn(running, ope
     running.__exit__(None, None, None)
     exchanges = spooled(tmp_path / "spool")
     with connect(truth, autocommit=True) as connection:
-        ingest(connection, [encode_exchange(each) for each in exchanges], Stored())
+        ingest(connection, [encode_exchange(each) for each in exchanges], SeenIds())
         found = connection.execute("SELECT turn_id, reward, comment FROM turn_outcome").fetchall()
     assert found == [{"turn_id": UUID(said["turn_id"]), "reward": 0.75, "comment": "good"}]
 

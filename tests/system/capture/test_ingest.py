@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from regraft.domain.ids import canonical_json, parse_json
-from regraft.flows.capture.ingest import IngestCounts, Stored, ingest
+from regraft.flows.capture.ingest import IngestCounts, SeenIds, ingest
 from regraft.infra.nats.codec import decode_exchange, encode_exchange
 from regraft.infra.postgres.pool import connect
 
@@ -51,7 +51,7 @@ def connection(truth):
 
 
 def store(connection, *exchanges, stored=None) -> IngestCounts:
-    return ingest(connection, [encode_exchange(each) for each in exchanges], Stored() if stored is None else stored)
+    return ingest(connection, [encode_exchange(each) for each in exchanges], SeenIds() if stored is None else stored)
 
 
 def rows(connection) -> dict[str, list[str]]:
@@ -117,7 +117,7 @@ def test_equal_calls_are_still_two_calls(connection, calls):
 
 
 def test_nothing_of_a_batch_is_stored_when_its_transaction_fails(connection, calls):
-    stored = Stored()
+    stored = SeenIds()
     connection.execute("ALTER TABLE session_turn ADD CONSTRAINT never CHECK (choice_index < 0)")
     with pytest.raises(psycopg.errors.CheckViolation):
         store(connection, calls([user("hi")]), stored=stored)
@@ -127,7 +127,7 @@ def test_nothing_of_a_batch_is_stored_when_its_transaction_fails(connection, cal
 
 
 def test_forgetting_what_is_stored_costs_no_rows(connection, calls):
-    forgetful = Stored(limit=1)
+    forgetful = SeenIds(limit=1)
     history = [user("hi")]
     for number in range(6):
         store(connection, calls(history, str(number)), stored=forgetful)
@@ -229,7 +229,7 @@ def test_an_answer_in_an_unknown_coding_is_set_aside_whole(connection, calls):
 @pytest.mark.parametrize("record", [b"", b"\0", b"junk", b"\x93\x01\x02\x03", encode_exchange.__name__.encode() * 99])
 def test_a_record_that_is_no_event_is_set_aside_byte_for_byte(connection, calls, record):
     good = encode_exchange(calls([user("hi")]))
-    assert ingest(connection, [record, good, record], Stored()) == IngestCounts(3, 1, 2)
+    assert ingest(connection, [record, good, record], SeenIds()) == IngestCounts(3, 1, 2)
     (row,) = connection.execute("SELECT * FROM quarantine").fetchall()
     assert bytes(row["event"]) == record
 
@@ -245,7 +245,7 @@ def test_what_is_set_aside_leaves_nothing_in_the_log(connection, calls):
 
 
 def test_a_growing_history_costs_only_its_new_messages(connection, calls):
-    stored, history, turns = Stored(), [user("0?")], 40
+    stored, history, turns = SeenIds(), [user("0?")], 40
     for number in range(turns):
         before = counts(connection)
         store(connection, calls(history, str(number), temperature=0.5), stored=stored)
@@ -314,7 +314,7 @@ def test_several_writers_of_overlapping_histories_lose_nothing(truth, calls):
         # Each writer stores three quarters of all calls, in an order of its own.
         mine = [each for number, each in enumerate(exchanges) if number % 4 != offset]
         mine = mine[offset * 30 :] + mine[: offset * 30]
-        stored = Stored()
+        stored = SeenIds()
         with connect(truth, autocommit=True) as connection:
             start.wait(30)
             for place in range(0, len(mine), 8):

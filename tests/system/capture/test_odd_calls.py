@@ -7,7 +7,7 @@ import json
 import pytest
 
 from regraft.domain.capture.exchange import Exchange
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect, transaction
@@ -17,7 +17,7 @@ USER = {"role": "user", "content": "hi"}
 
 def store(dsn: str, *exchanges: Exchange) -> lineage.BuildCounts:
     with connect(dsn, autocommit=True) as connection:
-        counts = ingest(connection, [encode_exchange(exchange) for exchange in exchanges], Stored())
+        counts = ingest(connection, [encode_exchange(exchange) for exchange in exchanges], SeenIds())
     assert counts.quarantined == 0
     return lineage.build(dsn)
 
@@ -86,7 +86,7 @@ def test_a_session_has_its_name_whichever_call_comes_first(truth, calls):
 def test_a_turn_that_cannot_be_placed_is_set_aside_and_stops_no_other(truth, calls):
     good, bad, late = calls([USER]), calls([USER], "bad"), calls([USER], "late")
     with connect(truth, autocommit=True) as connection:
-        ingest(connection, [encode_exchange(each) for each in (good, bad, late)], Stored())
+        ingest(connection, [encode_exchange(each) for each in (good, bad, late)], SeenIds())
         connection.execute(
             "ALTER TABLE execution_run_records ADD CONSTRAINT odd CHECK (run_id <> {})".format(f"'{bad.event_id}'")
         )
@@ -106,11 +106,11 @@ def test_nobody_joins_the_session_of_another_tenant(truth, calls, claim):
     named = f"regraft:{one(truth, 'SELECT session_id FROM session')}" if claim == "session" else str(mine.event_id)
     theirs = calls([USER], who={claim: named}, circumstances={"scope": "other"})
     with connect(truth, autocommit=True) as connection:
-        assert ingest(connection, [encode_exchange(theirs)], Stored()).waiting == 1
+        assert ingest(connection, [encode_exchange(theirs)], SeenIds()).waiting == 1
         # It waits for what it named, in vain; at the end of its patience it is placed by its opening, as its own.
         long_ago = "UPDATE quarantine SET received_at = now() - interval '2 hours', next_try_at = now()"
         connection.execute(long_ago.encode())
-        ingest(connection, [encode_exchange(calls([USER], "later"))], Stored())
+        ingest(connection, [encode_exchange(calls([USER], "later"))], SeenIds())
     assert lineage.build(truth).turns == 2
     assert one(truth, "SELECT count(DISTINCT scope) FROM session") == 2
     strangers = "SELECT count(*) FROM session_turn t JOIN session s USING (session_id) JOIN pipeline_event_inbox e "

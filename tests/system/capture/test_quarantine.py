@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from regraft.flows.capture import quarantine
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
@@ -29,7 +29,7 @@ def connection(truth):
 
 
 def store(connection, *exchanges, **how):
-    return ingest(connection, [encode_exchange(each) for each in exchanges], Stored(), **how)
+    return ingest(connection, [encode_exchange(each) for each in exchanges], SeenIds(), **how)
 
 
 def rows(connection, query):
@@ -123,7 +123,7 @@ def test_the_worst_order_needs_no_more_batches_than_calls(connection, calls):
         assert (counts.waiting, counts.new_turns, counts.quarantined) == (1, 0, 0)
     assert waiting(connection) == ["waiting:previous_response"] * 5
     counts = store(connection, made[0])
-    assert (counts.new_turns, counts.woken, waiting(connection)) == (6, 5, [])
+    assert (counts.new_turns, counts.resumed, waiting(connection)) == (6, 5, [])
 
 
 def test_a_response_of_another_tenant_is_not_known(connection, calls):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from regraft.domain.capture.exchange import Exchange
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.capture.runtime import build_runtime
 from regraft.infra.duckdb.capture.runtime import TABLES, RuntimeTables
 from regraft.infra.nats.codec import encode_exchange
@@ -36,7 +36,7 @@ def bench(tmp_path: Path) -> Path:
 
 def keep(dsn: str, *exchanges: Exchange) -> None:
     with connect(dsn, autocommit=True) as connection:
-        ingest(connection, [encode_exchange(each) for each in exchanges], Stored())
+        ingest(connection, [encode_exchange(each) for each in exchanges], SeenIds())
 
 
 def embedding(calls: Any) -> Exchange:
@@ -161,7 +161,7 @@ def test_a_call_that_is_committed_late_is_not_passed_over(truth: str, bench: Pat
     done = []
     with connect(truth) as late:
         late.execute("SELECT 1")  # a transaction around the one of ingest
-        ingest(late, [encode_exchange(slow)], Stored())
+        ingest(late, [encode_exchange(slow)], SeenIds())
         keep(truth, fast)
         building = threading.Thread(target=lambda: done.append(build_runtime(truth, bench)))
         building.start()

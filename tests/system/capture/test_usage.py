@@ -9,7 +9,7 @@ import pytest
 
 from gateways import gateway_to, spooled
 from regraft.domain.usage import tokens
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
@@ -29,7 +29,7 @@ def keep(dsn, exchanges):
     with connect(dsn, autocommit=True) as connection:
         for start in range(0, len(exchanges), 100):
             records = [encode_exchange(each) for each in exchanges[start : start + 100]]
-            ingest(connection, records, Stored())
+            ingest(connection, records, SeenIds())
     lineage.build(dsn)
 
 

@@ -10,7 +10,7 @@ import pytest
 from recorded_traffic import in_the_words_of_the_corpus, lines, wire, without_nulls
 from regraft.domain.capture.answer import read_answer
 from regraft.domain.ids import plain
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
 
@@ -55,7 +55,7 @@ def test_every_recorded_exchange_is_stored_or_set_aside_for_a_reason_in_its_requ
         circumstances = {"status": row["status"] or 200, "response_type": kind, "upstream": row["host"] or ""}
         exchanges.append(calls(request=sent, response=body, circumstances=circumstances))
         assert len(exchanges) == number + 1
-    stored, turns = Stored(), 0
+    stored, turns = SeenIds(), 0
     with connect(truth, autocommit=True) as connection:
         for start in range(0, len(exchanges), 200):
             records = [encode_exchange(exchange) for exchange in exchanges[start : start + 200]]

@@ -12,7 +12,7 @@ import pytest
 
 from regraft.domain.errors import ConfigError, IllegalRowError, NotFoundError, UsageError
 from regraft.domain.evaluation.pairs import pair_id
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.datasets.freeze import Frozen, export, freeze, list_snapshots, verify
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.review import next_pair, rate_unit, record_preference
@@ -364,7 +364,7 @@ def test_captured_calls_become_certified_rows(
         calls(["no object"], {"role": "assistant", "content": None, "tool_calls": 3}, who={"session": "odd"}),
     ]
     with connect(truth) as connection:
-        ingest(connection, [encode_exchange(each) for each in captured], Stored())
+        ingest(connection, [encode_exchange(each) for each in captured], SeenIds())
     build(truth)
     pairs = frozen(DPO)
     with snapshots.catalog(truth, str(tmp_path / "warehouse")) as opened:

@@ -8,7 +8,7 @@ import pytest
 
 from gateways import gateway_to
 from regraft.domain.errors import NotFoundError, UpstreamError
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.evaluation import embeddings as embed
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.flows.lineage import build as lineage
@@ -44,7 +44,7 @@ class Counting(StaticEmbedder):
 @pytest.fixture
 def told(truth, calls, tmp_path):
     """Three conversations, measured; by name the node of each answer."""
-    stored = Stored()
+    stored = SeenIds()
     exchanges = {name: calls(asked(question), answer) for name, (question, answer) in TALKS.items()}
     with connect(truth, autocommit=True) as connection:
         ingest(connection, [encode_exchange(each) for each in exchanges.values()], stored)
@@ -77,7 +77,7 @@ def test_a_text_is_embedded_once_and_a_path_that_grew_again(truth, told, calls, 
     grown = calls([*asked(question), {"role": "assistant", "content": answer}, *asked("And why the noise?")], "Air.")
     same = calls(asked(TALKS["card"][0]), TALKS["card"][1], circumstances={"scope": "other"})
     with connect(truth, autocommit=True) as connection:
-        ingest(connection, [encode_exchange(grown), encode_exchange(same)], Stored())
+        ingest(connection, [encode_exchange(grown), encode_exchange(same)], SeenIds())
     lineage.build(truth)
     materialise_units(truth, bench)
     counts = embed.materialise_embeddings(bench, embedder)

@@ -11,7 +11,7 @@ import pytest
 
 from regraft.domain.ids import SessionId
 from regraft.domain.lineage.history import node_of, root_of, session_by_name
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
@@ -45,7 +45,7 @@ class Truth:
     def __init__(self, dsn, connection):
         self.dsn = dsn
         self.connection = connection
-        self.stored = Stored()
+        self.stored = SeenIds()
 
     def take(self, *exchanges):
         """Store the calls and build what they touch."""
@@ -91,7 +91,7 @@ class Truth:
         """Empty everything."""
         derived = f"{', '.join(GRAPH)}, lineage_watermark, unsettled_node, turn_link"
         self.connection.execute(f"TRUNCATE {LOG}, {derived}, quarantine CASCADE".encode())
-        self.stored = Stored()
+        self.stored = SeenIds()
 
     def check(self):
         """What must hold of every graph."""
@@ -275,7 +275,7 @@ def test_building_sessions_one_by_one_gives_the_same_tables(graph, calls):
     graph.take(*exchanges)
     expected = graph.graph()
     graph.forget()
-    ingest(graph.connection, [encode_exchange(each) for each in exchanges], Stored())
+    ingest(graph.connection, [encode_exchange(each) for each in exchanges], SeenIds())
     for name in ("s2", "s0", "s1"):
         assert lineage.build(graph.dsn, [session_by_name("default", name)]).sessions == 1
     assert graph.graph() == expected
@@ -307,7 +307,7 @@ def test_a_rebuild_gives_the_same_tables(graph, calls):
 
 
 def test_progress_counts_every_turn_once(graph, calls):
-    ingest(graph.connection, [encode_exchange(each) for each in (calls(), calls(choices=["a", "b"]))], Stored())
+    ingest(graph.connection, [encode_exchange(each) for each in (calls(), calls(choices=["a", "b"]))], SeenIds())
     steps: list[int] = []
     assert lineage.build(graph.dsn, progress=steps.append).turns == sum(steps) == 3
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from regraft.domain.capture.exchange import Exchange
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.datasets.freeze import freeze
 from regraft.flows.lineage import build as lineage
 from regraft.infra.nats.codec import encode_exchange
@@ -34,7 +34,7 @@ SFT = 'name = "good"\nkind = "sft"\n[select]\nper_context = 0\n'
 def keep(dsn: str, *exchanges: Exchange) -> None:
     """Store calls and place them."""
     with connect(dsn, autocommit=True) as connection:
-        ingest(connection, [encode_exchange(each) for each in exchanges], Stored())
+        ingest(connection, [encode_exchange(each) for each in exchanges], SeenIds())
     lineage.build(dsn)
 
 

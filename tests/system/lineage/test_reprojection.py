@@ -17,7 +17,7 @@ from test_lineage import Truth, assistant, user
 from regraft.domain.errors import UsageError
 from regraft.domain.lineage.projection import PROJECTION_VERSION, PROJECTIONS
 from regraft.flows.capture.importing import import_files
-from regraft.flows.capture.ingest import Stored, ingest, read, store
+from regraft.flows.capture.ingest import SeenIds, ingest, read, store
 from regraft.flows.lineage import build as lineage
 from regraft.flows.lineage import reprojection
 from regraft.infra.nats.codec import encode_exchange
@@ -204,9 +204,9 @@ def test_calls_that_were_read_before_the_switch_are_stored_under_the_version_aft
     start_under(graph, 1)
     made = hosted_story(calls)
     graph.take(made[0])
-    arrivals = read([encode_exchange(each) for each in made[1:]], graph.stored)
+    parsed = read([encode_exchange(each) for each in made[1:]], graph.stored)
     reprojection.rebuild(graph.dsn, 2)
-    store(graph.connection, arrivals, graph.stored)
+    store(graph.connection, parsed, graph.stored)
     lineage.build(graph.dsn)
     assert graph.ask("SELECT DISTINCT projection_version AS v FROM pipeline_event_inbox") == [{"v": 2}]
     live = dump(graph)
@@ -217,7 +217,7 @@ def test_calls_that_were_read_before_the_switch_are_stored_under_the_version_aft
 def test_calls_that_arrive_during_switches_are_all_in_the_version_that_the_log_ends_in(graph, calls):
     start_under(graph, 1)
     made = [encode_exchange(each) for seed in range(4) for each in hosted_story(calls)]
-    stored = Stored()
+    stored = SeenIds()
     done = threading.Event()
 
     def arrive():

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from regraft.domain.capture.exchange import Exchange
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.lineage.search import find
@@ -46,7 +46,7 @@ def told(truth: str) -> str:
         call(4, "Long", "word " * 400_000),
     ]
     with connect(truth, autocommit=True) as connection:
-        ingest(connection, records, Stored())
+        ingest(connection, records, SeenIds())
     assert lineage.build(truth).turns == 4
     return truth
 

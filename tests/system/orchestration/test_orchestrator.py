@@ -17,7 +17,7 @@ import pytest
 from gateways import Gateway, Upstream, free_port, spooled
 from regraft.domain.orchestration.orchestration import Orchestrator
 from regraft.domain.orchestration.taskification import read_plan_header
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.flows.orchestration import taskify
 from regraft.infra.files.keys import KeyStore
@@ -137,7 +137,7 @@ def stored(truth, tmp_path):
     """The same, ingested and placed; the rows of its runs by step."""
     exchanges = spooled(tmp_path / "spool")
     with connect(truth) as connection:
-        counts = ingest(connection, [encode_exchange(each) for each in exchanges], Stored())
+        counts = ingest(connection, [encode_exchange(each) for each in exchanges], SeenIds())
     assert (counts.quarantined, counts.waiting) == (0, 0)
     lineage.build(truth)
     with connect(truth) as connection:
@@ -502,7 +502,7 @@ def test_a_plan_whose_second_try_never_came_is_stored_as_failed_when_its_time_is
         ask(client)
     exchanges = [each for each in spooled(tmp_path / "spool") if not (each.identity.plan or "").endswith(":repair")]
     with connect(truth) as connection:
-        ingest(connection, [encode_exchange(each) for each in exchanges], Stored())
+        ingest(connection, [encode_exchange(each) for each in exchanges], SeenIds())
     assert taskify.collect(truth) == taskify.CollectCounts(0, 0, 0, 1)
     assert taskify.collect(truth, patience=taskify.timedelta(0)) == taskify.CollectCounts(0, 0, 1, 0)
     with connect(truth) as connection:
@@ -517,5 +517,5 @@ def test_calls_that_only_claim_to_be_taskification_make_no_plan(truth, calls):
         {"purpose": "taskify", "plan": f"{UUID(int=1)}:plan", "variant": '{"subject":"prompt:1"}'},
     ]
     with connect(truth) as connection:
-        ingest(connection, [encode_exchange(calls(who=each)) for each in who], Stored())
+        ingest(connection, [encode_exchange(calls(who=each)) for each in who], SeenIds())
     assert taskify.collect(truth, patience=taskify.timedelta(0)) == taskify.CollectCounts(0, 0, 0, 0)

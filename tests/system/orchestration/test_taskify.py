@@ -19,7 +19,7 @@ from dagster import AssetKey, DagsterInstance
 from gateways import Gateway, Upstream, free_port
 from regraft.domain.errors import NotFoundError, UnavailableError
 from regraft.flows.capture.consume import consume
-from regraft.flows.capture.waiting import wait_for
+from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
 from regraft.flows.orchestration import taskify
 from regraft.infra.files.rules import rule_of
@@ -73,7 +73,7 @@ class House:
         with contextlib.closing(connection):
             connection.request("POST", "/v1/chat/completions", body, {"content-type": "application/json"})
             turn = UUID(connection.getresponse().headers["x-regraft-turn"])
-        wait_for(self.dsn, [turn])
+        wait_until_stored(self.dsn, [turn])
         lineage.build(self.dsn)
         with connect(self.dsn) as truth:
             return taskification.nodes_of_turns(truth, [turn])[turn]

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from regraft.domain.errors import NotFoundError
 from regraft.domain.replay.budget import Price
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.flows.replay import comparison as comparing
 from regraft.infra.nats.codec import encode_exchange
@@ -29,7 +29,7 @@ def anchor(truth, calls):
     """An original, and four samples of a hotter variant: two equal, another, one that failed; and a reward."""
     first = calls(HI, "yes | no", temperature=0.5)
     with connect(truth, autocommit=True) as connection:
-        ingest(connection, [encode_exchange(first)], Stored())
+        ingest(connection, [encode_exchange(first)], SeenIds())
         lineage.build(truth)
         node = connection.execute("SELECT node_id FROM session_turn").fetchone()["node_id"]
         who = {"replay_node": str(node), "purpose": "replay", "variant": '{"sampling":{"temperature":1}}'}
@@ -40,7 +40,7 @@ def anchor(truth, calls):
             response=b"{}",
             circumstances={"endpoint": "/v1/feedback"},
         )
-        ingest(connection, [encode_exchange(each) for each in [*rest, reward]], Stored())
+        ingest(connection, [encode_exchange(each) for each in [*rest, reward]], SeenIds())
         lineage.build(truth)
     return node
 

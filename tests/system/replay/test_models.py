@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.flows.replay.models import listed
 from regraft.infra.nats.codec import encode_exchange
@@ -23,7 +23,7 @@ def keep(truth):
 
     def store(*exchanges):
         with connect(truth, autocommit=True) as connection:
-            ingest(connection, [encode_exchange(each) for each in exchanges], Stored())
+            ingest(connection, [encode_exchange(each) for each in exchanges], SeenIds())
         lineage.build(truth)
 
     return store

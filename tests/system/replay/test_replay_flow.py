@@ -26,7 +26,7 @@ from regraft.domain.replay.budget import Price
 from regraft.domain.replay.experiment import Experiment, Query
 from regraft.domain.replay.job import Variant
 from regraft.flows.capture.consume import consume
-from regraft.flows.capture.waiting import wait_for
+from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
 from regraft.flows.replay import plans as flow
 from regraft.infra.embedded.nats import EmbeddedNats
@@ -150,7 +150,7 @@ class WholePath:
             return connection.execute(query.encode(), values).fetchall()
 
     def node(self, turn) -> UUID:
-        wait_for(self.dsn, [turn])
+        wait_until_stored(self.dsn, [turn])
         lineage.build(self.dsn)
         return self.ask("SELECT node_id FROM session_turn WHERE turn_id = %(turn)s", turn=turn)[0]["node_id"]
 

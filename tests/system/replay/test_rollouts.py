@@ -24,8 +24,8 @@ from regraft.domain.replay.job import Variant, plan
 from regraft.domain.replay.tool_results import calls_of
 from regraft.flows.capture.consume import consume
 from regraft.flows.capture.importing import import_files
-from regraft.flows.capture.ingest import Stored, ingest
-from regraft.flows.capture.waiting import wait_for
+from regraft.flows.capture.ingest import SeenIds, ingest
+from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.flows.lineage import build as lineage
 from regraft.flows.replay.execution import Tally, Watcher, execute
@@ -137,7 +137,7 @@ class Course:
             if message["role"] == "assistant" and at >= before:
                 made.append(self.calls([*opening, *story[:at]], message, **more))
         with connect(self.dsn, autocommit=True) as connection:
-            ingest(connection, [encode_exchange(each) for each in made], Stored())
+            ingest(connection, [encode_exchange(each) for each in made], SeenIds())
         lineage.build(self.dsn)
         turns = [each.event_id for each in made]
         nodes = {row["turn_id"]: row["node_id"] for row in self.ask("SELECT turn_id, node_id FROM session_turn")}
@@ -159,7 +159,7 @@ class Course:
             return await growers[job.fingerprint](caller, job)
 
         asyncio.run(execute(self.url, jobs, concurrency, Tally(total=len(jobs)), watcher, None, grow))
-        wait_for(self.dsn, watcher.turns)
+        wait_until_stored(self.dsn, watcher.turns)
         lineage.build(self.dsn)
         places = {job.fingerprint: place for place, job in enumerate(jobs)}
         return sorted(ended, key=lambda row: places[row["fingerprint"]]), watcher
@@ -376,7 +376,7 @@ def test_a_record_ends_where_the_client_changed_its_history(path):
     summary = [HELLO[0], user("Summary: a flight to Rome was found."), user("yes")]
     with connect(path.dsn, autocommit=True) as connection:
         later = path.calls(summary, "Booked.", who={"parent_node": str(nodes[-1])})
-        ingest(connection, [encode_exchange(later)], Stored())
+        ingest(connection, [encode_exchange(later)], SeenIds())
     lineage.build(path.dsn)
     row = path.rollout(nodes[0], answers_of(STORY)[:2])
     assert (row["steps"], row["stop_reason"]) == (2, "end_of_record")
@@ -605,7 +605,7 @@ def test_what_a_client_writes_into_a_variant_breaks_nothing(path, calls):
     ):
         who = {"purpose": "replay", "variant": variant}
         with connect(path.dsn, autocommit=True) as connection:
-            ingest(connection, [encode_exchange(calls([user(variant)], who=who))], Stored())
+            ingest(connection, [encode_exchange(calls([user(variant)], who=who))], SeenIds())
     assert lineage.build(path.dsn).failed == 0
     assert {row["fidelity"] for row in path.ask("SELECT fidelity FROM response_branch_records")} == {None}
 

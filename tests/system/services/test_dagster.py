@@ -37,7 +37,7 @@ from dagster._serdes import serialize_value
 
 from gateways import free_port
 from regraft.domain.capture.exchange import Exchange, Identity
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage_flow
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
@@ -87,7 +87,7 @@ def instance() -> Iterator[DagsterInstance]:
 def capture(truth: str) -> Capture:
     """Ingest calls: each a list of texts, said in turn by user and assistant, the last by the assistant."""
     number = itertools.count(1)
-    stored = Stored()
+    stored = SeenIds()
 
     def call(texts: list[str], theme: str = "") -> bytes:
         at = next(number)

@@ -8,7 +8,7 @@ from dagster import DagsterInstance, RunConfig, materialize
 
 from gateways import Upstream, free_port
 from regraft.domain.replay.job import Variant
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.flows.replay import plans as replay
 from regraft.infra.nats.codec import encode_exchange
@@ -20,7 +20,7 @@ from scripted_upstream import plain
 
 def test_a_stored_plan_is_a_batch_that_is_run_once(truth, nats_url, calls, tmp_path, monkeypatch):
     with connect(truth, autocommit=True) as connection:
-        ingest(connection, [encode_exchange(calls())], Stored())
+        ingest(connection, [encode_exchange(calls())], SeenIds())
         lineage.build(truth)
         (row,) = connection.execute("SELECT node_id FROM session_turn").fetchall()
     plan_id = replay.save(truth, replay.prepare(truth, [row["node_id"]], [Variant()], 2))

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.ids import parse_json
-from regraft.flows.capture.ingest import Stored, ingest
+from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
@@ -39,7 +39,7 @@ def assistant(content: str) -> Message:
 def capture(truth: str) -> Callable[..., UUID]:
     """Store a call and place it; returns its turn."""
     number = itertools.count(1)
-    stored = Stored()
+    stored = SeenIds()
 
     def call(messages: list[Message] | str, answer: str, *, model: str = "m", status: int = 200, **said: Any) -> UUID:
         at = next(number)

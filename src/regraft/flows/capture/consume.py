@@ -10,7 +10,7 @@ from datetime import timedelta
 import psycopg
 
 from regraft.domain.errors import UnavailableError
-from regraft.flows.capture.ingest import PATIENCE, IngestCounts, Stored, ingest
+from regraft.flows.capture.ingest import PATIENCE, IngestCounts, SeenIds, ingest
 from regraft.infra.nats.stream import PART_GRACE, CallStream
 from regraft.infra.postgres.pool import Connection, connect
 
@@ -35,7 +35,7 @@ async def consume(
     A call that waits for another is placed without it after ``patience``. ``part_grace``: see CallStream.sweep_parts.
     """
     delay = 0.2
-    stored = Stored()
+    seen = SeenIds()
     while not stop.is_set():
         try:
             async with await CallStream.connect(nats_url) as stream:
@@ -43,7 +43,7 @@ async def consume(
                 with await asyncio.to_thread(connect, dsn, autocommit=True, name="regraft-ingest") as connection:
                     log.info("storing captured calls")
                     delay = 0.2
-                    await _consume_connected(stream, connection, stored, stop, patience, part_grace)
+                    await _consume_connected(stream, connection, seen, stop, patience, part_grace)
         except (UnavailableError, psycopg.OperationalError) as error:
             log.warning("waiting %.1f s: %s", delay, error)
             with contextlib.suppress(TimeoutError):
@@ -54,7 +54,7 @@ async def consume(
 async def _consume_connected(
     stream: CallStream,
     connection: Connection,
-    stored: Stored,
+    seen: SeenIds,
     stop: asyncio.Event,
     patience: timedelta,
     part_grace: timedelta,
@@ -70,16 +70,16 @@ async def _consume_connected(
         if not deliveries and loop.time() >= next_look:
             # A batch of none takes along what is due, like any other: what was stored at the same moment as the call
             # it waits for, and what has waited for long enough, need no traffic to find their place.
-            counts = await _store(connection, [], stored, patience)
-            if counts.woken:
-                log.info("stored %d calls that had waited", counts.woken)
+            counts = await _store(connection, [], seen, patience)
+            if counts.resumed:
+                log.info("stored %d calls that had waited", counts.resumed)
             else:
                 next_look = loop.time() + _QUIET_SECONDS
         if deliveries:
             next_look = loop.time() + _QUIET_SECONDS
             records = [record for delivery in deliveries for record in delivery.records]
             try:
-                counts = await _store(connection, records, stored, patience)
+                counts = await _store(connection, records, seen, patience)
             except psycopg.OperationalError:
                 # Without this the packs would come again only when the stream's patience for them ends.
                 with contextlib.suppress(UnavailableError):
@@ -91,12 +91,12 @@ async def _consume_connected(
             log.info("stored %d calls, %d new turns, %d set aside", counts.events, counts.new_turns, counts.quarantined)
 
 
-async def _store(connection: Connection, records: list[bytes], stored: Stored, patience: timedelta) -> IngestCounts:
+async def _store(connection: Connection, records: list[bytes], seen: SeenIds, patience: timedelta) -> IngestCounts:
     for attempt in range(1, 6):
         try:
-            return await asyncio.to_thread(ingest, connection, records, stored, patience)
+            return await asyncio.to_thread(ingest, connection, records, seen, patience)
         except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
             # Another consumer wrote the same messages at the same time; the transaction is whole or not at all.
             log.info("storing again (%d): %s", attempt, error)
             await asyncio.sleep(0.05 * attempt)
-    return await asyncio.to_thread(ingest, connection, records, stored, patience)
+    return await asyncio.to_thread(ingest, connection, records, seen, patience)

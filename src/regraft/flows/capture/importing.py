@@ -20,7 +20,7 @@ from regraft.domain.capture.importers.conversation import Conversation, Refusal
 from regraft.domain.capture.importers.records import Record, Unreadable, records
 from regraft.domain.errors import UnavailableError, UsageError
 from regraft.domain.lineage.imported_calls import Projections, Step, calls, feedback_ids, steps
-from regraft.flows.capture.ingest import Stored
+from regraft.flows.capture.ingest import SeenIds
 from regraft.flows.lineage import build as lineage
 from regraft.infra.files.exports import Part, beside, opened, parts
 from regraft.infra.postgres.capture import imports as store
@@ -219,7 +219,7 @@ class _Storing(_Sink):
         self._messages = self._characters = 0
         self._version = projection.held(reading)
         self._projections = Projections(version=self._version)
-        self._stored = Stored()
+        self._seen = SeenIds()
         self._writer = ThreadPoolExecutor(1, "regraft-import")
         self._running: Future[tuple[int, int]] | None = None
 
@@ -250,7 +250,7 @@ class _Storing(_Sink):
         events = {step.event_id for each in waiting for step in each.tree if step.event_id}
         judged = {one for each in waiting for one in feedback_ids(each.conversation, each.tree)}
         known = store.known_calls(self._reading, events) | store.known_feedback(self._reading, judged)
-        batch = inbox.Batch(version=self._version)
+        batch = inbox.InboxBatch(version=self._version)
         for each in waiting:
             wanted = {step.event_id for step in each.tree if step.event_id}
             if known.issuperset(wanted) and known.issuperset(feedback_ids(each.conversation, each.tree)):
@@ -258,11 +258,11 @@ class _Storing(_Sink):
             else:
                 self._fill(batch, each, known)
         self._finish()
-        batch.messages = {key: value for key, value in batch.messages.items() if key not in self._stored}
-        batch.contexts = {key: value for key, value in batch.contexts.items() if key not in self._stored}
+        batch.messages = {key: value for key, value in batch.messages.items() if key not in self._seen}
+        batch.contexts = {key: value for key, value in batch.contexts.items() if key not in self._seen}
         self._running = self._writer.submit(self._store, batch)
 
-    def _fill(self, batch: inbox.Batch, each: _Waiting, known: set[UUID]) -> None:
+    def _fill(self, batch: inbox.InboxBatch, each: _Waiting, known: set[UUID]) -> None:
         """Add what of a conversation is not known, and know it: a second one in the same batch is the same."""
         for call in calls(each.conversation, each.tree, each.form, self.scope, each.position, self._projections):
             if call.exchange.event_id in known:
@@ -276,7 +276,7 @@ class _Storing(_Sink):
                     known.add(given.feedback_id)
                     batch.add_feedback(given, call.exchange)
 
-    def _store(self, batch: inbox.Batch) -> tuple[int, int]:
+    def _store(self, batch: inbox.InboxBatch) -> tuple[int, int]:
         with self._writing.transaction():
             if projection.held(self._writing) != self._version:
                 raise UnavailableError(
@@ -285,7 +285,7 @@ class _Storing(_Sink):
                 )
             inbox.prepare(self._writing)
             turns = inbox.store(self._writing, batch)
-        self._stored.add([*batch.messages, *batch.contexts])
+        self._seen.add([*batch.messages, *batch.contexts])
         return turns, len(batch.feedback)
 
     def _finish(self) -> None:

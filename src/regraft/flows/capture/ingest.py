@@ -11,14 +11,14 @@ import psycopg
 
 from regraft.domain.ids import Digest
 from regraft.domain.lineage.history_cache import Recollection, Step
-from regraft.flows.capture.session_resolver import Arrival, Call, Placing, read_record
+from regraft.flows.capture.session_resolver import ParsedCall, ParsedRecord, SessionResolver, parse_record
 from regraft.infra.postgres.capture import inbox, quarantine
 from regraft.infra.postgres.lineage import projection
 from regraft.infra.postgres.pool import Connection
 
 _REMEMBERED = 200_000  # ids of stored messages and contexts kept in memory: about 40 MB
 PATIENCE = timedelta(hours=1)  # how long a call waits for another before it is placed without it
-_WOKEN = 1_000  # waiting calls that one batch takes with it at most; the others' time comes with a later batch
+_MOST_RESUMED = 1_000  # waiting calls that one batch takes with it at most; the others' time comes with a later batch
 # What PostgreSQL, or the encoding for it, refuses of a value: the row is at fault, not the server.
 _BAD_ROW = (
     psycopg.DataError,
@@ -33,7 +33,7 @@ _BAD_ROW = (
 class IngestCounts:
     """What one batch came to. ``new_turns`` is less than ``events`` when calls were delivered again.
 
-    ``quarantined`` are calls that cannot be read, ``waiting`` those that wait for another, ``woken`` earlier ones
+    ``quarantined`` are calls that cannot be read, ``waiting`` those that wait for another, ``resumed`` earlier ones
     that wait no longer.
     """
 
@@ -41,7 +41,7 @@ class IngestCounts:
     new_turns: int
     quarantined: int
     waiting: int = 0
-    woken: int = 0
+    resumed: int = 0
 
     def __add__(self, more: IngestCounts) -> IngestCounts:
         return IngestCounts(
@@ -49,11 +49,11 @@ class IngestCounts:
             self.new_turns + more.new_turns,
             self.quarantined + more.quarantined,
             self.waiting + more.waiting,
-            self.woken + more.woken,
+            self.resumed + more.resumed,
         )
 
 
-class Stored:
+class SeenIds:
     """Ids known to be stored, so that nothing is sent twice; and what was read. Forgets the oldest."""
 
     def __init__(self, limit: int = _REMEMBERED) -> None:
@@ -77,20 +77,18 @@ class Stored:
             self._ids.popitem(last=False)
 
 
-def ingest(
-    connection: Connection, records: list[bytes], stored: Stored, patience: timedelta = PATIENCE
-) -> IngestCounts:
+def ingest(connection: Connection, records: list[bytes], seen: SeenIds, patience: timedelta = PATIENCE) -> IngestCounts:
     """Read and store captured calls."""
-    return store(connection, read(records, stored), stored, patience)
+    return store(connection, read(records, seen), seen, patience)
 
 
-def read(records: list[bytes], stored: Stored) -> list[Arrival]:
+def read(records: list[bytes], seen: SeenIds) -> list[ParsedRecord]:
     """Captured calls, read for ``store``. May be done while another batch is being stored."""
-    return [Arrival(record, read_record(record, stored.recollection)) for record in records]
+    return [ParsedRecord(record, parse_record(record, seen.recollection)) for record in records]
 
 
 def store(
-    connection: Connection, arrivals: list[Arrival], stored: Stored, patience: timedelta = PATIENCE
+    connection: Connection, parsed: list[ParsedRecord], seen: SeenIds, patience: timedelta = PATIENCE
 ) -> IngestCounts:
     """Store captured calls in one transaction, committed on return.
 
@@ -99,19 +97,19 @@ def store(
     refuses is found by halving: then there are several transactions, each of them whole.
     """
     try:
-        return store_arrivals(connection, arrivals, stored, patience)
+        return store_parsed(connection, parsed, seen, patience)
     except _BAD_ROW:
-        counts = store_halves(connection, arrivals, stored, patience)
+        counts = store_by_bisection(connection, parsed, seen, patience)
         with connection.transaction():
             # The refused row may be one of these, which would come along with every batch.
-            due = again(quarantine.due(connection, _WOKEN), patience, stored)
-            return counts + store_halves(connection, due, Stored(), patience) if due else counts
+            due = parse_quarantined(quarantine.due(connection, _MOST_RESUMED), patience, seen)
+            return counts + store_by_bisection(connection, due, SeenIds(), patience) if due else counts
 
 
-def store_arrivals(
+def store_parsed(
     connection: Connection,
-    arrivals: list[Arrival],
-    stored: Stored,
+    parsed: list[ParsedRecord],
+    seen: SeenIds,
     patience: timedelta = PATIENCE,
     *,
     wake: bool = True,
@@ -119,7 +117,7 @@ def store_arrivals(
     """Store calls in one transaction; ``wake`` takes along what waits for them, or has waited for long."""
     handed_on: list[Step] = []
     try:
-        return _store(connection, handed_on, arrivals, stored, patience, wake=wake)
+        return _store(connection, handed_on, parsed, seen, patience, wake=wake)
     except BaseException:
         for step in handed_on:
             step.kept = False
@@ -129,8 +127,8 @@ def store_arrivals(
 def _store(
     connection: Connection,
     handed_on: list[Step],
-    arrivals: list[Arrival],
-    stored: Stored,
+    parsed: list[ParsedRecord],
+    seen: SeenIds,
     patience: timedelta,
     *,
     wake: bool,
@@ -138,75 +136,79 @@ def _store(
     with connection.transaction():
         inbox.prepare(connection)
         version = projection.held(connection)
-        if version != stored.recollection.version:
-            stored.turn_to(version)
-        arrivals = [_under(version, each, stored) for each in arrivals]
-        placing = Placing(connection, stored.recollection)
-        placing.handed_on = handed_on
+        if version != seen.recollection.version:
+            seen.turn_to(version)
+        parsed = [_under_version(version, each, seen) for each in parsed]
+        resolver = SessionResolver(connection, seen.recollection)
+        resolver.handed_on = handed_on
         some_wait = wake and quarantine.any_waits(connection)
-        early = quarantine.due(connection, _WOKEN) if some_wait else []
-        placing.place([*arrivals, *again(early, patience, stored)])
-        taken, left = {each.event_id for each in early}, _WOKEN - len(early)
-        while some_wait and left > 0 and (made := placing.take_made()):
-            woken = [each for each in quarantine.woken(connection, made, left) if each.event_id not in taken]
-            taken.update(each.event_id for each in woken)
-            left -= len(woken)
-            placing.place(again(woken, patience, stored))
-        placing.close()
-        batch, outcome = placing.batch, placing.outcome
-        batch.messages = {key: value for key, value in batch.messages.items() if key not in stored}
+        early = quarantine.due(connection, _MOST_RESUMED) if some_wait else []
+        resolver.place([*parsed, *parse_quarantined(early, patience, seen)])
+        taken, left = {each.event_id for each in early}, _MOST_RESUMED - len(early)
+        while some_wait and left > 0 and (made := resolver.take_resolved_keys()):
+            resumed = [each for each in quarantine.waiting_for(connection, made, left) if each.event_id not in taken]
+            taken.update(each.event_id for each in resumed)
+            left -= len(resumed)
+            resolver.place(parse_quarantined(resumed, patience, seen))
+        resolver.close()
+        batch, outcome = resolver.batch, resolver.outcome
+        batch.messages = {key: value for key, value in batch.messages.items() if key not in seen}
         new_turns = inbox.store(connection, batch)
         quarantine.settle(connection, outcome)
-    stored.add(batch.messages)
+    seen.add(batch.messages)
     waiting = sum(waits_for is not None for *_, waits_for in batch.quarantine)
     return IngestCounts(
-        events=sum(arrival.kept is None for arrival in arrivals),
+        events=sum(record.quarantine_id is None for record in parsed),
         new_turns=new_turns,
         quarantined=len(batch.quarantine) - waiting + len(outcome.refused),
         waiting=waiting,
-        woken=len(outcome.resolved),
+        resumed=len(outcome.resolved),
     )
 
 
-def _under(version: int, arrival: Arrival, stored: Stored) -> Arrival:
+def _under_version(version: int, record: ParsedRecord, seen: SeenIds) -> ParsedRecord:
     """The call, read under this version of the projection: it may have been read before the log turned to it."""
-    content = arrival.content
-    if not isinstance(content, Call) or content.version == version:
-        return arrival
-    return replace(arrival, content=read_record(arrival.record, stored.recollection))
+    content = record.content
+    if not isinstance(content, ParsedCall) or content.version == version:
+        return record
+    return replace(record, content=parse_record(record.data, seen.recollection))
 
 
-def again(kept: Iterable[quarantine.Kept], patience: timedelta, stored: Stored) -> list[Arrival]:
+def parse_quarantined(
+    kept: Iterable[quarantine.QuarantinedCall], patience: timedelta, seen: SeenIds
+) -> list[ParsedRecord]:
     """Calls in quarantine as they came; those that have waited for longer than ``patience`` wait no longer."""
     now = datetime.now(UTC)
     return [
-        Arrival(
+        ParsedRecord(
             each.event,
-            read_record(each.event, stored.recollection),
+            parse_record(each.event, seen.recollection),
             each.event_id,
-            patient=now - each.received_at < patience,
+            may_wait=now - each.received_at < patience,
         )
         for each in kept
     ]
 
 
-def store_halves(connection: Connection, arrivals: list[Arrival], stored: Stored, patience: timedelta) -> IngestCounts:
-    """Store the calls among these that PostgreSQL takes, and set aside the others. None is woken meanwhile."""
+def store_by_bisection(
+    connection: Connection, parsed: list[ParsedRecord], seen: SeenIds, patience: timedelta
+) -> IngestCounts:
+    """Store the calls among these that PostgreSQL takes, and set aside the others. None is resumed meanwhile."""
     try:
-        return store_arrivals(connection, arrivals, stored, patience, wake=False)
+        return store_parsed(connection, parsed, seen, patience, wake=False)
     except _BAD_ROW as error:
-        if len(arrivals) == 1:
-            return _refuse(connection, arrivals[0], error)
-    middle = len(arrivals) // 2
-    first = store_halves(connection, arrivals[:middle], stored, patience)
-    return first + store_halves(connection, arrivals[middle:], stored, patience)
+        if len(parsed) == 1:
+            return _refuse(connection, parsed[0], error)
+    middle = len(parsed) // 2
+    first = store_by_bisection(connection, parsed[:middle], seen, patience)
+    return first + store_by_bisection(connection, parsed[middle:], seen, patience)
 
 
-def _refuse(connection: Connection, arrival: Arrival, error: Exception) -> IngestCounts:
+def _refuse(connection: Connection, record: ParsedRecord, error: Exception) -> IngestCounts:
     with connection.transaction():
         inbox.prepare(connection)
-        placing = Placing(connection, Recollection())
-        placing.refuse(arrival, error)
-        inbox.store(connection, placing.batch)
-        quarantine.settle(connection, placing.outcome)
-    return IngestCounts(events=int(arrival.kept is None), new_turns=0, quarantined=1)
+        resolver = SessionResolver(connection, Recollection())
+        resolver.refuse(record, error)
+        inbox.store(connection, resolver.batch)
+        quarantine.settle(connection, resolver.outcome)
+    return IngestCounts(events=int(record.quarantine_id is None), new_turns=0, quarantined=1)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from regraft.flows.capture.ingest import PATIENCE, IngestCounts, Stored, again, store_halves
+from regraft.flows.capture.ingest import PATIENCE, IngestCounts, SeenIds, parse_quarantined, store_by_bisection
 from regraft.infra.postgres.capture import quarantine as store
 from regraft.infra.postgres.pool import Connection, connect, transaction
 
@@ -48,10 +48,10 @@ def retry(dsn: str, *, patience: timedelta = PATIENCE, everything: bool = False)
         while True:
             counts = _pass(connection, tried, patience, everything=everything)
             done += counts
-            if not counts.woken:
+            if not counts.resumed:
                 break
         left = sum(store.reasons(connection).values())
-    return RetryCounts(len(tried), done.woken, done.new_turns, left)
+    return RetryCounts(len(tried), done.resumed, done.new_turns, left)
 
 
 def _pass(connection: Connection, tried: set[UUID], patience: timedelta, *, everything: bool) -> IngestCounts:
@@ -61,7 +61,7 @@ def _pass(connection: Connection, tried: set[UUID], patience: timedelta, *, ever
             kept = store.unresolved(connection, after, _CHUNK, everything=everything)
             if not kept:
                 return counts
-            stored = Stored()
-            counts += store_halves(connection, again(kept, patience, stored), stored, patience)
+            seen = SeenIds()
+            counts += store_by_bisection(connection, parse_quarantined(kept, patience, seen), seen, patience)
         tried.update(each.event_id for each in kept)
         after = kept[-1].event_id

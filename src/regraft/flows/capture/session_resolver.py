@@ -33,7 +33,7 @@ WAITING = "waiting:"
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ParsedCall:
     """One captured call, read under a version of the projection: ``end`` is the end of the history that it was sent
     with, if it was sent with one."""
 
@@ -62,7 +62,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class ParseFailure:
     """A captured call that nobody could read, and why."""
 
     event_id: UUID
@@ -70,19 +70,19 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """One captured call as it came, and as it was read. ``kept`` is its id in quarantine, if it comes from there.
+class ParsedRecord:
+    """One captured call: its bytes and what was parsed from them. ``quarantine_id`` is set when it came from quarantine.
 
-    ``patient``: it waits when what it names is not known; otherwise it is placed without that.
+    ``may_wait``: it waits when what it names is not known; otherwise it is placed without that.
     """
 
-    record: bytes
-    content: Call | tuple[Feedback, Exchange] | Unreadable
-    kept: UUID | None = None
-    patient: bool = True
+    data: bytes
+    content: ParsedCall | tuple[Feedback, Exchange] | ParseFailure
+    quarantine_id: UUID | None = None
+    may_wait: bool = True
 
 
-def read_record(record: bytes, recollection: Recollection) -> Call | tuple[Feedback, Exchange] | Unreadable:
+def parse_record(record: bytes, recollection: Recollection) -> ParsedCall | tuple[Feedback, Exchange] | ParseFailure:
     """Read a captured call, whatever is in it. Needs no store, so that it may be done ahead."""
     event_id: UUID | None = None
     try:
@@ -95,19 +95,19 @@ def read_record(record: bytes, recollection: Recollection) -> Call | tuple[Feedb
         request = recollection.request(*slices) if slices else dialect.read_request(exchange.request_body)
         end = recollection.history(exchange.scope, request.messages) if request.messages else None
         body = decode(exchange.response_body, exchange.response_encoding)
-        return Call(
+        return ParsedCall(
             exchange, dialect, recollection.version, request, dialect.read_answer(body, exchange.response_type), end
         )
     except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
-        return Unreadable(event_id or uuid_of(digest(record)), error)
+        return ParseFailure(event_id or uuid_of(digest(record)), error)
 
 
-class Placing:
+class SessionResolver:
     """One transaction's work: ``place`` calls, ``close``, then store ``batch`` and settle ``outcome``."""
 
     def __init__(self, connection: Connection, recollection: Recollection) -> None:
-        self.batch = inbox.Batch(version=recollection.version)
-        self.outcome = quarantine.Settlement()
+        self.batch = inbox.InboxBatch(version=recollection.version)
+        self.outcome = quarantine.RetryOutcome()
         self.placed = 0
         self.handed_on: list[Step] = []
         self._connection = connection
@@ -115,55 +115,55 @@ class Placing:
         self._sessions: dict[tuple[str, UUID], SessionId] = {}
         self._histories: dict[tuple[str, str], inbox.History] = {}
         self._made: list[str] = []
-        self._waiting: dict[str, list[tuple[Arrival, Call]]] = defaultdict(list)
+        self._waiting: dict[str, list[tuple[ParsedRecord, ParsedCall]]] = defaultdict(list)
 
-    def place(self, arrivals: Iterable[Arrival]) -> None:
+    def place(self, parsed: Iterable[ParsedRecord]) -> None:
         """Place calls, and those placed before that waited for them. None of them stops another."""
-        calls = [each for arrival in arrivals if (each := self._open(arrival))]
+        calls = [each for record in parsed if (each := self._open(record))]
         claims = {each for _, call in calls for each in call.claims} - self._sessions.keys()
         previous = {call.previous for _, call in calls if call.previous} - self._histories.keys()
         self._sessions.update(inbox.sessions_of_claims(self._connection, claims))
         self._histories.update(inbox.histories(self._connection, previous))
         ready = deque(calls)
         while ready:
-            arrival, call = ready.popleft()
-            awaited = self._awaited(call) if arrival.patient else None
+            record, call = ready.popleft()
+            awaited = self._awaited(call) if record.may_wait else None
             if awaited:
-                self._waiting[awaited].append((arrival, call))
+                self._waiting[awaited].append((record, call))
                 continue
             before = len(self._made)
-            self._settle(arrival, call)
+            self._settle(record, call)
             for made in self._made[before:]:
                 ready.extend(self._waiting.pop(made, ()))
 
     def close(self) -> None:
         """Nothing more will be placed: what waits now has to wait in quarantine."""
         for awaited, calls in self._waiting.items():
-            for arrival, call in calls:
-                self._wait(arrival, call, awaited)
+            for record, call in calls:
+                self._wait(record, call, awaited)
         self._waiting.clear()
 
-    def take_made(self) -> list[str]:
+    def take_resolved_keys(self) -> list[str]:
         """What calls may have waited for and can find now; told once."""
         made, self._made = self._made, []
         return made
 
-    def _open(self, arrival: Arrival) -> tuple[Arrival, Call] | None:
-        content = arrival.content
-        if isinstance(content, Call):
-            return arrival, content
-        if isinstance(content, Unreadable):
-            self._refuse(arrival, arrival.kept or content.event_id, content.error)
+    def _open(self, record: ParsedRecord) -> tuple[ParsedRecord, ParsedCall] | None:
+        content = record.content
+        if isinstance(content, ParsedCall):
+            return record, content
+        if isinstance(content, ParseFailure):
+            self._refuse(record, record.quarantine_id or content.event_id, content.error)
             return None
         try:
             self.batch.add_feedback(*content)
         except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
-            self._refuse(arrival, content[1].event_id, error)
+            self._refuse(record, content[1].event_id, error)
         else:
-            self._done(arrival)
+            self._done(record)
         return None
 
-    def _awaited(self, call: Call) -> str | None:
+    def _awaited(self, call: ParsedCall) -> str | None:
         """What this call has to wait for, if anything."""
         if call.previous and call.previous not in self._histories:
             return _response_key(*call.previous)
@@ -171,15 +171,15 @@ class Placing:
             return _turn_key(call.claims[-1][1])
         return None
 
-    def _settle(self, arrival: Arrival, call: Call) -> None:
+    def _settle(self, record: ParsedRecord, call: ParsedCall) -> None:
         try:
             self._read(call)
         except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
-            self._refuse(arrival, call.exchange.event_id, error)
+            self._refuse(record, call.exchange.event_id, error)
         else:
-            self._done(arrival)
+            self._done(record)
 
-    def _read(self, call: Call) -> None:
+    def _read(self, call: ParsedCall) -> None:
         exchange, request, answer, end = call.exchange, call.request, call.answer, call.end
         history = self._histories.get(call.previous) if call.previous else None
         if history:
@@ -219,31 +219,31 @@ class Placing:
     def _session_of(self, scope: str, claimed: UUID) -> SessionId | None:
         return self._sessions.get((scope, claimed))
 
-    def _done(self, arrival: Arrival) -> None:
+    def _done(self, record: ParsedRecord) -> None:
         self.placed += 1
-        if arrival.kept:
-            self.outcome.resolved.append(arrival.kept)
+        if record.quarantine_id:
+            self.outcome.resolved.append(record.quarantine_id)
 
-    def _wait(self, arrival: Arrival, call: Call, awaited: str) -> None:
+    def _wait(self, record: ParsedRecord, call: ParsedCall, awaited: str) -> None:
         kind = "previous_response" if call.previous and awaited == _response_key(*call.previous) else "parent"
         reason = f"{WAITING}{kind} {awaited} is not known yet"
-        if arrival.kept:
-            self.outcome.postponed.append((arrival.kept, reason, awaited))
+        if record.quarantine_id:
+            self.outcome.postponed.append((record.quarantine_id, reason, awaited))
         else:
-            self.batch.set_aside(call.exchange.event_id, reason, arrival.record, awaited)
+            self.batch.set_aside(call.exchange.event_id, reason, record.data, awaited)
 
-    def refuse(self, arrival: Arrival, error: Exception) -> None:
+    def refuse(self, record: ParsedRecord, error: Exception) -> None:
         """Set a call aside that its reader took and PostgreSQL did not."""
-        content = arrival.content
-        exchange = content.exchange if isinstance(content, Call) else decode_exchange(arrival.record)
-        self._refuse(arrival, exchange.event_id, error)
+        content = record.content
+        exchange = content.exchange if isinstance(content, ParsedCall) else decode_exchange(record.data)
+        self._refuse(record, exchange.event_id, error)
 
-    def _refuse(self, arrival: Arrival, event_id: UUID, error: Exception) -> None:
+    def _refuse(self, record: ParsedRecord, event_id: UUID, error: Exception) -> None:
         reason = str(error) if isinstance(error, CorruptEventError) else f"it cannot be read: {error!r}"
-        if arrival.kept:
-            self.outcome.refused.append((arrival.kept, reason))
+        if record.quarantine_id:
+            self.outcome.refused.append((record.quarantine_id, reason))
         else:
-            self.batch.set_aside(event_id, reason, arrival.record)
+            self.batch.set_aside(event_id, reason, record.data)
 
 
 def _turn_key(turn: UUID | TurnId) -> str:

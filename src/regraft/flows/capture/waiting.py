@@ -15,7 +15,7 @@ _POLL = 0.05
 _KEEP_EVERY = 1.0
 
 
-def wait_for(dsn: str, turns: Collection[UUID], keep: Callable[[], None] | None = None) -> None:
+def wait_until_stored(dsn: str, turns: Collection[UUID], keep: Callable[[], None] | None = None) -> None:
     """Return when all of these calls are stored. ``keep`` is called each second: it may start again what has ended.
 
     Raises UnavailableError after a minute; the calls are not lost, and are stored as soon as ingest is back.

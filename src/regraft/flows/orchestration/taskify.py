@@ -31,7 +31,7 @@ from regraft.domain.orchestration.taskification import (
     subject_of_prompt,
     words,
 )
-from regraft.flows.capture.waiting import wait_for
+from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.orchestration.model_caller import Asker, Spent, make_plan
 from regraft.infra.llm.client import Door, GatewayClient
 from regraft.infra.postgres.capture.inbox import storable
@@ -121,7 +121,7 @@ def taskify(
         made = asyncio.run(_ask(gateway, todo, rule, timeout))
         if not made.turn_ids:
             raise UnavailableError(f"No plan was asked for: {'; '.join(made.problems)}")
-        wait_for(dsn, made.turn_ids, keep)
+        wait_until_stored(dsn, made.turn_ids, keep)
         collect(dsn, finished={taskification_id})
     with transaction(dsn) as connection:
         return taskification.one(connection, taskification_id)

@@ -24,7 +24,7 @@ from regraft.domain.ids import canonical_json, digest, parse_json, time_ordered_
 from regraft.domain.replay.budget import Budget, Price
 from regraft.domain.replay.experiment import MOST_JOBS, Experiment
 from regraft.domain.replay.job import Job, Origin, Variant, plan
-from regraft.flows.capture.waiting import wait_for
+from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
 from regraft.flows.replay.execution import Grow, Grown, Tally, Watcher, execute, grow_once
 from regraft.infra.llm.client import Door
@@ -234,7 +234,7 @@ def run(
 
     A job that fails is counted and does not stop the others; a budget that is spent leaves the rest for another time.
     ``tally`` is kept up to date meanwhile, ``progress`` told of each job that ended. ``keep`` and the errors are those
-    of ``wait_for``; raises UsageError when another process runs this plan.
+    of ``wait_until_stored``; raises UsageError when another process runs this plan.
     """
     asked = planned.experiment
     at_once = concurrency or asked.concurrency
@@ -260,7 +260,7 @@ def run(
             _unwrapped(recorder.drive(gateway, todo, at_once, count, budget, grow, asked.theme))
         finally:
             recorder.flush()
-        wait_for(dsn, recorder.turns, keep)
+        wait_until_stored(dsn, recorder.turns, keep)
         lineage.build(dsn)
         store.end(connection, plan_id, datetime.now(UTC), stopped="budget" if count.stopped else "")
     ended = count.done + count.failed

@@ -19,7 +19,7 @@ from regraft.domain.lineage.turn import INTERNAL_SESSION, turn_id
 from regraft.domain.orchestration.taskification import Rule, read_assignment, rule_name
 from regraft.domain.replay.job import Job, Variant, plan
 from regraft.domain.replay.staleness import FOLLOW, REPLAY, RUNS, TASKIFICATIONS, TASKIFY, Step
-from regraft.flows.capture.waiting import wait_for
+from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
 from regraft.flows.orchestration import taskify
 from regraft.flows.replay.execution import Grow, Grown, Tally, Watcher, execute, identity_of, refusal, spent_in
@@ -82,7 +82,7 @@ def regenerate(
     """Take these steps, in their order. What fails is told and stops no other; what follows it stays stale.
 
     ``rules`` by name; ``servers`` are the tool servers of rollouts with live tools. ``keep`` and the errors are those
-    of ``wait_for``. Killed at any time, what was noted stays made, and the rest is stale as before.
+    of ``wait_until_stored``. Killed at any time, what was noted stays made, and the rest is stale as before.
     """
     done = Regenerated()
     reasons = {step.stale.made.id: (step.stale.cause, step.stale.reason) for step in wanted}
@@ -109,7 +109,7 @@ def regenerate(
         batch = tasks[at : at + _BATCH]
         grown = _grow(dsn, gateway, batch, concurrency, progress, servers or {})
         turns = {id(task.job): each.turns for task, each in grown if each.failure is None and each.turns}
-        wait_for(dsn, [turn for _, each in grown for turn in each.turns], keep)
+        wait_until_stored(dsn, [turn for _, each in grown for turn in each.turns], keep)
         lineage.build(dsn)
         for task, each in grown:
             if id(task.job) not in turns:

@@ -34,7 +34,7 @@ def storable(text: str | None) -> str | None:
 
 
 @dataclass(slots=True)
-class Batch:
+class InboxBatch:
     """Rows for one transaction, one list per staging table; messages and contexts only once each.
 
     ``version`` is that of the projection that all of it was read under.
@@ -240,7 +240,7 @@ def histories(connection: Connection, responses: Collection[tuple[str, str]]) ->
     }
 
 
-def store(connection: Connection, batch: Batch) -> int:
+def store(connection: Connection, batch: InboxBatch) -> int:
     """Write a batch in the current transaction and return how many turns were new."""
     messages = [
         (message.message_id, storable(message.role), message.body, list(message.anchors) or None)

@@ -16,7 +16,7 @@ _SQL = queries("postgres/capture/quarantine")
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class QuarantinedCall:
     """One call in quarantine, locked by this transaction."""
 
     event_id: UUID
@@ -25,7 +25,7 @@ class Kept:
 
 
 @dataclass(slots=True)
-class Settlement:
+class RetryOutcome:
     """What became of calls that were tried again."""
 
     resolved: list[UUID] = field(default_factory=list)
@@ -39,28 +39,28 @@ def any_waits(connection: Connection) -> bool:
     return bool(row and row["waits"])
 
 
-def woken(connection: Connection, keys: Collection[str], limit: int) -> list[Kept]:
+def waiting_for(connection: Connection, keys: Collection[str], limit: int) -> list[QuarantinedCall]:
     """Calls that wait for one of these."""
     names = [storable(key) for key in keys]
-    return _kept(connection, "woken", {"keys": names, "limit": limit})
+    return _kept(connection, "waiting_for", {"keys": names, "limit": limit})
 
 
-def due(connection: Connection, limit: int) -> list[Kept]:
+def due(connection: Connection, limit: int) -> list[QuarantinedCall]:
     """Waiting calls whose time for another try has come."""
     return _kept(connection, "due", {"limit": limit})
 
 
-def unresolved(connection: Connection, after: UUID, limit: int, *, everything: bool) -> list[Kept]:
+def unresolved(connection: Connection, after: UUID, limit: int, *, everything: bool) -> list[QuarantinedCall]:
     """Calls in quarantine behind an id, in the order of ids: all of them, or only those that wait."""
     return _kept(connection, "unresolved", {"after": after, "limit": limit, "everything": everything})
 
 
-def _kept(connection: Connection, name: str, given: dict[str, Any]) -> list[Kept]:
+def _kept(connection: Connection, name: str, given: dict[str, Any]) -> list[QuarantinedCall]:
     rows = connection.execute(_SQL[name], given).fetchall()
-    return [Kept(row["event_id"], bytes(row["event"]), row["received_at"]) for row in rows]
+    return [QuarantinedCall(row["event_id"], bytes(row["event"]), row["received_at"]) for row in rows]
 
 
-def settle(connection: Connection, outcome: Settlement) -> None:
+def settle(connection: Connection, outcome: RetryOutcome) -> None:
     """Write what became of calls that were tried again; one that still waited at first may be stored by now."""
     named = _SQL
     if outcome.postponed:

@@ -4,7 +4,7 @@
 -- Whether any call waits at all: one look at an index, so that a batch pays nothing for an empty waiting room.
 SELECT EXISTS (SELECT FROM quarantine WHERE resolved_at IS NULL AND waits_for IS NOT NULL) AS waits;
 
--- name: woken
+-- name: waiting_for
 -- Calls that wait for one of these; another process's are left to it.
 SELECT event_id, event, received_at FROM quarantine
 WHERE waits_for = ANY(%(keys)s::text[]) AND resolved_at IS NULL

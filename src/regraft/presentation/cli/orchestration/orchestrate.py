@@ -33,7 +33,7 @@ def orchestrate(
     json: Json = False,
 ) -> None:
     """Have a prompt planned, carried out by workers, and answered; say what became of each step."""
-    from regraft.flows.capture.waiting import wait_for
+    from regraft.flows.capture.waiting import wait_until_stored
     from regraft.flows.lineage import build as lineage
     from regraft.flows.orchestration import taskify as flow
     from regraft.infra.embedded.model import MODEL
@@ -52,7 +52,7 @@ def orchestrate(
     run.stack.ingest()
     gateway = run.stack.door()
     said = _ask(gateway, chosen, prompt, session, lambda piece: None if json else _write(piece))
-    wait_for(dsn, [said["turn_id"]], run.stack.ingest)
+    wait_until_stored(dsn, [said["turn_id"]], run.stack.ingest)
     lineage.build(dsn)
     flow.collect(dsn)
     if json:
