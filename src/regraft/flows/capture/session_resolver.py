@@ -71,7 +71,7 @@ class ParseFailure:
 
 @dataclass(frozen=True, slots=True)
 class ParsedRecord:
-    """One captured call: its bytes and what was parsed from them. ``quarantine_id`` is set when it came from quarantine.
+    """One captured call: its bytes and what was parsed from them. ``quarantine_id`` is set if it came from quarantine.
 
     ``may_wait``: it waits when what it names is not known; otherwise it is placed without that.
     """
