@@ -25,6 +25,7 @@ from regraft.infra.spool.reader import HEAD, MAGIC, Pack, SpoolReader, orphans, 
 __all__ = ["Pack", "Spool", "SpoolFullError", "SpoolReader"]
 
 SYNC_SECONDS = 0.1
+PROBE_SECONDS = 1.0
 _PIECES = 1000  # what one writev takes (IOV_MAX is 1024)
 
 log = logging.getLogger(__name__)
@@ -57,11 +58,15 @@ class Spool(SpoolReader):
         self._bytes = 0
         self._active = 0
         self._size = 0
-        self._descriptor = self._open_segment(1)
         self._closed = False
         self._dirty = threading.Event()
         self._unsynced = False
-        self._retired: list[int] = []  # descriptors of full segments; only the sync thread closes them
+        self._retired: list[int] = []  # descriptors of left segments; only the sync thread closes them
+        self.sync_failures = 0
+        self.sync_error: str | None = None
+        self._suspect = 0  # the newest segment that a sync failed for
+        self._new_entries = [folder, home]  # folders with entries that no sync has covered yet
+        self._descriptor = self._open_segment(1)
         self._syncer = threading.Thread(target=self._sync_forever, name="spool-sync", daemon=True)
         self._syncer.start()
 
@@ -106,7 +111,7 @@ class Spool(SpoolReader):
         if self._bytes + length > self._limit_bytes and self.waiting_bytes + length > self._limit_bytes:
             raise SpoolFullError(f"The spool {self.folder} is full ({self._limit_bytes} bytes wait): is NATS down?")
         try:
-            if self._size and self._size + length > self._segment_bytes:
+            if self._size and (self._size + length > self._segment_bytes or self._active == self._suspect):
                 self._roll()
             written = os.writev(self._descriptor, pieces if len(pieces) <= _PIECES else [b"".join(pieces)])
         except OSError as error:
@@ -132,8 +137,7 @@ class Spool(SpoolReader):
         self._closed = True
         self._dirty.set()
         self._syncer.join()
-        with contextlib.suppress(OSError):
-            self._sync()
+        self._sync_or_complain()
         os.close(self._descriptor)
         self._descriptor = -1  # a late append must fail, not hit whatever gets the number next
         if self.waiting_bytes == 0:
@@ -155,6 +159,7 @@ class Spool(SpoolReader):
         descriptor = os.open(self._path(number), flags, 0o600)
         self._active, self._size = number, 0
         self._sizes[number] = 0
+        self._new_entries.append(self.home)
         return descriptor
 
     def _roll(self) -> None:
@@ -169,22 +174,69 @@ class Spool(SpoolReader):
 
     def _sync_forever(self) -> None:
         while not self._closed:
-            self._dirty.wait()
+            if not self._dirty.wait(PROBE_SECONDS if self.sync_error else None):
+                self._probe()
+                continue
             if self._closed:
                 return
             time.sleep(SYNC_SECONDS)
             self._dirty.clear()
             self._unsynced = False
-            try:
-                self._sync()
-            except OSError as error:
-                log.error("spool %s cannot be synced: %s", self.home, error)
+            self._sync_or_complain()
+
+    def _sync_or_complain(self) -> None:
+        active = self._active
+        try:
+            self._sync()
+        except OSError as error:
+            self.sync_failures += 1
+            self.sync_error = error.strerror or str(error)
+            self._suspect = active
+            log.error("spool %s cannot be synced: %s", self.home, error)
+        else:
+            if active > self._suspect:
+                self.sync_error = None
+
+    def _probe(self) -> None:
+        """Whether a file in this folder can be synced again, when no record comes that would show it."""
+        probe = self.home / "probe"
+        try:
+            with probe.open("wb") as file:
+                file.write(b"x")
+                file.flush()
+                os.fdatasync(file.fileno())
+            probe.unlink()
+        except OSError as error:
+            self.sync_error = error.strerror or str(error)
+        else:
+            self.sync_error = None
 
     def _sync(self) -> None:
+        """Sync the folders, then all segments written since the last sync. Raises OSError after trying each of them."""
+        failed: OSError | None = None
+        folders, self._new_entries = self._new_entries, []
+        for folder in dict.fromkeys(folders):
+            try:
+                _sync_folder(folder)
+            except OSError as error:
+                self._new_entries.append(folder)
+                failed = error
         while self._retired:
             full = self._retired.pop()
             try:
                 os.fdatasync(full)
+            except OSError as error:
+                failed = error
             finally:
                 os.close(full)
         os.fdatasync(self._descriptor)
+        if failed is not None:
+            raise failed
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -37,6 +37,7 @@ class Metrics(Collector):
         self.opted_out = 0
         self.stream_up = 0
         self.spool_bytes: Callable[[], int] = lambda: 0
+        self.sync_failures: Callable[[], int] = lambda: 0
         self._overhead = [0] * (len(OVERHEAD_BUCKETS) + 1)
         self._overhead_sum = 0.0
         self.registry = CollectorRegistry()
@@ -66,6 +67,7 @@ class Metrics(Collector):
             "counters": {name: dict(getattr(self, name)) for name in _COUNTERS},
             "plain": {name: getattr(self, name) for name in _PLAIN},
             "spool_bytes": self.spool_bytes(),
+            "sync_failures": self.sync_failures(),
             "stream_up": self.stream_up,
             "overhead": self._overhead,
             "overhead_sum": self._overhead_sum,
@@ -80,6 +82,8 @@ class Metrics(Collector):
             setattr(self, name, getattr(self, name) + numbers["plain"][name])
         before, more = self.spool_bytes(), numbers["spool_bytes"]
         self.spool_bytes = lambda: before + more
+        failures = self.sync_failures() + numbers["sync_failures"]
+        self.sync_failures = lambda: failures
         self.stream_up = max(self.stream_up, numbers["stream_up"])
         self._overhead = [one + other for one, other in zip(self._overhead, numbers["overhead"], strict=True)]
         self._overhead_sum += numbers["overhead_sum"]
@@ -121,6 +125,11 @@ class Metrics(Collector):
         yield CounterMetricFamily("regraft_gateway_published", "Calls acknowledged by the stream", self.published)
         yield GaugeMetricFamily(
             "regraft_gateway_spool_bytes", "Bytes in the spool that the stream has not got", self.spool_bytes()
+        )
+        yield CounterMetricFamily(
+            "regraft_gateway_spool_sync_failures",
+            "Syncs of the spool that failed: calls before one may be lost in a power cut",
+            self.sync_failures(),
         )
         yield GaugeMetricFamily("regraft_gateway_stream_up", "1 while the stream can be reached", self.stream_up)
         yield HistogramMetricFamily(

@@ -128,6 +128,7 @@ class Gateway:
         settings = self._settings
         self._spool = Spool(settings.spool, settings.spool_segment_bytes, settings.spool_limit_bytes)
         self.metrics.spool_bytes = lambda: self._spool.waiting_bytes if self._spool else 0
+        self.metrics.sync_failures = lambda: self._spool.sync_failures if self._spool else 0
         self._drainer = DrainProcess(self._spool, settings.nats_url, self.metrics)
         rules = settings.redact
         redactor = Redactor(rules) if rules and (rules.identities or rules.fields or rules.texts) else None
@@ -217,11 +218,12 @@ class Gateway:
 
     def _ready(self) -> Answer:
         spool, drainer, recorder = self._spool, self._drainer, self._recorder
-        capturing = spool is not None and recorder is not None and not recorder.failing
+        capturing = spool is not None and recorder is not None and not (recorder.failing or spool.sync_error)
         state = {
             "ready": capturing,
             "stream": "connected" if drainer is not None and drainer.connected else "away",
             "spool_bytes": spool.waiting_bytes if spool is not None else 0,
+            **({"spool_error": spool.sync_error} if spool is not None and spool.sync_error else {}),
         }
         return json_answer(200 if capturing else 503, orjson.dumps(state))
 
