@@ -21,6 +21,7 @@ NodeId = NewType("NodeId", UUID)
 SessionId = NewType("SessionId", UUID)
 
 DIGEST_BYTES = 32
+MAX_NESTING = 256  # arrays and objects within one another; deeper JSON is refused, whoever reads it
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -46,20 +47,37 @@ def _not_a_number(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
 
 
+TOO_DEEP = f"JSON is nested too deeply (over {MAX_NESTING} levels)"
 _DECODE = json.JSONDecoder(parse_float=Number, parse_int=_integer, parse_constant=_not_a_number).decode
 
 
 def parse_json(text: bytes | str) -> Any:
     """Parse JSON without losing anything: number literals, NUL and lone surrogates survive.
 
-    Raises ValueError when ``text`` is not JSON (``NaN`` and ``Infinity`` are not).
+    Raises ValueError when ``text`` is not JSON (``NaN`` and ``Infinity`` are not), or nested deeper than
+    ``MAX_NESTING``.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig", "strict")
     try:
-        return _DECODE(text)
+        value = _DECODE(text)
     except RecursionError as error:
-        raise ValueError("JSON is nested too deeply") from error
+        raise ValueError(TOO_DEEP) from error
+    # Few texts hold that many brackets, and counting them costs next to nothing.
+    if text.count("[") + text.count("{") > MAX_NESTING and nested_too_deeply(value):
+        raise ValueError(TOO_DEEP)
+    return value
+
+
+def nested_too_deeply(value: Any) -> bool:
+    """Whether a JSON value is nested deeper than ``MAX_NESTING``."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_NESTING):
+        inner = [one for each in level for one in (each.values() if isinstance(each, dict) else each)]
+        level = [one for one in inner if isinstance(one, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode

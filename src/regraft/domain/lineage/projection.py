@@ -19,9 +19,10 @@ from regraft.domain.ids import Digest, Number, canonical_json, digest, parse_jso
 _HARNESS_TAG = (
     r"system-reminder|environment_context|command-[\w-]+|local-command-[\w-]+|task-notification|new-diagnostics"
 )
-_HARNESS = re.compile(rf"<({_HARNESS_TAG})(?:\s[^<>]*)?>.*?</\1>", re.DOTALL)
+_HARNESS_START = re.compile(rf"<({_HARNESS_TAG})(?:\s[^<>]*)?>")
+_HARNESS_END = re.compile(rf"</({_HARNESS_TAG})>")
 _THINKING = re.compile(r"\A\s*<(think|thinking)>.*?</\1>", re.DOTALL)
-_TRAILING_BLANKS = re.compile(r"[ \t]+$", re.MULTILINE)
+_TRAILING_BLANKS = re.compile(r"(?<![ \t])[ \t]+$", re.MULTILINE)  # tried once a run of blanks, not once a blank
 _BLANK_LINES = re.compile(r"\n{3,}")
 _UUID = re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b")
 # A clock in an instruction: a date in one of the forms that clients write, with its weekday, time of day and zone; or a
@@ -113,14 +114,14 @@ def plain_text(message: Mapping[str, Any]) -> str:
         if role == "assistant":
             return _THINKING.sub("", text)
         if role in ("user", "tool", "function"):
-            return _HARNESS.sub("", text)
+            return _without_harness(text)
     return text
 
 
 def _text(role: Any, text: str, *, first: bool) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if role in _INJECTED_INTO and "<" in text:
-        text = _HARNESS.sub("", text)
+        text = _without_harness(text)
     elif role == "assistant" and "<think" in text:
         text = _THINKING.sub("", text)
     elif role in _INSTRUCTING:
@@ -128,6 +129,33 @@ def _text(role: Any, text: str, *, first: bool) -> str:
         text = _FIRST_CLOCK.sub("<clock>", text) if first else _without_clocks(text)
     text = _TRAILING_BLANKS.sub("", text)
     return _BLANK_LINES.sub("\n\n", _LEADING_LINES.sub("", text)).rstrip()
+
+
+def _without_harness(text: str) -> str:
+    """The text without each element that a harness injects: from its start tag to the first end tag of that name.
+
+    A start tag without an end stays. End tags are indexed once, so that a text of many start tags costs no more.
+    """
+    start = _HARNESS_START.search(text)
+    if start is None:
+        return text
+    ends: dict[str, list[tuple[int, int]]] = {}
+    for end in _HARNESS_END.finditer(text, start.end()):
+        ends.setdefault(end[1], []).append(end.span())
+    for spans in ends.values():
+        spans.reverse()
+    kept: list[str] = []
+    done = 0
+    while start is not None:
+        spans, next_search = ends.get(start[1], []), start.end()
+        while spans and spans[-1][0] < start.end():
+            spans.pop()
+        if spans:
+            kept.append(text[done : start.start()])
+            done = next_search = spans[-1][1]
+        start = _HARNESS_START.search(text, next_search)
+    kept.append(text[done:])
+    return "".join(kept)
 
 
 def _without_clocks(text: str) -> str:

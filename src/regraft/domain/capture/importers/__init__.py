@@ -29,6 +29,7 @@ from regraft.domain.capture.importers.conversation import Found, Refusal, Unread
 from regraft.domain.capture.importers.records import Record, Unreadable
 from regraft.domain.capture.importers.values import mapping, name
 from regraft.domain.errors import UsageError
+from regraft.domain.ids import TOO_DEEP, nested_too_deeply
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,9 @@ def conversations(importer: Importer, found: Iterable[Record | Unreadable]) -> I
     for record in found:
         if isinstance(record, Unreadable):
             yield record.position, Refusal(f"line {record.position + 1}", record.reason)
+            continue
+        if nested_too_deeply(record.value):
+            yield record.position, Refusal(_name(record), TOO_DEEP)
             continue
         try:
             for each in importer.read(record):

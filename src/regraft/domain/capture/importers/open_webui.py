@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from regraft.domain.capture.importers.conversation import (
@@ -27,9 +28,10 @@ from regraft.domain.capture.importers.values import figure, mapping, mappings, r
 from regraft.domain.ids import canonical_json, parse_json
 
 FORM = "open_webui"
-_DETAILS = re.compile(r'<details type="(reasoning|tool_calls)"([^>]*)>(.*?)</details>\n?', re.DOTALL)
-_ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
-_SUMMARY = re.compile(r"<summary>.*?</summary>", re.DOTALL)
+_DETAILS = re.compile(r'<details type="(reasoning|tool_calls)"')
+_DETAILS_END = "</details>"
+_SUMMARY, _SUMMARY_END = "<summary>", "</summary>"
+_ATTRIBUTE = re.compile(r'(?<!\w)(\w+)="([^"]*)"')
 _QUOTED = re.compile(r"^> ?", re.MULTILINE)
 _KNOWN_OF_MESSAGE = frozenset(
     {
@@ -155,23 +157,64 @@ class _Spoken:
         self.begin()
 
 
+@dataclass(frozen=True, slots=True)
+class _Details:
+    """One ``<details>`` element of a text, which runs from ``start`` to ``end``."""
+
+    start: int
+    end: int
+    kind: str
+    attributes: str
+    inner: str
+
+
+def _details(content: str) -> Iterator[_Details]:
+    """The elements that hold reasoning or tool calls, in order. The search ends at the first that is not closed: what
+    does not follow one start does not follow a later one."""
+    at = 0
+    while start := _DETAILS.search(content, at):
+        bound = content.find(">", start.end())
+        close = content.find(_DETAILS_END, bound + 1) if bound >= 0 else -1
+        if close < 0:
+            return
+        at = close + len(_DETAILS_END)
+        at += content.startswith("\n", at)
+        yield _Details(start.start(), at, start[1], content[start.end() : bound], content[bound + 1 : close])
+
+
+def _without_summaries(text: str) -> str:
+    kept: list[str] = []
+    at = 0
+    while (start := text.find(_SUMMARY, at)) >= 0 and (end := text.find(_SUMMARY_END, start + len(_SUMMARY))) >= 0:
+        kept.append(text[at:start])
+        at = end + len(_SUMMARY_END)
+    kept.append(text[at:])
+    return "".join(kept)
+
+
+def _unescaped(text: str) -> str:
+    try:
+        return html.unescape(text)
+    except ValueError:  # a character reference of thousands of digits, which Python refuses to read
+        return text
+
+
 def _from_text(content: str, key: str) -> Iterator[dict[str, Any]]:
     spoken = _Spoken()
     at = 0
     made = 0
-    for match in _DETAILS.finditer(content):
-        before = content[at : match.start()]
-        at = match.end()
+    for block in _details(content):
+        before = content[at : block.start]
+        at = block.end
         if before.strip() and spoken.calls:
             yield from spoken.flush()
         spoken.text.append(before)
-        kind, attributes, inner = match.groups()
-        if kind == "reasoning":
+        if block.kind == "reasoning":
             if spoken.calls:
                 yield from spoken.flush()
-            spoken.thought.append(_QUOTED.sub("", html.unescape(_SUMMARY.sub("", inner))).strip())
+            spoken.thought.append(_QUOTED.sub("", _unescaped(_without_summaries(block.inner))).strip())
             continue
-        given = {name: html.unescape(value) for name, value in _ATTRIBUTE.findall(attributes)}
+        given = {name: _unescaped(value) for name, value in _ATTRIBUTE.findall(block.attributes)}
         call_id = given.get("id") or f"{key}:{made}"
         spoken.calls.append(tool_call(call_id, given.get("name"), _unquoted(given.get("arguments", ""))))
         if "result" in given:
