@@ -178,7 +178,7 @@ def test_an_imported_record_nested_too_deeply_is_refused_and_the_next_is_read() 
         deep = [deep]
     said = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
     found = [Record(0, {**said, "extra": deep}), Record(1, said)]
-    (_, refused), (_, read) = conversations(importer_of("openai_jsonl"), found)
+    (_, refused), (_, read) = conversations(importer_of("openai"), found)
     assert isinstance(refused, Refusal)
     assert "nested too deeply" in refused.reason
     assert not isinstance(read, Refusal)
