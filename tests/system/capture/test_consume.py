@@ -12,9 +12,13 @@ import threading
 import time
 from datetime import timedelta
 
+import psycopg
+import pytest
+
 from gateways import abandoned
 from regraft.flows.capture.consume import consume
 from regraft.flows.capture.ingest import SeenIds, ingest
+from regraft.flows.lineage.build import build
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.nats.stream import CallStream
 from regraft.infra.postgres import pipeline
@@ -43,6 +47,14 @@ def publish(url, *exchanges):
             await stream.publish_pack([encode_exchange(each) for each in exchanges])
 
     asyncio.run(main())
+
+
+def wait_until(condition, seconds=60.0):
+    """Wait until this holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
 
 
 def until(dsn, query, wanted, seconds=60.0):
@@ -126,3 +138,53 @@ def test_the_ingest_process_sweeps_what_a_dead_publisher_left(truth, nats_server
         while asyncio.run(left()):
             assert time.monotonic() < deadline, "the parts are still there"
             time.sleep(0.1)
+
+
+BROKEN = {
+    "a missing column": (
+        "ALTER TABLE pipeline_event_inbox RENAME COLUMN endpoint TO gone",
+        "ALTER TABLE pipeline_event_inbox RENAME COLUMN gone TO endpoint",
+    ),
+    "a missing table": ("ALTER TABLE session_turn RENAME TO gone", "ALTER TABLE gone RENAME TO session_turn"),
+    "a violated constraint": (
+        "ALTER TABLE session_turn ADD CONSTRAINT broken CHECK (false) NOT VALID",
+        "ALTER TABLE session_turn DROP CONSTRAINT broken",
+    ),
+    "a missing permission": (
+        "ALTER DATABASE {database} SET default_transaction_read_only = on",
+        "ALTER DATABASE {database} SET default_transaction_read_only = off",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_fault_of_the_database_loses_no_call_and_sets_none_aside(truth, nats_server, calls, fault, caplog):
+    def administer(statement):
+        with connect(truth, autocommit=True) as connection:
+            database = connection.execute("SELECT current_database() AS name").fetchone()["name"]
+            connection.execute("SET default_transaction_read_only = off")
+            connection.execute(statement.format(database=database).encode())
+
+    breaks, mends = BROKEN[fault]
+    administer(breaks)
+    made = [calls([{"role": "user", "content": str(number)}]) for number in range(5)]
+    with caplog.at_level("WARNING"), ingesting(truth, nats_server.url):
+        publish(nats_server.url, *made)
+        wait_until(lambda: sum("storing again" in each.message for each in caplog.records) >= 2)
+        administer(mends)
+        until(truth, "SELECT count(*) FROM session_turn", 5)
+    with connect(truth) as connection:
+        assert connection.execute("SELECT count(*) AS n FROM quarantine").fetchone() == {"n": 0}
+
+
+def test_a_fault_of_the_database_sets_no_turn_of_the_graph_aside(truth, calls):
+    with connect(truth, autocommit=True) as connection:
+        made = [calls([{"role": "user", "content": str(number)}]) for number in range(5)]
+        ingest(connection, [encode_exchange(each) for each in made], SeenIds())
+        connection.execute("ALTER TABLE execution_run_records RENAME COLUMN backend TO gone")
+        with pytest.raises(psycopg.errors.UndefinedColumn):
+            build(truth)
+        row = connection.execute("SELECT count(*) AS n, count(failure) AS f FROM lineage_queue").fetchone()
+        assert row == {"n": 5, "f": 0}
+        connection.execute("ALTER TABLE execution_run_records RENAME COLUMN gone TO backend")
+    assert (build(truth).turns, build(truth).turns) == (5, 0)

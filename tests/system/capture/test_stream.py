@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import os
 from datetime import timedelta
 from uuid import UUID
@@ -13,7 +15,7 @@ from gateways import CHAT, abandoned
 from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.errors import CorruptEventError, UnavailableError
 from regraft.infra.nats.codec import decode_exchange, decode_pack, encode_exchange, encode_pack
-from regraft.infra.nats.stream import CallStream
+from regraft.infra.nats.stream import PARTS_HEADER, STREAM, SUBJECT, CallStream
 
 
 def exchange_of(**changes):
@@ -151,6 +153,57 @@ def test_a_publisher_that_comes_back_goes_on_with_the_parts_that_are_there(nats_
             (delivery,) = await stream.fetch(10, 5)
             assert delivery.records == [record]
             await delivery.ack()
+            assert await stream.waiting() == 0
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        b"no JSON",
+        b"[1, 2]",
+        b"null",
+        b"[" * 100_000,
+        b'{"parts": [%(parts)s]}',
+        b'{"record": "%(record)s", "parts": [%(parts)s]}',
+        b'{"record": "%(record)s", "bytes": %(bytes)d}',
+        b'{"record": "%(record)s", "bytes": %(bytes)d, "parts": []}',
+        b'{"record": "%(record)s", "bytes": %(bytes)d, "parts": [%(parts)s, %(other)d]}',
+        b'{"record": "%(record)s", "bytes": %(bytes)d, "parts": [%(parts)s, %(parts)s]}',
+        b'{"record": "%(record)s", "bytes": %(bytes)d, "parts": ["%(parts)s"]}',
+        b'{"record": "%(record)s", "bytes": 7, "parts": [%(parts)s]}',
+        b'{"record": "../%(record)s", "bytes": %(bytes)d, "parts": [%(parts)s]}',
+        b'{"record": "%(record)s", "bytes": %(bytes)d, "parts": [%(parts)s, 999999]}',
+        b'{"record": "%(wrong)s", "bytes": %(bytes)d, "parts": [%(other)d]}',
+    ],
+)
+def test_a_wrong_manifest_is_given_out_as_it_is_and_deletes_nothing(nats_server, manifest):
+    async def main():
+        async with await CallStream.connect(nats_server.url) as stream:
+            await stream.ensure()
+            record = os.urandom(10 << 20)
+            await stream.publish_pack([record])
+            (large,) = await stream.fetch(1, 5)
+            await stream.publish_pack([b"another call"])
+            other = (await stream._context.stream_info(STREAM)).state.last_seq
+            known = json.loads(large._message.data)
+            named = {
+                b"record": known["record"].encode(),
+                b"bytes": known["bytes"],
+                b"parts": ", ".join(map(str, known["parts"])).encode(),
+                b"other": other,
+                b"wrong": hashlib.blake2b(b"another", digest_size=32).hexdigest().encode(),
+            }
+            wrong = manifest % named
+            await stream._context.publish(SUBJECT, wrong, headers={PARTS_HEADER: "1"})
+            deliveries = {delivery.records[0]: delivery for delivery in await stream.fetch(5, 5)}
+            assert deliveries.keys() == {b"another call", wrong}
+            await deliveries[wrong].ack()
+            await large.nak()
+            (again,) = [each for each in await stream.fetch(5, 5) if each.records == [record]]
+            await again.ack()
+            await deliveries[b"another call"].ack()
             assert await stream.waiting() == 0
 
     asyncio.run(main())

@@ -18,6 +18,7 @@ from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.review import next_pair, rate_unit, record_preference
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.flows.lineage.build import build
+from regraft.flows.lineage.reprojection import rebuild
 from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.iceberg import snapshots
 from regraft.infra.nats.codec import encode_exchange
@@ -303,6 +304,46 @@ def test_verify_finds_changed_files_and_changed_truth(
     assert "cannot be read" in verify(snapshot.snapshot_id, dsn=truth, warehouse=warehouse).files
     with pytest.raises(NotFoundError):
         verify("nothing-0", dsn=truth, warehouse=warehouse)
+
+
+def _nodes(truth: str) -> set[Any]:
+    with connect(truth) as connection:
+        return {row["node_id"] for row in connection.execute("SELECT node_id FROM session_turn")}
+
+
+def test_verify_accepts_ids_of_another_projection_and_still_finds_changed_truth(
+    truth: str, calls: Any, frozen: Callable[[str], Frozen], tmp_path: Path
+) -> None:
+    asked = [{"role": "user", "content": "Will it snow?"}]
+    answered = [*asked, {"role": "assistant", "content": "It snows."}, {"role": "user", "content": "Where?"}]
+    made = [calls(asked, "It snows."), calls(answered, "In Oslo."), calls(answered, "In Bergen.", temperature=1.0)]
+    with connect(truth, autocommit=True) as connection:
+        ingest(connection, [encode_exchange(each) for each in made], SeenIds())
+    build(truth)
+    warehouse = str(tmp_path / "warehouse")
+    snapshot, before = frozen(SFT), _nodes(truth)
+    rebuild(truth, 1)
+    assert before.isdisjoint(_nodes(truth))
+    assert verify(snapshot.snapshot_id, dsn=truth, warehouse=warehouse).ok
+    under_version_1 = frozen(SFT.replace("good", "again"))
+    rebuild(truth, 2)
+    assert _nodes(truth) == before
+    for each in (snapshot, under_version_1):
+        assert verify(each.snapshot_id, dsn=truth, warehouse=warehouse).ok
+    rebuild(truth, 1)
+    with transaction(truth) as connection:
+        connection.execute(
+            """UPDATE message SET body = '{"content":"It rains.","role":"assistant"}'
+               WHERE body ->> 'content' = 'It snows.'"""
+        )
+    changed = verify(snapshot.snapshot_id, dsn=truth, warehouse=warehouse).changed
+    assert len(changed) == sum(snapshot.row_counts.values())
+    assert {how for _, how in changed} == {"messages"}
+    with transaction(truth) as connection:
+        connection.execute("DELETE FROM former_node")
+        connection.execute("DELETE FROM former_session")
+    unknown = verify(snapshot.snapshot_id, dsn=truth, warehouse=warehouse).changed
+    assert {how for _, how in unknown} == {"messages, sources, certificate"}
 
 
 def test_an_export_is_complete_and_never_overwrites_a_strangers_files(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from datetime import timedelta
 
 import psycopg
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 
 _BATCH_PACKS = 8  # of up to 256 calls each
 _FETCH_SECONDS = 1.0
-_LONGEST_PAUSE = 10.0  # seconds at most between two tries to reach a server that is away
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0  # seconds between two tries to reach a server that is away
 _QUIET_SECONDS = 5.0  # without a call, after which waiting ones are looked after
 _SWEEP_SECONDS = 600.0  # between two looks for parts that a dead publisher left in the stream
 
@@ -32,23 +33,28 @@ async def consume(
 ) -> None:
     """Store captured calls until ``stop`` is set. Either server may be away for any time: nothing is lost meanwhile.
 
+    Whatever PostgreSQL refuses that is not one call's own fault (a lost connection, a full disk, a missing column, a
+    violated constraint) is a fault of the system: the batch goes back to the stream and is tried again later.
+
     A call that waits for another is placed without it after ``patience``. ``part_grace``: see CallStream.sweep_parts.
     """
-    delay = 0.2
+    delay = _SHORTEST_PAUSE
     seen = SeenIds()
     while not stop.is_set():
+        started = time.monotonic()
         try:
             async with await CallStream.connect(nats_url) as stream:
                 await stream.ensure()
                 with await asyncio.to_thread(connect, dsn, autocommit=True, name="regraft-ingest") as connection:
                     log.info("storing captured calls")
-                    delay = 0.2
                     await _consume_connected(stream, connection, seen, stop, patience, part_grace)
-        except (UnavailableError, psycopg.OperationalError) as error:
-            log.warning("waiting %.1f s: %s", delay, error)
+        except (UnavailableError, psycopg.Error) as error:
+            away = isinstance(error, UnavailableError | psycopg.OperationalError)
+            log.log(logging.WARNING if away else logging.ERROR, "storing again in %.1f s: %s", delay, error)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), delay)
-            delay = min(delay * 2, _LONGEST_PAUSE)
+            worked = time.monotonic() - started > _LONGEST_PAUSE + delay
+            delay = _SHORTEST_PAUSE if worked else min(delay * 2, _LONGEST_PAUSE)
 
 
 async def _consume_connected(
@@ -80,7 +86,7 @@ async def _consume_connected(
             records = [record for delivery in deliveries for record in delivery.records]
             try:
                 counts = await _store(connection, records, seen, patience)
-            except psycopg.OperationalError:
+            except psycopg.Error:
                 # Without this the packs would come again only when the stream's patience for them ends.
                 with contextlib.suppress(UnavailableError):
                     for delivery in deliveries:

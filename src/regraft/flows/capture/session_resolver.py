@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
+import psycopg
+
 from regraft.domain.capture.answer import Answer
 from regraft.domain.capture.dialects import CHAT, FEEDBACK, RESPONSES, Dialect, dialect_of
 from regraft.domain.capture.dialects.responses import with_history
@@ -98,6 +100,8 @@ def parse_record(record: bytes, recollection: Recollection) -> ParsedCall | tupl
         return ParsedCall(
             exchange, dialect, recollection.version, request, dialect.read_answer(body, exchange.response_type), end
         )
+    except MemoryError:
+        raise
     except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
         return ParseFailure(event_id or uuid_of(digest(record)), error)
 
@@ -157,6 +161,8 @@ class SessionResolver:
             return None
         try:
             self.batch.add_feedback(*content)
+        except (MemoryError, psycopg.Error):
+            raise
         except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
             self._refuse(record, content[1].event_id, error)
         else:
@@ -174,6 +180,8 @@ class SessionResolver:
     def _settle(self, record: ParsedRecord, call: ParsedCall) -> None:
         try:
             self._read(call)
+        except (MemoryError, psycopg.Error):
+            raise
         except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
             self._refuse(record, call.exchange.event_id, error)
         else:

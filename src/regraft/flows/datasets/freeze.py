@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -20,9 +20,9 @@ from regraft.domain.datasets.rows import Refusal, Row, content_hash, content_key
 from regraft.domain.datasets.splits import Member, assign, leakage
 from regraft.domain.errors import IllegalRowError, IntegrityError, UsageError
 from regraft.domain.ids import digest
-from regraft.flows.datasets.assembly import Plan, assemble, row_of, turn_truths
+from regraft.flows.datasets.assembly import Plan, Truth, assemble, row_of, turn_truths
 from regraft.infra.iceberg import snapshots
-from regraft.infra.postgres.arrow import reading
+from regraft.infra.postgres.arrow import ArrowReader, reading
 from regraft.infra.postgres.datasets import registry
 from regraft.infra.postgres.pool import transaction
 
@@ -184,7 +184,11 @@ def stored_rows(dsn: str, warehouse: str, snapshot: Frozen) -> list[tuple[Row, s
 
 
 def verify(snapshot_id: str, *, dsn: str, warehouse: str) -> Verification:
-    """Recompute a snapshot's content hash from its stored bytes, and each of its rows from the execution log."""
+    """Recompute a snapshot's content hash from its stored bytes, and each of its rows from the execution log.
+
+    A row is found by its turns, whose ids never change. Its nodes and its session may have other ids by now, if the log
+    was derived again under another version of the projection: then the ids in the row must be ones that they had.
+    """
     snapshot, _ = find_snapshot(dsn, snapshot_id)
     snapshot_id = snapshot.snapshot_id
     try:
@@ -198,9 +202,10 @@ def verify(snapshot_id: str, *, dsn: str, warehouse: str) -> Verification:
         for start in range(0, len(rows), _BATCH):
             batch = [row for row, _ in rows[start : start + _BATCH]]
             truths = turn_truths(truth, [source.turn_id for row in batch for source in row.sources])
+            former = _former_ids(truth, batch, truths)
             for row in batch:
                 again = row_of(_plan(row), truths)
-                how = _difference(row, again)
+                how = _difference(row, again, former)
                 if how:
                     changed.append((row.row_id, how))
     disagree = f"{len(changed)} of {len(rows)} rows disagree with the truth" if changed else ""
@@ -221,14 +226,24 @@ def _plan(row: Row) -> Plan:
     )
 
 
-def _difference(stored: Row, again: Row | Refusal) -> str:
+def _former_ids(truth: ArrowReader, rows: Sequence[Row], truths: Mapping[str, Truth]) -> frozenset[str]:
+    """The node and session ids of stored rows that are not current but were under another projection."""
+    current = {each for one in truths.values() for each in (one.node_id, one.session_id)}
+    stored = {source.node_id for row in rows for source in row.sources} | {row.session_id for row in rows}
+    unknown = sorted(stored - current)
+    return frozenset(row["id"] for row in truth.rows("former_ids", unknown)) if unknown else frozenset()
+
+
+def _difference(stored: Row, again: Row | Refusal, former: frozenset[str]) -> str:
     if isinstance(again, Refusal):
         return f"{again.reason}: {again.detail}".rstrip(": ")
     before, after = parts_of(stored), parts_of(again)
     different = [name for name in before if before[name] != after[name]]
-    if stored.sources != again.sources:
+    ids = [(old.node_id, new.node_id) for old, new in zip(stored.sources, again.sources, strict=True)]
+    if any(old != new and old not in former for old, new in ids):
         different.append("sources")
-    if (stored.session_id, stored.tools_digest) != (again.session_id, again.tools_digest):
+    session_differs = stored.session_id != again.session_id and stored.session_id not in former
+    if session_differs or stored.tools_digest != again.tools_digest:
         different.append("certificate")
     return ", ".join(different)
 

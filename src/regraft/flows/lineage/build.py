@@ -20,6 +20,14 @@ from regraft.infra.postgres.pool import transaction
 log = logging.getLogger(__name__)
 
 _CHUNK = 5_000  # turns to a transaction
+# What PostgreSQL refuses of a turn's values. Every other error of its is a fault of the system.
+_BAD_TURN = (
+    psycopg.DataError,
+    psycopg.errors.CheckViolation,
+    psycopg.errors.NotNullViolation,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+)
 Progress = Callable[[int], None]
 
 
@@ -37,7 +45,8 @@ class BuildCounts:
 def build(dsn: str, sessions: Collection[UUID] | None = None, progress: Progress | None = None) -> BuildCounts:
     """Place every waiting turn, of the given sessions or of all. Safe to call at any time, and from several places.
 
-    A turn that cannot be placed is found by halving, set aside with the reason, and stops no other.
+    A turn that cannot be placed is found by halving, set aside with the reason, and stops no other. A fault of the
+    system (a lost connection, a missing column, a full disk) is raised, and every turn stays in the queue.
     """
     counts = BuildCounts(0, 0, 0, 0, 0)
     touched: set[UUID] = set()
@@ -53,9 +62,11 @@ def build(dsn: str, sessions: Collection[UUID] | None = None, progress: Progress
                 version = projection.held(connection)
                 rows = decide(connection, taken, version)
                 number = store.save(connection, rows, datetime.now(UTC), version)
-        except (psycopg.OperationalError, UnavailableError):
+        except (UnavailableError, OSError, MemoryError):
             raise
         except Exception as error:  # one bad turn never stops the others, whatever is in it
+            if isinstance(error, psycopg.Error) and not isinstance(error, _BAD_TURN):
+                raise
             if len(taken) > 1:
                 size = len(taken) // 2
                 continue

@@ -15,6 +15,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -54,6 +55,7 @@ MAX_ACK_PENDING = 512  # packs
 # gets the old one, and then needs seconds for the rest. It must be longer than that window by far.
 PART_GRACE = timedelta(hours=1)
 
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _NATS_ERRORS = (nats.errors.Error, OSError, TimeoutError, asyncio.TimeoutError)
 
 log = logging.getLogger(__name__)
@@ -274,17 +276,58 @@ class CallStream:
             return Delivery([message.data], self, message)
 
     async def _assembled(self, message: Msg) -> Delivery:
-        sequences: tuple[int, ...] = ()
-        try:
-            manifest = json.loads(message.data)
-            sequences = tuple(manifest["parts"])
-            parts = [(await self._context.get_msg(STREAM, each, direct=True)).data or b"" for each in sequences]
-        except (ValueError, KeyError, TypeError, StreamNotFoundError):
-            return Delivery([message.data], self, message, sequences)
+        """The record that a manifest names; a manifest that is wrong in any way is given out itself, for quarantine.
+
+        Only parts that were published for this very record are deleted with its acknowledgement.
+        """
+        unreadable = Delivery([message.data], self, message)
+        manifest = _manifest(message)
+        if manifest is None:
+            return unreadable
+        parts = []
+        for sequence in manifest.parts:
+            try:
+                part = await self._context.get_msg(STREAM, sequence, direct=True)
+            except StreamNotFoundError:
+                return unreadable
+            published_as = (part.headers or {}).get("Nats-Msg-Id", "")
+            if part.subject != PART_SUBJECT or not published_as.startswith(f"{manifest.record}-"):
+                return unreadable
+            parts.append(part.data or b"")
+            if sum(map(len, parts)) > manifest.bytes:
+                return unreadable
         record = b"".join(parts)
-        if hashlib.blake2b(record, digest_size=32).hexdigest() != manifest["record"]:
-            return Delivery([message.data], self, message, sequences)
-        return Delivery([record], self, message, sequences)
+        if len(record) != manifest.bytes or hashlib.blake2b(record, digest_size=32).hexdigest() != manifest.record:
+            return unreadable
+        return Delivery([record], self, message, manifest.parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Manifest:
+    """A record in parts: its digest in hexadecimal, its length, and the sequence numbers of its parts in order."""
+
+    record: str
+    bytes: int
+    parts: tuple[int, ...]
+
+
+def _manifest(message: Msg) -> _Manifest | None:
+    """The manifest in a message, or None when anything about it is wrong."""
+    try:
+        read = json.loads(message.data)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(read, dict):
+        return None
+    record, size, parts = read.get("record"), read.get("bytes"), read.get("parts")
+    if not isinstance(record, str) or not _DIGEST.fullmatch(record):
+        return None
+    if type(size) is not int or not isinstance(parts, list):
+        return None
+    sequences = tuple(each for each in parts if type(each) is int and each > 0)
+    if not sequences or len(set(sequences)) != len(parts):
+        return None
+    return _Manifest(record=record, bytes=size, parts=sequences)
 
 
 def _name(pack: list[bytes]) -> str:

@@ -160,3 +160,9 @@ JOIN pipeline_event_inbox i ON i.event_id = t.event_id
 LEFT JOIN message m ON m.message_id = t.answer_id
 LEFT JOIN request_part tools ON tools.part_id = i.tools_id
 ORDER BY t.turn_id;
+
+-- name: former_ids
+-- Which of the given ids nodes or sessions had under another version of the projection.
+SELECT f.id::text AS id
+FROM (SELECT node_id AS id FROM former_node UNION ALL SELECT session_id FROM former_session) AS f
+WHERE f.id IN (SELECT one::uuid FROM json_array_elements_text($1::json) AS one);
