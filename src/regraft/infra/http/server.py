@@ -36,7 +36,7 @@ class HttpServer:
     def connection(self) -> HttpConnection:
         return HttpConnection(self)
 
-    def went(self) -> None:
+    def connection_closed(self) -> None:
         if self.stopping and not self.connections and self._empty is not None:
             self._empty.set()
 

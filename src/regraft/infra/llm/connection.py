@@ -7,15 +7,12 @@ together. A body that was cut is an error, so that nobody takes it for whole.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import httptools
 
 from regraft.domain.errors import UpstreamError
 from regraft.infra.http.repeated_head import RepeatedHead
-
-if TYPE_CHECKING:
-    from regraft.infra.llm.upstream import UpstreamPool
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -150,6 +147,25 @@ class UpstreamResponse:
             self.listener.failed(error)
 
 
+class ConnectionOwner(Protocol):
+    """What a connection needs from its pool."""
+
+    authority: str
+    repeated: RepeatedAnswer | None
+
+    def release(self, connection: Connection) -> None:
+        """The answer is whole and the connection can carry another call."""
+
+    def forget(self, connection: Connection) -> None:
+        """The connection cannot be used again."""
+
+    def start_fresh(self, response: UpstreamResponse) -> None:
+        """Send the call again on a new connection."""
+
+    def remember(self, data: bytes, response: UpstreamResponse) -> None:
+        """``data`` is a whole answer, from its first byte on."""
+
+
 class Connection(asyncio.Protocol):
     """One socket to the server. Carries one call at a time; goes back to the pool after a whole answer."""
 
@@ -174,7 +190,7 @@ class Connection(asyncio.Protocol):
         "until_close",
     )
 
-    def __init__(self, pool: UpstreamPool, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, pool: ConnectionOwner, loop: asyncio.AbstractEventLoop) -> None:
         self.pool = pool
         self.loop = loop
         self.parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)

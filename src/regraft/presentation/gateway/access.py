@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from regraft.domain.errors import RegraftError
 from regraft.infra.files.keys import KeyStore, VirtualKey
 from regraft.infra.http.replies import error_body, json_block
-from regraft.presentation.gateway.call import Client
+from regraft.presentation.gateway.client import Client
 from regraft.presentation.gateway.limits import Turnstile
 
 QUEUE, QUEUE_SECONDS = 100, 30.0

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import gc
 import logging
+import multiprocessing
+import multiprocessing.connection
+import os
 import signal
 import socket
 import threading
+from multiprocessing.process import BaseProcess
 
 import uvloop
 
-from regraft.domain.errors import ConfigError, PortInUseError
 from regraft.infra.http.requests import Limits
 from regraft.infra.http.server import HttpServer
+from regraft.infra.telemetry.logs import configure_logging
+from regraft.presentation.gateway.listener import BACKLOG, listen
 from regraft.presentation.gateway.routes import Gateway
 from regraft.presentation.gateway.settings import GatewaySettings
 from regraft.presentation.gateway.workers import Supervisor
-
-BACKLOG = 2048
 
 log = logging.getLogger(__name__)
 
@@ -90,33 +92,31 @@ def serve(settings: GatewaySettings) -> None:
     server, listener = Server(settings), listen(settings.host, settings.port)
     if settings.workers > 1:
         listener.close()
-        with listen(settings.host, settings.port, shared=True):  # keeps the port while a process starts again
-            Supervisor(settings).run()
+        with listen(settings.host, settings.port, shared=True):  # keeps the port while a process restarts
+            Supervisor(settings, work).run()
         return
-    settle()
+    freeze_garbage_collector()
     server.run(listener)
 
 
-def settle() -> None:
-    """What is loaded stays: the collector need not look at it, and calls leave few cycles for it to find."""
+def freeze_garbage_collector() -> None:
+    """Exclude the loaded modules from garbage collection and run it less often: calls leave few cycles behind."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
 
 
-def listen(host: str, port: int, shared: bool = False) -> socket.socket:
-    """A bound socket. ``shared``: other processes bind the same port, and the kernel spreads connections over them."""
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortInUseError(
-                f"Port {port} on {host} is in use: stop what listens there, or choose another"
-            ) from error
-        raise ConfigError(f"The gateway cannot listen on {host}:{port}: {error.strerror}") from error
-    return listener
+def work(settings: GatewaySettings, number: int, level: str) -> None:
+    """Run one process of several; it ends when its parent ends."""
+    configure_logging(level)
+    server = Server(settings, number)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_until_orphaned, args=(parent,), daemon=True).start()
+    freeze_garbage_collector()
+    server.run(listen(settings.host, settings.port, shared=True))
+
+
+def _until_orphaned(parent: BaseProcess) -> None:
+    multiprocessing.connection.wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)

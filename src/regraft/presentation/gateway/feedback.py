@@ -10,8 +10,8 @@ import orjson
 from regraft.domain.capture.exchange import Exchange
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.lineage.feedback import read_feedback
-from regraft.infra.http.connection import Request
 from regraft.infra.http.replies import Answer, error_body, json_answer
+from regraft.infra.http.requests import Request
 from regraft.presentation.gateway.capture import Recorder, uuid_text
 
 FEEDBACK = "/v1/feedback"

@@ -21,13 +21,15 @@ from regraft.domain.orchestration.orchestration import ANSWER, BACKEND, ORCHESTR
 from regraft.domain.orchestration.taskification import Assignment, plan_header
 from regraft.flows.orchestration.model_caller import Asker, Completion
 from regraft.flows.orchestration.orchestrate import Orchestration
-from regraft.infra.http.connection import Handling, HttpConnection, Request
+from regraft.infra.http.connection import Handling, HttpConnection
 from regraft.infra.http.headers import Headers
 from regraft.infra.http.replies import error_body, json_answer, json_block
+from regraft.infra.http.requests import Request
 from regraft.infra.llm.client import GatewayClient
 from regraft.infra.nats.codec import IDENTITY_FIELDS, identity_fields
-from regraft.presentation.gateway.call import STOPPED, Client
+from regraft.presentation.gateway.call import STOPPED
 from regraft.presentation.gateway.capture import EventIds, Recorder, uuid_text
+from regraft.presentation.gateway.client import Client
 from regraft.presentation.gateway.metrics import Metrics
 from regraft.presentation.gateway.settings import GatewaySettings
 

@@ -16,12 +16,14 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from regraft.domain.errors import UpstreamError
 from regraft.domain.orchestration.orchestration import PREFIX
 from regraft.infra.files.keys import KeyStore
-from regraft.infra.http.connection import Handling, HttpConnection, Request
+from regraft.infra.http.connection import Handling, HttpConnection
 from regraft.infra.http.replies import Answer, error_body, json_answer, json_block
+from regraft.infra.http.requests import Request
 from regraft.infra.spool.writer import Spool
 from regraft.presentation.gateway.access import Access, RefusedError
-from regraft.presentation.gateway.call import ANYBODY, Call, Client
+from regraft.presentation.gateway.call import Call
 from regraft.presentation.gateway.capture import Recorder
+from regraft.presentation.gateway.client import ANY_CLIENT, Client
 from regraft.presentation.gateway.drain_process import DrainProcess
 from regraft.presentation.gateway.feedback import FEEDBACK, take_feedback
 from regraft.presentation.gateway.metrics import Metrics
@@ -29,7 +31,7 @@ from regraft.presentation.gateway.models import merged_models
 from regraft.presentation.gateway.redaction import Redactor
 from regraft.presentation.gateway.routing import Router
 from regraft.presentation.gateway.settings import GatewaySettings
-from regraft.presentation.gateway.workers import Siblings
+from regraft.presentation.gateway.worker_numbers import WorkerNumbers
 
 if TYPE_CHECKING:
     from regraft.presentation.gateway.orchestrator import Orchestrators
@@ -44,8 +46,8 @@ OTHER = "other"
 log = logging.getLogger(__name__)
 
 
-class _Errand:
-    """An answer that takes a task to make."""
+class _PendingAnswer:
+    """An answer that a task computes."""
 
     def __init__(self, connection: HttpConnection, making: Coroutine[Any, Any, Answer]) -> None:
         self._connection = connection
@@ -85,7 +87,7 @@ class Gateway:
         self._settings = settings
         self._router = Router(settings.upstreams)
         self.metrics = Metrics()
-        self._siblings = Siblings(settings, worker, self.metrics) if worker is not None else None
+        self._workers = WorkerNumbers(settings, worker, self.metrics) if worker is not None else None
         self._spool: Spool | None = None
         self._drainer: DrainProcess | None = None
         self._recorder: Recorder | None = None
@@ -134,15 +136,15 @@ class Gateway:
         redactor = Redactor(rules) if rules and (rules.identities or rules.fields or rules.texts) else None
         self._recorder = Recorder(self._spool, self.metrics, settings.scope, self._drainer.wake, redactor)
         self._drainer.start()
-        if self._siblings is not None:
-            self._siblings.begin()
+        if self._workers is not None:
+            self._workers.begin()
 
     async def shutdown(self) -> None:
         """Move what can be moved, and let everything go."""
         if self._orchestrators is not None:
             await self._orchestrators.aclose()
-        if self._siblings is not None:
-            self._siblings.end()
+        if self._workers is not None:
+            self._workers.end()
         if self._recorder is not None:
             self._recorder.flush()
         if self._drainer is not None:
@@ -153,7 +155,7 @@ class Gateway:
 
     def _call(self, endpoint: str, request: Request, connection: HttpConnection) -> Handling | None:
         router, recorder, access = self._router, self._recorder, self._access
-        body, client = request.body, ANYBODY
+        body, client = request.body, ANY_CLIENT
         model: str | None = None
         upstream = router.first
         says_store = b'"store"' in body
@@ -176,13 +178,13 @@ class Gateway:
     def _other(self, request: Request, connection: HttpConnection) -> Handling | None:
         """Anything else under /v1/: the list of models, feedback, and what passes through uncaptured."""
         path, router = request.path, self._router
-        client = self._access.client(request.head.token) if self._access is not None else ANYBODY
+        client = self._access.client(request.head.token) if self._access is not None else ANY_CLIENT
         if path == b"/v1/feedback":
             self._feedback(request, connection, client)
             return None
         if path == b"/v1/models" and request.method == b"GET":
             if router.looks_at_models:
-                return _Errand(connection, self._merged(request, client))
+                return _PendingAnswer(connection, self._merged(request, client))
             return self._pass_through(MODELS, request, connection, client)
         return self._pass_through(OTHER, request, connection, client)
 
@@ -228,7 +230,7 @@ class Gateway:
         return json_answer(200 if capturing else 503, orjson.dumps(state))
 
     def _show_metrics(self) -> Answer:
-        body = self.metrics.render(self._siblings.numbers() if self._siblings is not None else ())
+        body = self.metrics.render(self._workers.others() if self._workers is not None else ())
         return 200, json_block(body, CONTENT_TYPE_LATEST.encode()), body
 
 

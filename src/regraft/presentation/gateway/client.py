@@ -1,0 +1,19 @@
+"""Who sends a call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from regraft.presentation.gateway.limits import Turnstile
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The tenant, whether the client's own credentials may be passed on, and the client's concurrency limit."""
+
+    scope: str = ""
+    trusted: bool = True
+    turnstile: Turnstile | None = None
+
+
+ANY_CLIENT = Client()
