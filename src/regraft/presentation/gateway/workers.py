@@ -24,7 +24,10 @@ log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Runs ``work`` (settings, number, log level) in ``settings.workers`` processes, restarts those that end, and ends them all on a signal."""
+    """Runs ``work(settings, number, log_level)`` in ``settings.workers`` processes.
+
+    A process that ends is started again; a signal ends them all.
+    """
 
     def __init__(self, settings: GatewaySettings, work: Callable[[GatewaySettings, int, str], None]) -> None:
         self._settings = settings
