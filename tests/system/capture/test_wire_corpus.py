@@ -25,7 +25,7 @@ def recorded(corpus):
 
 
 def test_every_recorded_answer_is_read_as_the_corpus_expects(recorded):
-    assert len(recorded) > 1000
+    assert recorded
     wrong = {}
     for row, expected in recorded:
         answer = read_answer(*wire(row))
@@ -36,17 +36,15 @@ def test_every_recorded_answer_is_read_as_the_corpus_expects(recorded):
 
 
 def test_an_error_is_found_exactly_where_the_corpus_expects_one(recorded):
-    found = {row["id"]: read_answer(*wire(row)).error for row, _ in recorded}
-    for row, expected in recorded:
-        if expected["error"] is None:
-            assert found[row["id"]] is None or not expected["choices"], row["id"]
-        else:
-            assert found[row["id"]] is not None, row["id"]
+    found = {row["id"] for row, _ in recorded if read_answer(*wire(row)).error is not None}
+    expected = {row["id"] for row, wanted in recorded if wanted["error"] is not None}
+    assert expected
+    assert found == expected
 
 
 def test_every_recorded_exchange_is_stored_or_set_aside_for_a_reason_in_its_request(recorded, truth, calls):
     exchanges, refused = [], Counter()
-    for number, (row, _) in enumerate(recorded):
+    for row, _ in recorded:
         body, kind = wire(row)
         request = row["request"]
         if not (isinstance(request, dict) and isinstance(request.get("messages"), list) and request["messages"]):
@@ -54,7 +52,6 @@ def test_every_recorded_exchange_is_stored_or_set_aside_for_a_reason_in_its_requ
         sent = json.dumps(request).encode()
         circumstances = {"status": row["status"] or 200, "response_type": kind, "upstream": row["host"] or ""}
         exchanges.append(calls(request=sent, response=body, circumstances=circumstances))
-        assert len(exchanges) == number + 1
     stored, turns = SeenIds(), 0
     with connect(truth, autocommit=True) as connection:
         for start in range(0, len(exchanges), 200):
