@@ -13,15 +13,21 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from fastapi.routing import APIRoute
+from regraft.domain.replay.job import Variant
 from starlette.testclient import TestClient
 
 from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.ids import parse_json
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
+from regraft.flows.replay.plans import prepare, save
 from regraft.infra.nats.codec import encode_exchange
+from regraft.infra.postgres import read_pool
 from regraft.infra.postgres.pool import connect
 from regraft.presentation.web import app as web
+from regraft.presentation.web import datasets, replay, status
+from regraft.presentation.web import lineage as lineage_routes
 
 HOSTILE = "\\u0000<script>\\ud800 1e-999 \\ud83d\\ude00"
 Message = dict[str, Any]
@@ -94,10 +100,10 @@ def refused(client: TestClient, path: str, status: int) -> str:
 
 def test_an_empty_truth_is_healthy_and_says_so(client: TestClient) -> None:
     assert ok(client, "/api/health")["status"] == "ok"
-    status = ok(client, "/api/status")
+    counts = ok(client, "/api/status")
     names = ("inbox", "turns", "waiting_turns", "sessions", "nodes", "quarantine", "snapshots")
-    assert {status[name] for name in names} == {0}
-    assert status["builds"] == []
+    assert {counts[name] for name in names} == {0}
+    assert counts["builds"] == []
     assert ok(client, "/api/sessions") == {"sessions": [], "next": None}
     assert ok(client, "/api/snapshots") == {"snapshots": []}
     assert ok(client, "/api/themes") == {"themes": []}
@@ -109,12 +115,12 @@ def test_status_counts_every_layer(client: TestClient, truth: str, capture: Call
     with connect(truth, autocommit=True) as connection:
         connection.execute("INSERT INTO quarantine VALUES (gen_random_uuid(), 'not JSON', '')")
         connection.execute("INSERT INTO lineage_queue SELECT turn_id, session_id FROM session_turn LIMIT 1")
-    status = ok(client, "/api/status")
-    counted = {name: status[name] for name in ("inbox", "turns", "waiting_turns", "waiting_sessions", "sessions")}
+    counts = ok(client, "/api/status")
+    counted = {name: counts[name] for name in ("inbox", "turns", "waiting_turns", "waiting_sessions", "sessions")}
     assert counted == {"inbox": 2, "turns": 2, "waiting_turns": 1, "waiting_sessions": 1, "sessions": 1}
-    assert (status["nodes"], status["runs"], status["quarantine"], status["replays"]) == (2, 2, 1, 0)
-    assert status["builds"][0]["name"] == "graph"
-    assert status["builds"][0]["turns_built"] == 2
+    assert (counts["nodes"], counts["runs"], counts["quarantine"], counts["replays"]) == (2, 2, 1, 0)
+    assert counts["builds"][0]["name"] == "graph"
+    assert counts["builds"][0]["turns_built"] == 2
 
 
 def test_sessions_come_latest_first_and_page_by_page(client: TestClient, capture: Callable[..., UUID]) -> None:
@@ -268,7 +274,7 @@ def test_nothing_can_be_written(client: TestClient) -> None:
         reply = client.request(method, "/api/sessions")
         assert reply.status_code == 405
         assert reply.json()["error"]["code"] == "method_not_allowed"
-    with client.app.state.pool.connection() as connection:  # type: ignore[attr-defined]
+    with client.app.state.reader.connection() as connection:  # type: ignore[attr-defined]
         assert connection.execute("SHOW default_transaction_read_only").fetchone() == {
             "default_transaction_read_only": "on"
         }
@@ -292,7 +298,7 @@ def test_a_request_under_a_foreign_name_is_refused(truth: str) -> None:
 
 
 def test_a_database_that_is_away_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(read_pool, "_WAIT_SECONDS", 0.2)
     with TestClient(web.make_app("postgresql://nobody@127.0.0.1:1/none"), raise_server_exceptions=False) as client:
         assert "PostgreSQL" in refused(client, "/api/health", 503)
 
@@ -325,3 +331,39 @@ def test_it_is_served_over_a_socket(truth: str, capture: Callable[..., UUID]) ->
         except OSError:
             assert time.monotonic() < deadline
             time.sleep(0.1)
+
+
+def test_every_route_of_the_document_answers_by_its_declared_model(
+    client: TestClient, truth: str, capture: Callable[..., UUID]
+) -> None:
+    turn = capture([user("hi")], "hello", theme="greetings")
+    capture([user("hi"), assistant("hello"), user("more")], "ok")
+    capture([user("hi")], "hey", model="other")
+    node = ok(client, f"/api/anchors/{turn}")["node_id"]
+    plan = save(truth, prepare(truth, [UUID(node)], [Variant()], 1))
+    with connect(truth, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO dataset_snapshot_registry VALUES ('good-1', 'good', 'sft', 'name = \"good\"', '\\x01', '0.1',"
+            """ 3, 'regraft.good', 7, 'good-1', '{"train": 2}', '{}', '{}', '\\x02ff', now())"""
+        )
+    session = ok(client, "/api/sessions")["sessions"][0]["session_id"]
+    ids = {"sessions": session, "nodes": node, "anchors": turn, "compare": node, "replays": plan, "snapshots": "good-1"}
+    models = {
+        f"/api{route.path}": route.response_model
+        for room in (status, lineage_routes, replay, datasets)
+        for route in room.router.routes
+        if isinstance(route, APIRoute)
+    }
+    document = ok(client, "/api/openapi.json")
+    assert set(document["paths"]) == set(models)
+    walked = 0
+    for path, item in document["paths"].items():
+        assert set(item) == {"get"}
+        if path.endswith("/events"):
+            continue
+        reply = client.get(path.replace("{id}", str(ids.get(path.split("/")[2], ""))))
+        assert reply.status_code == 200, reply.text
+        answer = models[path].model_validate_json(reply.content)
+        assert set(reply.json()) == set(answer.model_fields_set)
+        walked += 1
+    assert walked == len(models) - 1

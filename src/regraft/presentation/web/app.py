@@ -1,15 +1,13 @@
-"""The web process: the API, with headers that keep a page from doing anything but show it."""
+"""The web process: the read-only API under ``/api``, with headers that let a page do nothing but show it."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from psycopg.rows import dict_row
-from psycopg_pool import ConnectionPool
-from starlette.applications import Starlette
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -18,16 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from regraft.domain.errors import RegraftError
-from regraft.infra.postgres.pool import Connection
-from regraft.presentation.web.api import ROUTES, failure, on_error
-from regraft.presentation.web.reading_pool import Pool
-
-_log = logging.getLogger(__name__)
-
-_CONNECTIONS = 8
-_QUERY_SECONDS = 30
-_WAIT_SECONDS = 10.0
+from regraft import __version__
+from regraft.domain.errors import NotFoundError, RegraftError, UnavailableError, UsageError
+from regraft.flows.reader import open_reader
+from regraft.presentation.web import datasets, lineage, replay, status
+from regraft.presentation.web.answer import Failed, Failure, Reply
 
 HEADERS = {
     # What a model wrote is never run: no script but our own files, no frame, no form, nothing from elsewhere.
@@ -41,9 +34,22 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 _LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
+_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 503: "unavailable"}
+_STATUS = {NotFoundError: 404, UsageError: 400, UnavailableError: 503}
+_ABOUT = (
+    "The captured log, the conversation graph, replays and dataset snapshots. Read only; every id is also found by \
+its first digits, six at least."
+)
+_FAILURES: dict[int | str, dict[str, Any]] = {
+    400: {"model": Failed, "description": "The request is malformed."},
+    404: {"model": Failed, "description": "There is no such thing."},
+    503: {"model": Failed, "description": "PostgreSQL does not answer."},
+}
 
 
-class _Strict:
+class _Headers:
+    """Adds the headers to every response, and answers HEAD as GET (the server leaves the body out)."""
+
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
@@ -55,57 +61,84 @@ class _Strict:
                     headers.setdefault(name, value)
             await send(message)
 
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
-async def _on_http(request: Request, error: Exception) -> Response:
+def _failed(status_code: int, message: str) -> Reply:
+    failure = Failure(code=_CODES.get(status_code, "error"), message=message)
+    return Reply(Failed(error=failure), status_code)
+
+
+async def _on_known_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RegraftError)
+    return _failed(_STATUS.get(type(error), 500), str(error))
+
+
+async def _on_invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = [f"{each['loc'][-1]}: {each['msg'].lower()}" for each in error.errors()]
+    return _failed(400, "; ".join(found) + ".")
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    reply = failure(error.status_code, str(error.detail))
+    unknown = f"There is no page {request.url.path}."
+    reply = _failed(error.status_code, unknown if error.status_code == 404 else str(error.detail))
     reply.headers.update(error.headers or {})
     return reply
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:
-    return failure(500, "This is a bug in Regraft. The log of `regraft web` says more.")
+    return _failed(500, "This is a bug in Regraft. The log of `regraft web` has the details.")
 
 
-def _read_only(connection: Connection) -> None:
-    connection.execute(
-        f"SET jit = off; SET default_transaction_read_only = on; SET statement_timeout = '{_QUERY_SECONDS}s'".encode()
-    )
-    connection.commit()
+class _Api(FastAPI):
+    """Without the status 422 that FastAPI documents: a malformed request is a 400 here."""
+
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        for item in document["paths"].values():
+            for route in item.values():
+                route["responses"].pop("422", None)
+        for name in ("HTTPValidationError", "ValidationError"):
+            document["components"]["schemas"].pop(name, None)
+        return document
 
 
-def make_app(dsn: str, hosts: tuple[str, ...] = ("*",)) -> Starlette:
-    """The application. ``hosts``: names that a request may be for; others are refused (DNS rebinding)."""
-    pool: Pool = ConnectionPool(
-        dsn,
-        connection_class=Connection,
-        kwargs={"row_factory": dict_row, "application_name": "regraft-web", "connect_timeout": 10},
-        min_size=1,
-        max_size=_CONNECTIONS,
-        timeout=_WAIT_SECONDS,
-        configure=_read_only,
-        check=ConnectionPool.check_connection,
-        open=False,
-        name="web",
-    )
+def make_app(dsn: str, hosts: tuple[str, ...] = ("*",)) -> FastAPI:
+    """The application. ``hosts``: host names that requests may use; others are refused (DNS rebinding)."""
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        pool.open()
-        app.state.pool = pool
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.reader = open_reader(dsn, "regraft-web")
         try:
             yield
         finally:
-            pool.close()
+            app.state.reader.close()
 
-    return Starlette(
-        routes=ROUTES,
+    app = _Api(
+        title="Regraft",
+        version=__version__,
+        description=_ABOUT,
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # these pages load scripts from elsewhere, which the headers forbid
+        redoc_url=None,
         lifespan=lifespan,
-        middleware=[Middleware(_Strict), Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
-        exception_handlers={RegraftError: on_error, HTTPException: _on_http, Exception: _on_bug},
+        middleware=[Middleware(_Headers), Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
+        exception_handlers={
+            RegraftError: _on_known_error,
+            RequestValidationError: _on_invalid_request,
+            HTTPException: _on_http_error,
+            Exception: _on_bug,
+        },
+        responses=_FAILURES,
+        generate_unique_id_function=lambda route: route.name,
     )
+    for room in (status, lineage, replay, datasets):
+        app.include_router(room.router, prefix="/api")
+    return app
 
 
 def serve_web(dsn: str, host: str, port: int) -> None:

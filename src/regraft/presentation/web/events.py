@@ -1,57 +1,71 @@
-"""Server-sent events: how a replay plan goes on, from its stored jobs, whichever process runs it."""
+"""Server-sent events: the progress of a replay plan, read from its stored jobs, whichever process runs it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from uuid import UUID
 
 import orjson
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import StreamingResponse
 
 from regraft.domain.errors import RegraftError
-from regraft.infra.postgres.replay import plans as store
-from regraft.presentation.web.reading_pool import Pool, read_from
+from regraft.presentation.web.answer import Model, encode
 
-POLL = 0.5  # seconds between two looks
-_ALIVE = 15.0  # seconds of silence after which a comment keeps proxies from hanging up
-_OVER = frozenset({"done", "failed", "stopped"})
-
-
-async def replay_events(request: Request) -> StreamingResponse:
-    """``progress`` whenever something changed, then ``end`` once the plan has ended. The data is the plan's figures."""
-    pool: Pool = request.app.state.pool
-    asked = str(request.path_params["id"])
-
-    def begin(connection: Any) -> tuple[UUID, dict[str, Any]]:
-        plan_id = store.resolve_plan(connection, asked)
-        return plan_id, store.progress(connection, plan_id)
-
-    plan_id, first = await run_in_threadpool(read_from, pool, begin)  # an unknown plan is a plain 404
-    return StreamingResponse(_progress(pool, plan_id, first), media_type="text/event-stream")
+POLL = 0.5  # seconds between two reads
+_KEEP_ALIVE = 15.0  # seconds of silence after which a comment keeps proxies from closing the connection
+_ENDED = frozenset({"done", "failed", "stopped"})
 
 
-async def _progress(pool: Pool, plan_id: UUID, row: dict[str, Any]) -> AsyncIterator[bytes]:
-    told = b""
+class Progress(Model):
+    """How far a replay plan is. ``*_now`` counts since its latest start."""
+
+    plan_id: UUID
+    name: str
+    theme: str | None
+    concurrency: int
+    budget_tokens: int | None
+    budget_money: float | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    stopped: str
+    state: str
+    jobs: int
+    nodes: int
+    planned: int
+    running: int
+    done: int
+    failed: int
+    skipped: int
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    ended_now: int
+    completion_tokens_now: int
+    last_ended_at: datetime | None
+
+
+async def progress_events(read: Callable[[], Progress]) -> AsyncIterator[bytes]:
+    """``progress`` whenever the figures changed, then ``end`` once the plan has ended, or ``error``."""
+    sent = b""
     silent = 0.0
     while True:
-        figures = orjson.dumps(row)
-        if row["state"] in _OVER:
-            yield b"event: end\ndata: %b\n\n" % figures
-            return
-        if figures != told:
-            yield b"event: progress\ndata: %b\n\n" % figures
-            told, silent = figures, 0.0
-        elif silent >= _ALIVE:
-            yield b": still here\n\n"
-            silent = 0.0
-        await asyncio.sleep(POLL)
-        silent += POLL
         try:
-            row = await run_in_threadpool(read_from, pool, lambda found: store.progress(found, plan_id))
+            progress = await run_in_threadpool(read)
         except RegraftError as error:
             yield b"event: error\ndata: %b\n\n" % orjson.dumps({"message": str(error)})
             return
+        figures = encode(progress)
+        if progress.state in _ENDED:
+            yield b"event: end\ndata: %b\n\n" % figures
+            return
+        if figures != sent:
+            yield b"event: progress\ndata: %b\n\n" % figures
+            sent, silent = figures, 0.0
+        elif silent >= _KEEP_ALIVE:
+            yield b": keep-alive\n\n"
+            silent = 0.0
+        await asyncio.sleep(POLL)
+        silent += POLL

@@ -1,0 +1,285 @@
+"""Routes of the conversation graph: sessions, trees, nodes, and the answers under an anchor."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from regraft.infra.postgres.datasets import registry
+from regraft.infra.postgres.lineage import reading
+from regraft.presentation.web.answer import Model, Reply, StoredJson
+from regraft.presentation.web.request import Limit, Truth, page_start, storable
+
+router = APIRouter(tags=["lineage"])
+
+
+class Theme(Model):
+    """A theme that sessions are filed under."""
+
+    theme_id: UUID
+    name: str
+    scope: str
+    description: str
+    created_at: datetime
+    sessions: int
+
+
+class Themes(Model):
+    """Themes by name."""
+
+    themes: list[Theme]
+
+
+class Session(Model):
+    """One conversation tree. ``opening`` is the start of its first question."""
+
+    session_id: UUID
+    scope: str
+    external_id: str | None
+    theme: str | None
+    root_node_id: UUID
+    turns: int
+    nodes: int
+    started_at: datetime
+    last_turn_at: datetime
+    build: int
+    replays: int
+    errors: int
+    models: list[str] | None
+    reward: float | None
+    reward_source: str | None
+    lowest_fidelity: float | None
+    opening_role: str | None
+    opening: str | None
+
+
+class Sessions(Model):
+    """A page of sessions, the most recent first. ``next`` is the ``before`` of the following page."""
+
+    sessions: list[Session]
+    next: str | None
+
+
+class TreeNode(Model):
+    """A node in its tree, with the first run that gave it. ``asked`` and ``answer_text`` are cut."""
+
+    node_id: UUID
+    parent_node_id: UUID | None
+    turn_id: UUID | None
+    depth: int
+    branch_kind: str
+    branch_reason: str | None
+    variant_config: StoredJson
+    node_status: str
+    parent_evidence: str | None
+    runs: int
+    context_anchor_turn_id: UUID | None
+    branch_index: int | None
+    is_replay: bool | None
+    fidelity: float | None
+    first_divergence: StoredJson
+    model: str | None
+    finish_reason: str | None
+    tool_calls: int | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    duration_ms: float | None
+    started_at: datetime | None
+    reward: float | None
+    reward_source: str | None
+    asked_role: str | None
+    asked: str | None
+    answer_text: str | None
+
+
+class Tree(Model):
+    """A session with every node in tree order: a node, then all nodes below it; siblings by time."""
+
+    session: Session
+    nodes: list[TreeNode]
+
+
+class PathStep(Model):
+    """A node on the path from the root."""
+
+    node_id: UUID
+    depth: int
+    branch_kind: str
+
+
+class Child(PathStep):
+    """A node directly below another."""
+
+    node_status: str
+    runs: int
+    model: str
+    started_at: datetime
+
+
+class Answered(Model):
+    """What a run asked a model for, and the answer."""
+
+    branch_index: int | None
+    same_context: bool | None
+    same_tools: bool | None
+    is_replay: bool | None
+    fidelity: float | None
+    first_divergence: StoredJson
+    model: str
+    model_snapshot_id: str | None
+    backend: str | None
+    run_status: str
+    finish_reason: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    duration_ms: float
+    tool_calls: int
+    sampling: StoredJson
+    error: StoredJson
+    started_at: datetime
+    reward: float | None
+    reward_source: str | None
+    answer: StoredJson
+    answer_text: str | None
+
+
+class Run(Answered):
+    """One execution that gave a node."""
+
+    run_id: UUID
+    event_id: UUID
+    purpose: str
+    task_key: str | None
+    cached_tokens: int | None
+    usage: StoredJson
+    first_byte_ms: float | None
+    variant: StoredJson
+    context_anchor_turn_id: UUID | None
+
+
+class Alternative(Answered):
+    """One of the answers under an anchor."""
+
+    turn_id: UUID
+    node_id: UUID
+    parent_node_id: UUID | None
+    branch_kind: str
+    variant_config: StoredJson
+
+
+class NodeSnapshot(Model):
+    """A dataset row that holds a node."""
+
+    snapshot_id: str
+    row_id: str
+    part: str
+
+
+class Node(Model):
+    """A node: its history, the runs that gave it, and the other answers to the same context."""
+
+    node_id: UUID
+    session_id: UUID
+    parent_node_id: UUID | None
+    turn_id: UUID | None
+    depth: int
+    branch_kind: str
+    branch_reason: str | None
+    variant_config: StoredJson
+    node_status: str
+    parent_evidence: str | None
+    run_count: int
+    context_snapshot_id: str | None
+    context_anchor_turn_id: UUID | None
+    branch_index: int | None
+    history: StoredJson
+    tools: StoredJson
+    path: list[PathStep]
+    children: list[Child]
+    run_records: list[Run]
+    siblings: list[Alternative]
+    snapshots: list[NodeSnapshot]
+
+
+class Anchor(Model):
+    """A context, and every answer to it."""
+
+    context_anchor_turn_id: UUID
+    session_id: UUID
+    node_id: UUID
+    parent_node_id: UUID | None
+    context_snapshot_id: str
+    history: StoredJson
+    alternatives: list[Alternative]
+
+
+@router.get("/themes", response_model=Themes)
+def themes(truth: Truth) -> Reply:
+    """Themes with their numbers of sessions."""
+    with truth.connection() as connection:
+        return Reply(Themes(themes=Theme.from_rows(reading.themes(connection))))
+
+
+@router.get("/sessions", response_model=Sessions)
+def sessions(
+    truth: Truth,
+    limit: Limit = 50,
+    before: Annotated[str | None, Query(description="`next` of an earlier page, or an ISO 8601 time.")] = None,
+    theme: Annotated[str | None, Query(description="Only sessions of this theme.")] = None,
+) -> Reply:
+    """Sessions, the most recent first."""
+    at, last_id = page_start(before)
+    storable("theme", theme)
+    with truth.connection() as connection:
+        found = reading.sessions(connection, limit, before=at, before_id=last_id, theme=theme)
+    last = found[-1] if len(found) == limit else None
+    following = f"{last['last_turn_at'].astimezone(UTC).isoformat()},{last['session_id']}" if last else None
+    return Reply(Sessions(sessions=Session.from_rows(found), next=following))
+
+
+@router.get("/sessions/{id}", response_model=Session)
+def session(id: str, truth: Truth) -> Reply:
+    """One session, by its id, the first digits of it, or the name that its client gave."""
+    with truth.connection() as connection:
+        return Reply(Session.model_validate(_session(connection, id)))
+
+
+@router.get("/sessions/{id}/tree", response_model=Tree)
+def tree(id: str, truth: Truth) -> Reply:
+    """A session's nodes in tree order."""
+    with truth.connection() as connection:
+        found = _session(connection, id)
+        nodes = reading.session_tree(connection, found["session_id"])
+    return Reply(Tree(session=Session.model_validate(found), nodes=TreeNode.from_rows(nodes)))
+
+
+def _session(connection: Any, id: str) -> dict[str, Any]:
+    return reading.session(connection, reading.resolve_session(connection, id))
+
+
+@router.get("/nodes/{id}", response_model=Node)
+def node(id: str, truth: Truth) -> Reply:
+    """One node, by its id or the first digits of it."""
+    with truth.connection() as connection:
+        found = reading.node(connection, reading.resolve_node(connection, id))
+        node_id, anchor_id = found["node_id"], found["context_anchor_turn_id"]
+        parts = {
+            "path": reading.path(connection, node_id),
+            "children": reading.children(connection, node_id),
+            "run_records": reading.runs(connection, node_id),
+            "siblings": reading.alternatives(connection, anchor_id) if anchor_id else [],
+            "snapshots": registry.snapshots_of_node(connection, node_id),
+        }
+    return Reply(Node.model_validate({**found, **parts}))
+
+
+@router.get("/anchors/{id}", response_model=Anchor)
+def anchor(id: str, truth: Truth) -> Reply:
+    """The anchor of a turn, with the history and all answers to it."""
+    with truth.connection() as connection:
+        found = reading.anchor(connection, reading.resolve_turn(connection, id))
+        alternatives = reading.alternatives(connection, found["context_anchor_turn_id"])
+    return Reply(Anchor.model_validate({**found, "alternatives": alternatives}))

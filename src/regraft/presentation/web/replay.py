@@ -1,0 +1,174 @@
+"""Routes of replays: comparisons, plans with their jobs, and the progress of a plan."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter
+from starlette.responses import StreamingResponse
+
+from regraft.flows.replay.comparison import compare
+from regraft.infra.postgres.lineage import reading
+from regraft.infra.postgres.replay import plans
+from regraft.presentation.web.answer import Model, Reply, StoredJson
+from regraft.presentation.web.events import Progress, progress_events
+from regraft.presentation.web.request import Limit, Truth
+
+router = APIRouter(tags=["replay"])
+
+
+class ComparedAnswer(Model):
+    """One answer under an anchor. ``words`` says what its variant changed; ``head`` is the start of the answer."""
+
+    branch_index: int
+    turn_id: UUID
+    node_id: UUID
+    branch_kind: str
+    is_replay: bool
+    same_context: bool
+    model: str
+    model_snapshot_id: str
+    run_status: str
+    finish_reason: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cached_tokens: int | None
+    first_byte_ms: float | None
+    started_at: datetime
+    reward: float | None
+    reward_source: str | None
+    fidelity: float | None
+    superseded: bool
+    variant_id: str
+    words: str
+    seconds: float
+    cost: float | None
+    head: str
+    answer: StoredJson
+
+
+class VariantFigures(Model):
+    """A variant over its samples. Shares are from 0 to 1; a mean that no sample has a figure for is null."""
+
+    variant_id: str
+    words: str
+    superseded: bool
+    models: list[str]
+    samples: int
+    answers: int
+    distinct: int
+    agreement: float | None
+    commonest: UUID | None
+    length: float | None
+    length_spread: float | None
+    refusals: float
+    errors: float
+    cut: float
+    prompt_tokens: float | None
+    completion_tokens: float | None
+    seconds: float
+    seconds_median: float
+    cost: float | None
+    reward: float | None
+    rewarded: int
+    fidelity: float | None
+    turn_ids: list[UUID]
+
+
+class Comparison(Model):
+    """The answers to one context, and how each variant's samples are distributed."""
+
+    node_id: UUID
+    context_anchor_turn_id: UUID
+    alternatives: list[ComparedAnswer]
+    variants: list[VariantFigures]
+
+
+class Plans(Model):
+    """Replay plans, the latest first."""
+
+    replays: list[Progress]
+
+
+class JobFailure(Model):
+    """A reason, and the number of jobs that failed for it."""
+
+    failure: str | None
+    jobs: int
+
+
+class Job(Model):
+    """One answer that a plan asks for."""
+
+    number: int
+    fingerprint: str
+    node_id: UUID
+    variant_index: int
+    sample: int
+    model: str
+    state: str
+    turn_id: UUID | None
+    failure: str | None
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class Plan(Progress):
+    """A replay plan with its definition and its jobs."""
+
+    definition: StoredJson
+    experiment: str | None
+    failures: list[JobFailure]
+    job_records: list[Job]
+
+
+@router.get("/compare/{id}", response_model=Comparison)
+def comparison(id: str, truth: Truth) -> Reply:
+    """All answers under a node's anchor, variant by variant."""
+    with truth.connection() as connection:
+        return Reply(Comparison.model_validate(compare(connection, reading.resolve_node(connection, id))))
+
+
+@router.get("/replays", response_model=Plans)
+def replays(truth: Truth, limit: Limit = 50) -> Reply:
+    """The latest replay plans."""
+    with truth.connection() as connection:
+        return Reply(Plans(replays=Progress.from_rows(plans.plans(connection, limit))))
+
+
+@router.get("/replays/{id}", response_model=Plan)
+def replay(id: str, truth: Truth) -> Reply:
+    """One replay plan, by its id or the first digits of it."""
+    with truth.connection() as connection:
+        plan_id = plans.resolve_plan(connection, id)
+        definition = plans.get_plan(connection, plan_id)
+        found: dict[str, Any] = {
+            **plans.progress(connection, plan_id),
+            "definition": definition["definition"],
+            "experiment": definition["experiment"],
+            "failures": plans.failures(connection, plan_id),
+            "job_records": plans.jobs(connection, plan_id),
+        }
+    return Reply(Plan.model_validate(found))
+
+
+@router.get(
+    "/replays/{id}/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
+def replay_events(id: str, truth: Truth) -> StreamingResponse:
+    """Server-sent events: `progress` after every change, then `end`. The data of both is the plan's progress."""
+    with truth.connection() as connection:
+        plan_id = plans.resolve_plan(connection, id)  # an unknown plan is a plain 404
+    return StreamingResponse(progress_events(lambda: _progress(truth, plan_id)), media_type="text/event-stream")
+
+
+def _progress(truth: Truth, plan_id: UUID) -> Progress:
+    with truth.connection() as connection:
+        return Progress.model_validate(plans.progress(connection, plan_id))

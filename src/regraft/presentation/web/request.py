@@ -1,0 +1,43 @@
+"""What the routes take: the reader, and the parameters of a query."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Query, Request
+
+from regraft.domain.errors import UsageError
+from regraft.flows.reader import Reader
+
+LONGEST_PAGE = 200
+
+
+async def _reader(request: Request) -> Reader:
+    reader: Reader = request.app.state.reader
+    return reader
+
+
+Truth = Annotated[Reader, Depends(_reader)]
+Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="Longest page.")]
+
+
+def page_start(before: str | None) -> tuple[datetime | None, UUID | None]:
+    """The time and the id that ``before`` holds: the ``next`` of an earlier page, or any ISO 8601 time."""
+    if before is None:
+        return None, None
+    moment, _, identity = before.replace(" ", "+").partition(",")  # an unescaped + arrives as a blank
+    try:
+        at = datetime.fromisoformat(moment)
+        return at if at.tzinfo else at.replace(tzinfo=UTC), UUID(identity) if identity else None
+    except ValueError:
+        raise UsageError("before is the `next` of an earlier page, or a time such as 2026-01-31T12:00:00Z.") from None
+
+
+def storable(name: str, text: str | None) -> str | None:
+    """The text of a parameter. Raises UsageError for characters that PostgreSQL cannot hold."""
+    if text is not None and ("\0" in text or re.search("[\ud800-\udfff]", text)):
+        raise UsageError(f"{name} must not contain NUL or lone surrogates.")
+    return text

@@ -1,0 +1,68 @@
+"""Routes about the service itself: is it up, and how far is each layer?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fastapi import APIRouter
+
+from regraft import __version__
+from regraft.infra.postgres.lineage import reading
+from regraft.presentation.web.answer import Model, Reply
+from regraft.presentation.web.request import Truth
+
+router = APIRouter(tags=["status"])
+
+
+class Health(Model):
+    """PostgreSQL answers."""
+
+    status: str
+    version: str
+
+
+class Build(Model):
+    """How far a derived layer is."""
+
+    name: str
+    build: int
+    turns_built: int
+    projection_version: int
+    built_at: datetime
+
+
+class Status(Model):
+    """Counts of every layer."""
+
+    version: str
+    inbox: int
+    last_received_at: datetime | None
+    turns: int
+    waiting_turns: int
+    failed_turns: int
+    waiting_sessions: int
+    sessions: int
+    nodes: int
+    runs: int
+    replays: int
+    quarantine: int
+    waiting_calls: int
+    snapshots: int
+    ratings: int
+    preferences: int
+    builds: list[Build]
+
+
+@router.get("/health", response_model=Health)
+def health(truth: Truth) -> Reply:
+    """Whether PostgreSQL answers; 503 when it does not."""
+    with truth.connection() as connection:
+        connection.execute("SELECT 1")
+    return Reply(Health(status="ok", version=__version__))
+
+
+@router.get("/status", response_model=Status)
+def status(truth: Truth) -> Reply:
+    """How much is stored in each layer, and how far the graph is behind the log."""
+    with truth.connection() as connection:
+        return Reply(Status.model_validate({"version": __version__, **reading.status(connection)}))
