@@ -14,11 +14,11 @@ from uuid import UUID
 
 import pytest
 from fastapi.routing import APIRoute
-from regraft.domain.replay.job import Variant
 from starlette.testclient import TestClient
 
 from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.ids import parse_json
+from regraft.domain.replay.job import Variant
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.flows.replay.plans import prepare, save

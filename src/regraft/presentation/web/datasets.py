@@ -10,8 +10,7 @@ from fastapi import APIRouter
 from pydantic import BeforeValidator
 
 from regraft.domain.errors import UsageError
-from regraft.infra.postgres.datasets import registry
-from regraft.infra.postgres.lineage import reading
+from regraft.flows.datasets import registry
 from regraft.presentation.web.answer import Model, Reply, hexadecimal
 from regraft.presentation.web.request import Truth
 
@@ -75,5 +74,5 @@ def snapshot(id: str, truth: Truth) -> Reply:
     if not _SNAPSHOT_ID.fullmatch(id):
         raise UsageError(f"{id[:80]!r} is not a snapshot id.")
     with truth.connection() as connection:
-        found = registry.get(connection, id)
-        return Reply(SnapshotDetail.model_validate({**found, "holds": reading.snapshot_counts(connection, id)}))
+        found = registry.snapshot(connection, id)
+    return Reply(SnapshotDetail.model_validate({**found.snapshot, "holds": found.holds}))

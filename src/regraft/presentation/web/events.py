@@ -11,11 +11,10 @@ import orjson
 from starlette.concurrency import run_in_threadpool
 
 from regraft.domain.errors import RegraftError
+from regraft.flows.replay.progress import OVER, POLL
 from regraft.presentation.web.answer import Model, encode
 
-POLL = 0.5  # seconds between two reads
 _KEEP_ALIVE = 15.0  # seconds of silence after which a comment keeps proxies from closing the connection
-_ENDED = frozenset({"done", "failed", "stopped"})
 
 
 class Progress(Model):
@@ -58,7 +57,7 @@ async def progress_events(read: Callable[[], Progress]) -> AsyncIterator[bytes]:
             yield b"event: error\ndata: %b\n\n" % orjson.dumps({"message": str(error)})
             return
         figures = encode(progress)
-        if progress.state in _ENDED:
+        if progress.state in OVER:
             yield b"event: end\ndata: %b\n\n" % figures
             return
         if figures != sent:

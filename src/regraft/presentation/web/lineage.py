@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from regraft.infra.postgres.datasets import registry
-from regraft.infra.postgres.lineage import reading
+from regraft.flows.lineage import reading
 from regraft.presentation.web.answer import Model, Reply, StoredJson
 from regraft.presentation.web.request import Limit, Truth, page_start, storable
 
@@ -244,42 +243,35 @@ def sessions(
 def session(id: str, truth: Truth) -> Reply:
     """One session, by its id, the first digits of it, or the name that its client gave."""
     with truth.connection() as connection:
-        return Reply(Session.model_validate(_session(connection, id)))
+        return Reply(Session.model_validate(reading.session(connection, id)))
 
 
 @router.get("/sessions/{id}/tree", response_model=Tree)
 def tree(id: str, truth: Truth) -> Reply:
     """A session's nodes in tree order."""
     with truth.connection() as connection:
-        found = _session(connection, id)
-        nodes = reading.session_tree(connection, found["session_id"])
-    return Reply(Tree(session=Session.model_validate(found), nodes=TreeNode.from_rows(nodes)))
-
-
-def _session(connection: Any, id: str) -> dict[str, Any]:
-    return reading.session(connection, reading.resolve_session(connection, id))
+        found = reading.tree(connection, id)
+    return Reply(Tree(session=Session.model_validate(found.session), nodes=TreeNode.from_rows(found.nodes)))
 
 
 @router.get("/nodes/{id}", response_model=Node)
 def node(id: str, truth: Truth) -> Reply:
     """One node, by its id or the first digits of it."""
     with truth.connection() as connection:
-        found = reading.node(connection, reading.resolve_node(connection, id))
-        node_id, anchor_id = found["node_id"], found["context_anchor_turn_id"]
-        parts = {
-            "path": reading.path(connection, node_id),
-            "children": reading.children(connection, node_id),
-            "run_records": reading.runs(connection, node_id),
-            "siblings": reading.alternatives(connection, anchor_id) if anchor_id else [],
-            "snapshots": registry.snapshots_of_node(connection, node_id),
-        }
-    return Reply(Node.model_validate({**found, **parts}))
+        found = reading.node(connection, id)
+    parts = {
+        "path": found.path,
+        "children": found.children,
+        "run_records": found.runs,
+        "siblings": found.alternatives,
+        "snapshots": found.snapshots,
+    }
+    return Reply(Node.model_validate({**found.node, **parts}))
 
 
 @router.get("/anchors/{id}", response_model=Anchor)
 def anchor(id: str, truth: Truth) -> Reply:
     """The anchor of a turn, with the history and all answers to it."""
     with truth.connection() as connection:
-        found = reading.anchor(connection, reading.resolve_turn(connection, id))
-        alternatives = reading.alternatives(connection, found["context_anchor_turn_id"])
-    return Reply(Anchor.model_validate({**found, "alternatives": alternatives}))
+        found = reading.anchor(connection, id)
+    return Reply(Anchor.model_validate({**found.anchor, "alternatives": found.alternatives}))

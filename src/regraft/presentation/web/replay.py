@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
+from regraft.flows.replay import progress as plans
 from regraft.flows.replay.comparison import compare
-from regraft.infra.postgres.lineage import reading
-from regraft.infra.postgres.replay import plans
 from regraft.presentation.web.answer import Model, Reply, StoredJson
 from regraft.presentation.web.events import Progress, progress_events
 from regraft.presentation.web.request import Limit, Truth
@@ -131,7 +129,7 @@ class Plan(Progress):
 def comparison(id: str, truth: Truth) -> Reply:
     """All answers under a node's anchor, variant by variant."""
     with truth.connection() as connection:
-        return Reply(Comparison.model_validate(compare(connection, reading.resolve_node(connection, id))))
+        return Reply(Comparison.model_validate(compare(connection, id)))
 
 
 @router.get("/replays", response_model=Plans)
@@ -145,16 +143,14 @@ def replays(truth: Truth, limit: Limit = 50) -> Reply:
 def replay(id: str, truth: Truth) -> Reply:
     """One replay plan, by its id or the first digits of it."""
     with truth.connection() as connection:
-        plan_id = plans.resolve_plan(connection, id)
-        definition = plans.get_plan(connection, plan_id)
-        found: dict[str, Any] = {
-            **plans.progress(connection, plan_id),
-            "definition": definition["definition"],
-            "experiment": definition["experiment"],
-            "failures": plans.failures(connection, plan_id),
-            "job_records": plans.jobs(connection, plan_id),
-        }
-    return Reply(Plan.model_validate(found))
+        found = plans.plan(connection, id)
+    parts = {
+        "definition": found.definition,
+        "experiment": found.experiment,
+        "failures": found.failures,
+        "job_records": found.jobs,
+    }
+    return Reply(Plan.model_validate({**found.progress, **parts}))
 
 
 @router.get(
@@ -165,7 +161,7 @@ def replay(id: str, truth: Truth) -> Reply:
 def replay_events(id: str, truth: Truth) -> StreamingResponse:
     """Server-sent events: `progress` after every change, then `end`. The data of both is the plan's progress."""
     with truth.connection() as connection:
-        plan_id = plans.resolve_plan(connection, id)  # an unknown plan is a plain 404
+        plan_id = plans.plan_id(connection, id)  # an unknown plan is a plain 404
     return StreamingResponse(progress_events(lambda: _progress(truth, plan_id)), media_type="text/event-stream")
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from fastapi import APIRouter
 
 from regraft import __version__
-from regraft.infra.postgres.lineage import reading
+from regraft.flows.lineage import reading
 from regraft.presentation.web.answer import Model, Reply
 from regraft.presentation.web.request import Truth
 
