@@ -16,8 +16,7 @@ import openai
 from regraft.domain.capture.message import text_of
 from regraft.domain.errors import UpstreamError
 from regraft.domain.ids import SessionId, parse_json
-from regraft.domain.lineage.history import Context, chain, session_by_opening
-from regraft.domain.lineage.history_cache import store_message
+from regraft.domain.lineage.history import Context, read_history, session_by_opening
 from regraft.flows.capture.waiting import wait_until_stored
 from regraft.infra.llm.client import Door, KeyRefusedError, key_refused, refuses_key
 from regraft.infra.postgres import demo as store
@@ -144,8 +143,7 @@ def _session(script: Script, version: int) -> SessionId:
 
 
 def _place(messages: list[dict[str, Any]], version: int) -> Context:
-    stored = (store_message(message, version=version) for message in messages)
-    return chain(SCOPE, ((each.message_id, each.projection) for each in stored), version)[-1]
+    return read_history(SCOPE, messages, version).history.context
 
 
 def _turns(script: Script, number: int) -> Iterator[tuple[list[dict[str, Any]], int]]:

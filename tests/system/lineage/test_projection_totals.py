@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from regraft.domain.lineage.history import chain
-from regraft.domain.lineage.history_cache import store_message
+from regraft.domain.lineage.message import store_message
 
 pytestmark = pytest.mark.corpus
 

@@ -13,7 +13,7 @@ from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.capture.request import read_request
 from regraft.domain.ids import SessionId
 from regraft.domain.lineage.history import session_by_name
-from regraft.domain.lineage.history_cache import store_message
+from regraft.domain.lineage.message import store_message
 from regraft.domain.lineage.turn import INTERNAL_SESSION, capture, claim, turn_id
 
 EVENT = UUID("01890000-0000-7000-8000-000000000001")

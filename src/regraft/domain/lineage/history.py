@@ -1,18 +1,24 @@
-"""The Merkle chain of a history: a context is a parent context and one more message.
+"""A history, folded message by message into the ids that decide where a call belongs.
 
-    id(c) = H(version, scope, id(parent), digest(message))
+A context is a parent context and one more message: ``id(c) = H(version, scope, id(parent), digest(message))``, kept for
+two digests of the message, exact and projected. The hash covers the scope (the tenant), so that two people who both say
+"hi" never share a tree, and the version of the projection.
 
-kept for two digests of the message, exact and projected. Scope (the tenant) is in the hash, so that two people who
-both say "hi" never share a tree; and so is the projection's version.
+Captured calls, imported conversations and derivations of a stored log all fold their histories here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from regraft.domain.ids import Digest, NodeId, SessionId, digest, uuid_of
+from regraft.domain.errors import CorruptEventError
+from regraft.domain.ids import Digest, NodeId, SessionId, digest, further, no_parts, uuid_of
+from regraft.domain.lineage.message import StoredMessage, store_message
 from regraft.domain.lineage.projection import PROJECTION_VERSION
+from regraft.domain.lineage.prompt_digests import SYSTEM, USER
 
 _EXACT = b"exact-1"
 EMPTY = Digest(b"")
@@ -39,20 +45,83 @@ def extend_projection(scope: str, parent: Digest, projection: Digest, version: i
     return digest(b"projected-%d" % version, scope.encode(), parent, projection)
 
 
-def chain(scope: str, messages: Iterable[tuple[Digest, Digest]], version: int = PROJECTION_VERSION) -> list[Context]:
-    """Every prefix of a history, shortest first, from (exact, projected) message digests."""
+@dataclass(slots=True, eq=False)
+class History:
+    """A history up to its last message.
+
+    ``asked``: a message came that is neither the model's nor an instruction. ``opening`` is the joining id of
+    everything before the first answer after that (a greeting that begins every conversation opens none; in version 1 of
+    the projection the first answer ends the opening in any case). ``awaited`` is the joining id of the history up to
+    its last answer. Each is None where there is no such answer. ``system`` and ``user`` digest what these roles said
+    (``prompt_digests.said_by``).
+    """
+
+    scope: str
+    version: int
+    context: Context
+    asked: bool
+    opening: Digest | None
+    awaited: Digest | None
+    system: hashlib.blake2b
+    user: hashlib.blake2b
+
+    def extend(self, role: str, message_id: Digest, projection: Digest, context_id: Digest | None = None) -> History:
+        """This history and one more message. ``context_id`` is the exact id, where it is known already."""
+        before = self.context
+        here = Context(
+            extend(self.scope, before.context_id, message_id) if context_id is None else context_id,
+            before.context_id,
+            message_id,
+            before.depth + 1,
+            extend_projection(self.scope, before.projection_id, projection, self.version),
+        )
+        answered, instructed = role == "assistant", role in SYSTEM
+        opening = self.opening
+        if opening is None and answered and (self.asked or self.version == 1):
+            opening = before.projection_id or here.projection_id
+        return History(
+            self.scope,
+            self.version,
+            here,
+            self.asked or not (answered or instructed),
+            opening,
+            here.projection_id if answered else self.awaited,
+            further(self.system, projection) if instructed else self.system,
+            further(self.user, projection) if role in USER else self.user,
+        )
+
+
+def empty_history(scope: str, version: int = PROJECTION_VERSION) -> History:
+    """The history that every other one extends."""
+    return History(scope, version, Context(EMPTY, EMPTY, EMPTY, 0, EMPTY), False, None, None, no_parts(), no_parts())
+
+
+@dataclass(frozen=True, slots=True)
+class ReadHistory:
+    """A history and what of it is to be stored: messages, and contexts whose last is the history's own."""
+
+    history: History
+    messages: list[StoredMessage]
+    contexts: list[Context]
+
+
+def read_history(scope: str, messages: Sequence[Any], version: int = PROJECTION_VERSION) -> ReadHistory:
+    """Fold the messages of a call. Raises CorruptEventError when there are none."""
+    if not messages:
+        raise CorruptEventError("the history is empty")
+    history = empty_history(scope, version)
+    stored_messages: list[StoredMessage] = []
     contexts: list[Context] = []
-    exact = projected = EMPTY
-    for depth, (message, projection) in enumerate(messages, start=1):
-        parent = exact
-        exact = extend(scope, parent, message)
-        projected = extend_projection(scope, projected, projection, version)
-        contexts.append(Context(exact, parent, message, depth, projected))
-    return contexts
+    for message in messages:
+        stored = store_message(message, version=version)
+        history = history.extend(stored.role, stored.message_id, stored.projection)
+        stored_messages.append(stored)
+        contexts.append(history.context)
+    return ReadHistory(history, stored_messages, contexts)
 
 
 def session_by_opening(scope: str, opening: Digest) -> SessionId:
-    """The session of a conversation that nobody named: its opening (all before the first answer) names it."""
+    """The session of a conversation without a name, identified by its opening."""
     return SessionId(uuid_of(digest(b"session-by-opening", scope.encode(), opening)))
 
 

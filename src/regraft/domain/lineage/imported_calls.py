@@ -6,7 +6,6 @@ work is linear in the messages of a tree: no history is digested twice.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,21 +15,21 @@ from regraft.domain.capture.answer import Answer, Choice
 from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.capture.importers.conversation import Conversation, Judgement, Said
 from regraft.domain.capture.request import Request
-from regraft.domain.ids import Digest, SessionId, TurnId, canonical_json, digest, further, no_parts, uuid_of
+from regraft.domain.ids import Digest, SessionId, TurnId, canonical_json, digest, uuid_of
 from regraft.domain.lineage.feedback import Feedback
 from regraft.domain.lineage.fingerprints import anchors_of
 from regraft.domain.lineage.history import (
     EMPTY,
     Context,
+    History,
+    empty_history,
     extend,
-    extend_projection,
     node_of,
     session_by_name,
     session_by_opening,
 )
-from regraft.domain.lineage.history_cache import MessageBody, StoredMessage
+from regraft.domain.lineage.message import MessageBody, StoredMessage
 from regraft.domain.lineage.projection import PROJECTION_VERSION, projection_digest
-from regraft.domain.lineage.prompt_digests import SYSTEM, USER
 from regraft.domain.lineage.turn import Capture, Turn, turn_id
 
 PURPOSE = "import"
@@ -103,20 +102,6 @@ def feedback_ids(conversation: Conversation, tree: list[Step]) -> list[UUID]:
     return [_feedback_id(judgement, each, step) for each, step in judged for judgement in each.judgements]
 
 
-class _Way:
-    """What is known of the way from a tree's first message to another; ``system`` and ``user`` grow to ``said_by``."""
-
-    __slots__ = ("answered", "asked", "context", "opening", "system", "user")
-
-    def __init__(self, context: Context, above: _Way | None) -> None:
-        self.context = context
-        self.opening: Digest | None = above.opening if above else None
-        self.answered: Digest | None = above.answered if above else None
-        self.asked: bool = above.asked if above else False
-        self.system: hashlib.blake2b = above.system if above else no_parts()
-        self.user: hashlib.blake2b = above.user if above else no_parts()
-
-
 def calls(
     conversation: Conversation, tree: list[Step], form: str, scope: str, position: int, projections: Projections
 ) -> Iterator[Call]:
@@ -125,7 +110,8 @@ def calls(
     A message without a time of its own was said a millisecond after the one before it; a conversation without any
     time, ``position`` seconds after 1970 began: a date that nobody takes for a real one, in the order of the file.
     """
-    ways: list[_Way] = []
+    beginning = empty_history(scope, projections.version)
+    histories: list[History] = []
     moments: list[int] = []
     start = _moment(conversation.started_ns)
     start = position * _SECOND if start is None else start
@@ -137,22 +123,22 @@ def calls(
     named = conversation.named or conversation.said[0].message.get("role") == "assistant"
     session_name = f"{form}:{conversation.key}" if named else None
     for step, each in zip(tree, conversation.said, strict=True):
-        above = None if each.parent is None else ways[each.parent]
+        above = None if each.parent is None else histories[each.parent]
         role = each.message.get("role")
         role = role if isinstance(role, str) else ""
         projection = projections.of(step, each.message)
         message = StoredMessage(step.message_id, role, step.body, projection, anchors_of(each.message))
-        way = _walk(above, message, step, scope, projections.version)
-        ways.append(way)
+        history = (above or beginning).extend(role, step.message_id, projection, step.context_id)
+        histories.append(history)
         moment = _moment(each.started_ns)
         if moment is None:
             moment = start if each.parent is None else moments[each.parent] + _MILLISECOND
         moments.append(moment)
         messages.append(message)
-        contexts.append(way.context)
+        contexts.append(history.context)
         if step.event_id is None and not each.judgements:
             continue
-        before = above if each.answered and above else way
+        before = above if each.answered and above else history
         opening = before.opening or before.context.projection_id
         session = sessions.get(opening)
         if session is None:
@@ -177,40 +163,16 @@ def calls(
                 session_id=session,
                 session_evidence="explicit_header" if session_name else "opening",
                 session_name=session_name,
-                turns=[] if before is way else [_turn(step.event_id, session, before, way, message, each)],
+                turns=[] if before is history else [_turn(step.event_id, session, before, history, message, each)],
             ),
             feedback=feedback,
         )
         messages, contexts, feedback = [], [], []
 
 
-def _walk(above: _Way | None, message: StoredMessage, step: Step, scope: str, version: int) -> _Way:
-    parent = above.context if above else None
-    projected = extend_projection(scope, parent.projection_id if parent else EMPTY, message.projection, version)
-    way = _Way(
-        Context(
-            step.context_id,
-            parent.context_id if parent else EMPTY,
-            step.message_id,
-            parent.depth + 1 if parent else 1,
-            projected,
-        ),
-        above,
-    )
-    if message.role == "assistant":
-        if way.opening is None and (way.asked or version == 1):
-            way.opening = parent.projection_id if parent else projected
-        way.answered = projected
-    elif message.role in SYSTEM:
-        way.system = further(way.system, message.projection)
-    else:
-        way.asked = True
-        if message.role in USER:
-            way.user = further(way.user, message.projection)
-    return way
-
-
-def _turn(event_id: UUID, session: SessionId, before: _Way, after: _Way, message: StoredMessage, said: Said) -> Turn:
+def _turn(
+    event_id: UUID, session: SessionId, before: History, after: History, message: StoredMessage, said: Said
+) -> Turn:
     calls = said.message.get("tool_calls")
     return Turn(
         turn_id=turn_id(event_id, 0),
@@ -227,7 +189,7 @@ def _turn(event_id: UUID, session: SessionId, before: _Way, after: _Way, message
         tool_calls=len(calls) if isinstance(calls, list) else 1 if said.message.get("function_call") else 0,
         system_digest=Digest(before.system.digest()),
         user_digest=Digest(before.user.digest()),
-        awaited_projection=before.answered,
+        awaited_projection=before.awaited,
         parent_claim=None,
         replay_claim=None,
     )

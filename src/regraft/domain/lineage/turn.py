@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,12 +15,14 @@ from regraft.domain.ids import Digest, NodeId, SessionId, TurnId, digest, uuid_o
 from regraft.domain.lineage.history import (
     EMPTY,
     Context,
+    ReadHistory,
     extend_projection,
     node_of,
+    read_history,
     session_by_name,
     session_by_opening,
 )
-from regraft.domain.lineage.history_cache import Recollection, Step, StoredMessage
+from regraft.domain.lineage.message import StoredMessage, store_message
 
 INTERNAL_SESSION = "regraft:"  # X-Regraft-Session: regraft:<session id> names a session by our own id
 
@@ -79,28 +82,30 @@ def capture(
     answer: Answer,
     session_of_claim: Callable[[UUID], SessionId | None],
     previous: TurnId | None = None,
-    recollection: Recollection | None = None,
-    end: Step | None = None,
+    read: ReadHistory | None = None,
+    stored: Callable[[Any], StoredMessage] | None = None,
 ) -> Capture:
-    """Place a call in its session. ``session_of_claim`` knows the session of a claimed session, node or turn,
-    if the tenant has it.
+    """Place a call in its session.
 
-    ``previous`` is the turn whose answer the call says that it goes on from; ``recollection`` saves digests,
-    and ``end`` is the end of the request's history, if somebody has it, read under the recollection's version.
+    ``session_of_claim`` knows the session of a claimed session, node or turn, if the tenant has it. ``previous`` is the
+    turn whose answer the call says that it continues. ``read`` is the request's history, if it was read already, and
+    ``stored`` digests an answer under the same version of the projection.
     """
-    recollection = recollection or Recollection()
-    end = end or recollection.history(exchange.scope, request.messages)
-    last = end.context
+    read = read or read_history(exchange.scope, request.messages)
+    history = read.history
+    last = history.context
+    if stored is None:
+        stored = partial(store_message, version=history.version)
     session_id, evidence, name = _session(
-        exchange, end.opening or last.projection_id, session_of_claim, previous, request.conversation
+        exchange, history.opening or last.projection_id, session_of_claim, previous, request.conversation
     )
     choices = answer.choices or [Choice(index=0, message=None, finish_reason=None)]
     turns = []
     for choice in choices:
-        message = recollection.message(choice.message) if choice.message is not None else None
+        message = stored(choice.message) if choice.message is not None else None
         status = node_status(exchange, answer, choice)
         ending = message.projection if message else digest(b"no answer", status.encode())
-        after = extend_projection(exchange.scope, last.projection_id, ending, recollection.version)
+        after = extend_projection(exchange.scope, last.projection_id, ending, history.version)
         turns.append(
             Turn(
                 turn_id=turn_id(exchange.event_id, choice.index),
@@ -115,17 +120,16 @@ def capture(
                 node_status=status,
                 finish_reason=choice.finish_reason,
                 tool_calls=_tool_calls(choice.message),
-                system_digest=Digest(end.system.digest()),
-                user_digest=Digest(end.user.digest()),
-                awaited_projection=end.awaited,
+                system_digest=Digest(history.system.digest()),
+                user_digest=Digest(history.user.digest()),
+                awaited_projection=history.awaited,
                 parent_claim=claim(exchange.identity.parent_node) or previous,
                 replay_claim=claim(exchange.identity.replay_node),
             )
         )
-    new = end.new()
     return Capture(
-        messages=[step.message for step in new] + [turn.answer for turn in turns if turn.answer],
-        contexts=[step.context for step in new] or [last],
+        messages=[*read.messages, *(turn.answer for turn in turns if turn.answer)],
+        contexts=read.contexts,
         session_id=session_id,
         session_evidence=evidence,
         session_name=name,

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from regraft.domain.ids import Digest
-from regraft.domain.lineage.history_cache import Recollection, Step
 from regraft.flows.capture.session_resolver import ParsedCall, ParsedRecord, SessionResolver, parse_record
+from regraft.flows.lineage.history_cache import CachedStep, HistoryCache
 from regraft.infra.postgres.capture import inbox, quarantine
 from regraft.infra.postgres.lineage import projection
 from regraft.infra.postgres.pool import Connection
@@ -57,13 +57,13 @@ class SeenIds:
     """Ids known to be stored, so that nothing is sent twice; and what was read. Forgets the oldest."""
 
     def __init__(self, limit: int = _REMEMBERED) -> None:
-        self.recollection = Recollection()
+        self.cache = HistoryCache()
         self._ids: OrderedDict[Digest, None] = OrderedDict()
         self._limit = limit
 
     def turn_to(self, version: int) -> None:
         """Read under another version of the projection from now on: what was read under the one before is forgotten."""
-        self.recollection = Recollection(version=version)
+        self.cache = HistoryCache(version=version)
         self._ids.clear()
 
     def __contains__(self, key: Digest) -> bool:
@@ -84,7 +84,7 @@ def ingest(connection: Connection, records: list[bytes], seen: SeenIds, patience
 
 def read(records: list[bytes], seen: SeenIds) -> list[ParsedRecord]:
     """Captured calls, read for ``store``. May be done while another batch is being stored."""
-    return [ParsedRecord(record, parse_record(record, seen.recollection)) for record in records]
+    return [ParsedRecord(record, parse_record(record, seen.cache)) for record in records]
 
 
 def store(
@@ -115,18 +115,18 @@ def store_parsed(
     wake: bool = True,
 ) -> IngestCounts:
     """Store calls in one transaction; ``wake`` takes along what waits for them, or has waited for long."""
-    handed_on: list[Step] = []
+    saved_steps: list[CachedStep] = []
     try:
-        return _store(connection, handed_on, parsed, seen, patience, wake=wake)
+        return _store(connection, saved_steps, parsed, seen, patience, wake=wake)
     except BaseException:
-        for step in handed_on:
-            step.kept = False
+        for step in saved_steps:
+            step.saved = False
         raise
 
 
 def _store(
     connection: Connection,
-    handed_on: list[Step],
+    saved_steps: list[CachedStep],
     parsed: list[ParsedRecord],
     seen: SeenIds,
     patience: timedelta,
@@ -136,11 +136,11 @@ def _store(
     with connection.transaction():
         inbox.prepare(connection)
         version = projection.held(connection)
-        if version != seen.recollection.version:
+        if version != seen.cache.version:
             seen.turn_to(version)
         parsed = [_under_version(version, each, seen) for each in parsed]
-        resolver = SessionResolver(connection, seen.recollection)
-        resolver.handed_on = handed_on
+        resolver = SessionResolver(connection, seen.cache)
+        resolver.saved_steps = saved_steps
         some_wait = wake and quarantine.any_waits(connection)
         early = quarantine.due(connection, _MOST_RESUMED) if some_wait else []
         resolver.place([*parsed, *parse_quarantined(early, patience, seen)])
@@ -171,7 +171,7 @@ def _under_version(version: int, record: ParsedRecord, seen: SeenIds) -> ParsedR
     content = record.content
     if not isinstance(content, ParsedCall) or content.version == version:
         return record
-    return replace(record, content=parse_record(record.data, seen.recollection))
+    return replace(record, content=parse_record(record.data, seen.cache))
 
 
 def parse_quarantined(
@@ -182,7 +182,7 @@ def parse_quarantined(
     return [
         ParsedRecord(
             each.event,
-            parse_record(each.event, seen.recollection),
+            parse_record(each.event, seen.cache),
             each.event_id,
             may_wait=now - each.received_at < patience,
         )
@@ -207,7 +207,7 @@ def store_by_bisection(
 def _refuse(connection: Connection, record: ParsedRecord, error: Exception) -> IngestCounts:
     with connection.transaction():
         inbox.prepare(connection)
-        resolver = SessionResolver(connection, Recollection())
+        resolver = SessionResolver(connection, HistoryCache())
         resolver.refuse(record, error)
         inbox.store(connection, resolver.batch)
         quarantine.settle(connection, resolver.outcome)

@@ -23,8 +23,8 @@ from regraft.domain.capture.request import Request
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.ids import SessionId, TurnId, digest, uuid_of
 from regraft.domain.lineage.feedback import Feedback, read_feedback
-from regraft.domain.lineage.history_cache import Recollection, Step
 from regraft.domain.lineage.turn import Capture, capture, claim, internal_session
+from regraft.flows.lineage.history_cache import CachedStep, HistoryCache
 from regraft.infra.http.coding import decode
 from regraft.infra.http.slicing import cut
 from regraft.infra.nats.codec import decode_exchange
@@ -44,7 +44,7 @@ class ParsedCall:
     version: int
     request: Request
     answer: Answer
-    end: Step | None
+    end: CachedStep | None
 
     @property
     def previous(self) -> tuple[str, str] | None:
@@ -84,7 +84,7 @@ class ParsedRecord:
     may_wait: bool = True
 
 
-def parse_record(record: bytes, recollection: Recollection) -> ParsedCall | tuple[Feedback, Exchange] | ParseFailure:
+def parse_record(record: bytes, cache: HistoryCache) -> ParsedCall | tuple[Feedback, Exchange] | ParseFailure:
     """Read a captured call, whatever is in it. Needs no store, so that it may be done ahead."""
     event_id: UUID | None = None
     try:
@@ -94,11 +94,11 @@ def parse_record(record: bytes, recollection: Recollection) -> ParsedCall | tupl
             return read_feedback(exchange), exchange
         dialect = dialect_of(exchange.endpoint)
         slices = cut(exchange.request_body) if exchange.endpoint == CHAT else None
-        request = recollection.request(*slices) if slices else dialect.read_request(exchange.request_body)
-        end = recollection.history(exchange.scope, request.messages) if request.messages else None
+        request = cache.request(*slices) if slices else dialect.read_request(exchange.request_body)
+        end = cache.history(exchange.scope, request.messages) if request.messages else None
         body = decode(exchange.response_body, exchange.response_encoding)
         return ParsedCall(
-            exchange, dialect, recollection.version, request, dialect.read_answer(body, exchange.response_type), end
+            exchange, dialect, cache.version, request, dialect.read_answer(body, exchange.response_type), end
         )
     except MemoryError:
         raise
@@ -109,13 +109,13 @@ def parse_record(record: bytes, recollection: Recollection) -> ParsedCall | tupl
 class SessionResolver:
     """One transaction's work: ``place`` calls, ``close``, then store ``batch`` and settle ``outcome``."""
 
-    def __init__(self, connection: Connection, recollection: Recollection) -> None:
-        self.batch = inbox.InboxBatch(version=recollection.version)
+    def __init__(self, connection: Connection, cache: HistoryCache) -> None:
+        self.batch = inbox.InboxBatch(version=cache.version)
         self.outcome = quarantine.RetryOutcome()
         self.placed = 0
-        self.handed_on: list[Step] = []
+        self.saved_steps: list[CachedStep] = []
         self._connection = connection
-        self._recollection = recollection
+        self._cache = cache
         self._sessions: dict[tuple[str, UUID], SessionId] = {}
         self._histories: dict[tuple[str, str], inbox.History] = {}
         self._made: list[str] = []
@@ -192,18 +192,18 @@ class SessionResolver:
         history = self._histories.get(call.previous) if call.previous else None
         if history:
             request = with_history(request, history.messages)
-            end = self._recollection.history(exchange.scope, request.messages) if request.messages else None
+            end = self._cache.history(exchange.scope, request.messages) if request.messages else None
             self._sessions.setdefault((exchange.scope, history.turn_id), history.session_id)
         placed: Capture | None = None
         if end:
             previous = history.turn_id if history else None
             known = partial(self._session_of, exchange.scope)
-            placed = capture(exchange, request, answer, known, previous, self._recollection, end)
+            placed = capture(exchange, request, answer, known, previous, end.read(), self._cache.message)
             if not exchange.final:
                 placed.turns.clear()
         self.batch.add(exchange, request, answer, placed)
         if end:
-            self.handed_on += end.hand_on()
+            self.saved_steps += end.mark_saved()
         if placed is None or not placed.turns:
             return
         for turn in placed.turns:

@@ -6,7 +6,6 @@ that was interrupted goes on with ``regraft lineage build``.
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,11 +13,18 @@ from typing import Any
 from uuid import UUID
 
 from regraft.domain.errors import IntegrityError, UsageError
-from regraft.domain.ids import Digest, SessionId, digest, further, no_parts, parse_json
+from regraft.domain.ids import Digest, SessionId, digest, parse_json
 from regraft.domain.lineage.fingerprints import anchors_of
-from regraft.domain.lineage.history import EMPTY, extend, extend_projection, node_of, session_by_opening
+from regraft.domain.lineage.history import (
+    EMPTY,
+    History,
+    empty_history,
+    extend,
+    extend_projection,
+    node_of,
+    session_by_opening,
+)
 from regraft.domain.lineage.projection import PROJECTIONS, projection_digest
-from regraft.domain.lineage.prompt_digests import SYSTEM, USER
 from regraft.domain.lineage.turn import internal_session
 from regraft.flows.lineage import build as lineage
 from regraft.infra.postgres.lineage import graph, projection
@@ -70,20 +76,6 @@ class Rebuilt:
     identical: bool | None = None
     differs: list[str] = field(default_factory=list)
     built: lineage.BuildCounts | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    """The end of a history: what follows from all of it."""
-
-    scope: str
-    context_id: Digest
-    projection: Digest
-    opening: Digest | None
-    awaited: Digest | None
-    system: hashlib.blake2b
-    user: hashlib.blake2b
-    asked: bool
 
 
 def rebuild(
@@ -167,7 +159,14 @@ def _derive(connection: Connection, version: int) -> None:
             connection,
             "again_context",
             (
-                (end.context_id, end.projection, end.opening, end.awaited, end.system.digest(), end.user.digest())
+                (
+                    end.context.context_id,
+                    end.context.projection_id,
+                    end.opening,
+                    end.awaited,
+                    end.system.digest(),
+                    end.user.digest(),
+                )
                 for end in ends
             ),
         )
@@ -207,7 +206,7 @@ class _Messages:
         return found
 
 
-def _walk(connection: Connection, scopes: list[str], messages: _Messages, version: int) -> Iterator[Sequence[_End]]:
+def _walk(connection: Connection, scopes: list[str], messages: _Messages, version: int) -> Iterator[Sequence[History]]:
     """Every step of every history, parents before children, a page at a time.
 
     Depth first by pages: what is kept is a page for each place where histories part into more than a page.
@@ -218,32 +217,26 @@ def _walk(connection: Connection, scopes: list[str], messages: _Messages, versio
         known = messages.of({bytes(row["message_id"]) for row in firsts})
         page = [_first(row, scopes, known[bytes(row["message_id"])], version) for row in firsts]
         yield page
-        waiting: list[tuple[list[_End], bytes]] = [(page, b"")]
+        waiting: list[tuple[list[History], bytes]] = [(page, b"")]
         while waiting:
             ends, from_here = waiting.pop()
-            ends.sort(key=lambda end: end.context_id)
-            rows = store.next_steps(connection, [end.context_id for end in ends], from_here, _STEPS)
+            ends.sort(key=lambda end: end.context.context_id)
+            rows = store.next_steps(connection, [end.context.context_id for end in ends], from_here, _STEPS)
             if not rows:
                 continue
             if len(rows) == _STEPS:
                 last = bytes(rows[-1]["parent_id"])
-                waiting.append(([end for end in ends if end.context_id >= last], bytes(rows[-1]["context_id"])))
-            by_id = {end.context_id: end for end in ends}
+                waiting.append(([end for end in ends if end.context.context_id >= last], bytes(rows[-1]["context_id"])))
+            by_id = {end.context.context_id: end for end in ends}
             known = messages.of({bytes(row["message_id"]) for row in rows})
             page = [
-                _next(
-                    by_id[Digest(bytes(row["parent_id"]))],
-                    Digest(bytes(row["context_id"])),
-                    known[bytes(row["message_id"])],
-                    version,
-                )
-                for row in rows
+                _extended(by_id[Digest(bytes(row["parent_id"]))], row, known[bytes(row["message_id"])]) for row in rows
             ]
             yield page
             waiting.append((page, b""))
 
 
-def _first(row: store.Row, scopes: list[str], message: tuple[str, Digest], version: int) -> _End:
+def _first(row: store.Row, scopes: list[str], message: tuple[str, Digest], version: int) -> History:
     """The first step of a history: its id says whose it is. Tenants seen last are tried first."""
     context_id = Digest(bytes(row["context_id"]))
     for place, scope in enumerate(scopes):
@@ -252,27 +245,12 @@ def _first(row: store.Row, scopes: list[str], message: tuple[str, Digest], versi
             break
     else:
         raise IntegrityError(f"The history that begins with {context_id.hex()} is of no tenant. Nothing was changed.")
-    nothing = _End(scope, EMPTY, EMPTY, None, None, no_parts(), no_parts(), asked=False)
-    return _next(nothing, context_id, message, version)
+    return _extended(empty_history(scope, version), row, message)
 
 
-def _next(before: _End, context_id: Digest, message: tuple[str, Digest], version: int) -> _End:
+def _extended(before: History, row: store.Row, message: tuple[str, Digest]) -> History:
     role, projected = message
-    here = extend_projection(before.scope, before.projection, projected, version)
-    answered = role == "assistant"
-    opening = before.opening
-    if opening is None and answered and (before.asked or version == 1):
-        opening = before.projection or here
-    return _End(
-        before.scope,
-        context_id,
-        here,
-        opening,
-        here if answered else before.awaited,
-        further(before.system, projected) if role in SYSTEM else before.system,
-        further(before.user, projected) if role in USER else before.user,
-        before.asked or not (answered or role in SYSTEM),
-    )
+    return before.extend(role, Digest(bytes(row["message_id"])), projected, Digest(bytes(row["context_id"])))
 
 
 def _derive_turns(connection: Connection, messages: _Messages, version: int) -> None:

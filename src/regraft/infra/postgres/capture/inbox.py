@@ -15,7 +15,7 @@ from regraft.domain.ids import Digest, SessionId, TurnId, canonical_json, parse_
 from regraft.domain.lineage.difference import served_build
 from regraft.domain.lineage.feedback import Feedback
 from regraft.domain.lineage.history import Context
-from regraft.domain.lineage.history_cache import StoredMessage
+from regraft.domain.lineage.message import StoredMessage
 from regraft.domain.lineage.projection import PROJECTION_VERSION
 from regraft.domain.lineage.turn import Capture
 from regraft.infra.postgres.pool import Connection
