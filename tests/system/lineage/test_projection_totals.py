@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from regraft.domain.lineage.history import chain
+from chains import chain
 from regraft.domain.lineage.message import store_message
 
 pytestmark = pytest.mark.corpus
