@@ -24,7 +24,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from regraft.domain.datasets.formats.trl import from_stored
-from regraft.flows.datasets.freeze import Frozen, export, freeze
+from regraft.flows.datasets.export import export
+from regraft.flows.datasets.freeze import Frozen, freeze
 from regraft.infra.iceberg.snapshots import catalog_properties
 from regraft.infra.postgres.pool import transaction
 from small_graph import SmallGraph, every_kind, many_choices

@@ -13,7 +13,9 @@ import pytest
 from regraft.domain.errors import ConfigError, IllegalRowError, NotFoundError, UsageError
 from regraft.domain.evaluation.pairs import pair_id
 from regraft.flows.capture.ingest import SeenIds, ingest
-from regraft.flows.datasets.freeze import Frozen, export, freeze, list_snapshots, verify
+from regraft.flows.datasets.export import export
+from regraft.flows.datasets.freeze import Frozen, freeze, list_snapshots
+from regraft.flows.datasets.verify import verify
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.review import next_pair, rate_unit, record_preference
 from regraft.flows.evaluation.trajectories import materialise_units
@@ -344,6 +346,28 @@ def test_verify_accepts_ids_of_another_projection_and_still_finds_changed_truth(
         connection.execute("DELETE FROM former_session")
     unknown = verify(snapshot.snapshot_id, dsn=truth, warehouse=warehouse).changed
     assert {how for _, how in unknown} == {"messages, sources, certificate"}
+
+
+def test_a_row_that_a_format_cannot_express_is_frozen_and_left_out_of_its_export(
+    truth: str, calls: Any, frozen: Callable[[str], Frozen], tmp_path: Path
+) -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "sum", "arguments": "[1, 2]"}}
+    summed = [
+        {"role": "user", "content": "What is 1 and 2?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "3"},
+    ]
+    made = [calls([{"role": "user", "content": "Hello"}], "Hello!"), calls(summed, "It is 3.")]
+    with connect(truth, autocommit=True) as connection:
+        ingest(connection, [encode_exchange(each) for each in made], SeenIds())
+    build(truth)
+    snapshot, folder = frozen(SFT), tmp_path / "out"
+    assert sum(snapshot.row_counts.values()) == 2
+    done = export(snapshot.snapshot_id, folder, dsn=truth, warehouse=str(tmp_path / "warehouse"))
+    assert done.left_out == {"arguments_not_object": 1}
+    assert sum(done.row_counts.values()) == 1
+    assert json.loads((folder / "manifest.json").read_text())["left_out"] == done.left_out
+    assert "| arguments_not_object | 1 |" in (folder / "README.md").read_text()
 
 
 def test_an_export_is_complete_and_never_overwrites_a_strangers_files(

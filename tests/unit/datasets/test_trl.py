@@ -9,18 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regraft.domain.datasets.formats import trl
+from regraft.domain.datasets import recipe
+from regraft.domain.datasets.content import content_hash, illegal, parts_of
+from regraft.domain.datasets.formats import FORMATS, format_named, trl
+from regraft.domain.datasets.formats.format import write_row
+from regraft.domain.datasets.kinds import KINDS
 from regraft.domain.datasets.rows import (
     Refusal,
     Row,
     canonical_message,
     canonical_messages,
-    content_hash,
     dropped_fields,
-    parts_of,
     tool_list,
 )
-from regraft.domain.errors import IllegalRowError
+from regraft.domain.errors import IllegalRowError, UsageError
 from regraft.domain.ids import parse_json
 
 USER = {"role": "user", "content": "Where?"}
@@ -64,8 +66,11 @@ def reason(body: Any) -> str:
 
 
 def encoded(row: Row) -> dict[str, Any]:
-    record = trl.encode(row)
-    assert not isinstance(record, Refusal), record
+    line = write_row(FORMATS["trl"], row)
+    assert not isinstance(line, Refusal), line
+    record = trl.record_of(row)
+    assert not isinstance(record, Refusal)
+    assert line == trl.line(record)
     return record
 
 
@@ -98,8 +103,7 @@ def test_dpo_is_explicit() -> None:
 @given(st.dictionaries(TEXT, JSON, max_size=4), TEXT)
 def test_what_is_written_reads_back_as_the_same_branch(arguments: dict[str, Any], content: str) -> None:
     row = sft({"role": "user", "content": content}, calling(json.dumps(arguments)))
-    record = trl.encode(row)
-    assert not isinstance(record, Refusal)
+    record = encoded(row)
     decoded = trl.decode(json.loads(trl.line(record)), "sft")
     assert decoded["messages"][0] == row.messages[0]
     again = json.loads(decoded["messages"][1]["tool_calls"][0]["function"]["arguments"])
@@ -127,7 +131,7 @@ def test_keys_that_a_loader_filled_with_null_are_absent_keys() -> None:
     ],
 )
 def test_arguments_that_would_change_are_refused(arguments: str, expected: str) -> None:
-    found = trl.encode(sft(USER, calling(arguments)))
+    found = write_row(FORMATS["trl"], sft(USER, calling(arguments)))
     assert isinstance(found, Refusal)
     assert found.reason in {expected, *(("number_lost", "not_lossless") if expected == "number_or_loss" else ())}
 
@@ -165,8 +169,8 @@ def test_what_has_no_canonical_form_says_why(body: Any, expected: str) -> None:
 
 def test_shapes_that_trainers_take_without_a_word_are_refused() -> None:
     def refused(row: Row) -> str:
-        found = trl.encode(row)
-        return found.reason if isinstance(found, Refusal) else ""
+        found = illegal(row)
+        return found.reason if found else ""
 
     assert refused(sft(USER)) == "no_answer"
     assert refused(dpo([], "a", "b")) == "empty_prompt"
@@ -207,3 +211,26 @@ def test_a_tool_list_is_cut_from_the_request_and_what_is_no_function_is_refused(
     assert tool_list({"tools": [tool], "tool_choice": "auto"}) == '[{"function":{"name":"f"},"type":"function"}]'
     for part in ({"tools": [{"type": "web_search"}]}, {"functions": [{"name": "f"}]}, {"tools": "f"}):
         assert isinstance(tool_list(part), Refusal)
+
+
+def test_a_row_that_a_format_cannot_express_is_legal_all_the_same() -> None:
+    row = sft(
+        USER,
+        calling("[1]"),
+        {"role": "tool", "content": "x", "tool_call_id": "1"},
+        {"role": "assistant", "content": "y"},
+    )
+    assert illegal(row) is None
+    found = write_row(FORMATS["trl"], row)
+    assert isinstance(found, Refusal)
+    assert found.reason == "arguments_not_object"
+
+
+def test_a_format_has_its_name_and_an_unknown_one_is_refused_with_the_names_there_are() -> None:
+    assert all(format_named(name).name == name for name in FORMATS)
+    with pytest.raises(UsageError, match=r"'csv'.*trl"):
+        format_named("csv")
+
+
+def test_every_kind_that_a_recipe_may_name_is_registered() -> None:
+    assert set(recipe.KINDS) == set(KINDS)

@@ -1,8 +1,8 @@
-"""A dataset row in its canonical form, which is what is frozen; writers for a target start from it.
+"""A dataset row in canonical form, as it is frozen; every format is written from it.
 
-A canonical message has exactly the keys role, content, tool_calls (a list), tool_call_id and name; arguments are JSON
-text as they crossed the wire. What cannot be said in that form is refused with a reason; fields that say nothing to a
-trainer are dropped on purpose, and which ones is reported.
+A canonical message has exactly the keys role, content, tool_calls (a list), tool_call_id and name; arguments are the
+text that crossed the wire. A message that this form cannot express is refused with a reason. Fields that carry nothing
+for a trainer are dropped, and their names are reported.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from regraft.domain.ids import Digest, canonical_json, digest
+from regraft.domain.ids import canonical_json
 
 Message = dict[str, Any]
 
@@ -41,7 +41,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One row with its certificate. ``kind`` sft fills ``messages``; dpo fills ``prompt``, ``chosen``, ``rejected``.
+    """One row with its certificate. Which of the four lists of messages are filled depends on ``kind``.
 
     ``tools`` is the tool list as JSON text, None when there was none; ``margin`` and ``score`` are 0 to 1.
     """
@@ -169,62 +169,3 @@ def tool_list(part: Mapping[str, Any]) -> str | Refusal | None:
         ):
             return Refusal("tools_unsupported", str(tool.get("type")) if isinstance(tool, Mapping) else "")
     return canonical_json(tools)
-
-
-def parts_of(row: Row) -> dict[str, Any]:
-    """What a trainer sees of a row: its messages and its tools."""
-    if row.kind == "sft":
-        return {"messages": list(row.messages), "tools": row.tools}
-    return {
-        "prompt": list(row.prompt),
-        "chosen": list(row.chosen),
-        "rejected": list(row.rejected),
-        "tools": row.tools,
-    }
-
-
-def _said(messages: Iterable[Message]) -> list[Any]:
-    """Messages without the ids that differ between two copies of one conversation."""
-    return [
-        (
-            message["role"],
-            (message["content"] or "").strip(),
-            [
-                (call["function"]["name"], "".join(call["function"]["arguments"].split()))
-                for call in message["tool_calls"]
-            ],
-        )
-        for message in messages
-    ]
-
-
-def content_keys(row: Row) -> tuple[str, ...]:
-    """Digests of what the row must not share with another split: its prompt and the whole of it, without ids."""
-    prompt = row.messages[:-1] if row.kind == "sft" else row.prompt
-    whole = [_said(row.messages), _said(row.prompt), _said(row.chosen), _said(row.rejected), row.tools]
-    return digest(b"prompt", canonical_json(_said(prompt)).encode()).hex(), digest(
-        b"row", canonical_json(whole).encode()
-    ).hex()
-
-
-def content_hash(rows: Iterable[tuple[Row, str]]) -> Digest:
-    """The digest of a dataset: each (row, split) with its certificate, in the order of row ids."""
-    lines = []
-    for row, split in sorted(rows, key=lambda pair: pair[0].row_id):
-        lines.append(
-            canonical_json(
-                {
-                    **parts_of(row),
-                    "row_id": row.row_id,
-                    "split": split,
-                    "session_id": row.session_id,
-                    "sources": [[source.part, source.node_id, source.turn_id] for source in row.sources],
-                    "tools_digest": row.tools_digest,
-                    "anchor": row.anchor,
-                    "label_source": row.label_source,
-                    "margin": repr(row.margin),
-                    "score": repr(row.score),
-                }
-            ).encode()
-        )
-    return digest(*lines)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from regraft.domain.datasets.kinds import KINDS
 from regraft.domain.datasets.rows import Message, Row, Source
 from regraft.domain.errors import IntegrityError, NotFoundError, UsageError
 
@@ -43,7 +44,6 @@ _MESSAGES = pa.list_(
         ]
     )
 )
-_PARTS = {"sft": ("messages",), "dpo": ("prompt", "chosen", "rejected")}
 
 
 def _schema(kind: str) -> pa.Schema:
@@ -51,7 +51,7 @@ def _schema(kind: str) -> pa.Schema:
         [
             pa.field("row_id", _TEXT, nullable=False),
             pa.field("split", _TEXT, nullable=False),
-            *(pa.field(part, _MESSAGES) for part in _PARTS[kind]),
+            *(pa.field(part, _MESSAGES) for part in KINDS[kind].columns),
             pa.field("tools", _TEXT),
             pa.field("session_id", _TEXT, nullable=False),
             pa.field("source_parts", pa.list_(_TEXT)),
@@ -116,7 +116,7 @@ def to_arrow(rows: Iterable[tuple[Row, str]], kind: str) -> pa.Table:
         {
             "row_id": row.row_id,
             "split": split,
-            **{part: list(getattr(row, part)) for part in _PARTS[kind]},
+            **{part: list(getattr(row, part)) for part in KINDS[kind].columns},
             "tools": row.tools,
             "session_id": row.session_id,
             "source_parts": [source.part for source in row.sources],
@@ -137,7 +137,7 @@ def from_arrow(table: pa.Table, kind: str) -> list[tuple[Row, str]]:
     """Stored rows as they were given, by row id."""
     found = []
     for record in table.to_pylist():
-        parts: dict[str, tuple[Message, ...]] = {part: tuple(record[part] or ()) for part in _PARTS[kind]}
+        parts: dict[str, tuple[Message, ...]] = {part: tuple(record[part] or ()) for part in KINDS[kind].columns}
         sources = zip(record["source_parts"], record["source_nodes"], record["source_turns"], strict=True)
         found.append(
             (
@@ -175,7 +175,7 @@ def write(
     opened.create_namespace_if_not_exists(NAMESPACE)
     if opened.table_exists(identifier):
         table = opened.load_table(identifier)
-        if _PARTS[kind][0] not in table.schema().column_names:
+        if KINDS[kind].columns[0] not in table.schema().column_names:
             raise UsageError(f"The dataset {name} is not of kind {kind}. Give the recipe another name.")
     else:
         table = opened.create_table(identifier, _schema(kind), properties=TABLE_PROPERTIES)

@@ -18,7 +18,8 @@ from regraft.presentation.cli.context import Context, context
 from regraft.presentation.cli.lineage.sessions import alternatives_table, print_tree, short
 
 if TYPE_CHECKING:
-    from regraft.flows.datasets.freeze import Frozen, Verification
+    from regraft.flows.datasets.freeze import Frozen
+    from regraft.flows.datasets.verify import Verification
     from regraft.infra.llm.client import Door
 
 RECIPES = ("demo-sft", "demo-dpo")
@@ -40,7 +41,8 @@ def demo(
 ) -> None:
     """Talk to a model, replay, compare, pair and freeze: the whole path. A second run adds nothing it already has."""
     from regraft.flows import demo as flow
-    from regraft.flows.datasets.freeze import freeze, verify
+    from regraft.flows.datasets.freeze import freeze
+    from regraft.flows.datasets.verify import verify
     from regraft.flows.evaluation.pairs import propose_pairs
     from regraft.flows.evaluation.trajectories import materialise_units
     from regraft.flows.lineage import build as lineage

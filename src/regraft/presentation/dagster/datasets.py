@@ -103,7 +103,7 @@ def dpo_preference_dataset(context: AssetExecutionContext, config: RecipeFile, h
 )
 def dataset_snapshot_registry(context: AssetExecutionContext, house: House) -> MaterializeResult[None]:
     """Prove a frozen snapshot: its content hash from its bytes, its rows from the execution log."""
-    from regraft.flows.datasets.freeze import verify
+    from regraft.flows.datasets.verify import verify
 
     with told():
         proof = verify(context.partition_key, dsn=house.dsn, warehouse=house.warehouse)

@@ -1,7 +1,7 @@
-"""Rows for TRL, and back: each row proves that TRL's reader gives the same branch again.
+"""Rows for TRL, and back.
 
-SFT is ``messages`` (+ ``tools``); DPO is the explicit ``prompt``/``chosen``/``rejected`` (+ ``tools``), because the
-implicit form takes what two sides have in common for the prompt. A call's ``arguments`` are an object (chat templates
+SFT is ``messages`` (+ ``tools``). DPO is the explicit ``prompt``/``chosen``/``rejected`` (+ ``tools``): in the implicit
+form the common start of the two sides becomes the prompt. A call's ``arguments`` are an object (chat templates
 print them as JSON; text would be quoted twice); ``tools`` is JSON text, which TRL's trainers decode. Source: TRL 1.16,
 "Dataset formats and types".
 """
@@ -9,11 +9,14 @@ print them as JSON; text would be quoted twice); ``tools`` is JSON text, which T
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from regraft.domain.datasets.rows import Message, Refusal, Row, parts_of
+from regraft.domain.datasets.content import parts_of
+from regraft.domain.datasets.formats.format import Parts
+from regraft.domain.datasets.kinds import KINDS
+from regraft.domain.datasets.rows import Message, Refusal, Row
 from regraft.domain.errors import IllegalRowError
 from regraft.domain.ids import Number, parse_json, plain
 
@@ -23,8 +26,45 @@ _INT64 = 1 << 63
 _EMPTY: Message = {"content": None, "tool_calls": [], "tool_call_id": None, "name": None}
 
 
-def encode(row: Row) -> Record | Refusal:
-    """A row as TRL wants it, proven: written, read as TRL's loader reads it, decoded, and equal to the row."""
+class TrlFormat:
+    """The record types "language modeling" and "preference" of TRL, both conversational."""
+
+    name = "trl"
+    kinds = frozenset({"sft", "dpo"})
+    note = "`tools` is JSON text, the arguments of a call are an object"
+
+    def encode(self, row: Row) -> str | Refusal:
+        """The row as TRL's loader takes it; refused when a call's arguments are not a JSON object."""
+        record = record_of(row)
+        return record if isinstance(record, Refusal) else line(record)
+
+    def decode(self, line: str, kind: str) -> Parts:
+        """A line as ``datasets`` loads it for TRL's trainers."""
+        return decode(json.loads(line), kind)
+
+    def loss(self, row: Row, line: str) -> Refusal | None:
+        """A number that Arrow cannot hold, or a column that reads back differently."""
+        decoded = self.decode(line, row.kind)
+        for name, value in parts_of(row).items():
+            try:
+                same = _comparable(decoded[name]) == _comparable(value)
+            except (ValueError, OverflowError, InvalidOperation) as error:
+                return Refusal("number_lost", str(error))
+            if not same:
+                return Refusal("not_lossless", f"{name} reads back differently")
+        return None
+
+    def columns(self, kind: str) -> tuple[str, ...]:
+        """The row's own columns and its tools."""
+        return (*KINDS[kind].columns, "tools")
+
+    def file_name(self, split: str) -> str:
+        """One JSON Lines file per split."""
+        return f"{split}.jsonl"
+
+
+def record_of(row: Row) -> Record | Refusal:
+    """A row as a record for TRL, not yet proven."""
     record: Record = {}
     for name, value in parts_of(row).items():
         if name == "tools":
@@ -36,7 +76,7 @@ def encode(row: Row) -> Record | Refusal:
             if isinstance(message, Refusal):
                 return message
         record[name] = messages
-    return _shape(record, row.kind) or _proof(record, row) or record
+    return record
 
 
 def _encode_message(message: Message) -> Record | Refusal:
@@ -76,35 +116,6 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _shape(record: Record, kind: str) -> Refusal | None:
-    """What TRL accepts without a word and trains wrongly on."""
-    if kind == "sft":
-        if not record["messages"] or record["messages"][-1]["role"] != "assistant":
-            return Refusal("no_answer", "the last message is not an answer")
-        return None
-    if not record["prompt"]:
-        return Refusal("empty_prompt")
-    if record["prompt"][-1]["role"] == "assistant":
-        return Refusal("prompt_ends_with_answer", "chat templates would open a second answer")
-    for side in ("chosen", "rejected"):
-        if [message["role"] for message in record[side]] != ["assistant"]:
-            return Refusal("no_answer", f"{side} is not one answer")
-    return None
-
-
-def _proof(record: Record, row: Row) -> Refusal | None:
-    read = json.loads(line(record))
-    decoded = decode(read, row.kind)
-    for name, value in parts_of(row).items():
-        try:
-            same = _comparable(decoded[name]) == _comparable(value)
-        except (ValueError, OverflowError, InvalidOperation) as error:
-            return Refusal("number_lost", str(error))
-        if not same:
-            return Refusal("not_lossless", f"{name} reads back differently")
-    return None
-
-
 def from_stored(record: Mapping[str, Any]) -> Record:
     """A record of the frozen table as TRL wants it: for ``load_dataset("iceberg", ...).map(from_stored)``.
 
@@ -121,10 +132,9 @@ def from_stored(record: Mapping[str, Any]) -> Record:
     return {**record, **changed}
 
 
-def decode(record: Mapping[str, Any], kind: str) -> dict[str, Any]:
+def decode(record: Mapping[str, Any], kind: str) -> Parts:
     """What ``encode`` wrote, as canonical parts again; keys that a loader filled with null are absent keys."""
-    names = ("messages",) if kind == "sft" else ("prompt", "chosen", "rejected")
-    parts: dict[str, Any] = {name: [_decode_message(message) for message in record[name]] for name in names}
+    parts: Parts = {name: [_decode_message(message) for message in record[name]] for name in KINDS[kind].columns}
     parts["tools"] = record.get("tools")
     return parts
 
@@ -179,8 +189,3 @@ def line(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "[" + ", ".join(map(line, value)) + "]"
     return json.dumps(value, ensure_ascii=False)
-
-
-def lines(records: Iterable[Record]) -> str:
-    """A JSON Lines file."""
-    return "".join(line(record) + "\n" for record in records)

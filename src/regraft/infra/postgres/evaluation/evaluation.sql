@@ -139,7 +139,7 @@ ORDER BY p.label_id;
 SELECT unit_id::text AS unit_id, json_agg(rating ORDER BY label_id)::text AS ratings
 FROM current_human_eval_labels GROUP BY unit_id ORDER BY unit_id;
 
--- name: turn_truth
+-- name: recorded_turns
 -- The calls of the given turns from the execution log: history, answer and tools as they crossed the wire.
 WITH RECURSIVE wanted AS (
     SELECT DISTINCT one::uuid AS turn_id FROM json_array_elements_text($1::json) AS one),

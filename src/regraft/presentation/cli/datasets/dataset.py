@@ -79,7 +79,7 @@ def list_all(json: Json = False) -> None:
 @dataset_app.command()
 def verify(snapshot: Snapshot, json: Json = False) -> None:
     """Prove that a snapshot's files are what was frozen and that its rows still follow from the truth."""
-    from regraft.flows.datasets import freeze as flow
+    from regraft.flows.datasets import verify as flow
 
     run = context()
     found = flow.verify(snapshot, dsn=run.postgres_dsn(), warehouse=run.warehouse())
@@ -98,16 +98,18 @@ def verify(snapshot: Snapshot, json: Json = False) -> None:
 def export(
     snapshot: Snapshot,
     to: Annotated[Path, typer.Option(help="Folder, new or empty or an earlier export.")],
-    target: Annotated[str, typer.Option(help="Trainer: trl.")] = "trl",
+    target: Annotated[str, typer.Option("--target", "--format", help="What the files are written for: trl.")] = "trl",
     json: Json = False,
 ) -> None:
     """Write a snapshot's files for a trainer, with a dataset card and a manifest of digests."""
-    from regraft.flows.datasets import freeze as flow
+    from regraft.flows.datasets import export as flow
 
     run = context()
-    done = flow.export(snapshot, to, dsn=run.postgres_dsn(), warehouse=run.warehouse(), target=target)
+    done = flow.export(snapshot, to, dsn=run.postgres_dsn(), warehouse=run.warehouse(), format=target)
     if json:
         run.print_json(asdict(done))
         return
     for name in done.files:
         run.console.print(str(to / name), highlight=False)
+    for reason, count in done.left_out.items():
+        run.console.print(f"left out, because {done.target} cannot express them: {count} ({reason})", highlight=False)

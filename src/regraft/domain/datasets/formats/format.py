@@ -1,0 +1,48 @@
+"""A format: how a row is written for one training target, and how that target reads it back."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from regraft.domain.datasets.rows import Refusal, Row
+
+Parts = dict[str, Any]  # the columns of a row, each a list of canonical messages, and its tools
+
+
+class Format(Protocol):
+    """A target's JSON Lines. A row may be legal and still be refused by one format for a reason of its own."""
+
+    @property
+    def name(self) -> str:
+        """The name that ``regraft dataset export --format`` takes."""
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of rows that the format can hold."""
+
+    @property
+    def note(self) -> str:
+        """What a reader of the dataset card must know about the encoding."""
+
+    def encode(self, row: Row) -> str | Refusal:
+        """The row as one line of JSON, or why the format cannot express it."""
+
+    def decode(self, line: str, kind: str) -> Parts:
+        """A line as the target's own converter reads it, in canonical parts."""
+
+    def loss(self, row: Row, line: str) -> Refusal | None:
+        """What the target would read differently from the row; None when nothing is lost."""
+
+    def columns(self, kind: str) -> tuple[str, ...]:
+        """The keys of a line."""
+
+    def file_name(self, split: str) -> str:
+        """The file that holds the rows of a split."""
+
+
+def write_row(target: Format, row: Row) -> str | Refusal:
+    """A proven line: encoded, decoded as the target does and equal to the row; or why there is none."""
+    if row.kind not in target.kinds:
+        return Refusal("kind_unsupported", f"{target.name} has no form for kind {row.kind}")
+    line = target.encode(row)
+    return line if isinstance(line, Refusal) else target.loss(row, line) or line
