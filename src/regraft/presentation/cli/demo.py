@@ -32,7 +32,7 @@ SAMPLES = 3
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(demo)
+    app.command(rich_help_panel="Services")(demo)
 
 
 def demo(

@@ -69,14 +69,14 @@ for module in (
 ):
     module.register(app)
 serve.register(app)
-app.add_typer(lineage.app, name="lineage")
-app.add_typer(runtime.runtime_app, name="runtime")
-app.add_typer(evaluate.evaluate_app, name="evaluate")
-app.add_typer(label.label_app, name="label")
-app.add_typer(dataset.dataset_app, name="dataset")
-app.add_typer(keys.keys_app, name="keys")
-app.add_typer(quarantine.quarantine_app, name="quarantine")
-app.add_typer(db.app, name="db")
+app.add_typer(lineage.app, name="lineage", rich_help_panel="Lineage")
+app.add_typer(runtime.runtime_app, name="runtime", rich_help_panel="Capture")
+app.add_typer(evaluate.evaluate_app, name="evaluate", rich_help_panel="Evaluation")
+app.add_typer(label.label_app, name="label", rich_help_panel="Evaluation")
+app.add_typer(dataset.dataset_app, name="dataset", rich_help_panel="Datasets")
+app.add_typer(keys.keys_app, name="keys", rich_help_panel="Capture")
+app.add_typer(quarantine.quarantine_app, name="quarantine", rich_help_panel="Capture")
+app.add_typer(db.app, name="db", rich_help_panel="Services")
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""``regraft keys``: who may use the gateway, when it listens to more than this machine."""
+"""``regraft keys``: virtual keys for a gateway that other machines can reach."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def keys_path(data_dir: Path) -> Path:
-    """Where a data folder's keys are."""
+    """The key file of a data folder."""
     return data_dir / "keys.json"
 
 
@@ -31,16 +31,14 @@ def _store() -> KeyStore:
 
 @keys_app.command("create")
 def create(
-    name: Annotated[str, typer.Argument(help="Whom it is for.")],
-    scope: Annotated[str, typer.Option(help="The tenant that its calls belong to.")] = "default",
-    model: Annotated[
-        list[str] | None, typer.Option(help="A glob of models that it may ask for; may come again.")
-    ] = None,
-    per_minute: Annotated[int, typer.Option(min=0, help="Calls a minute for each gateway process; 0: any.")] = 0,
-    max_concurrency: Annotated[int, typer.Option(min=0, help="Calls at once for each process; 0: any.")] = 0,
+    name: Annotated[str, typer.Argument(help="Name of the client that uses the key.")],
+    scope: Annotated[str, typer.Option(help="Tenant of its calls.")] = "default",
+    model: Annotated[list[str] | None, typer.Option(help="Glob of the models it may call; repeatable.")] = None,
+    per_minute: Annotated[int, typer.Option(min=0, help="Calls per minute and gateway process; 0: no limit.")] = 0,
+    max_concurrency: Annotated[int, typer.Option(min=0, help="Concurrent calls per gateway process; 0: no limit.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Make a key and show it, this once: only its digest is kept."""
+    """Create a key and print its secret once; only its digest is stored."""
     if not name.strip() or not scope.strip():
         raise UsageError("A key needs a name and a scope that are not empty.")
     key, secret = _store().create(name, scope, tuple(model or ["*"]), per_minute, max_concurrency)
@@ -54,7 +52,7 @@ def create(
 
 @keys_app.command("list")
 def list_keys(as_json: Json = False) -> None:
-    """Show all keys, without what nobody knows any more: the keys themselves."""
+    """List keys. Secrets are never shown."""
     run, keys = context(), _store().all()
     if as_json:
         run.print_json([_shown(key) for key in keys])
@@ -62,16 +60,14 @@ def list_keys(as_json: Json = False) -> None:
     table = Table("id", "name", "scope", "models", "a minute", "at once", "made", "revoked")
     for key in keys:
         limits = [str(limit or "any") for limit in (key.per_minute, key.max_concurrency)]
-        told = [key.key_id, key.name, key.scope, " ".join(key.models), *limits, _day(key.created), _day(key.revoked)]
-        table.add_row(*map(escape, told))
+        cells = [key.key_id, key.name, key.scope, " ".join(key.models), *limits, _day(key.created), _day(key.revoked)]
+        table.add_row(*map(escape, cells))
     run.console.print(table)
 
 
 @keys_app.command("revoke")
-def revoke(
-    key_id: Annotated[str, typer.Argument(help="Its id, or the beginning of it.")], as_json: Json = False
-) -> None:
-    """End a key. Running gateways notice within two seconds."""
+def revoke(key_id: Annotated[str, typer.Argument(help="Key: id or start of an id.")], as_json: Json = False) -> None:
+    """Revoke a key. Running gateways refuse it within two seconds."""
     run, key = context(), _store().revoke(key_id)
     if as_json:
         run.print_json(_shown(key))

@@ -14,7 +14,7 @@ _WORDS = 60  # characters of a path that are shown
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(similar)
+    app.command(rich_help_panel="Evaluation")(similar)
 
 
 def similar(

@@ -38,7 +38,7 @@ SHORT = 13  # characters of an id that are shown: enough to find it again
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for command in (sessions, tree, show, path):
-        app.command()(command)
+        app.command(rich_help_panel="Lineage")(command)
 
 
 def sessions(

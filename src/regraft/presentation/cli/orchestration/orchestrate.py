@@ -23,7 +23,7 @@ _STYLES = {"done": "green", "failed": "red", "blocked": "yellow", "cancelled": "
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(orchestrate)
+    app.command(rich_help_panel="Orchestration")(orchestrate)
 
 
 def orchestrate(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for command in (taskify, taskifications):
-        app.command()(command)
+        app.command(rich_help_panel="Orchestration")(command)
 
 
 def taskify(
@@ -40,10 +40,9 @@ def taskify(
 ) -> None:
     """Cut what a node was asked, or a text, into a plan of subtasks; the same again only reads the plan."""
     from regraft.flows.lineage import build as lineage
+    from regraft.flows.lineage import reading
     from regraft.flows.orchestration import taskify as flow
     from regraft.infra.files.rules import rule_of
-    from regraft.infra.postgres.lineage import reading
-    from regraft.infra.postgres.pool import transaction
 
     if (node is None) == (prompt is None):
         raise UsageError("Give a NODE or --prompt TEXT.")
@@ -56,8 +55,7 @@ def taskify(
     if node is not None:
         lineage.build(dsn)
         flow.collect(dsn)
-        with transaction(dsn) as connection:
-            wanted = reading.resolve_node(connection, node)
+        wanted = reading.node_id(dsn, node)
         todo = flow.of_node(dsn, wanted, chosen, workers, model or "", max_steps, again=again)
     else:
         flow.collect(dsn)

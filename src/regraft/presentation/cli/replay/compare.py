@@ -23,7 +23,7 @@ _STYLES = {"same": "", "old": "red strike", "new": "green bold"}
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for command in (compare, diff, find):
-        app.command()(command)
+        app.command(rich_help_panel="Replay")(command)
 
 
 def compare(

@@ -16,7 +16,7 @@ _COLOURS = {"current": "green", "replaced": "yellow", "unknown": "dim"}
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(models)
+    app.command(rich_help_panel="Replay")(models)
 
 
 def models(

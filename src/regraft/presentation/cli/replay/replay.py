@@ -33,7 +33,7 @@ _MOST_ROLLOUTS = 20  # whose ends are told in a line each
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(replay)
+    app.command(rich_help_panel="Replay")(replay)
     app.add_typer(plans.plans_app, name="plans")
 
 

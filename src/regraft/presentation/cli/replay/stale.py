@@ -36,7 +36,7 @@ NodeOption = Annotated[str | None, typer.Option(help="Only this node and what gr
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for command in (stale, regenerate, outdate):
-        app.command()(command)
+        app.command(rich_help_panel="Replay")(command)
 
 
 def stale(
@@ -157,16 +157,14 @@ def outdate(
     json: Json = False,
 ) -> None:
     """Say that what a node stands for no longer holds: it and all that grew from it are stale from now on."""
+    from regraft.flows.lineage import reading
     from regraft.flows.replay.staleness import outdate as say
-    from regraft.infra.postgres.lineage import reading
-    from regraft.infra.postgres.pool import transaction
 
     if undo == (because is not None):
         raise UsageError("Give --because TEXT, or --undo.")
     run = context()
     dsn = run.postgres_dsn()
-    with transaction(dsn) as connection:
-        wanted = reading.resolve_node(connection, node)
+    wanted = reading.node_id(dsn, node)
     change = say(dsn, wanted, because, getpass.getuser())
     if json:
         run.print_json({"change_id": change, "node_id": wanted, "reason": because})

@@ -17,7 +17,7 @@ from regraft.presentation.cli.context import context
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for command in (gateway, ingest, web, dagster):
-        app.command()(command)
+        app.command(rich_help_panel="Services")(command)
 
 
 def gateway() -> None:

@@ -1,4 +1,4 @@
-"""``regraft status``: what runs, and how much there is. Starts nothing."""
+"""``regraft status``: which services run, and how much is stored. Starts nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from regraft.presentation.cli.context import Context, context
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(status)
+    app.command(rich_help_panel="Services")(status)
 
 
 def services(run: Context) -> list[dict[str, Any]]:
@@ -52,16 +52,14 @@ def services(run: Context) -> list[dict[str, Any]]:
 
 
 def counts(run: Context) -> dict[str, Any] | None:
-    """What the truth holds; None when PostgreSQL is not running."""
-    from regraft.infra.postgres.lineage import reading
-    from regraft.infra.postgres.pool import transaction
+    """Row counts of the database; None when PostgreSQL is not running."""
+    from regraft.flows.lineage import reading
 
     up = {row["service"]: row["state"] for row in services(run)}
     if up["postgres"] == "stopped":
         return None
     try:
-        with transaction(run.postgres_dsn()) as connection:
-            return reading.status(connection)
+        return reading.status(run.postgres_dsn())
     except UnavailableError:
         return None
 

@@ -22,7 +22,7 @@ _PATIENCE = 30.0
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(up)
+    app.command(rich_help_panel="Services")(up)
 
 
 def up(
