@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
+
+import uvloop
 
 from regraft.domain.capture.dialects import dialect_of
 from regraft.domain.errors import RegraftError
@@ -143,3 +146,15 @@ async def execute(
         async with asyncio.TaskGroup() as group:
             for _ in range(min(concurrency, len(jobs))):
                 group.create_task(work())
+
+
+def run_async(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine in an event loop of its own. Of an exception group, the first leaf is raised alone."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work)
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from secrets import token_bytes
-from typing import Any
 from uuid import UUID
-
-import uvloop
 
 from regraft.domain.errors import NotFoundError, UsageError
 from regraft.domain.ids import canonical_json, digest, parse_json, time_ordered_uuid
@@ -26,7 +24,7 @@ from regraft.domain.replay.experiment import MOST_JOBS, Experiment
 from regraft.domain.replay.job import Job, Origin, Variant, plan
 from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
-from regraft.flows.replay.execution import Grow, Grown, Tally, Watcher, execute, grow_once
+from regraft.flows.replay.execution import Grow, Grown, Tally, Watcher, execute, grow_once, run_async
 from regraft.infra.llm.client import Door
 from regraft.infra.postgres.lineage import reading
 from regraft.infra.postgres.pool import Connection, connect, transaction
@@ -257,7 +255,7 @@ def run(
         recorder.note_found(planned.found, states)
         count.spent = store.spent(connection, plan_id)
         try:
-            _unwrapped(recorder.drive(gateway, todo, at_once, count, budget, grow, asked.theme))
+            run_async(recorder.drive(gateway, todo, at_once, count, budget, grow, asked.theme))
         finally:
             recorder.flush()
         wait_until_stored(dsn, recorder.turns, keep)
@@ -289,18 +287,6 @@ def pins(settings: Settings) -> PinOf:
 def _noted(planned: ReplayPlan) -> Collection[str]:
     """Answers that a stored plan knows of: those that were found after a driver died still have to be noted."""
     return () if planned.resumed else planned.found.keys()
-
-
-def _unwrapped(work: Any) -> None:
-    """Run a coroutine; of several failures at once the first counts."""
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(work)
-    except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
 
 
 def _resolved(connection: Connection, asked: Experiment) -> Experiment:
@@ -348,24 +334,26 @@ class _Recorder(Watcher):
         self._numbers = numbers
         self._progress = progress
         self._changes: dict[int, store.JobChange] = {}
+        # The event loop adds changes; a worker thread takes them away to store them.
+        self._lock = threading.Lock()
 
     def began(self, job: Job) -> None:
         number = self._numbers[job.fingerprint]
-        self._changes[number] = store.JobChange(number=number, state="running", started_at=datetime.now(UTC))
+        self._add(store.JobChange(number=number, state="running", started_at=datetime.now(UTC)))
 
     def ended(self, job: Job, grown: Grown) -> None:
         number = self._numbers[job.fingerprint]
-        before = self._changes.get(number)
         failure = grown.failure
-        self._changes[number] = store.JobChange(
-            number=number,
-            state="done" if failure is None else "failed",
-            turn_id=grown.turns[-1] if grown.turns else None,
-            # PostgreSQL holds no NUL, and no lone surrogate, in text.
-            failure=failure.replace("\0", "?").encode("utf-8", "replace").decode() if failure is not None else None,
-            spent=grown.spent,
-            started_at=before.started_at if before else None,
-            ended_at=datetime.now(UTC),
+        self._add(
+            store.JobChange(
+                number=number,
+                state="done" if failure is None else "failed",
+                turn_id=grown.turns[-1] if grown.turns else None,
+                # PostgreSQL holds no NUL, and no lone surrogate, in text.
+                failure=failure.replace("\0", "?").encode("utf-8", "replace").decode() if failure is not None else None,
+                spent=grown.spent,
+                ended_at=datetime.now(UTC),
+            )
         )
         self.turns.extend(grown.turns)
         if failure is not None:
@@ -379,15 +367,24 @@ class _Recorder(Watcher):
         for mark, answer in found.items():
             if states[mark] in _OPEN:
                 number = self._numbers[mark]
-                self._changes[number] = store.JobChange(
-                    number=number, state="done", turn_id=answer.turn_id, spent=answer.spent, ended_at=now
+                self._add(
+                    store.JobChange(
+                        number=number, state="done", turn_id=answer.turn_id, spent=answer.spent, ended_at=now
+                    )
                 )
                 self.turns.append(answer.turn_id)
         self.flush()
 
+    def _add(self, change: store.JobChange) -> None:
+        with self._lock:
+            before = self._changes.get(change.number)
+            started_at = change.started_at or (before.started_at if before else None)
+            self._changes[change.number] = replace(change, started_at=started_at)
+
     def flush(self) -> None:
         """Store what is not stored yet."""
-        changes, self._changes = self._changes, {}
+        with self._lock:
+            changes, self._changes = self._changes, {}
         if changes:
             store.update_jobs(self._connection, self._plan_id, list(changes.values()))
 

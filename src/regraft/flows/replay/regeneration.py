@@ -6,7 +6,6 @@ is overwritten: the new runs are added, and rows of ``generations`` say what the
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,10 +21,20 @@ from regraft.domain.replay.staleness import FOLLOW, REPLAY, RUNS, TASKIFICATIONS
 from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
 from regraft.flows.orchestration import taskify
-from regraft.flows.replay.execution import Grow, Grown, Tally, Watcher, execute, identity_of, refusal, spent_in
+from regraft.flows.replay.execution import (
+    Grow,
+    Grown,
+    Tally,
+    Watcher,
+    execute,
+    identity_of,
+    refusal,
+    run_async,
+    spent_in,
+)
 from regraft.flows.replay.retrying_client import Caller
 from regraft.flows.replay.rollouts import RolloutOptions, Rollouts
-from regraft.infra.llm.client import Door
+from regraft.infra.llm.client import Door, KeyRefusedError
 from regraft.infra.postgres.orchestration import taskification
 from regraft.infra.postgres.pool import transaction
 from regraft.infra.postgres.replay import staleness as store
@@ -82,7 +91,8 @@ def regenerate(
     """Take these steps, in their order. What fails is told and stops no other; what follows it stays stale.
 
     ``rules`` by name; ``servers`` are the tool servers of rollouts with live tools. ``keep`` and the errors are those
-    of ``wait_until_stored``. Killed at any time, what was noted stays made, and the rest is stale as before.
+    of ``wait_until_stored``; raises KeyRefusedError once every answer that came before the refusal is recorded.
+    Killed at any time, what was noted stays made, and the rest is stale as before.
     """
     done = Regenerated()
     reasons = {step.stale.made.id: (step.stale.cause, step.stale.reason) for step in wanted}
@@ -92,6 +102,8 @@ def regenerate(
             continue
         try:
             new = _taskify(dsn, gateway, step.stale.made.id, rules, keep)
+        except KeyRefusedError:
+            raise
         except RegraftError as error:
             done.failures.append(str(error))
         else:
@@ -107,7 +119,7 @@ def regenerate(
     ]
     for at in range(0, len(tasks), _BATCH):
         batch = tasks[at : at + _BATCH]
-        grown = _grow(dsn, gateway, batch, concurrency, progress, servers or {})
+        grown, refused = _grow(dsn, gateway, batch, concurrency, progress, servers or {})
         turns = {id(task.job): each.turns for task, each in grown if each.failure is None and each.turns}
         wait_until_stored(dsn, [turn for _, each in grown for turn in each.turns], keep)
         lineage.build(dsn)
@@ -121,6 +133,8 @@ def regenerate(
                 plans = {old: _plan_of(dsn, new) for old, new in plans.items()}
             _note(dsn, TASKIFICATIONS, plans, reasons, done)
             _note(dsn, RUNS, {old: new for old, new in made.items() if old not in plans}, reasons, done)
+        if refused is not None:
+            raise refused
     _follow(dsn, [step for step in wanted if step.what == FOLLOW], reasons, done)
     return done
 
@@ -257,7 +271,7 @@ def _grow(
     concurrency: int,
     progress: Progress | None,
     servers: Mapping[str, ToolServerSection],
-) -> list[tuple[_Task, Grown]]:
+) -> tuple[list[tuple[_Task, Grown]], KeyRefusedError | None]:
     by_job = {id(task.job): task for task in batch}
 
     async def grow(caller: Caller, job: Job) -> Grown:
@@ -266,8 +280,14 @@ def _grow(
 
     watcher = _Collector(progress)
     jobs = [task.job for task in batch]
-    asyncio.run(execute(gateway, jobs, concurrency, Tally(total=len(jobs)), watcher, None, grow))
-    return [(task, watcher.grown[id(task.job)]) for task in batch]
+    try:
+        run_async(execute(gateway, jobs, concurrency, Tally(total=len(jobs)), watcher, None, grow))
+    except KeyRefusedError as error:
+        # What was answered before is still recorded; ``regenerate`` raises when that is done.
+        refused: KeyRefusedError | None = error
+    else:
+        refused = None
+    return [(task, watcher.grown[id(task.job)]) for task in batch if id(task.job) in watcher.grown], refused
 
 
 async def _ask(caller: Caller, task: _Task) -> Grown:

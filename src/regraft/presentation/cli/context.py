@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from regraft.domain.errors import UsageError
+from regraft.domain.ids import Number, plain
 from regraft.infra.embedded.stack import Stack
 from regraft.infra.settings import Settings, load_settings
 
@@ -64,6 +65,8 @@ class Context:
 
 
 def _shown(value: Any) -> Any:
+    if isinstance(value, Number):
+        return plain(value)
     if isinstance(value, bytes | memoryview):
         return bytes(value).hex()
     if isinstance(value, set | frozenset | tuple):
