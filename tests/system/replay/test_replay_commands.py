@@ -95,6 +95,12 @@ def test_a_dry_run_says_what_it_would_ask_and_asks_nothing(home: House) -> None:
     assert (len(home.model.asked), len(home.told("plans", "list"))) == (before, plans)
 
 
+def test_a_dry_run_prints_the_temperature_as_a_number(home: House) -> None:
+    (node,) = themed(home, "warm", 1)
+    told = home.told("replay", str(node), "--temperature", "0.9", "--dry-run")
+    assert "0.9" in [repr(each) for job in told["jobs"] for each in job["variant"].values()]
+
+
 # Experiments
 
 
