@@ -83,6 +83,23 @@ def test_without_a_key_no_job_is_run_and_one_line_says_what_to_do(locked: House,
     assert (told["ran"], told["failures"]) == (5, [])
 
 
+def test_a_refused_key_ends_a_regeneration_with_one_line_and_loses_nothing(locked: House, keys: dict[str, str]) -> None:
+    secret = keys["team-b"]
+    node = locked.node("make it again", {"Authorization": f"Bearer {secret}"})
+    made = locked.told("replay", str(node), "--seed", "7", "-n", "3", REGRAFT_API_KEY=secret)
+    assert made["ran"] == 3
+    (answers,) = made["anchors"].values()
+    replayed = answers[1]["node_id"]
+    assert locked.regraft("outdate", replayed, "--because", "a new fact").returncode == 0
+    asked = len(locked.model.asked)
+    fails(locked.regraft("regenerate", "--node", replayed), 2, "needs a virtual key", "REGRAFT_API_KEY")
+    wrong = locked.regraft("regenerate", "--node", replayed, REGRAFT_API_KEY="rgk_wrong")
+    fails(wrong, 2, "does not know", "regraft keys create")
+    assert len(locked.model.asked) == asked
+    again = locked.told("regenerate", "--node", replayed, REGRAFT_API_KEY=secret)
+    assert (len(again["made"]), again["failures"]) == (1, [])
+
+
 def test_a_plan_is_asked_for_with_the_key(locked: House, keys: dict[str, str]) -> None:
     secret = keys["default"]
     node = locked.node("plan it", {"Authorization": f"Bearer {secret}"})

@@ -139,7 +139,8 @@ def regenerate(
                 servers=run.settings.tools,
             )
     if json:
-        run.print_json({"made": made.made, "followed": made.followed, "failures": made.failures, "more": cut})
+        replaced = {str(old): new for old, new in made.made.items()}
+        run.print_json({"made": replaced, "followed": made.followed, "failures": made.failures, "more": cut})
     else:
         run.console.print(f"{len(made.made)} made again, {len(made.followed)} superseded with them.")
         if cut:
