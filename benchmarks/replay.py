@@ -33,7 +33,8 @@ from regraft.flows.replay.execution import spent_in
 from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.embedded.stack import Stack
-from regraft.infra.llm.client import Door, GatewayClient
+from regraft.infra.gateway_endpoint import GatewayEndpoint
+from regraft.infra.llm.client import GatewayClient
 from regraft.infra.postgres.migrate import migrate
 from regraft.infra.postgres.pool import connect
 from regraft.infra.settings import load_settings
@@ -85,7 +86,7 @@ async def bare(endpoint, jobs):
     """Tokens a second of the model server alone, asked the jobs' bodies directly."""
     waiting, tokens, began = list(reversed(jobs)), [], time.monotonic()
     url = endpoint.base_url.removesuffix("/v1")
-    async with GatewayClient(Door(url, endpoint.api_key)) as client, asyncio.TaskGroup() as group:
+    async with GatewayClient(GatewayEndpoint(url, endpoint.api_key)) as client, asyncio.TaskGroup() as group:
 
         async def work():
             while waiting:
@@ -110,7 +111,7 @@ def tokens_per_second():
             dsn, endpoint = stack.postgres(), stack.model()
             stack.nats()
             stack.ingest()
-            gateway = stack.door()
+            gateway = stack.gateway_endpoint()
             story = "Tell a long story about a lighthouse, a storm and a letter that came too late."
             port = int(gateway.url.rpartition(":")[2])
             node = node_of(dsn, asked_once(port, story, model=endpoint.model, max_tokens=MAX_TOKENS, temperature=0.8))

@@ -6,7 +6,7 @@ again, so a second run adds nothing, and a run that was killed goes on where it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -18,10 +18,11 @@ from regraft.domain.errors import UpstreamError
 from regraft.domain.ids import SessionId, parse_json
 from regraft.domain.lineage.history import Context, read_history, session_by_opening
 from regraft.flows.capture.waiting import wait_until_stored
-from regraft.infra.llm.client import Door, KeyRefusedError, key_refused, refuses_key
+from regraft.infra.gateway_endpoint import GatewayEndpoint
+from regraft.infra.llm.client import KeyRefusedError, key_refused, refuses_key
 from regraft.infra.postgres import demo as store
 from regraft.infra.postgres.lineage import projection
-from regraft.infra.postgres.pool import connect
+from regraft.infra.postgres.pool import connect, reading_from
 
 SCOPE = "default"
 MAX_TOKENS = 96
@@ -109,7 +110,7 @@ def turns() -> int:
 
 
 def hold(
-    dsn: str, gateway: Door, model: str, said: Callable[[str], None], keep: Callable[[], None] | None = None
+    dsn: str, gateway: GatewayEndpoint, model: str, said: Callable[[str], None], keep: Callable[[], None] | None = None
 ) -> list[Talk]:
     """Hold every conversation; ``said`` is told of each turn. Returns when all of them are stored."""
     client = openai.OpenAI(
@@ -155,7 +156,12 @@ def _turns(script: Script, number: int) -> Iterator[tuple[list[dict[str, Any]], 
 
 
 def _ask(
-    client: openai.OpenAI, gateway: Door, script: Script, model: str, messages: list[dict[str, Any]], seed: int
+    client: openai.OpenAI,
+    gateway: GatewayEndpoint,
+    script: Script,
+    model: str,
+    messages: list[dict[str, Any]],
+    seed: int,
 ) -> tuple[str, UUID]:
     asked: dict[str, Any] = {
         "model": model,
@@ -178,3 +184,9 @@ def _ask(
         if isinstance(error, openai.AuthenticationError) and refuses_key(error.response.content):
             raise KeyRefusedError(key_refused(gateway)) from error
         raise UpstreamError(f"The demo's call failed: {error}. See `regraft doctor`.") from error
+
+
+def first_answers(dsn: str, sessions: Collection[UUID]) -> dict[UUID, UUID]:
+    """By session the node of its first answer."""
+    with reading_from(dsn) as connection:
+        return store.replayable(connection, sessions)

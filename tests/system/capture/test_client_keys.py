@@ -12,7 +12,8 @@ from houses import House, fails, house
 from regraft.infra.embedded.postgres import PostgresEndpoint
 from regraft.infra.embedding.endpoint import EndpointEmbedder
 from regraft.infra.files.keys import KeyStore
-from regraft.infra.llm.client import Door, KeyRefusedError
+from regraft.infra.gateway_endpoint import GatewayEndpoint
+from regraft.infra.llm.client import KeyRefusedError
 from regraft.presentation.cli.capture.keys import keys_path
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
 from scripted_upstream import plain
@@ -128,8 +129,8 @@ def test_texts_are_embedded_with_the_key_and_a_servers_own_refusal_is_told_as_it
         with Gateway(settings):
             url = f"http://127.0.0.1:{settings.port}"
             with pytest.raises(KeyRefusedError, match="REGRAFT_API_KEY"):
-                EndpointEmbedder(Door(url), "e").embed(["text"])
-            assert EndpointEmbedder(Door(url, secret), "e").embed(["text"]).to_pylist() == [[1.0, 0.0]]
+                EndpointEmbedder(GatewayEndpoint(url), "e").embed(["text"])
+            assert EndpointEmbedder(GatewayEndpoint(url, secret), "e").embed(["text"]).to_pylist() == [[1.0, 0.0]]
             with pytest.raises(Exception, match="Incorrect API key"):
-                EndpointEmbedder(Door(url, secret), "e").embed(["text"])
-    assert secret not in repr(Door(url, secret))
+                EndpointEmbedder(GatewayEndpoint(url, secret), "e").embed(["text"])
+    assert secret not in repr(GatewayEndpoint(url, secret))

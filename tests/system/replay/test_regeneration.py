@@ -66,7 +66,7 @@ def steps_of(dsn):
 
 def counted(dsn):
     with transaction(dsn) as connection:
-        return staleness.overview(connection, RULES)["changes"]
+        return staleness.overview(connection, RULES)
 
 
 def test_a_new_build_makes_its_replays_stale_and_making_them_again_supersedes_them(path, model):
@@ -210,8 +210,8 @@ def test_a_new_version_of_a_rule_makes_its_plans_stale_and_a_new_generation_supe
         bare = house.taskify(taskify.of_prompt(truth, "Plan a trip.", RULE, ("w",), "small"))
         versions = [newer.version]
         with transaction(truth) as connection:
-            assert staleness.overview(connection, [RULE.version])["changes"] == []
-            (change,) = staleness.overview(connection, versions)["changes"]
+            assert staleness.overview(connection, [RULE.version]) == []
+            (change,) = staleness.overview(connection, versions)
             found = {step.stale.made.id: step for each in staleness.of_all(connection, versions) for step in each.steps}
         assert (change["cause"], change["was"], change["now"]) == ("rule", RULE.version, newer.version)
         assert change["plans"] == 2
@@ -225,5 +225,5 @@ def test_a_new_version_of_a_rule_makes_its_plans_stale_and_a_new_generation_supe
         assert (made["generation"], made["supersedes"]) == (2, first["taskification_id"])
         assert made["taskify_rule_version"] == newer.version
         with transaction(truth) as connection:
-            assert staleness.overview(connection, versions)["changes"] == []
+            assert staleness.overview(connection, versions) == []
             assert [step for each in staleness.of_all(connection, versions) for step in each.steps] == []

@@ -46,7 +46,7 @@ from regraft.presentation.dagster import checks, sensors
 from regraft.presentation.dagster import home as house_of_dagster
 from regraft.presentation.dagster.definitions import defs
 from regraft.presentation.dagster.lineage import TABLES
-from regraft.presentation.dagster.resources import House
+from regraft.presentation.dagster.resources import Servers
 
 ROOT = Path(__file__).parents[3]
 ASSETS = {
@@ -124,7 +124,7 @@ def capture(truth: str) -> Capture:
 
 
 def tick(which: SensorDefinition, instance: DagsterInstance) -> SensorResult | SkipReason:
-    with build_sensor_context(instance=instance, resources={"house": House()}) as context:
+    with build_sensor_context(instance=instance, resources={"servers": Servers()}) as context:
         result = which(context)
     assert isinstance(result, SensorResult | SkipReason)
     if isinstance(result, SensorResult):

@@ -14,7 +14,7 @@ from regraft.flows.replay import plans as replay
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
 from regraft.presentation.dagster.replay import StoredPlan, replay_batch
-from regraft.presentation.dagster.resources import House
+from regraft.presentation.dagster.resources import Servers
 from scripted_upstream import plain
 
 
@@ -36,7 +36,7 @@ def test_a_stored_plan_is_a_batch_that_is_run_once(truth, nats_url, calls, tmp_p
                 result = materialize(
                     [replay_batch],
                     instance=instance,
-                    resources={"house": House()},
+                    resources={"servers": Servers()},
                     run_config=RunConfig({"replay_batch": StoredPlan(plan=str(plan_id))}),
                 )
                 assert result.success

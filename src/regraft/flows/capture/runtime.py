@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
 
@@ -66,6 +67,11 @@ class RuntimeCounts:
     turns: int
     seq: int
     rows: Mapping[str, int]
+
+
+def rows(workbench: Path, table: str, *, session: UUID | None = None, limit: int = 20) -> list[dict[str, Any]]:
+    """Rows of one of ``TABLES``, of one session or of all; edges are summed over sessions."""
+    return RuntimeTables(workbench).rows(table, session=session, limit=limit)
 
 
 def build_runtime(dsn: str, workbench: Path) -> RuntimeCounts:

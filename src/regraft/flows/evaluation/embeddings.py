@@ -13,8 +13,11 @@ from regraft.domain.evaluation.trajectory import render
 from regraft.domain.ids import parse_json
 from regraft.infra.duckdb.evaluation.embeddings import Embeddings
 from regraft.infra.embedding import Embedder
+from regraft.infra.embedding.configured import embedder_of
 from regraft.infra.postgres.lineage import reading
 from regraft.infra.postgres.pool import transaction
+
+__all__ = ["EmbedCounts", "Progress", "embedder_of", "materialise_embeddings", "similar"]
 
 _BATCH = 4_096  # texts in memory at a time, and their characters:
 _BATCH_CHARACTERS = 32_000_000

@@ -15,7 +15,7 @@ from regraft.flows.lineage.graph_rows import decide
 from regraft.infra.postgres.capture.inbox import storable
 from regraft.infra.postgres.lineage import graph as store
 from regraft.infra.postgres.lineage import projection
-from regraft.infra.postgres.pool import transaction
+from regraft.infra.postgres.pool import Source, reading_from, transaction
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,13 @@ class BuildCounts:
     sessions: int
     build: int
     failed: int = 0
+
+
+def waiting_turns(source: Source) -> int:
+    """How many turns wait to be placed in the graph."""
+    with reading_from(source) as connection:
+        turns, _ = store.waiting(connection)
+    return turns
 
 
 def build(dsn: str, sessions: Collection[UUID] | None = None, progress: Progress | None = None) -> BuildCounts:

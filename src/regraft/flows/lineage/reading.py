@@ -7,6 +7,7 @@ unread; ``values`` parses it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,7 +28,9 @@ __all__ = [
     "NodeDetail",
     "Row",
     "SessionTree",
+    "alternatives",
     "anchor",
+    "anchors",
     "find",
     "node",
     "node_id",
@@ -159,6 +162,18 @@ def anchor(source: Source, turn: str) -> Anchor:
     with reading_from(source) as connection:
         found = store.anchor(connection, store.resolve_turn(connection, turn))
         return Anchor(anchor=found, alternatives=store.alternatives(connection, found["context_anchor_turn_id"]))
+
+
+def anchors(source: Source, nodes: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Anchors of nodes, each with the last of the given nodes under it. Raises NotFoundError."""
+    with reading_from(source) as connection:
+        return {store.node(connection, each)["context_anchor_turn_id"]: each for each in nodes}
+
+
+def alternatives(source: Source, anchor_id: UUID) -> list[Row]:
+    """The answers under an anchor by branch index; none for an id that is no anchor."""
+    with reading_from(source) as connection:
+        return store.alternatives(connection, anchor_id)
 
 
 def find(source: Source, text: str, limit: int) -> list[Row]:

@@ -33,7 +33,8 @@ from regraft.domain.orchestration.taskification import (
 )
 from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.orchestration.model_caller import Asker, Spent, make_plan
-from regraft.infra.llm.client import Door, GatewayClient
+from regraft.infra.gateway_endpoint import GatewayEndpoint
+from regraft.infra.llm.client import GatewayClient
 from regraft.infra.postgres.capture.inbox import storable
 from regraft.infra.postgres.orchestration import taskification
 from regraft.infra.postgres.pool import Connection, transaction
@@ -104,7 +105,7 @@ def of_prompt(
 
 def taskify(
     dsn: str,
-    gateway: Door | str,
+    gateway: GatewayEndpoint | str,
     todo: Todo,
     rule: Rule,
     *,
@@ -127,7 +128,7 @@ def taskify(
         return taskification.one(connection, taskification_id)
 
 
-async def _ask(gateway: Door | str, todo: Todo, rule: Rule, timeout: float) -> Taskified:
+async def _ask(gateway: GatewayEndpoint | str, todo: Todo, rule: Rule, timeout: float) -> Taskified:
     assignment = todo.assignment
     identity = {"session": f"{INTERNAL_SESSION}{todo.session_id}"} if todo.session_id else {}
     async with GatewayClient(gateway, read_timeout=timeout) as client:

@@ -18,7 +18,8 @@ from regraft.domain.replay.budget import Budget, Spent
 from regraft.domain.replay.job import Job
 from regraft.domain.usage import tokens
 from regraft.flows.replay.retrying_client import Caller
-from regraft.infra.llm.client import Door, GatewayClient, Reply
+from regraft.infra.gateway_endpoint import GatewayEndpoint
+from regraft.infra.llm.client import GatewayClient, Reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +106,7 @@ class Watcher:
 
 
 async def execute(
-    gateway: Door | str,
+    gateway: GatewayEndpoint | str,
     jobs: Sequence[Job],
     concurrency: int,
     tally: Tally,

@@ -25,7 +25,7 @@ from regraft.domain.replay.job import Job, Origin, Variant, plan
 from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
 from regraft.flows.replay.execution import Grow, Grown, Tally, Watcher, execute, grow_once, run_async
-from regraft.infra.llm.client import Door
+from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.infra.postgres.lineage import reading
 from regraft.infra.postgres.pool import Connection, connect, transaction
 from regraft.infra.postgres.replay import plans as store
@@ -218,7 +218,7 @@ def save(dsn: str, planned: ReplayPlan) -> UUID:
 
 def run(
     dsn: str,
-    gateway: Door | str,
+    gateway: GatewayEndpoint | str,
     planned: ReplayPlan,
     concurrency: int | None = None,
     progress: Progress | None = None,
@@ -390,7 +390,7 @@ class _Recorder(Watcher):
 
     async def drive(
         self,
-        gateway: Door | str,
+        gateway: GatewayEndpoint | str,
         todo: Sequence[Job],
         concurrency: int,
         tally: Tally,

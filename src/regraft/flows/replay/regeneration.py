@@ -34,7 +34,8 @@ from regraft.flows.replay.execution import (
 )
 from regraft.flows.replay.retrying_client import Caller
 from regraft.flows.replay.rollouts import RolloutOptions, Rollouts
-from regraft.infra.llm.client import Door, KeyRefusedError
+from regraft.infra.gateway_endpoint import GatewayEndpoint
+from regraft.infra.llm.client import KeyRefusedError
 from regraft.infra.postgres.orchestration import taskification
 from regraft.infra.postgres.pool import transaction
 from regraft.infra.postgres.replay import staleness as store
@@ -79,7 +80,7 @@ class _Task:
 
 def regenerate(
     dsn: str,
-    gateway: Door | str,
+    gateway: GatewayEndpoint | str,
     wanted: Sequence[Step],
     rules: Mapping[str, Rule],
     *,
@@ -144,7 +145,7 @@ def _new(grown: Grown, choice: int, task: _Task) -> UUID:
 
 
 def _taskify(
-    dsn: str, gateway: Door | str, old: UUID, rules: Mapping[str, Rule], keep: Callable[[], None] | None
+    dsn: str, gateway: GatewayEndpoint | str, old: UUID, rules: Mapping[str, Rule], keep: Callable[[], None] | None
 ) -> UUID | None:
     """A new generation of a plan; None where an orchestrator made it in answering a call: that is asked again."""
     with transaction(dsn) as connection:
@@ -266,7 +267,7 @@ class _Collector(Watcher):
 
 def _grow(
     dsn: str,
-    gateway: Door | str,
+    gateway: GatewayEndpoint | str,
     batch: Sequence[_Task],
     concurrency: int,
     progress: Progress | None,

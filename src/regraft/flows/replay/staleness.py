@@ -1,7 +1,7 @@
-"""What is stale and why, and the word that a node no longer holds. ``flows/regeneration.py`` makes it again.
+"""What is stale and why, and marking a node as stale by hand. ``regeneration`` makes stale answers again.
 
-The rules are in ``domain/staleness.py``. Over the whole graph they are counted as sets in the database; for the steps
-of sessions their facts are loaded and judged one by one.
+The rules are in ``domain/replay/staleness.py``. Over the whole graph they are counted as sets in the database; for the
+steps of sessions their facts are loaded and judged one by one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from regraft.domain.replay.staleness import (
 )
 from regraft.infra.postgres.capture.inbox import storable
 from regraft.infra.postgres.lineage import reading
-from regraft.infra.postgres.pool import Connection, transaction
+from regraft.infra.postgres.pool import Connection, Source, reading_from, transaction
 from regraft.infra.postgres.replay import models
 from regraft.infra.postgres.replay import staleness as store
 
@@ -61,13 +61,15 @@ def current(connection: Connection, rules: Collection[str]) -> Current:
     return Current({**by_model, **by_rule}, outdated)
 
 
-def overview(connection: Connection, rules: Collection[str]) -> dict[str, Any]:
-    """All that is stale, counted per change: ``changes``, each with its ``cause``, what it is ``about``, ``was`` and
+def overview(source: Source, rules: Collection[str]) -> list[dict[str, Any]]:
+    """All that is stale, counted per change, each with its ``cause``, what it is ``about``, ``was`` and
     ``now``; how many ``plans`` and replays (``again``) would be made again, how many runs would go with them
     (``follow``) and how many stay as they are (``keep``); and in how many ``sessions``."""
-    now = current(connection, rules)
+    with reading_from(source) as connection:
+        now = current(connection, rules)
+        totals = store.overview(connection, now.outdated)
     counted: dict[int | None, dict[str, Any]] = {}
-    for row in store.overview(connection, now.outdated):
+    for row in totals:
         entry = counted.setdefault(row["change"], {"plans": 0, "again": 0, "follow": 0, "keep": 0, "sessions": 0})
         if row["what"] == "plans":
             entry["plans"] += row["again"]
@@ -78,7 +80,7 @@ def overview(connection: Connection, rules: Collection[str]) -> dict[str, Any]:
         if any(counts.values()):
             rows.append({**_about(number, now), **counts})
     rows.sort(key=lambda row: (row["cause"] != RULE, row["cause"], row["about"], row["was"] or ""))
-    return {"changes": rows}
+    return rows
 
 
 def _about(number: int | None, now: Current) -> dict[str, Any]:
@@ -91,31 +93,34 @@ def _about(number: int | None, now: Current) -> dict[str, Any]:
     return {"cause": change.kind, "about": change.subject, "was": change.was, "now": change.now}
 
 
-def of_sessions(connection: Connection, sessions: Collection[UUID], rules: Collection[str]) -> Found:
+def of_sessions(source: Source, sessions: Collection[UUID], rules: Collection[str]) -> Found:
     """The steps of these sessions, and of those that plans tie to them."""
-    return _judge(connection, store.family(connection, sessions), current(connection, rules))
+    with reading_from(source) as connection:
+        return _judge(connection, store.family(connection, sessions), current(connection, rules))
 
 
-def of_node(connection: Connection, node: UUID, rules: Collection[str]) -> Found:
+def of_node(source: Source, node: UUID, rules: Collection[str]) -> Found:
     """The steps of what a node gave and of what grew from it."""
-    session = reading.node(connection, node)["session_id"]
-    below = store.subtree(connection, node)
-    found = of_sessions(connection, [session], rules)
+    with reading_from(source) as connection:
+        session = reading.node(connection, node)["session_id"]
+        below = store.subtree(connection, node)
+        found = of_sessions(connection, [session], rules)
     return replace(found, steps=[step for step in found.steps if step.stale.made.node_id in below])
 
 
-def of_all(connection: Connection, rules: Collection[str]) -> Iterator[Found]:
-    """The steps of everything, some sessions at a time."""
-    now = current(connection, rules)
-    if now.outdated.rules:
-        yield _judge(connection, (), now, bare=True)
-    seen: set[UUID] = set()
-    last: UUID | None = None
-    while sessions := store.touched_sessions(connection, now.outdated, _SESSIONS, last):
-        last = sessions[-1]
-        if together := store.family(connection, sessions) - seen:
-            seen |= together
-            yield _judge(connection, together, now)
+def of_all(source: Source, rules: Collection[str]) -> Iterator[Found]:
+    """The steps of everything, some sessions at a time; one transaction from the first to the last."""
+    with reading_from(source) as connection:
+        now = current(connection, rules)
+        if now.outdated.rules:
+            yield _judge(connection, (), now, bare=True)
+        seen: set[UUID] = set()
+        last: UUID | None = None
+        while sessions := store.touched_sessions(connection, now.outdated, _SESSIONS, last):
+            last = sessions[-1]
+            if together := store.family(connection, sessions) - seen:
+                seen |= together
+                yield _judge(connection, together, now)
 
 
 def _judge(connection: Connection, sessions: Collection[UUID], now: Current, *, bare: bool = False) -> Found:
@@ -126,10 +131,11 @@ def _judge(connection: Connection, sessions: Collection[UUID], now: Current, *, 
     return Found(steps(found), len(sessions))
 
 
-def downstream(connection: Connection, found: Iterator[Found] | list[Found]) -> list[str]:
-    """The frozen snapshots that hold something of what is stale."""
-    nodes = {step.stale.made.node_id for each in found for step in each.steps}
-    return store.held_by_snapshots(connection, [node for node in nodes if node is not None])
+def snapshots_holding(source: Source, steps: Collection[Step]) -> list[str]:
+    """The ids of frozen snapshots that hold a node of these steps."""
+    nodes = {step.stale.made.node_id for step in steps} - {None}
+    with reading_from(source) as connection:
+        return store.held_by_snapshots(connection, [node for node in nodes if node is not None])
 
 
 def outdate(dsn: str, node: UUID, reason: str | None, by: str) -> UUID:

@@ -15,7 +15,7 @@ from regraft.infra.postgres.pool import connect
 from regraft.infra.settings import Settings
 
 if TYPE_CHECKING:
-    from regraft.infra.llm.client import Door
+    from regraft.infra.gateway_endpoint import GatewayEndpoint
 
 INGEST = "ingest"
 GATEWAY = "gateway"
@@ -90,12 +90,12 @@ class Stack:
         self.run(GATEWAY, port=gateway.port, port_setting="gateway.port", health=f"{self.gateway_url()}/healthz")
         return self.gateway_url()
 
-    def door(self) -> Door:
+    def gateway_endpoint(self) -> GatewayEndpoint:
         """The gateway, running, with the key that our own calls show there. Raises ConfigError for a lost key."""
-        from regraft.infra.llm.client import Door
+        from regraft.infra.gateway_endpoint import GatewayEndpoint
 
         key = self.settings.client.api_key()
-        return Door(self.gateway(), key)
+        return GatewayEndpoint(self.gateway(), key)
 
     def ingest(self) -> None:
         """Make sure that captured calls are being stored."""

@@ -10,7 +10,8 @@ import orjson
 import pyarrow as pa
 
 from regraft.domain.errors import UpstreamError
-from regraft.infra.llm.client import Door, GatewayClient
+from regraft.infra.gateway_endpoint import GatewayEndpoint
+from regraft.infra.llm.client import GatewayClient
 
 _LONGEST = 6_000  # characters at once: below the context of every embedding model in use
 _AT_ONCE = 64  # texts in one request
@@ -19,7 +20,7 @@ _AT_ONCE = 64  # texts in one request
 class EndpointEmbedder:
     """``model`` as the gateway knows it. Its name is all that pins it: give a model of another build another name."""
 
-    def __init__(self, gateway: Door | str, model: str) -> None:
+    def __init__(self, gateway: GatewayEndpoint | str, model: str) -> None:
         self._gateway = gateway
         self._asked = model
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -12,19 +12,12 @@ from uuid import UUID
 import msgspec
 
 from regraft.domain.errors import ConfigError, UpstreamError
+from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.infra.llm.upstream import AwaitedResponse, Headers, UpstreamPool
 
 
 class KeyRefusedError(ConfigError):
     """The gateway needs a virtual key, and the one that was shown, if any, is not valid."""
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """Where a gateway is, and the virtual key that is shown there; empty: none."""
-
-    url: str
-    key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +51,16 @@ class StreamedReply:
 
 
 class GatewayClient:
-    """Calls the gateway at a URL such as ``http://127.0.0.1:4700``, or at a door with a key.
+    """Calls a gateway, given by its URL alone or by its endpoint, which may hold a key.
 
-    At a door ``chat`` and ``post`` raise KeyRefusedError when the gateway does not let this key in; at a bare URL the
-    credentials are those of other people's ``headers``, and so is the refusal.
+    With an endpoint, ``chat`` and ``post`` raise KeyRefusedError when the gateway refuses its key. With a URL alone the
+    credentials come from the caller's ``headers``, and a refusal is an answer like any other.
     """
 
-    def __init__(self, gateway: Door | str, *, read_timeout: float = 600.0) -> None:
-        self._door = gateway if isinstance(gateway, Door) else None
-        url = gateway.url if isinstance(gateway, Door) else gateway
-        key = gateway.key if isinstance(gateway, Door) else ""
+    def __init__(self, gateway: GatewayEndpoint | str, *, read_timeout: float = 600.0) -> None:
+        self._endpoint = gateway if isinstance(gateway, GatewayEndpoint) else None
+        url = gateway.url if isinstance(gateway, GatewayEndpoint) else gateway
+        key = gateway.key if isinstance(gateway, GatewayEndpoint) else ""
         self._shown: Headers = [(b"authorization", b"Bearer " + key.encode())] if key else []
         self._pool = UpstreamPool(url, read_timeout=read_timeout)
         self.refused: KeyRefusedError | None = None
@@ -117,8 +110,8 @@ class GatewayClient:
 
     def _let_in(self, reply: Reply) -> Reply:
         """The reply, unless it is the gateway's own refusal of our key: a model server's 401 has a turn, or no hint."""
-        if self._door and reply.status == 401 and reply.turn_id is None and refuses_key(reply.body):
-            self.refused = KeyRefusedError(key_refused(self._door))
+        if self._endpoint and reply.status == 401 and reply.turn_id is None and refuses_key(reply.body):
+            self.refused = KeyRefusedError(key_refused(self._endpoint))
             raise self.refused
         return reply
 
@@ -143,7 +136,7 @@ def refuses_key(body: bytes) -> bool:
         return False
 
 
-def key_refused(door: Door) -> str:
+def key_refused(door: GatewayEndpoint) -> str:
     """What to do when the gateway does not let us in."""
     wrong = "does not know the virtual key that it was shown, or it is revoked" if door.key else "needs a virtual key"
     return (

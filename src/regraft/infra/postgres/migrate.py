@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 from regraft.domain.errors import IntegrityError
 from regraft.domain.ids import digest
@@ -38,15 +39,20 @@ def pending(connection: Connection) -> list[Migration]:
     if connection.execute("SELECT to_regclass('schema_migration') AS found").fetchone() == {"found": None}:
         return migrations()
     rows = connection.execute("SELECT number, digest FROM schema_migration").fetchall()
-    applied = {row["number"]: bytes(row["digest"]) for row in rows}
+    digests = {row["number"]: bytes(row["digest"]) for row in rows}
     known = migrations()
     for migration in known:
-        if applied.get(migration.number, migration.digest) != migration.digest:
+        if digests.get(migration.number, migration.digest) != migration.digest:
             raise IntegrityError(
                 f"The migration {migration.name} was applied with another text. This database belongs to another "
                 "version of Regraft: use that version, or a new database."
             )
-    return [migration for migration in known if migration.number not in applied]
+    return [migration for migration in known if migration.number not in digests]
+
+
+def applied(connection: Connection) -> list[dict[str, Any]]:
+    """The applied migrations in order: name and applied_at."""
+    return connection.execute("SELECT name, applied_at FROM schema_migration ORDER BY number").fetchall()
 
 
 def migrate(connection: Connection) -> list[str]:

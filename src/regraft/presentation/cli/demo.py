@@ -20,7 +20,7 @@ from regraft.presentation.cli.lineage.sessions import alternatives_table, print_
 if TYPE_CHECKING:
     from regraft.flows.datasets.freeze import Frozen
     from regraft.flows.datasets.verify import Verification
-    from regraft.infra.llm.client import Door
+    from regraft.infra.gateway_endpoint import GatewayEndpoint
 
 RECIPES = ("demo-sft", "demo-dpo")
 VARIANTS = (
@@ -46,10 +46,8 @@ def demo(
     from regraft.flows.evaluation.pairs import propose_pairs
     from regraft.flows.evaluation.trajectories import materialise_units
     from regraft.flows.lineage import build as lineage
+    from regraft.flows.lineage import reading
     from regraft.flows.replay import plans as replay
-    from regraft.infra.postgres import demo as store
-    from regraft.infra.postgres.lineage import reading
-    from regraft.infra.postgres.pool import transaction
 
     run = context()
     columns = (
@@ -68,8 +66,7 @@ def demo(
         progress.advance(task)
 
         sessions = [talks[0].session_id, talks[3].session_id]
-        with transaction(dsn) as connection:
-            nodes = store.replayable(connection, sessions)
+        nodes = flow.first_answers(dsn, sessions)
         planned = replay.prepare(dsn, [nodes[session] for session in sessions], VARIANTS, SAMPLES)
         jobs = len(planned.todo) + planned.done
         task = progress.add_task("Replaying two nodes under two variants", total=jobs, completed=planned.done)
@@ -91,11 +88,8 @@ def demo(
             progress.advance(task)
             proofs.append(verify(frozen[-1].snapshot_id, dsn=dsn, warehouse=run.warehouse()))
             progress.advance(task)
-    with transaction(dsn) as connection:
-        head = reading.session(connection, sessions[0])
-        rows = reading.session_tree(connection, sessions[0])
-        anchor = reading.node(connection, nodes[sessions[0]])["context_anchor_turn_id"]
-        answers = reading.alternatives(connection, anchor)
+    tree = reading.tree(dsn, str(sessions[0]))
+    answers = reading.node(dsn, str(nodes[sessions[0]])).alternatives
     asked, found = sum(talk.asked for talk in talks), sum(talk.found for talk in talks)
     if json:
         run.print_json(
@@ -112,19 +106,19 @@ def demo(
             f"\n[bold]{len(talks)} conversations[/]: {asked} turns asked now, {found} captured before. "
             f"[bold]Replays[/]: {replayed.ran} now, {replayed.skipped} before.\n"
         )
-        print_tree(run, head, rows)
+        print_tree(run, tree.session, tree.nodes)
         run.console.print()
         run.console.print(
             alternatives_table(answers, title="The same question, answered again: one anchor, its branches")
         )
         for one, proof in zip(frozen, proofs, strict=True):
             run.console.print(_certificate(one, proof))
-        run.console.print(_next(rows, frozen, gateway.url))
+        run.console.print(_next(tree.nodes, frozen, gateway.url))
     if not all(proof.ok for proof in proofs):
         raise IntegrityError("A snapshot could not be verified.")
 
 
-def _start(run: Context, progress: Progress) -> tuple[str, Door, str]:
+def _start(run: Context, progress: Progress) -> tuple[str, GatewayEndpoint, str]:
     task = progress.add_task("Starting PostgreSQL, NATS, the model and the gateway", total=5)
     dsn = run.stack.postgres()
     progress.advance(task)
@@ -134,7 +128,7 @@ def _start(run: Context, progress: Progress) -> tuple[str, Door, str]:
     progress.advance(task)
     run.stack.ingest()
     progress.advance(task)
-    gateway = run.stack.door()
+    gateway = run.stack.gateway_endpoint()
     progress.advance(task)
     return dsn, gateway, endpoint.model if endpoint else "default"
 

@@ -12,7 +12,7 @@ from dagster import (
     multi_asset,
 )
 
-from regraft.presentation.dagster.resources import House, told
+from regraft.presentation.dagster.resources import Servers, regraft_failures
 
 GROUP = "pipeline_runtime"
 MADE = ("llm_chat_turns", "llm_tool_calls", "token_usage", "flow_edges", "flow_nodes", "session_timeline")
@@ -86,12 +86,12 @@ feedback = AssetSpec(
     group_name=GROUP,
     retry_policy=RetryPolicy(max_retries=3, delay=10),  # another process may hold the workbench
 )
-def runtime_tables(context: AssetExecutionContext, house: House) -> Iterator[MaterializeResult[None]]:
+def runtime_tables(context: AssetExecutionContext, servers: Servers) -> Iterator[MaterializeResult[None]]:
     """Bring the runtime tables up to the log."""
     from regraft.flows.capture.runtime import build_runtime
 
-    with told():
-        done = build_runtime(house.dsn, house.workbench)
+    with regraft_failures():
+        done = build_runtime(servers.dsn, servers.workbench)
     for table in MADE:
         yield MaterializeResult(
             asset_key=table, metadata={"rows": done.rows[table], "new_calls": done.calls, "seq": done.seq}

@@ -12,7 +12,7 @@ from dagster import (
     multi_asset_check,
 )
 
-from regraft.presentation.dagster.resources import House, told
+from regraft.presentation.dagster.resources import Servers, regraft_failures
 
 QUARANTINE_LIMIT = 0.01  # of all captured calls
 ROLLOUT_LIMIT = 0.1  # of the last rollouts: model servers fail now and then
@@ -68,20 +68,18 @@ KEYS = [AssetCheckKey(AssetKey([spec.asset_key.to_user_string()]), spec.name) fo
 
 
 @multi_asset_check(name="truth_checks", specs=_SPECS, can_subset=True)
-def truth_checks(context: AssetCheckExecutionContext, house: House) -> Iterator[AssetCheckResult]:
+def truth_checks(context: AssetCheckExecutionContext, servers: Servers) -> Iterator[AssetCheckResult]:
     """Count what is wrong in the truth."""
-    from regraft.infra.postgres import pipeline
-    from regraft.infra.postgres.pool import transaction
+    from regraft.flows import pipeline
 
-    with told(), transaction(house.dsn, name="regraft-dagster") as connection:
-        for key in sorted(context.selected_asset_check_keys):
-            found = pipeline.check(connection, key.name)
-            allowed = _LIMITS.get(key.name, 0) * found.total
+    asset_of = {key.name: key.asset_key for key in sorted(context.selected_asset_check_keys)}
+    with regraft_failures():
+        for name, found in pipeline.checks(servers.dsn, asset_of):
             yield AssetCheckResult(
-                asset_key=key.asset_key,
-                check_name=key.name,
-                passed=found.bad <= allowed,
-                severity=AssetCheckSeverity.WARN if key.name in _LIMITS else AssetCheckSeverity.ERROR,
+                asset_key=asset_of[name],
+                check_name=name,
+                passed=found.bad <= _LIMITS.get(name, 0) * found.total,
+                severity=AssetCheckSeverity.WARN if name in _LIMITS else AssetCheckSeverity.ERROR,
                 metadata={"bad": found.bad, "total": found.total, "example": found.example or ""},
             )
 

@@ -22,7 +22,7 @@ from pydantic import Field
 
 from regraft.domain.errors import UsageError
 from regraft.presentation.dagster.partitions import SNAPSHOTS
-from regraft.presentation.dagster.resources import House, told
+from regraft.presentation.dagster.resources import Servers, regraft_failures
 
 if TYPE_CHECKING:
     from regraft.flows.datasets.freeze import Frozen
@@ -57,11 +57,11 @@ def know_snapshots(instance: DagsterInstance, snapshot_ids: list[str]) -> None:
     instance.add_dynamic_partitions(SNAPSHOTS.name, snapshot_ids)
 
 
-def _freeze(context: AssetExecutionContext, house: House, path: Path, kind: str) -> MaterializeResult[None]:
+def _freeze(context: AssetExecutionContext, servers: Servers, path: Path, kind: str) -> MaterializeResult[None]:
     from regraft.domain.datasets.recipe import parse_recipe
     from regraft.flows.datasets.freeze import freeze
 
-    with told():
+    with regraft_failures():
         try:
             text = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -69,7 +69,7 @@ def _freeze(context: AssetExecutionContext, house: House, path: Path, kind: str)
         recipe = parse_recipe(text)
         if recipe.kind != kind:
             raise UsageError(f"The recipe {path} is of kind {recipe.kind}, this asset makes {kind}.")
-        frozen = freeze(text, dsn=house.dsn, workbench=house.workbench, warehouse=house.warehouse)
+        frozen = freeze(text, dsn=servers.dsn, workbench=servers.workbench, warehouse=servers.warehouse)
     know_snapshots(context.instance, [frozen.snapshot_id])
     context.log_event(snapshot_event(frozen))
     return MaterializeResult(
@@ -84,15 +84,19 @@ def _freeze(context: AssetExecutionContext, house: House, path: Path, kind: str)
 
 
 @asset(deps=["trajectory_units", "human_eval_labels"], group_name=GROUP, kinds={"iceberg"})
-def sft_messages_dataset(context: AssetExecutionContext, config: RecipeFile, house: House) -> MaterializeResult[None]:
+def sft_messages_dataset(
+    context: AssetExecutionContext, config: RecipeFile, servers: Servers
+) -> MaterializeResult[None]:
     """Conversations to imitate, frozen from a recipe."""
-    return _freeze(context, house, Path(config.recipe), "sft")
+    return _freeze(context, servers, Path(config.recipe), "sft")
 
 
 @asset(deps=["candidate_preference_pairs", "preference_labels"], group_name=GROUP, kinds={"iceberg"})
-def dpo_preference_dataset(context: AssetExecutionContext, config: RecipeFile, house: House) -> MaterializeResult[None]:
+def dpo_preference_dataset(
+    context: AssetExecutionContext, config: RecipeFile, servers: Servers
+) -> MaterializeResult[None]:
     """Answers to prefer and to avoid, frozen from a recipe."""
-    return _freeze(context, house, Path(config.recipe), "dpo")
+    return _freeze(context, servers, Path(config.recipe), "dpo")
 
 
 @asset(
@@ -101,12 +105,12 @@ def dpo_preference_dataset(context: AssetExecutionContext, config: RecipeFile, h
     group_name=GROUP,
     kinds={"postgres", "iceberg"},
 )
-def dataset_snapshot_registry(context: AssetExecutionContext, house: House) -> MaterializeResult[None]:
+def dataset_snapshot_registry(context: AssetExecutionContext, servers: Servers) -> MaterializeResult[None]:
     """Prove a frozen snapshot: its content hash from its bytes, its rows from the execution log."""
     from regraft.flows.datasets.verify import verify
 
-    with told():
-        proof = verify(context.partition_key, dsn=house.dsn, warehouse=house.warehouse)
+    with regraft_failures():
+        proof = verify(context.partition_key, dsn=servers.dsn, warehouse=servers.warehouse)
     if not proof.ok:
         raise Failure(description=f"{proof.snapshot_id}: {proof.files or proof.rows}", allow_retries=False)
     return MaterializeResult(metadata={"rows": proof.checked, "verified": True})

@@ -2,7 +2,7 @@
 
 from dagster import AssetExecutionContext, AssetsDefinition, AssetSpec, MaterializeResult, RetryPolicy, asset
 
-from regraft.presentation.dagster.resources import House, told
+from regraft.presentation.dagster.resources import Servers, regraft_failures
 
 GROUP = "evaluation"
 RETRY = RetryPolicy(max_retries=3, delay=10)  # another process may hold the workbench
@@ -29,39 +29,36 @@ preference_labels = AssetSpec(
     kinds={"duckdb"},
     retry_policy=RETRY,
 )
-def trajectory_units(context: AssetExecutionContext, house: House) -> MaterializeResult[None]:
+def trajectory_units(context: AssetExecutionContext, servers: Servers) -> MaterializeResult[None]:
     """One row for each path from a root to a leaf, measured again where the graph changed."""
     from regraft.flows.evaluation.trajectories import materialise_units
 
-    with told():
-        done = materialise_units(house.dsn, house.workbench)
+    with regraft_failures():
+        done = materialise_units(servers.dsn, servers.workbench)
     return MaterializeResult(metadata={"sessions": done.sessions, "units": done.units, "build": done.build})
 
 
 @asset(deps=["trajectory_units"], group_name=GROUP, kinds={"duckdb"}, retry_policy=RETRY)
-def trajectory_embeddings(context: AssetExecutionContext, house: House) -> MaterializeResult[None]:
+def trajectory_embeddings(context: AssetExecutionContext, servers: Servers) -> MaterializeResult[None]:
     """A vector for the text of each path; a text that has one is never embedded again."""
-    from regraft.flows.evaluation.embeddings import materialise_embeddings
-    from regraft.infra.embedding.chosen import chosen
+    from regraft.flows.evaluation.embeddings import embedder_of, materialise_embeddings
 
-    with told():
-        done = materialise_embeddings(house.workbench, chosen(house.settings, house.gateway))
+    with regraft_failures():
+        done = materialise_embeddings(servers.workbench, embedder_of(servers.settings, servers.gateway))
     return MaterializeResult(metadata={"embedded": done.embedded, "units": done.units, "model": done.model})
 
 
 @asset(deps=["response_branch_records", "trajectory_units"], group_name=GROUP, kinds={"duckdb"}, retry_policy=RETRY)
-def candidate_preference_pairs(context: AssetExecutionContext, house: House) -> MaterializeResult[None]:
+def candidate_preference_pairs(context: AssetExecutionContext, servers: Servers) -> MaterializeResult[None]:
     """Pairs of answers to one context, each with the verdict on whether it may be trained on."""
+    from regraft.flows import pipeline
     from regraft.flows.evaluation.pairs import propose_pairs
-    from regraft.infra.postgres import pipeline
-    from regraft.infra.postgres.pool import transaction
 
-    with told():
+    with regraft_failures():
         # Read before: what comes meanwhile is then seen as new by the next tick.
-        with transaction(house.dsn, name="regraft-dagster") as connection:
-            judged = pipeline.counts(connection, "judged")["judgements"]
-            build = pipeline.counts(connection, "graph")["build"]
-        done = propose_pairs(house.dsn, house.workbench)
+        judged = pipeline.counts(servers.dsn, "judged")["judgements"]
+        build = pipeline.counts(servers.dsn, "graph")["build"]
+        done = propose_pairs(servers.dsn, servers.workbench)
     return MaterializeResult(
         metadata={
             "sessions": done.sessions,

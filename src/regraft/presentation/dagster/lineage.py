@@ -22,7 +22,7 @@ from dagster import (
 from regraft.domain.lineage.projection import PROJECTION_VERSION
 from regraft.domain.orchestration.taskification import CODE_VERSION
 from regraft.presentation.dagster.partitions import SESSIONS
-from regraft.presentation.dagster.resources import House, told
+from regraft.presentation.dagster.resources import Servers, regraft_failures
 
 GROUP = "conversation_lineage"
 TABLES = ("conversation_sessions", "conversation_branch_nodes", "execution_run_records", "response_branch_records")
@@ -81,18 +81,16 @@ lineage_watermark = AssetSpec(
     retry_policy=RetryPolicy(max_retries=2, delay=5),
     group_name=GROUP,
 )
-def conversation_lineage(context: AssetExecutionContext, house: House) -> Iterator[MaterializeResult[None]]:
+def conversation_lineage(context: AssetExecutionContext, servers: Servers) -> Iterator[MaterializeResult[None]]:
     """Place the waiting turns of the run's sessions."""
+    from regraft.flows import pipeline
     from regraft.flows.lineage import build as lineage
-    from regraft.infra.postgres import pipeline
-    from regraft.infra.postgres.pool import transaction
 
     sessions = [UUID(key) for key in context.partition_keys]
-    with told():
-        built = lineage.build(house.dsn, sessions)
-        with transaction(house.dsn, name="regraft-dagster") as connection:
-            rows = pipeline.counts(connection, "batch_rows", sessions=sessions)
-            graph = pipeline.counts(connection, "graph")
+    with regraft_failures():
+        built = lineage.build(servers.dsn, sessions)
+        rows = pipeline.counts(servers.dsn, "batch_rows", sessions=sessions)
+        graph = pipeline.counts(servers.dsn, "graph")
     context.log.info("placed %d turns of %d sessions, build %d", built.turns, built.sessions, graph["build"])
     for table in TABLES:
         yield MaterializeResult(
@@ -119,16 +117,13 @@ def conversation_lineage(context: AssetExecutionContext, house: House) -> Iterat
     retry_policy=RetryPolicy(max_retries=2, delay=5),
     code_version=str(CODE_VERSION),
 )
-def taskification_results(context: AssetExecutionContext, house: House) -> MaterializeResult[None]:
+def taskification_results(context: AssetExecutionContext, servers: Servers) -> MaterializeResult[None]:
     """Plans of subtasks, read off the captured calls that asked for them; materialised by hand."""
-    from regraft.flows.orchestration import taskify
-    from regraft.infra.postgres.orchestration import taskification
-    from regraft.infra.postgres.pool import transaction
+    from regraft.flows.orchestration import reading, taskify
 
-    with told():
-        collected = taskify.collect(house.dsn)
-        with transaction(house.dsn, name="regraft-dagster") as connection:
-            counts = taskification.counts(connection)
+    with regraft_failures():
+        collected = taskify.collect(servers.dsn)
+        counts = reading.counts(servers.dsn)
     context.log.info("%d plans wait for their second try", collected.waiting)
     added = collected.planned + collected.repaired + collected.failed
     return MaterializeResult(metadata={**counts, "new": added, "waiting": collected.waiting})

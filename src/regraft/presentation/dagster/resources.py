@@ -1,4 +1,4 @@
-"""What assets, sensors and checks work with, and how our errors look to Dagster."""
+"""The servers and folders that assets, sensors and checks use, and Regraft's errors as Dagster failures."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,11 +9,11 @@ from pydantic import PrivateAttr
 
 from regraft.domain.errors import RegraftError
 from regraft.infra.embedded.stack import Stack
-from regraft.infra.llm.client import Door
+from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.infra.settings import Settings, load_settings
 
 
-class House(ConfigurableResource[None]):
+class Servers(ConfigurableResource[None]):
     """The servers and folders that the settings name.
 
     A DSN in ``REGRAFT_POSTGRES__DSN`` or in the config file is used as it is; without one the data folder's own server
@@ -34,21 +34,21 @@ class House(ConfigurableResource[None]):
 
     @property
     def dsn(self) -> str:
-        """The truth."""
+        """The DSN of PostgreSQL."""
         if self.settings.postgres.dsn:
             return self.settings.postgres.dsn.get_secret_value()
         if self._stack is None:
             self._stack = Stack(self.settings)
         return self._stack.postgres()
 
-    def gateway(self) -> Door:
-        """The gateway, running, with the key that our own calls show there."""
+    def gateway(self) -> GatewayEndpoint:
+        """The running gateway, with the key that Regraft's own calls use."""
         if self._stack is None:
             self._stack = Stack(self.settings)
-        return self._stack.door()
+        return self._stack.gateway_endpoint()
 
     def ingest(self) -> None:
-        """Make sure that captured calls are being stored."""
+        """Start ingest unless it runs."""
         if self._stack is None:
             self._stack = Stack(self.settings)
         self._stack.ingest()
@@ -71,8 +71,8 @@ class House(ConfigurableResource[None]):
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """An error of ours as a failure with its one message; only what may pass by itself is tried again."""
+def regraft_failures() -> Iterator[None]:
+    """Turn a RegraftError into a Dagster failure with the same message; only retryable errors are retried."""
     try:
         yield
     except RegraftError as error:

@@ -1,12 +1,11 @@
 """One plain sensor per arrow between the groups.
 
-A sensor keeps no cursor: it compares what PostgreSQL holds with what Dagster was last told, so that a lost tick, a
-second daemon or a deleted instance does no harm. A pipeline has one tick's batches in flight at a time, and waits
-longer after each failure.
+A sensor keeps no cursor: it compares PostgreSQL with the last materialisation that Dagster recorded. A lost tick, a
+second daemon or a deleted instance therefore does no harm. A pipeline has one tick's batches in flight at a time, and
+waits longer after each failure.
 """
 
 import time
-from secrets import token_bytes
 from uuid import UUID
 
 from dagster import (
@@ -27,12 +26,11 @@ from dagster import (
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from regraft.domain.ids import time_ordered_uuid
 from regraft.presentation.dagster import capture as runtime
 from regraft.presentation.dagster import checks, evaluation, lineage
 from regraft.presentation.dagster.datasets import know_snapshots, snapshot_event
 from regraft.presentation.dagster.partitions import KEYS_A_CALL, SESSIONS, SNAPSHOTS, ranges
-from regraft.presentation.dagster.resources import House
+from regraft.presentation.dagster.resources import Servers
 
 PIPELINE_TAG = "regraft/pipeline"
 BATCH_TAG = "regraft/batch"
@@ -45,10 +43,6 @@ _REMEMBERED_FAILURES = 7
 _RUNTIME_KEYS = [AssetKey(table) for table in runtime.MADE]
 _RUNTIME = AssetSelection.assets(*_RUNTIME_KEYS)
 _EVALUATION = AssetSelection.assets("trajectory_units", "trajectory_embeddings", "candidate_preference_pairs")
-
-
-def _batch_id() -> str:
-    return str(time_ordered_uuid(time.time_ns() // 1_000_000, token_bytes(10)))
 
 
 def _hindrance(instance: DagsterInstance, pipeline: str) -> str | None:
@@ -84,12 +78,10 @@ def _reporter(name: str, query: str, group: str, seconds: int) -> SensorDefiniti
         default_status=DefaultSensorStatus.RUNNING,
         description=f"Reports new rows of the tables of {group} that are written outside Dagster.",
     )
-    def report(context: SensorEvaluationContext, house: House) -> SensorResult | SkipReason:
-        from regraft.infra.postgres import pipeline
-        from regraft.infra.postgres.pool import transaction
+    def report(context: SensorEvaluationContext, servers: Servers) -> SensorResult | SkipReason:
+        from regraft.flows import pipeline
 
-        with transaction(house.dsn, name="regraft-dagster") as connection:
-            rows = pipeline.counts(connection, query)
+        rows = pipeline.counts(servers.dsn, query)
         changed = [
             AssetMaterialization(table, metadata={"rows": count})
             for table, count in rows.items()
@@ -111,19 +103,16 @@ judgements = _reporter("judgements", "judgement_rows", evaluation.GROUP, 30)
     default_status=DefaultSensorStatus.RUNNING,
     description="Brings the runtime tables up to the log when it has grown.",
 )
-def runtime_tables(context: SensorEvaluationContext, house: House) -> SensorResult | SkipReason:
-    from regraft.infra.postgres import pipeline
-    from regraft.infra.postgres.pool import transaction
+def runtime_tables(context: SensorEvaluationContext, servers: Servers) -> SensorResult | SkipReason:
+    from regraft.flows import pipeline
 
     hindrance = _hindrance(context.instance, "runtime_tables")
     if hindrance:
         return SkipReason(hindrance)
-    with transaction(house.dsn, name="regraft-dagster") as connection:
-        seq = pipeline.counts(connection, "last_call")["seq"]
-        if seq == (_last_figure(context.instance, runtime.LAST, "seq") or 0):
-            return SkipReason(f"The log is read up to its call {seq}.")
-        batch = _batch_id()
-        pipeline.add_batch(connection, batch, "runtime_tables", [])
+    seq = pipeline.counts(servers.dsn, "last_call")["seq"]
+    if seq == (_last_figure(context.instance, runtime.LAST, "seq") or 0):
+        return SkipReason(f"The log is read up to its call {seq}.")
+    batch = pipeline.add_batch(servers.dsn, "runtime_tables", [])
     tags = {PIPELINE_TAG: "runtime_tables", BATCH_TAG: batch}
     return SensorResult(run_requests=[RunRequest(run_key=batch, asset_selection=_RUNTIME_KEYS, tags=tags)])
 
@@ -135,22 +124,20 @@ def runtime_tables(context: SensorEvaluationContext, house: House) -> SensorResu
     default_status=DefaultSensorStatus.RUNNING,
     description="Hands sessions with turns that wait to batches, a run each.",
 )
-def conversation_lineage(context: SensorEvaluationContext, house: House) -> SensorResult | SkipReason:
-    from regraft.infra.postgres import pipeline
-    from regraft.infra.postgres.pool import transaction
+def conversation_lineage(context: SensorEvaluationContext, servers: Servers) -> SensorResult | SkipReason:
+    from regraft.flows import pipeline
 
     hindrance = _hindrance(context.instance, lineage.GROUP)
     if hindrance:
         return SkipReason(hindrance)
     assert SESSIONS.name
     known = context.instance.get_dynamic_partitions(SESSIONS.name)
-    with transaction(house.dsn, name="regraft-dagster") as connection:
-        touched = [str(session) for session in pipeline.sessions_waiting(connection, SESSIONS_A_TICK)]
-        # Commands build the graph, too: their sessions become known here.
-        if len(touched) < SESSIONS_A_TICK and pipeline.counts(connection, "graph")["sessions"] > len(known):
-            rest = SESSIONS_A_TICK - len(touched)
-            unlike = pipeline.sessions_unlike(connection, [UUID(key) for key in known], rest)
-            touched += [str(session) for session in unlike if str(session) not in set(touched)]
+    touched = [str(session) for session in pipeline.sessions_waiting(servers.dsn, SESSIONS_A_TICK)]
+    # Commands build the graph, too: their sessions become known here.
+    if len(touched) < SESSIONS_A_TICK and pipeline.counts(servers.dsn, "graph")["sessions"] > len(known):
+        rest = SESSIONS_A_TICK - len(touched)
+        missing = pipeline.sessions_missing(servers.dsn, [UUID(key) for key in known], rest)
+        touched += [str(session) for session in missing if str(session) not in set(touched)]
     if not touched:
         return SkipReason("No session has turns that wait.")
     present = set(known)
@@ -161,23 +148,21 @@ def conversation_lineage(context: SensorEvaluationContext, house: House) -> Sens
     if new:
         known = context.instance.get_dynamic_partitions(SESSIONS.name)
     requests = []
-    with transaction(house.dsn, name="regraft-dagster") as connection:
-        for found in ranges(known, touched)[:RANGES_A_TICK]:
-            batch = _batch_id()
-            pipeline.add_batch(connection, batch, lineage.GROUP, found.touched)
-            requests.append(
-                RunRequest(
-                    run_key=batch,
-                    asset_selection=[AssetKey(table) for table in lineage.TABLES],
-                    asset_check_keys=[],  # they look at whole tables: once after all batches is enough
-                    tags={
-                        ASSET_PARTITION_RANGE_START_TAG: found.first,
-                        ASSET_PARTITION_RANGE_END_TAG: found.last,
-                        PIPELINE_TAG: lineage.GROUP,
-                        BATCH_TAG: batch,
-                    },
-                )
+    for found in ranges(known, touched)[:RANGES_A_TICK]:
+        batch = pipeline.add_batch(servers.dsn, lineage.GROUP, found.touched)
+        requests.append(
+            RunRequest(
+                run_key=batch,
+                asset_selection=[AssetKey(table) for table in lineage.TABLES],
+                asset_check_keys=[],  # they look at whole tables: once after all batches is enough
+                tags={
+                    ASSET_PARTITION_RANGE_START_TAG: found.first,
+                    ASSET_PARTITION_RANGE_END_TAG: found.last,
+                    PIPELINE_TAG: lineage.GROUP,
+                    BATCH_TAG: batch,
+                },
             )
+        )
     return SensorResult(run_requests=requests)
 
 
@@ -188,24 +173,21 @@ def conversation_lineage(context: SensorEvaluationContext, house: House) -> Sens
     default_status=DefaultSensorStatus.RUNNING,
     description="Measures paths and pairs again when the graph or the judgements changed, and checks the truth.",
 )
-def evaluate(context: SensorEvaluationContext, house: House) -> SensorResult | SkipReason:
-    from regraft.infra.postgres import pipeline
-    from regraft.infra.postgres.pool import transaction
+def evaluate(context: SensorEvaluationContext, servers: Servers) -> SensorResult | SkipReason:
+    from regraft.flows import pipeline
 
     hindrance = _hindrance(context.instance, evaluation.GROUP)
     if hindrance:
         return SkipReason(hindrance)
     last = "candidate_preference_pairs"  # the last of the group: a run that died before it is made again
-    with transaction(house.dsn, name="regraft-dagster") as connection:
-        build = pipeline.counts(connection, "graph")["build"]
-        judged = pipeline.counts(connection, "judged")["judgements"]
-        if (build, judged) == (
-            _last_figure(context.instance, last, "build") or 0,
-            _last_figure(context.instance, last, "judgements") or 0,
-        ):
-            return SkipReason(f"The graph's build {build} and {judged} judgements are evaluated.")
-        batch = _batch_id()
-        pipeline.add_batch(connection, batch, evaluation.GROUP, [])
+    build = pipeline.counts(servers.dsn, "graph")["build"]
+    judged = pipeline.counts(servers.dsn, "judged")["judgements"]
+    if (build, judged) == (
+        _last_figure(context.instance, last, "build") or 0,
+        _last_figure(context.instance, last, "judgements") or 0,
+    ):
+        return SkipReason(f"The graph's build {build} and {judged} judgements are evaluated.")
+    batch = pipeline.add_batch(servers.dsn, evaluation.GROUP, [])
     return SensorResult(
         run_requests=[
             RunRequest(
@@ -223,12 +205,12 @@ def evaluate(context: SensorEvaluationContext, house: House) -> SensorResult | S
     default_status=DefaultSensorStatus.RUNNING,
     description="Makes snapshots known that commands have frozen. Nothing is ever frozen from here.",
 )
-def frozen_snapshots(context: SensorEvaluationContext, house: House) -> SensorResult | SkipReason:
+def frozen_snapshots(context: SensorEvaluationContext, servers: Servers) -> SensorResult | SkipReason:
     from regraft.flows.datasets.freeze import list_snapshots
 
     assert SNAPSHOTS.name
     known = set(context.instance.get_dynamic_partitions(SNAPSHOTS.name))
-    new = [frozen for frozen in list_snapshots(house.dsn) if frozen.snapshot_id not in known]
+    new = [frozen for frozen in list_snapshots(servers.dsn) if frozen.snapshot_id not in known]
     if not new:
         return SkipReason("Nothing new.")
     know_snapshots(context.instance, [frozen.snapshot_id for frozen in new])

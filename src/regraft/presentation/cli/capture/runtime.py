@@ -56,21 +56,16 @@ def show(
 ) -> None:
     """Bring the tables up to the execution log, and show one of them; times are UTC."""
     from regraft.domain.errors import UsageError
-    from regraft.flows.capture.runtime import build_runtime
-    from regraft.infra.duckdb.capture.runtime import RuntimeTables
-    from regraft.infra.postgres.lineage import reading
-    from regraft.infra.postgres.pool import transaction
+    from regraft.flows.capture import runtime
+    from regraft.flows.lineage import reading
 
     if table not in _SHOWN:
         raise UsageError(f"There is no runtime table {table!r}. It is one of {', '.join(_SHOWN)}.")
     run = context()
     dsn = run.postgres_dsn()
-    wanted = None
-    if session is not None:
-        with transaction(dsn) as connection:
-            wanted = reading.resolve_session(connection, session)
-    build_runtime(dsn, run.workbench())
-    rows = RuntimeTables(run.workbench()).rows(table, session=wanted, limit=limit)
+    wanted = reading.session_id(dsn, session) if session is not None else None
+    runtime.build_runtime(dsn, run.workbench())
+    rows = runtime.rows(run.workbench(), table, session=wanted, limit=limit)
     if json:
         run.print_json(rows)
         return

@@ -25,13 +25,12 @@ def units(
     json: Json = False,
 ) -> None:
     """Measure the paths of conversations that changed, and show paths, the worst first."""
+    from regraft.flows.evaluation import reading
     from regraft.flows.evaluation.trajectories import materialise_units
-    from regraft.infra.duckdb.evaluation.workbench import Workbench
 
     run = context()
     counts = materialise_units(run.postgres_dsn(), run.workbench())
-    found = [unit for unit in Workbench(run.workbench()).units() if theme in (None, unit["theme"])]
-    found.sort(key=lambda unit: (unit["quality"], unit["unit_id"]))
+    found = reading.units(run.workbench(), theme=theme)
     shown = found[:limit] if limit else found
     if json:
         run.print_json({**asdict(counts), "total": len(found), "items": shown})
@@ -62,9 +61,8 @@ def units(
 @evaluate_app.command()
 def embed(json: Json = False) -> None:
     """Turn the paths of conversations into vectors; texts that have one are left alone."""
-    from regraft.flows.evaluation.embeddings import materialise_embeddings
+    from regraft.flows.evaluation.embeddings import embedder_of, materialise_embeddings
     from regraft.flows.evaluation.trajectories import materialise_units
-    from regraft.infra.embedding.chosen import chosen
 
     run = context()
     materialise_units(run.postgres_dsn(), run.workbench())
@@ -72,7 +70,7 @@ def embed(json: Json = False) -> None:
         task = bar.add_task("Embedding", total=None)
         counts = materialise_embeddings(
             run.workbench(),
-            chosen(run.settings, run.stack.door),
+            embedder_of(run.settings, run.stack.gateway_endpoint),
             lambda done, wanted: bar.update(task, completed=done, total=wanted),
         )
     if json:
@@ -95,18 +93,17 @@ def pairs(
     json: Json = False,
 ) -> None:
     """Compare sibling answers where something changed, and show pairs, the clearest first."""
+    from regraft.flows.evaluation import reading
     from regraft.flows.evaluation.pairs import propose_pairs
-    from regraft.infra.duckdb.evaluation.workbench import Workbench
 
     run = context()
     counts = propose_pairs(run.postgres_dsn(), run.workbench())
-    every = Workbench(run.workbench()).pairs()
+    every = reading.pairs(run.workbench())
     reasons: dict[str, int] = {}
     for pair in every:
         if pair["verdict"] == "refused":
             reasons[pair["reason"]] = reasons.get(pair["reason"], 0) + 1
     found = [pair for pair in every if refused or pair["verdict"] == "legal"]
-    found.sort(key=lambda pair: (pair["verdict"], -pair["margin"], pair["pair_id"]))
     shown = found[:limit] if limit else found
     if json:
         totals = {"total": len(every), "total_refused": reasons}

@@ -96,14 +96,14 @@ def prefer_pair(
     json: Json = False,
 ) -> None:
     """Record which side of a pair is better."""
+    from regraft.flows.evaluation import reading
     from regraft.flows.evaluation.pairs import propose_pairs
     from regraft.flows.evaluation.review import record_preference
-    from regraft.infra.duckdb.evaluation.workbench import Workbench
 
     run = context()
     dsn, workbench = run.postgres_dsn(), run.workbench()
     propose_pairs(dsn, workbench)
-    pair_id = Workbench(workbench).resolve("pair", pair)
+    pair_id = reading.pair_id(workbench, pair)
     label_id = record_preference(dsn, workbench, pair_id, prefer, _name(reviewer), note=note)
     if json:
         run.print_json({"label_id": label_id, "pair_id": pair_id, "preference": prefer})
@@ -121,14 +121,14 @@ def rate(
     json: Json = False,
 ) -> None:
     """Rate a path from 1 to 5."""
+    from regraft.flows.evaluation import reading
     from regraft.flows.evaluation.review import rate_unit
     from regraft.flows.evaluation.trajectories import materialise_units
-    from regraft.infra.duckdb.evaluation.workbench import Workbench
 
     run = context()
     dsn = run.postgres_dsn()
     materialise_units(dsn, run.workbench())
-    unit_id = Workbench(run.workbench()).resolve("unit", unit)
+    unit_id = reading.unit_id(run.workbench(), unit)
     label_id = rate_unit(dsn, unit_id, rating, _name(reviewer), note=note, categories=category or ())
     if json:
         run.print_json({"label_id": label_id, "unit_id": unit_id, "rating": rating})

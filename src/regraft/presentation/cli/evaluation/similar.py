@@ -27,16 +27,13 @@ def similar(
     from regraft.flows.evaluation import embeddings as embed
     from regraft.flows.evaluation.trajectories import materialise_units
     from regraft.flows.lineage import build as lineage
-    from regraft.infra.embedding.chosen import chosen
-    from regraft.infra.postgres.lineage import reading
-    from regraft.infra.postgres.pool import transaction
+    from regraft.flows.lineage import reading
 
     run = context()
     dsn = run.postgres_dsn()
     lineage.build(dsn)
-    with transaction(dsn) as connection:
-        wanted = reading.resolve_node(connection, node)
-    embedder = chosen(run.settings, run.stack.door)
+    wanted = reading.node_id(dsn, node)
+    embedder = embed.embedder_of(run.settings, run.stack.gateway_endpoint)
     materialise_units(dsn, run.workbench())
     embed.materialise_embeddings(run.workbench(), embedder)
     found = embed.similar(dsn, run.workbench(), embedder, wanted, limit, elsewhere=elsewhere)

@@ -90,13 +90,11 @@ def _examples(change: Change) -> None:
 
 
 def _run(work: Callable[..., BuildCounts], *, json: bool) -> None:
-    from regraft.infra.postgres.lineage.graph import waiting
-    from regraft.infra.postgres.pool import transaction
+    from regraft.flows.lineage.build import waiting_turns
 
     run = context()
     dsn = run.postgres_dsn()
-    with transaction(dsn) as connection:
-        turns, _ = waiting(connection)
+    turns = waiting_turns(dsn)
     with Progress(console=run.console, transient=True, disable=json) as progress:
         task = progress.add_task("Placing turns", total=turns or None)
         counts = work(dsn, progress=lambda done: progress.advance(task, done))

@@ -13,7 +13,7 @@ from regraft.presentation.cli.context import context
 from regraft.presentation.cli.lineage.sessions import Json, one_line, short
 
 if TYPE_CHECKING:
-    from regraft.infra.llm.client import Door
+    from regraft.infra.gateway_endpoint import GatewayEndpoint
 
 
 def register(app: typer.Typer) -> None:
@@ -60,10 +60,10 @@ def taskify(
     else:
         flow.collect(dsn)
         todo = flow.of_prompt(dsn, prompt or "", chosen, workers, model or _planner(), max_steps, again=again)
-    gateway: Door | str = ""
+    gateway: GatewayEndpoint | str = ""
     if not todo.known:
         run.stack.ingest()
-        gateway = run.stack.door()
+        gateway = run.stack.gateway_endpoint()
     row = flow.taskify(dsn, gateway, todo, chosen, keep=run.stack.ingest)
     if json:
         run.print_json({**_plain(row), "made": not todo.known})
@@ -81,32 +81,26 @@ def taskifications(
 ) -> None:
     """List the plans that were made, or show one with the runs that carried it out."""
     from regraft.flows.lineage import build as lineage
+    from regraft.flows.orchestration import reading
     from regraft.flows.orchestration import taskify as flow
-    from regraft.infra.postgres.lineage import reading
-    from regraft.infra.postgres.orchestration import taskification as store
-    from regraft.infra.postgres.pool import transaction
 
     run = context()
     dsn = run.postgres_dsn()
     lineage.build(dsn)
     flow.collect(dsn)
-    with transaction(dsn) as connection:
-        if taskification is None:
-            wanted = reading.resolve_node(connection, node) if node else None
-            rows = store.recent(connection, limit, wanted)
-        else:
-            row = store.one(connection, store.resolve(connection, taskification))
-            runs = store.steps(connection, row["taskification_id"])
-    if taskification is not None:
+    if taskification is None:
+        rows = reading.taskifications(dsn, limit, node)
         if json:
-            run.print_json({**_plain(row), "runs": runs})
+            run.print_json(rows)
         else:
-            _print_plan(row)
-            run.console.print(_runs_table(runs))
-    elif json:
-        run.print_json(rows)
+            run.console.print(_plans_table(rows))
+        return
+    found = reading.taskification(dsn, taskification)
+    if json:
+        run.print_json({**_plain(found.taskification), "runs": found.runs})
     else:
-        run.console.print(_plans_table(rows))
+        _print_plan(found.taskification)
+        run.console.print(_runs_table(found.runs))
 
 
 def _planner() -> str:

@@ -111,8 +111,7 @@ def replay(
     from regraft.domain.replay.budget import Budget
     from regraft.flows.lineage import build as lineage
     from regraft.flows.replay import plans as flow
-    from regraft.infra.postgres.pool import transaction
-    from regraft.infra.postgres.replay import plans as plan_store
+    from regraft.flows.replay import progress
 
     query = Query(
         sessions=tuple(session or ()),
@@ -158,9 +157,7 @@ def replay(
     rollout = _rollout(run, dsn, turns, toward, tools, simulate_user, simulator) if goes_on else None
     growth = rollout.growth() if rollout else ""
     if resume is not None:
-        with transaction(dsn) as connection:
-            plan_id = plan_store.resolve_plan(connection, resume)
-        planned = flow.resume(dsn, plan_id)
+        planned = flow.resume(dsn, progress.plan_id(dsn, resume))
         if planned.experiment.growth != growth:
             raise UsageError(
                 "The answers of this plan are grown in another way: give --continue, --turns, --tools and the like as "
@@ -197,7 +194,7 @@ def replay(
         rollouts.check({job.origin.node_id for job in planned.todo})
         grow = rollouts.grow
     run.stack.ingest()
-    gateway = run.stack.door() if planned.todo else ""
+    gateway = run.stack.gateway_endpoint() if planned.todo else ""
     with following(run, len(planned.todo), hidden=json) as (tally, advance):
         try:
             counts = flow.run(dsn, gateway, planned, None, advance, run.stack.ingest, grow, prices=prices, tally=tally)
@@ -218,14 +215,10 @@ def _rollout(
     persona: Path | None,
     simulator: str | None,
 ) -> RolloutOptions:
+    from regraft.flows.lineage import reading
     from regraft.flows.replay.rollouts import MOST_TURNS, RolloutOptions
-    from regraft.infra.postgres.lineage import reading
-    from regraft.infra.postgres.pool import transaction
 
-    goal = None
-    if toward is not None:
-        with transaction(dsn) as connection:
-            goal = reading.resolve_node(connection, toward)
+    goal = reading.node_id(dsn, toward) if toward is not None else None
     return RolloutOptions(
         policy=tools or "strict",
         max_turns=turns or MOST_TURNS,
@@ -327,9 +320,8 @@ def _print_counts(
     as_json: bool,
 ) -> None:
     from regraft.domain.replay.budget import Budget, Spent
+    from regraft.flows.lineage import reading
     from regraft.flows.replay import comparison as comparing
-    from regraft.infra.postgres.lineage import reading
-    from regraft.infra.postgres.pool import transaction
 
     tally = counts.tally
     spent = sum(tally.spent.values(), Spent())
@@ -338,12 +330,11 @@ def _print_counts(
     comparisons: list[dict[str, Any]] = []
     nodes = [origin.node_id for origin in planned.origins]
     shown = nodes if as_json or len(nodes) <= _MOST_SHOWN else []
-    with transaction(dsn) as connection:
-        places = {reading.node(connection, node)["context_anchor_turn_id"]: node for node in shown}
-        if as_json:
-            anchors = {anchor: reading.alternatives(connection, anchor) for anchor in places}
-        else:
-            comparisons = [comparing.compare(connection, node, prices) for node in places.values()]
+    node_by_anchor = reading.anchors(dsn, shown)
+    if as_json:
+        anchors = {anchor: reading.alternatives(dsn, anchor) for anchor in node_by_anchor}
+    else:
+        comparisons = [comparing.compare(dsn, node, prices) for node in node_by_anchor.values()]
     left = len(planned.todo) - counts.ran
     if as_json:
         run.print_json(
@@ -359,7 +350,7 @@ def _print_counts(
                 "seconds": counts.seconds,
                 "told_to_wait": tally.limited,
                 "rollouts": [dict(row) for row in rollouts],
-                "anchors": {str(anchor): [reading.parsed(row) for row in rows] for anchor, rows in anchors.items()},
+                "anchors": {str(anchor): [reading.values(row) for row in rows] for anchor, rows in anchors.items()},
             }
         )
         return

@@ -20,7 +20,7 @@ from regraft.presentation.cli.lineage.sessions import Json, one_line, short
 if TYPE_CHECKING:
     from regraft.domain.replay.staleness import Step
     from regraft.flows.replay.staleness import Found
-    from regraft.infra.llm.client import Door
+    from regraft.infra.gateway_endpoint import GatewayEndpoint
 
 _SAYS = {
     "taskify": "taskify again",
@@ -49,20 +49,15 @@ def stale(
     """Say what is stale: made with a rule or model that was replaced, under changed conditions, or after such."""
     from regraft.domain.replay.staleness import DOWNSTREAM
     from regraft.flows.replay import staleness
-    from regraft.infra.postgres.pool import transaction
-    from regraft.infra.postgres.replay.staleness import held_by_snapshots
 
     run = context()
     dsn, versions = run.postgres_dsn(), list(_rules(run))
     scoped = session is not None or node is not None
     if scoped or why:
         steps, cut = _steps(run, session, node, limit)
-        with transaction(dsn) as connection:
-            nodes = [step.stale.made.node_id for step in steps]
-            held = held_by_snapshots(connection, [each for each in nodes if each is not None])
+        held = staleness.snapshots_holding(dsn, steps)
     if not scoped:
-        with transaction(dsn) as connection:
-            changes = staleness.overview(connection, versions)["changes"]
+        changes = staleness.overview(dsn, versions)
     if json:
         shown: dict[str, Any] = {} if scoped else {"changes": changes}
         if scoped or why:
@@ -121,10 +116,10 @@ def regenerate(
         return
     made = Regenerated()
     if steps:
-        gateway: Door | str = ""
+        gateway: GatewayEndpoint | str = ""
         if todo:
             run.stack.ingest()
-            gateway = run.stack.door()
+            gateway = run.stack.gateway_endpoint()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=run.console, transient=True, disable=json) as progress:
             task = progress.add_task("Making again", total=todo)
@@ -183,24 +178,21 @@ def _steps(
     run: Context, session: str | None, node: str | None, limit: int, *, made_only: bool = False
 ) -> tuple[list[Step], bool]:
     """The first steps, and whether there are more. ``made_only`` leaves out what stays as it is."""
+    from regraft.flows.lineage import reading
     from regraft.flows.replay import staleness
-    from regraft.infra.postgres.lineage import reading
-    from regraft.infra.postgres.pool import transaction
 
     if session is not None and node is not None:
         raise UsageError("Give --session or --node, not both.")
-    versions = _rules(run)
-    with transaction(run.postgres_dsn()) as connection:
-        found: Iterable[Found]
-        if node is not None:
-            found = [staleness.of_node(connection, reading.resolve_node(connection, node), versions)]
-        elif session is not None:
-            wanted = reading.resolve_session(connection, session)
-            found = [staleness.of_sessions(connection, [wanted], versions)]
-        else:
-            found = staleness.of_all(connection, versions)
-        steps = (step for each in found for step in each.steps if step.what != "keep" or not made_only)
-        taken = list(islice(steps, limit + 1))
+    dsn, versions = run.postgres_dsn(), _rules(run)
+    found: Iterable[Found]
+    if node is not None:
+        found = [staleness.of_node(dsn, reading.node_id(dsn, node), versions)]
+    elif session is not None:
+        found = [staleness.of_sessions(dsn, [reading.session_id(dsn, session)], versions)]
+    else:
+        found = staleness.of_all(dsn, versions)
+    steps = (step for each in found for step in each.steps if step.what != "keep" or not made_only)
+    taken = list(islice(steps, limit + 1))
     return taken[:limit], len(taken) > limit
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -16,18 +17,16 @@ app = typer.Typer(help="The truth (PostgreSQL): its schema, its address, psql.",
 
 @app.command()
 def migrate(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Bring the schema up to date and say where it stands."""
-    from regraft.infra.postgres.migrate import migrations
-    from regraft.infra.postgres.pool import transaction
+    """Apply pending migrations and list all that are applied."""
+    from regraft.flows.schema import schema_state
 
     run = context()
-    with transaction(run.postgres_dsn()) as connection:
-        applied = connection.execute("SELECT name, applied_at FROM schema_migration ORDER BY number").fetchall()
+    state = schema_state(run.postgres_dsn())
     if json:
-        run.print_json({"applied": applied, "known": [migration.name for migration in migrations()]})
+        run.print_json(asdict(state))
         return
-    for row in applied:
-        run.console.print(f"{row['name']}  [dim]applied {row['applied_at']:%Y-%m-%d %H:%M:%S %Z}[/]")
+    for each in state.applied:
+        run.console.print(f"{each.name}  [dim]applied {each.applied_at:%Y-%m-%d %H:%M:%S %Z}[/]")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The embedder that the settings name."""
+"""Which embedder is configured: a model server behind the gateway, or the static table."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from regraft.infra.embedding import Embedder
 from regraft.infra.settings import Settings
 
 if TYPE_CHECKING:
-    from regraft.infra.llm.client import Door
+    from regraft.infra.gateway_endpoint import GatewayEndpoint
 
 
-def chosen(settings: Settings, gateway: Callable[[], Door]) -> Embedder:
-    """``gateway`` gives its door, with the gateway running; it is only asked where a model server embeds."""
+def embedder_of(settings: Settings, gateway: Callable[[], GatewayEndpoint]) -> Embedder:
+    """The embedder that the settings name. ``gateway`` starts the gateway; it is called only for a model server's."""
     if settings.embedding.model:
         from regraft.infra.embedding.endpoint import EndpointEmbedder
 

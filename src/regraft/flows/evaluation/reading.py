@@ -1,0 +1,32 @@
+"""Read the workbench: measured paths (units) and candidate pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from regraft.infra.duckdb.evaluation.workbench import Workbench
+
+Row = dict[str, Any]
+
+
+def units(workbench: Path, *, theme: str | None = None) -> list[Row]:
+    """All units, or those of a theme, without their texts; the worst quality first."""
+    found = [unit for unit in Workbench(workbench).units() if theme in (None, unit["theme"])]
+    return sorted(found, key=lambda unit: (unit["quality"], unit["unit_id"]))
+
+
+def unit_id(workbench: Path, text: str) -> UUID:
+    """The id of a unit from the start of it. Raises NotFoundError unless exactly one fits."""
+    return Workbench(workbench).resolve("unit", text)
+
+
+def pairs(workbench: Path) -> list[Row]:
+    """All candidate pairs: legal ones first, then refused ones, each by falling margin."""
+    return sorted(Workbench(workbench).pairs(), key=lambda pair: (pair["verdict"], -pair["margin"], pair["pair_id"]))
+
+
+def pair_id(workbench: Path, text: str) -> UUID:
+    """The id of a pair from the start of it. Raises NotFoundError unless exactly one fits."""
+    return Workbench(workbench).resolve("pair", text)
