@@ -156,7 +156,7 @@ def _store(
         new_turns = inbox.store(connection, batch)
         quarantine.settle(connection, outcome)
     seen.add(batch.messages)
-    waiting = sum(waits_for is not None for *_, waits_for in batch.quarantine)
+    waiting = sum(row.waits_for is not None for row in batch.quarantine)
     return IngestCounts(
         events=sum(record.quarantine_id is None for record in parsed),
         new_turns=new_turns,

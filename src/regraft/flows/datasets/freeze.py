@@ -109,7 +109,11 @@ def freeze(recipe_text: str, *, dsn: str, workbench: Path, warehouse: str) -> Fr
             "content_hash": content,
             "created_at": datetime.now(UTC),
         }
-        nodes = [(row.row_id, UUID(source.node_id), source.part) for row, _ in rows for source in row.sources]
+        nodes = [
+            registry.RowNode(row_id=row.row_id, node_id=UUID(source.node_id), part=source.part)
+            for row, _ in rows
+            for source in row.sources
+        ]
         registry.add(connection, record, nodes)
         frozen = _frozen({**record, "withdrawn_at": None}, created=True)
     _log.info("froze %s: %s rows into %s", snapshot_id, len(rows), table)

@@ -18,6 +18,7 @@ from regraft.flows.lineage.links import links_of
 from regraft.flows.lineage.parents import Place, places_of, settled_place
 from regraft.infra.postgres.capture.inbox import storable
 from regraft.infra.postgres.lineage import graph as store
+from regraft.infra.postgres.lineage.graph_rows import BranchRow, NodeRow, RunRow, ThemeRow
 from regraft.infra.postgres.pool import Connection
 
 _INT4 = 2**31 - 1
@@ -108,48 +109,63 @@ def _add_nodes(
     depth = depths(links, known)
     tree = trees(links, depth, {**{NodeId(node): SessionId(row["session_id"]) for node, row in above.items()}, **roots})
     for root, session in roots.items():
-        empty = (root, session, None, None, 0, "root", "where the session starts", "{}", "ok", EMPTY, "root", 0, False)
-        rows.nodes.append(empty)
+        rows.nodes.append(
+            NodeRow(
+                node_id=root,
+                session_id=session,
+                parent_node_id=None,
+                turn_id=None,
+                depth=0,
+                branch_kind="root",
+                branch_reason="where the session starts",
+                variant_config="{}",
+                node_status="ok",
+                context_snapshot_id=EMPTY,
+                parent_evidence="root",
+                runs=0,
+                affected=False,
+            )
+        )
     for node in found:
         branch, turn = node.first, node.first.turn
         fact = facts[turn.turn_id]
         rows.nodes.append(
-            (
-                turn.node_id,
-                tree[turn.node_id],
-                turn.parent_node_id,
-                turn.turn_id,
-                depth[turn.node_id],
-                branch.branch_kind,
-                storable(branch.branch_reason),
-                _jsonb(branch.variant_config),
-                fact["node_status"],
-                fact["context_id"],
-                places[turn.node_id].evidence,
-                node.runs,
-                turn.node_id in touched,
+            NodeRow(
+                node_id=turn.node_id,
+                session_id=tree[turn.node_id],
+                parent_node_id=turn.parent_node_id,
+                turn_id=turn.turn_id,
+                depth=depth[turn.node_id],
+                branch_kind=branch.branch_kind,
+                branch_reason=storable(branch.branch_reason),
+                variant_config=_jsonb(branch.variant_config),
+                node_status=fact["node_status"],
+                context_snapshot_id=fact["context_id"],
+                parent_evidence=places[turn.node_id].evidence,
+                runs=node.runs,
+                affected=turn.node_id in touched,
             )
         )
     return tree
 
 
-def _branch_row(branch: Branch, fact: store.Row, tree: SessionId) -> tuple[Any, ...]:
+def _branch_row(branch: Branch, fact: store.Row, tree: SessionId) -> BranchRow:
     turn = branch.turn
     told = told_by(fact["identity"].get("variant")) if turn.is_replay else Told()
-    return (
-        turn.turn_id,
-        tree,
-        turn.node_id,
-        turn.parent_node_id,
-        branch.anchor_turn_id,
-        branch.branch_index,
-        branch.branch_kind,
-        _jsonb(branch.variant_config),
-        branch.same_context,
-        branch.same_tools,
-        turn.is_replay,
-        told.fidelity,
-        None if told.first_divergence is None else _jsonb(told.first_divergence),
+    return BranchRow(
+        turn_id=turn.turn_id,
+        session_id=tree,
+        node_id=turn.node_id,
+        parent_node_id=turn.parent_node_id,
+        context_anchor_turn_id=branch.anchor_turn_id,
+        branch_index=branch.branch_index,
+        branch_kind=branch.branch_kind,
+        variant_config=_jsonb(branch.variant_config),
+        same_context=branch.same_context,
+        same_tools=branch.same_tools,
+        is_replay=turn.is_replay,
+        fidelity=told.fidelity,
+        first_divergence=None if told.first_divergence is None else _jsonb(told.first_divergence),
     )
 
 
@@ -174,7 +190,7 @@ def _add_run(rows: store.GraphRows, fact: store.Row, tree: SessionId) -> None:
     name = storable(identity.get("theme"))
     if name:
         theme_id = uuid_of(digest(b"theme", fact["scope"].encode(), name.encode()))
-        rows.themes.append((theme_id, name, fact["scope"], fact["started_at"]))
+        rows.themes.append(ThemeRow(theme_id=theme_id, name=name, scope=fact["scope"], created_at=fact["started_at"]))
     usage = fact["usage"] if fact["choice_index"] == 0 and isinstance(fact["usage"], dict) else {}
     counted = tokens(usage)
     model = fact["model_answered"] or fact["model_requested"]
@@ -183,34 +199,34 @@ def _add_run(rows: store.GraphRows, fact: store.Row, tree: SessionId) -> None:
     if error is None and fact["node_status"] == "error":
         error = {"message": f"HTTP {fact['http_status']} without an answer"}
     rows.runs.append(
-        (
-            fact["turn_id"],
-            tree,
-            fact["node_id"],
-            fact["event_id"],
-            fact["purpose"],
-            theme_id,
-            storable(identity.get("task")),
-            model,
-            storable(model_snapshot(model, fact["fingerprint"], fact["upstream_pin"])),
-            fact["upstream"],
-            fact["node_status"],
-            fact["finish_reason"],
-            fact["answer_id"],
-            _count(counted.prompt),
-            _count(counted.completion),
-            _count(counted.cached),
-            fact["usage_text"] if usage else None,
-            fact["duration_ms"],
-            fact["first_byte_ms"],
-            None if error is None else canonical_json(error),
-            fact["sampling_id"],
-            fact["tools_id"],
-            fact["tool_calls"],
-            _variant_json(identity.get("variant")),
-            taskification_id,
-            storable(step) or None,
-            fact["started_at"],
+        RunRow(
+            run_id=fact["turn_id"],
+            session_id=tree,
+            node_id=fact["node_id"],
+            event_id=fact["event_id"],
+            purpose=fact["purpose"],
+            theme_id=theme_id,
+            task_key=storable(identity.get("task")),
+            model=model,
+            model_snapshot_id=storable(model_snapshot(model, fact["fingerprint"], fact["upstream_pin"])),
+            backend=fact["upstream"],
+            run_status=fact["node_status"],
+            finish_reason=fact["finish_reason"],
+            answer_id=fact["answer_id"],
+            prompt_tokens=_count(counted.prompt),
+            completion_tokens=_count(counted.completion),
+            cached_tokens=_count(counted.cached),
+            usage=fact["usage_text"] if usage else None,
+            duration_ms=fact["duration_ms"],
+            first_byte_ms=fact["first_byte_ms"],
+            error=None if error is None else canonical_json(error),
+            sampling_id=fact["sampling_id"],
+            tools_id=fact["tools_id"],
+            tool_calls=fact["tool_calls"],
+            variant=_variant_json(identity.get("variant")),
+            taskification_id=taskification_id,
+            taskify_step=storable(step) or None,
+            started_at=fact["started_at"],
         )
     )
 

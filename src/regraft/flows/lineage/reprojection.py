@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 from uuid import UUID
 
 from regraft.domain.errors import IntegrityError, UsageError
@@ -155,17 +154,16 @@ def add_anchors(dsn: str) -> int:
 def _derive(connection: Connection, version: int) -> None:
     messages = _Messages(connection, version)
     for ends in _walk(connection, store.prepare(connection), messages, version):
-        store.stage(
+        store.stage_contexts(
             connection,
-            "again_context",
             (
-                (
-                    end.context.context_id,
-                    end.context.projection_id,
-                    end.opening,
-                    end.awaited,
-                    end.system.digest(),
-                    end.user.digest(),
+                store.DerivedContext(
+                    context_id=end.context.context_id,
+                    projection_id=end.context.projection_id,
+                    opening=end.opening,
+                    awaited=end.awaited,
+                    system_digest=end.system.digest(),
+                    user_digest=end.user.digest(),
                 )
                 for end in ends
             ),
@@ -174,11 +172,13 @@ def _derive(connection: Connection, version: int) -> None:
     store.file_by_claims(connection)
     after = _NO_TURN
     while rows := store.filed(connection, after, _TURNS):
-        store.stage(
+        store.stage_nodes(
             connection,
-            "again_node",
             (
-                (row["turn_id"], node_of(SessionId(row["session_id"]), Digest(bytes(row["answer_projection"]))))
+                store.DerivedNode(
+                    turn_id=row["turn_id"],
+                    node_id=node_of(SessionId(row["session_id"]), Digest(bytes(row["answer_projection"]))),
+                )
                 for row in rows
             ),
         )
@@ -257,11 +257,11 @@ def _derive_turns(connection: Connection, messages: _Messages, version: int) -> 
     after = _NO_TURN
     while rows := store.turns(connection, after, _TURNS):
         known = messages.of({bytes(row["answer_id"]) for row in rows if row["answer_id"] is not None})
-        store.stage(connection, "again_turn", (_turn(row, known, version) for row in rows))
+        store.stage_turns(connection, (_turn(row, known, version) for row in rows))
         after = rows[-1]["turn_id"]
 
 
-def _turn(row: store.Row, known: dict[bytes, tuple[str, Digest]], version: int) -> tuple[Any, ...]:
+def _turn(row: store.Row, known: dict[bytes, tuple[str, Digest]], version: int) -> store.DerivedTurn:
     past = Digest(bytes(row["projection_id"]))
     if row["answer_id"] is None:
         ending = digest(b"no answer", row["node_status"].encode())
@@ -273,7 +273,12 @@ def _turn(row: store.Row, known: dict[bytes, tuple[str, Digest]], version: int) 
         session = session_by_opening(row["scope"], Digest(bytes(row["opening"])) if row["opening"] else past)
     elif row["filed_by"] == "explicit_node":
         session, named = None, internal_session(parse_json(row["identity"]).get("session"))
-    return (row["turn_id"], extend_projection(row["scope"], past, ending, version), session, named)
+    return store.DerivedTurn(
+        turn_id=row["turn_id"],
+        answer_projection=extend_projection(row["scope"], past, ending, version),
+        session_id=session,
+        named=named,
+    )
 
 
 def _change(connection: Connection, noun: str) -> Change:

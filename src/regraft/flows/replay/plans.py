@@ -193,14 +193,15 @@ def save(dsn: str, planned: ReplayPlan) -> UUID:
         "created_at": now,
     }
     jobs = [
-        (
-            number,
-            job.fingerprint,
-            job.origin.node_id,
-            job.variant_index,
-            job.sample,
-            job.model,
-            "skipped" if job.fingerprint in planned.found else "planned",
+        store.JobRow(
+            plan_id=plan_id,
+            number=number,
+            fingerprint=job.fingerprint,
+            node_id=job.origin.node_id,
+            variant_index=job.variant_index,
+            sample=job.sample,
+            model=job.model,
+            state="skipped" if job.fingerprint in planned.found else "planned",
         )
         for number, job in enumerate(planned.jobs)
     ]

@@ -7,9 +7,12 @@ zstd-compressed when that makes them smaller.
 from __future__ import annotations
 
 import struct
+from dataclasses import fields
+from typing import Any
 from uuid import UUID
 
 import msgspec
+import msgspec.structs
 import zstandard
 
 from regraft.domain.capture.exchange import Exchange, Identity
@@ -22,14 +25,20 @@ MAX_BODY_BYTES = 2 << 30
 _WORTH_COMPRESSING = 4096  # bytes; below that compressing costs the gateway more than the bytes cost the stream
 _WORTH_PARTS = 64 << 10  # bytes; above that a body is not copied into the record but stands beside its fields
 _REQUEST_PACKED, _RESPONSE_PACKED = 1, 2
-IDENTITY_FIELDS = ("session", "parent_node", "replay_node", "theme", "task", "purpose", "variant", "plan")
+IDENTITY_FIELDS = tuple(each.name for each in fields(Identity))
 _LENGTH = struct.Struct("<I")
 _BIN32 = struct.Struct(">BI")
 _COMPRESSOR = zstandard.ZstdCompressor(level=1)
 
 
-class _Record(msgspec.Struct, array_like=True, frozen=True):
-    format: int
+class CallEvent(msgspec.Struct, array_like=True, kw_only=True, gc=False):
+    """An Exchange as it travels: the order of the fields is the format, and a new field goes to the end with a default.
+
+    ``event_id`` and ``operation_id`` are the 16 bytes of the ids (empty: None), ``identity`` the values of
+    ``IDENTITY_FIELDS`` (empty: all have their defaults). ``packed`` says which bodies are compressed.
+    """
+
+    format: int = FORMAT
     event_id: bytes
     scope: str
     endpoint: str
@@ -38,16 +47,16 @@ class _Record(msgspec.Struct, array_like=True, frozen=True):
     started_ns: int
     first_byte_ns: int | None
     duration_ns: int
-    packed: int
+    packed: int = 0
     request_body: bytes
     status: int
     response_type: str
     response_encoding: str
     response_body: bytes
-    cut: str
-    error: str
-    identity: tuple[str | None, ...]
-    gateway_version: str
+    cut: str = ""
+    error: str = ""
+    identity: tuple[str | None, ...] = ()
+    gateway_version: str = ""
     operation_id: bytes = b""  # from here on: since format 2
     attempt: int = 1
     final: bool = True
@@ -55,98 +64,49 @@ class _Record(msgspec.Struct, array_like=True, frozen=True):
     asked_model: str = ""
 
 
+_FIELDS = CallEvent.__struct_fields__
+if {*_FIELDS} - {"format", "packed"} != {each.name for each in fields(Exchange)}:
+    raise AssertionError("CallEvent must have the fields of Exchange")
+_REQUEST, _RESPONSE = _FIELDS.index("request_body"), _FIELDS.index("response_body")
 _ENCODE = msgspec.msgpack.Encoder().encode
-_DECODER = msgspec.msgpack.Decoder(_Record)
+_DECODER = msgspec.msgpack.Decoder(CallEvent)
 
 
 def encode_exchange(exchange: Exchange) -> bytes:
     """One record. Not thread-safe (one compressor is kept warm)."""
-    return b"".join(
-        encode_fields(
-            exchange.event_id.bytes,
-            exchange.scope,
-            exchange.endpoint,
-            exchange.upstream,
-            exchange.upstream_pin,
-            exchange.started_ns,
-            exchange.first_byte_ns,
-            exchange.duration_ns,
-            exchange.request_body,
-            exchange.status,
-            exchange.response_type,
-            exchange.response_encoding,
-            exchange.response_body,
-            exchange.cut,
-            exchange.error,
-            identity_fields(exchange.identity),
-            exchange.gateway_version,
-            exchange.operation_id.bytes if exchange.operation_id else b"",
-            exchange.attempt,
-            exchange.final,
-            exchange.traceparent,
-            exchange.asked_model,
-        )
-    )
+    values = {each.name: getattr(exchange, each.name) for each in fields(exchange)}
+    operation = exchange.operation_id
+    values |= {
+        "event_id": exchange.event_id.bytes,
+        "operation_id": operation.bytes if operation else b"",
+        "identity": identity_fields(exchange.identity),
+    }
+    return b"".join(encode_event(CallEvent(**values)))
 
 
-def encode_fields(
-    event_id: bytes,
-    scope: str,
-    endpoint: str,
-    upstream: str,
-    upstream_pin: str,
-    started_ns: int,
-    first_byte_ns: int | None,
-    duration_ns: int,
-    request: bytes,
-    status: int,
-    response_type: str,
-    response_encoding: str,
-    response: bytes,
-    cut: str,
-    error: str,
-    identity: tuple[str | None, ...],
-    gateway_version: str,
-    operation_id: bytes = b"",
-    attempt: int = 1,
-    final: bool = True,
-    traceparent: str = "",
-    asked_model: str = "",
-    request_compressed: bytes | None = None,
-) -> list[bytes]:
-    """One record in parts, to be written behind one another: large bodies are not copied.
+def encode_event(event: CallEvent, request_compressed: bytes | None = None) -> list[bytes]:
+    """One record in parts, to be written one after another: large bodies are not copied. Compresses the event's bodies.
 
-    ``request_compressed`` is the request as somebody else has already compressed it (zstd, with its size).
+    ``request_compressed`` is the request body as it was already compressed elsewhere (zstd, with its size).
     """
-    packed = 0
+    request, response = event.request_body, event.response_body
     if len(request) >= _WORTH_COMPRESSING:
         small = _COMPRESSOR.compress(request) if request_compressed is None else request_compressed
         if len(small) < len(request):
-            request, packed = small, packed | _REQUEST_PACKED
-    if len(response) >= _WORTH_COMPRESSING and not response_encoding:
+            event.request_body = request = small
+            event.packed |= _REQUEST_PACKED
+    if len(response) >= _WORTH_COMPRESSING and not event.response_encoding:
         small = _COMPRESSOR.compress(response)
         if len(small) < len(response):
-            response, packed = small, packed | _RESPONSE_PACKED
-    first = (
-        FORMAT,
-        event_id,
-        scope,
-        endpoint,
-        upstream,
-        upstream_pin,
-        started_ns,
-        first_byte_ns,
-        duration_ns,
-        packed,
-    )
-    between = (status, response_type, response_encoding)
-    last = (cut, error, identity, gateway_version, operation_id, attempt, final, traceparent, asked_model)
+            event.response_body = response = small
+            event.packed |= _RESPONSE_PACKED
     if len(request) < _WORTH_PARTS and len(response) < _WORTH_PARTS:
-        return [_ENCODE((*first, request, *between, response, *last))]
+        return [_ENCODE(event)]
+    values = msgspec.structs.astuple(event)
+    first, between, last = values[:_REQUEST], values[_REQUEST + 1 : _RESPONSE], values[_RESPONSE + 1 :]
     # An array of 16 to 65535 elements starts with 0xdc and its length; a shorter one with one byte.
-    count = len(first) + len(between) + len(last) + 2
     return [
-        b"\xdc" + count.to_bytes(2, "big") + _ENCODE(first)[1:],
+        b"\xdc" + len(values).to_bytes(2, "big") + _ENCODE(first)[1:],
         _BIN32.pack(0xC6, len(request)),
         request,
         _ENCODE(between)[1:],
@@ -159,33 +119,18 @@ def encode_fields(
 def decode_exchange(record: bytes) -> Exchange:
     """The Exchange of one record. Raises CorruptEventError."""
     try:
-        raw = _DECODER.decode(record)
-        if raw.format not in READABLE_FORMATS:
-            raise CorruptEventError(f"The event has format {raw.format}; this version reads up to format {FORMAT}")
-        return Exchange(
-            event_id=UUID(bytes=raw.event_id),
-            scope=raw.scope,
-            endpoint=raw.endpoint,
-            upstream=raw.upstream,
-            upstream_pin=raw.upstream_pin,
-            started_ns=raw.started_ns,
-            first_byte_ns=raw.first_byte_ns,
-            duration_ns=raw.duration_ns,
-            request_body=_unpacked(raw.request_body, raw.packed & _REQUEST_PACKED),
-            status=raw.status,
-            response_type=raw.response_type,
-            response_encoding=raw.response_encoding,
-            response_body=_unpacked(raw.response_body, raw.packed & _RESPONSE_PACKED),
-            cut=raw.cut,
-            error=raw.error,
-            identity=_identity(raw.identity) if raw.identity else _NOBODY,
-            gateway_version=raw.gateway_version,
-            operation_id=UUID(bytes=raw.operation_id) if raw.operation_id else None,
-            attempt=raw.attempt,
-            final=raw.final,
-            traceparent=raw.traceparent,
-            asked_model=raw.asked_model,
-        )
+        event = _DECODER.decode(record)
+        if event.format not in READABLE_FORMATS:
+            raise CorruptEventError(f"The event has format {event.format}; this version reads up to format {FORMAT}")
+        values = msgspec.structs.asdict(event)
+        del values["format"]
+        packed = values.pop("packed")
+        values["event_id"] = UUID(bytes=event.event_id)
+        values["operation_id"] = UUID(bytes=event.operation_id) if event.operation_id else None
+        values["identity"] = _identity(event.identity) if event.identity else _NOBODY
+        values["request_body"] = _unpacked(event.request_body, packed & _REQUEST_PACKED)
+        values["response_body"] = _unpacked(event.response_body, packed & _RESPONSE_PACKED)
+        return Exchange(**values)
     except (msgspec.MsgspecError, zstandard.ZstdError, ValueError, TypeError) as error:
         raise CorruptEventError(f"The event cannot be read: {error}") from error
 
@@ -226,24 +171,16 @@ def _unpacked(body: bytes, packed: int) -> bytes:
 
 
 def identity_fields(who: Identity) -> tuple[str | None, ...]:
-    """What a record keeps of the identity; nothing for nobody."""
+    """The values of ``IDENTITY_FIELDS``; empty when all have their defaults."""
     if who == _NOBODY:
         return ()
     return tuple(getattr(who, name) for name in IDENTITY_FIELDS)
 
 
-def _identity(fields: tuple[str | None, ...]) -> Identity:
-    session, parent_node, replay_node, theme, task, purpose, variant, plan = fields
-    return Identity(
-        session=session,
-        parent_node=parent_node,
-        replay_node=replay_node,
-        theme=theme,
-        task=task,
-        purpose=purpose or "chat",
-        variant=variant,
-        plan=plan,
-    )
+def _identity(values: tuple[str | None, ...]) -> Identity:
+    """An older record has fewer values; the fields that it lacks have their defaults."""
+    given: dict[str, Any] = dict(zip(IDENTITY_FIELDS, values, strict=False))
+    return Identity(**{**given, "purpose": given.get("purpose") or "chat"})
 
 
 _NOBODY = Identity()

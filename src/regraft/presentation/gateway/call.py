@@ -22,6 +22,7 @@ from regraft.infra.http.headers import returned
 from regraft.infra.http.replies import error_body, json_block
 from regraft.infra.http.requests import Request
 from regraft.infra.llm.upstream import UpstreamResponse
+from regraft.infra.nats.codec import CallEvent
 from regraft.presentation.gateway.capture import Recorder
 from regraft.presentation.gateway.client import ANY_CLIENT, Client
 from regraft.presentation.gateway.limits import TooBusyError, Turnstile
@@ -222,30 +223,30 @@ class Call:
         if self._compressing is not None and body is self._request.body:
             compressed = self._compressing.result() if self._compressing.done() else body
         copy = self._copy
-        recorder.keep(
-            self._event_id,
-            self._client.scope,
-            self._endpoint,
-            upstream.name,
-            upstream.pin,
-            self._started_ns,
-            self._first_byte_ns,
-            now() - self._started,
-            body,
-            self._status if final or not error else 0,
-            self._type,
-            self._encoding,
-            copy[0] if len(copy) == 1 else b"".join(copy),
-            cut,
-            error,
-            self._request.head.identity,
-            self._operation_id,
-            self._attempt,
-            final,
-            self._request.head.traceparent,
-            self._asked_model,
-            compressed,
+        event = CallEvent(
+            event_id=self._event_id,
+            scope=self._client.scope,
+            endpoint=self._endpoint,
+            upstream=upstream.name,
+            upstream_pin=upstream.pin,
+            started_ns=self._started_ns,
+            first_byte_ns=self._first_byte_ns,
+            duration_ns=now() - self._started,
+            request_body=body,
+            status=self._status if final or not error else 0,
+            response_type=self._type,
+            response_encoding=self._encoding,
+            response_body=copy[0] if len(copy) == 1 else b"".join(copy),
+            cut=cut,
+            error=error,
+            identity=self._request.head.identity,
+            operation_id=self._operation_id,
+            attempt=self._attempt,
+            final=final,
+            traceparent=self._request.head.traceparent,
+            asked_model=self._asked_model,
         )
+        recorder.keep(event, compressed)
 
     def _over(self) -> None:
         if self._ended:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from regraft import __version__
-from regraft.infra.nats.codec import encode_fields
+from regraft.infra.nats.codec import CallEvent, encode_event
 from regraft.infra.spool.writer import Spool
 from regraft.presentation.gateway.metrics import Metrics
 from regraft.presentation.gateway.redaction import Redactor
@@ -90,70 +90,19 @@ class Recorder:
         self._complained = 0.0
         self._unsaid = 0
 
-    def record(self, *fields: Any, **more: Any) -> bool:
+    def record(self, event: CallEvent) -> bool:
         """``keep``, and write at once. False: the call was lost, which was counted and logged."""
-        return self.keep(*fields, **more) and self.flush()
+        return self.keep(event) and self.flush()
 
-    def keep(
-        self,
-        event_id: bytes,
-        scope: str,
-        endpoint: str,
-        upstream: str,
-        upstream_pin: str,
-        started_ns: int,
-        first_byte_ns: int | None,
-        duration_ns: int,
-        request: bytes,
-        status: int,
-        response_type: str,
-        response_encoding: str,
-        response: bytes,
-        cut: str,
-        error: str,
-        identity: tuple[str | None, ...],
-        operation_id: bytes = b"",
-        attempt: int = 1,
-        final: bool = True,
-        traceparent: str = "",
-        asked_model: str = "",
-        request_compressed: bytes | None = None,
-    ) -> bool:
-        """The fields of an Exchange, to be written in this turn of the loop. False: they cannot be."""
+    def keep(self, event: CallEvent, request_compressed: bytes | None = None) -> bool:
+        """Write a call in this turn of the loop; without a scope it is the gateway's. False: it cannot be written."""
         try:
-            if (redactor := self._redactor) is not None:
-                request, _ = redactor.body(request)
-                response, response_encoding = redactor.body(response, response_type, response_encoding)
-                identity, error = redactor.identity(identity), redactor.text(error)
-                asked_model, traceparent = redactor.text(asked_model), redactor.text(traceparent)
+            event.scope = event.scope or self.scope
+            event.gateway_version = __version__
+            if self._redactor is not None:
+                _redact(event, self._redactor)
                 request_compressed = None
-            self._records.append(
-                encode_fields(
-                    event_id,
-                    scope or self.scope,
-                    endpoint,
-                    upstream,
-                    upstream_pin,
-                    started_ns,
-                    first_byte_ns,
-                    duration_ns,
-                    request,
-                    status,
-                    response_type,
-                    response_encoding,
-                    response,
-                    cut,
-                    error,
-                    identity,
-                    __version__,
-                    operation_id,
-                    attempt,
-                    final,
-                    traceparent,
-                    asked_model,
-                    request_compressed,
-                )
-            )
+            self._records.append(encode_event(event, request_compressed))
         except Exception as failure:  # noqa: BLE001 capture never breaks a client
             self._lost(failure)
             return False
@@ -207,3 +156,12 @@ class Recorder:
         if now - self._complained >= COMPLAIN_SECONDS:
             log.error("%d answered call(s) could NOT be captured: %s", self._unsaid, error)
             self._complained, self._unsaid = now, 0
+
+
+def _redact(event: CallEvent, redactor: Redactor) -> None:
+    event.request_body, _ = redactor.body(event.request_body)
+    event.response_body, event.response_encoding = redactor.body(
+        event.response_body, event.response_type, event.response_encoding
+    )
+    event.identity, event.error = redactor.identity(event.identity), redactor.text(event.error)
+    event.asked_model, event.traceparent = redactor.text(event.asked_model), redactor.text(event.traceparent)

@@ -12,6 +12,7 @@ from regraft.domain.errors import CorruptEventError
 from regraft.domain.lineage.feedback import read_feedback
 from regraft.infra.http.replies import Answer, error_body, json_answer
 from regraft.infra.http.requests import Request
+from regraft.infra.nats.codec import CallEvent
 from regraft.presentation.gateway.capture import Recorder, uuid_text
 
 FEEDBACK = "/v1/feedback"
@@ -47,23 +48,23 @@ def take_feedback(request: Request, recorder: Recorder, scope: str) -> Answer:
         message = f"{str(error)[:1].upper()}{str(error)[1:]}"
         return json_answer(400, error_body(message, "invalid_request_error", "invalid_feedback"))
     kept = recorder.record(
-        event_id,
-        scope,
-        FEEDBACK,
-        "",
-        "",
-        started,
-        None,
-        time.time_ns() - started,
-        request.body,
-        202,
-        "application/json",
-        "",
-        body,
-        "",
-        "",
-        request.head.identity,
-        traceparent=request.head.traceparent,
+        CallEvent(
+            event_id=event_id,
+            scope=scope,
+            endpoint=FEEDBACK,
+            upstream="",
+            upstream_pin="",
+            started_ns=started,
+            first_byte_ns=None,
+            duration_ns=time.time_ns() - started,
+            request_body=request.body,
+            status=202,
+            response_type="application/json",
+            response_encoding="",
+            response_body=body,
+            identity=request.head.identity,
+            traceparent=request.head.traceparent,
+        )
     )
     if not kept:
         return json_answer(503, error_body("The feedback could not be kept", "server_error", "capture_failed"))

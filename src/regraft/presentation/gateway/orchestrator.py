@@ -26,7 +26,7 @@ from regraft.infra.http.headers import Headers
 from regraft.infra.http.replies import error_body, json_answer, json_block
 from regraft.infra.http.requests import Request
 from regraft.infra.llm.client import GatewayClient
-from regraft.infra.nats.codec import IDENTITY_FIELDS, identity_fields
+from regraft.infra.nats.codec import IDENTITY_FIELDS, CallEvent, identity_fields
 from regraft.presentation.gateway.call import STOPPED
 from regraft.presentation.gateway.capture import EventIds, Recorder, uuid_text
 from regraft.presentation.gateway.client import Client
@@ -294,23 +294,25 @@ class OrchestratedCall:
         if self._recorder is None:
             return
         self._recorder.record(
-            event_id=self._event_id,
-            scope=self._scope,
-            endpoint=CHAT,
-            upstream=BACKEND,
-            upstream_pin=self._pin,
-            started_ns=self._started_ns,
-            first_byte_ns=self._first_byte_ns,
-            duration_ns=time.perf_counter_ns() - self._began,
-            request=self._request.body,
-            status=self._status,
-            response_type="text/event-stream" if self._streams and self._status == 200 else "application/json",
-            response_encoding="",
-            response=b"".join(self._copy),
-            cut=cut,
-            error=error,
-            identity=identity_fields(self._identity),
-            traceparent=self._request.head.traceparent,
+            CallEvent(
+                event_id=self._event_id,
+                scope=self._scope,
+                endpoint=CHAT,
+                upstream=BACKEND,
+                upstream_pin=self._pin,
+                started_ns=self._started_ns,
+                first_byte_ns=self._first_byte_ns,
+                duration_ns=time.perf_counter_ns() - self._began,
+                request_body=self._request.body,
+                status=self._status,
+                response_type="text/event-stream" if self._streams and self._status == 200 else "application/json",
+                response_encoding="",
+                response_body=b"".join(self._copy),
+                cut=cut,
+                error=error,
+                identity=identity_fields(self._identity),
+                traceparent=self._request.head.traceparent,
+            )
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +18,18 @@ from regraft.domain.lineage.history import Context
 from regraft.domain.lineage.message import StoredMessage
 from regraft.domain.lineage.projection import PROJECTION_VERSION
 from regraft.domain.lineage.turn import Capture
+from regraft.infra.postgres.capture.inbox_rows import (
+    ContextRow,
+    EventRow,
+    FeedbackRow,
+    MessageRow,
+    PartRow,
+    QuarantineRow,
+    ResponseRow,
+    SessionRow,
+    TurnRow,
+)
+from regraft.infra.postgres.copy import copy_rows
 from regraft.infra.postgres.pool import Connection
 from regraft.infra.queries import queries
 
@@ -43,14 +55,14 @@ class InboxBatch:
     version: int = PROJECTION_VERSION
     messages: dict[Digest, StoredMessage] = field(default_factory=dict)
     contexts: dict[Digest, Context] = field(default_factory=dict)
-    parts: dict[Digest, tuple[str, str]] = field(default_factory=dict)
+    parts: dict[Digest, PartRow] = field(default_factory=dict)
     part_ids: dict[tuple[str, int], tuple[dict[str, Any], Digest]] = field(default_factory=dict)
-    sessions: list[tuple[SessionId, str, str | None, str]] = field(default_factory=list)
-    events: list[tuple[Any, ...]] = field(default_factory=list)
-    turns: list[tuple[Any, ...]] = field(default_factory=list)
-    responses: list[tuple[str, str, TurnId]] = field(default_factory=list)
-    feedback: list[tuple[Any, ...]] = field(default_factory=list)
-    quarantine: list[tuple[UUID, str, bytes, str | None]] = field(default_factory=list)
+    sessions: list[SessionRow] = field(default_factory=list)
+    events: list[EventRow] = field(default_factory=list)
+    turns: list[TurnRow] = field(default_factory=list)
+    responses: list[ResponseRow] = field(default_factory=list)
+    feedback: list[FeedbackRow] = field(default_factory=list)
+    quarantine: list[QuarantineRow] = field(default_factory=list)
 
     def add(self, exchange: Exchange, request: Request, answer: Answer, capture: Capture | None) -> None:
         """Add one call that could be read; without a ``capture`` it is no turn of a conversation."""
@@ -58,104 +70,109 @@ class InboxBatch:
         if capture:
             self.messages.update((message.message_id, message) for message in capture.messages)
             self.contexts.update((context.context_id, context) for context in capture.contexts)
-        part_ids = [
-            self._part(kind, body)
-            for kind, body in (("tools", request.tools), ("sampling", request.sampling), ("other", request.other))
-        ]
         started = _EPOCH + timedelta(microseconds=exchange.started_ns // 1000)
         first_byte = exchange.first_byte_ns
         turns = capture.turns if capture else []
         if capture and turns:
             self.sessions.append(
-                (capture.session_id, exchange.scope, storable(capture.session_name), capture.session_evidence)
+                SessionRow(
+                    session_id=capture.session_id,
+                    scope=exchange.scope,
+                    external_id=storable(capture.session_name),
+                    evidence=capture.session_evidence,
+                )
             )
         rest = dict(answer.rest)
         rest["choices"] = [{"index": choice.index, **choice.rest} for choice in answer.choices]
         error = answer.error if answer.error is not None else exchange.error or None
+        purpose = storable(exchange.identity.purpose)
         self.events.append(
-            (
-                exchange.event_id,
-                exchange.scope,
-                exchange.endpoint,
-                exchange.upstream,
-                exchange.upstream_pin,
-                storable(exchange.identity.purpose),
-                started,
-                exchange.duration_ns / 1e6,
-                None if first_byte is None else first_byte / 1e6,
-                exchange.status,
-                request.streamed,
-                exchange.cut,
-                None if error is None else canonical_json(error),
-                storable(request.model),
-                storable(answer.model),
-                context_id,
-                *part_ids,
-                None if answer.usage is None else canonical_json(answer.usage),
-                storable(served_build(answer.rest) or None),
-                canonical_json(rest),
-                _identity_json(exchange.identity),
-                self.version,
-                exchange.gateway_version,
-                exchange.operation_id,
-                exchange.attempt,
-                exchange.final,
-                storable(exchange.traceparent),
-                storable(exchange.asked_model),
+            EventRow(
+                event_id=exchange.event_id,
+                scope=exchange.scope,
+                endpoint=exchange.endpoint,
+                upstream=exchange.upstream,
+                upstream_pin=exchange.upstream_pin,
+                purpose=purpose,
+                started_at=started,
+                duration_ms=exchange.duration_ns / 1e6,
+                first_byte_ms=None if first_byte is None else first_byte / 1e6,
+                http_status=exchange.status,
+                streamed=request.streamed,
+                cut=exchange.cut,
+                error=None if error is None else canonical_json(error),
+                model_requested=storable(request.model),
+                model_answered=storable(answer.model),
+                context_id=context_id,
+                tools_id=self._part("tools", request.tools),
+                sampling_id=self._part("sampling", request.sampling),
+                other_id=self._part("other", request.other),
+                usage=None if answer.usage is None else canonical_json(answer.usage),
+                system_fingerprint=storable(served_build(answer.rest) or None),
+                answer_rest=canonical_json(rest),
+                identity=_identity_json(exchange.identity),
+                projection_version=self.version,
+                gateway_version=exchange.gateway_version,
+                operation_id=exchange.operation_id,
+                attempt=exchange.attempt,
+                final=exchange.final,
+                traceparent=storable(exchange.traceparent),
+                asked_model=storable(exchange.asked_model),
             )
         )
         for turn in turns:
             self.turns.append(
-                (
-                    turn.turn_id,
-                    exchange.event_id,
-                    turn.choice_index,
-                    turn.session_id,
-                    turn.context_id,
-                    turn.context_projection,
-                    turn.context_depth,
-                    turn.answer.message_id if turn.answer else None,
-                    turn.answer_projection,
-                    turn.node_id,
-                    turn.node_status,
-                    storable(turn.finish_reason),
-                    turn.tool_calls,
-                    started,
-                    storable(exchange.identity.purpose),
-                    turn.system_digest,
-                    turn.user_digest,
-                    turn.awaited_projection,
-                    turn.parent_claim,
-                    turn.replay_claim,
-                    capture.session_evidence if capture else "opening",
+                TurnRow(
+                    turn_id=turn.turn_id,
+                    event_id=exchange.event_id,
+                    choice_index=turn.choice_index,
+                    session_id=turn.session_id,
+                    context_id=turn.context_id,
+                    context_projection=turn.context_projection,
+                    context_depth=turn.context_depth,
+                    answer_id=turn.answer.message_id if turn.answer else None,
+                    answer_projection=turn.answer_projection,
+                    node_id=turn.node_id,
+                    node_status=turn.node_status,
+                    finish_reason=storable(turn.finish_reason),
+                    tool_calls=turn.tool_calls,
+                    started_at=started,
+                    purpose=purpose,
+                    system_digest=turn.system_digest,
+                    user_digest=turn.user_digest,
+                    awaited_projection=turn.awaited_projection,
+                    parent_claim=turn.parent_claim,
+                    replay_claim=turn.replay_claim,
+                    filed_by=capture.session_evidence if capture else "opening",
                 )
             )
 
     def add_response(self, scope: str, response_id: str, turn_id: TurnId) -> None:
         """Add the id by which later calls may go on from a turn."""
-        self.responses.append((scope, storable(response_id) or "", turn_id))
+        self.responses.append(ResponseRow(scope=scope, response_id=storable(response_id) or "", turn_id=turn_id))
 
     def add_feedback(self, given: Feedback, exchange: Exchange) -> None:
-        """Add what was said of a turn or a session."""
-        at = _EPOCH + timedelta(microseconds=exchange.started_ns // 1000)
+        """Add a rating or comment about a turn or a session."""
         self.feedback.append(
-            (
-                given.feedback_id,
-                given.scope,
-                given.turn_id,
-                given.session_id,
-                given.session_claim,
-                storable(given.name),
-                given.value,
-                storable(given.comment),
-                storable(given.source),
-                at,
+            FeedbackRow(
+                feedback_id=given.feedback_id,
+                scope=given.scope,
+                turn_id=given.turn_id,
+                session_id=given.session_id,
+                session_claim=given.session_claim,
+                name=storable(given.name),
+                value=given.value,
+                comment=storable(given.comment),
+                source=storable(given.source),
+                given_at=_EPOCH + timedelta(microseconds=exchange.started_ns // 1000),
             )
         )
 
     def set_aside(self, event_id: UUID, reason: str, event: bytes, waits_for: str | None = None) -> None:
         """Add one call that could not be read, or whose place is not known yet, whole."""
-        self.quarantine.append((event_id, storable(reason) or "", event, storable(waits_for)))
+        self.quarantine.append(
+            QuarantineRow(event_id=event_id, reason=storable(reason) or "", event=event, waits_for=storable(waits_for))
+        )
 
     def _part(self, kind: str, body: dict[str, Any]) -> Digest:
         # Requests that were read from the same text share their parts, so that the object says which part it is.
@@ -163,40 +180,13 @@ class InboxBatch:
         if known is None:
             part_id = part_digest(kind, body)
             known = self.part_ids[kind, id(body)] = (body, part_id)
-            self.parts[part_id] = (kind, canonical_json(body))
+            self.parts[part_id] = PartRow(part_id=part_id, kind=kind, body=canonical_json(body))
         return known[1]
 
 
 def _identity_json(identity: Identity) -> str:
     given = {name: getattr(identity, name) for name in identity.__slots__}
     return canonical_json({name: value for name, value in given.items() if value is not None})
-
-
-_COLUMNS: dict[str, Sequence[str]] = {
-    "stage_message": ("bytea", "text", "text", "int8[]"),
-    "stage_context": ("bytea", "bytea", "bytea", "int4", "bytea"),
-    "stage_part": ("bytea", "text", "text"),
-    "stage_session": ("uuid", "text", "text", "text"),
-    "stage_event": (
-        *("uuid", "text", "text", "text", "text", "text", "timestamptz", "float8", "float8", "int4", "bool", "text"),
-        *("text", "text", "text", "bytea", "bytea", "bytea", "bytea", "text", "text", "text", "text", "int4", "text"),
-        *("uuid", "int4", "bool", "text", "text"),
-    ),
-    "stage_turn": (
-        *("uuid", "uuid", "int4", "uuid", "bytea", "bytea", "int4", "bytea", "bytea", "uuid", "text", "text", "int4"),
-        *("timestamptz", "text", "bytea", "bytea", "bytea", "uuid", "uuid", "text"),
-    ),
-    "stage_response": ("text", "text", "uuid"),
-    "stage_feedback": ("uuid", "text", "uuid", "uuid", "uuid", "text", "float8", "text", "text", "timestamptz"),
-    "stage_quarantine": ("uuid", "text", "bytea", "text"),
-}
-
-
-def _copy(connection: Connection, table: str, rows: Iterable[Sequence[Any]]) -> None:
-    with connection.cursor().copy(f"COPY {table} FROM STDIN (FORMAT BINARY)".encode()) as copy:
-        copy.set_types(_COLUMNS[table])
-        for row in rows:
-            copy.write_row(row)
 
 
 def prepare(connection: Connection) -> None:
@@ -243,36 +233,46 @@ def histories(connection: Connection, responses: Collection[tuple[str, str]]) ->
 def store(connection: Connection, batch: InboxBatch) -> int:
     """Write a batch in the current transaction and return how many turns were new."""
     messages = [
-        (message.message_id, storable(message.role), message.body, list(message.anchors) or None)
+        MessageRow(
+            message_id=message.message_id,
+            role=storable(message.role),
+            body=message.body,
+            anchors=list(message.anchors) or None,
+        )
         for message in batch.messages.values()
     ]
     contexts = [
-        (step.context_id, step.parent_id or None, step.message_id, step.depth, step.projection_id)
+        ContextRow(
+            context_id=step.context_id,
+            parent_id=step.parent_id or None,
+            message_id=step.message_id,
+            depth=step.depth,
+            projection_id=step.projection_id,
+        )
         for step in batch.contexts.values()
     ]
-    parts = [(part_id, kind, body) for part_id, (kind, body) in batch.parts.items()]
-    for table, rows in (
-        ("stage_message", messages),
-        ("stage_context", contexts),
-        ("stage_part", parts),
-        ("stage_session", batch.sessions),
-        ("stage_event", batch.events),
-        ("stage_turn", batch.turns),
-        ("stage_response", batch.responses),
-        ("stage_feedback", batch.feedback),
-        ("stage_quarantine", batch.quarantine),
+    for table, row_type, rows in (
+        ("stage_message", MessageRow, messages),
+        ("stage_context", ContextRow, contexts),
+        ("stage_part", PartRow, batch.parts.values()),
+        ("stage_session", SessionRow, batch.sessions),
+        ("stage_event", EventRow, batch.events),
+        ("stage_turn", TurnRow, batch.turns),
+        ("stage_response", ResponseRow, batch.responses),
+        ("stage_feedback", FeedbackRow, batch.feedback),
+        ("stage_quarantine", QuarantineRow, batch.quarantine),
     ):
         if rows:
-            _copy(connection, table, rows)
+            copy_rows(connection, table, row_type, rows)
     named = _SQL
     for statement in ("store_messages", "store_contexts", "store_parts", "store_sessions", "store_events"):
         connection.execute(named[statement])
     stored = connection.execute(named["store_turns"]).fetchone()
-    for rows, statement in (
+    for given, statement in (
         (batch.responses, "store_responses"),
         (batch.feedback, "store_feedback"),
         (batch.quarantine, "store_quarantine"),
     ):
-        if rows:
+        if given:
             connection.execute(named[statement])
     return int(stored["turns"]) if stored else 0

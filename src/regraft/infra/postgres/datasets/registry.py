@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from regraft.domain.errors import NotFoundError
+from regraft.infra.postgres.copy import copy_rows
 from regraft.infra.postgres.pool import Connection
 from regraft.infra.queries import queries
 
@@ -42,15 +44,22 @@ def snapshots(connection: Connection) -> list[Record]:
     return connection.execute(_SQL["snapshots"]).fetchall()
 
 
-def add(connection: Connection, record: Record, nodes: Iterable[tuple[str, UUID, str]]) -> None:
-    """Add a snapshot and its (row, node, part) in this transaction; the nodes of a row's history come along."""
+@dataclass(slots=True, kw_only=True)
+class RowNode:
+    """A node that a dataset row was made from; ``part``: which part of the row."""
+
+    row_id: str
+    node_id: UUID
+    part: str
+
+
+def add(connection: Connection, record: Record, nodes: Iterable[RowNode]) -> None:
+    """Add a snapshot and the nodes of its rows in this transaction; the nodes of a row's history are added too."""
     named = _SQL
     sent = {**record, **{key: Jsonb(record[key]) for key in ("row_counts", "refused", "leakage")}}
     connection.execute(named["add_snapshot"], sent)
     connection.execute(named["stage_nodes"])
-    with connection.cursor() as cursor, cursor.copy(named["copy_nodes"]) as copy:
-        for node in nodes:
-            copy.write_row(node)
+    copy_rows(connection, "staged_row_nodes", RowNode, nodes)
     connection.execute(named["add_nodes"], {"snapshot_id": record["snapshot_id"]})
 
 

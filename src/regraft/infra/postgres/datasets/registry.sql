@@ -30,10 +30,6 @@ VALUES (%(snapshot_id)s, %(dataset)s, %(kind)s, %(recipe)s, %(recipe_hash)s, %(c
 -- Where the rows' own nodes arrive.
 CREATE TEMPORARY TABLE staged_row_nodes (row_id text, node_id uuid, part text) ON COMMIT DROP;
 
--- name: copy_nodes
--- Fill the stage.
-COPY staged_row_nodes (row_id, node_id, part) FROM STDIN;
-
 -- name: add_nodes
 -- The rows' own nodes, and as 'history' every node whose answer a row's history holds.
 WITH RECURSIVE up AS (

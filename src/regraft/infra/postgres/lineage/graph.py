@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from regraft.domain.ids import parse_json
+from regraft.infra.postgres.copy import copy_rows
+from regraft.infra.postgres.lineage.graph_rows import BranchRow, NodeRow, RunRow, ThemeRow
 from regraft.infra.postgres.pool import Connection
 from regraft.infra.queries import queries
 
 _SQL = queries("postgres/lineage/graph")
 
 Row = dict[str, Any]
-
-_COLUMNS: dict[str, Sequence[str]] = {
-    "stage_theme": ("uuid", "text", "text", "timestamptz"),
-    "stage_node": (
-        *("uuid", "uuid", "uuid", "uuid", "int4", "text", "text", "text", "text", "bytea", "text", "int4"),
-        "bool",
-    ),
-    "stage_run": (
-        *("uuid", "uuid", "uuid", "uuid", "text", "uuid", "text", "text", "text", "text", "text", "text", "bytea"),
-        *("int4", "int4", "int4", "text", "float8", "float8", "text", "bytea", "bytea", "int4", "text", "uuid", "text"),
-        "timestamptz",
-    ),
-    "stage_branch": (
-        *("uuid", "uuid", "uuid", "uuid", "uuid", "int4", "text", "text", "bool", "bool", "bool", "float8", "text"),
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +32,12 @@ class Link:
 
 @dataclass(slots=True)
 class GraphRows:
-    """Rows for one build, one list per table, in the order of the staging tables' columns."""
+    """Rows for one build, one list per table."""
 
-    themes: list[tuple[Any, ...]] = field(default_factory=list)
-    nodes: list[tuple[Any, ...]] = field(default_factory=list)
-    runs: list[tuple[Any, ...]] = field(default_factory=list)
-    branches: list[tuple[Any, ...]] = field(default_factory=list)
+    themes: list[ThemeRow] = field(default_factory=list)
+    nodes: list[NodeRow] = field(default_factory=list)
+    runs: list[RunRow] = field(default_factory=list)
+    branches: list[BranchRow] = field(default_factory=list)
     moved: list[UUID] = field(default_factory=list)
     trees: set[UUID] = field(default_factory=set)  # sessions that turns were placed in
     sessions: set[UUID] = field(default_factory=set)  # these, those that nodes left, and where calls were filed
@@ -164,13 +150,10 @@ def save(connection: Connection, rows: GraphRows, now: datetime, version: int) -
     """Write a build's rows in the current transaction and return the build's number."""
     named = _SQL
     connection.execute(named["stage"])
-    for table, staged in (
-        ("stage_theme", rows.themes),
-        ("stage_node", rows.nodes),
-        ("stage_run", rows.runs),
-        ("stage_branch", rows.branches),
-    ):
-        _copy(connection, table, staged)
+    copy_rows(connection, "stage_theme", ThemeRow, rows.themes)
+    copy_rows(connection, "stage_node", NodeRow, rows.nodes)
+    copy_rows(connection, "stage_run", RunRow, rows.runs)
+    copy_rows(connection, "stage_branch", BranchRow, rows.branches)
     build = connection.execute(named["next_build"]).fetchone()
     number = int(build["build"]) if build else 1
     connection.execute(named["save_themes"])
@@ -188,13 +171,6 @@ def save(connection: Connection, rows: GraphRows, now: datetime, version: int) -
     connection.execute(named["save_watermark"], {"build": number, "version": version, "now": now})
     connection.execute("DROP TABLE stage_node, stage_run, stage_branch, stage_theme")
     return number
-
-
-def _copy(connection: Connection, table: str, rows: Iterable[Sequence[Any]]) -> None:
-    with connection.cursor().copy(f"COPY {table} FROM STDIN (FORMAT BINARY)".encode()) as copy:
-        copy.set_types(_COLUMNS[table])
-        for row in rows:
-            copy.write_row(row)
 
 
 def clear(connection: Connection) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from regraft.domain.ids import Digest
+from regraft.infra.postgres.copy import copy_rows
 from regraft.infra.postgres.pool import Connection
 from regraft.infra.queries import queries
 
@@ -13,12 +16,37 @@ _SQL = queries("postgres/lineage/reprojection")
 
 Row = dict[str, Any]
 
-_COLUMNS: dict[str, Sequence[str]] = {
-    "again_context": ("bytea", "bytea", "bytea", "bytea", "bytea", "bytea"),
-    "again_turn": ("uuid", "bytea", "uuid", "uuid"),
-    "again_node": ("uuid", "uuid"),
-}
 _ROUNDS = 64  # of halving chains of claims: more than any chain needs, and an end for circles
+
+
+@dataclass(slots=True, kw_only=True)
+class DerivedContext:
+    """The ids of a context under the new version."""
+
+    context_id: Digest
+    projection_id: Digest
+    opening: Digest | None
+    awaited: Digest | None
+    system_digest: bytes
+    user_digest: bytes
+
+
+@dataclass(slots=True, kw_only=True)
+class DerivedTurn:
+    """``session_id`` is None while it depends on the session of a claimed turn; ``named``: the session by its name."""
+
+    turn_id: UUID
+    answer_projection: Digest
+    session_id: UUID | None
+    named: UUID | None
+
+
+@dataclass(slots=True, kw_only=True)
+class DerivedNode:
+    """The node of a turn under the new version."""
+
+    turn_id: UUID
+    node_id: UUID
 
 
 def _rows(connection: Connection, name: str, **given: Any) -> list[Row]:
@@ -78,12 +106,19 @@ def filed(connection: Connection, after: UUID, limit: int) -> list[Row]:
     return _rows(connection, "filed", after=after, limit=limit)
 
 
-def stage(connection: Connection, table: str, rows: Iterable[Sequence[Any]]) -> None:
-    """Add rows to ``again_context``, ``again_turn`` or ``again_node``."""
-    with connection.cursor().copy(f"COPY {table} FROM STDIN (FORMAT BINARY)".encode()) as copy:
-        copy.set_types(_COLUMNS[table])
-        for row in rows:
-            copy.write_row(row)
+def stage_contexts(connection: Connection, rows: Iterable[DerivedContext]) -> None:
+    """Add the ids that contexts have under the new version."""
+    copy_rows(connection, "again_context", DerivedContext, rows)
+
+
+def stage_turns(connection: Connection, rows: Iterable[DerivedTurn]) -> None:
+    """Add what turns have under the new version."""
+    copy_rows(connection, "again_turn", DerivedTurn, rows)
+
+
+def stage_nodes(connection: Connection, rows: Iterable[DerivedNode]) -> None:
+    """Add the nodes that turns have under the new version."""
+    copy_rows(connection, "again_node", DerivedNode, rows)
 
 
 def file_by_claims(connection: Connection) -> None:

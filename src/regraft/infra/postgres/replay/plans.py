@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,13 +15,27 @@ from regraft.domain.replay.budget import Spent
 from regraft.domain.replay.experiment import Query
 from regraft.domain.replay.job import Origin
 from regraft.domain.usage import tokens
+from regraft.infra.postgres.copy import copy_rows
 from regraft.infra.postgres.pool import Connection
 from regraft.infra.queries import queries
 
 _SQL = queries("postgres/replay/plans")
 
 _START_OF_ID = re.compile("[0-9a-f]{6,32}")
-_JOB_COLUMNS = ("plan_id", "number", "fingerprint", "node_id", "variant_index", "sample", "model", "state")
+
+
+@dataclass(slots=True, kw_only=True)
+class JobRow:
+    """A job of a plan; ``state`` is ``planned``, or ``skipped`` where an earlier plan has the answer."""
+
+    plan_id: UUID
+    number: int
+    fingerprint: str
+    node_id: UUID
+    variant_index: int
+    sample: int
+    model: str
+    state: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,14 +144,10 @@ def plan_of_definition(connection: Connection, definition: Digest) -> UUID | Non
     return row["plan_id"] if row else None
 
 
-def save_plan(connection: Connection, plan: Mapping[str, Any], jobs: Sequence[tuple[Any, ...]]) -> None:
-    """A new plan with its jobs: (number, fingerprint, node, variant's place, sample, model, state) each."""
+def save_plan(connection: Connection, plan: Mapping[str, Any], jobs: Iterable[JobRow]) -> None:
+    """Add a plan with its jobs."""
     connection.execute(_SQL["save_plan"], plan)
-    columns = ", ".join(_JOB_COLUMNS)
-    with connection.cursor().copy(f"COPY replay_job ({columns}) FROM STDIN (FORMAT binary)".encode()) as copy:
-        copy.set_types(["uuid", "int4", "text", "uuid", "int4", "int4", "text", "text"])
-        for job in jobs:
-            copy.write_row((plan["plan_id"], *job))
+    copy_rows(connection, "replay_job", JobRow, jobs)
 
 
 def get_plan(connection: Connection, plan_id: UUID) -> dict[str, Any]:
