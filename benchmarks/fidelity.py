@@ -32,8 +32,8 @@ from regraft.flows.capture.consume import consume
 from regraft.flows.capture.importing import import_files
 from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
-from regraft.flows.replay.execution import Grown, Tally, Watcher, execute
-from regraft.flows.replay.retrying_client import Caller
+from regraft.flows.replay.execution import JobResult, JobWatcher, Tally, execute
+from regraft.flows.replay.retrying_client import RetryingClient
 from regraft.flows.replay.rollouts import RolloutOptions, Rollouts
 from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.embedded.postgres import EmbeddedPostgres
@@ -80,13 +80,13 @@ class Repeating:
         return plain(200, canonical_json(reply).encode())
 
 
-class Turns(Watcher):
+class Turns(JobWatcher):
     """Collects captured calls."""
 
     def __init__(self) -> None:
         self.turns: list[UUID] = []
 
-    def ended(self, job: Job, grown: Grown) -> None:
+    def ended(self, job: Job, grown: JobResult) -> None:
         """A job has ended."""
         self.turns += grown.turns
 
@@ -109,7 +109,7 @@ def measure(dsn: str, gateway: str, model: Repeating, folder: Path, policy: str)
         wanted[job.fingerprint] = len(row["answers"])
         growers[job.fingerprint] = Rollouts(dsn, options, lambda job, end: ended.update({job.fingerprint: dict(end)}))
 
-    async def grow(caller: Caller, job: Job) -> Grown:
+    async def grow(caller: RetryingClient, job: Job) -> JobResult:
         return await growers[job.fingerprint].grow(caller, job)
 
     began = time.perf_counter()

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from regraft.domain.capture.answer import events
 from regraft.domain.capture.importers import conversations, importer_of, open_webui
-from regraft.domain.capture.importers.conversation import Refusal
-from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.conversation import RefusedConversation
+from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.capture.request import read_request
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.evaluation.trajectory import repetition_of
@@ -73,7 +73,7 @@ HOSTILE = {
 
 def _imported(text: str) -> None:
     messages = {"a": {"role": "user", "content": "x"}, "b": {"role": "assistant", "parentId": "a", "content": text}}
-    list(open_webui.read(Record(0, {"id": "1", "chat": {"history": {"messages": messages}}})))
+    list(open_webui.read(JsonRecord(0, {"id": "1", "chat": {"history": {"messages": messages}}})))
 
 
 @pytest.mark.timeout(20)
@@ -177,8 +177,8 @@ def test_an_imported_record_nested_too_deeply_is_refused_and_the_next_is_read() 
     for _ in range(MAX_NESTING):
         deep = [deep]
     said = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
-    found = [Record(0, {**said, "extra": deep}), Record(1, said)]
+    found = [JsonRecord(0, {**said, "extra": deep}), JsonRecord(1, said)]
     (_, refused), (_, read) = conversations(importer_of("openai"), found)
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, RefusedConversation)
     assert "nested too deeply" in refused.reason
-    assert not isinstance(read, Refusal)
+    assert not isinstance(read, RefusedConversation)

@@ -38,7 +38,7 @@ class ConfigError(RegraftError):
 
 
 class UsageError(RegraftError):
-    """The request cannot be carried out as it stands."""
+    """The request is not valid."""
 
     exit_code = 2
 

@@ -21,7 +21,7 @@ NodeId = NewType("NodeId", UUID)
 SessionId = NewType("SessionId", UUID)
 
 DIGEST_BYTES = 32
-MAX_NESTING = 256  # arrays and objects within one another; deeper JSON is refused, whoever reads it
+MAX_NESTING = 256  # arrays and objects within one another; deeper JSON is refused everywhere
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 

@@ -1,4 +1,4 @@
-"""Tokens of a call, whatever words its dialect counts them in."""
+"""Tokens of a call, from any dialect's usage."""
 
 from __future__ import annotations
 

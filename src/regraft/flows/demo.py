@@ -112,7 +112,7 @@ def turns() -> int:
 def hold(
     dsn: str, gateway: GatewayEndpoint, model: str, said: Callable[[str], None], keep: Callable[[], None] | None = None
 ) -> list[Talk]:
-    """Hold every conversation; ``said`` is told of each turn. Returns when all of them are stored."""
+    """Hold every conversation; ``said`` is called for each turn. Returns when all of them are stored."""
     client = openai.OpenAI(
         base_url=f"{gateway.url}/v1", api_key=gateway.key or "not-needed-on-loopback", timeout=300, max_retries=0
     )

@@ -10,10 +10,10 @@ from uuid import UUID
 
 from regraft.domain.ids import time_ordered_uuid
 from regraft.infra.postgres import pipeline as store
-from regraft.infra.postgres.pipeline import Finding
+from regraft.infra.postgres.pipeline import CheckResult
 from regraft.infra.postgres.pool import Source, reading_from, transaction
 
-__all__ = ["Finding", "add_batch", "checks", "counts", "sessions_missing", "sessions_waiting"]
+__all__ = ["CheckResult", "add_batch", "checks", "counts", "sessions_missing", "sessions_waiting"]
 
 
 def counts(source: Source, name: str, **parameters: Any) -> dict[str, int]:
@@ -42,7 +42,7 @@ def add_batch(dsn: str, pipeline: str, partitions: Collection[str]) -> str:
     return batch
 
 
-def checks(source: Source, names: Collection[str]) -> Iterator[tuple[str, Finding]]:
+def checks(source: Source, names: Collection[str]) -> Iterator[tuple[str, CheckResult]]:
     """Each check's name with what it found, all in one transaction."""
     with reading_from(source) as connection:
         for name in names:

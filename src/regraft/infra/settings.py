@@ -102,7 +102,7 @@ class ToolServerSection(_Section):
 
     command: str | None = Field(None, description="the program that is the server, e.g. uvx")
     args: list[str] = Field([], description="its arguments")
-    env: dict[str, str] = Field({}, description="variables that it is given; no secrets, they would stand in this file")
+    env: dict[str, str] = Field({}, description="environment variables for it; no secrets, they would be in this file")
     pass_env: list[str] = Field([], description="variables of ours that it is given too, e.g. one that holds a key")
     env_files: dict[str, Path] = Field({}, description="variables that it is given, each read from a file")
     url: str | None = Field(None, description="a server that runs already (streamable HTTP)")
@@ -110,7 +110,7 @@ class ToolServerSection(_Section):
     api_key_file: Path | None = Field(None, description="the file that holds the key for the url")
     only: list[str] = Field(["*"], description="globs of those of its tools that are offered")
     timeout: float = Field(60.0, gt=0, description="seconds that a tool may take")
-    start_timeout: float = Field(60.0, gt=0, description="seconds until it has told its tools")
+    start_timeout: float = Field(60.0, gt=0, description="seconds to wait for its list of tools")
 
     @field_validator("url")
     @classmethod
@@ -162,7 +162,7 @@ class RuleSection(_Section):
     """A rule of your own for cutting requests into plans of subtasks."""
 
     instructions: str = Field(min_length=1, description="the system prompt that asks for a plan as JSON")
-    repair: str = Field("", description="what is said of a plan that is not valid, with {problems} in it")
+    repair: str = Field("", description="the follow-up message after an invalid plan, with {problems} in it")
     max_subtasks: int = Field(8, ge=1, le=64, description="subtasks that a plan may have")
     description: str = Field("", description="what it is for")
 
@@ -170,7 +170,7 @@ class RuleSection(_Section):
     @classmethod
     def _names_the_problems(cls, value: str) -> str:
         if value and "{problems}" not in value:
-            raise ValueError("must hold {problems}, where they are to stand")
+            raise ValueError("must contain {problems}")
         return value
 
 
@@ -217,7 +217,7 @@ class RedactSection(_Section):
 
 
 class GatewaySection(_Section):
-    """The OpenAI-compatible door."""
+    """The OpenAI-compatible gateway."""
 
     host: str = Field("127.0.0.1", description="address to listen on; loopback unless you open it yourself")
     port: int = Field(4700, ge=1, le=65535, description="port to listen on")

@@ -76,7 +76,7 @@ def test_without_a_key_no_job_is_run_and_one_line_says_what_to_do(locked: House,
     asked = len(locked.model.asked)
     command = ("replay", str(node), "--seed", "1", "-n", "5")
     fails(locked.regraft(*command), 2, "needs a virtual key", "REGRAFT_API_KEY", "client.api_key_file")
-    fails(locked.regraft(*command, REGRAFT_API_KEY="rgk_wrong"), 2, "does not know", "regraft keys create")
+    fails(locked.regraft(*command, REGRAFT_API_KEY="rgk_wrong"), 2, "refuses the virtual key", "regraft keys create")
     for other in (("taskify", str(node)), ("orchestrate", "hi")):
         fails(locked.regraft(*other), 2, "needs a virtual key", "REGRAFT_API_KEY")
     assert len(locked.model.asked) == asked
@@ -95,7 +95,7 @@ def test_a_refused_key_ends_a_regeneration_with_one_line_and_loses_nothing(locke
     asked = len(locked.model.asked)
     fails(locked.regraft("regenerate", "--node", replayed), 2, "needs a virtual key", "REGRAFT_API_KEY")
     wrong = locked.regraft("regenerate", "--node", replayed, REGRAFT_API_KEY="rgk_wrong")
-    fails(wrong, 2, "does not know", "regraft keys create")
+    fails(wrong, 2, "refuses the virtual key", "regraft keys create")
     assert len(locked.model.asked) == asked
     again = locked.told("regenerate", "--node", replayed, REGRAFT_API_KEY=secret)
     assert (len(again["made"]), again["failures"]) == (1, [])

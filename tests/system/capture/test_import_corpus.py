@@ -11,8 +11,8 @@ import zstandard
 from test_projection_totals import FOLDERS
 
 from regraft.domain.capture.importers import conversations, detected
-from regraft.domain.capture.importers.conversation import Refusal
-from regraft.domain.capture.importers.records import Record, records
+from regraft.domain.capture.importers.conversation import RefusedConversation
+from regraft.domain.capture.importers.records import JsonRecord, records
 from regraft.domain.errors import UsageError
 from regraft.flows.capture import importing
 from regraft.flows.capture.importing import import_files
@@ -173,9 +173,9 @@ def test_chat_applications_exports_keep_their_branches(truth, corpus):
 def trees(path):
     """Each conversation of a file, with how many messages follow each of its messages."""
     with opened(parts(path)[0]) as file:
-        found = [each for each in records(file.pieces) if isinstance(each, Record)]
+        found = [each for each in records(file.pieces) if isinstance(each, JsonRecord)]
     for _, each in conversations(detected(found[0]), found):
-        if isinstance(each, Refusal):
+        if isinstance(each, RefusedConversation):
             continue
         below = dict.fromkeys(range(len(each.said)), 0)
         for said in each.said:
@@ -201,7 +201,7 @@ def test_search_trees_keep_every_branch(truth, corpus):
 def test_a_winning_path_of_a_search_is_the_prompt_that_was_recorded(corpus):
     """But for what the search told the model in order to make a branch differ, which its tree does not hold."""
     with opened(parts(corpus / "toolbench" / "dfs_trees.jsonl.zst")[0]) as file:
-        natives = [each.value["native"] for each in records(file.pieces) if isinstance(each, Record)]
+        natives = [each.value["native"] for each in records(file.pieces) if isinstance(each, JsonRecord)]
     compared = 0
     for native, (conversation, _) in zip(natives, trees(corpus / "toolbench" / "dfs_trees.jsonl.zst"), strict=True):
         prompts = native["answer_generation"].get("train_messages")

@@ -28,7 +28,7 @@ from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.flows.lineage import build as lineage
-from regraft.flows.replay.execution import Tally, Watcher, execute
+from regraft.flows.replay.execution import JobWatcher, Tally, execute
 from regraft.flows.replay.rollouts import RolloutOptions, Rollouts
 from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.embedded.nats import EmbeddedNats
@@ -184,7 +184,7 @@ class Course:
         }
 
 
-class Turns(Watcher):
+class Turns(JobWatcher):
     def __init__(self):
         self.turns, self.failures = [], []
 

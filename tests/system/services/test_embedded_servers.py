@@ -34,7 +34,7 @@ from regraft.infra.embedded.model import EmbeddedModel, ModelEndpoint
 from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.embedded.postgres import EmbeddedPostgres, PostgresEndpoint
 from regraft.infra.embedded.postgres_binaries import available
-from regraft.infra.embedded.process import Child, port_open
+from regraft.infra.embedded.process import ChildProcess, port_open
 from regraft.infra.embedded.state import RunFolder, ServerState, start_time, wait_until
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes accounts")
@@ -457,7 +457,7 @@ def test_a_child_that_ignores_the_signal_is_killed_and_its_last_words_are_kept(d
         time.sleep(60)
     """
     argv = [sys.executable, "-c", textwrap.dedent(code)]
-    child = Child("stubborn", argv, data_dir / "logs" / "stubborn.log", dict(os.environ))
+    child = ChildProcess("stubborn", argv, data_dir / "logs" / "stubborn.log", dict(os.environ))
     child.start()
     assert wait_until(lambda: child.tail() == "ready", 10)
     assert child.alive()

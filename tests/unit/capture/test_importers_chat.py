@@ -7,14 +7,14 @@ import json
 import pytest
 
 from regraft.domain.capture.importers import conversations, detected, importer_of
-from regraft.domain.capture.importers.conversation import Refusal
-from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.conversation import RefusedConversation
+from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.ids import parse_json
 
 
 def read(value, form=None):
     """What a file of one record holds, and the format that recognised it."""
-    record = Record(0, parse_json(json.dumps(value)))
+    record = JsonRecord(0, parse_json(json.dumps(value)))
     importer = importer_of(form) if form else detected(record)
     return importer.form, [each for _, each in conversations(importer, [record])]
 
@@ -109,7 +109,7 @@ def test_content_that_chatgpt_alone_knows_is_kept_whole_as_a_part():
 )
 def test_a_chatgpt_conversation_that_cannot_be_read_is_refused_by_name(nodes, reason):
     _, refused = one(chatgpt(*nodes))
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, RefusedConversation)
     assert refused.name == "c1"
     assert reason in refused.reason
 
@@ -244,4 +244,4 @@ def test_an_open_webui_answer_with_output_items_is_read_from_them():
     assert talk.said[1].message["reasoning_content"] == "hm"
     assert (talk.said[2].message["content"], talk.said[3].message["content"]) == ("1", "so")
     _, refused = one(webui([asked, {"id": "a", "parentId": "u", "role": "assistant", "output": [{"type": "song"}]}]))
-    assert refused == Refusal("c4", "an output item of type 'song'")
+    assert refused == RefusedConversation("c4", "an output item of type 'song'")

@@ -7,13 +7,13 @@ import json
 import pytest
 
 from regraft.domain.capture.importers import conversations, detected
-from regraft.domain.capture.importers.conversation import Refusal
-from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.conversation import RefusedConversation
+from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.ids import parse_json
 
 
 def read(value, **where):
-    record = Record(0, parse_json(json.dumps(value)), **where)
+    record = JsonRecord(0, parse_json(json.dumps(value)), **where)
     importer = detected(record)
     return importer.form, [each for _, each in conversations(importer, [record])]
 
@@ -94,7 +94,7 @@ def test_a_preference_line_is_one_question_with_two_answers(line):
     ],
 )
 def test_a_line_that_is_no_chat_is_refused_by_name(line, reason):
-    assert one(line) == ("openai", Refusal("x", reason))
+    assert one(line) == ("openai", RefusedConversation("x", reason))
 
 
 def test_sharegpt_turns_become_messages_and_its_calls_get_ids():
@@ -140,7 +140,7 @@ def test_sharegpt_preferences_are_two_branches():
     ],
 )
 def test_a_sharegpt_turn_that_cannot_be_read_refuses_its_conversation(turn, reason):
-    assert one({"id": "s1", "conversations": [turn]}) == ("sharegpt", Refusal("s1", reason))
+    assert one({"id": "s1", "conversations": [turn]}) == ("sharegpt", RefusedConversation("s1", reason))
 
 
 def reply(key, role="assistant", replies=(), **more):
@@ -180,13 +180,13 @@ def test_flat_messages_form_trees_in_any_order():
         {"message_id": "o1", "parent_id": "o2", "role": "prompter", "text": "z"},
         {"message_id": "o2", "parent_id": "o1", "role": "assistant", "text": "z"},
     ]
-    records = [Record(at, each) for at, each in enumerate(messages)]
+    records = [JsonRecord(at, each) for at, each in enumerate(messages)]
     importer = detected(records[0])
     found = [each for _, each in conversations(importer, records)]
     assert importer.form == "oasst_messages"
-    trees = {each.key: [said.key for said in each.said] for each in found if not isinstance(each, Refusal)}
+    trees = {each.key: [said.key for said in each.said] for each in found if not isinstance(each, RefusedConversation)}
     assert trees == {"t": ["t", "a"], "lost": ["lost"]}
-    assert [each.reason for each in found if isinstance(each, Refusal)] == [
+    assert [each.reason for each in found if isinstance(each, RefusedConversation)] == [
         "messages that answer one another in a circle"
     ]
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regraft.domain.capture.importers import IMPORTERS, conversations, importer_of
-from regraft.domain.capture.importers.conversation import Conversation, Refusal
-from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.conversation import Conversation, RefusedConversation
+from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.ids import parse_json
 from regraft.domain.lineage.imported_calls import Projections, calls, steps
 
@@ -267,10 +267,10 @@ def test_anything_in_any_place_is_imported_or_refused(form, data):
     value = RECORDS[form]
     for _ in range(data.draw(st.integers(1, 2))):
         value = put(value, data.draw(st.sampled_from(places(value))), data.draw(JUNK))
-    record = Record(0, parse_json(json.dumps(value)))
+    record = JsonRecord(0, parse_json(json.dumps(value)))
     for _, found in conversations(importer_of(form), [record]):
         if isinstance(found, Conversation):
             list(calls(found, steps(found, form, "s"), form, "s", 0, Projections()))
         else:
-            assert isinstance(found, Refusal)
+            assert isinstance(found, RefusedConversation)
             assert found.reason

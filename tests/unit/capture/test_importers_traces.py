@@ -7,18 +7,18 @@ import json
 import pytest
 
 from regraft.domain.capture.importers import conversations, detected
-from regraft.domain.capture.importers.conversation import Conversation, Refusal, UnreadableConversationError
+from regraft.domain.capture.importers.conversation import Conversation, RefusedConversation, UnreadableConversationError
 from regraft.domain.capture.importers.recorded import answer, history
-from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.ids import parse_json
 
 
 def read(value, **where):
-    record = Record(0, parse_json(json.dumps(value)), **where)
+    record = JsonRecord(0, parse_json(json.dumps(value)), **where)
     importer = detected(record)
     found = [each for _, each in conversations(importer, [record])]
     calls = [each for each in found if isinstance(each, Conversation)]
-    return importer.form, calls, [each for each in found if isinstance(each, Refusal)]
+    return importer.form, calls, [each for each in found if isinstance(each, RefusedConversation)]
 
 
 USER, ANSWER = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
@@ -280,7 +280,10 @@ def test_structured_attributes_and_instructions_are_read():
 
 def test_a_span_whose_content_was_not_recorded_is_refused_by_name():
     _, calls, refused = read(spans(span("s", ASKED)))
-    assert (calls, refused) == ([], [Refusal("t/s", "a span without messages (its content was not recorded)")])
+    assert (calls, refused) == (
+        [],
+        [RefusedConversation("t/s", "a span without messages (its content was not recorded)")],
+    )
 
 
 def logs(*made):
@@ -314,4 +317,4 @@ def test_events_that_were_logged_are_put_together_by_their_span():
     assert [said.message for said in one.said] == [said.message for said in other.said] == [USER, ANSWER]
     assert (one.key, other.key, other.said[1].usage) == ("one", "other", {"prompt_tokens": 3})
     assert one.said[1].started_ns == 1_735_689_600_000_000_000
-    assert refused == [Refusal("t/third", "a span without messages (its content was not recorded)")]
+    assert refused == [RefusedConversation("t/third", "a span without messages (its content was not recorded)")]

@@ -15,8 +15,8 @@ from regraft.domain.datasets.formats import FORMATS, format_named, trl
 from regraft.domain.datasets.formats.format import write_row
 from regraft.domain.datasets.kinds import KINDS
 from regraft.domain.datasets.rows import (
-    Refusal,
     Row,
+    RowRefusal,
     canonical_message,
     canonical_messages,
     dropped_fields,
@@ -48,28 +48,28 @@ def calling(arguments: Any) -> dict[str, Any]:
 
 def sft(*bodies: dict[str, Any], tools: str | None = None) -> Row:
     messages = canonical_messages(bodies)
-    assert not isinstance(messages, Refusal)
+    assert not isinstance(messages, RowRefusal)
     return Row(row_id="r", kind="sft", session_id="s", sources=(), messages=messages, tools=tools)
 
 
 def dpo(prompt: list[dict[str, Any]], chosen: str, rejected: str) -> Row:
     sides = [canonical_messages([{"role": "assistant", "content": text}]) for text in (chosen, rejected)]
     asked = canonical_messages(prompt)
-    assert not isinstance(asked, Refusal)
-    assert not any(isinstance(side, Refusal) for side in sides)
+    assert not isinstance(asked, RowRefusal)
+    assert not any(isinstance(side, RowRefusal) for side in sides)
     return Row(row_id="r", kind="dpo", session_id="s", sources=(), prompt=asked, chosen=sides[0], rejected=sides[1])  # type: ignore[arg-type]
 
 
 def reason(body: Any) -> str:
     found = canonical_message(body)
-    return found.reason if isinstance(found, Refusal) else ""
+    return found.reason if isinstance(found, RowRefusal) else ""
 
 
 def encoded(row: Row) -> dict[str, Any]:
     line = write_row(FORMATS["trl"], row)
-    assert not isinstance(line, Refusal), line
+    assert not isinstance(line, RowRefusal), line
     record = trl.record_of(row)
-    assert not isinstance(record, Refusal)
+    assert not isinstance(record, RowRefusal)
     assert line == trl.line(record)
     return record
 
@@ -132,7 +132,7 @@ def test_keys_that_a_loader_filled_with_null_are_absent_keys() -> None:
 )
 def test_arguments_that_would_change_are_refused(arguments: str, expected: str) -> None:
     found = write_row(FORMATS["trl"], sft(USER, calling(arguments)))
-    assert isinstance(found, Refusal)
+    assert isinstance(found, RowRefusal)
     assert found.reason in {expected, *(("number_lost", "not_lossless") if expected == "number_or_loss" else ())}
 
 
@@ -210,7 +210,7 @@ def test_a_tool_list_is_cut_from_the_request_and_what_is_no_function_is_refused(
     assert tool_list({"tools": [], "tool_choice": "none"}) is None
     assert tool_list({"tools": [tool], "tool_choice": "auto"}) == '[{"function":{"name":"f"},"type":"function"}]'
     for part in ({"tools": [{"type": "web_search"}]}, {"functions": [{"name": "f"}]}, {"tools": "f"}):
-        assert isinstance(tool_list(part), Refusal)
+        assert isinstance(tool_list(part), RowRefusal)
 
 
 def test_a_row_that_a_format_cannot_express_is_legal_all_the_same() -> None:
@@ -222,7 +222,7 @@ def test_a_row_that_a_format_cannot_express_is_legal_all_the_same() -> None:
     )
     assert illegal(row) is None
     found = write_row(FORMATS["trl"], row)
-    assert isinstance(found, Refusal)
+    assert isinstance(found, RowRefusal)
     assert found.reason == "arguments_not_object"
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from regraft.domain.capture.message import text_of
 from regraft.domain.evaluation.trajectory import (
-    Step,
+    TrajectoryStep,
     calls_of,
     measure_answer,
     measure_unit,
@@ -25,7 +25,7 @@ def call(name: str, arguments: object) -> dict[str, object]:
     return {"role": "assistant", "tool_calls": [{"id": "x", "function": {"name": name, "arguments": arguments}}]}
 
 
-def step(number: int, **facts: object) -> Step:
+def step(number: int, **facts: object) -> TrajectoryStep:
     base = {
         "node_id": UUID(int=number),
         "anchor": UUID(int=number),
@@ -37,7 +37,7 @@ def step(number: int, **facts: object) -> Step:
         "completion_tokens": None,
         "duration_ms": 250.0,
     }
-    return Step(**{**base, **facts})  # type: ignore[arg-type]
+    return TrajectoryStep(**{**base, **facts})  # type: ignore[arg-type]
 
 
 def test_a_path_is_summed_and_calls_are_counted_by_meaning() -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from regraft.domain.ids import NodeId, SessionId, TurnId, digest
-from regraft.domain.lineage.compaction import Shortened, Survivor, compaction
+from regraft.domain.lineage.compaction import ShortenedTurn, SurvivingAnswer, compaction
 from regraft.domain.lineage.fingerprints import CALL, TEXT
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -18,7 +18,7 @@ MINE, THEIRS, THIRD = (SessionId(UUID(int=number)) for number in (1, 2, 3))
 
 
 def shortened(*, named=False, system=SYSTEM, second=100):
-    return Shortened(
+    return ShortenedTurn(
         turn_id=TurnId(UUID(int=999)),
         session_id=MINE,
         named=named,
@@ -28,7 +28,7 @@ def shortened(*, named=False, system=SYSTEM, second=100):
 
 
 def survivor(number, position, *, kind=TEXT, of=20, session=THEIRS, same=True, named=False, system=SYSTEM, second=None):
-    return Survivor(
+    return SurvivingAnswer(
         anchor=number * 4 + kind,
         position=position,
         same_before=same,

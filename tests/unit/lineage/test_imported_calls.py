@@ -8,7 +8,7 @@ import pytest
 
 from chains import chain
 from regraft.domain.capture.answer import Answer, Choice
-from regraft.domain.capture.importers.conversation import Conversation, Judgement, Said
+from regraft.domain.capture.importers.conversation import Conversation, ImportedMessage, Judgement
 from regraft.domain.capture.request import Request
 from regraft.domain.lineage.imported_calls import Projections, calls, feedback_ids, steps
 from regraft.domain.lineage.message import store_message
@@ -21,7 +21,7 @@ def say(text, role="user"):
 
 def tree(*messages: tuple[dict, int | None], **more) -> Conversation:
     said = [
-        Said(message=message, parent=parent, key=str(at), answered=message["role"] == "assistant")
+        ImportedMessage(message=message, parent=parent, key=str(at), answered=message["role"] == "assistant")
         for at, (message, parent) in enumerate(messages)
     ]
     return Conversation(**{"key": "k", "said": said, **more})
@@ -133,8 +133,8 @@ def test_times_that_a_file_lacks_follow_the_order_of_the_file():
 def test_judgements_of_answers_are_of_turns_and_those_of_questions_of_the_session():
     rank = Judgement(name="rank", value=1.0, source="people")
     said = [
-        Said(message=say("q"), parent=None, key="u", judgements=(rank,)),
-        Said(message=say("a", "assistant"), parent=0, key="a", answered=True, judgements=(rank,)),
+        ImportedMessage(message=say("q"), parent=None, key="u", judgements=(rank,)),
+        ImportedMessage(message=say("a", "assistant"), parent=0, key="a", answered=True, judgements=(rank,)),
     ]
     conversation = Conversation(key="k", said=said)
     (call,) = made(conversation)

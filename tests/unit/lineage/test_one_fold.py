@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chains import chain
 from regraft.domain.capture.answer import Answer
-from regraft.domain.capture.importers.conversation import Conversation, Said
+from regraft.domain.capture.importers.conversation import Conversation, ImportedMessage
 from regraft.domain.capture.request import Request
 from regraft.domain.lineage import imported_calls
 from regraft.domain.lineage.history import empty_history, read_history
@@ -63,7 +63,9 @@ def test_a_history_whose_exact_ids_are_known_has_the_ids_that_were_computed(vers
 def test_an_imported_conversation_and_the_same_captured_calls_give_equal_turns(version, said):
     said = [*said, {"role": "user", "content": "and?"}, {"role": "assistant", "content": "so."}]
     kept = [
-        Said(key=str(at), parent=at - 1 if at else None, message=message, answered=message["role"] == "assistant")
+        ImportedMessage(
+            key=str(at), parent=at - 1 if at else None, message=message, answered=message["role"] == "assistant"
+        )
         for at, message in enumerate(said)
     ]
     conversation = Conversation(key="c", said=kept)

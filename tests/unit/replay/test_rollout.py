@@ -8,22 +8,29 @@ from uuid import UUID
 import pytest
 
 from regraft.domain.errors import UsageError
-from regraft.domain.replay.recording import Below, Record, holds, main_line, steps_of
+from regraft.domain.replay.recording import RecordedConversation, RecordedNode, holds, main_line, steps_of
 from regraft.domain.replay.rollout import (
-    Ask,
-    Branch,
+    AskModel,
     Divergence,
-    Stop,
-    Told,
+    RolloutBranch,
+    RolloutEnd,
+    RolloutLabel,
     Tools,
     UserTurn,
     divergence,
     persona_request,
+    rollout_label,
     sent_back,
-    told_by,
     user_ended,
 )
-from regraft.domain.replay.tool_results import InOrder, RecordedResult, Served, Strict, Unserved, calls_of
+from regraft.domain.replay.tool_results import (
+    InOrder,
+    RecordedResult,
+    ServedResult,
+    StrictResults,
+    UnservedCall,
+    calls_of,
+)
 
 
 def user(text):
@@ -70,12 +77,14 @@ def answers_of(messages):
 
 
 def record(messages, opening=HELLO, siblings=(), reasons=()):
-    return Record(opening=opening, steps=steps_of(messages, answers_of(messages), reasons), siblings=siblings)
+    return RecordedConversation(
+        opening=opening, steps=steps_of(messages, answers_of(messages), reasons), siblings=siblings
+    )
 
 
-def grown(told, policy=Strict, max_turns=100, reasons=(), words=(), **more):
+def grown(told, policy=StrictResults, max_turns=100, reasons=(), words=(), **more):
     """A branch that is told these answers, and why it ended (None: it wants more answers than there are)."""
-    branch = Branch(
+    branch = RolloutBranch(
         record=told["record"], shelf=told["record"].shelf(), history=list(HELLO), max_turns=max_turns, **more
     )
     oracle = policy(branch.shelf)
@@ -86,13 +95,13 @@ def grown(told, policy=Strict, max_turns=100, reasons=(), words=(), **more):
 
     for at, answer in enumerate(told["answers"]):
         need = branch.answered(sent_back(answer), reasons[at] if at < len(reasons) else "stop")
-        while not isinstance(need, Ask | Stop):
+        while not isinstance(need, AskModel | RolloutEnd):
             need = (
                 branch.said(next(said))
                 if isinstance(need, UserTurn)
                 else branch.served(asyncio.run(all_of(need.calls)))
             )
-        if isinstance(need, Stop):
+        if isinstance(need, RolloutEnd):
             return branch, need
     return branch, None
 
@@ -108,10 +117,10 @@ def story_answers(story=STORY):
 # The same answers
 
 
-@pytest.mark.parametrize("policy", [Strict, InOrder])
+@pytest.mark.parametrize("policy", [StrictResults, InOrder])
 def test_the_recorded_answers_give_the_recorded_conversation_again(policy):
     branch, stop = grown(tell(*story_answers()), policy)
-    assert stop == Stop("end_of_record")
+    assert stop == RolloutEnd("end_of_record")
     assert branch.history == [*HELLO, *STORY]
     assert (branch.fidelity, branch.first, branch.answers, branch.results) == (1.0, None, 4, 3)
     assert dict(branch.sources) == {"path": 3}
@@ -125,7 +134,7 @@ def test_rewritten_ids_other_white_space_and_extra_fields_are_the_same_answers()
         says("Bye."),
     ]
     branch, stop = grown(tell(*answers))
-    assert stop == Stop("end_of_record")
+    assert stop == RolloutEnd("end_of_record")
     assert (branch.fidelity, branch.first) == (1.0, None)
     results = [each for each in branch.history if each["role"] == "tool"]
     assert [each["tool_call_id"] for each in results] == ["x", "y", "z"]
@@ -141,7 +150,7 @@ def test_results_stand_in_the_order_of_the_record_and_what_stood_between_them_to
         says("ok"),
     ]
     branch, stop = grown(tell(*story_answers(story), story=story))
-    assert stop == Stop("end_of_record")
+    assert stop == RolloutEnd("end_of_record")
     assert branch.history == [*HELLO, *story]
 
 
@@ -171,7 +180,7 @@ def test_results_stand_in_the_order_of_the_record_and_what_stood_between_them_to
 )
 def test_odd_conversations_are_given_again_too(story):
     branch, stop = grown(tell(*story_answers(story), story=story))
-    assert stop == Stop("end_of_record")
+    assert stop == RolloutEnd("end_of_record")
     assert branch.history == [*HELLO, *story]
     assert branch.first is None
     assert branch.fidelity in (None, 1.0)
@@ -187,7 +196,7 @@ def test_a_conversation_without_tools_has_no_fidelity():
 
 def test_other_words_are_followed_and_told():
     branch, stop = grown(tell(*story_answers()[:2], says("It is done."), says("Bye.")))
-    assert stop == Stop("end_of_record")
+    assert stop == RolloutEnd("end_of_record")
     assert branch.first == Divergence(turn=3, step=0, kind="answer", before="Booked.", after="It is done.")
     assert branch.fidelity == 1.0
     assert user("thanks") in branch.history
@@ -195,13 +204,13 @@ def test_other_words_are_followed_and_told():
 
 def test_an_unrecorded_call_ends_a_strict_branch_with_the_call():
     branch, stop = grown(tell(calling(("find", '{"a": 2}'))))
-    assert stop == Stop("unrecorded_tool_call", 'find({"a":2}) is not in the record')
+    assert stop == RolloutEnd("unrecorded_tool_call", 'find({"a":2}) is not in the record')
     assert branch.first == Divergence(turn=1, step=1, kind="arguments", before='find({"a":1})', after='find({"a":2})')
 
 
 def test_by_order_the_branch_goes_on_with_the_drift_reported_and_not_counted():
     branch, stop = grown(tell(calling(("find", '{"a": 2}', "n")), *story_answers()[1:]), InOrder)
-    assert stop == Stop("end_of_record")
+    assert stop == RolloutEnd("end_of_record")
     assert branch.fidelity == round(2 / 3, 4)
     assert branch.notes == ['find({"a":2}) was given the result of find({"a":1})']
     assert branch.first.kind == "arguments"
@@ -210,7 +219,7 @@ def test_by_order_the_branch_goes_on_with_the_drift_reported_and_not_counted():
 
 def test_the_users_turn_no_longer_applies_when_a_recorded_call_was_not_made():
     branch, stop = grown(tell(story_answers()[0], says("Which flight?")))
-    assert stop == Stop("user_turn_no_longer_applies", "the user's turn answers an exchange that called book({})")
+    assert stop == RolloutEnd("user_turn_no_longer_applies", "the user's turn answers an exchange that called book({})")
     assert branch.first == Divergence(turn=2, step=1, kind="missing", before="book({})")
 
 
@@ -224,16 +233,16 @@ def test_words_instead_of_the_last_recorded_calls_end_the_record():
 def test_the_same_calls_in_another_order_or_in_other_answers_still_lead_to_the_users_turn():
     swapped = calling(("mail", "{}"), ("book", "{}"))
     branch, stop = grown(tell(story_answers()[0], swapped, says("Booked."), says("Bye.")))
-    assert stop == Stop("end_of_record")
+    assert stop == RolloutEnd("end_of_record")
     assert branch.first == Divergence(turn=2, step=1, kind="order", before="book({})", after="mail({})")
     assert branch.fidelity == 1.0
     one_by_one = [calling(("mail", "{}")), calling(("find", '{"a": 1}')), calling(("book", "{}"))]
     branch, stop = grown(tell(*one_by_one, says("Booked."), says("Bye.")))
-    assert stop == Stop("end_of_record")
+    assert stop == RolloutEnd("end_of_record")
     assert branch.history[-1] == says("Bye.")
     at_once = calling(("find", '{"a": 1}'), ("book", "{}"), ("mail", "{}"))
     branch, stop = grown(tell(at_once, says("Booked."), says("Bye.")))
-    assert stop == Stop("end_of_record")
+    assert stop == RolloutEnd("end_of_record")
     assert branch.first == Divergence(turn=1, step=2, kind="extra", after="book({})")
 
 
@@ -241,7 +250,7 @@ def test_a_call_that_another_branch_recorded_is_answered_and_told_as_extra():
     sibling = RecordedResult(call=calls_of(calling(("look", "{}")))[0], message=result("seen", "x"), source="sibling")
     answers = [calling(("look", "{}", "n")), *story_answers()]
     branch, stop = grown(tell(*answers, siblings=[sibling]))
-    assert stop == Stop("end_of_record")
+    assert stop == RolloutEnd("end_of_record")
     assert branch.first == Divergence(turn=1, step=1, kind="tool_name", before='find({"a":1})', after="look({})")
     assert dict(branch.sources) == {"sibling": 1, "path": 3}
     assert branch.fidelity == 1.0
@@ -257,14 +266,14 @@ def test_a_user_who_spoke_after_tools_without_an_answer_speaks_after_the_same_to
         says("ok"),
     ]
     branch, stop = grown(tell(calling(("g", "{}")), calling(("f", "{}")), says("ok"), story=story))
-    assert stop == Stop("end_of_record")
+    assert stop == RolloutEnd("end_of_record")
     assert branch.history[-2] == user("go on")
 
 
 def test_calls_that_the_opening_holds_are_spent():
     opening = [*HELLO, calling(("f", "{}")), result("old", "f-id")]
     told = tell(calling(("f", "{}")), story=[says("ok")], opening=opening)
-    assert grown(told)[1] == Stop("unrecorded_tool_call", "f({}) was called more often than in the record")
+    assert grown(told)[1] == RolloutEnd("unrecorded_tool_call", "f({}) was called more often than in the record")
     branch, _ = grown(told, InOrder)
     assert branch.history[-1] == result("old", "f-id")
     assert branch.fidelity == 0.0
@@ -275,23 +284,23 @@ def test_calls_that_the_opening_holds_are_spent():
 
 def test_a_branch_ends_at_its_greatest_number_of_answers():
     branch, stop = grown(tell(*story_answers()), max_turns=2)
-    assert stop == Stop("max_turns", "2 answers")
+    assert stop == RolloutEnd("max_turns", "2 answers")
     assert branch.history[-1] == STORY[2]
-    assert grown(tell(*story_answers()), max_turns=4)[1] == Stop("end_of_record")
-    assert grown(tell(says("a"), story=[says("a")]), max_turns=1)[1] == Stop("end_of_record")
+    assert grown(tell(*story_answers()), max_turns=4)[1] == RolloutEnd("end_of_record")
+    assert grown(tell(says("a"), story=[says("a")]), max_turns=1)[1] == RolloutEnd("end_of_record")
 
 
 def test_an_answer_that_was_cut_ends_a_branch_unless_the_record_went_on_after_the_same():
     told = tell(*story_answers())
-    assert grown(told, reasons=["length"])[1] == Stop("max_tokens", "answer 1 was cut at its limit of tokens")
+    assert grown(told, reasons=["length"])[1] == RolloutEnd("max_tokens", "answer 1 was cut at its limit of tokens")
     same = tell(*story_answers(), reasons=["length"])
-    assert grown(same, reasons=["length"])[1] == Stop("end_of_record")
+    assert grown(same, reasons=["length"])[1] == RolloutEnd("end_of_record")
 
 
 def test_a_refusal_and_a_filtered_answer_end_a_branch():
     refusal = {"role": "assistant", "content": None, "refusal": "I cannot."}
-    assert grown(tell(refusal))[1] == Stop("refused", "I cannot.")
-    assert grown(tell(says("")), reasons=["content_filter"])[1] == Stop("refused", "answer 1 was filtered")
+    assert grown(tell(refusal))[1] == RolloutEnd("refused", "I cannot.")
+    assert grown(tell(says("")), reasons=["content_filter"])[1] == RolloutEnd("refused", "answer 1 was filtered")
 
 
 def test_a_tool_that_nobody_answers_ends_a_branch_and_what_was_answered_before_stands():
@@ -311,12 +320,12 @@ class Live:
         pass
 
     async def serve(self, call):
-        return Served(message=result("new", call.call_id), source="live", stands_for=call.key)
+        return ServedResult(message=result("new", call.call_id), source="live", stands_for=call.key)
 
 
 def test_live_tools_are_asked_for_the_recorded_calls_too_and_lead_to_the_users_turn():
     branch, stop = grown(tell(*story_answers()), Live, literal=False)
-    assert stop == Stop("end_of_record")
+    assert stop == RolloutEnd("end_of_record")
     assert [each["content"] for each in branch.history if each["role"] == "tool"] == ["new"] * 3
     assert branch.fidelity == 0.0
     assert branch.first == Divergence(turn=1, step=1, kind="tool_result", before="found", after="new")
@@ -337,13 +346,13 @@ def test_a_simulated_user_speaks_where_the_recorded_one_no_longer_applies_and_fr
         simulated_user=True,
         words=["That one.", "Yes."],
     )
-    assert stop == Stop("max_turns", "4 answers")
+    assert stop == RolloutEnd("max_turns", "4 answers")
     assert [each for each in branch.history[4:] if each["role"] == "user"] == [user("That one."), user("Yes.")]
 
 
 def test_a_simulated_user_is_not_asked_while_the_recorded_one_applies():
     branch, stop = grown(tell(*story_answers()), simulated_user=True)
-    assert stop == Stop("end_of_record")
+    assert stop == RolloutEnd("end_of_record")
     assert branch.history == [*HELLO, *STORY]
 
 
@@ -397,10 +406,10 @@ def test_a_difference_shows_the_beginning_of_both_sides():
 
 
 def test_an_unserved_call_says_why():
-    branch = Branch(record=record(STORY), shelf=record(STORY).shelf(), history=[], max_turns=9)
+    branch = RolloutBranch(record=record(STORY), shelf=record(STORY).shelf(), history=[], max_turns=9)
     need = branch.answered(calling(("other", "{}")), "tool_calls")
     assert isinstance(need, Tools)
-    assert branch.served([Unserved("no server")]) == Stop("unrecorded_tool_call", "no server")
+    assert branch.served([UnservedCall("no server")]) == RolloutEnd("unrecorded_tool_call", "no server")
 
 
 # Which path is followed
@@ -420,7 +429,7 @@ def below(number, parent, depth, **more):
         "is_replay": False,
         "answered": True,
     }
-    return Below(**{**given, **more})
+    return RecordedNode(**{**given, **more})
 
 
 def line(nodes, start=1, toward=None):
@@ -460,6 +469,6 @@ def test_a_history_holds_a_path_when_it_goes_through_each_of_its_answers():
 
 def test_what_a_variant_says_of_a_rollout_is_read_and_nothing_else_is():
     said = '{"rollout": {"results": 3, "exact": 2, "divergence": {"turn": 1}}}'
-    assert told_by(said) == Told(0.6667, {"turn": 1})
+    assert rollout_label(said) == RolloutLabel(0.6667, {"turn": 1})
     for odd in (None, "", "7", '{"rollout": {"results": 0, "exact": 0}}', '{"rollout": {"results": 1, "exact": 2}}'):
-        assert told_by(odd) == Told()
+        assert rollout_label(odd) == RolloutLabel()

@@ -20,7 +20,7 @@ from regraft.domain.replay.staleness import (
     RUNS,
     TASKIFICATIONS,
     TASKIFY,
-    Made,
+    Artifact,
     ModelSnapshot,
     current,
     model_changes,
@@ -51,7 +51,7 @@ def snapshot(name, first, last, *, pinned_by="fingerprint", model="m", backend="
 
 def run(number, parent=0, depth=1, *, made_with=NEW, replay=False, ours=None, node=None, made_by=None, when=None):
     """A run with an id, which gave a node of the same number unless another is said."""
-    return Made(
+    return Artifact(
         id=UUID(int=1000 + number),
         stage=RUNS,
         node_id=UUID(int=node or number),
@@ -66,7 +66,7 @@ def run(number, parent=0, depth=1, *, made_with=NEW, replay=False, ours=None, no
 
 
 def plan(number, version="default@1-a", *, node=None, parent=0, depth=1):
-    return Made(
+    return Artifact(
         id=UUID(int=5000 + number),
         stage=TASKIFICATIONS,
         node_id=UUID(int=node) if node else None,

@@ -14,10 +14,10 @@ from regraft.domain.replay.tool_results import (
     ForestMessage,
     InOrder,
     RecordedResult,
-    Served,
-    Shelf,
-    Strict,
-    Unserved,
+    RecordedResults,
+    ServedResult,
+    StrictResults,
+    UnservedCall,
     calls_of,
     result_message,
     results_among,
@@ -131,33 +131,37 @@ def test_a_recorded_result_is_handed_out_under_the_id_of_the_call_that_is_made()
 
 
 def test_strict_hands_out_results_of_exactly_the_call_in_the_order_of_the_record():
-    shelf = Shelf([recorded("f", '{"a":1}', "one"), recorded("g", "{}", "x"), recorded("f", '{"a": 1}', "two")])
-    first, second, third = served(Strict(shelf), *[call("f", '{"a":1}', "new")] * 3)
+    shelf = RecordedResults(
+        [recorded("f", '{"a":1}', "one"), recorded("g", "{}", "x"), recorded("f", '{"a": 1}', "two")]
+    )
+    first, second, third = served(StrictResults(shelf), *[call("f", '{"a":1}', "new")] * 3)
     assert (first.message, first.source) == (result("one", "new"), PATH)
     assert second.message["content"] == "two"
-    assert third == Unserved('f({"a":1}) was called more often than in the record')
+    assert third == UnservedCall('f({"a":1}) was called more often than in the record')
 
 
 def test_strict_hands_out_nothing_for_other_arguments():
-    shelf = Shelf([recorded("f", '{"a":1}', "one")])
-    assert served(Strict(shelf), call("f", '{"a":2}')) == [Unserved('f({"a":2}) is not in the record')]
+    shelf = RecordedResults([recorded("f", '{"a":1}', "one")])
+    assert served(StrictResults(shelf), call("f", '{"a":2}')) == [UnservedCall('f({"a":2}) is not in the record')]
 
 
 def test_results_of_the_path_come_before_those_of_other_branches():
-    shelf = Shelf([recorded("f", "{}", "here"), recorded("f", "{}", "there", SIBLING)])
-    assert [(each.message["content"], each.source) for each in served(Strict(shelf), call("f"), call("f"))] == [
+    shelf = RecordedResults([recorded("f", "{}", "here"), recorded("f", "{}", "there", SIBLING)])
+    assert [(each.message["content"], each.source) for each in served(StrictResults(shelf), call("f"), call("f"))] == [
         ("here", PATH),
         ("there", SIBLING),
     ]
 
 
 def test_what_the_history_holds_already_is_not_handed_out_again_by_strict():
-    shelf = Shelf([recorded("f", "{}", "before")], spent=1)
-    assert served(Strict(shelf), call("f")) == [Unserved("f({}) was called more often than in the record")]
+    shelf = RecordedResults([recorded("f", "{}", "before")], spent=1)
+    assert served(StrictResults(shelf), call("f")) == [UnservedCall("f({}) was called more often than in the record")]
 
 
 def test_by_order_a_call_with_other_arguments_gets_the_next_result_of_its_tool_and_says_so():
-    shelf = Shelf([recorded("g", "{}", "x"), recorded("f", '{"a":1}', "one"), recorded("f", '{"a":2}', "two")])
+    shelf = RecordedResults(
+        [recorded("g", "{}", "x"), recorded("f", '{"a":1}', "one"), recorded("f", '{"a":2}', "two")]
+    )
     drifted, exact, none = served(
         InOrder(shelf), call("f", '{"a":9}'), call("f", '{"a":2}'), call("f", '{"a":8}', "new")
     )
@@ -165,11 +169,11 @@ def test_by_order_a_call_with_other_arguments_gets_the_next_result_of_its_tool_a
     assert drifted.note == 'f({"a":9}) was given the result of f({"a":1})'
     assert drifted.stands_for == call("f", '{"a":1}').key
     assert (exact.message["content"], exact.source, exact.note) == ("two", PATH, "")
-    assert none == Unserved('the record holds no result of f that is left for f({"a":8})')
+    assert none == UnservedCall('the record holds no result of f that is left for f({"a":8})')
 
 
 def test_by_order_a_call_that_is_made_again_gets_its_own_result_again_and_not_that_of_another():
-    shelf = Shelf([recorded("f", '{"a":1}', "one"), recorded("f", '{"a":2}', "two")])
+    shelf = RecordedResults([recorded("f", '{"a":1}', "one"), recorded("f", '{"a":2}', "two")])
     _, again, other = served(InOrder(shelf), call("f", '{"a":1}'), call("f", '{"a":1}'), call("f", '{"a":2}'))
     assert (again.message["content"], again.source) == ("one", DRIFT)
     assert again.note.endswith(", again")
@@ -177,15 +181,15 @@ def test_by_order_a_call_that_is_made_again_gets_its_own_result_again_and_not_th
 
 
 def test_by_order_what_the_history_holds_can_be_said_again():
-    shelf = Shelf([recorded("f", "{}", "before")], spent=1)
+    shelf = RecordedResults([recorded("f", "{}", "before")], spent=1)
     (again,) = served(InOrder(shelf), call("f"))
-    assert isinstance(again, Served)
+    assert isinstance(again, ServedResult)
     assert (again.message["content"], again.source) == ("before", DRIFT)
 
 
 def test_no_policy_answers_a_tool_that_the_record_does_not_know():
-    shelf = Shelf([recorded("f", "{}", "x")])
-    assert all(isinstance(served(each(shelf), call("h"))[0], Unserved) for each in (Strict, InOrder))
+    shelf = RecordedResults([recorded("f", "{}", "x")])
+    assert all(isinstance(served(each(shelf), call("h"))[0], UnservedCall) for each in (StrictResults, InOrder))
 
 
 # Other branches of the session

@@ -12,7 +12,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What the client said of the call in its ``X-Regraft-*`` headers; every field may be empty.
+    """The call's ``X-Regraft-*`` request headers; every field may be empty.
 
     ``variant`` is JSON text. ``replay_node`` is the node that this call grows again.
     """
@@ -33,7 +33,7 @@ class Exchange:
 
     Bodies are the bytes that crossed the wire (``response_encoding`` names their content coding); times are Unix
     nanoseconds and monotonic nanosecond spans. ``cut`` says who ended a stream before its end: ``client``,
-    ``upstream`` or nobody (empty).
+    ``upstream``, or empty when it was whole.
 
     A call that was tried more than once is one operation: its attempts share ``operation_id`` and count from 1, and
     only the last, ``final``, has the answer that the client got. ``operation_id`` is None when one attempt was all.

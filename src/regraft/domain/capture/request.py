@@ -19,7 +19,7 @@ _UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Slices(Sequence[Any]):
-    """Messages by their JSON texts, each read when somebody looks at it; ``texts`` may have been read before."""
+    """Messages by their JSON texts, each parsed when it is first accessed; ``texts`` may have been read before."""
 
     __slots__ = ("texts",)
 
@@ -98,7 +98,7 @@ def read_document(body: bytes) -> dict[str, Any]:
 def sort_keys(
     document: Mapping[str, Any], own: frozenset[str], tools: frozenset[str], other: frozenset[str]
 ) -> dict[str, dict[str, Any]]:
-    """The keys of a request by component; one that nobody knows is a setting."""
+    """The keys of a request by component; an unknown key is a setting."""
     parts: dict[str, dict[str, Any]] = {"tools": {}, "sampling": {}, "other": {}}
     for key, value in document.items():
         if key not in own:

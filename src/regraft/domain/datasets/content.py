@@ -7,17 +7,17 @@ from typing import Any
 
 from regraft.domain.datasets.kinds import KINDS
 from regraft.domain.datasets.kinds.kind import PlannedRow, RecordedTurn
-from regraft.domain.datasets.rows import Message, Refusal, Row, Source
+from regraft.domain.datasets.rows import Message, Row, RowRefusal, RowSource
 from regraft.domain.ids import Digest, canonical_json, digest
 
 
-def compose(planned: PlannedRow, turns: Mapping[str, RecordedTurn]) -> Row | Refusal:
+def compose(planned: PlannedRow, turns: Mapping[str, RecordedTurn]) -> Row | RowRefusal:
     """The row of a plan, from recorded turns by id; or why the turns make no row of this kind."""
     by_part: dict[str, RecordedTurn] = {}
     for part, turn_id in planned.turns.items():
         turn = turns.get(turn_id)
         if turn is None:
-            return Refusal("source_gone", f"the turn {turn_id} is not in the execution log")
+            return RowRefusal("source_gone", f"the turn {turn_id} is not in the execution log")
         if turn.refusal:
             return turn.refusal
         by_part[part] = turn
@@ -26,7 +26,7 @@ def compose(planned: PlannedRow, turns: Mapping[str, RecordedTurn]) -> Row | Ref
         row_id=planned.row_id,
         kind=planned.kind,
         session_id=first.session_id,
-        sources=tuple(Source(part, turn.node_id, planned.turns[part]) for part, turn in by_part.items()),
+        sources=tuple(RowSource(part, turn.node_id, planned.turns[part]) for part, turn in by_part.items()),
         tools=first.tools,
         tools_digest=first.tools_digest,
         anchor=planned.anchor,
@@ -37,7 +37,7 @@ def compose(planned: PlannedRow, turns: Mapping[str, RecordedTurn]) -> Row | Ref
     return KINDS[planned.kind].fill(row, by_part)
 
 
-def illegal(row: Row) -> Refusal | None:
+def illegal(row: Row) -> RowRefusal | None:
     """Why no target may train on the row; None when it is legal. What one format cannot express is not considered."""
     return KINDS[row.kind].illegal(row)
 

@@ -28,7 +28,7 @@ class Recipe:
     """What to take, how much of it, and how to split it.
 
     Empty ``themes`` and ``models`` mean all. ``labels`` names the sources that may decide. ``k_per_theme`` and
-    ``per_context`` of 0 mean no limit; ``min_score`` and ``min_margin`` are 0 to 1, and a path that nobody judged
+    ``per_context`` of 0 mean no limit; ``min_score`` and ``min_margin`` are 0 to 1, and a path without a judgement
     scores about 0.5. ``min_fidelity`` leaves out rollouts of which less of the tools' results is in the record; paths
     that are no rollouts have none. ``splits`` are ratios by name, in order. ``text`` is the recipe as it was written.
     """

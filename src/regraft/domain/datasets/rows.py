@@ -23,7 +23,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RowRefusal:
     """Why a row is not made: ``reason`` is a code that is counted, ``detail`` is for people."""
 
     reason: str
@@ -31,7 +31,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RowSource:
     """Where a part of a row comes from: ``part`` is answer, chosen or rejected; ids are those of node and turn."""
 
     part: str
@@ -49,7 +49,7 @@ class Row:
     row_id: str
     kind: str
     session_id: str
-    sources: tuple[Source, ...]
+    sources: tuple[RowSource, ...]
     messages: tuple[Message, ...] = ()
     prompt: tuple[Message, ...] = ()
     chosen: tuple[Message, ...] = ()
@@ -69,27 +69,27 @@ def dropped_fields(body: Any) -> set[str]:
     return {key for key, value in body.items() if key not in KEPT and value not in (None, "", [], {})}
 
 
-def canonical_message(body: Any) -> Message | Refusal:
+def canonical_message(body: Any) -> Message | RowRefusal:
     """A wire message in canonical form, or why it has none. One text part counts as its text."""
     if not isinstance(body, Mapping):
-        return Refusal("not_a_message", type(body).__name__)
+        return RowRefusal("not_a_message", type(body).__name__)
     role = body.get("role")
     if not isinstance(role, str) or role not in ROLES:
-        return Refusal("role_unsupported", f"role {role!r}")
+        return RowRefusal("role_unsupported", f"role {role!r}")
     if body.get("function_call"):
-        return Refusal("legacy_function_call")
+        return RowRefusal("legacy_function_call")
     if body.get("audio"):
-        return Refusal("content_not_text", "audio")
+        return RowRefusal("content_not_text", "audio")
     content = _content(body.get("content"))
-    if isinstance(content, Refusal):
+    if isinstance(content, RowRefusal):
         return content
     calls = _calls(body.get("tool_calls"))
-    if isinstance(calls, Refusal):
+    if isinstance(calls, RowRefusal):
         return calls
     if content is None and not (role == "assistant" and calls):
-        return Refusal("no_answer" if role == "assistant" else "no_content", f"a message of {role} says nothing")
+        return RowRefusal("no_answer" if role == "assistant" else "no_content", f"a message of {role} says nothing")
     if not all(isinstance(body.get(key), str | None) for key in ("tool_call_id", "name")):
-        return Refusal("not_a_message", "a name or call id that is no text")
+        return RowRefusal("not_a_message", "a name or call id that is no text")
     message = {
         "role": role,
         "content": content,
@@ -98,74 +98,74 @@ def canonical_message(body: Any) -> Message | Refusal:
         "name": body.get("name"),
     }
     if _LONE_SURROGATE.search(json.dumps(message, ensure_ascii=False)):
-        return Refusal("not_unicode", "a lone surrogate")
+        return RowRefusal("not_unicode", "a lone surrogate")
     return message
 
 
-def _content(content: Any) -> str | Refusal | None:
+def _content(content: Any) -> str | RowRefusal | None:
     if content is None or isinstance(content, str):
         return content
     if not isinstance(content, list):
-        return Refusal("content_not_text", type(content).__name__)
+        return RowRefusal("content_not_text", type(content).__name__)
     if not content:
         return None
     texts = []
     for part in content:
         if not isinstance(part, Mapping) or part.get("type") != "text" or not isinstance(part.get("text"), str):
-            return Refusal("content_not_text", str(part.get("type")) if isinstance(part, Mapping) else "")
+            return RowRefusal("content_not_text", str(part.get("type")) if isinstance(part, Mapping) else "")
         texts.append(part["text"])
     if len(texts) > 1:
-        return Refusal("several_text_parts", "targets join text parts in different ways")
+        return RowRefusal("several_text_parts", "targets join text parts in different ways")
     return str(texts[0])
 
 
-def _calls(calls: Any) -> list[dict[str, Any]] | Refusal:
+def _calls(calls: Any) -> list[dict[str, Any]] | RowRefusal:
     if not calls:
         return []
     if not isinstance(calls, list):
-        return Refusal("call_not_function", type(calls).__name__)
+        return RowRefusal("call_not_function", type(calls).__name__)
     found = []
     for call in calls:
         function = call.get("function") if isinstance(call, Mapping) else None
         if not isinstance(function, Mapping) or call.get("type", "function") != "function":
-            return Refusal("call_not_function", str(call.get("type")) if isinstance(call, Mapping) else "")
+            return RowRefusal("call_not_function", str(call.get("type")) if isinstance(call, Mapping) else "")
         arguments = function.get("arguments")
         if not isinstance(arguments, str):
             arguments = canonical_json({} if arguments is None else arguments)
         name = function.get("name")
         if not isinstance(call.get("id"), str | None):
-            return Refusal("call_not_function", "an id that is no text")
+            return RowRefusal("call_not_function", "an id that is no text")
         if not isinstance(name, str) or not name:
-            return Refusal("call_without_name")
+            return RowRefusal("call_without_name")
         found.append({"id": call.get("id"), "type": "function", "function": {"name": name, "arguments": arguments}})
     return found
 
 
-def canonical_messages(bodies: Iterable[Any]) -> tuple[Message, ...] | Refusal:
+def canonical_messages(bodies: Iterable[Any]) -> tuple[Message, ...] | RowRefusal:
     """A history in canonical form, or the first reason why it has none."""
     found = []
     for body in bodies:
         message = canonical_message(body)
-        if isinstance(message, Refusal):
+        if isinstance(message, RowRefusal):
             return message
         found.append(message)
     return tuple(found)
 
 
-def tool_list(part: Mapping[str, Any]) -> str | Refusal | None:
+def tool_list(part: Mapping[str, Any]) -> str | RowRefusal | None:
     """The tool list of a request's tool settings as JSON text, None when it offers none; or why it cannot be said."""
     if part.get("functions"):
-        return Refusal("legacy_functions")
+        return RowRefusal("legacy_functions")
     tools = part.get("tools")
     if not tools:
         return None
     if not isinstance(tools, list):
-        return Refusal("tools_unsupported", type(tools).__name__)
+        return RowRefusal("tools_unsupported", type(tools).__name__)
     for tool in tools:
         if (
             not isinstance(tool, Mapping)
             or tool.get("type") != "function"
             or not isinstance(tool.get("function"), dict)
         ):
-            return Refusal("tools_unsupported", str(tool.get("type")) if isinstance(tool, Mapping) else "")
+            return RowRefusal("tools_unsupported", str(tool.get("type")) if isinstance(tool, Mapping) else "")
     return canonical_json(tools)

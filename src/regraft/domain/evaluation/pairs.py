@@ -24,8 +24,8 @@ UNDECIDED = frozenset({"no_preference", "judged_equal"})  # legal contexts, only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sibling:
     """One answer under an anchor. ``context_id`` and ``tools_id`` are exact digests (no tools: None);
-    ``answer_projection`` identifies what the answer says, whatever its ids and extra fields. ``outcome_source`` is who
-    reported the outcome in ``score``: only outcomes from one source are compared."""
+    ``answer_projection`` identifies what the answer says, apart from its ids and extra fields. ``outcome_source`` is
+    who reported the outcome in ``score``: only outcomes from one source are compared."""
 
     node_id: UUID
     turn_id: UUID

@@ -21,7 +21,7 @@ _UNPRINTABLE = {0: "␀"} | dict.fromkeys(range(0xD800, 0xE000), "�")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class TrajectoryStep:
     """One turn of a path: a node below the root with the facts of its first run.
 
     ``duration_ms`` is milliseconds; token counts are None where the server reported none.
@@ -120,7 +120,7 @@ def measure_answer(
 
 
 def measure_unit(
-    steps: Sequence[Step],
+    steps: Sequence[TrajectoryStep],
     history: Sequence[Message],
     answer: Message | None,
     *,

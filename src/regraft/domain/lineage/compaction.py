@@ -1,7 +1,7 @@
 """Whether a history that begins nowhere is what is left of a known one: a client replaced its past by a summary.
 
-Decided from what survived: an answer with a tool-call id that nobody would choose twice, or a long answer together with
-the message that it answered. Several conversations that gave the same thing are none: then nothing is joined.
+Decided from what survived: an answer with a tool-call id that is unlikely to occur twice, or a long answer together
+with the message that it answered. Several conversations that gave the same thing are none: then nothing is joined.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EVIDENCE = "compaction_anchor"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shortened:
+class ShortenedTurn:
     """A turn that goes on from no known answer. ``named``: its client gave the session a name."""
 
     turn_id: TurnId
@@ -29,7 +29,7 @@ class Shortened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Survivor:
+class SurvivingAnswer:
     """A message of the shortened history that a known turn gave as its answer: they share ``anchor``.
 
     ``position`` counts the messages of the shortened history up to this one; ``owner_position`` those of the owner's
@@ -58,7 +58,7 @@ class Compaction:
     config: dict[str, Any]
 
 
-def compaction(turn: Shortened, survivors: Iterable[Survivor]) -> Compaction | None:
+def compaction(turn: ShortenedTurn, survivors: Iterable[SurvivingAnswer]) -> Compaction | None:
     """Where a turn with a replaced history goes on: at the last answer that survived, if what survived is proof.
 
     A named session stays what its client called it: nothing joins it from outside, and it joins no other.
@@ -97,7 +97,7 @@ def compaction(turn: Shortened, survivors: Iterable[Survivor]) -> Compaction | N
     return Compaction(chosen.owner_node, reason, config)
 
 
-def _in_a_row(texts: list[Survivor]) -> set[SessionId]:
+def _in_a_row(texts: list[SurvivingAnswer]) -> set[SessionId]:
     """The sessions of two answers that survived one after the other, though each was filed under another session: so it
     is where every call comes with a new summary, since none of them then begins like the one before."""
     found: set[SessionId] = set()
@@ -108,23 +108,23 @@ def _in_a_row(texts: list[Survivor]) -> set[SessionId]:
     return found
 
 
-def _before(one: Survivor, other: Survivor) -> bool:
+def _before(one: SurvivingAnswer, other: SurvivingAnswer) -> bool:
     return (one.owner_started_at, one.owner_turn.bytes) < (other.owner_started_at, other.owner_turn.bytes)
 
 
-def _may_join(turn: Shortened, found: Survivor) -> bool:
+def _may_join(turn: ShortenedTurn, found: SurvivingAnswer) -> bool:
     if (found.owner_started_at, found.owner_turn.bytes) >= (turn.started_at, turn.turn_id.bytes):
         return False
     return found.owner_session == turn.session_id or not (turn.named or found.owner_named)
 
 
-def _shorter(found: Survivor) -> bool:
+def _shorter(found: SurvivingAnswer) -> bool:
     """An edit, or another system prompt, keeps the number of messages; a summary does not."""
     return found.position < found.owner_position
 
 
-def _call_fits(turn: Shortened, found: Survivor) -> bool:
-    """Clients also empty old tool results where they stand: then nothing is shorter, and the rest must be the same."""
+def _call_fits(turn: ShortenedTurn, found: SurvivingAnswer) -> bool:
+    """Clients also empty old tool results in place: then nothing is shorter, and the rest must be the same."""
     return _shorter(found) or (found.position == found.owner_position and found.owner_system == turn.system)
 
 

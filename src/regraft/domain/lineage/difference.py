@@ -127,7 +127,7 @@ def _said(value: Any) -> str:
 
 
 def model_snapshot(model: str, build: str, pin: str) -> str:
-    """The model's name and what pins it: the upstream's configured pin, else what the answer said of its build (see
+    """The model's name and what pins it: the upstream's configured pin, else the build that the answer reports (see
     ``served_build``), else the name alone. The local model is pinned by the digest of its file and its runtime."""
     pinned = pin or build
     return f"{model}@{pinned}" if pinned else model

@@ -1,4 +1,4 @@
-"""What somebody said of a turn or of a session: a reward, a rating or another figure, at any time after it or before.
+"""Feedback on a turn or a session: a reward, a rating or another figure, given at any time.
 
 Sent as JSON: ``{"turn_id": ..., "reward": 0.5}``, or ``session`` for a whole conversation, ``rating`` or ``value`` with
 a ``name`` for the figure, and a ``comment``.

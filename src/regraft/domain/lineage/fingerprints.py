@@ -15,7 +15,7 @@ from regraft.domain.ids import digest, parse_json
 from regraft.domain.lineage.projection import plain_text
 
 TEXT, CALL, ARGUMENT, RESULT = range(4)
-LONG_ENOUGH = 64  # characters of a text that is told from others
+LONG_ENOUGH = 64  # characters of a text that identifies its message
 _ID_RUN = re.compile(r"[0-9A-Za-z]+")
 _MOST = 64  # anchors of one message
 _TOLD_BY = frozenset({"tool", "function"})
@@ -61,7 +61,7 @@ def text_anchor(text: str, kind: int) -> int | None:
 
 
 def call_anchor(call_id: Any) -> int | None:
-    """The anchor of a tool-call id that nobody would choose twice: it has a run of at least 9 letters and digits, both
+    """The anchor of a tool-call id that is unlikely to occur twice: it has a run of at least 9 letters and digits, both
     of them, at least 6 different ones. ``call_1`` and ``get_weather:0`` are counters, not names."""
     if not isinstance(call_id, str):
         return None

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from regraft.domain.capture.answer import Answer, Choice
 from regraft.domain.capture.exchange import Exchange, Identity
-from regraft.domain.capture.importers.conversation import Conversation, Judgement, Said
+from regraft.domain.capture.importers.conversation import Conversation, ImportedMessage, Judgement
 from regraft.domain.capture.request import Request
 from regraft.domain.ids import Digest, SessionId, TurnId, canonical_json, digest, uuid_of
 from regraft.domain.lineage.feedback import Feedback
@@ -40,7 +40,7 @@ _LAST_MOMENT = 253_402_300_799 * _SECOND  # the end of the year 9999
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TreeMessage:
     """One message of a tree, digested exactly: what decides ids, and nothing more."""
 
     message_id: Digest
@@ -50,8 +50,8 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One call to store, and what was said of it or of messages that lead to it. No turn in the capture: nobody
+class ImportedCall:
+    """One call to store, with the feedback on it and on the messages before it. No turn in the capture: no model
     answered the history."""
 
     exchange: Exchange
@@ -69,7 +69,7 @@ class Projections:
         self._known: dict[Digest, Digest] = {}
         self._limit = limit
 
-    def of(self, step: Step, message: dict[str, Any]) -> Digest:
+    def of(self, step: TreeMessage, message: dict[str, Any]) -> Digest:
         """The message's joining identity."""
         known = self._known.get(step.message_id)
         if known is None:
@@ -79,9 +79,9 @@ class Projections:
         return known
 
 
-def steps(conversation: Conversation, form: str, scope: str) -> list[Step]:
+def steps(conversation: Conversation, form: str, scope: str) -> list[TreeMessage]:
     """Digest a tree. ``form`` is the name of the file's format."""
-    found: list[Step] = []
+    found: list[TreeMessage] = []
     inner = {each.parent for each in conversation.said}
     opening = [b"import", form.encode(), scope.encode(), _bytes(conversation.source), _bytes(conversation.key)]
     for at, each in enumerate(conversation.said):
@@ -92,23 +92,23 @@ def steps(conversation: Conversation, form: str, scope: str) -> list[Step]:
         event_id = None
         if (each.answered and above) or at not in inner:
             event_id = uuid_of(digest(*opening, context_id, _bytes(each.key)))
-        found.append(Step(message_id, MessageBody(body), context_id, event_id))
+        found.append(TreeMessage(message_id, MessageBody(body), context_id, event_id))
     return found
 
 
-def feedback_ids(conversation: Conversation, tree: list[Step]) -> list[UUID]:
-    """The ids of everything that was said of a tree's messages."""
+def feedback_ids(conversation: Conversation, tree: list[TreeMessage]) -> list[UUID]:
+    """The ids of all feedback on a tree's messages."""
     judged = ((each, step) for each, step in zip(conversation.said, tree, strict=True) if each.judgements)
     return [_feedback_id(judgement, each, step) for each, step in judged for judgement in each.judgements]
 
 
 def calls(
-    conversation: Conversation, tree: list[Step], form: str, scope: str, position: int, projections: Projections
-) -> Iterator[Call]:
+    conversation: Conversation, tree: list[TreeMessage], form: str, scope: str, position: int, projections: Projections
+) -> Iterator[ImportedCall]:
     """The calls of a tree. Together their captures hold all its messages and contexts.
 
     A message without a time of its own was said a millisecond after the one before it; a conversation without any
-    time, ``position`` seconds after 1970 began: a date that nobody takes for a real one, in the order of the file.
+    time, ``position`` seconds after 1970 began: a date that is plainly not real, in the order of the file.
     """
     beginning = empty_history(scope, projections.version)
     histories: list[History] = []
@@ -147,7 +147,7 @@ def calls(
         feedback += [_feedback(judgement, each, step, session, scope) for judgement in each.judgements]
         if step.event_id is None:
             continue
-        yield Call(
+        yield ImportedCall(
             exchange=_exchange(conversation, each, step.event_id, form, scope, moment, session_name),
             request=Request(
                 model=each.model or conversation.model or "",
@@ -171,7 +171,7 @@ def calls(
 
 
 def _turn(
-    event_id: UUID, session: SessionId, before: History, after: History, message: StoredMessage, said: Said
+    event_id: UUID, session: SessionId, before: History, after: History, message: StoredMessage, said: ImportedMessage
 ) -> Turn:
     calls = said.message.get("tool_calls")
     return Turn(
@@ -196,7 +196,13 @@ def _turn(
 
 
 def _exchange(
-    conversation: Conversation, said: Said, event_id: UUID, form: str, scope: str, moment: int, session_name: str | None
+    conversation: Conversation,
+    said: ImportedMessage,
+    event_id: UUID,
+    form: str,
+    scope: str,
+    moment: int,
+    session_name: str | None,
 ) -> Exchange:
     return Exchange(
         event_id=event_id,
@@ -216,7 +222,7 @@ def _exchange(
     )
 
 
-def _answer(conversation: Conversation, said: Said) -> Answer:
+def _answer(conversation: Conversation, said: ImportedMessage) -> Answer:
     origin: dict[str, Any] = {"conversation": conversation.key}
     for name, value in (("source", conversation.source), ("message", said.key)):
         if value:
@@ -236,17 +242,19 @@ def _answer(conversation: Conversation, said: Said) -> Answer:
     )
 
 
-def _judged_turn(said: Said, step: Step) -> TurnId | None:
+def _judged_turn(said: ImportedMessage, step: TreeMessage) -> TurnId | None:
     return turn_id(step.event_id, 0) if said.answered and said.parent is not None and step.event_id else None
 
 
-def _feedback_id(judgement: Judgement, said: Said, step: Step) -> UUID:
+def _feedback_id(judgement: Judgement, said: ImportedMessage, step: TreeMessage) -> UUID:
     turn = _judged_turn(said, step)
     about = turn.bytes if turn else step.context_id + _bytes(said.key)
     return uuid_of(digest(b"imported-judgement", about, _bytes(judgement.name), _bytes(judgement.source)))
 
 
-def _feedback(judgement: Judgement, said: Said, step: Step, session: SessionId, scope: str) -> Feedback:
+def _feedback(
+    judgement: Judgement, said: ImportedMessage, step: TreeMessage, session: SessionId, scope: str
+) -> Feedback:
     """A judgement as feedback: of a turn, or of the session where it is about a message that no model gave."""
     turn = _judged_turn(said, step)
     of_message = f"message {said.key}" if said.key else None

@@ -15,7 +15,7 @@ _ERROR_OPENINGS = ("error", "traceback", "exception", "fatal", "command failed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCall:
+class PairedToolCall:
     """``position`` counts from 1 within the answer. ``result`` and ``is_error`` are None while nothing came back."""
 
     position: int
@@ -26,7 +26,7 @@ class ToolCall:
     is_error: bool | None
 
 
-def pair_calls(answer: Message, following: Sequence[Message]) -> list[ToolCall]:
+def pair_calls(answer: Message, following: Sequence[Message]) -> list[PairedToolCall]:
     """The calls of ``answer`` with their results among ``following``: the messages after it, up to the next answer.
 
     A result belongs to the call whose id it bears. Where no id fits at all, because a client rewrote them, results
@@ -45,7 +45,7 @@ def pair_calls(answer: Message, following: Sequence[Message]) -> list[ToolCall]:
         if in_order:
             found = results[place] if place < len(results) else None
         paired.append(
-            ToolCall(
+            PairedToolCall(
                 position=place + 1,
                 call_id=call_id,
                 name=name,
@@ -81,7 +81,7 @@ def _asked(answer: Message) -> list[tuple[str | None, str, str]]:
 
 
 def _call(call: Any) -> tuple[str | None, str, str]:
-    """Id, name and arguments as text, whatever shape a dialect gave them."""
+    """Id, name and arguments as text, from any dialect's shape."""
     if not isinstance(call, Mapping):
         return None, "", _text(call)
     identity = call.get("id")

@@ -72,7 +72,7 @@ def claim(value: str | None) -> UUID | None:
 
 
 def internal_session(name: str | None) -> UUID | None:
-    """The session that ``regraft:<session id>`` stands for; it counts only for the tenant whose session it is."""
+    """The session that ``regraft:<session id>`` names; it counts only for the tenant whose session it is."""
     return claim(name.removeprefix(INTERNAL_SESSION)) if name and name.startswith(INTERNAL_SESSION) else None
 
 
@@ -144,7 +144,7 @@ def _tool_calls(message: dict[str, Any] | None) -> int:
 
 
 def turn_id(event_id: UUID, choice_index: int) -> TurnId:
-    """The first choice's turn has the call's own id, which the client was told in ``X-Regraft-Turn``."""
+    """The first choice's turn has the call's own id, which the client received in ``X-Regraft-Turn``."""
     if choice_index == 0:
         return TurnId(event_id)
     return TurnId(uuid_of(digest(b"choice", event_id.bytes, str(choice_index).encode())))

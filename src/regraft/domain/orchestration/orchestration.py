@@ -1,4 +1,4 @@
-"""Orchestration: which subtask may start, what each worker is told, and what is said of it all in the end.
+"""Orchestration: which subtask may start, what each worker is asked, and how the results are put together.
 
 Pure decisions; the loop that makes the calls is in ``flows/orchestrate.py``.
 """
@@ -158,7 +158,7 @@ def _why(report: StepReport) -> str:
 
 
 # ----------------------------------------------------------------------------------------------------------------
-# What is said in the end
+# The final answer
 
 
 def add_usage(usages: Sequence[Mapping[str, Any] | None]) -> dict[str, int]:

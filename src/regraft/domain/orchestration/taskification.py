@@ -1,7 +1,7 @@
 """Taskification: a prompt cut into a plan of subtasks, under a versioned rule, and what makes such a plan valid.
 
 A plan is asked for once, and a second time with its problems when it is not valid. What the two answers come to is
-decided here (``settle``), from the captured calls alone: whoever looks at the same calls finds the same result.
+decided here (``settle``), from the captured calls alone: the same calls always give the same result.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from uuid import UUID
 from regraft.domain.errors import UsageError
 from regraft.domain.ids import canonical_json, digest, digest_json, parse_json, uuid_of
 
-CODE_VERSION = 1  # of what stands here: how a plan is asked for, read and judged
+CODE_VERSION = 1  # of the rules in this file: how a plan is requested, read and checked
 PROMPT = "prompt"  # the input that is the request itself
 PLAN, REPAIR = "plan", "repair"  # the steps that ask for a plan; the second names the problems of the first
 PURPOSE = "taskify"
@@ -112,7 +112,7 @@ class Assignment:
 
     @property
     def taskification_id(self) -> UUID:
-        """The same for the same subject, rule version and generation, whoever asks."""
+        """A function of the subject, the rule version and the generation."""
         return uuid_of(
             digest(b"taskification", self.subject.encode(), self.rule_version.encode(), str(self.generation).encode())
         )
@@ -209,7 +209,7 @@ def _several(names: list[str]) -> dict[str, Any]:
 
 
 def ask(rule: Rule, model: str, prompt: str, workers: Mapping[str, str], max_subtasks: int) -> dict[str, Any]:
-    """The chat request for a plan. ``workers``: name -> what is said of it (may be empty)."""
+    """The chat request for a plan. ``workers``: name -> its description (may be empty)."""
     system = rule.instructions.strip() + f"\nAt most {max_subtasks} steps."
     if workers:
         said = ", ".join(f"{name} ({about})" if about else name for name, about in workers.items())
@@ -249,7 +249,7 @@ def judge(text: str, workers: Collection[str], max_subtasks: int) -> tuple[Plan 
 
 
 def read_plan(text: str) -> tuple[Plan | None, list[Problem]]:
-    """A plan from a model's answer: JSON, also where it stands in a code fence or between other words."""
+    """A plan from a model's answer: JSON, also inside a code fence or between other words."""
     try:
         said = parse_json(text)
     except ValueError:
@@ -337,7 +337,8 @@ def problems_of(plan: Plan, workers: Collection[str], max_subtasks: int) -> list
 
 
 def _on_circles(plan: Plan) -> list[str]:
-    """Subtasks that can never start, because what they need needs them; what needs itself is said elsewhere."""
+    """Subtasks that can never start, because what they need needs them; a subtask that needs itself is reported
+    elsewhere."""
     left = {each.id: set(each.needs) - {each.id} for each in plan.subtasks}
     left = {name: needs & left.keys() for name, needs in left.items()}
     while free := [name for name, needs in left.items() if not needs & left.keys()]:

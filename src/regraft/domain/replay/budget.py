@@ -9,7 +9,7 @@ from regraft.domain.errors import ConfigError, UsageError
 from regraft.domain.ids import plain
 from regraft.domain.replay.job import Job
 
-CHARACTERS_A_TOKEN = 4  # of a request whose tokens nobody has counted
+CHARACTERS_A_TOKEN = 4  # assumed for a request whose tokens were not counted
 _LONGEST = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 

@@ -27,7 +27,7 @@ class Sample:
     """One answer. ``variant`` is equal for samples of one variant; ``projection`` for answers that say the same.
 
     ``projection`` is None where there is no answer. ``seconds`` is the time of the whole call, ``cost`` is in the money
-    of the prices; what nobody told is None.
+    of the prices; a figure that was not reported is None.
     """
 
     turn_id: UUID
@@ -53,8 +53,8 @@ class Distribution:
 
     ``agreement`` is the share of the commonest answer among those that there are, 0 to 1, and ``distinct`` how many
     say different things; ``length`` counts characters, and its ``spread`` is the sample standard deviation.
-    ``refusals``, ``errors`` and ``cut`` are shares of all samples. Means are over the samples that told a figure; None
-    where none did. ``cost`` is the sum.
+    ``refusals``, ``errors`` and ``cut`` are shares of all samples. Means are over the samples that reported a figure;
+    None where none did. ``cost`` is the sum.
     """
 
     variant: Digest

@@ -135,7 +135,7 @@ class Experiment:
 def grid(dimensions: Mapping[str, Sequence[Any]], fixed: Variant | None = None) -> list[Variant]:
     """Each value of each dimension with each of the others; an empty dimension stays as it was.
 
-    ``model`` and ``system`` come first, so that what one model is asked with one prompt stands together.
+    ``model`` and ``system`` come first, so that the jobs of one model and one prompt come one after another.
     """
     start = fixed or Variant()
     order = ("model", "system", "user", *SAMPLING)
@@ -179,7 +179,7 @@ def read_tools(text: str, where: str) -> list[dict[str, Any]]:
 def parse_experiment(text: str, source: str, read: Read) -> Experiment:
     """Read an experiment file. ``read`` gives the text of a file that it names.
 
-    Raises ConfigError that names the place and what may stand there.
+    Raises ConfigError that names the place and the allowed values.
     """
     return _Parser(source, read).parse(text)
 
@@ -200,7 +200,7 @@ class _Parser:
         if not nodes:
             raise self._wrong("[nodes]", "is missing: give ids, or conditions such as theme or outcome_below")
         if "variant" in table and "grid" in table:
-            raise self._wrong("[grid]", "stands beside [[variant]]: an experiment has one or the other")
+            raise self._wrong("[grid]", "and [[variant]] exclude each other: an experiment has one of them")
         ids = self._texts(nodes, "nodes", "ids")
         if ids and len(nodes) > 1:
             raise self._wrong("[nodes]", "has ids and conditions: it takes one or the other")

@@ -26,7 +26,7 @@ class Origin:
     """What is grown again: a node, the exact history that its call was made with, and the rest of that request.
 
     ``endpoint`` is the dialect that it was asked in, ``plan`` the plan that the call named. ``prompt_tokens`` and
-    ``completion_tokens`` are what it took then, None where that was not told.
+    ``completion_tokens`` are those of the recorded answer, None where they were not reported.
     """
 
     node_id: NodeId
@@ -58,7 +58,8 @@ class Variant:
     """What is changed; a field left empty stays as it was. A sampling value of None removes the setting.
 
     ``tools`` are definitions in the chat form: one of a known name replaces it, any other is added. ``plan`` names the
-    taskification that the call belongs to. ``chat`` asks the chat endpoint, whatever dialect the original was in.
+    taskification that the call belongs to. ``chat`` asks the chat endpoint, also when the original used another
+    dialect.
     """
 
     model: str | None = None
@@ -91,7 +92,7 @@ class Variant:
 
     @classmethod
     def of(cls, described: Mapping[str, Any]) -> Variant:
-        """The variant that ``describe`` told."""
+        """The variant that ``describe`` gave."""
         fields: dict[str, Any] = dict(described)
         if "without_tools" in fields:
             fields["without_tools"] = tuple(fields["without_tools"])
@@ -129,7 +130,7 @@ class Job:
         return self.variant.system is None and self.variant.user is None
 
     def label(self) -> str:
-        """The variant header: JSON text that the record of the call keeps. What is long in it is told in short.
+        """The variant header: JSON text that the record of the call keeps. Long values are shortened.
 
         Only the call that finishes the job may bear it: its fingerprint in the log says that the job is done.
         """
@@ -165,7 +166,7 @@ def plan(
     pin_of: Callable[[str], str] = lambda model: "",
     growth: str = "",
 ) -> list[Job]:
-    """Nodes x variants x samples. Siblings of one context stand together, so that a prefix cache is of use.
+    """Nodes x variants x samples. Siblings of one context come one after another, so that a prefix cache helps.
 
     ``pin_of`` tells what pins a model's build where that is known: another build is another job. ``growth`` says how
     an answer is grown where it is more than one call, and is part of the fingerprint. Raises UsageError.

@@ -10,11 +10,11 @@ from uuid import UUID
 
 from regraft.domain.errors import UsageError
 from regraft.domain.ids import Digest, NodeId
-from regraft.domain.replay.tool_results import PATH, RecordedResult, Shelf, ToolCall, calls_of, results_among
+from regraft.domain.replay.tool_results import PATH, RecordedResult, RecordedResults, ToolCall, calls_of, results_among
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RecordedStep:
     """A recorded answer, its tool calls, what followed it until the next one, and which of that are their results.
 
     ``results``: place in ``follow`` -> place in ``calls``. ``rest`` is what else followed: the user's turn.
@@ -33,15 +33,17 @@ class Step:
         return bool(self.rest) or not self.calls
 
 
-def step_of(answer: Any, follow: Sequence[Any], finish_reason: str | None = None) -> Step:
+def step_of(answer: Any, follow: Sequence[Any], finish_reason: str | None = None) -> RecordedStep:
     """A step from an answer and all that followed it until the next one."""
     calls = calls_of(answer)
     results = results_among(calls, follow)
     rest = [message for place, message in enumerate(follow) if place not in results]
-    return Step(answer, follow, finish_reason, calls, results, rest)
+    return RecordedStep(answer, follow, finish_reason, calls, results, rest)
 
 
-def steps_of(messages: Sequence[Any], answers: Sequence[int], finish_reasons: Sequence[str | None] = ()) -> list[Step]:
+def steps_of(
+    messages: Sequence[Any], answers: Sequence[int], finish_reasons: Sequence[str | None] = ()
+) -> list[RecordedStep]:
     """The steps of a history: ``answers`` are the places of its answers, in order. What is before them is no step."""
     ends = [*answers[1:], len(messages)][: len(answers)]
     reasons = [*finish_reasons, *[None] * (len(answers) - len(finish_reasons))]
@@ -52,25 +54,25 @@ def steps_of(messages: Sequence[Any], answers: Sequence[int], finish_reasons: Se
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class RecordedConversation:
     """What is known of a conversation from a node on. ``opening`` is the history that the node was asked with."""
 
     opening: Sequence[Any]
-    steps: Sequence[Step]
+    steps: Sequence[RecordedStep]
     siblings: Sequence[RecordedResult] = ()
 
-    def shelf(self) -> Shelf:
+    def shelf(self) -> RecordedResults:
         """All recorded results: those of the opening, which are spent, those of the path, those of other branches."""
         calling = [at for at, message in enumerate(self.opening) if calls_of(message)]
         spent = _path_results(steps_of(self.opening, [at for at in calling if self.opening[at]["role"] == "assistant"]))
-        return Shelf([*spent, *_path_results(self.steps), *self.siblings], len(spent))
+        return RecordedResults([*spent, *_path_results(self.steps), *self.siblings], len(spent))
 
     def messages(self) -> list[Any]:
         """The path from the first answer to its end."""
         return [message for step in self.steps for message in (step.answer, *step.follow)]
 
 
-def _path_results(steps: Sequence[Step]) -> list[RecordedResult]:
+def _path_results(steps: Sequence[RecordedStep]) -> list[RecordedResult]:
     return [
         RecordedResult(call=step.calls[at], message=step.follow[place], source=PATH)
         for step in steps
@@ -82,7 +84,7 @@ def _path_results(steps: Sequence[Step]) -> list[RecordedResult]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Below:
+class RecordedNode:
     """A node in the tree with the facts of its first run. ``evidence`` says how its parent was found."""
 
     node_id: NodeId
@@ -101,13 +103,13 @@ class Below:
 _CONTINUES = frozenset({"prefix", "longest_prefix", "explicit_header"})
 
 
-def main_line(nodes: Sequence[Below], start: UUID, toward: UUID | None = None) -> list[Below]:
+def main_line(nodes: Sequence[RecordedNode], start: UUID, toward: UUID | None = None) -> list[RecordedNode]:
     """The path from a node downwards that a rollout follows: to ``toward``, else the longest of original answers.
 
     Of equally long ones it is the earliest. Below a replay, replays count too. Raises UsageError for a goal that is
     not below the start.
     """
-    by_id: dict[UUID, Below] = {each.node_id: each for each in nodes}
+    by_id: dict[UUID, RecordedNode] = {each.node_id: each for each in nodes}
     if start not in by_id or not by_id[start].answered:
         return []
     if toward is not None:
@@ -123,8 +125,8 @@ def main_line(nodes: Sequence[Below], start: UUID, toward: UUID | None = None) -
     return line[:unbroken]
 
 
-def _longest(by_id: Mapping[UUID, Below], start: Below) -> list[Below]:
-    children: dict[UUID, list[Below]] = defaultdict(list)
+def _longest(by_id: Mapping[UUID, RecordedNode], start: RecordedNode) -> list[RecordedNode]:
+    children: dict[UUID, list[RecordedNode]] = defaultdict(list)
     for each in by_id.values():
         if each.answered and (start.is_replay or not each.is_replay):
             children[each.parent_id].append(each)
@@ -140,7 +142,7 @@ def _longest(by_id: Mapping[UUID, Below], start: Below) -> list[Below]:
     return line
 
 
-def holds(line: Sequence[Below], projections: Sequence[Digest]) -> bool:
+def holds(line: Sequence[RecordedNode], projections: Sequence[Digest]) -> bool:
     """Whether a history, given what each of its beginnings projects to, goes through every answer of a path.
 
     The last answer is not in the history: it was given to it.

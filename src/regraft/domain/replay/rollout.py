@@ -16,14 +16,14 @@ from typing import Any
 from regraft.domain.capture.message import text_of
 from regraft.domain.ids import Digest, canonical_json, parse_json, plain
 from regraft.domain.lineage.projection import project
-from regraft.domain.replay.recording import Record, Step
+from regraft.domain.replay.recording import RecordedConversation, RecordedStep
 from regraft.domain.replay.tool_results import (
     EXACT,
     PATH,
-    Served,
-    Shelf,
+    RecordedResults,
+    ServedResult,
     ToolCall,
-    Unserved,
+    UnservedCall,
     calls_of,
     result_message,
 )
@@ -131,7 +131,7 @@ def _others(turn: int, step: int, one: Any, other: Any) -> Divergence:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class AskModel:
     """The model is to be asked again with the branch's history."""
 
 
@@ -148,27 +148,27 @@ class UserTurn:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class RolloutEnd:
     """The branch has ended. ``reason`` is one of STOP_REASONS, ``detail`` says it in words."""
 
     reason: str
     detail: str = ""
 
 
-Need = Ask | Tools | UserTurn | Stop
+Need = AskModel | Tools | UserTurn | RolloutEnd
 
 
 @dataclass(slots=True, kw_only=True)
-class Branch:
-    """A rollout while it grows: a state machine that is told answers, and says what is needed next.
+class RolloutBranch:
+    """A rollout while it grows: a state machine that takes answers and returns what it needs next.
 
     ``history`` is what the next call is made with. ``literal``: a step that repeats the recorded one gets what followed
     it there, word for word; not so when tools are run for real. ``simulated_user`` speaks where the recorded user's
     turn no longer applies; from then on nothing is followed.
     """
 
-    record: Record
-    shelf: Shelf
+    record: RecordedConversation
+    shelf: RecordedResults
     history: list[Any]
     literal: bool = True
     max_turns: int = 1
@@ -207,49 +207,51 @@ class Branch:
             return stop
         last = step is None or self._at == len(self.record.steps) - 1
         if calls and same and last and self.literal:
-            return Stop(END_OF_RECORD)
+            return RolloutEnd(END_OF_RECORD)
         if not calls and (step is None or (last and not step.calls)) and not (self._left and self.simulated_user):
-            return Stop(END_OF_RECORD)
+            return RolloutEnd(END_OF_RECORD)
         if self.answers >= self.max_turns:
-            return Stop(MAX_TURNS, f"{self.answers} answers")
+            return RolloutEnd(MAX_TURNS, f"{self.answers} answers")
         if calls:
             return self._repeat(calls, step) if step is not None and same and self.literal else Tools(calls)
         if step is not None and not step.calls:
             self._grow(step.follow)
             self._next_exchange()
-            return Ask()
+            return AskModel()
         return self._no_longer_applies(step)
 
-    def served(self, answers: Sequence[Served | Unserved]) -> Need:
+    def served(self, answers: Sequence[ServedResult | UnservedCall]) -> Need:
         """The calls of the last answer were answered, or could not be."""
         for answer in answers:
-            if isinstance(answer, Unserved):
-                return Stop(UNRECORDED_TOOL_CALL, answer.reason)
+            if isinstance(answer, UnservedCall):
+                return RolloutEnd(UNRECORDED_TOOL_CALL, answer.reason)
             self._grow([answer.message])
             self._count(answer.source)
             self._made[answer.stands_for] += 1
             if answer.note:
                 self.notes.append(answer.note)
         self._advance()
-        return Ask()
+        return AskModel()
 
     def said(self, text: str) -> Need:
         """The simulated user has spoken."""
         self._left = True
         self._grow([{"role": "user", "content": text}])
-        return Ask()
+        return AskModel()
 
-    def _cut(self, message: Mapping[str, Any], finish_reason: str | None, recorded: Step | None) -> Stop | None:
+    def _cut(
+        self, message: Mapping[str, Any], finish_reason: str | None, recorded: RecordedStep | None
+    ) -> RolloutEnd | None:
         """An answer without its end, or a refusal, ends a branch; not where the record went on after the same."""
         if finish_reason == "length" and (recorded is None or recorded.finish_reason != "length"):
-            return Stop(MAX_TOKENS, f"answer {self.answers} was cut at its limit of tokens")
+            return RolloutEnd(MAX_TOKENS, f"answer {self.answers} was cut at its limit of tokens")
         if finish_reason == "content_filter":
-            return Stop(REFUSED, f"answer {self.answers} was filtered")
+            return RolloutEnd(REFUSED, f"answer {self.answers} was filtered")
         if _refuses(message) and (recorded is None or not _refuses(recorded.answer)):
-            return Stop(REFUSED, str(message.get("refusal"))[:_SHOWN])
+            return RolloutEnd(REFUSED, str(message.get("refusal"))[:_SHOWN])
         return None
 
-    def _repeat(self, calls: Sequence[ToolCall], step: Step) -> Ask:
+    def _repeat(self, calls: Sequence[ToolCall], step: RecordedStep) -> AskModel:
         """What followed the recorded answer, under the ids of these calls."""
         follow = list(step.follow)
         for place, at in step.results.items():
@@ -262,7 +264,7 @@ class Branch:
         if step.ends_exchange:
             self._begin = self._at
             self._made.clear()
-        return Ask()
+        return AskModel()
 
     def _advance(self) -> None:
         """Move to the first recorded step of the exchange that has calls left to make. Where that takes it past the
@@ -283,17 +285,17 @@ class Branch:
         self._begin = self._at
         self._made.clear()
 
-    def _no_longer_applies(self, step: Step | None) -> Need:
+    def _no_longer_applies(self, step: RecordedStep | None) -> Need:
         if step is None:
             return UserTurn()
         steps = self.record.steps
         if not any(each.rest for each in steps[self._at :]):
-            return Stop(END_OF_RECORD, "the record has no further turn of the user")
+            return RolloutEnd(END_OF_RECORD, "the record has no further turn of the user")
         if self.simulated_user:
             return UserTurn()
         wanted = [call for each in steps[self._begin : self._at + 1] for call in each.calls]
         missing = next((call for call in wanted if not self._made[call.key]), wanted[-1])
-        return Stop(
+        return RolloutEnd(
             USER_TURN_NO_LONGER_APPLIES,
             f"the user's turn answers an exchange that called {missing.shown()}",
         )
@@ -327,29 +329,29 @@ def sent_back(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RolloutLabel:
     """Of the history that a call of a rollout was made with. ``fidelity`` is None without tool results."""
 
     fidelity: float | None = None
     first_divergence: dict[str, Any] | None = None
 
 
-def told_by(variant: str | None) -> Told:
+def rollout_label(variant: str | None) -> RolloutLabel:
     """What the variant of a captured call says; a client may have written anything there."""
     if not variant or '"rollout"' not in variant:
-        return Told()
+        return RolloutLabel()
     try:
         document = plain(parse_json(variant))
     except ValueError:
-        return Told()
+        return RolloutLabel()
     told = document.get("rollout") if isinstance(document, dict) else None
     if not isinstance(told, dict):
-        return Told()
+        return RolloutLabel()
     results, exact, parted = (told.get(key) for key in ("results", "exact", "divergence"))
     fidelity = None
     if isinstance(results, int) and isinstance(exact, int) and 0 <= exact <= results and results > 0:
         fidelity = round(exact / results, 4)
-    return Told(fidelity, parted if isinstance(parted, dict) else None)
+    return RolloutLabel(fidelity, parted if isinstance(parted, dict) else None)
 
 
 # The simulated user

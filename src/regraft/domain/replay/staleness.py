@@ -2,8 +2,9 @@
 
 Three rules. Another version of a taskify rule makes the plans made under the old one stale, and all that came after
 them. Another build of a model makes the answers stale that *Regraft had made* by the old one (replays), and all that
-came after those: what a client was told is history, and no later build makes it untrue. A node whose conditions
-changed makes its subtree stale, and nothing else. What was made again is superseded: it stays, and is stale no more.
+came after those: an answer that a client received is history, and no later build invalidates it. A node whose
+conditions changed makes its subtree stale, and nothing else. What was made again is superseded: it stays, and is
+stale no more.
 
 Everything here is a function of facts and of what is current; nothing is read and no clock is looked at.
 """
@@ -49,8 +50,8 @@ class ModelSnapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """Something that facts were made with, and what stands in its place now. ``kind`` is ``rule`` or ``model``."""
+class Replacement:
+    """A rule or model that artifacts were made with, and what replaced it. ``kind`` is ``rule`` or ``model``."""
 
     kind: str
     subject: str
@@ -63,7 +64,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class Artifact:
     """One thing that was made, and all that its staleness depends on.
 
     ``stage`` is ``taskification_results`` (a plan; ``node_id`` is the node whose request was cut) or
@@ -85,17 +86,17 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stale:
+class StaleArtifact:
     """Why a thing is stale. ``roots`` are the things that it is stale after; its own id, where it is one itself."""
 
-    made: Made
+    made: Artifact
     cause: str
     reason: str
     roots: frozenset[UUID]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class RegenerationStep:
     """One thing to do, after the roots that it is stale ``after``.
 
     ``taskify`` and ``replay`` make a thing again. The others make nothing: ``follow`` is replaced together with what
@@ -103,7 +104,7 @@ class Step:
     """
 
     what: str
-    stale: Stale
+    stale: StaleArtifact
     after: frozenset[UUID]
 
 
@@ -126,31 +127,31 @@ def current(snapshots: Iterable[ModelSnapshot]) -> dict[Key, Key]:
     return found
 
 
-def model_changes(snapshots: Iterable[ModelSnapshot]) -> dict[str | Key, Change]:
+def model_changes(snapshots: Iterable[ModelSnapshot]) -> dict[str | Key, Replacement]:
     """The snapshots that another one has replaced."""
     return {
-        was: Change(kind=MODEL, subject=f"{was[1]} on {was[0]}", was=was[2], now=now[2])
+        was: Replacement(kind=MODEL, subject=f"{was[1]} on {was[0]}", was=was[2], now=now[2])
         for was, now in current(snapshots).items()
         if was != now
     }
 
 
-def rule_changes(used: Iterable[str], versions: Iterable[str]) -> dict[str | Key, Change]:
+def rule_changes(used: Iterable[str], versions: Iterable[str]) -> dict[str | Key, Replacement]:
     """The rule versions that another one has replaced: of the same rule, which is still there."""
     now = {rule_name(version): version for version in versions}
     return {
-        version: Change(kind=RULE, subject=name, was=version, now=now[name])
+        version: Replacement(kind=RULE, subject=name, was=version, now=now[name])
         for version in used
         if (name := rule_name(version)) in now and now[name] != version
     }
 
 
 def stale(
-    facts: Iterable[Made],
-    changes: Mapping[str | Key, Change],
+    facts: Iterable[Artifact],
+    changes: Mapping[str | Key, Replacement],
     conditions: Mapping[UUID, tuple[datetime, str]],
     superseded: Collection[UUID],
-) -> dict[UUID, Stale]:
+) -> dict[UUID, StaleArtifact]:
     """All of ``facts`` that is stale, and why; what is superseded is not in it.
 
     ``conditions``: by node, when its conditions changed and in which words; runs that are younger hold. A place in the
@@ -163,7 +164,7 @@ def stale(
         else:
             runs[made.depth].append(made)
     gone = frozenset(superseded)
-    found: dict[UUID, Stale] = {}
+    found: dict[UUID, StaleArtifact] = {}
     lost: dict[UUID, frozenset[UUID]] = {}  # places, and the roots after which they are
     broken = {made.id: frozenset({made.id}) for made in plans if made.id in gone}  # plans that do not hold
     known = -1
@@ -174,7 +175,7 @@ def stale(
                 found[made.id] = because
                 broken[made.id] = because.roots
         for depth in sorted(runs):
-            places: dict[UUID, list[Made]] = defaultdict(list)
+            places: dict[UUID, list[Artifact]] = defaultdict(list)
             for made in runs[depth]:
                 if made.node_id is not None:
                     places[made.node_id].append(made)
@@ -188,9 +189,9 @@ def stale(
     return found
 
 
-def steps(found: Mapping[UUID, Stale]) -> list[Step]:
+def steps(found: Mapping[UUID, StaleArtifact]) -> list[RegenerationStep]:
     """What is to be done about all that is stale, in an order in which it can be done: roots before what is after
-    them, plans before runs, then what stands higher in its tree, then what is older."""
+    them, plans before runs, then what is higher in its tree, then what is older."""
     made = []
     for because in found.values():
         own = because.made.id in because.roots
@@ -200,45 +201,47 @@ def steps(found: Mapping[UUID, Stale]) -> list[Step]:
             what = REPLAY if own and because.made.replay else FOLLOW
         else:
             what = KEEP
-        made.append(Step(what=what, stale=because, after=because.roots - {because.made.id}))
+        made.append(RegenerationStep(what=what, stale=because, after=because.roots - {because.made.id}))
     return sorted(made, key=_order)
 
 
-def _order(step: Step) -> tuple[bool, bool, int, datetime, UUID]:
+def _order(step: RegenerationStep) -> tuple[bool, bool, int, datetime, UUID]:
     made = step.stale.made
     return (bool(step.after), made.stage == RUNS, made.depth, made.made_at, made.id)
 
 
-def _plan(made: Made, changes: Mapping[str | Key, Change], lost: Mapping[UUID, frozenset[UUID]]) -> Stale | None:
+def _plan(
+    made: Artifact, changes: Mapping[str | Key, Replacement], lost: Mapping[UUID, frozenset[UUID]]
+) -> StaleArtifact | None:
     if change := changes.get(made.made_with):
-        return Stale(made=made, cause=RULE, reason=str(change), roots=frozenset({made.id}))
+        return StaleArtifact(made=made, cause=RULE, reason=str(change), roots=frozenset({made.id}))
     if made.parent_node_id is not None and made.parent_node_id in lost:
         return _after_place(made, lost)
     return None
 
 
-def _after_place(made: Made, lost: Mapping[UUID, frozenset[UUID]]) -> Stale:
+def _after_place(made: Artifact, lost: Mapping[UUID, frozenset[UUID]]) -> StaleArtifact:
     assert made.parent_node_id is not None
     reason = f"what it grew from, node {made.parent_node_id}, does not hold"
-    return Stale(made=made, cause=AFTER, reason=reason, roots=lost[made.parent_node_id])
+    return StaleArtifact(made=made, cause=AFTER, reason=reason, roots=lost[made.parent_node_id])
 
 
 def _run(
-    made: Made,
-    changes: Mapping[str | Key, Change],
+    made: Artifact,
+    changes: Mapping[str | Key, Replacement],
     conditions: Mapping[UUID, tuple[datetime, str]],
     lost: Mapping[UUID, frozenset[UUID]],
     broken: Mapping[UUID, frozenset[UUID]],
-) -> Stale | None:
+) -> StaleArtifact | None:
     own = frozenset({made.id})
     if made.parent_node_id is not None and made.parent_node_id in lost:
         return _after_place(made, lost)
     if made.made_by is not None and made.made_by in broken:
         reason = f"the plan that it carries out, {made.made_by}, does not hold"
-        return Stale(made=made, cause=AFTER, reason=reason, roots=broken[made.made_by])
+        return StaleArtifact(made=made, cause=AFTER, reason=reason, roots=broken[made.made_by])
     changed = conditions.get(made.node_id) if made.node_id else None
     if changed and made.made_at < changed[0]:
-        return Stale(made=made, cause=CONDITIONS, reason=changed[1], roots=own)
+        return StaleArtifact(made=made, cause=CONDITIONS, reason=changed[1], roots=own)
     if made.replay and (change := changes.get(made.made_with)):
-        return Stale(made=made, cause=MODEL, reason=str(change), roots=own)
+        return StaleArtifact(made=made, cause=MODEL, reason=str(change), roots=own)
     return None

@@ -1,4 +1,4 @@
-"""Who answers the tool calls of a re-grown branch, and what of that stands in the record.
+"""Who answers the tool calls of a re-grown branch, and which answers come from the record.
 
 Policies: ``strict`` hands out recorded results for the very calls that they answered, and ends the branch at any other
 call; ``recorded`` also hands out, by order, results of calls of the same tool with other arguments, and says so;
@@ -118,7 +118,7 @@ class RecordedResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
+class ServedResult:
     """A call's answer. ``stands_for`` is the key of the recorded call that it counts as, its own unless it drifted."""
 
     message: dict[str, Any]
@@ -128,8 +128,8 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Unserved:
-    """Nobody answers the call, and why."""
+class UnservedCall:
+    """No result for the call, and why."""
 
     reason: str
 
@@ -137,13 +137,13 @@ class Unserved:
 class ToolOracle(Protocol):
     """Answers the calls of one branch, in the order in which they are made."""
 
-    async def serve(self, call: ToolCall) -> Served | Unserved:
+    async def serve(self, call: ToolCall) -> ServedResult | UnservedCall:
         """The call's result, or why there is none."""
         ...
 
 
 @dataclass(slots=True)
-class Shelf:
+class RecordedResults:
     """Recorded results, each handed out once in a branch: first those of the path, then those of its siblings.
 
     The first ``spent`` ones are in the history that the branch grows from: they can only be said again.
@@ -162,7 +162,7 @@ class Shelf:
         return next((result for result in reversed(self.results) if result.call.key == call.key), None)
 
     def by_order(self, call: ToolCall) -> RecordedResult | None:
-        """The next result of the same tool, whatever its arguments."""
+        """The next result of the same tool, with any arguments."""
         return self._take(at for at, result in enumerate(self.results) if result.call.name == call.name)
 
     def _take(self, places: Iterable[int]) -> RecordedResult | None:
@@ -174,18 +174,20 @@ class Shelf:
 
 
 @dataclass(slots=True)
-class Strict:
+class StrictResults:
     """Recorded results of exactly the calls that are made."""
 
-    shelf: Shelf
+    shelf: RecordedResults
 
-    async def serve(self, call: ToolCall) -> Served | Unserved:
+    async def serve(self, call: ToolCall) -> ServedResult | UnservedCall:
         """The next recorded result of this call."""
         found = self.shelf.exact(call)
         if found is None:
             why = "was called more often than in the record" if self.shelf.said(call) else "is not in the record"
-            return Unserved(f"{call.shown()} {why}")
-        return Served(message=result_message(call, None, found.message), source=found.source, stands_for=found.call.key)
+            return UnservedCall(f"{call.shown()} {why}")
+        return ServedResult(
+            message=result_message(call, None, found.message), source=found.source, stands_for=found.call.key
+        )
 
 
 @dataclass(slots=True)
@@ -193,17 +195,17 @@ class InOrder:
     """Recorded results of exactly the calls that are made. Failing that, as drift: what the same call was given
     before, or the next result of the same tool."""
 
-    shelf: Shelf
+    shelf: RecordedResults
 
-    async def serve(self, call: ToolCall) -> Served | Unserved:
+    async def serve(self, call: ToolCall) -> ServedResult | UnservedCall:
         """The next recorded result of this call or, drifted, of its tool."""
-        exact = await Strict(self.shelf).serve(call)
-        if isinstance(exact, Served):
+        exact = await StrictResults(self.shelf).serve(call)
+        if isinstance(exact, ServedResult):
             return exact
         found = self.shelf.said(call) or self.shelf.by_order(call)
         if found is None:
-            return Unserved(f"the record holds no result of {call.name} that is left for {call.shown()}")
-        return Served(
+            return UnservedCall(f"the record holds no result of {call.name} that is left for {call.shown()}")
+        return ServedResult(
             message=result_message(call, None, found.message),
             source=DRIFT,
             stands_for=found.call.key,
@@ -250,7 +252,7 @@ def sibling_results(forest: Sequence[ForestMessage]) -> list[RecordedResult]:
     return found
 
 
-# What a model is asked that stands in for a tool
+# The prompt for a model that simulates a tool
 
 
 def simulation(call: ToolCall, definition: Any, examples: Sequence[RecordedResult]) -> list[dict[str, Any]]:

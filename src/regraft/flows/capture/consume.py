@@ -33,7 +33,7 @@ async def consume(
 ) -> None:
     """Store captured calls until ``stop`` is set. Either server may be away for any time: nothing is lost meanwhile.
 
-    Whatever PostgreSQL refuses that is not one call's own fault (a lost connection, a full disk, a missing column, a
+    Any refusal by PostgreSQL that is not one call's own fault (a lost connection, a full disk, a missing column, a
     violated constraint) is a fault of the system: the batch goes back to the stream and is tried again later.
 
     A call that waits for another is placed without it after ``patience``. ``part_grace``: see CallStream.sweep_parts.
@@ -71,7 +71,7 @@ async def _consume_connected(
         if loop.time() >= next_sweep:
             next_sweep = loop.time() + _SWEEP_SECONDS
             if left := await stream.sweep_parts(part_grace):
-                log.info("deleted %d parts of large calls that nobody finished publishing", left)
+                log.info("deleted %d parts of large calls whose publishing was never finished", left)
         deliveries = await stream.fetch(_BATCH_PACKS, _FETCH_SECONDS)
         if not deliveries and loop.time() >= next_look:
             # A batch of none takes along what is due, like any other: what was stored at the same moment as the call

@@ -16,10 +16,10 @@ from typing import Any
 from uuid import UUID
 
 from regraft.domain.capture.importers import FORMS, Importer, conversations, detected, importer_of
-from regraft.domain.capture.importers.conversation import Conversation, Refusal
-from regraft.domain.capture.importers.records import Record, Unreadable, records
+from regraft.domain.capture.importers.conversation import Conversation, RefusedConversation
+from regraft.domain.capture.importers.records import JsonRecord, UnreadableLine, records
 from regraft.domain.errors import UnavailableError, UsageError
-from regraft.domain.lineage.imported_calls import Projections, Step, calls, feedback_ids, steps
+from regraft.domain.lineage.imported_calls import Projections, TreeMessage, calls, feedback_ids, steps
 from regraft.flows.capture.ingest import SeenIds
 from regraft.flows.lineage import build as lineage
 from regraft.infra.files.exports import Part, beside, opened, parts
@@ -53,7 +53,7 @@ class ImportCounts:
     refused_names: dict[str, list[str]] = field(default_factory=dict)
     placed: int = 0
 
-    def refuse(self, refusal: Refusal) -> None:
+    def refuse(self, refusal: RefusedConversation) -> None:
         """Count what was left out, by its reason, with its name."""
         self.refused[refusal.reason] = self.refused.get(refusal.reason, 0) + 1
         names = self.refused_names.setdefault(refusal.reason, [])
@@ -101,7 +101,7 @@ def _read_all(files: list[Part], chosen: Importer | None, theme: str | None, cou
         try:
             _read(part, chosen, theme, counts, sink, done)
         except UsageError as error:  # the rest of this file is lost; the others are not
-            counts.refuse(Refusal(part.name, str(error)))
+            counts.refuse(RefusedConversation(part.name, str(error)))
         counts.files += 1
         done += part.packed_bytes
         sink.done = done
@@ -120,17 +120,18 @@ def _read(part: Part, chosen: Importer | None, theme: str | None, counts: Import
             return
         importer = chosen or (detected(replace(first, head=head or first.head)) if first else None)
         if importer is None:
-            counts.refuse(Refusal(part.name, "a file of no known format"))
+            counts.refuse(RefusedConversation(part.name, "a file of no known format"))
             return
         if importer.beside and (companion := beside(part, importer.beside[0])):
             head = {**head, **_beside(companion, importer)}
-        everything: Iterator[Record | Unreadable] = chain(ahead, found)
+        everything: Iterator[JsonRecord | UnreadableLine] = chain(ahead, found)
         if head:
             everything = (
-                replace(each, head={**each.head, **head}) if isinstance(each, Record) else each for each in everything
+                replace(each, head={**each.head, **head}) if isinstance(each, JsonRecord) else each
+                for each in everything
             )
         for position, each in conversations(importer, everything):
-            if isinstance(each, Refusal):
+            if isinstance(each, RefusedConversation):
                 counts.refuse(each)
                 continue
             counts.forms[importer.form] = counts.forms.get(importer.form, 0) + 1
@@ -143,7 +144,7 @@ def _head(part: Part) -> dict[str, Any]:
         return {}
     with opened(part, part.head) as file:
         for record in records(file.pieces):
-            if isinstance(record, Record) and isinstance(record.value, dict):
+            if isinstance(record, JsonRecord) and isinstance(record.value, dict):
                 return record.value
     return {}
 
@@ -151,15 +152,15 @@ def _head(part: Part) -> dict[str, Any]:
 def _beside(companion: Part, importer: Importer) -> dict[str, Any]:
     assert importer.beside is not None
     with opened(companion) as file:
-        return importer.beside[1](each for each in records(file.pieces) if isinstance(each, Record))
+        return importer.beside[1](each for each in records(file.pieces) if isinstance(each, JsonRecord))
 
 
-def _first(found: Iterator[Record | Unreadable]) -> tuple[Record | None, list[Record | Unreadable]]:
+def _first(found: Iterator[JsonRecord | UnreadableLine]) -> tuple[JsonRecord | None, list[JsonRecord | UnreadableLine]]:
     """The first record that could be read, and all that was read for it."""
-    ahead: list[Record | Unreadable] = []
+    ahead: list[JsonRecord | UnreadableLine] = []
     for each in found:
         ahead.append(each)
-        if isinstance(each, Record):
+        if isinstance(each, JsonRecord):
             return each, ahead
     return None, ahead
 
@@ -177,7 +178,7 @@ class _Sink(ABC):
     def add(self, conversation: Conversation, form: str, position: int) -> None:
         """Take one conversation."""
 
-    def count(self, conversation: Conversation, tree: list[Step]) -> None:
+    def count(self, conversation: Conversation, tree: list[TreeMessage]) -> None:
         """Add a conversation to the counts."""
         counts, said = self.counts, conversation.said
         answered = sum(each.answered and each.parent is not None for each in said)
@@ -202,7 +203,7 @@ class _Counting(_Sink):
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     conversation: Conversation
-    tree: list[Step]
+    tree: list[TreeMessage]
     form: str
     position: int
 

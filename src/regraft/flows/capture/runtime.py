@@ -60,8 +60,8 @@ _TOOL_CALLS = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class RuntimeCounts:
-    """What one run did: ``calls`` and ``turns`` that were new, the inbox's number ``seq`` that the tables now stand at
-    (0: nothing was ever captured), and the ``rows`` of each table."""
+    """What one run did: ``calls`` and ``turns`` that were new, the number ``seq`` of the inbox up to which the tables
+    are made (0: nothing was ever captured), and the ``rows`` of each table."""
 
     calls: int
     turns: int

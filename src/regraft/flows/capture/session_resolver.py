@@ -65,7 +65,7 @@ class ParsedCall:
 
 @dataclass(frozen=True, slots=True)
 class ParseFailure:
-    """A captured call that nobody could read, and why."""
+    """A captured call that could not be read, and why."""
 
     event_id: UUID
     error: Exception
@@ -85,7 +85,7 @@ class ParsedRecord:
 
 
 def parse_record(record: bytes, cache: HistoryCache) -> ParsedCall | tuple[Feedback, Exchange] | ParseFailure:
-    """Read a captured call, whatever is in it. Needs no store, so that it may be done ahead."""
+    """Read a captured call; any content gives a result. Needs no store, so it can be done ahead."""
     event_id: UUID | None = None
     try:
         exchange = decode_exchange(record)
@@ -102,7 +102,7 @@ def parse_record(record: bytes, cache: HistoryCache) -> ParsedCall | tuple[Feedb
         )
     except MemoryError:
         raise
-    except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
+    except Exception as error:  # noqa: BLE001 no call stops the others
         return ParseFailure(event_id or uuid_of(digest(record)), error)
 
 
@@ -117,7 +117,7 @@ class SessionResolver:
         self._connection = connection
         self._cache = cache
         self._sessions: dict[tuple[str, UUID], SessionId] = {}
-        self._histories: dict[tuple[str, str], inbox.History] = {}
+        self._histories: dict[tuple[str, str], inbox.StoredHistory] = {}
         self._made: list[str] = []
         self._waiting: dict[str, list[tuple[ParsedRecord, ParsedCall]]] = defaultdict(list)
 
@@ -148,7 +148,7 @@ class SessionResolver:
         self._waiting.clear()
 
     def take_resolved_keys(self) -> list[str]:
-        """What calls may have waited for and can find now; told once."""
+        """The keys that waiting calls can be resumed by now; each is returned once."""
         made, self._made = self._made, []
         return made
 
@@ -163,7 +163,7 @@ class SessionResolver:
             self.batch.add_feedback(*content)
         except (MemoryError, psycopg.Error):
             raise
-        except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
+        except Exception as error:  # noqa: BLE001 no call stops the others
             self._refuse(record, content[1].event_id, error)
         else:
             self._done(record)
@@ -182,7 +182,7 @@ class SessionResolver:
             self._read(call)
         except (MemoryError, psycopg.Error):
             raise
-        except Exception as error:  # noqa: BLE001 no call stops the others, whatever is in it
+        except Exception as error:  # noqa: BLE001 no call stops the others
             self._refuse(record, call.exchange.event_id, error)
         else:
             self._done(record)
@@ -221,7 +221,7 @@ class SessionResolver:
         turn = placed.turns[0]
         self.batch.add_response(scope, response, turn.turn_id)
         messages = [*request.messages, *([] if said is None else [said])]
-        self._histories.setdefault((scope, response), inbox.History(turn.turn_id, turn.session_id, messages))
+        self._histories.setdefault((scope, response), inbox.StoredHistory(turn.turn_id, turn.session_id, messages))
         self._made.append(_response_key(scope, response))
 
     def _session_of(self, scope: str, claimed: UUID) -> SessionId | None:

@@ -12,7 +12,7 @@ from regraft.domain.datasets.content import compose, content_keys, illegal
 from regraft.domain.datasets.kinds import KINDS
 from regraft.domain.datasets.kinds.kind import Candidates, Limit, PlannedRow
 from regraft.domain.datasets.recipe import Recipe
-from regraft.domain.datasets.rows import Refusal, Row
+from regraft.domain.datasets.rows import Row, RowRefusal
 from regraft.domain.datasets.selection import Scored, top
 from regraft.flows.datasets.recorded_turns import recorded_turns
 from regraft.flows.evaluation.pairs import propose_pairs
@@ -50,8 +50,8 @@ def assemble(recipe: Recipe, dsn: str, workbench: Path) -> Assembly:
             turns = recorded_turns(reader, [turn for planned in batch for turn in planned.turns.values()])
             for planned in batch:
                 row = compose(planned, turns)
-                refusal = row if isinstance(row, Refusal) else illegal(row)
-                if isinstance(row, Refusal) or refusal:
+                refusal = row if isinstance(row, RowRefusal) else illegal(row)
+                if isinstance(row, RowRefusal) or refusal:
                     assert refusal is not None
                     refused[refusal.reason] += 1
                     continue

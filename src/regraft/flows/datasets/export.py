@@ -13,7 +13,7 @@ from regraft.domain.datasets.content import content_hash
 from regraft.domain.datasets.formats import format_named
 from regraft.domain.datasets.formats.format import Format, write_row
 from regraft.domain.datasets.recipe import Recipe
-from regraft.domain.datasets.rows import Refusal
+from regraft.domain.datasets.rows import RowRefusal
 from regraft.domain.errors import IllegalRowError, IntegrityError, UsageError
 from regraft.flows.datasets.freeze import Frozen, find_snapshot, stored_rows
 
@@ -54,7 +54,7 @@ def export(snapshot_id: str, folder: Path, *, dsn: str, warehouse: str, format: 
     refused: Counter[str] = Counter()
     for row, split in rows:
         line = write_row(target, row)
-        if isinstance(line, Refusal):
+        if isinstance(line, RowRefusal):
             refused[line.reason] += 1
         else:
             lines[split].append(line)

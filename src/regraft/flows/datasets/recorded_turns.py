@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regraft.domain.datasets.kinds.kind import RecordedTurn
-from regraft.domain.datasets.rows import Refusal, canonical_messages, dropped_fields, tool_list
+from regraft.domain.datasets.rows import RowRefusal, canonical_messages, dropped_fields, tool_list
 from regraft.domain.ids import parse_json
 from regraft.infra.postgres.arrow import ArrowReader
 
@@ -21,15 +21,15 @@ def _turn(row: Mapping[str, Any]) -> RecordedTurn:
     answers = [parse_json(row["answer"])] if row["answer"] else []
     history, answer = canonical_messages(bodies), canonical_messages(answers)
     tools = tool_list(parse_json(row["tools"]) if row["tools"] else {})
-    refusal = next((one for one in (history, answer, tools) if isinstance(one, Refusal)), None)
+    refusal = next((one for one in (history, answer, tools) if isinstance(one, RowRefusal)), None)
     if not refusal and not answer:
-        refusal = Refusal("no_answer")
+        refusal = RowRefusal("no_answer")
     return RecordedTurn(
         node_id=row["node_id"],
         session_id=row["session_id"],
-        history=() if isinstance(history, Refusal) else history,
-        answer=() if isinstance(answer, Refusal) else answer,
-        tools=None if isinstance(tools, Refusal) else tools,
+        history=() if isinstance(history, RowRefusal) else history,
+        answer=() if isinstance(answer, RowRefusal) else answer,
+        tools=None if isinstance(tools, RowRefusal) else tools,
         tools_digest=row["tools_id"].hex() if row["tools_id"] else None,
         dropped=frozenset().union(*map(dropped_fields, [*bodies, *answers])),
         refusal=refusal,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from regraft.domain.datasets.content import compose, content_hash, parts_of
 from regraft.domain.datasets.kinds.kind import PlannedRow, RecordedTurn
-from regraft.domain.datasets.rows import Refusal, Row
+from regraft.domain.datasets.rows import Row, RowRefusal
 from regraft.domain.errors import IntegrityError
 from regraft.flows.datasets.freeze import find_snapshot, stored_rows
 from regraft.flows.datasets.recorded_turns import recorded_turns
@@ -84,8 +84,8 @@ def _former_ids(reader: ArrowReader, rows: Sequence[Row], turns: Mapping[str, Re
     return frozenset(row["id"] for row in reader.rows("former_ids", unknown)) if unknown else frozenset()
 
 
-def _difference(stored: Row, again: Row | Refusal, former: frozenset[str]) -> str:
-    if isinstance(again, Refusal):
+def _difference(stored: Row, again: Row | RowRefusal, former: frozenset[str]) -> str:
+    if isinstance(again, RowRefusal):
         return f"{again.reason}: {again.detail}".rstrip(": ")
     before, after = parts_of(stored), parts_of(again)
     different = [name for name in before if before[name] != after[name]]

@@ -27,7 +27,7 @@ _OTHER = {"a": "b", "b": "a"}
 @dataclass(frozen=True, slots=True)
 class BlindPair:
     """Two answers without their models. ``first`` and ``second`` are texts in the order shown; ``shown_first`` says
-    which side of the pair stands first; ``waiting`` counts the pairs that this reviewer has not judged."""
+    which side of the pair is first; ``waiting`` counts the pairs that this reviewer has not judged."""
 
     pair_id: UUID
     history: str
@@ -169,7 +169,7 @@ def _draw(seed: int, pair_id: UUID, *more: str) -> bytes:
 
 def _needs_name(reviewer: str) -> None:
     if not reviewer.strip():
-        raise UsageError("Say who decides: --reviewer NAME.")
+        raise UsageError("Give the reviewer's name: --reviewer NAME.")
 
 
 def _shown(history: str, answer: str | None) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from regraft.domain.capture.message import messages_of
 from regraft.domain.evaluation.outcome import Verdict, outcome_of
 from regraft.domain.evaluation.score import unit_quality
-from regraft.domain.evaluation.trajectory import Step, measure_unit, render
+from regraft.domain.evaluation.trajectory import TrajectoryStep, measure_unit, render
 from regraft.domain.ids import parse_json
 from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.postgres.arrow import reading
@@ -111,8 +111,8 @@ def _unit(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _step(step: dict[str, Any]) -> Step:
-    return Step(
+def _step(step: dict[str, Any]) -> TrajectoryStep:
+    return TrajectoryStep(
         node_id=UUID(step["node_id"]),
         anchor=UUID(step["anchor"]) if step["anchor"] else None,
         kind=step["kind"],

@@ -71,7 +71,7 @@ def build(dsn: str, sessions: Collection[UUID] | None = None, progress: Progress
                 number = store.save(connection, rows, datetime.now(UTC), version)
         except (UnavailableError, OSError, MemoryError):
             raise
-        except Exception as error:  # one bad turn never stops the others, whatever is in it
+        except Exception as error:  # one bad turn never stops the others
             if isinstance(error, psycopg.Error) and not isinstance(error, _BAD_TURN):
                 raise
             if len(taken) > 1:

@@ -12,10 +12,10 @@ from regraft.domain.lineage.difference import Components, model_snapshot
 from regraft.domain.lineage.graph import Branch, Node, PlacedTurn, branches, depths, nodes, trees
 from regraft.domain.lineage.history import EMPTY, root_of
 from regraft.domain.orchestration.taskification import read_plan_header
-from regraft.domain.replay.rollout import Told, told_by
+from regraft.domain.replay.rollout import RolloutLabel, rollout_label
 from regraft.domain.usage import tokens
 from regraft.flows.lineage.links import links_of
-from regraft.flows.lineage.parents import Place, places_of, settled_place
+from regraft.flows.lineage.parents import ParentLink, parent_links, settled_link
 from regraft.infra.postgres.capture.inbox import storable
 from regraft.infra.postgres.lineage import graph as store
 from regraft.infra.postgres.lineage.graph_rows import BranchRow, NodeRow, RunRow, ThemeRow
@@ -30,7 +30,7 @@ def decide(connection: Connection, new: list[UUID], version: int) -> store.Graph
     origin = store.origins(connection, affected)
     found = store.parents(connection, {turn: row["origin"] for turn, row in origin.items()})
     facts = store.facts(connection, affected)
-    places = places_of(connection, facts, found, version)
+    places = parent_links(connection, facts, found, version)
     touched = set(places)
 
     current = store.current_parents(connection, places.keys())
@@ -41,7 +41,7 @@ def decide(connection: Connection, new: list[UUID], version: int) -> store.Graph
     facts.update(store.facts(connection, others))
     origin.update(store.origins(connection, others))
     for row in settled:
-        places[NodeId(row["node_id"])] = settled_place(row)
+        places[NodeId(row["node_id"])] = settled_link(row)
 
     bodies = store.parts(connection, {bytes(row[key]) for row in facts.values() for key in ("tools_id", "sampling_id")})
     by_parent: dict[NodeId, list[PlacedTurn]] = defaultdict(list)
@@ -69,7 +69,7 @@ def decide(connection: Connection, new: list[UUID], version: int) -> store.Graph
     return rows
 
 
-def _placed(row: store.Row, place: Place, anchor: Digest, bodies: dict[bytes, dict[str, Any]]) -> PlacedTurn:
+def _placed(row: store.Row, place: ParentLink, anchor: Digest, bodies: dict[bytes, dict[str, Any]]) -> PlacedTurn:
     tools_id, sampling_id = Digest(bytes(row["tools_id"])), bytes(row["sampling_id"])
     return PlacedTurn(
         turn_id=TurnId(row["turn_id"]),
@@ -96,7 +96,7 @@ def _add_nodes(
     rows: store.GraphRows,
     connection: Connection,
     found: list[Node],
-    places: Mapping[NodeId, Place],
+    places: Mapping[NodeId, ParentLink],
     facts: Mapping[UUID, store.Row],
     touched: set[NodeId],
 ) -> dict[NodeId, SessionId]:
@@ -151,7 +151,7 @@ def _add_nodes(
 
 def _branch_row(branch: Branch, fact: store.Row, tree: SessionId) -> BranchRow:
     turn = branch.turn
-    told = told_by(fact["identity"].get("variant")) if turn.is_replay else Told()
+    told = rollout_label(fact["identity"].get("variant")) if turn.is_replay else RolloutLabel()
     return BranchRow(
         turn_id=turn.turn_id,
         session_id=tree,

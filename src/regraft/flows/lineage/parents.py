@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from regraft.domain.ids import Digest, NodeId, SessionId, TurnId, parse_json
-from regraft.domain.lineage.compaction import EVIDENCE, Compaction, Shortened, Survivor, compaction
+from regraft.domain.lineage.compaction import EVIDENCE, Compaction, ShortenedTurn, SurvivingAnswer, compaction
 from regraft.domain.lineage.graph import depths
 from regraft.domain.lineage.history import root_of
 from regraft.domain.lineage.projection import projection_digest
@@ -19,7 +19,7 @@ _SHORTENED = frozenset({"unmatched", "longest_prefix"})
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ParentLink:
     """A node's parent and how it was found."""
 
     parent: NodeId
@@ -27,15 +27,15 @@ class Place:
     compaction: Compaction | None = None
 
 
-def places_of(
+def parent_links(
     connection: Connection, facts: Mapping[UUID, store.Row], found: Mapping[UUID, store.Row], version: int
-) -> dict[NodeId, Place]:
+) -> dict[NodeId, ParentLink]:
     """Where each node hangs: where its first run does. A claim that would close a circle is not honoured."""
     runs: dict[NodeId, list[store.Row]] = defaultdict(list)
     for fact in facts.values():
         runs[fact["node_id"]].append(fact)
-    places: dict[NodeId, Place] = {}
-    by_prefix: dict[NodeId, Place] = {}
+    places: dict[NodeId, ParentLink] = {}
+    by_prefix: dict[NodeId, ParentLink] = {}
     roots: dict[NodeId, NodeId] = {}
     uncertain: set[NodeId] = set()
     shortened: list[tuple[UUID, UUID, int]] = []
@@ -43,26 +43,26 @@ def places_of(
         first = min(group, key=lambda row: (row["purpose"] == "replay", row["started_at"], row["turn_id"].bytes))
         row = found[first["turn_id"]]
         roots[node] = root = root_of(SessionId(row["session_id"]))
-        by_prefix[node] = Place(NodeId(row["prefix_node_id"] or root), row["prefix_evidence"])
+        by_prefix[node] = ParentLink(NodeId(row["prefix_node_id"] or root), row["prefix_evidence"])
         claimed = row["claimed_node_id"]
         if claimed or row["origin"] != first["turn_id"]:
             uncertain.add(node)
-        places[node] = Place(NodeId(claimed), "explicit_header") if claimed else by_prefix[node]
+        places[node] = ParentLink(NodeId(claimed), "explicit_header") if claimed else by_prefix[node]
         if not claimed and row["prefix_evidence"] in _SHORTENED:
             shortened.append((node, row["origin"], row["prefix_depth"]))
     for node, replaced in _compactions(connection, shortened, version).items():
-        places[node] = Place(replaced.node_id, EVIDENCE, replaced)
+        places[node] = ParentLink(replaced.node_id, EVIDENCE, replaced)
         uncertain.add(node)
     _break_circles(connection, places, by_prefix, roots, uncertain)
     return places
 
 
-def settled_place(row: store.Row) -> Place:
+def settled_link(row: store.Row) -> ParentLink:
     """Where a node hangs that nothing new touches."""
     replaced = None
     if row["parent_evidence"] == EVIDENCE and row["branch_kind"] == "compaction":
         replaced = Compaction(NodeId(row["parent_node_id"]), row["branch_reason"], row["variant_config"])
-    return Place(NodeId(row["parent_node_id"]), row["parent_evidence"], replaced)
+    return ParentLink(NodeId(row["parent_node_id"]), row["parent_evidence"], replaced)
 
 
 def _compactions(
@@ -75,7 +75,7 @@ def _compactions(
     found = {}
     for node, rows in known.items():
         first = rows[0]
-        turn = Shortened(
+        turn = ShortenedTurn(
             turn_id=TurnId(first["turn_id"]),
             session_id=SessionId(first["session_id"]),
             named=first["named"],
@@ -88,12 +88,12 @@ def _compactions(
     return found
 
 
-def _survivor(row: store.Row, version: int) -> Survivor:
+def _survivor(row: store.Row, version: int) -> SurvivingAnswer:
     same = row["same_before"]
     if not same and row["above"] is not None and row["before"] is not None:
         above, before = parse_json(row["above"]), parse_json(row["before"])
         same = projection_digest(above, version) == projection_digest(before, version)
-    return Survivor(
+    return SurvivingAnswer(
         anchor=row["anchor"],
         position=row["depth"],
         same_before=same,
@@ -109,8 +109,8 @@ def _survivor(row: store.Row, version: int) -> Survivor:
 
 def _break_circles(
     connection: Connection,
-    places: dict[NodeId, Place],
-    by_prefix: Mapping[NodeId, Place],
+    places: dict[NodeId, ParentLink],
+    by_prefix: Mapping[NodeId, ParentLink],
     roots: Mapping[NodeId, NodeId],
     uncertain: set[NodeId],
 ) -> None:
@@ -123,10 +123,10 @@ def _break_circles(
     for node in _on_circles(places, above):
         places[node] = by_prefix[node]
     for node in _on_circles(places, above):
-        places[node] = Place(roots[node], "unmatched")
+        places[node] = ParentLink(roots[node], "unmatched")
 
 
-def _on_circles(places: dict[NodeId, Place], above: Mapping[NodeId, NodeId | None]) -> list[NodeId]:
+def _on_circles(places: dict[NodeId, ParentLink], above: Mapping[NodeId, NodeId | None]) -> list[NodeId]:
     links = {node: parent for node, parent in above.items() if parent}
     links.update((node, place.parent) for node, place in places.items())
     known = dict.fromkeys({*links.values()} - links.keys(), 0)

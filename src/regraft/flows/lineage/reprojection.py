@@ -41,7 +41,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Regrouping:
     """Sessions or nodes that split or merged: how many, and the largest of them, as (one id, the ids that it became, or
     that became it)."""
 
@@ -52,10 +52,10 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Rebuilt:
+class RebuildReport:
     """What a rebuild came to.
 
-    ``identical``: the graph is row for row what it was; None where that cannot be told, because the version changed,
+    ``identical``: the graph is row for row what it was; None where that cannot be decided, because the version changed,
     calls arrived meanwhile, or nothing was written. ``followed`` are rows that name nodes or sessions by their new ids,
     by column; ``left_behind`` rows that keep the former ones.
     """
@@ -68,8 +68,8 @@ class Rebuilt:
     turns_refiled: int
     contexts_changed: int
     anchors_added: int
-    sessions: Change
-    nodes: Change
+    sessions: Regrouping
+    nodes: Regrouping
     followed: dict[str, int] = field(default_factory=dict)
     left_behind: dict[str, int] = field(default_factory=dict)
     identical: bool | None = None
@@ -79,7 +79,7 @@ class Rebuilt:
 
 def rebuild(
     dsn: str, version: int | None = None, *, dry_run: bool = False, progress: Progress | None = None
-) -> Rebuilt:
+) -> RebuildReport:
     """Derive all joining ids under a version of the projection, the log's own if none is given, and the graph.
 
     ``dry_run`` says what would split and merge, and changes nothing; writers of the log wait for it all the same.
@@ -112,7 +112,7 @@ def rebuild(
             followed, left = store.apply(connection, chosen)
             graph.clear(connection)
             store.drop_sessions(connection)
-    result = Rebuilt(
+    result = RebuildReport(
         version_before=before,
         version=chosen,
         dry_run=dry_run,
@@ -281,8 +281,8 @@ def _turn(row: store.Row, known: dict[bytes, tuple[str, Digest]], version: int) 
     )
 
 
-def _change(connection: Connection, noun: str) -> Change:
+def _change(connection: Connection, noun: str) -> Regrouping:
     rows = store.compared(connection, noun, _LISTED)
     found = {what: [(row["one"], row["parts"]) for row in rows if row["what"] == what] for what in ("split", "merged")}
     totals = {row["what"]: int(row["total"]) for row in rows}
-    return Change(totals.get("split", 0), totals.get("merged", 0), found["split"], found["merged"])
+    return Regrouping(totals.get("split", 0), totals.get("merged", 0), found["split"], found["merged"])

@@ -35,12 +35,12 @@ _AGAIN = frozenset({408, 425, 429})
 _EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 
-class RefusedError(RegraftError):
+class CallRefusedError(RegraftError):
     """The gateway or the model server refused the call; asking again will not help."""
 
 
 @dataclass(slots=True)
-class Spent:
+class StepCost:
     """What a step has cost so far, also when it fails or is cancelled on the way."""
 
     attempts: int = 0
@@ -71,7 +71,7 @@ class Delta:
     finish_reason: str | None
 
 
-class Asker:
+class ModelCaller:
     """Makes the calls of one taskification. ``identity``: X-Regraft values that all of them bear."""
 
     def __init__(
@@ -88,7 +88,9 @@ class Asker:
         self._headers = headers
         self._retries = retries
 
-    async def ask(self, request: Mapping[str, Any], purpose: str, step: str, spent: Spent, **more: str) -> Completion:
+    async def ask(
+        self, request: Mapping[str, Any], purpose: str, step: str, spent: StepCost, **more: str
+    ) -> Completion:
         """A whole answer. Raises UpstreamError when there is none after all tries, RefusedError when none will help."""
         body, identity = canonical_json(dict(request)), self._who(purpose, step, more)
         for attempt in range(1 + self._retries):
@@ -105,7 +107,7 @@ class Asker:
         raise AssertionError("unreachable")
 
     async def stream(
-        self, request: Mapping[str, Any], purpose: str, step: str, spent: Spent, silence: float
+        self, request: Mapping[str, Any], purpose: str, step: str, spent: StepCost, silence: float
     ) -> AsyncGenerator[Delta, None]:
         """An answer as it comes; tried again only before its first piece. ``silence``: seconds without a byte."""
         body, identity = canonical_json(dict(request)), self._who(purpose, step, {})
@@ -155,10 +157,10 @@ def _check(status: int, body: bytes) -> None:
     message = f"HTTP {status}: {str(said or 'without a word')[:300]}"
     if status >= 500 or status in _AGAIN:
         raise UpstreamError(message)
-    raise RefusedError(message)
+    raise CallRefusedError(message)
 
 
-def _completion(status: int, body: bytes, turn_id: UUID | None, spent: Spent) -> Completion:
+def _completion(status: int, body: bytes, turn_id: UUID | None, spent: StepCost) -> Completion:
     _check(status, body)
     answer = read_answer(body, "")
     if answer.usage:
@@ -169,7 +171,7 @@ def _completion(status: int, body: bytes, turn_id: UUID | None, spent: Spent) ->
     return Completion(choice.message, choice.finish_reason, turn_id)
 
 
-async def _deltas(reply: StreamedReply, spent: Spent, silence: float) -> AsyncGenerator[Delta, None]:
+async def _deltas(reply: StreamedReply, spent: StepCost, silence: float) -> AsyncGenerator[Delta, None]:
     pieces = aiter(reply)
     if reply.status >= 400 or "event-stream" not in reply.content_type:
         body = b"".join([piece async for piece in pieces])
@@ -196,7 +198,7 @@ def _whole_events(data: bytes) -> tuple[bytes, bytes]:
     return data[:end], data[end:]
 
 
-def _chunk(data: str, spent: Spent) -> list[Delta]:
+def _chunk(data: str, spent: StepCost) -> list[Delta]:
     try:
         chunk = parse_json(data)
     except ValueError as error:
@@ -219,13 +221,13 @@ def _chunk(data: str, spent: Spent) -> list[Delta]:
 
 
 async def make_plan(
-    asker: Asker,
+    asker: ModelCaller,
     assignment: Assignment,
     rule: Rule,
     model: str,
     prompt: str,
     workers: Sequence[str],
-    spent: Spent,
+    spent: StepCost,
     timeout: float,
 ) -> Taskified:
     """Ask for a plan, and once more with what is wrong with it. Never raises for what the model or its server does."""
@@ -236,7 +238,7 @@ async def make_plan(
         try:
             async with asyncio.timeout(timeout):
                 said = await asker.ask(request, TASKIFY, step, spent, variant=assignment.label())
-        except (UpstreamError, RefusedError, TimeoutError) as error:
+        except (UpstreamError, CallRefusedError, TimeoutError) as error:
             why = str(error) or f"no answer in {timeout:g} s"
             turns: list[UUID | None] = [*spent.turn_ids[before:]] or [None]
             attempts += [Attempt(step, turn, None, why) for turn in turns]

@@ -30,7 +30,7 @@ from regraft.domain.orchestration.orchestration import (
     worker_messages,
 )
 from regraft.domain.orchestration.taskification import Assignment, Plan, Subtask, Taskified, prompt_of
-from regraft.flows.orchestration.model_caller import Asker, Completion, Spent, make_plan
+from regraft.flows.orchestration.model_caller import Completion, ModelCaller, StepCost, make_plan
 
 if TYPE_CHECKING:
     from regraft.infra.mcp.servers import ToolServers
@@ -40,8 +40,8 @@ _OURS = frozenset({"model", "messages", "stream", "stream_options", "n", "store"
 _REFUSED = frozenset({"tools", "tool_choice", "functions", "function_call"})
 
 
-class Listener(Protocol):
-    """Who is told of an orchestrated call while it goes on. A slow listener slows it down."""
+class OrchestrationListener(Protocol):
+    """Receives the progress of an orchestrated call. A slow listener slows it down."""
 
     async def noted(self, words: str) -> None:
         """Something was planned or done; for people."""
@@ -60,11 +60,11 @@ class Orchestration:
     def __init__(
         self,
         orchestrator: Orchestrator,
-        asker: Asker,
+        asker: ModelCaller,
         assignment: Assignment,
         request: Mapping[str, Any],
         tool_servers: Mapping[str, ToolServerSection] | None = None,
-        listener: Listener | None = None,
+        listener: OrchestrationListener | None = None,
     ) -> None:
         """Raises UsageError for a request that no orchestrator can answer. With a listener the answer is streamed."""
         self._orchestrator = orchestrator
@@ -76,8 +76,8 @@ class Orchestration:
         self._prompt = _checked(request)
         self._places = asyncio.Semaphore(orchestrator.concurrency)
         self._tools: ToolServers | None = None
-        self._spent: list[Spent] = []
-        self._synthesis = Spent()
+        self._spent: list[StepCost] = []
+        self._synthesis = StepCost()
         self._reports: dict[str, StepReport] = {}
         self.taskified: Taskified | None = None
 
@@ -129,7 +129,7 @@ class Orchestration:
             one.model,
             self._prompt,
             tuple(one.workers),
-            self._spend(Spent()),
+            self._spend(StepCost()),
             one.timeout,
         )
         self.taskified = made
@@ -139,7 +139,7 @@ class Orchestration:
             await self._note(f"{made.status}: {len(made.plan.subtasks)} steps")
         return made.plan
 
-    def _spend(self, spent: Spent) -> Spent:
+    def _spend(self, spent: StepCost) -> StepCost:
         self._spent.append(spent)
         return spent
 
@@ -169,7 +169,7 @@ class Orchestration:
         except* _StepFailedError:
             pass
         for subtask in plan.subtasks:
-            self._reports.setdefault(subtask.id, self._report(subtask, Spent(), "cancelled"))
+            self._reports.setdefault(subtask.id, self._report(subtask, StepCost(), "cancelled"))
         if not self._of("done") or (self._orchestrator.on_failure == "cancel" and self._of("failed")):
             raise UpstreamError(f"No answer was made: {self._first_failure()}")
 
@@ -179,14 +179,14 @@ class Orchestration:
     def _block(self, plan: Plan) -> None:
         for subtask in blocked(plan, self._of("failed")):
             lost = ", ".join(sorted(subtask.needs & (self._of("failed") | self._of("blocked")))) or "a failed step"
-            self._reports.setdefault(subtask.id, self._report(subtask, Spent(), "blocked", f"it needs {lost}"))
+            self._reports.setdefault(subtask.id, self._report(subtask, StepCost(), "blocked", f"it needs {lost}"))
 
     def _first_failure(self) -> str:
         failed = [report for report in self._reports.values() if report.status == "failed"]
         return f"the step {failed[0].id} failed: {failed[0].error}" if failed else "no step was done"
 
     async def _step(self, subtask: Subtask) -> StepReport:
-        spent = self._spend(Spent())
+        spent = self._spend(StepCost())
         began = time.perf_counter()
         status: StepStatus = "cancelled"
         error = result = ""
@@ -203,7 +203,7 @@ class Orchestration:
             report = self._reports[subtask.id] = self._report(subtask, spent, status, error, result, seconds)
         return report
 
-    async def _work(self, subtask: Subtask, spent: Spent) -> str:
+    async def _work(self, subtask: Subtask, spent: StepCost) -> str:
         results = {name: report.result for name, report in self._reports.items()}
         messages = worker_messages(subtask, self._prompt, results)
         more: dict[str, Any] = {"tools": self._tools.definitions()} if self._tools is not None else {}
@@ -220,7 +220,7 @@ class Orchestration:
             messages = [*messages, said.message, *[await self._run_tool(each, spent) for each in asked]]
         raise UpstreamError(f"The worker still asked for tools after {TOOL_ROUNDS} rounds")
 
-    async def _run_tool(self, call: Any, spent: Spent) -> dict[str, Any]:
+    async def _run_tool(self, call: Any, spent: StepCost) -> dict[str, Any]:
         function = call.get("function") if isinstance(call, dict) else None
         if self._tools is None or not isinstance(function, dict):
             raise UpstreamError("The worker asked for a tool, and there is none")
@@ -231,7 +231,7 @@ class Orchestration:
     def _report(
         self,
         subtask: Subtask,
-        spent: Spent,
+        spent: StepCost,
         status: StepStatus,
         error: str = "",
         result: str = "",

@@ -1,8 +1,8 @@
 """Taskification: have a node's request, or a bare prompt, cut into a plan; and keep what captured calls came to.
 
-Whoever asks for plans asks through the gateway, and each call says in its headers what it is for. So the results are
+Every request for a plan goes through the gateway, and its headers say what it is for. So the results are
 read off the execution log (``collect``), and asking needs no database: a plan that an orchestrator made is stored when
-its calls are, whatever was down meanwhile.
+its calls are, also after an outage.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from regraft.domain.orchestration.taskification import (
     words,
 )
 from regraft.flows.capture.waiting import wait_until_stored
-from regraft.flows.orchestration.model_caller import Asker, Spent, make_plan
+from regraft.flows.orchestration.model_caller import ModelCaller, StepCost, make_plan
 from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.infra.llm.client import GatewayClient
 from regraft.infra.postgres.capture.inbox import storable
@@ -46,7 +46,7 @@ Row = taskification.Row
 
 
 @dataclass(frozen=True, slots=True)
-class Todo:
+class TaskifyRequest:
     """What would be asked. ``known``: this was taskified already, under the same rule; nothing is to be asked."""
 
     assignment: Assignment
@@ -75,7 +75,7 @@ def of_node(
     max_steps: int | None = None,
     *,
     again: bool = False,
-) -> Todo:
+) -> TaskifyRequest:
     """What a node was asked, to be taskified. Raises NotFoundError for a node that was never asked anything."""
     with transaction(dsn) as connection:
         origins = replay.origins(connection, [node])
@@ -84,7 +84,9 @@ def of_node(
         origin = origins[0]
         assignment, known = _next(connection, f"node:{node}", rule, workers, max_steps, again)
     assignment = replace(assignment, node_id=node)
-    return Todo(assignment, prompt_of(origin.messages), model or origin.model, UUID(str(origin.session_id)), known)
+    return TaskifyRequest(
+        assignment, prompt_of(origin.messages), model or origin.model, UUID(str(origin.session_id)), known
+    )
 
 
 def of_prompt(
@@ -96,17 +98,17 @@ def of_prompt(
     max_steps: int | None = None,
     *,
     again: bool = False,
-) -> Todo:
+) -> TaskifyRequest:
     """A bare prompt, to be taskified."""
     with transaction(dsn) as connection:
         assignment, known = _next(connection, subject_of_prompt(SCOPE, prompt), rule, workers, max_steps, again)
-    return Todo(assignment, prompt, model, None, known)
+    return TaskifyRequest(assignment, prompt, model, None, known)
 
 
 def taskify(
     dsn: str,
     gateway: GatewayEndpoint | str,
-    todo: Todo,
+    todo: TaskifyRequest,
     rule: Rule,
     *,
     timeout: float = 300.0,
@@ -128,12 +130,14 @@ def taskify(
         return taskification.one(connection, taskification_id)
 
 
-async def _ask(gateway: GatewayEndpoint | str, todo: Todo, rule: Rule, timeout: float) -> Taskified:
+async def _ask(gateway: GatewayEndpoint | str, todo: TaskifyRequest, rule: Rule, timeout: float) -> Taskified:
     assignment = todo.assignment
     identity = {"session": f"{INTERNAL_SESSION}{todo.session_id}"} if todo.session_id else {}
     async with GatewayClient(gateway, read_timeout=timeout) as client:
-        asker = Asker(client, assignment.taskification_id, identity)
-        return await make_plan(asker, assignment, rule, todo.model, todo.prompt, assignment.workers, Spent(), timeout)
+        asker = ModelCaller(client, assignment.taskification_id, identity)
+        return await make_plan(
+            asker, assignment, rule, todo.model, todo.prompt, assignment.workers, StepCost(), timeout
+        )
 
 
 def collect(dsn: str, *, finished: Collection[UUID] = (), patience: timedelta = PATIENCE) -> CollectCounts:

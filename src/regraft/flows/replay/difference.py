@@ -12,7 +12,7 @@ from regraft.domain.ids import NodeId, parse_json
 from regraft.domain.lineage.difference import Components, Difference, difference
 from regraft.domain.lineage.prompt_digests import system_digest, user_digest
 from regraft.domain.replay.job import Origin
-from regraft.domain.replay.text_diff import Piece, likeness, word_diff
+from regraft.domain.replay.text_diff import DiffRun, likeness, word_diff
 from regraft.infra.postgres.lineage import reading
 from regraft.infra.postgres.pool import Source, reading_from
 from regraft.infra.postgres.replay import plans
@@ -27,7 +27,7 @@ class NodeDifference:
     b: NodeId
     request: Difference
     likeness: float
-    answer: list[Piece]
+    answer: list[DiffRun]
 
 
 def compare_nodes(source: Source, a: str, b: str) -> NodeDifference:

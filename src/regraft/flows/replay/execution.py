@@ -17,13 +17,13 @@ from regraft.domain.lineage.turn import INTERNAL_SESSION
 from regraft.domain.replay.budget import Budget, Spent
 from regraft.domain.replay.job import Job
 from regraft.domain.usage import tokens
-from regraft.flows.replay.retrying_client import Caller
+from regraft.flows.replay.retrying_client import RetryingClient
 from regraft.infra.gateway_endpoint import GatewayEndpoint
-from regraft.infra.llm.client import GatewayClient, Reply
+from regraft.infra.llm.client import GatewayClient, GatewayReply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grown:
+class JobResult:
     """What a job gave. ``turns`` are its captured calls in order: the last one is the job's answer.
 
     ``failure`` says in a line why there is none; the job is then run again by the next replay. ``spent`` are the
@@ -37,20 +37,20 @@ class Grown:
 
 # One job, from its first call to its last. A RegraftError that it raises is the job's failure. Only the call that
 # finishes the job may bear ``job.label()``: a fingerprint found in the log counts as done.
-Grow = Callable[[Caller, Job], Awaitable[Grown]]
+Grow = Callable[[RetryingClient, Job], Awaitable[JobResult]]
 
 
-async def grow_once(caller: Caller, job: Job) -> Grown:
+async def grow_once(caller: RetryingClient, job: Job) -> JobResult:
     """One call, one answer."""
     reply = await caller.post(job.endpoint, job.body, identity_of(job), job.model)
     turns = (reply.turn_id,) if reply.turn_id else ()
     if reply.status >= 400:
-        return Grown(turns=turns, failure=refusal(reply))
-    return Grown(turns=turns, spent=spent_in(reply, job.endpoint))
+        return JobResult(turns=turns, failure=refusal(reply))
+    return JobResult(turns=turns, spent=spent_in(reply, job.endpoint))
 
 
 def identity_of(job: Job) -> dict[str, str]:
-    """The X-Regraft values of the call that answers a job: in whose place it stands, and what was changed."""
+    """The X-Regraft values of the call that answers a job: the node that it re-runs, and what was changed."""
     identity = {
         "session": f"{INTERNAL_SESSION}{job.origin.session_id}",
         "replay-node": str(job.origin.node_id),
@@ -60,12 +60,12 @@ def identity_of(job: Job) -> dict[str, str]:
     return {**identity, "plan": job.plan} if job.plan else identity
 
 
-def refusal(reply: Reply) -> str:
+def refusal(reply: GatewayReply) -> str:
     """Why a call failed, in a line."""
     return f"HTTP {reply.status}: {' '.join(reply.body[:300].decode('utf-8', 'replace').split())}"
 
 
-def spent_in(reply: Reply, endpoint: str) -> Spent:
+def spent_in(reply: GatewayReply, endpoint: str) -> Spent:
     """The tokens that an answer tells of."""
     usage = dialect_of(endpoint).read_answer(reply.body, reply.content_type).usage
     found = tokens(usage or {})
@@ -74,7 +74,7 @@ def spent_in(reply: Reply, endpoint: str) -> Spent:
 
 @dataclass(slots=True)
 class Tally:
-    """How a plan's jobs stand, as they go on. ``spent`` is by model, and holds what earlier runs of the plan spent."""
+    """The progress of a plan's jobs. ``spent`` is by model, and holds what earlier runs of the plan spent."""
 
     total: int = 0
     done: int = 0
@@ -85,7 +85,7 @@ class Tally:
     spent: dict[str, Spent] = field(default_factory=dict)
     stopped: bool = False  # the budget is spent
 
-    def add(self, job: Job, grown: Grown) -> None:
+    def add(self, job: Job, grown: JobResult) -> None:
         """A job has ended."""
         self.spent[job.model] = self.spent.get(job.model, Spent()) + grown.spent
         self.completed_tokens += grown.spent.completion
@@ -95,13 +95,13 @@ class Tally:
             self.failed += 1
 
 
-class Watcher:
-    """Is told of each job's beginning and end. This one lets it pass."""
+class JobWatcher:
+    """Is called at each job's beginning and end. This one does nothing."""
 
     def began(self, job: Job) -> None:
         """The job's first call is about to be made."""
 
-    def ended(self, job: Job, grown: Grown) -> None:
+    def ended(self, job: Job, grown: JobResult) -> None:
         """The job has an answer, or has failed."""
 
 
@@ -110,7 +110,7 @@ async def execute(
     jobs: Sequence[Job],
     concurrency: int,
     tally: Tally,
-    watcher: Watcher,
+    watcher: JobWatcher,
     budget: Budget | None = None,
     grow: Grow = grow_once,
     theme: str | None = None,
@@ -122,7 +122,7 @@ async def execute(
     waiting = deque(jobs)
     limits = budget or Budget()
     async with GatewayClient(gateway) as client:
-        caller = Caller(client, theme=theme)
+        caller = RetryingClient(client, theme=theme)
 
         async def work() -> None:
             while waiting:
@@ -135,7 +135,7 @@ async def execute(
                 try:
                     grown = await grow(caller, job)
                 except RegraftError as error:
-                    grown = Grown(failure=str(error))
+                    grown = JobResult(failure=str(error))
                 finally:
                     tally.running -= 1
                 if client.refused is not None:

@@ -1,7 +1,7 @@
 """Grow nodes again: plan, call the gateway like any client, wait for the records, build the graph.
 
 A plan is stored with its jobs before the first call. A driver that dies loses nothing: what it had asked is found in
-the log by the fingerprint that each call bears, and the rest is run by whoever goes on with the plan.
+the log by the fingerprint that each call bears, and the rest is run by the next driver of the plan.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from regraft.domain.replay.experiment import MOST_JOBS, Experiment
 from regraft.domain.replay.job import Job, Origin, Variant, plan
 from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
-from regraft.flows.replay.execution import Grow, Grown, Tally, Watcher, execute, grow_once, run_async
+from regraft.flows.replay.execution import Grow, JobResult, JobWatcher, Tally, execute, grow_once, run_async
 from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.infra.postgres.lineage import reading
 from regraft.infra.postgres.pool import Connection, connect, transaction
@@ -33,7 +33,7 @@ from regraft.infra.settings import Settings
 
 __all__ = [
     "Grow",
-    "Grown",
+    "JobResult",
     "ReplayCounts",
     "ReplayPlan",
     "Tally",
@@ -229,11 +229,11 @@ def run(
     prices: Mapping[str, Price] | None = None,
     tally: Tally | None = None,
 ) -> ReplayCounts:
-    """Run a plan's jobs, each grown by ``grow``, and return when their answers stand in the graph.
+    """Run a plan's jobs, each grown by ``grow``, and return when their answers are in the graph.
 
     A job that fails is counted and does not stop the others; a budget that is spent leaves the rest for another time.
-    ``tally`` is kept up to date meanwhile, ``progress`` told of each job that ended. ``keep`` and the errors are those
-    of ``wait_until_stored``; raises UsageError when another process runs this plan.
+    ``tally`` is kept up to date meanwhile, ``progress`` called for each job that ended. ``keep`` and the errors are
+    those of ``wait_until_stored``; raises UsageError when another process runs this plan.
     """
     asked = planned.experiment
     at_once = concurrency or asked.concurrency
@@ -322,7 +322,7 @@ def _settled(dsn: str, marks: Sequence[str], since: datetime | None, *, wait: bo
     return found
 
 
-class _Recorder(Watcher):
+class _Recorder(JobWatcher):
     """Notes what becomes of jobs, many at a time: the calls do not wait for it."""
 
     def __init__(
@@ -342,7 +342,7 @@ class _Recorder(Watcher):
         number = self._numbers[job.fingerprint]
         self._add(store.JobChange(number=number, state="running", started_at=datetime.now(UTC)))
 
-    def ended(self, job: Job, grown: Grown) -> None:
+    def ended(self, job: Job, grown: JobResult) -> None:
         number = self._numbers[job.fingerprint]
         failure = grown.failure
         self._add(

@@ -17,22 +17,22 @@ from regraft.domain.ids import EventId, NodeId, canonical_json, digest, parse_js
 from regraft.domain.lineage.turn import INTERNAL_SESSION, turn_id
 from regraft.domain.orchestration.taskification import Rule, read_assignment, rule_name
 from regraft.domain.replay.job import Job, Variant, plan
-from regraft.domain.replay.staleness import FOLLOW, REPLAY, RUNS, TASKIFICATIONS, TASKIFY, Step
+from regraft.domain.replay.staleness import FOLLOW, REPLAY, RUNS, TASKIFICATIONS, TASKIFY, RegenerationStep
 from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
 from regraft.flows.orchestration import taskify
 from regraft.flows.replay.execution import (
     Grow,
-    Grown,
+    JobResult,
+    JobWatcher,
     Tally,
-    Watcher,
     execute,
     identity_of,
     refusal,
     run_async,
     spent_in,
 )
-from regraft.flows.replay.retrying_client import Caller
+from regraft.flows.replay.retrying_client import RetryingClient
 from regraft.flows.replay.rollouts import RolloutOptions, Rollouts
 from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.infra.llm.client import KeyRefusedError
@@ -58,7 +58,7 @@ class Regenerated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Again(Job):
+class RepeatedJob(Job):
     """A job that is asked again as it was: ``said`` is what its call said that it changed."""
 
     said: str = "{}"
@@ -72,7 +72,7 @@ class Again(Job):
 class _Task:
     """One call or rollout to make, and what it supersedes: choices of its answer, or all turns of the rollout."""
 
-    job: Again
+    job: RepeatedJob
     identity: Mapping[str, str]
     replaces: Mapping[UUID, int]
     rollout: store.Row | None = None
@@ -81,7 +81,7 @@ class _Task:
 def regenerate(
     dsn: str,
     gateway: GatewayEndpoint | str,
-    wanted: Sequence[Step],
+    wanted: Sequence[RegenerationStep],
     rules: Mapping[str, Rule],
     *,
     concurrency: int = 2,
@@ -89,7 +89,7 @@ def regenerate(
     progress: Progress | None = None,
     servers: Mapping[str, ToolServerSection] | None = None,
 ) -> Regenerated:
-    """Take these steps, in their order. What fails is told and stops no other; what follows it stays stale.
+    """Take these steps, in their order. A failure is reported and stops no other step; what follows it stays stale.
 
     ``rules`` by name; ``servers`` are the tool servers of rollouts with live tools. ``keep`` and the errors are those
     of ``wait_until_stored``; raises KeyRefusedError once every answer that came before the refusal is recorded.
@@ -140,7 +140,7 @@ def regenerate(
     return done
 
 
-def _new(grown: Grown, choice: int, task: _Task) -> UUID:
+def _new(grown: JobResult, choice: int, task: _Task) -> UUID:
     return grown.turns[-1] if task.rollout else turn_id(EventId(grown.turns[-1]), choice)
 
 
@@ -215,7 +215,7 @@ def _tasks(dsn: str, runs: Sequence[UUID], done: Regenerated) -> list[_Task]:
             said = {key: value for key, value in _label(first).items() if key != "rollout"}
             job = replace(_again(first, row["node_id"], canonical_json(said)), fingerprint=row["fingerprint"])
             tasks.append(_Task(job, {}, dict.fromkeys(turns, 0), row))
-        calls: dict[UUID, list[store.Asked]] = {}
+        calls: dict[UUID, list[store.RecordedRequest]] = {}
         for each in asked:
             if each.run_id not in in_rollouts:
                 calls.setdefault(each.event_id, []).append(each)
@@ -228,7 +228,7 @@ def _tasks(dsn: str, runs: Sequence[UUID], done: Regenerated) -> list[_Task]:
     return tasks
 
 
-def _label(asked: store.Asked) -> dict[str, Any]:
+def _label(asked: store.RecordedRequest) -> dict[str, Any]:
     try:
         found = parse_json(asked.identity.get("variant") or "{}")
     except ValueError:
@@ -236,10 +236,10 @@ def _label(asked: store.Asked) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _again(asked: store.Asked, node: UUID, said: str) -> Again:
+def _again(asked: store.RecordedRequest, node: UUID, said: str) -> RepeatedJob:
     origin = replace(asked.origin, node_id=NodeId(node), plan=str(asked.identity.get("plan") or ""))
     (job,) = plan([origin], [Variant()], 1)
-    return Again(
+    return RepeatedJob(
         origin=origin,
         variant=job.variant,
         variant_index=0,
@@ -252,14 +252,14 @@ def _again(asked: store.Asked, node: UUID, said: str) -> Again:
 
 
 @dataclass(slots=True)
-class _Collector(Watcher):
+class _Collector(JobWatcher):
     progress: Progress | None
-    grown: dict[int, Grown] = field(default_factory=dict)
+    grown: dict[int, JobResult] = field(default_factory=dict)
 
     def began(self, job: Job) -> None:
         """Nothing is noted before it has ended."""
 
-    def ended(self, job: Job, grown: Grown) -> None:
+    def ended(self, job: Job, grown: JobResult) -> None:
         self.grown[id(job)] = grown
         if self.progress:
             self.progress(1)
@@ -272,10 +272,10 @@ def _grow(
     concurrency: int,
     progress: Progress | None,
     servers: Mapping[str, ToolServerSection],
-) -> tuple[list[tuple[_Task, Grown]], KeyRefusedError | None]:
+) -> tuple[list[tuple[_Task, JobResult]], KeyRefusedError | None]:
     by_job = {id(task.job): task for task in batch}
 
-    async def grow(caller: Caller, job: Job) -> Grown:
+    async def grow(caller: RetryingClient, job: Job) -> JobResult:
         task = by_job[id(job)]
         return await (_ask(caller, task) if task.rollout is None else _roll(dsn, task.rollout, servers)(caller, job))
 
@@ -291,13 +291,13 @@ def _grow(
     return [(task, watcher.grown[id(task.job)]) for task in batch if id(task.job) in watcher.grown], refused
 
 
-async def _ask(caller: Caller, task: _Task) -> Grown:
+async def _ask(caller: RetryingClient, task: _Task) -> JobResult:
     job = task.job
     reply = await caller.post(job.endpoint, job.body, task.identity, job.model)
     turns = (reply.turn_id,) if reply.turn_id else ()
     if reply.status >= 400:
-        return Grown(turns=turns, failure=refusal(reply))
-    return Grown(turns=turns, spent=spent_in(reply, job.endpoint))
+        return JobResult(turns=turns, failure=refusal(reply))
+    return JobResult(turns=turns, spent=spent_in(reply, job.endpoint))
 
 
 def _roll(dsn: str, row: store.Row, servers: Mapping[str, ToolServerSection]) -> Grow:
@@ -307,7 +307,9 @@ def _roll(dsn: str, row: store.Row, servers: Mapping[str, ToolServerSection]) ->
     return Rollouts(dsn, RolloutOptions(policy=row["policy"], servers=live, **limit)).grow
 
 
-def _follow(dsn: str, wanted: Iterable[Step], reasons: Mapping[UUID, tuple[str, str]], done: Regenerated) -> None:
+def _follow(
+    dsn: str, wanted: Iterable[RegenerationStep], reasons: Mapping[UUID, tuple[str, str]], done: Regenerated
+) -> None:
     """What came after things that were all made again is superseded with them: by the first of the new ones."""
     steps = list(wanted)
     roots = {root for step in steps for root in step.after}

@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping
 
 from regraft.domain.errors import UpstreamError
-from regraft.infra.llm.client import GatewayClient, Reply
+from regraft.infra.llm.client import GatewayClient, GatewayReply
 
 TRIES = 8  # of one call
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 30.0  # seconds
@@ -15,10 +15,10 @@ LONGEST_RETRY_AFTER = 300.0  # a server that asks for more has refused the call
 _LATER = frozenset({429, 503, 529})  # 529: Anthropic's "overloaded"
 
 
-class Caller:
+class RetryingClient:
     """Posts bodies to the gateway. What the gateway does not try again itself is tried again here.
 
-    A ``Retry-After`` holds back every call to the same model, not only the one that was told: calls that would be
+    A ``Retry-After`` holds back every call to the same model, not only the one that received it: calls that would be
     refused anyway only make it later. 503 counts as "later" only where the server says when.
     Every call names the ``theme``.
     """
@@ -30,7 +30,7 @@ class Caller:
         self._tries = tries
         self._not_before: dict[str, float] = {}
 
-    async def post(self, endpoint: str, body: str, identity: Mapping[str, str], model: str = "") -> Reply:
+    async def post(self, endpoint: str, body: str, identity: Mapping[str, str], model: str = "") -> GatewayReply:
         """The last answer to this body. ``identity``: header name after ``X-Regraft-`` -> value.
 
         Raises UpstreamError when there was no answer at all.

@@ -22,14 +22,14 @@ from regraft.domain.ids import canonical_json, digest, parse_json
 from regraft.domain.lineage.difference import tool_names
 from regraft.domain.replay.budget import Spent
 from regraft.domain.replay.job import LONGEST_LABEL, Job
-from regraft.domain.replay.recording import Record, holds, main_line, steps_of
+from regraft.domain.replay.recording import RecordedConversation, holds, main_line, steps_of
 from regraft.domain.replay.rollout import (
     ERROR,
     USER_ENDED,
-    Ask,
-    Branch,
+    AskModel,
     Need,
-    Stop,
+    RolloutBranch,
+    RolloutEnd,
     Tools,
     persona_request,
     sent_back,
@@ -41,20 +41,20 @@ from regraft.domain.replay.tool_results import (
     SIMULATED,
     ForestMessage,
     InOrder,
-    Served,
-    Shelf,
-    Strict,
+    RecordedResults,
+    ServedResult,
+    StrictResults,
     ToolCall,
     ToolOracle,
-    Unserved,
+    UnservedCall,
     is_result,
     result_message,
     sibling_results,
     simulation,
 )
-from regraft.flows.replay.execution import Grown, identity_of, refusal, spent_in
-from regraft.flows.replay.retrying_client import Caller
-from regraft.infra.llm.client import Reply
+from regraft.flows.replay.execution import JobResult, identity_of, refusal, spent_in
+from regraft.flows.replay.retrying_client import RetryingClient
+from regraft.infra.llm.client import GatewayReply
 from regraft.infra.postgres.pool import Connection, transaction
 from regraft.infra.postgres.replay import rollouts as store
 
@@ -62,15 +62,15 @@ if TYPE_CHECKING:
     from regraft.infra.mcp.servers import ToolServers
     from regraft.infra.settings import ToolServerSection
 
-MOST_TURNS = 100  # answers of a rollout that nobody limited: an agent may go round in circles
-WORKER = "worker"  # the purpose of calls to a model that stands in for a tool or a user
+MOST_TURNS = 100  # answers of a rollout without a limit of its own: an agent may go round in circles
+WORKER = "worker"  # the purpose of calls to a model that simulates a tool or a user
 _EXAMPLES = 4  # recorded results that a simulated tool is shown
 _SOURCES_TOLD = 40  # results of one step whose sources a call tells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutOptions:
-    """How far to go, and who stands in for what. ``toward`` is the node whose path is followed; None: the longest.
+    """How far to go, and what is simulated. ``toward`` is the node whose path is followed; None: the longest.
 
     ``persona`` is what a simulated user is told; None: nobody speaks for the user. ``simulator`` is the model that
     plays it, and tools under the policy ``simulated``; empty: the job's own.
@@ -111,7 +111,7 @@ class Rollouts:
         self._dsn = dsn
         self._options = options
         self._watch = watch
-        self._records: dict[UUID, asyncio.Task[Record]] = {}
+        self._records: dict[UUID, asyncio.Task[RecordedConversation]] = {}
 
     def check(self, nodes: Collection[UUID]) -> None:
         """Raises UsageError when the path to follow does not go through one of these nodes."""
@@ -119,38 +119,38 @@ class Rollouts:
             for node in nodes:
                 self._read(node)
 
-    async def grow(self, caller: Caller, job: Job) -> Grown:
+    async def grow(self, caller: RetryingClient, job: Job) -> JobResult:
         """A job, from its first call to its last. A branch that the record ends is no failure; a call that fails is."""
         try:
             one = _Rollout(caller, job, await self._record(job.origin.node_id), self._options)
         except RegraftError as error:
-            return Grown(failure=str(error))
+            return JobResult(failure=str(error))
         stop = await one.run()
         row = one.row(stop)
         try:
             await asyncio.to_thread(self._save, row)
         except UnavailableError as error:
-            return Grown(turns=tuple(one.turns), failure=str(error), spent=one.spent)
+            return JobResult(turns=tuple(one.turns), failure=str(error), spent=one.spent)
         if self._watch:
             self._watch(job, row)
         failure = stop.detail if stop.reason == ERROR else None
-        return Grown(turns=tuple(one.turns), failure=failure, spent=one.spent)
+        return JobResult(turns=tuple(one.turns), failure=failure, spent=one.spent)
 
     def _save(self, row: Mapping[str, Any]) -> None:
         with transaction(self._dsn) as connection:
             store.save(connection, dict(row), datetime.now(UTC))
 
-    async def _record(self, node: UUID) -> Record:
+    async def _record(self, node: UUID) -> RecordedConversation:
         if node not in self._records:
             self._records[node] = asyncio.create_task(asyncio.to_thread(self._read, node))
         return await self._records[node]
 
-    def _read(self, node: UUID) -> Record:
+    def _read(self, node: UUID) -> RecordedConversation:
         with transaction(self._dsn) as connection:
             return read_record(connection, node, self._options.toward)
 
 
-def read_record(connection: Connection, node: UUID, toward: UUID | None = None) -> Record:
+def read_record(connection: Connection, node: UUID, toward: UUID | None = None) -> RecordedConversation:
     """What was recorded from a node on, along the path that a rollout follows, and of tools in the whole session.
 
     A path ends where the client changed the history that it had sent before (a summary, an edit). Raises UsageError
@@ -164,12 +164,14 @@ def read_record(connection: Connection, node: UUID, toward: UUID | None = None) 
             break
         line = line[:-1]
     if not line:
-        return Record(opening=[], steps=[])
+        return RecordedConversation(opening=[], steps=[])
     messages = [message for _, message in chain] + [store.answer(connection, line[-1].node_id)]
     steps = steps_of(messages, [each.context_depth for each in line], [each.finish_reason for each in line])
     session = line[0].session_id
     forest = _forest(store.forest(connection, session), store.grown(connection, session), {each for each, _ in chain})
-    return Record(opening=messages[: line[0].context_depth], steps=steps, siblings=sibling_results(forest))
+    return RecordedConversation(
+        opening=messages[: line[0].context_depth], steps=steps, siblings=sibling_results(forest)
+    )
 
 
 def _forest(rows: Sequence[store.Row], grown: Sequence[tuple[bytes, Any]], path: set[Any]) -> list[ForestMessage]:
@@ -211,7 +213,7 @@ def _given(by_id: Mapping[bytes, store.Row], context_id: bytes, told: Mapping[st
 class _Rollout:
     """One branch while it grows."""
 
-    def __init__(self, caller: Caller, job: Job, record: Record, options: RolloutOptions) -> None:
+    def __init__(self, caller: RetryingClient, job: Job, record: RecordedConversation, options: RolloutOptions) -> None:
         self.rollout_id = uuid4()
         self.turns: list[UUID] = []
         self.spent = Spent()
@@ -219,7 +221,7 @@ class _Rollout:
         self._job = job
         self._options = options
         self._request = dialect_of(job.endpoint).read_request(job.body.encode())
-        self._branch = Branch(
+        self._branch = RolloutBranch(
             record=record,
             shelf=record.shelf(),
             history=list(self._request.messages),
@@ -228,16 +230,16 @@ class _Rollout:
             simulated_user=options.persona is not None,
         )
 
-    async def run(self) -> Stop:
+    async def run(self) -> RolloutEnd:
         """Grow it to its end, and say why it ended."""
         try:
             async with self._oracle() as oracle:
-                need: Need = Ask()
-                while not isinstance(need, Stop):
+                need: Need = AskModel()
+                while not isinstance(need, RolloutEnd):
                     need = await self._next(need, oracle)
                 return need
         except RegraftError as error:
-            return Stop(ERROR, str(error))
+            return RolloutEnd(ERROR, str(error))
 
     async def _next(self, need: Need, oracle: ToolOracle) -> Need:
         branch = self._branch
@@ -245,13 +247,15 @@ class _Rollout:
             answers = []
             for call in need.calls:
                 answers.append(await oracle.serve(call))
-                if isinstance(answers[-1], Unserved):
+                if isinstance(answers[-1], UnservedCall):
                     break
             return branch.served(answers)
-        if isinstance(need, Ask):
+        if isinstance(need, AskModel):
             return await self._ask()
         text = await self._stand_in("user", persona_request(self._options.persona or "", branch.history))
-        return Stop(USER_ENDED, "the simulated user had no more to say") if user_ended(text) else branch.said(text)
+        return (
+            RolloutEnd(USER_ENDED, "the simulated user had no more to say") if user_ended(text) else branch.said(text)
+        )
 
     async def _ask(self) -> Need:
         first = not self.turns
@@ -260,12 +264,12 @@ class _Rollout:
         if reply.turn_id:
             self.turns.append(reply.turn_id)
         if reply.status >= 400:
-            return Stop(ERROR, refusal(reply))
+            return RolloutEnd(ERROR, refusal(reply))
         self.spent += spent_in(reply, self._job.endpoint)
         answer = dialect_of(self._job.endpoint).read_answer(reply.body, reply.content_type)
         choice = answer.choices[0] if answer.choices else None
         if choice is None or choice.message is None:
-            return Stop(ERROR, "The model server's answer holds no message.")
+            return RolloutEnd(ERROR, "The model server's answer holds no message.")
         message = sent_back(choice.message) if self._job.endpoint == CHAT else choice.message
         return self._branch.answered(message, choice.finish_reason)
 
@@ -319,7 +323,7 @@ class _Rollout:
         elif self._options.policy == "simulated":
             yield _Simulated(self, shelf, tool_names(self._request.tools))
         else:
-            yield InOrder(shelf) if self._options.policy == "recorded" else Strict(shelf)
+            yield InOrder(shelf) if self._options.policy == "recorded" else StrictResults(shelf)
 
     async def stand_in_for(self, call: ToolCall, messages: list[dict[str, Any]]) -> str:
         """What a model says in the place of a tool."""
@@ -333,14 +337,14 @@ class _Rollout:
             "variant": canonical_json({"simulated": whom[:100], "rollout": {"id": str(self.rollout_id)}}),
         }
         body = canonical_json({"model": model, "messages": messages})
-        reply: Reply = await self._caller.post(CHAT, body, identity, model)
+        reply: GatewayReply = await self._caller.post(CHAT, body, identity, model)
         if reply.status >= 400:
             raise UpstreamError(f"The model that stands in for the {whom} failed: {refusal(reply)}")
         self.spent += spent_in(reply, CHAT)
         choices = dialect_of(CHAT).read_answer(reply.body, reply.content_type).choices
         return text_of(choices[0].message) if choices else ""
 
-    def row(self, stop: Stop) -> dict[str, Any]:
+    def row(self, stop: RolloutEnd) -> dict[str, Any]:
         """How it ended, as the table ``rollout`` holds it."""
         branch = self._branch
         return {
@@ -366,18 +370,18 @@ class _Live:
     """Tools that a server offers run for real; others are answered as ``strict`` does."""
 
     servers: ToolServers
-    shelf: Shelf
+    shelf: RecordedResults
 
-    async def serve(self, call: ToolCall) -> Served | Unserved:
+    async def serve(self, call: ToolCall) -> ServedResult | UnservedCall:
         if not self.servers.has(call.name):
-            recorded = await Strict(self.shelf).serve(call)
+            recorded = await StrictResults(self.shelf).serve(call)
             return (
-                Unserved(f"{recorded.reason}, and no tool server offers it")
-                if isinstance(recorded, Unserved)
+                UnservedCall(f"{recorded.reason}, and no tool server offers it")
+                if isinstance(recorded, UnservedCall)
                 else recorded
             )
         result = await self.servers.call(call.name, call.sent)
-        return Served(message=result_message(call, result.content), source=LIVE, stands_for=call.key)
+        return ServedResult(message=result_message(call, result.content), source=LIVE, stands_for=call.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,14 +389,14 @@ class _Simulated:
     """What the record does not hold is made up by a model, which is shown what the tool said of other calls."""
 
     rollout: _Rollout
-    shelf: Shelf
+    shelf: RecordedResults
     definitions: Mapping[str, Any]
 
-    async def serve(self, call: ToolCall) -> Served | Unserved:
-        recorded = await Strict(self.shelf).serve(call)
-        if isinstance(recorded, Served):
+    async def serve(self, call: ToolCall) -> ServedResult | UnservedCall:
+        recorded = await StrictResults(self.shelf).serve(call)
+        if isinstance(recorded, ServedResult):
             return recorded
         examples = [each for each in self.shelf.results if each.call.name == call.name][:_EXAMPLES]
         asked = simulation(call, self.definitions.get(call.name), examples)
         said = await self.rollout.stand_in_for(call, asked)
-        return Served(message=result_message(call, said), source=SIMULATED, stands_for=call.key)
+        return ServedResult(message=result_message(call, said), source=SIMULATED, stands_for=call.key)

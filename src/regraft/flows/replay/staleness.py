@@ -19,9 +19,9 @@ from regraft.domain.replay.staleness import (
     AFTER,
     CONDITIONS,
     RULE,
-    Change,
     Key,
-    Step,
+    RegenerationStep,
+    Replacement,
     model_changes,
     rule_changes,
     stale,
@@ -37,28 +37,28 @@ _SESSIONS = 200  # whose facts are judged together
 
 
 @dataclass(frozen=True, slots=True)
-class Current:
+class CurrentVersions:
     """What was replaced by what is current."""
 
-    changes: dict[str | Key, Change]
+    changes: dict[str | Key, Replacement]
     outdated: store.Outdated
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StaleSteps:
     """Steps in an order in which they can be done, of so many sessions."""
 
-    steps: list[Step]
+    steps: list[RegenerationStep]
     sessions: int
 
 
-def current(connection: Connection, rules: Collection[str]) -> Current:
+def current(connection: Connection, rules: Collection[str]) -> CurrentVersions:
     """What is replaced now. ``rules`` are the versions of the taskify rules that there are."""
     known = models.snapshots(connection)
     by_model = model_changes(known)
     by_rule = rule_changes(store.rule_versions(connection), rules)
     outdated = store.Outdated([each for each in known if each.key in by_model], sorted(map(str, by_rule)))
-    return Current({**by_model, **by_rule}, outdated)
+    return CurrentVersions({**by_model, **by_rule}, outdated)
 
 
 def overview(source: Source, rules: Collection[str]) -> list[dict[str, Any]]:
@@ -83,7 +83,7 @@ def overview(source: Source, rules: Collection[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def _about(number: int | None, now: Current) -> dict[str, Any]:
+def _about(number: int | None, now: CurrentVersions) -> dict[str, Any]:
     if number is None:
         return {"cause": AFTER, "about": "what was made again", "was": None, "now": None}
     if number == 0:
@@ -93,13 +93,13 @@ def _about(number: int | None, now: Current) -> dict[str, Any]:
     return {"cause": change.kind, "about": change.subject, "was": change.was, "now": change.now}
 
 
-def of_sessions(source: Source, sessions: Collection[UUID], rules: Collection[str]) -> Found:
+def of_sessions(source: Source, sessions: Collection[UUID], rules: Collection[str]) -> StaleSteps:
     """The steps of these sessions, and of those that plans tie to them."""
     with reading_from(source) as connection:
         return _judge(connection, store.family(connection, sessions), current(connection, rules))
 
 
-def of_node(source: Source, node: UUID, rules: Collection[str]) -> Found:
+def of_node(source: Source, node: UUID, rules: Collection[str]) -> StaleSteps:
     """The steps of what a node gave and of what grew from it."""
     with reading_from(source) as connection:
         session = reading.node(connection, node)["session_id"]
@@ -108,7 +108,7 @@ def of_node(source: Source, node: UUID, rules: Collection[str]) -> Found:
     return replace(found, steps=[step for step in found.steps if step.stale.made.node_id in below])
 
 
-def of_all(source: Source, rules: Collection[str]) -> Iterator[Found]:
+def of_all(source: Source, rules: Collection[str]) -> Iterator[StaleSteps]:
     """The steps of everything, some sessions at a time; one transaction from the first to the last."""
     with reading_from(source) as connection:
         now = current(connection, rules)
@@ -123,15 +123,17 @@ def of_all(source: Source, rules: Collection[str]) -> Iterator[Found]:
                 yield _judge(connection, together, now)
 
 
-def _judge(connection: Connection, sessions: Collection[UUID], now: Current, *, bare: bool = False) -> Found:
+def _judge(
+    connection: Connection, sessions: Collection[UUID], now: CurrentVersions, *, bare: bool = False
+) -> StaleSteps:
     facts = store.facts(connection, sessions, now.outdated.rules if bare else ())
     nodes = {made.node_id for made in facts if made.node_id is not None}
     gone = store.superseded(connection, [made.id for made in facts])
     found = stale(facts, now.changes, store.conditions(connection, nodes), gone)
-    return Found(steps(found), len(sessions))
+    return StaleSteps(steps(found), len(sessions))
 
 
-def snapshots_holding(source: Source, steps: Collection[Step]) -> list[str]:
+def snapshots_holding(source: Source, steps: Collection[RegenerationStep]) -> list[str]:
     """The ids of frozen snapshots that hold a node of these steps."""
     nodes = {step.stale.made.node_id for step in steps} - {None}
     with reading_from(source) as connection:

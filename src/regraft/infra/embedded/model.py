@@ -14,7 +14,7 @@ from pathlib import Path
 from signal import SIGTERM
 
 from regraft.domain.errors import ServerStartError
-from regraft.infra.embedded.process import LOOPBACK, Child, free_port, port_free, require_port
+from regraft.infra.embedded.process import LOOPBACK, ChildProcess, free_port, port_free, require_port
 from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
 
 PORT_SETTING = "model.port"
@@ -53,7 +53,7 @@ class EmbeddedModel:
         self._port = port
         self._threads = threads
         self._context = context
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
 
     def start(self) -> ModelEndpoint:
         """Start or adopt the server. Raises ServerStartError or PortInUseError."""
@@ -82,7 +82,7 @@ class EmbeddedModel:
         )
         for attempt in range(1, _ATTEMPTS + 1):
             port = require_port(self._port, PORT_SETTING) if self._port is not None else free_port(remembered)
-            child = Child(
+            child = ChildProcess(
                 name=_NAME,
                 argv=[
                     # -P: the working folder is no place to import from.
@@ -106,7 +106,7 @@ class EmbeddedModel:
                 return state
             ended = not child.alive()
             self.stop()
-            # Somebody else may take a free port between our look and the server's.
+            # Another program may take the free port before the server does.
             if self._port is None and ended and not port_free(port) and attempt < _ATTEMPTS:
                 continue
             raise ServerStartError(f"The local model did not start; the end of {child.log}:\n{child.tail()}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regraft.domain.errors import ServerStartError
-from regraft.infra.embedded.process import LOOPBACK, Child, free_port, port_free, require_port
+from regraft.infra.embedded.process import LOOPBACK, ChildProcess, free_port, port_free, require_port
 from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
 
 PORT_SETTING = "nats.port"
@@ -41,7 +41,7 @@ class EmbeddedNats:
     def __init__(self, data_dir: Path, port: int | None = None) -> None:
         self._data_dir = data_dir.resolve()
         self._port = port
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
 
     def start(self) -> NatsEndpoint:
         """Start or adopt the server. Raises ServerStartError or PortInUseError."""
@@ -70,7 +70,7 @@ class EmbeddedNats:
             store = self._data_dir / "nats"
             store.mkdir(mode=0o700, exist_ok=True)
             configuration = run.write_private("nats.conf", _configuration(port, store, token))
-            child = Child(
+            child = ChildProcess(
                 name=_NAME,
                 argv=[binary, "--config", str(configuration)],
                 log=self._data_dir / "logs" / "nats.log",
@@ -84,7 +84,7 @@ class EmbeddedNats:
                 return port
             ended = not child.alive()
             self.stop()
-            # Somebody else may take a free port between our look and the server's.
+            # Another program may take the free port before the server does.
             if self._port is None and ended and not port_free(port) and attempt < _ATTEMPTS:
                 continue
             raise ServerStartError(f"NATS did not start in {store}; the end of {child.log}:\n{child.tail()}")

@@ -18,7 +18,7 @@ from psycopg import sql
 from regraft.domain.errors import ServerStartError
 from regraft.infra.embedded.postgres_binaries import PostgresBinaries, available, choose, inspect
 from regraft.infra.embedded.postgres_home import PostgresHome, find_home
-from regraft.infra.embedded.process import LOOPBACK, Child, free_port, port_free, require_port
+from regraft.infra.embedded.process import LOOPBACK, ChildProcess, free_port, port_free, require_port
 from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
 
 PORT_SETTING = "postgres.port"
@@ -70,7 +70,7 @@ class EmbeddedPostgres:
         self._data_dir = data_dir.resolve()
         self._port = port
         self._binaries = binaries
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
 
     def start(self) -> PostgresEndpoint:
         """Start or adopt the server and make its databases. Raises ServerStartError or PortInUseError."""
@@ -108,7 +108,7 @@ class EmbeddedPostgres:
     ) -> int:
         for attempt in range(1, _ATTEMPTS + 1):
             port = require_port(self._port, PORT_SETTING) if self._port is not None else free_port(remembered)
-            child = Child(
+            child = ChildProcess(
                 name=_NAME,
                 argv=[
                     binaries.program("postgres"),
@@ -135,7 +135,7 @@ class EmbeddedPostgres:
                 return port
             ended = not child.alive()
             self.stop()
-            # Somebody else may take a free port between our look and the server's.
+            # Another program may take the free port before the server does.
             if self._port is None and ended and not port_free(port) and attempt < _ATTEMPTS:
                 continue
             raise ServerStartError(

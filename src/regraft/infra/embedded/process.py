@@ -37,7 +37,7 @@ class Account:
 
 
 @dataclass(slots=True)
-class Child:
+class ChildProcess:
     """A server process: output goes to `log`, and it gets `death_signal` when this process ends (Linux only)."""
 
     name: str

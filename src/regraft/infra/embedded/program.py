@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from regraft.domain.errors import ServerStartError
-from regraft.infra.embedded.process import Child, require_port
+from regraft.infra.embedded.process import ChildProcess, require_port
 from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
 
 STOP_TIMEOUT = 15.0
@@ -46,7 +46,7 @@ class EmbeddedProgram:
         self._health = health
         self._env = {**os.environ, **(env or {})}
         self._timeout = start_timeout
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
 
     def start(self) -> bool:
         """Start the program unless it runs already; returns whether it was started here."""
@@ -57,7 +57,7 @@ class EmbeddedProgram:
                 return False
             if self._port is not None:
                 require_port(self._port, self._port_setting)
-            child = Child(self.name, self._argv, self._data_dir / "logs" / f"{self.name}.log", self._env)
+            child = ChildProcess(self.name, self._argv, self._data_dir / "logs" / f"{self.name}.log", self._env)
             pid = child.start()
             run.write(self.name, ServerState.of(pid, self._port or 0))
             if not wait_until(lambda: not child.alive() or self._answers(), self._timeout) or not child.alive():

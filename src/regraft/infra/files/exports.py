@@ -44,7 +44,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedPart:
     """A part that is being read: pieces of its text, and how many of its packed bytes were read so far."""
 
     pieces: Iterator[str]
@@ -100,7 +100,7 @@ def _wanted(name: str) -> bool:
 
 
 @contextmanager
-def opened(part: Part, member: str | None = None) -> Iterator[Opened]:
+def opened(part: Part, member: str | None = None) -> Iterator[OpenedPart]:
     """The text of a part in pieces, or of another ``member`` of its zip.
 
     Bytes that are not UTF-8, or that cannot be unpacked to their end, raise UsageError where they are.
@@ -109,14 +109,14 @@ def opened(part: Part, member: str | None = None) -> Iterator[Opened]:
     with part.path.open("rb") as file:
         if member is not None:
             with zipfile.ZipFile(file) as archive:
-                yield Opened(_text(_member(file, archive, member, part.name), part.name), lambda: 0)
+                yield OpenedPart(_text(_member(file, archive, member, part.name), part.name), lambda: 0)
         elif part.path.suffix == ".zst":
-            yield Opened(_text(_zstandard(file), part.name), file.tell)
+            yield OpenedPart(_text(_zstandard(file), part.name), file.tell)
         elif part.path.suffix == ".gz":
             with gzip.GzipFile(fileobj=file) as unpacked:
-                yield Opened(_text(_read(unpacked), part.name), file.tell)
+                yield OpenedPart(_text(_read(unpacked), part.name), file.tell)
         else:
-            yield Opened(_text(_read(file), part.name), file.tell)
+            yield OpenedPart(_text(_read(file), part.name), file.tell)
 
 
 def _member(file: BinaryIO, archive: zipfile.ZipFile, member: str, name: str) -> Iterator[bytes]:

@@ -51,7 +51,8 @@ def digest_of(secret: str) -> str:
 
 
 class KeyStore:
-    """The file at ``path``. A file that is not there holds no keys; one that cannot be read lets nobody in."""
+    """The file at ``path``. A file that is not there holds no keys; with one that cannot be read every key is
+    refused."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -133,7 +134,7 @@ class KeyStore:
 
     @contextmanager
     def _changing(self) -> Iterator[list[VirtualKey]]:
-        """The keys to change; they are written when the block ends, and nobody else writes meanwhile."""
+        """The keys to change; they are written when the block ends, and no other process writes meanwhile."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with (self.path.parent / f"{self.path.name}.lock").open("a") as lock:

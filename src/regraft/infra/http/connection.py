@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from regraft.infra.http.replies import error_body, json_block
-from regraft.infra.http.requests import BadRequestError, Limits, Request, RequestReader
+from regraft.infra.http.requests import BadRequestError, ClientLimits, HttpRequest, RequestReader
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +54,14 @@ class Handling(Protocol):
         """The gateway ends before the answer does."""
 
 
-Handler = Callable[[Request, "HttpConnection"], Handling | None]
+Handler = Callable[[HttpRequest, "HttpConnection"], Handling | None]
 
 
 class ConnectionOwner(Protocol):
     """What a connection needs from its server."""
 
     handler: Handler
-    limits: Limits
+    limits: ClientLimits
     refused: Callable[[int], None]
     connections: set[HttpConnection]
     stopping: bool
@@ -96,9 +96,9 @@ class HttpConnection(asyncio.Protocol):
         self._reader = RequestReader(server.limits, self, server.loop.time())
         self._owes_continue = self._ignoring_input = self._paused = self._busy = self._sized = False
         self._transport: asyncio.Transport
-        self._request: Request | None = None
+        self._request: HttpRequest | None = None
         self._handling: Handling | None = None
-        self._waiting: deque[Request] = deque()
+        self._waiting: deque[HttpRequest] = deque()
         self._refusal: BadRequestError | None = None
         self._closing_since = self._stalled_since = 0.0
 
@@ -122,9 +122,7 @@ class HttpConnection(asyncio.Protocol):
                 return
         try:
             if not reader.feed(data, self._server.loop.time()):
-                self._ignoring_input = (
-                    True  # the request was answered as if nobody had asked; what follows is another protocol
-                )
+                self._ignoring_input = True  # the server switched protocols; what follows is not HTTP
         except BadRequestError as refusal:
             self._refuse(refusal)
         if self._busy and self._waiting and reader.behind > _PIPELINE_BYTES:
@@ -158,7 +156,7 @@ class HttpConnection(asyncio.Protocol):
 
     # Called by the request reader
 
-    def requested(self, request: Request) -> None:
+    def requested(self, request: HttpRequest) -> None:
         self._owes_continue = False
         if self._busy or self._waiting or self._stalled_since:
             self._waiting.append(request)
@@ -209,7 +207,7 @@ class HttpConnection(asyncio.Protocol):
         elif now - reader.since > limits.idle_seconds:
             self.close()
 
-    # Called by whoever handles the request
+    # Called by the request's handler
 
     def reply(self, status: int, block: bytes, body: bytes) -> None:
         """A whole answer of the gateway's own. ``block`` are header lines with the content-length among them."""
@@ -286,7 +284,7 @@ class HttpConnection(asyncio.Protocol):
         self._ignoring_input = True
         self._closing_since = self._server.loop.time()
 
-    def _serve(self, request: Request) -> None:
+    def _serve(self, request: HttpRequest) -> None:
         self._busy = True
         self._request = request
         try:

@@ -6,7 +6,7 @@ import re
 
 HOLD_END = 2.0  # seconds that an announced end waits for the end of the body
 
-# The last events of a stream, at the start of a line: such bytes cannot stand inside a JSON string.
+# The last events of a stream, at the start of a line: such bytes cannot occur inside a JSON string.
 _END = re.compile(
     rb"(?:^|[\r\n])(?:data: ?\[DONE\]|event: ?(?:message_stop|response\.(?:completed|incomplete|failed))[\r\n])"
 )

@@ -1,4 +1,4 @@
-"""Where values stand in JSON text, so that one can be replaced and every other byte stays what it was."""
+"""The positions of values in JSON text, so that one can be replaced without changing any other byte."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ _MOST_DIGITS = 12
 
 
 class RepeatedHead:
-    """A head in two pieces, between which the content-length stands."""
+    """A head in two pieces, with the content-length between them."""
 
     __slots__ = ("_before", "_length_at", "_rest")
 

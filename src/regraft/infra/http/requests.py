@@ -14,7 +14,7 @@ _GATHER = 1 << 20  # bytes of a body from which on its pieces are gathered in pl
 
 
 @dataclass(slots=True)
-class Limits:
+class ClientLimits:
     """What a client may do. Bytes and seconds."""
 
     header_bytes: int = 64 << 10
@@ -27,7 +27,7 @@ class Limits:
     timeout_graceful_shutdown: float = 30.0
 
 
-class Request:
+class HttpRequest:
     """One whole request. ``path`` is without ``query``; ``head`` does not hold the content-length.
 
     ``plain``: to be answered in HTTP/1.1 with a body, on a connection that stays.
@@ -63,14 +63,14 @@ class BadRequestError(Exception):
         self.status, self.message, self.code = status, message, code
 
 
-class Taker(Protocol):
+class RequestHandler(Protocol):
     """Who gets the requests."""
 
-    def requested(self, request: Request) -> None:
+    def requested(self, request: HttpRequest) -> None:
         """A request is there, whole."""
 
     def awaits_continue(self) -> None:
-        """The client sends no body before it is told to."""
+        """The client sends no body before a 100 Continue."""
 
 
 class RequestReader:
@@ -99,9 +99,9 @@ class RequestReader:
         "since",
     )
 
-    def __init__(self, limits: Limits, taker: Taker, now: float) -> None:
+    def __init__(self, limits: ClientLimits, taker: RequestHandler, now: float) -> None:
         self._limits = limits
-        self._taker: Taker | None = taker
+        self._taker: RequestHandler | None = taker
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._headers: Headers = []
         self._known_headers: Headers = []
@@ -114,7 +114,7 @@ class RequestReader:
         self._size = self._head_bytes = 0
         self._refusal: BadRequestError | None = None
         self._repeated: RepeatedHead | None = None
-        self._template: Request | None = None
+        self._template: HttpRequest | None = None
         self._whole = 0
         self.in_head = self.in_body = False
         self.since = now
@@ -124,7 +124,7 @@ class RequestReader:
         """Bytes that came after the last whole request."""
         return self._head_bytes
 
-    def again(self, data: bytes) -> Request | None:
+    def again(self, data: bytes) -> HttpRequest | None:
         """The request in ``data``, if its head is the last one's again and there is no more and no less."""
         repeated, template = self._repeated, self._template
         if repeated is None or template is None:
@@ -132,7 +132,7 @@ class RequestReader:
         body = repeated.whole_body(data)
         if body is None or len(body) > self._limits.body_bytes:
             return None
-        return Request(template.method, template.path, template.query, template.head, body)
+        return HttpRequest(template.method, template.path, template.query, template.head, body)
 
     def feed(self, data: bytes, now: float) -> bool:
         """Read on. False: what follows is another protocol. Raises BadRequestError."""
@@ -233,8 +233,8 @@ class RequestReader:
         path, _, query = self._target.partition(b"?")
         keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
         is_http10 = parser.get_http_version() == "1.0"
-        request = Request(parser.get_method(), path, query, self._head, body, keep_alive, is_http10)
-        self._template = Request(request.method, path, query, self._head, b"", keep_alive, is_http10)
+        request = HttpRequest(parser.get_method(), path, query, self._head, body, keep_alive, is_http10)
+        self._template = HttpRequest(request.method, path, query, self._head, b"", keep_alive, is_http10)
         self._body, self._gathered = b"", []
         self._head_bytes = 0
         self.in_body = False

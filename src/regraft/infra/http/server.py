@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from regraft.infra.http.connection import Handler, HttpConnection
-from regraft.infra.http.requests import Limits
+from regraft.infra.http.requests import ClientLimits
 
 log = logging.getLogger(__name__)
 
@@ -15,9 +15,9 @@ SWEEP_SECONDS = 1.0
 
 
 class HttpServer:
-    """All connections of one process. ``refused`` is told the status of every request that no handler saw."""
+    """All connections of one process. ``refused`` is called with the status of every request that no handler saw."""
 
-    def __init__(self, handler: Handler, limits: Limits, refused: Callable[[int], None]) -> None:
+    def __init__(self, handler: Handler, limits: ClientLimits, refused: Callable[[int], None]) -> None:
         self.handler = handler
         self.limits = limits
         self.refused = refused

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from regraft.domain.datasets.kinds import KINDS
-from regraft.domain.datasets.rows import Message, Row, Source
+from regraft.domain.datasets.rows import Message, Row, RowSource
 from regraft.domain.errors import IntegrityError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def from_arrow(table: pa.Table, kind: str) -> list[tuple[Row, str]]:
                     row_id=record["row_id"],
                     kind=kind,
                     session_id=record["session_id"],
-                    sources=tuple(Source(*source) for source in sources),
+                    sources=tuple(RowSource(*source) for source in sources),
                     tools=record["tools"],
                     tools_digest=record["tools_digest"],
                     anchor=record["anchor"],

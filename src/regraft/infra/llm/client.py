@@ -21,8 +21,9 @@ class KeyRefusedError(ConfigError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """``turn_id`` is the captured call's id; ``body`` the answer as it came; ``retry_after`` seconds, where told."""
+class GatewayReply:
+    """``turn_id`` is the captured call's id; ``body`` the answer as it came; ``retry_after`` seconds, where the
+    server sent it."""
 
     status: int
     turn_id: UUID | None
@@ -65,23 +66,23 @@ class GatewayClient:
         self._pool = UpstreamPool(url, read_timeout=read_timeout)
         self.refused: KeyRefusedError | None = None
 
-    async def chat(self, body: str, identity: Mapping[str, str], headers: Headers | None = None) -> Reply:
+    async def chat(self, body: str, identity: Mapping[str, str], headers: Headers | None = None) -> GatewayReply:
         """Post a chat request. ``identity``: header name after ``X-Regraft-`` -> value; ``headers`` go along.
 
         Raises UpstreamError. Cancelled, it hangs up.
         """
         response = await self._post(body, identity, headers)
         try:
-            return self._let_in(Reply(response.status, _turn(response.headers), await response.read()))
+            return self._let_in(GatewayReply(response.status, _turn(response.headers), await response.read()))
         except BaseException:
             response.close()
             raise
 
-    async def post(self, path: str, body: str, identity: Mapping[str, str]) -> Reply:
+    async def post(self, path: str, body: str, identity: Mapping[str, str]) -> GatewayReply:
         """Post a request of any dialect to its path. Raises UpstreamError. Cancelled, it hangs up."""
         response = await self._pool.send("POST", path, self._sent(identity, None), body.encode())
         try:
-            reply = Reply(
+            reply = GatewayReply(
                 response.status,
                 _turn(response.headers),
                 await response.read(),
@@ -108,7 +109,7 @@ class GatewayClient:
     def _sent(self, identity: Mapping[str, str], headers: Headers | None) -> Headers:
         return _sent(identity, [*self._shown, *(headers or ())])
 
-    def _let_in(self, reply: Reply) -> Reply:
+    def _let_in(self, reply: GatewayReply) -> GatewayReply:
         """The reply, unless it is the gateway's own refusal of our key: a model server's 401 has a turn, or no hint."""
         if self._endpoint and reply.status == 401 and reply.turn_id is None and refuses_key(reply.body):
             self.refused = KeyRefusedError(key_refused(self._endpoint))
@@ -136,12 +137,13 @@ def refuses_key(body: bytes) -> bool:
         return False
 
 
-def key_refused(door: GatewayEndpoint) -> str:
-    """What to do when the gateway does not let us in."""
-    wrong = "does not know the virtual key that it was shown, or it is revoked" if door.key else "needs a virtual key"
+def key_refused(gateway: GatewayEndpoint) -> str:
+    """What to do when the gateway does not let us
+    in."""
+    wrong = "refuses the virtual key: it is unknown or revoked" if gateway.key else "needs a virtual key"
     return (
-        f"The gateway at {door.url} {wrong}: make one of the right tenant with `regraft keys create`, and put it into "
-        "the variable REGRAFT_API_KEY, or name its place with client.api_key_env or client.api_key_file."
+        f"The gateway at {gateway.url} {wrong}. Create one for the right tenant with `regraft keys create`, and put "
+        "it into the variable REGRAFT_API_KEY, or set client.api_key_env or client.api_key_file."
     )
 
 

@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection to a model server, and the answer that comes on it.
 
 Callbacks instead of awaiting: a listener hears once for each read of the socket, so that what came together goes on
-together. A body that was cut is an error, so that nobody takes it for whole.
+together. A body that was cut is an error, never a whole answer.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Headers = list[tuple[bytes, bytes]]
 BODY_HIGH_WATER = 256 * 1024  # bytes waiting for the consumer at which the socket is no longer read
 
 
-class Listener(Protocol):
-    """Who is told of an answer."""
+class ResponseListener(Protocol):
+    """Receives an answer while it comes."""
 
     def arrived(self) -> None:
         """The head, more of the body or the end is there; or room to send was made."""
@@ -68,7 +68,7 @@ class UpstreamResponse:
         "status",
     )
 
-    def __init__(self, message: tuple[bytes, ...], is_head: bool, listener: Listener) -> None:
+    def __init__(self, message: tuple[bytes, ...], is_head: bool, listener: ResponseListener) -> None:
         self.message = message
         self.is_head = is_head
         self.listener = listener
@@ -147,7 +147,7 @@ class UpstreamResponse:
             self.listener.failed(error)
 
 
-class ConnectionOwner(Protocol):
+class ConnectionPool(Protocol):
     """What a connection needs from its pool."""
 
     authority: str
@@ -190,7 +190,7 @@ class Connection(asyncio.Protocol):
         "until_close",
     )
 
-    def __init__(self, pool: ConnectionOwner, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, pool: ConnectionPool, loop: asyncio.AbstractEventLoop) -> None:
         self.pool = pool
         self.loop = loop
         self.parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
@@ -248,7 +248,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         response = self.response
-        if response is None:  # bytes that nobody asked for: never trust what comes next on this socket
+        if response is None:  # bytes without a request: this socket cannot be trusted any more
             self.fail("spoke out of turn")
             return
         self.last_heard = self.loop.time()

@@ -18,8 +18,8 @@ from regraft.infra.llm.connection import (
     BODY_HIGH_WATER,
     Connection,
     Headers,
-    Listener,
     RepeatedAnswer,
+    ResponseListener,
     UpstreamResponse,
 )
 
@@ -27,8 +27,8 @@ __all__ = [
     "BODY_HIGH_WATER",
     "AwaitedResponse",
     "Headers",
-    "Listener",
     "RepeatedAnswer",
+    "ResponseListener",
     "UpstreamPool",
     "UpstreamResponse",
 ]
@@ -151,7 +151,9 @@ class UpstreamPool:
         await response.head()
         return response
 
-    def begin(self, method: bytes, path: bytes, block: bytes, body: bytes, listener: Listener) -> UpstreamResponse:
+    def begin(
+        self, method: bytes, path: bytes, block: bytes, body: bytes, listener: ResponseListener
+    ) -> UpstreamResponse:
         """Send one request; ``listener`` hears of the answer, never before this returns.
 
         ``block`` are header lines, each with its line end; nothing in it may come unchecked from anywhere but a parser.
@@ -166,7 +168,7 @@ class UpstreamPool:
             raise UpstreamError("A path with a line break in it was not sent")
         return b"%b %b%b HTTP/1.1\r\n%b%bcontent-length: " % (method, self._prefix, path, self._host_header, block)
 
-    def begin_opened(self, opening: bytes, body: bytes, listener: Listener) -> UpstreamResponse:
+    def begin_opened(self, opening: bytes, body: bytes, listener: ResponseListener) -> UpstreamResponse:
         """``begin`` for a message whose start was made before."""
         size = len(body)
         if size < _APART:

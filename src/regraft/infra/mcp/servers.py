@@ -1,6 +1,6 @@
 """MCP tool servers (Model Context Protocol), through the official SDK: processes that we start, and servers at URLs.
 
-A tool is only ever run for real by ``ToolServers.call``: whoever asks a server has decided to.
+A tool is run for real only by ``ToolServers.call``.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class ToolServers:
 
 
 class _Server:
-    """One server, held open by a task of its own, so that its end never cancels whoever asks it."""
+    """One server, held open by a task of its own, so that its end never cancels a caller."""
 
     def __init__(self, name: str, config: ToolServerSection) -> None:
         self.name = name
@@ -158,7 +158,7 @@ class _Server:
             self._task.cancel()
         await asyncio.wait({self._task})
         if not self._task.cancelled():
-            self._task.exception()  # whatever ended it has been told by the calls that it ended
+            self._task.exception()  # the calls that it ended have reported the error
         self._client = None
 
     async def _hold(self) -> None:

@@ -17,7 +17,7 @@ _SQL = queries("postgres/pipeline")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What a check found: how many of ``total`` are bad, and the id of one of them."""
 
     bad: int
@@ -63,7 +63,7 @@ def add_batch(connection: Connection, batch_id: str, pipeline: str, partitions: 
     connection.execute(_SQL["add_batch"], given)
 
 
-def check(connection: Connection, name: str) -> Finding:
+def check(connection: Connection, name: str) -> CheckResult:
     """Carry out the check of that name."""
     row = connection.execute(_SQL[f"check_{name}"]).fetchone() or {}
-    return Finding(int(row["bad"]), int(row["total"]), row["example"])
+    return CheckResult(int(row["bad"]), int(row["total"]), row["example"])

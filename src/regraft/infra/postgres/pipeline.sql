@@ -1,7 +1,7 @@
 -- What orchestration asks of the truth: how much there is, what waits, and whether the graph is whole.
 
 -- name: runtime_rows
--- Rows of the execution log, and of what was said of it.
+-- Rows of the execution log and of its feedback.
 SELECT (SELECT count(*) FROM pipeline_event_inbox) AS pipeline_event_inbox, (SELECT count(*) FROM session) AS session,
     (SELECT count(*) FROM session_turn) AS session_turn, (SELECT count(*) FROM session_lineage) AS session_lineage,
     (SELECT count(*) FROM feedback) AS feedback;
@@ -22,7 +22,7 @@ SELECT (SELECT count(*) FROM human_eval_labels) AS human_eval_labels,
     (SELECT count(*) FROM preference_labels) AS preference_labels;
 
 -- name: judged
--- How many judgements may change a score or a pair: those of people and models, and what was said of calls.
+-- How many judgements may change a score or a pair: those of people and models, and the feedback on calls.
 SELECT (SELECT count(*) FROM human_eval_labels) + (SELECT count(*) FROM preference_labels)
     + (SELECT count(*) FROM feedback) AS judgements;
 
@@ -74,7 +74,7 @@ FROM (SELECT node_id AS id FROM conversation_branch_nodes
      ) AS found;
 
 -- name: check_every_turn_is_placed
--- Turns that neither wait nor stand in the graph.
+-- Turns that neither wait nor are in the graph.
 SELECT count(*) AS bad, min(t.turn_id::text) AS example, (SELECT count(*) FROM session_turn) AS total
 FROM session_turn t LEFT JOIN response_branch_records b USING (turn_id) LEFT JOIN lineage_queue q USING (turn_id)
 WHERE b.turn_id IS NULL AND q.turn_id IS NULL;

@@ -19,7 +19,7 @@ from pathlib import Path
 
 MAGIC = b"RGS1"
 HEAD = struct.Struct("<4sII")  # magic, bytes of the payload, CRC-32 of the payload
-_CURSOR = struct.Struct("<QQQQQ")  # how often it was saved, and what Cursor.save is told
+_CURSOR = struct.Struct("<QQQQQ")  # how often it was saved, and the arguments of Cursor.save
 _PLACE = 512  # bytes apart: a sector is written whole or not at all
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ class SpoolReader:
         self.close()
 
     def close(self) -> None:
-        """Let the lock go; what is left stays for whoever comes next."""
+        """Release the lock; what is left stays for the next reader."""
         self._cursor.close()
         if self._lock is not None:
             os.close(self._lock)

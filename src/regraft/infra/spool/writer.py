@@ -1,9 +1,9 @@
-"""An append-only spool on the local disk: what was appended outlives the process, whatever happens to the servers.
+"""An append-only spool on the local disk: what was appended outlives the process and every server fault.
 
 Layout: ``folder/<instance>/`` belongs to one process, which holds an flock on ``lock`` as long as it lives. Records are
 in ``<number>.seg`` files, each record as magic, length, CRC-32 and payload, written by one ``write``: a killed process
 loses nothing that ``append`` returned for. ``fdatasync`` follows within 100 ms, so a power cut may cost that much.
-Delivered segments are deleted. Another process may read the spool meanwhile (``LiveReader``): it is told how far it may
+Delivered segments are deleted. Another process may read the spool meanwhile (``LiveReader``): it learns how far it may
 read (``written``), and tells how far it has delivered (``delivered``).
 """
 
@@ -139,7 +139,7 @@ class Spool(SpoolReader):
         self._syncer.join()
         self._sync_or_complain()
         os.close(self._descriptor)
-        self._descriptor = -1  # a late append must fail, not hit whatever gets the number next
+        self._descriptor = -1  # a late append must fail, not write to another file with this number
         if self.waiting_bytes == 0:
             shutil.rmtree(self.home, ignore_errors=True)
         super().close()

@@ -20,7 +20,7 @@ PIPE_WIDTH = 140  # columns when the output is no terminal
 
 
 @dataclass(slots=False)
-class Context:
+class CommandContext:
     """One run of the command. Servers that lack are started for its duration and stopped at its end."""
 
     config: Path | None = None
@@ -74,17 +74,17 @@ def _shown(value: Any) -> Any:
     return str(value)
 
 
-_current: Context | None = None
+_current: CommandContext | None = None
 
 
-def begin(config: Path | None) -> Context:
+def begin(config: Path | None) -> CommandContext:
     """Make the context of this run."""
     global _current
-    _current = Context(config)
+    _current = CommandContext(config)
     return _current
 
 
-def context() -> Context:
+def context() -> CommandContext:
     """The context of this run."""
     if _current is None:
         raise UsageError("No command is running.")

@@ -14,7 +14,7 @@ from rich.table import Table
 from regraft.domain.errors import IntegrityError, UpstreamError
 from regraft.domain.replay.job import Variant
 from regraft.infra.files.recipes import recipe_text
-from regraft.presentation.cli.context import Context, context
+from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.lineage.sessions import alternatives_table, print_tree, short
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def demo(
     model: Annotated[str, typer.Option(help="Model to talk to; the local one if no upstream is configured.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Talk to a model, replay, compare, pair and freeze: the whole path. A second run adds nothing it already has."""
+    """Run the whole path: talk to a model, replay, compare, pair and freeze. A second run adds nothing."""
     from regraft.flows import demo as flow
     from regraft.flows.datasets.freeze import freeze
     from regraft.flows.datasets.verify import verify
@@ -118,7 +118,7 @@ def demo(
         raise IntegrityError("A snapshot could not be verified.")
 
 
-def _start(run: Context, progress: Progress) -> tuple[str, GatewayEndpoint, str]:
+def _start(run: CommandContext, progress: Progress) -> tuple[str, GatewayEndpoint, str]:
     task = progress.add_task("Starting PostgreSQL, NATS, the model and the gateway", total=5)
     dsn = run.stack.postgres()
     progress.advance(task)
@@ -133,8 +133,8 @@ def _start(run: Context, progress: Progress) -> tuple[str, GatewayEndpoint, str]
     return dsn, gateway, endpoint.model if endpoint else "default"
 
 
-def _keep(run: Context) -> None:
-    """Whatever is killed meanwhile comes back."""
+def _keep(run: CommandContext) -> None:
+    """Restart servers that were killed meanwhile."""
     run.stack.keep_servers()
     run.stack.ingest()
     run.stack.gateway()

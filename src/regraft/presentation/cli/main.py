@@ -29,7 +29,7 @@ app = typer.Typer(
     help="Replayable branching graphs from LLM conversations, and training data that can be trusted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="markdown",
 )
 
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 
 def listing(columns: Sequence[str], *, figures: Collection[str] = (), texts: Collection[str] = ()) -> Table:
-    """An empty table. ``figures`` stand to the right, ``texts`` are columns that give way: their cells are ``cut``."""
+    """An empty table. ``figures`` are right-aligned, ``texts`` are columns that shrink: their cells are ``cut``."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(

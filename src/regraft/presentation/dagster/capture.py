@@ -42,7 +42,7 @@ feedback = AssetSpec(
     "feedback",
     group_name=GROUP,
     kinds={"postgres"},
-    description="What clients said of turns and of sessions: rewards, ratings, figures of their own.",
+    description="Feedback of clients on turns and sessions: rewards, ratings, figures of their own.",
 )
 
 

@@ -26,7 +26,7 @@ _SPECS = [
             "pipeline_event_inbox",
             f"At most {QUARANTINE_LIMIT:.0%} of the captured calls could not be read.",
         ),
-        ("every_turn_is_placed", "conversation_sessions", "Each turn of the log waits or stands in the graph."),
+        ("every_turn_is_placed", "conversation_sessions", "Each turn of the log waits or is in the graph."),
         (
             "nodes_have_their_parents",
             "conversation_branch_nodes",
@@ -50,7 +50,7 @@ _SPECS = [
         (
             "rollouts_are_true_to_the_record",
             "response_branch_records",
-            "Strict rollouts have a fidelity of 1, and every call of a rollout stands in the graph.",
+            "Strict rollouts have a fidelity of 1, and every call of a rollout is in the graph.",
         ),
         (
             "rollouts_end_well",

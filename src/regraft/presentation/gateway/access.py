@@ -10,14 +10,14 @@ from regraft.domain.errors import RegraftError
 from regraft.infra.files.keys import KeyStore, VirtualKey
 from regraft.infra.http.replies import error_body, json_block
 from regraft.presentation.gateway.client import Client
-from regraft.presentation.gateway.limits import Turnstile
+from regraft.presentation.gateway.limits import ConcurrencyLimit
 
 QUEUE, QUEUE_SECONDS = 100, 30.0
 
 log = logging.getLogger(__name__)
 
 
-class RefusedError(Exception):
+class AccessRefusedError(Exception):
     """A client that may not: the answer it gets."""
 
     def __init__(self, status: int, message: str, kind: str, code: str, lines: bytes = b"") -> None:
@@ -35,7 +35,7 @@ class _Known:
     def __init__(self, key: VirtualKey) -> None:
         self.key = key
         self.left, self.at = float(key.per_minute), time.monotonic()
-        turnstile = Turnstile(key.max_concurrency, QUEUE, QUEUE_SECONDS) if key.max_concurrency else None
+        turnstile = ConcurrencyLimit(key.max_concurrency, QUEUE, QUEUE_SECONDS) if key.max_concurrency else None
         self.client = Client(key.scope, trusted=False, turnstile=turnstile)
 
 
@@ -47,7 +47,7 @@ class Access:
         self._known: dict[str, _Known] = {}
 
     def client(self, token: str) -> Client:
-        """Who has this key. Raises RefusedError: 401 without a valid key, 503 when nobody can tell."""
+        """The client with this key. Raises RefusedError: 401 without a valid key, 503 when the keys cannot be read."""
         return self._of(token).client
 
     def may_ask(self, token: str, model: str | None) -> Client:
@@ -56,7 +56,7 @@ class Access:
         key = known.key
         if key.models != ("*",) and not (model and any(fnmatchcase(model, glob) for glob in key.models)):
             message = "This key may not ask for this model"
-            raise RefusedError(403, message, "invalid_request_error", "model_not_allowed")
+            raise AccessRefusedError(403, message, "invalid_request_error", "model_not_allowed")
         if key.per_minute:
             now = time.monotonic()
             known.left = min(key.per_minute, known.left + (now - known.at) * key.per_minute / 60)
@@ -65,7 +65,7 @@ class Access:
                 wait = int((1 - known.left) * 60 / key.per_minute) + 1
                 message = f"This key may make {key.per_minute} calls a minute; try again in {wait} s"
                 lines = b"retry-after: %d\r\n" % wait
-                raise RefusedError(429, message, "rate_limit_error", "rate_limit_exceeded", lines)
+                raise AccessRefusedError(429, message, "rate_limit_error", "rate_limit_exceeded", lines)
             known.left -= 1
         return known.client
 
@@ -73,13 +73,13 @@ class Access:
         try:
             key = self._store.find(token) if token else None
         except RegraftError as error:
-            log.error("nobody is let in: %s", error)
+            log.error("every key is refused: %s", error)
             message = "The gateway cannot check keys at the moment"
-            raise RefusedError(503, message, "server_error", "keys_unavailable") from error
+            raise AccessRefusedError(503, message, "server_error", "keys_unavailable") from error
         if key is None:
             message = "This gateway needs a valid key: send it as `Authorization: Bearer rgk_...` or `x-api-key`"
             lines = b"www-authenticate: Bearer\r\n"
-            raise RefusedError(401, message, "invalid_request_error", "invalid_api_key", lines)
+            raise AccessRefusedError(401, message, "invalid_request_error", "invalid_api_key", lines)
         known = self._known.get(key.key_id)
         if known is None or known.key != key:
             known = self._known[key.key_id] = _Known(key)

@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 
 import uvloop
 
-from regraft.infra.http.requests import Limits
+from regraft.infra.http.requests import ClientLimits
 from regraft.infra.http.server import HttpServer
 from regraft.infra.telemetry.logs import configure_logging
 from regraft.presentation.gateway.listener import BACKLOG, listen
@@ -27,13 +27,13 @@ from regraft.presentation.gateway.workers import Supervisor
 log = logging.getLogger(__name__)
 
 
-class Server:
+class GatewayServer:
     """``run`` serves until SIGINT, SIGTERM or ``should_exit``; ``config`` are the limits of what a client may do."""
 
     def __init__(self, settings: GatewaySettings, worker: int | None = None) -> None:
         self._settings = settings
         self._gateway = Gateway(settings, worker)
-        self.config = Limits(body_bytes=settings.max_body_bytes)
+        self.config = ClientLimits(body_bytes=settings.max_body_bytes)
         self.started = False
         self._exit = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -82,14 +82,14 @@ class Server:
             await gateway.shutdown()
 
 
-def server_of(settings: GatewaySettings) -> Server:
+def server_of(settings: GatewaySettings) -> GatewayServer:
     """The server, not yet running. Raises ConfigError."""
-    return Server(settings)
+    return GatewayServer(settings)
 
 
 def serve(settings: GatewaySettings) -> None:
     """Serve until SIGINT or SIGTERM: calls in flight are finished first. Raises PortInUseError and ConfigError."""
-    server, listener = Server(settings), listen(settings.host, settings.port)
+    server, listener = GatewayServer(settings), listen(settings.host, settings.port)
     if settings.workers > 1:
         listener.close()
         with listen(settings.host, settings.port, shared=True):  # keeps the port while a process restarts
@@ -109,7 +109,7 @@ def freeze_garbage_collector() -> None:
 def work(settings: GatewaySettings, number: int, level: str) -> None:
     """Run one process of several; it ends when its parent ends."""
     configure_logging(level)
-    server = Server(settings, number)
+    server = GatewayServer(settings, number)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_until_orphaned, args=(parent,), daemon=True).start()

@@ -20,12 +20,12 @@ from regraft.infra.http.connection import HttpConnection
 from regraft.infra.http.event_stream import HOLD_END, EndWatch
 from regraft.infra.http.headers import returned
 from regraft.infra.http.replies import error_body, json_block
-from regraft.infra.http.requests import Request
+from regraft.infra.http.requests import HttpRequest
 from regraft.infra.llm.upstream import UpstreamResponse
 from regraft.infra.nats.codec import CallEvent
 from regraft.presentation.gateway.capture import Recorder
 from regraft.presentation.gateway.client import ANY_CLIENT, Client
-from regraft.presentation.gateway.limits import TooBusyError, Turnstile
+from regraft.presentation.gateway.limits import ConcurrencyLimit, TooBusyError
 from regraft.presentation.gateway.metrics import Metrics
 from regraft.presentation.gateway.retries import plan_after, retry_after
 from regraft.presentation.gateway.routing import Upstream
@@ -37,17 +37,17 @@ STOPPED = "The gateway was stopped before the answer's end"
 now = time.perf_counter_ns
 
 
-class Call:
+class ForwardedCall:
     """Forwards one request, once or again. With a recorder it is captured, without one it only passes through."""
 
-    # What most calls never touch stands here, not in each of them.
+    # Defaults that most calls never change live on the class, not on each instance.
     _attempt = 0
     _status = 0
     _own_ns = 0
     _operation_id = b""
-    _inside: tuple[Turnstile, ...] = ()
-    _queued_at: Turnstile | None = None
-    _ahead: tuple[Turnstile | None, ...] = ()
+    _inside: tuple[ConcurrencyLimit, ...] = ()
+    _queued_at: ConcurrencyLimit | None = None
+    _ahead: tuple[ConcurrencyLimit | None, ...] = ()
     _timer: asyncio.TimerHandle | None = None
     _compressing: asyncio.Future[bytes] | None = None
     _response: UpstreamResponse | None = None
@@ -63,7 +63,7 @@ class Call:
     def __init__(
         self,
         endpoint: str,
-        request: Request,
+        request: HttpRequest,
         connection: HttpConnection,
         attempts: tuple[Upstream, ...],
         model: str | None,
@@ -103,7 +103,7 @@ class Call:
         self._queued_at = None
         self._turn_away()
 
-    def _through(self, turnstiles: tuple[Turnstile | None, ...]) -> bool:
+    def _through(self, turnstiles: tuple[ConcurrencyLimit | None, ...]) -> bool:
         """False: the call waits for its turn, or was refused."""
         for number, turnstile in enumerate(turnstiles):
             if turnstile is None:
@@ -387,7 +387,8 @@ class Call:
     def _hold(self, chunk: bytes) -> None:
         """Keep back the announced end until the body ends, but not longer than HOLD_END.
 
-        When the end does not come the call is recorded as it stands: a client must not wait for a sloppy server.
+        When the end does not come the call is recorded as it is: a client must not wait for a server that never ends
+        its stream.
         """
         self._watch = None
         self._held = [chunk]

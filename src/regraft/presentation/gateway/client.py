@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from regraft.presentation.gateway.limits import Turnstile
+from regraft.presentation.gateway.limits import ConcurrencyLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class Client:
 
     scope: str = ""
     trusted: bool = True
-    turnstile: Turnstile | None = None
+    turnstile: ConcurrencyLimit | None = None
 
 
 ANY_CLIENT = Client()

@@ -33,7 +33,7 @@ log = logging.getLogger("regraft.gateway.drain")
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class DrainOrder:
     """What a drainer is started for. ``home`` is the living spool, a folder beside those of other processes."""
 
     home: str
@@ -47,7 +47,7 @@ class Order:
 class Drainer:
     """Own spool first, then the spools of dead processes. NATS may come and go."""
 
-    def __init__(self, order: Order, spool: LiveReader, reports: int) -> None:
+    def __init__(self, order: DrainOrder, spool: LiveReader, reports: int) -> None:
         self._order = order
         self._spool = spool
         self._reports = reports
@@ -154,10 +154,10 @@ def main() -> None:
 
     from regraft.infra.telemetry.logs import configure_logging
 
-    order = Order(**json.loads(_first_line()))
+    order = DrainOrder(**json.loads(_first_line()))
     configure_logging(order.log_level)
     reports = os.dup(1)
-    os.dup2(2, 1)  # whatever a library prints is no report
+    os.dup2(2, 1)  # what a library prints is not a report
     uvloop.run(Drainer(order, LiveReader(Path(order.home)), reports).run())
 
 

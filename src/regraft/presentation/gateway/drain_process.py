@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from regraft.infra.spool.writer import Spool
-from regraft.presentation.gateway.drain import FAREWELL, POSITION, REPORT, Order
+from regraft.presentation.gateway.drain import FAREWELL, POSITION, REPORT, DrainOrder
 from regraft.presentation.gateway.metrics import Metrics
 
 LINGER_SECONDS = 0.05  # lets a pack fill: one fsync of the server then covers many calls
@@ -26,7 +26,7 @@ class DrainProcess:
     def __init__(self, spool: Spool, nats_url: str, metrics: Metrics) -> None:
         self._spool = spool
         level = logging.getLevelName(logging.getLogger("regraft").level)
-        self._order = Order(str(spool.home.absolute()), nats_url, level if level != "NOTSET" else "WARNING")
+        self._order = DrainOrder(str(spool.home.absolute()), nats_url, level if level != "NOTSET" else "WARNING")
         self._metrics = metrics
         self._process: subprocess.Popen[bytes] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -83,7 +83,7 @@ class DrainProcess:
     def _send(self, message: bytes) -> None:
         process = self._process
         if process is None or process.stdin is None:
-            return  # whoever follows is told at its start
+            return  # the next process learns it at its start
         try:
             os.write(process.stdin.fileno(), message)  # a pipe takes so few bytes whole or not at all
         except BlockingIOError:

@@ -11,7 +11,7 @@ from regraft.domain.capture.exchange import Exchange
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.lineage.feedback import read_feedback
 from regraft.infra.http.replies import Answer, error_body, json_answer
-from regraft.infra.http.requests import Request
+from regraft.infra.http.requests import HttpRequest
 from regraft.infra.nats.codec import CallEvent
 from regraft.presentation.gateway.capture import Recorder, uuid_text
 
@@ -19,7 +19,7 @@ FEEDBACK = "/v1/feedback"
 MAX_BYTES = 1 << 20
 
 
-def take_feedback(request: Request, recorder: Recorder, scope: str) -> Answer:
+def take_feedback(request: HttpRequest, recorder: Recorder, scope: str) -> Answer:
     """202 with an id once it is in the spool; 400 when it says nothing of anything; 503 when it could not be kept."""
     started = time.time_ns()
     event_id = recorder.ids.new(started)

@@ -19,7 +19,7 @@ class Waiter(Protocol):
         """The turn did not come in time."""
 
 
-class Turnstile:
+class ConcurrencyLimit:
     """Lets ``limit`` calls through at once; ``queue`` more wait, first come first served, for ``seconds`` at most."""
 
     def __init__(self, limit: int, queue: int, seconds: float) -> None:

@@ -1,6 +1,6 @@
 """What the gateway counts, in a registry of its own.
 
-Plain numbers on the path of a call; they become Prometheus families only when somebody asks.
+Plain numbers on the path of a call; they become Prometheus families only on a scrape.
 """
 
 from __future__ import annotations

@@ -60,5 +60,5 @@ async def _ask(upstream: Upstream, head: ClientHead, trusted: bool) -> list[dict
 
 
 def _decoded(body: bytes) -> bytes:
-    """Some servers compress whatever was asked for."""
+    """Some servers compress regardless of accept-encoding."""
     return zlib.decompress(body, wbits=47) if body.startswith(b"\x1f\x8b") else body

@@ -19,12 +19,12 @@ from regraft.domain.ids import canonical_json, parse_json
 from regraft.domain.lineage.turn import INTERNAL_SESSION
 from regraft.domain.orchestration.orchestration import ANSWER, BACKEND, ORCHESTRATOR, PREFIX, Orchestrator
 from regraft.domain.orchestration.taskification import Assignment, plan_header
-from regraft.flows.orchestration.model_caller import Asker, Completion
+from regraft.flows.orchestration.model_caller import Completion, ModelCaller
 from regraft.flows.orchestration.orchestrate import Orchestration
 from regraft.infra.http.connection import Handling, HttpConnection
 from regraft.infra.http.headers import Headers
 from regraft.infra.http.replies import error_body, json_answer, json_block
-from regraft.infra.http.requests import Request
+from regraft.infra.http.requests import HttpRequest
 from regraft.infra.llm.client import GatewayClient
 from regraft.infra.nats.codec import IDENTITY_FIELDS, CallEvent, identity_fields
 from regraft.presentation.gateway.call import STOPPED
@@ -60,7 +60,7 @@ class Orchestrators:
     def begin(
         self,
         endpoint: str,
-        request: Request,
+        request: HttpRequest,
         connection: HttpConnection,
         model: str,
         recorder: Recorder | None,
@@ -130,7 +130,7 @@ class OrchestratedCall:
         one: Orchestrator,
         client: GatewayClient,
         ids: EventIds,
-        request: Request,
+        request: HttpRequest,
         connection: HttpConnection,
         recorder: Recorder | None,
         who: Client,
@@ -166,7 +166,7 @@ class OrchestratedCall:
         said = _identity(request)
         purpose = ORCHESTRATOR if said.purpose == Identity().purpose else said.purpose
         self._identity = replace(said, purpose=purpose, plan=plan_header(assignment.taskification_id, ANSWER))
-        asker = Asker(
+        asker = ModelCaller(
             client, assignment.taskification_id, self._passed_on(said, turn), _credentials(request), one.retries
         )
         self._orchestration = Orchestration(
@@ -326,12 +326,12 @@ def _read(body: bytes) -> dict[str, Any]:
     return asked
 
 
-def _identity(request: Request) -> Identity:
+def _identity(request: HttpRequest) -> Identity:
     values = request.head.identity
     return Identity(**dict(zip(IDENTITY_FIELDS, values, strict=True))) if values else Identity()  # type: ignore[arg-type]
 
 
-def _credentials(request: Request) -> Headers:
+def _credentials(request: HttpRequest) -> Headers:
     """What the client showed, for its inner calls; and its trace."""
     head = request.head
     pairs = [line.partition(b": ")[::2] for line in head.credentials.split(b"\r\n") if line]

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Piece:
-    """A string value of a stream: where it stands in the body, and what it says."""
+    """A string value of a stream: its position in the body, and its text."""
 
     start: int
     end: int
@@ -150,7 +150,7 @@ class Redactor:
 
 
 def _indexes(event: bytes, found: list[Span]) -> dict[Path, bytes]:
-    """The ``index`` that stands beside a value: streams send several texts side by side."""
+    """The ``index`` beside a value: streams send several texts side by side."""
     return {path[:-1]: event[start:end] for path, start, end in found if path and path[-1] in ("index", "output_index")}
 
 

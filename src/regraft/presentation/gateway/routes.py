@@ -18,10 +18,10 @@ from regraft.domain.orchestration.orchestration import PREFIX
 from regraft.infra.files.keys import KeyStore
 from regraft.infra.http.connection import Handling, HttpConnection
 from regraft.infra.http.replies import Answer, error_body, json_answer, json_block
-from regraft.infra.http.requests import Request
+from regraft.infra.http.requests import HttpRequest
 from regraft.infra.spool.writer import Spool
-from regraft.presentation.gateway.access import Access, RefusedError
-from regraft.presentation.gateway.call import Call
+from regraft.presentation.gateway.access import Access, AccessRefusedError
+from regraft.presentation.gateway.call import ForwardedCall
 from regraft.presentation.gateway.capture import Recorder
 from regraft.presentation.gateway.client import ANY_CLIENT, Client
 from regraft.presentation.gateway.drain_process import DrainProcess
@@ -104,7 +104,7 @@ class Gateway:
             b"/metrics": self._show_metrics,
         }
 
-    def handle(self, request: Request, connection: HttpConnection) -> Handling | None:
+    def handle(self, request: HttpRequest, connection: HttpConnection) -> Handling | None:
         """Begin to answer one request."""
         path = request.path
         try:
@@ -113,7 +113,7 @@ class Gateway:
                 return self._call(endpoint, request, connection)
             if path.startswith(b"/v1/"):
                 return self._other(request, connection)
-        except RefusedError as refused:
+        except AccessRefusedError as refused:
             self.metrics.refusals[refused.reason] += 1
             connection.reply(*refused.answer)
             return None
@@ -153,7 +153,7 @@ class Gateway:
             self._spool.close()
         await self._router.aclose()
 
-    def _call(self, endpoint: str, request: Request, connection: HttpConnection) -> Handling | None:
+    def _call(self, endpoint: str, request: HttpRequest, connection: HttpConnection) -> Handling | None:
         router, recorder, access = self._router, self._recorder, self._access
         body, client = request.body, ANY_CLIENT
         model: str | None = None
@@ -173,9 +173,11 @@ class Gateway:
             self.metrics.opted_out += 1
         if self._orchestrators is not None and model and model.startswith(PREFIX):
             return self._orchestrators.begin(endpoint, request, connection, model, recorder, client)
-        return _begun(Call(endpoint, request, connection, upstream.attempts, model, self.metrics, recorder, client))
+        return _begun(
+            ForwardedCall(endpoint, request, connection, upstream.attempts, model, self.metrics, recorder, client)
+        )
 
-    def _other(self, request: Request, connection: HttpConnection) -> Handling | None:
+    def _other(self, request: HttpRequest, connection: HttpConnection) -> Handling | None:
         """Anything else under /v1/: the list of models, feedback, and what passes through uncaptured."""
         path, router = request.path, self._router
         client = self._access.client(request.head.token) if self._access is not None else ANY_CLIENT
@@ -188,7 +190,9 @@ class Gateway:
             return self._pass_through(MODELS, request, connection, client)
         return self._pass_through(OTHER, request, connection, client)
 
-    def _pass_through(self, endpoint: str, request: Request, connection: HttpConnection, client: Client) -> Handling:
+    def _pass_through(
+        self, endpoint: str, request: HttpRequest, connection: HttpConnection, client: Client
+    ) -> Handling:
         router, access = self._router, self._access
         model = None
         if request.body and (router.looks_at_models or access is not None):
@@ -196,9 +200,9 @@ class Gateway:
             if model is not None and access is not None:
                 access.may_ask(request.head.token, model)
         only = (router.of_model(model),)
-        return _begun(Call(endpoint, request, connection, only, model, self.metrics, None, client))
+        return _begun(ForwardedCall(endpoint, request, connection, only, model, self.metrics, None, client))
 
-    def _feedback(self, request: Request, connection: HttpConnection, client: Client) -> None:
+    def _feedback(self, request: HttpRequest, connection: HttpConnection, client: Client) -> None:
         if request.method != b"POST" or self._recorder is None:
             body = error_body("Feedback is sent by POST", "invalid_request_error", "method_not_allowed")
             answer = json_answer(405, body)
@@ -207,7 +211,7 @@ class Gateway:
         self.metrics.count_call(FEEDBACK, "", answer[0], 0.0)
         connection.reply(*answer)
 
-    async def _merged(self, request: Request, client: Client) -> Answer:
+    async def _merged(self, request: HttpRequest, client: Client) -> Answer:
         status = 200
         try:
             own = self._orchestrators.models() if self._orchestrators is not None else []
@@ -234,6 +238,6 @@ class Gateway:
         return 200, json_block(body, CONTENT_TYPE_LATEST.encode()), body
 
 
-def _begun(call: Call) -> Call:
+def _begun(call: ForwardedCall) -> ForwardedCall:
     call.begin()
     return call

@@ -11,9 +11,9 @@ import msgspec
 from regraft.domain.errors import ConfigError
 from regraft.infra.http.headers import ClientHead, Headers
 from regraft.infra.http.json_spans import with_model
-from regraft.infra.http.requests import Request
+from regraft.infra.http.requests import HttpRequest
 from regraft.infra.llm.upstream import RepeatedAnswer, UpstreamPool
-from regraft.presentation.gateway.limits import Turnstile
+from regraft.presentation.gateway.limits import ConcurrencyLimit
 from regraft.presentation.gateway.settings import UpstreamSettings
 
 _AUTH = {"bearer": "authorization: Bearer {}\r\n", "x-api-key": "x-api-key: {}\r\n"}
@@ -39,14 +39,14 @@ class Upstream:
         self.pool = UpstreamPool(
             settings.base_url, connect_timeout=settings.connect_timeout, read_timeout=settings.read_timeout
         )
-        self.turnstile: Turnstile | None = None
+        self.turnstile: ConcurrencyLimit | None = None
         if settings.max_concurrency:
-            self.turnstile = Turnstile(settings.max_concurrency, settings.queue, settings.queue_seconds)
+            self.turnstile = ConcurrencyLimit(settings.max_concurrency, settings.queue, settings.queue_seconds)
         self.attempts: tuple[Upstream, ...] = (self,)
         # The head of answers that came last again and again; what goes to a client for it, up to its length.
         self.known: tuple[RepeatedAnswer | None, bytes, str, str] = (None, b"", "", "")
 
-    def opening(self, request: Request, trusted: bool) -> bytes:
+    def opening(self, request: HttpRequest, trusted: bool) -> bytes:
         """The start of a message for this server (see ``UpstreamPool.opening``); made once for a head that repeats."""
         head = request.head
         if head.opening[:3] == (self, request.path, trusted) and not request.query:
@@ -58,7 +58,7 @@ class Upstream:
         return made
 
     def path(self, raw_path: bytes, query: bytes) -> bytes:
-        """The path to ask for: a base_url with a path of its own stands for ``/v1``."""
+        """The path to ask for: a base_url with a path of its own replaces ``/v1``."""
         path = raw_path[3:] if self.pool.prefix else raw_path
         return path + b"?" + query if query else path
 
@@ -85,14 +85,14 @@ class Upstream:
             return body, ""
 
 
-class Asked(msgspec.Struct):
+class RequestedModel(msgspec.Struct):
     """The little that is read of a request on its way."""
 
     model: str | None = None
     store: bool | None = None
 
 
-_NOTHING = Asked()
+_NOTHING = RequestedModel()
 
 
 class Router:
@@ -105,7 +105,7 @@ class Router:
         self.first = self.upstreams[0]
         self.looks_at_models = len(self.upstreams) > 1 or bool(self.first.alias)
         self._by_model: dict[str, Upstream] = {}
-        self._decoder = msgspec.json.Decoder(Asked)
+        self._decoder = msgspec.json.Decoder(RequestedModel)
         named = {upstream.name: upstream for upstream in self.upstreams}
         for upstream in self.upstreams:
             settings = upstreams[upstream.name]
@@ -117,7 +117,7 @@ class Router:
             order = [upstream, *(named[other] for other in settings.fallback)]
             upstream.attempts = tuple(each for each in order for _ in range(1 + upstreams[each.name].retries))
 
-    def read(self, body: bytes) -> Asked:
+    def read(self, body: bytes) -> RequestedModel:
         """What the request body, which may be anything, asks for."""
         try:
             return self._decoder.decode(body)
@@ -148,7 +148,7 @@ class Router:
             await upstream.pool.aclose()
 
 
-def _read_leniently(body: bytes) -> Asked:
+def _read_leniently(body: bytes) -> RequestedModel:
     """For what servers accept and a strict parser does not (lone surrogates, NaN, a store that is no boolean)."""
     try:
         parsed = json.loads(body)
@@ -157,4 +157,4 @@ def _read_leniently(body: bytes) -> Asked:
     if not isinstance(parsed, dict):
         return _NOTHING
     model, store = parsed.get("model"), parsed.get("store")
-    return Asked(model if isinstance(model, str) else None, store if isinstance(store, bool) else None)
+    return RequestedModel(model if isinstance(model, str) else None, store if isinstance(store, bool) else None)

@@ -1,4 +1,4 @@
-"""What the gateway must be told: where to listen, where to spool, and which model servers there are."""
+"""The gateway's settings: where to listen, where to spool, and which model servers there are."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RedactSettings:
     """What is taken out of a call before it is kept; nothing of it changes what the model server is sent.
 
     ``identities`` are dropped (``session``, ``task`` ...). ``fields`` are paths in JSON bodies (``metadata.email``,
-    ``messages.*.name``) and what stands there instead. ``texts`` are regular expressions and their replacements.
+    ``messages.*.name``) and their replacements. ``texts`` are regular expressions and their replacements.
     """
 
     identities: tuple[str, ...] = ()

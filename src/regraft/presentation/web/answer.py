@@ -43,7 +43,7 @@ StoredJson = Annotated[Any, _Stored]
 """Any JSON value, exactly as it was captured."""
 
 
-class Reply(Response):
+class JsonReply(Response):
     """A model as JSON."""
 
     media_type = "application/json"
@@ -70,7 +70,7 @@ class Failure(Model):
     message: str
 
 
-class Failed(Model):
+class FailedReply(Model):
     """The answer to a request that failed."""
 
     error: Failure

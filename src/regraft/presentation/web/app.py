@@ -20,7 +20,7 @@ from regraft import __version__
 from regraft.domain.errors import NotFoundError, RegraftError, UnavailableError, UsageError
 from regraft.flows.reader import open_reader
 from regraft.presentation.web import datasets, lineage, replay, status
-from regraft.presentation.web.answer import Failed, Failure, Reply
+from regraft.presentation.web.answer import FailedReply, Failure, JsonReply
 
 HEADERS = {
     # What a model wrote is never run: no script but our own files, no frame, no form, nothing from elsewhere.
@@ -41,9 +41,9 @@ _ABOUT = (
 its first digits, six at least."
 )
 _FAILURES: dict[int | str, dict[str, Any]] = {
-    400: {"model": Failed, "description": "The request is malformed."},
-    404: {"model": Failed, "description": "There is no such thing."},
-    503: {"model": Failed, "description": "PostgreSQL does not answer."},
+    400: {"model": FailedReply, "description": "The request is malformed."},
+    404: {"model": FailedReply, "description": "There is no such thing."},
+    503: {"model": FailedReply, "description": "PostgreSQL does not answer."},
 }
 
 
@@ -66,9 +66,9 @@ class _Headers:
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
-def _failed(status_code: int, message: str) -> Reply:
+def _failed(status_code: int, message: str) -> JsonReply:
     failure = Failure(code=_CODES.get(status_code, "error"), message=message)
-    return Reply(Failed(error=failure), status_code)
+    return JsonReply(FailedReply(error=failure), status_code)
 
 
 async def _on_known_error(request: Request, error: Exception) -> Response:

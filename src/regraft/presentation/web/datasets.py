@@ -11,7 +11,7 @@ from pydantic import BeforeValidator
 
 from regraft.domain.errors import UsageError
 from regraft.flows.datasets import registry
-from regraft.presentation.web.answer import Model, Reply, hexadecimal
+from regraft.presentation.web.answer import JsonReply, Model, hexadecimal
 from regraft.presentation.web.request import Truth
 
 router = APIRouter(tags=["datasets"])
@@ -62,17 +62,17 @@ class SnapshotDetail(Snapshot):
 
 
 @router.get("/snapshots", response_model=Snapshots)
-def snapshots(truth: Truth) -> Reply:
+def snapshots(truth: Truth) -> JsonReply:
     """Every frozen dataset snapshot."""
     with truth.connection() as connection:
-        return Reply(Snapshots(snapshots=Snapshot.from_rows(registry.snapshots(connection))))
+        return JsonReply(Snapshots(snapshots=Snapshot.from_rows(registry.snapshots(connection))))
 
 
 @router.get("/snapshots/{id}", response_model=SnapshotDetail)
-def snapshot(id: str, truth: Truth) -> Reply:
+def snapshot(id: str, truth: Truth) -> JsonReply:
     """One snapshot, by its id or the start of it."""
     if not _SNAPSHOT_ID.fullmatch(id):
         raise UsageError(f"{id[:80]!r} is not a snapshot id.")
     with truth.connection() as connection:
         found = registry.snapshot(connection, id)
-    return Reply(SnapshotDetail.model_validate({**found.snapshot, "holds": found.holds}))
+    return JsonReply(SnapshotDetail.model_validate({**found.snapshot, "holds": found.holds}))

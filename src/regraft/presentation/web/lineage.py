@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from regraft.flows.lineage import reading
-from regraft.presentation.web.answer import Model, Reply, StoredJson
+from regraft.presentation.web.answer import JsonReply, Model, StoredJson
 from regraft.presentation.web.request import Limit, Truth, page_start, storable
 
 router = APIRouter(tags=["lineage"])
@@ -109,7 +109,7 @@ class PathStep(Model):
     branch_kind: str
 
 
-class Child(PathStep):
+class ChildNode(PathStep):
     """A node directly below another."""
 
     node_status: str
@@ -118,7 +118,7 @@ class Child(PathStep):
     started_at: datetime
 
 
-class Answered(Model):
+class AnsweredRun(Model):
     """What a run asked a model for, and the answer."""
 
     branch_index: int | None
@@ -145,7 +145,7 @@ class Answered(Model):
     answer_text: str | None
 
 
-class Run(Answered):
+class Run(AnsweredRun):
     """One execution that gave a node."""
 
     run_id: UUID
@@ -159,7 +159,7 @@ class Run(Answered):
     context_anchor_turn_id: UUID | None
 
 
-class Alternative(Answered):
+class Alternative(AnsweredRun):
     """One of the answers under an anchor."""
 
     turn_id: UUID
@@ -197,7 +197,7 @@ class Node(Model):
     history: StoredJson
     tools: StoredJson
     path: list[PathStep]
-    children: list[Child]
+    children: list[ChildNode]
     run_records: list[Run]
     siblings: list[Alternative]
     snapshots: list[NodeSnapshot]
@@ -216,10 +216,10 @@ class Anchor(Model):
 
 
 @router.get("/themes", response_model=Themes)
-def themes(truth: Truth) -> Reply:
+def themes(truth: Truth) -> JsonReply:
     """Themes with their numbers of sessions."""
     with truth.connection() as connection:
-        return Reply(Themes(themes=Theme.from_rows(reading.themes(connection))))
+        return JsonReply(Themes(themes=Theme.from_rows(reading.themes(connection))))
 
 
 @router.get("/sessions", response_model=Sessions)
@@ -228,7 +228,7 @@ def sessions(
     limit: Limit = 50,
     before: Annotated[str | None, Query(description="`next` of an earlier page, or an ISO 8601 time.")] = None,
     theme: Annotated[str | None, Query(description="Only sessions of this theme.")] = None,
-) -> Reply:
+) -> JsonReply:
     """Sessions, the most recent first."""
     at, last_id = page_start(before)
     storable("theme", theme)
@@ -236,26 +236,26 @@ def sessions(
         found = reading.sessions(connection, limit, before=at, before_id=last_id, theme=theme)
     last = found[-1] if len(found) == limit else None
     following = f"{last['last_turn_at'].astimezone(UTC).isoformat()},{last['session_id']}" if last else None
-    return Reply(Sessions(sessions=Session.from_rows(found), next=following))
+    return JsonReply(Sessions(sessions=Session.from_rows(found), next=following))
 
 
 @router.get("/sessions/{id}", response_model=Session)
-def session(id: str, truth: Truth) -> Reply:
+def session(id: str, truth: Truth) -> JsonReply:
     """One session, by its id, the first digits of it, or the name that its client gave."""
     with truth.connection() as connection:
-        return Reply(Session.model_validate(reading.session(connection, id)))
+        return JsonReply(Session.model_validate(reading.session(connection, id)))
 
 
 @router.get("/sessions/{id}/tree", response_model=Tree)
-def tree(id: str, truth: Truth) -> Reply:
+def tree(id: str, truth: Truth) -> JsonReply:
     """A session's nodes in tree order."""
     with truth.connection() as connection:
         found = reading.tree(connection, id)
-    return Reply(Tree(session=Session.model_validate(found.session), nodes=TreeNode.from_rows(found.nodes)))
+    return JsonReply(Tree(session=Session.model_validate(found.session), nodes=TreeNode.from_rows(found.nodes)))
 
 
 @router.get("/nodes/{id}", response_model=Node)
-def node(id: str, truth: Truth) -> Reply:
+def node(id: str, truth: Truth) -> JsonReply:
     """One node, by its id or the first digits of it."""
     with truth.connection() as connection:
         found = reading.node(connection, id)
@@ -266,12 +266,12 @@ def node(id: str, truth: Truth) -> Reply:
         "siblings": found.alternatives,
         "snapshots": found.snapshots,
     }
-    return Reply(Node.model_validate({**found.node, **parts}))
+    return JsonReply(Node.model_validate({**found.node, **parts}))
 
 
 @router.get("/anchors/{id}", response_model=Anchor)
-def anchor(id: str, truth: Truth) -> Reply:
+def anchor(id: str, truth: Truth) -> JsonReply:
     """The anchor of a turn, with the history and all answers to it."""
     with truth.connection() as connection:
         found = reading.anchor(connection, id)
-    return Reply(Anchor.model_validate({**found.anchor, "alternatives": found.alternatives}))
+    return JsonReply(Anchor.model_validate({**found.anchor, "alternatives": found.alternatives}))

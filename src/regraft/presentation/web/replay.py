@@ -10,7 +10,7 @@ from starlette.responses import StreamingResponse
 
 from regraft.flows.replay import progress as plans
 from regraft.flows.replay.comparison import compare
-from regraft.presentation.web.answer import Model, Reply, StoredJson
+from regraft.presentation.web.answer import JsonReply, Model, StoredJson
 from regraft.presentation.web.events import Progress, progress_events
 from regraft.presentation.web.request import Limit, Truth
 
@@ -126,21 +126,21 @@ class Plan(Progress):
 
 
 @router.get("/compare/{id}", response_model=Comparison)
-def comparison(id: str, truth: Truth) -> Reply:
+def comparison(id: str, truth: Truth) -> JsonReply:
     """All answers under a node's anchor, variant by variant."""
     with truth.connection() as connection:
-        return Reply(Comparison.model_validate(compare(connection, id)))
+        return JsonReply(Comparison.model_validate(compare(connection, id)))
 
 
 @router.get("/replays", response_model=Plans)
-def replays(truth: Truth, limit: Limit = 50) -> Reply:
+def replays(truth: Truth, limit: Limit = 50) -> JsonReply:
     """The latest replay plans."""
     with truth.connection() as connection:
-        return Reply(Plans(replays=Progress.from_rows(plans.plans(connection, limit))))
+        return JsonReply(Plans(replays=Progress.from_rows(plans.plans(connection, limit))))
 
 
 @router.get("/replays/{id}", response_model=Plan)
-def replay(id: str, truth: Truth) -> Reply:
+def replay(id: str, truth: Truth) -> JsonReply:
     """One replay plan, by its id or the first digits of it."""
     with truth.connection() as connection:
         found = plans.plan(connection, id)
@@ -150,7 +150,7 @@ def replay(id: str, truth: Truth) -> Reply:
         "failures": found.failures,
         "job_records": found.jobs,
     }
-    return Reply(Plan.model_validate({**found.progress, **parts}))
+    return JsonReply(Plan.model_validate({**found.progress, **parts}))
 
 
 @router.get(

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from regraft import __version__
 from regraft.flows.lineage import reading
-from regraft.presentation.web.answer import Model, Reply
+from regraft.presentation.web.answer import JsonReply, Model
 from regraft.presentation.web.request import Truth
 
 router = APIRouter(tags=["status"])
@@ -54,15 +54,15 @@ class Status(Model):
 
 
 @router.get("/health", response_model=Health)
-def health(truth: Truth) -> Reply:
+def health(truth: Truth) -> JsonReply:
     """Whether PostgreSQL answers; 503 when it does not."""
     with truth.connection() as connection:
         connection.execute("SELECT 1")
-    return Reply(Health(status="ok", version=__version__))
+    return JsonReply(Health(status="ok", version=__version__))
 
 
 @router.get("/status", response_model=Status)
-def status(truth: Truth) -> Reply:
+def status(truth: Truth) -> JsonReply:
     """How much is stored in each layer, and how far the graph is behind the log."""
     with truth.connection() as connection:
-        return Reply(Status.model_validate({"version": __version__, **reading.status(connection)}))
+        return JsonReply(Status.model_validate({"version": __version__, **reading.status(connection)}))

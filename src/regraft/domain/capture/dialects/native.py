@@ -1,7 +1,7 @@
 """What a dialect says that the chat form cannot: kept beside it under ``native``, and put back when it is asked again.
 
 Nothing is listed by hand. A request is read into the chat form and written back; wherever the two differ, the original
-is kept, in the message that stands for it or in the request's ``other`` part. What was kept counts only while it still
+is kept, in the message that represents it or in the request's ``other`` part. What was kept counts only while it still
 means what the chat form says: a replay that edits a message is not overruled by it.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from regraft.domain.capture.request import Request
 
 NATIVE = "native"
-Unit = list[Any]  # what stands for one or more chat messages: a message of Anthropic's, or some items of OpenAI's
+Unit = list[Any]  # one or more chat messages: a message of Anthropic's, or some items of OpenAI's
 Read = Callable[[Unit], list[Any]]
 Write = Callable[[list[Any]], list[Any]]
 ReadDocument = Callable[[dict[str, Any]], Request]

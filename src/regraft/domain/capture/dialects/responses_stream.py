@@ -1,7 +1,7 @@
 """Answers of the OpenAI Responses API, whole or streamed: an answer's items are one assistant message.
 
-A stream is read from its deltas; items that are told whole replace what was pieced together, and the last response,
-if the stream got that far, replaces all. A stream that was cut gives what came.
+A stream is read from its deltas; an item that is sent whole replaces what was assembled from pieces, and the last
+response, if the stream got that far, replaces all. A stream that was cut gives what came.
 Source: OpenAI API reference, Responses and its streaming events.
 """
 
@@ -144,7 +144,7 @@ def _new(kind: str, event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _part(item: dict[str, Any], field: str, number: Any, empty: dict[str, Any]) -> dict[str, Any]:
-    """The part of an item that an event is about; parts that were not told of before it are empty."""
+    """The part of an item that an event is about; parts that no earlier event announced are empty."""
     parts = [part for part in item.get(field) or [] if isinstance(part, dict)]
     at = number if isinstance(number, int) and 0 <= number <= len(parts) else max(len(parts) - 1, 0)
     if at == len(parts):

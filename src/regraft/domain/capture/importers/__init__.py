@@ -25,8 +25,8 @@ from regraft.domain.capture.importers import (
     tau_bench,
     toolbench,
 )
-from regraft.domain.capture.importers.conversation import Found, Refusal, UnreadableConversationError
-from regraft.domain.capture.importers.records import Record, Unreadable
+from regraft.domain.capture.importers.conversation import Found, RefusedConversation, UnreadableConversationError
+from regraft.domain.capture.importers.records import JsonRecord, UnreadableLine
 from regraft.domain.capture.importers.values import mapping, name
 from regraft.domain.errors import UsageError
 from regraft.domain.ids import TOO_DEEP, nested_too_deeply
@@ -39,10 +39,10 @@ class Importer:
 
     form: str
     title: str
-    recognises: Callable[[Record], bool]
-    read: Callable[[Record], Iterator[Found]]
-    gather: Callable[[Iterable[Record]], Iterator[Found]] | None = None
-    beside: tuple[str, Callable[[Iterable[Record]], dict[str, Any]]] | None = None
+    recognises: Callable[[JsonRecord], bool]
+    read: Callable[[JsonRecord], Iterator[Found]]
+    gather: Callable[[Iterable[JsonRecord]], Iterator[Found]] | None = None
+    beside: tuple[str, Callable[[Iterable[JsonRecord]], dict[str, Any]]] | None = None
 
 
 # In the order of asking: the particular before the general.
@@ -79,44 +79,44 @@ def importer_of(form: str) -> Importer:
     raise UsageError(f"There is no format {form!r}. Known: {', '.join(FORMS)}.")
 
 
-def detected(record: Record) -> Importer | None:
+def detected(record: JsonRecord) -> Importer | None:
     """The importer that recognises a record."""
     return next((importer for importer in IMPORTERS if importer.recognises(record)), None)
 
 
-def conversations(importer: Importer, found: Iterable[Record | Unreadable]) -> Iterator[tuple[int, Found]]:
+def conversations(importer: Importer, found: Iterable[JsonRecord | UnreadableLine]) -> Iterator[tuple[int, Found]]:
     """Everything in a file, with the positions of its records. What cannot be read is a Refusal, never an error."""
-    unreadable: list[Unreadable] = []
+    unreadable: list[UnreadableLine] = []
     if importer.gather is not None:
         whole = importer.gather(_readable(found, unreadable))
         for position, each in enumerate(whole):
             yield position, each
         for bad in unreadable:
-            yield bad.position, Refusal(f"line {bad.position + 1}", bad.reason)
+            yield bad.position, RefusedConversation(f"line {bad.position + 1}", bad.reason)
         return
     for record in found:
-        if isinstance(record, Unreadable):
-            yield record.position, Refusal(f"line {record.position + 1}", record.reason)
+        if isinstance(record, UnreadableLine):
+            yield record.position, RefusedConversation(f"line {record.position + 1}", record.reason)
             continue
         if nested_too_deeply(record.value):
-            yield record.position, Refusal(_name(record), TOO_DEEP)
+            yield record.position, RefusedConversation(_name(record), TOO_DEEP)
             continue
         try:
             for each in importer.read(record):
                 yield record.position, each
         except UnreadableConversationError as error:
-            yield record.position, Refusal(_name(record), str(error))
+            yield record.position, RefusedConversation(_name(record), str(error))
 
 
-def _readable(found: Iterable[Record | Unreadable], aside: list[Unreadable]) -> Iterator[Record]:
+def _readable(found: Iterable[JsonRecord | UnreadableLine], aside: list[UnreadableLine]) -> Iterator[JsonRecord]:
     for record in found:
-        if isinstance(record, Unreadable):
+        if isinstance(record, UnreadableLine):
             aside.append(record)
         else:
             yield record
 
 
-def _name(record: Record) -> str:
+def _name(record: JsonRecord) -> str:
     value = mapping(record.value)
     for key in ("id", "uuid", "conversation_id", "conversationId", "message_tree_id", "task_id"):
         if name(value.get(key)):

@@ -15,14 +15,14 @@ from typing import Any
 from regraft.domain.capture.importers.conversation import (
     Conversation,
     Found,
+    ImportedMessage,
     Judgement,
-    Said,
     UnreadableConversationError,
     ordered,
 )
 from regraft.domain.capture.importers.messages import checked, content_of, text_part, tool_call
 from regraft.domain.capture.importers.moment import nanoseconds
-from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.capture.importers.values import mapping, mappings, name, rest, text
 
 FORM = "chatgpt"
@@ -35,12 +35,12 @@ _VOTES = {"thumbsup": 1.0, "thumbsdown": -1.0}
 _STATES = {"in_progress": "interrupted"}
 
 
-def recognises(record: Record) -> bool:
+def recognises(record: JsonRecord) -> bool:
     """Whether the record is such a conversation."""
     return isinstance(mapping(record.value).get("mapping"), dict)
 
 
-def feedback(found: Iterable[Record]) -> dict[str, Any]:
+def feedback(found: Iterable[JsonRecord]) -> dict[str, Any]:
     """The votes of ``message_feedback.json`` by the id of the message that they are about."""
     votes: dict[str, list[dict[str, Any]]] = {}
     for record in found:
@@ -49,7 +49,7 @@ def feedback(found: Iterable[Record]) -> dict[str, Any]:
     return {_FEEDBACK: votes}
 
 
-def read(record: Record) -> Iterator[Found]:
+def read(record: JsonRecord) -> Iterator[Found]:
     """The conversation with all its branches."""
     talk = mapping(record.value)
     nodes = talk.get("mapping")
@@ -59,7 +59,7 @@ def read(record: Record) -> Iterator[Found]:
     votes = mapping(record.head.get(_FEEDBACK))
     thoughts: dict[str, str] = {}
     called: dict[str, str] = {}
-    said: list[Said] = []
+    said: list[ImportedMessage] = []
     for key in ordered({key: _parent(node) for key, node in nodes.items()}):
         node = mapping(nodes[key])
         above = _parent(node)
@@ -114,7 +114,7 @@ def _thought(content: dict[str, Any]) -> str:
     return "\n\n".join(filter(None, [*pieces, text(content.get("content"))]))
 
 
-def _said(key: str, message: dict[str, Any], parent: int | None, thought: str, call: str) -> Said:
+def _said(key: str, message: dict[str, Any], parent: int | None, thought: str, call: str) -> ImportedMessage:
     role = mapping(message.get("author")).get("role")
     if not isinstance(role, str) or role not in _ROLES:
         raise UnreadableConversationError(f"an author {role!r}"[:80])
@@ -135,7 +135,7 @@ def _said(key: str, message: dict[str, Any], parent: int | None, thought: str, c
         made["reasoning_content"] = thought
     details = mapping(message.get("metadata"))
     finish = mapping(details.get("finish_details")).get("type")
-    return Said(
+    return ImportedMessage(
         message=made,
         parent=parent,
         key=key,

@@ -12,13 +12,13 @@ from typing import Any
 from regraft.domain.capture.importers.conversation import (
     Conversation,
     Found,
-    Said,
+    ImportedMessage,
     UnreadableConversationError,
     ordered,
 )
 from regraft.domain.capture.importers.messages import checked, content_of, text_part, tool_call
 from regraft.domain.capture.importers.moment import nanoseconds
-from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.capture.importers.values import mapping, mappings, rest, text
 from regraft.domain.ids import canonical_json
 
@@ -32,12 +32,12 @@ _KNOWN_OF_MESSAGE = frozenset(
 _UNSAID = frozenset({"start_timestamp", "stop_timestamp", "flags"})
 
 
-def recognises(record: Record) -> bool:
+def recognises(record: JsonRecord) -> bool:
     """Whether the record is such a conversation."""
     return isinstance(mapping(record.value).get("chat_messages"), list)
 
 
-def read(record: Record) -> Iterator[Found]:
+def read(record: JsonRecord) -> Iterator[Found]:
     """The conversation with all its branches."""
     talk = mapping(record.value)
     messages = {text(each.get("uuid")) or str(at): each for at, each in enumerate(mappings(talk.get("chat_messages")))}
@@ -47,7 +47,7 @@ def read(record: Record) -> Iterator[Found]:
         key: (text(messages[key].get("parent_message_uuid")) or None) if branching else keys[at - 1] if at else None
         for at, key in enumerate(keys)
     }
-    said: list[Said] = []
+    said: list[ImportedMessage] = []
     ends: dict[str, int | None] = {}
     for key in ordered(parents):
         above = parents[key]
@@ -68,9 +68,9 @@ def read(record: Record) -> Iterator[Found]:
     )
 
 
-def _said(made: tuple[dict[str, Any], int], message: dict[str, Any], key: str, parent: int | None) -> Said:
+def _said(made: tuple[dict[str, Any], int], message: dict[str, Any], key: str, parent: int | None) -> ImportedMessage:
     said, piece = made
-    return Said(
+    return ImportedMessage(
         message=said,
         parent=parent,
         key=key,

@@ -1,6 +1,6 @@
-"""A conversation from somebody else's file: a tree of chat messages, and what was said of them.
+"""A conversation from another program's file: a tree of chat messages, and the judgements on them.
 
-Every importer yields these, or a ``Refusal`` that names what could not be read and why. A file of plain lists gives
+Every importer yields these, or a ``RefusedConversation`` with the reason. A file of plain lists gives
 trees without branches; a format with branches gives each message once, however many branches go through it.
 """
 
@@ -19,7 +19,7 @@ class UnreadableConversationError(RegraftError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What somebody said of a message: ``reward``, ``success``, ``preferred``, ``rank`` (0 is best), a vote, a score.
+    """A judgement on a message: ``reward``, ``success``, ``preferred``, ``rank`` (0 is best), a vote, a score.
 
     ``source`` says who judged, so that it is never taken for a judgement of our own.
     """
@@ -31,7 +31,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class ImportedMessage:
     """One message in its tree. ``parent`` is the place of the message before it in the list; None: it is the first.
 
     ``answered``: the message was given by a model in answer to what is before it, so that it is a call to store. Times
@@ -65,7 +65,7 @@ class Conversation:
     """
 
     key: str
-    said: list[Said]
+    said: list[ImportedMessage]
     source: str = ""
     named: bool = False
     task: str | None = None
@@ -78,14 +78,14 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedConversation:
     """One conversation that was left out: its name in the file, and a reason that many may share."""
 
     name: str
     reason: str
 
 
-Found = Conversation | Refusal
+Found = Conversation | RefusedConversation
 
 
 def ordered(parents: Mapping[str, str | None]) -> Iterator[str]:
@@ -107,7 +107,7 @@ def ordered(parents: Mapping[str, str | None]) -> Iterator[str]:
         raise UnreadableConversationError("messages that answer one another in a circle")
 
 
-def last_answer(said: Iterable[Said]) -> int | None:
+def last_answer(said: Iterable[ImportedMessage]) -> int | None:
     """The place of the last message that a model gave: where a judgement of a whole conversation belongs."""
     places = [at for at, each in enumerate(said) if each.answered]
     return places[-1] if places else None

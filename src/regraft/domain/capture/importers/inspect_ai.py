@@ -13,13 +13,13 @@ from typing import Any
 from regraft.domain.capture.importers.conversation import (
     Conversation,
     Found,
+    ImportedMessage,
     Judgement,
-    Said,
     UnreadableConversationError,
 )
 from regraft.domain.capture.importers.messages import checked, content_of, role_of, tool_call
 from regraft.domain.capture.importers.moment import nanoseconds
-from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.capture.importers.values import figure, mapping, mappings, name, rest, text
 
 FORM = "inspect_ai"
@@ -31,14 +31,14 @@ _SECOND = 1e9
 _SAMPLING = frozenset({"temperature", "top_p", "top_k", "max_tokens", "seed", "frequency_penalty", "presence_penalty"})
 
 
-def recognises(record: Record) -> bool:
+def recognises(record: JsonRecord) -> bool:
     """Whether the record is a sample of a log, or a log without any."""
     value = mapping(record.value)
     sample = isinstance(value.get("messages"), list) and "epoch" in value
     return sample or ("eval" in value and "plan" in value)
 
 
-def read(record: Record) -> Iterator[Found]:
+def read(record: JsonRecord) -> Iterator[Found]:
     """The conversation of a sample."""
     sample, run = mapping(record.value), mapping(record.head.get("eval"))
     if "eval" in sample and "messages" not in sample:
@@ -87,7 +87,7 @@ def _model_calls(sample: dict[str, Any], attachments: dict[str, Any]) -> dict[st
     return found
 
 
-def _said(message: Any, parent: int | None, calls: dict[str, dict[str, Any]]) -> Said:
+def _said(message: Any, parent: int | None, calls: dict[str, dict[str, Any]]) -> ImportedMessage:
     role = role_of(message)
     made: dict[str, Any] = {"role": role, "content": _content(message.get("content"))}
     if role == "tool":
@@ -103,7 +103,7 @@ def _said(message: Any, parent: int | None, calls: dict[str, dict[str, Any]]) ->
     output, config = mapping(event.get("output")), mapping(event.get("config"))
     seconds = figure(output.get("time")) or 0.0
     tools = [_tool(each) for each in mappings(event.get("tools"))]
-    return Said(
+    return ImportedMessage(
         message=made,
         parent=parent,
         key=key,
@@ -146,7 +146,7 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _scored(said: Said, sample: dict[str, Any]) -> Said:
+def _scored(said: ImportedMessage, sample: dict[str, Any]) -> ImportedMessage:
     judgements = []
     for scorer, score in mapping(sample.get("scores")).items():
         value = mapping(score).get("value")

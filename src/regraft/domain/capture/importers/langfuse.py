@@ -14,15 +14,15 @@ from typing import Any
 from regraft.domain.capture.importers.conversation import (
     Conversation,
     Found,
+    ImportedMessage,
     Judgement,
-    Refusal,
-    Said,
+    RefusedConversation,
     UnreadableConversationError,
 )
 from regraft.domain.capture.importers.messages import tool_list
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.recorded import answer, decoded, history
-from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.capture.importers.values import figure, mapping, mappings, text
 
 FORM = "langfuse"
@@ -33,7 +33,7 @@ _SAMPLING = frozenset(
 _USAGE = {"input": "prompt_tokens", "output": "completion_tokens", "total": "total_tokens"}
 
 
-def recognises(record: Record) -> bool:
+def recognises(record: JsonRecord) -> bool:
     """Whether the record is a trace, or an observation of one."""
     value = mapping(record.value)
     return bool(mappings(value.get("observations"))) or (
@@ -41,7 +41,7 @@ def recognises(record: Record) -> bool:
     )
 
 
-def read(record: Record) -> Iterator[Found]:
+def read(record: JsonRecord) -> Iterator[Found]:
     """The calls of a trace, each with its own history."""
     value = mapping(record.value)
     trace = mapping(value.get("trace")) or (value if "observations" in value else {})
@@ -70,12 +70,14 @@ def read(record: Record) -> Iterator[Found]:
             own += [score for score in scores if not text(score.get("observationId"))]
         yield _judged(conversation, own)
     for key, reason in refused.items():
-        yield Refusal(f"{text(trace.get('id'))}/{key}", reason)
+        yield RefusedConversation(f"{text(trace.get('id'))}/{key}", reason)
     told = {key for _, key, _ in inner}
     for score in scores:
         about = text(score.get("observationId"))
         if (about and about not in told) or not inner:
-            yield Refusal(f"score {text(score.get('id'))}", "a score of something that is no call that could be read")
+            yield RefusedConversation(
+                f"score {text(score.get('id'))}", "a score of something that is no call that could be read"
+            )
 
 
 def _above(known: dict[str, dict[str, Any]], key: str) -> Iterator[str]:
@@ -96,14 +98,14 @@ def _call(each: dict[str, Any], trace: dict[str, Any]) -> Conversation:
     messages, tools = history(each["input"])
     if not messages:
         raise UnreadableConversationError("an input without messages")
-    said = [Said(message=message, parent=at - 1 if at else None) for at, message in enumerate(messages)]
+    said = [ImportedMessage(message=message, parent=at - 1 if at else None) for at, message in enumerate(messages)]
     started, ended = nanoseconds(each.get("startTime")), nanoseconds(each.get("endTime"))
     first = nanoseconds(each.get("completionStartTime"))
     usage = mapping(each.get("usageDetails"))
     if each.get("output") is not None:
         level = text(each.get("level"))
         said.append(
-            Said(
+            ImportedMessage(
                 message=answer(each["output"]),
                 parent=len(said) - 1,
                 key=key,

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from regraft.domain.capture.importers.conversation import Conversation, Found, Judgement, Said, ordered
+from regraft.domain.capture.importers.conversation import Conversation, Found, ImportedMessage, Judgement, ordered
 from regraft.domain.capture.importers.messages import checked, content_of, text_part, tool_call
 from regraft.domain.capture.importers.moment import nanoseconds
-from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.capture.importers.values import figure, mapping, mappings, rest, text
 
 FORM = "librechat"
@@ -24,21 +24,21 @@ _KNOWN_OF_MESSAGE = frozenset(
 _VOTES = {"thumbsUp": 1.0, "thumbsDown": -1.0}
 
 
-def recognises(record: Record) -> bool:
+def recognises(record: JsonRecord) -> bool:
     """Whether the record is such a conversation."""
     value = mapping(record.value)
     return "conversationId" in value and any("messageId" in each for each in mappings(value.get("messages")))
 
 
-def read(record: Record) -> Iterator[Found]:
+def read(record: JsonRecord) -> Iterator[Found]:
     """The conversation with all its branches."""
     talk = mapping(record.value)
     options = mapping(talk.get("options"))
     messages = {text(each.get("messageId")): each for each in _all(talk.get("messages"))}
-    said: list[Said] = []
+    said: list[ImportedMessage] = []
     prompt = text(options.get("promptPrefix"))
     if prompt:
-        said.append(Said(message={"role": "system", "content": prompt}, parent=None, key="promptPrefix"))
+        said.append(ImportedMessage(message={"role": "system", "content": prompt}, parent=None, key="promptPrefix"))
     first = len(said) - 1 if said else None
     ends: dict[str, int | None] = {}
     for key in ordered({key: text(each.get("parentMessageId")) or None for key, each in messages.items()}):
@@ -67,13 +67,13 @@ def _all(messages: Any) -> Iterator[dict[str, Any]]:
         waiting.extend(reversed(mappings(each.get("children"))))
 
 
-def _said(message: dict[str, Any], each: dict[str, Any], key: str, piece: int, parent: int | None) -> Said:
+def _said(message: dict[str, Any], each: dict[str, Any], key: str, piece: int, parent: int | None) -> ImportedMessage:
     answered = message["role"] == "assistant"
     vote = mapping(each.get("feedback")).get("rating")
     value = _VOTES.get(vote, figure(vote)) if isinstance(vote, str) else figure(vote)
     judged = answered and value is not None
     status = "interrupted" if each.get("unfinished") is True else "error" if each.get("error") is True else "ok"
-    return Said(
+    return ImportedMessage(
         message=message,
         parent=parent,
         key=f"{key}/{piece}" if piece else key,

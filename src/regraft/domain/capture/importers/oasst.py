@@ -12,15 +12,15 @@ from typing import Any
 from regraft.domain.capture.importers.conversation import (
     Conversation,
     Found,
+    ImportedMessage,
     Judgement,
-    Refusal,
-    Said,
+    RefusedConversation,
     UnreadableConversationError,
     ordered,
 )
 from regraft.domain.capture.importers.messages import checked
 from regraft.domain.capture.importers.moment import nanoseconds
-from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.capture.importers.values import figure, mapping, mappings, rest, text
 
 FORM = "oasst"
@@ -33,19 +33,19 @@ _KNOWN = frozenset(
 _SOURCE = "oasst people"
 
 
-def recognises(record: Record) -> bool:
+def recognises(record: JsonRecord) -> bool:
     """Whether the record is a tree."""
     prompt = mapping(mapping(record.value).get("prompt"))
     return "text" in prompt and "role" in prompt
 
 
-def recognises_flat(record: Record) -> bool:
+def recognises_flat(record: JsonRecord) -> bool:
     """Whether the record is one message."""
     value = mapping(record.value)
     return _key(value) != "" and "text" in value and text(value.get("role")) in _ROLES
 
 
-def read(record: Record) -> Iterator[Found]:
+def read(record: JsonRecord) -> Iterator[Found]:
     """The tree of a record."""
     tree = mapping(record.value)
     messages: dict[str, dict[str, Any]] = {}
@@ -60,7 +60,7 @@ def read(record: Record) -> Iterator[Found]:
     yield _tree(key, messages, parents, rest(tree, frozenset({"prompt", "message_tree_id"})))
 
 
-def gather(records: Iterable[Record]) -> Iterator[Found]:
+def gather(records: Iterable[JsonRecord]) -> Iterator[Found]:
     """All trees of a flat file. A message whose parent is missing begins a tree of its own, as the file has it."""
     messages = {_key(each): each for record in records if (each := mapping(record.value)) and _key(each)}
     above = {key: text(each.get("parent_id")) or text(each.get("parent_message_id")) for key, each in messages.items()}
@@ -70,7 +70,7 @@ def gather(records: Iterable[Record]) -> Iterator[Found]:
             roots[key] = roots.get(above[key], key)
     except UnreadableConversationError as error:
         circle = next(key for key in messages if key not in roots)
-        yield Refusal(circle, str(error))
+        yield RefusedConversation(circle, str(error))
     trees: dict[str, list[str]] = {}
     for key, root in roots.items():
         trees.setdefault(root, []).append(key)
@@ -78,7 +78,7 @@ def gather(records: Iterable[Record]) -> Iterator[Found]:
         try:
             yield _tree(root, messages, {key: None if key == root else above[key] for key in keys}, {})
         except UnreadableConversationError as error:
-            yield Refusal(root, str(error))
+            yield RefusedConversation(root, str(error))
 
 
 def _key(message: dict[str, Any]) -> str:
@@ -88,7 +88,7 @@ def _key(message: dict[str, Any]) -> str:
 def _tree(
     key: str, messages: dict[str, dict[str, Any]], parents: dict[str, str | None], more: dict[str, Any]
 ) -> Conversation:
-    said: list[Said] = []
+    said: list[ImportedMessage] = []
     places: dict[str, int] = {}
     for each in ordered(parents):
         parent = parents[each]
@@ -97,7 +97,7 @@ def _tree(
     return checked(Conversation(key=key, said=said, named=True, task=f"oasst:{key}", rest=more))
 
 
-def _said(key: str, message: dict[str, Any], parent: int | None) -> Said:
+def _said(key: str, message: dict[str, Any], parent: int | None) -> ImportedMessage:
     role = _ROLES.get(text(message.get("role")))
     if role is None:
         raise UnreadableConversationError(f"a message with the role {message.get('role')!r}"[:80])
@@ -109,7 +109,7 @@ def _said(key: str, message: dict[str, Any], parent: int | None) -> Said:
         judgements.append(Judgement(name="rank", value=rank, source=_SOURCE))
     judgements += _votes("emoji", message.get("emojis"))
     judgements += _votes("label", message.get("labels"))
-    return Said(
+    return ImportedMessage(
         message={"role": role, "content": message["text"]},
         parent=parent,
         key=key,

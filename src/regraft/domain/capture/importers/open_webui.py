@@ -16,14 +16,14 @@ from typing import Any
 from regraft.domain.capture.importers.conversation import (
     Conversation,
     Found,
+    ImportedMessage,
     Judgement,
-    Said,
     UnreadableConversationError,
     ordered,
 )
 from regraft.domain.capture.importers.messages import checked, content_of, text_part, tool_call
 from regraft.domain.capture.importers.moment import nanoseconds
-from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.capture.importers.values import figure, mapping, mappings, rest, text
 from regraft.domain.ids import canonical_json, parse_json
 
@@ -51,22 +51,22 @@ _KNOWN_OF_MESSAGE = frozenset(
 )
 
 
-def recognises(record: Record) -> bool:
+def recognises(record: JsonRecord) -> bool:
     """Whether the record is such a chat."""
     history = mapping(mapping(mapping(record.value).get("chat")).get("history"))
     return isinstance(history.get("messages"), dict)
 
 
-def read(record: Record) -> Iterator[Found]:
+def read(record: JsonRecord) -> Iterator[Found]:
     """The chat with all its branches."""
     entry = mapping(record.value)
     talk = mapping(entry.get("chat"))
     history = mapping(talk.get("history"))
     messages = {key: mapping(each) for key, each in mapping(history.get("messages")).items()}
-    said: list[Said] = []
+    said: list[ImportedMessage] = []
     system = text(mapping(talk.get("params")).get("system")) or text(talk.get("system"))
     if system and messages:
-        said.append(Said(message={"role": "system", "content": system}, parent=None, key="system"))
+        said.append(ImportedMessage(message={"role": "system", "content": system}, parent=None, key="system"))
     first = len(said) - 1 if said else None
     ends: dict[str, int | None] = {}
     for key in ordered({key: text(each.get("parentId")) or None for key, each in messages.items()}):
@@ -93,7 +93,7 @@ def read(record: Record) -> Iterator[Found]:
     )
 
 
-def _said(message: dict[str, Any], each: dict[str, Any], key: str, piece: int, parent: int | None) -> Said:
+def _said(message: dict[str, Any], each: dict[str, Any], key: str, piece: int, parent: int | None) -> ImportedMessage:
     answered = message["role"] == "assistant"
     vote = figure(mapping(each.get("annotation")).get("rating"))
     comment = text(mapping(each.get("annotation")).get("comment")) or text(
@@ -102,7 +102,7 @@ def _said(message: dict[str, Any], each: dict[str, Any], key: str, piece: int, p
     judged = (Judgement(name="vote", value=vote, source="open_webui user", comment=comment or None),) if vote else ()
     usage = mapping(each.get("usage")) or mapping(each.get("info"))
     status = "error" if each.get("error") else "interrupted" if each.get("done") is False else "ok"
-    return Said(
+    return ImportedMessage(
         message=message,
         parent=parent,
         key=f"{key}/{piece}" if piece else key,

@@ -15,14 +15,14 @@ from typing import Any
 from regraft.domain.capture.importers.conversation import (
     Conversation,
     Found,
+    ImportedMessage,
     Judgement,
-    Said,
     UnreadableConversationError,
     last_answer,
 )
 from regraft.domain.capture.importers.messages import checked, role_of, tool_list
 from regraft.domain.capture.importers.moment import nanoseconds
-from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.capture.importers.values import figure, mapping, mappings, name, rest, text
 from regraft.domain.ids import digest_json
 
@@ -35,13 +35,13 @@ _KNOWN = frozenset(
 _MEASURED = frozenset({"timestamp", "usage", "finish_reason", "turn_idx"})
 
 
-def recognises(record: Record) -> bool:
+def recognises(record: JsonRecord) -> bool:
     """Whether the record is such a line."""
     value = record.value
     return isinstance(value, dict) and (_is_messages(value.get("messages")) or _sides(value) is not None)
 
 
-def read(record: Record) -> Iterator[Found]:
+def read(record: JsonRecord) -> Iterator[Found]:
     """The conversation of a line."""
     line = mapping(record.value)
     outcome, meta = mapping(line.get("outcome")), mapping(line.get("meta"))
@@ -82,7 +82,7 @@ def _is_messages(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(each, dict) and "role" in each for each in value)
 
 
-def _messages(value: Any, outcome: dict[str, Any], meta: dict[str, Any], source: str) -> list[Said]:
+def _messages(value: Any, outcome: dict[str, Any], meta: dict[str, Any], source: str) -> list[ImportedMessage]:
     if not isinstance(value, list):
         raise UnreadableConversationError("no list of messages")
     ids, ranks, details = (
@@ -97,7 +97,7 @@ def _messages(value: Any, outcome: dict[str, Any], meta: dict[str, Any], source:
             more = {}
         usage = more.get("usage")
         said.append(
-            Said(
+            ImportedMessage(
                 message=message,
                 parent=parent,
                 key=name(ids[at]),
@@ -116,7 +116,7 @@ def _aligned(value: Any, length: int) -> list[Any]:
     return value if isinstance(value, list) and len(value) == length else [None] * length
 
 
-def _judged(said: Said, judgements: tuple[Judgement, ...]) -> Said:
+def _judged(said: ImportedMessage, judgements: tuple[Judgement, ...]) -> ImportedMessage:
     return replace(said, judgements=said.judgements + judgements)
 
 
@@ -131,7 +131,7 @@ def _sides(line: dict[str, Any]) -> tuple[list[Any], list[Any], list[Any]] | Non
     return None
 
 
-def _preference(line: dict[str, Any], source: str) -> list[Said] | None:
+def _preference(line: dict[str, Any], source: str) -> list[ImportedMessage] | None:
     sides = _sides(line)
     if sides is None:
         return None
@@ -150,7 +150,7 @@ def _preference(line: dict[str, Any], source: str) -> list[Said] | None:
             verdict = Judgement(name="preferred", value=preferred, source=source or FORM)
             key = f"{'chosen' if preferred else 'rejected'}:{at}"
             said.append(
-                Said(
+                ImportedMessage(
                     message=message, parent=parent, key=key, answered=answered, judgements=(verdict,) if judged else ()
                 )
             )

@@ -15,14 +15,14 @@ from typing import Any
 from regraft.domain.capture.importers.conversation import (
     Conversation,
     Found,
-    Refusal,
-    Said,
+    ImportedMessage,
+    RefusedConversation,
     UnreadableConversationError,
 )
 from regraft.domain.capture.importers.messages import tool_list
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.recorded import answer, decoded, history
-from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.capture.importers.values import figure, mapping, mappings, text
 
 FORM = "otel_genai"
@@ -47,7 +47,7 @@ _CONTENT = {"content", "parts", "tool_calls"}
 _ERROR = 2
 
 
-def recognises(record: Record) -> bool:
+def recognises(record: JsonRecord) -> bool:
     """Whether the record is spans, or log records of model calls, of a resource."""
     value = mapping(record.value)
     return bool(mappings(value.get("scopeSpans"))) or any(
@@ -55,7 +55,7 @@ def recognises(record: Record) -> bool:
     )
 
 
-def read(record: Record) -> Iterator[Found]:
+def read(record: JsonRecord) -> Iterator[Found]:
     """The calls of a resource's spans, or of its log records."""
     yield from _logged(mapping(record.value))
     for scope in mappings(mapping(record.value).get("scopeSpans")):
@@ -66,7 +66,7 @@ def read(record: Record) -> Iterator[Found]:
             try:
                 yield _call(span, attributes)
             except UnreadableConversationError as error:
-                yield Refusal(f"{text(span.get('traceId'))}/{text(span.get('spanId'))}", str(error))
+                yield RefusedConversation(f"{text(span.get('traceId'))}/{text(span.get('spanId'))}", str(error))
 
 
 def _log_records(resource: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -95,7 +95,7 @@ def _logged(resource: dict[str, Any]) -> Iterator[Found]:
         try:
             yield _call(asked, {})
         except UnreadableConversationError as error:
-            yield Refusal(f"{trace}/{span}", str(error))
+            yield RefusedConversation(f"{trace}/{span}", str(error))
 
 
 def _asked(attributes: dict[str, Any]) -> bool:
@@ -132,7 +132,7 @@ def _call(span: dict[str, Any], attributes: dict[str, Any]) -> Conversation:
     messages, tools = _messages(every, events)
     if not messages:
         raise UnreadableConversationError("a span without messages (its content was not recorded)")
-    said = [Said(message=message, parent=at - 1 if at else None) for at, message in enumerate(messages)]
+    said = [ImportedMessage(message=message, parent=at - 1 if at else None) for at, message in enumerate(messages)]
     started, ended = nanoseconds(span.get("startTimeUnixNano")), nanoseconds(span.get("endTimeUnixNano"))
     model = text(every.get("gen_ai.response.model")) or text(every.get("gen_ai.request.model")) or None
     given = _answer(every, events)
@@ -148,7 +148,7 @@ def _call(span: dict[str, Any], attributes: dict[str, Any]) -> Conversation:
             if figure(every.get(key)) is not None
         }
         said.append(
-            Said(
+            ImportedMessage(
                 message=given,
                 parent=len(said) - 1,
                 key=text(span.get("spanId")),

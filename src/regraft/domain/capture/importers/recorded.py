@@ -2,7 +2,7 @@
 
 Read are chat messages (also LangChain's, the AI SDK's and Google's), the ``parts`` of the OpenTelemetry GenAI
 conventions, whole requests and responses, and plain texts. Where a framework wrote Python text or ran messages together
-into one text, nothing can be told for certain: the call is refused by name.
+into one text, the roles cannot be recovered: the call is refused by name.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def _kind(part: Any) -> str:
 
 
 def _call(part: dict[str, Any]) -> dict[str, Any]:
-    """A tool call, whoever wrote it down."""
+    """A tool call in any of the shapes that exports use."""
     found = mapping(part.get("function")) or mapping(part.get("function_call")) or part
     name = text(found.get("name")) or text(part.get("toolName"))
     if not name:

@@ -22,7 +22,7 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class JsonRecord:
     """One JSON value of a file, by its position from 0. ``head`` holds the members of the object that it lies in, and
     ``member`` their name for it."""
 
@@ -33,14 +33,14 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableLine:
     """A line that is not JSON."""
 
     position: int
     reason: str
 
 
-def records(chunks: Iterable[str]) -> Iterator[Record | Unreadable]:
+def records(chunks: Iterable[str]) -> Iterator[JsonRecord | UnreadableLine]:
     """Read a file from pieces of its text. Memory is bounded by its largest record.
 
     Raises UsageError when the file is neither JSON nor JSON lines.
@@ -145,24 +145,24 @@ def _decode(text: str, at: int) -> tuple[Any, int]:
         raise UsageError("The file's JSON is nested too deeply.") from error
 
 
-def _elements(text: _Text, head: dict[str, Any], member: str, position: int) -> Iterator[Record]:
+def _elements(text: _Text, head: dict[str, Any], member: str, position: int) -> Iterator[JsonRecord]:
     text.take("[")
     while text.peek() != "]":
-        yield Record(position, text.value(), head, member)
+        yield JsonRecord(position, text.value(), head, member)
         position += 1
         if text.peek() == ",":
             text.take(",")
     text.take("]")
 
 
-def _object_or_lines(text: _Text) -> Iterator[Record | Unreadable]:
+def _object_or_lines(text: _Text) -> Iterator[JsonRecord | UnreadableLine]:
     """One object; more text after it means that it was the first line."""
     yield from _members(text)
     if text.peek():
         yield from _lines(text)
 
 
-def _lines(text: _Text) -> Iterator[Record | Unreadable]:
+def _lines(text: _Text) -> Iterator[JsonRecord | UnreadableLine]:
     position = 0
     while (line := text.line()) is not None:
         if not line.strip():
@@ -171,20 +171,20 @@ def _lines(text: _Text) -> Iterator[Record | Unreadable]:
         try:
             value = parse_json(line)
         except ValueError as error:
-            yield Unreadable(position, f"not JSON: {str(error).split(':')[0]}")
+            yield UnreadableLine(position, f"not JSON: {str(error).split(':')[0]}")
             continue
         large = next(
             (name for name in LARGE_MEMBERS if isinstance(value, dict) and isinstance(value.get(name), list)), None
         )
         if large is None:
-            yield Record(position, value)
+            yield JsonRecord(position, value)
         else:
             elements = value.pop(large)
             for at, element in enumerate(elements):
-                yield Record(position * _SPREAD + at, element, value, large)
+                yield JsonRecord(position * _SPREAD + at, element, value, large)
 
 
-def _members(text: _Text) -> Iterator[Record]:
+def _members(text: _Text) -> Iterator[JsonRecord]:
     """One object: its large member in pieces; without one, the object itself."""
     head: dict[str, Any] = {}
     pieces = False
@@ -201,4 +201,4 @@ def _members(text: _Text) -> Iterator[Record]:
             text.take(",")
     text.take("}")
     if not pieces:
-        yield Record(0, head)
+        yield JsonRecord(0, head)

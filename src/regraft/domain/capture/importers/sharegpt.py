@@ -13,13 +13,13 @@ from typing import Any
 from regraft.domain.capture.importers.conversation import (
     Conversation,
     Found,
+    ImportedMessage,
     Judgement,
-    Said,
     UnreadableConversationError,
     last_answer,
 )
 from regraft.domain.capture.importers.messages import checked, tool_call, tool_list
-from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.capture.importers.values import figure, mapping, mappings, name, rest, text
 from regraft.domain.ids import digest_json, parse_json
 
@@ -36,19 +36,19 @@ _KNOWN = frozenset(
 )
 
 
-def recognises(record: Record) -> bool:
+def recognises(record: JsonRecord) -> bool:
     """Whether the record is such a line."""
     turns = mappings(mapping(record.value).get("conversations"))
     return bool(turns) and all("from" in turn and "value" in turn for turn in turns)
 
 
-def read(record: Record) -> Iterator[Found]:
+def read(record: JsonRecord) -> Iterator[Found]:
     """The conversation of a line."""
     line = mapping(record.value)
     source = text(line.get("source")) or FORM
-    said: list[Said] = []
+    said: list[ImportedMessage] = []
     if text(line.get("system")):
-        said.append(Said(message={"role": "system", "content": line["system"]}, parent=None))
+        said.append(ImportedMessage(message={"role": "system", "content": line["system"]}, parent=None))
     calls = _Calls()
     turns = line.get("conversations")
     if not isinstance(turns, list):
@@ -93,7 +93,7 @@ class _Calls:
         return self.waiting.pop(0) if self.waiting else f"call_{self.made}"
 
 
-def _said(turn: Any, parent: int | None, calls: _Calls, **more: Any) -> Said:
+def _said(turn: Any, parent: int | None, calls: _Calls, **more: Any) -> ImportedMessage:
     kind = mapping(turn).get("from")
     role = _ROLES.get(kind) if isinstance(kind, str) else None
     value = mapping(turn).get("value")
@@ -108,7 +108,7 @@ def _said(turn: Any, parent: int | None, calls: _Calls, **more: Any) -> Said:
         message = {"role": "tool", "tool_call_id": calls.answer(), "content": value}
     else:
         message = {"role": role, "content": value}
-    return Said(message=message, parent=parent, answered=message["role"] == "assistant", **more)
+    return ImportedMessage(message=message, parent=parent, answered=message["role"] == "assistant", **more)
 
 
 def _tool_calls(value: str, calls: _Calls) -> list[dict[str, Any]]:

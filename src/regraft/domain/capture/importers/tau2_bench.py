@@ -14,14 +14,14 @@ from typing import Any
 from regraft.domain.capture.importers.conversation import (
     Conversation,
     Found,
+    ImportedMessage,
     Judgement,
-    Said,
     UnreadableConversationError,
     last_answer,
 )
 from regraft.domain.capture.importers.messages import checked, role_of, tool_call, tool_list
 from regraft.domain.capture.importers.moment import nanoseconds
-from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.capture.importers.values import figure, mapping, mappings, name, rest, text
 
 FORM = "tau2_bench"
@@ -30,20 +30,20 @@ _CHAT = ("role", "content", "tool_calls")
 _MEASURES = frozenset({"usage", "timestamp", "turn_idx", "raw_data", "id", "requestor", "error", *_CHAT})
 
 
-def recognises(record: Record) -> bool:
+def recognises(record: JsonRecord) -> bool:
     """Whether the record is a simulation."""
     value = mapping(record.value)
     return record.member == "simulations" or ("reward_info" in value and isinstance(value.get("messages"), list))
 
 
-def read(record: Record) -> Iterator[Found]:
+def read(record: JsonRecord) -> Iterator[Found]:
     """The conversation of a simulation."""
     run, info = mapping(record.value), mapping(record.head.get("info"))
     messages = run.get("messages")
     if not isinstance(messages, list):
         raise UnreadableConversationError("no messages")
     agent, environment = mapping(info.get("agent_info")), mapping(info.get("environment_info"))
-    said: list[Said] = []
+    said: list[ImportedMessage] = []
     for message in _flat(messages):
         said.append(_said(message, len(said) - 1 if said else None))
     judged = last_answer(said)
@@ -78,7 +78,7 @@ def _flat(messages: list[Any]) -> Iterator[Any]:
         yield from several or [message]
 
 
-def _said(message: Any, parent: int | None) -> Said:
+def _said(message: Any, parent: int | None) -> ImportedMessage:
     role = role_of(message)
     made: dict[str, Any] = {"role": role, "content": message.get("content")}
     if role == "tool":
@@ -93,7 +93,7 @@ def _said(message: Any, parent: int | None) -> Said:
         if message.get(key) not in (None, False, "assistant"):
             made[key] = message[key]
     usage = message.get("usage")
-    return Said(
+    return ImportedMessage(
         message=made,
         parent=parent,
         answered=role == "assistant",

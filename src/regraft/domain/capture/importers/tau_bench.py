@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from regraft.domain.capture.importers.conversation import (
     Conversation,
     Found,
+    ImportedMessage,
     Judgement,
-    Said,
     UnreadableConversationError,
 )
 from regraft.domain.capture.importers.messages import checked, role_of
-from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.capture.importers.values import figure, mapping, name, rest
 from regraft.domain.ids import digest_json
 
@@ -23,13 +23,13 @@ FORM = "tau_bench"
 _KNOWN = frozenset({"traj", "task_id", "trial", "reward"})
 
 
-def recognises(record: Record) -> bool:
+def recognises(record: JsonRecord) -> bool:
     """Whether the record is a trial."""
     value = mapping(record.value)
     return isinstance(value.get("traj"), list) and "reward" in value
 
 
-def read(record: Record) -> Iterator[Found]:
+def read(record: JsonRecord) -> Iterator[Found]:
     """The conversation of a trial."""
     trial = mapping(record.value)
     messages = trial.get("traj")
@@ -39,7 +39,7 @@ def read(record: Record) -> Iterator[Found]:
     answers = [at for at, each in enumerate(messages) if role_of(each) == "assistant"]
     judged = () if reward is None else (Judgement(name="reward", value=reward, source="tau-bench"),)
     said = [
-        Said(
+        ImportedMessage(
             message=message,
             parent=at - 1 if at else None,
             answered=message["role"] == "assistant",

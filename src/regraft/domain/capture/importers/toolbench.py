@@ -15,12 +15,12 @@ from typing import Any
 from regraft.domain.capture.importers.conversation import (
     Conversation,
     Found,
+    ImportedMessage,
     Judgement,
-    Said,
     UnreadableConversationError,
 )
 from regraft.domain.capture.importers.messages import checked
-from regraft.domain.capture.importers.records import Record
+from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.capture.importers.values import figure, mapping, mappings, name, rest, text
 from regraft.domain.ids import digest_json
 
@@ -29,20 +29,20 @@ _SOURCE = "toolbench search"
 _FIRST_ELO = 1000.0
 
 
-def recognises(record: Record) -> bool:
+def recognises(record: JsonRecord) -> bool:
     """Whether the record is an answer file, bare or as ``native`` beside an id."""
     native = _native(record)
     return "answer_generation" in native or isinstance(mapping(native.get("answer")).get("answer_details"), list)
 
 
-def read(record: Record) -> Iterator[Found]:
+def read(record: JsonRecord) -> Iterator[Found]:
     """The tree of a record."""
     native = _native(record)
     key = name(mapping(record.value).get("id")) or f"{record.position}:{digest_json(native).hex()[:32]}"
     yield checked(_search(key, native) if "answer_generation" in native else _details(key, native))
 
 
-def _native(record: Record) -> dict[str, Any]:
+def _native(record: JsonRecord) -> dict[str, Any]:
     value = mapping(record.value)
     return mapping(value.get("native")) or value
 
@@ -83,7 +83,9 @@ def _search(key: str, native: dict[str, Any]) -> Conversation:
             place = len(said) - 1
             if text(node.get("observation")):
                 result = {"role": "function", "name": action, "content": node["observation"]}
-                said.append(Said(message=result, parent=place, key=f"{path}!", rest=_kept(node, "observation_code")))
+                said.append(
+                    ImportedMessage(message=result, parent=place, key=f"{path}!", rest=_kept(node, "observation_code"))
+                )
                 place = len(said) - 1
             thought = action = ""
         else:
@@ -104,7 +106,7 @@ def _search(key: str, native: dict[str, Any]) -> Conversation:
     )
 
 
-def _opening(answer: dict[str, Any]) -> list[Said]:
+def _opening(answer: dict[str, Any]) -> list[ImportedMessage]:
     """What the search began with: the first messages of a recorded prompt, or the query alone."""
     prompts = answer.get("train_messages")
     first = mappings(prompts[0]) if isinstance(prompts, list) and prompts else []
@@ -115,7 +117,8 @@ def _opening(answer: dict[str, Any]) -> list[Said]:
         opening.append(message)
     opening = opening or [{"role": "user", "content": text(answer.get("query"))}]
     return [
-        Said(message=message, parent=at - 1 if at else None, key=f"opening.{at}") for at, message in enumerate(opening)
+        ImportedMessage(message=message, parent=at - 1 if at else None, key=f"opening.{at}")
+        for at, message in enumerate(opening)
     ]
 
 
@@ -123,7 +126,7 @@ def _kept(node: dict[str, Any], *names: str) -> dict[str, Any]:
     return {each: node[each] for each in names if node.get(each) not in (None, [], {})}
 
 
-def _answered(message: dict[str, Any], parent: int, path: str, node: dict[str, Any], leaf: bool) -> Said:
+def _answered(message: dict[str, Any], parent: int, path: str, node: dict[str, Any], leaf: bool) -> ImportedMessage:
     judgements = []
     elo = figure(node.get("Elo"))
     if elo is not None and elo != _FIRST_ELO:
@@ -131,12 +134,14 @@ def _answered(message: dict[str, Any], parent: int, path: str, node: dict[str, A
     if leaf:
         judgements.append(Judgement(name="finished", value=float(node.get("finished") is True), source=_SOURCE))
     more = _kept(node, "pruned", "finished", "is_terminal", "expand_num")
-    return Said(message=message, parent=parent, key=path, answered=True, judgements=tuple(judgements), rest=more)
+    return ImportedMessage(
+        message=message, parent=parent, key=path, answered=True, judgements=tuple(judgements), rest=more
+    )
 
 
 def _details(key: str, native: dict[str, Any]) -> Conversation:
     answer = mapping(native.get("answer"))
-    said: list[Said] = []
+    said: list[ImportedMessage] = []
     first = mappings(answer.get("answer_details"))
     waiting: list[tuple[dict[str, Any], int | None, str, str]] = [
         (node, None, "", str(at)) for at, node in reversed([*enumerate(first)])
@@ -152,15 +157,17 @@ def _details(key: str, native: dict[str, Any]) -> Conversation:
             function, arguments, response = called
             call = {"name": function, "arguments": arguments}
             message = {"role": "assistant", "content": thought or None, "function_call": call}
-            said.append(Said(message=message, parent=place, key=path, answered=True))
+            said.append(ImportedMessage(message=message, parent=place, key=path, answered=True))
             place, thought = len(said) - 1, ""
             if response:
                 result = {"role": "function", "name": function, "content": response}
-                said.append(Said(message=result, parent=place, key=f"{path}!"))
+                said.append(ImportedMessage(message=result, parent=place, key=f"{path}!"))
                 place = len(said) - 1
         elif role in ("system", "user", "assistant", "tool"):
             said.append(
-                Said(message={"role": role, "content": words}, parent=place, key=path, answered=role == "assistant")
+                ImportedMessage(
+                    message={"role": role, "content": words}, parent=place, key=path, answered=role == "assistant"
+                )
             )
             place = len(said) - 1
         else:

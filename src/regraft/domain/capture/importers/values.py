@@ -40,5 +40,5 @@ def mappings(value: Any) -> list[dict[str, Any]]:
 
 
 def rest(value: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """The members that nobody has read."""
+    """The members that were not read."""
     return {key: value[key] for key in value if key not in known and value[key] not in (None, [], {}, "")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from regraft.domain.datasets.rows import Refusal, Row
+from regraft.domain.datasets.rows import Row, RowRefusal
 
 Parts = dict[str, Any]  # the columns of a row, each a list of canonical messages, and its tools
 
@@ -24,13 +24,13 @@ class Format(Protocol):
     def note(self) -> str:
         """What a reader of the dataset card must know about the encoding."""
 
-    def encode(self, row: Row) -> str | Refusal:
+    def encode(self, row: Row) -> str | RowRefusal:
         """The row as one line of JSON, or why the format cannot express it."""
 
     def decode(self, line: str, kind: str) -> Parts:
         """A line as the target's own converter reads it, in canonical parts."""
 
-    def loss(self, row: Row, line: str) -> Refusal | None:
+    def loss(self, row: Row, line: str) -> RowRefusal | None:
         """What the target would read differently from the row; None when nothing is lost."""
 
     def columns(self, kind: str) -> tuple[str, ...]:
@@ -40,9 +40,9 @@ class Format(Protocol):
         """The file that holds the rows of a split."""
 
 
-def write_row(target: Format, row: Row) -> str | Refusal:
+def write_row(target: Format, row: Row) -> str | RowRefusal:
     """A proven line: encoded, decoded as the target does and equal to the row; or why there is none."""
     if row.kind not in target.kinds:
-        return Refusal("kind_unsupported", f"{target.name} has no form for kind {row.kind}")
+        return RowRefusal("kind_unsupported", f"{target.name} has no form for kind {row.kind}")
     line = target.encode(row)
-    return line if isinstance(line, Refusal) else target.loss(row, line) or line
+    return line if isinstance(line, RowRefusal) else target.loss(row, line) or line

@@ -16,7 +16,7 @@ from typing import Any
 from regraft.domain.datasets.content import parts_of
 from regraft.domain.datasets.formats.format import Parts
 from regraft.domain.datasets.kinds import KINDS
-from regraft.domain.datasets.rows import Message, Refusal, Row
+from regraft.domain.datasets.rows import Message, Row, RowRefusal
 from regraft.domain.errors import IllegalRowError
 from regraft.domain.ids import Number, parse_json, plain
 
@@ -33,25 +33,25 @@ class TrlFormat:
     kinds = frozenset({"sft", "dpo"})
     note = "`tools` is JSON text, the arguments of a call are an object"
 
-    def encode(self, row: Row) -> str | Refusal:
+    def encode(self, row: Row) -> str | RowRefusal:
         """The row as TRL's loader takes it; refused when a call's arguments are not a JSON object."""
         record = record_of(row)
-        return record if isinstance(record, Refusal) else line(record)
+        return record if isinstance(record, RowRefusal) else line(record)
 
     def decode(self, line: str, kind: str) -> Parts:
         """A line as ``datasets`` loads it for TRL's trainers."""
         return decode(json.loads(line), kind)
 
-    def loss(self, row: Row, line: str) -> Refusal | None:
+    def loss(self, row: Row, line: str) -> RowRefusal | None:
         """A number that Arrow cannot hold, or a column that reads back differently."""
         decoded = self.decode(line, row.kind)
         for name, value in parts_of(row).items():
             try:
                 same = _comparable(decoded[name]) == _comparable(value)
             except (ValueError, OverflowError, InvalidOperation) as error:
-                return Refusal("number_lost", str(error))
+                return RowRefusal("number_lost", str(error))
             if not same:
-                return Refusal("not_lossless", f"{name} reads back differently")
+                return RowRefusal("not_lossless", f"{name} reads back differently")
         return None
 
     def columns(self, kind: str) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ class TrlFormat:
         return f"{split}.jsonl"
 
 
-def record_of(row: Row) -> Record | Refusal:
+def record_of(row: Row) -> Record | RowRefusal:
     """A row as a record for TRL, not yet proven."""
     record: Record = {}
     for name, value in parts_of(row).items():
@@ -73,20 +73,20 @@ def record_of(row: Row) -> Record | Refusal:
             continue
         messages = [_encode_message(message) for message in value]
         for message in messages:
-            if isinstance(message, Refusal):
+            if isinstance(message, RowRefusal):
                 return message
         record[name] = messages
     return record
 
 
-def _encode_message(message: Message) -> Record | Refusal:
+def _encode_message(message: Message) -> Record | RowRefusal:
     encoded: Record = {
         key: message[key] for key in ("role", "content", "tool_call_id", "name") if message[key] is not None
     }
     calls = []
     for call in message["tool_calls"] or []:
         arguments = _object(call["function"]["arguments"])
-        if isinstance(arguments, Refusal):
+        if isinstance(arguments, RowRefusal):
             return arguments
         named = {"name": call["function"]["name"], "arguments": arguments}
         identity = {} if call["id"] is None else {"id": call["id"]}
@@ -96,16 +96,16 @@ def _encode_message(message: Message) -> Record | Refusal:
     return encoded
 
 
-def _object(text: str) -> Record | Refusal:
+def _object(text: str) -> Record | RowRefusal:
     if not text.strip():
-        return Refusal("arguments_not_object", "empty")
+        return RowRefusal("arguments_not_object", "empty")
     try:
         value = parse_json(text)
         json.loads(text, object_pairs_hook=_no_duplicates)
     except ValueError as error:
-        return Refusal("arguments_not_object", str(error))
+        return RowRefusal("arguments_not_object", str(error))
     if not isinstance(value, dict):
-        return Refusal("arguments_not_object", type(value).__name__)
+        return RowRefusal("arguments_not_object", type(value).__name__)
     return value
 
 
@@ -125,7 +125,7 @@ def from_stored(record: Mapping[str, Any]) -> Record:
     for name in ("messages", "prompt", "chosen", "rejected"):
         if record.get(name) is not None:
             messages = [_encode_message({**_EMPTY, **message}) for message in record[name]]
-            refusal = next((message for message in messages if isinstance(message, Refusal)), None)
+            refusal = next((message for message in messages if isinstance(message, RowRefusal)), None)
             if refusal:
                 raise IllegalRowError(f"{name} cannot be written for TRL: {refusal.reason} {refusal.detail}".strip())
             changed[name] = [plain(message) for message in messages]

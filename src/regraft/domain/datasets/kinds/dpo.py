@@ -15,7 +15,7 @@ from regraft.domain.datasets.kinds.kind import (
     mismatch,
 )
 from regraft.domain.datasets.recipe import Recipe
-from regraft.domain.datasets.rows import Message, Refusal, Row
+from regraft.domain.datasets.rows import Message, Row, RowRefusal
 from regraft.domain.evaluation.score import PARTS, ScoreParts, score
 
 _SOURCES = {
@@ -78,26 +78,26 @@ class DpoKind:
             Limit(lambda row: row.theme, recipe.k_per_theme),
         )
 
-    def fill(self, row: Row, turns: Mapping[str, RecordedTurn]) -> Row | Refusal:
+    def fill(self, row: Row, turns: Mapping[str, RecordedTurn]) -> Row | RowRefusal:
         """Both answers with their common history; refused when the two calls differ in more than the answer."""
         chosen, rejected = turns["chosen"], turns["rejected"]
         if chosen.history != rejected.history:
-            return Refusal("context_differs")
+            return RowRefusal("context_differs")
         if chosen.tools_digest != rejected.tools_digest:
-            return Refusal("tools_differ")
+            return RowRefusal("tools_differ")
         if chosen.answer == rejected.answer:
-            return Refusal("identical_answer")
+            return RowRefusal("identical_answer")
         return replace(row, prompt=chosen.history, chosen=chosen.answer, rejected=rejected.answer)
 
-    def illegal(self, row: Row) -> Refusal | None:
+    def illegal(self, row: Row) -> RowRefusal | None:
         """Trainers accept these rows without an error and learn something else from them."""
         if not row.prompt:
-            return Refusal("empty_prompt")
+            return RowRefusal("empty_prompt")
         if row.prompt[-1]["role"] == "assistant":
-            return Refusal("prompt_ends_with_answer", "chat templates would open a second answer")
+            return RowRefusal("prompt_ends_with_answer", "chat templates would open a second answer")
         for side, messages in (("chosen", row.chosen), ("rejected", row.rejected)):
             if [message["role"] for message in messages] != ["assistant"]:
-                return Refusal("no_answer", f"{side} is not one answer")
+                return RowRefusal("no_answer", f"{side} is not one answer")
         return None
 
     def prompt(self, row: Row) -> tuple[Message, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from regraft.domain.datasets.recipe import Recipe
-from regraft.domain.datasets.rows import Message, Refusal, Row
+from regraft.domain.datasets.rows import Message, Row, RowRefusal
 
 Record = Mapping[str, Any]
 
@@ -39,7 +39,7 @@ class RecordedTurn:
     tools: str | None
     tools_digest: str | None
     dropped: frozenset[str]
-    refusal: Refusal | None
+    refusal: RowRefusal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +88,10 @@ class Kind(Protocol):
     def limits(self, recipe: Recipe) -> Sequence[Limit]:
         """Limits to apply to legal rows, in order."""
 
-    def fill(self, row: Row, turns: Mapping[str, RecordedTurn]) -> Row | Refusal:
+    def fill(self, row: Row, turns: Mapping[str, RecordedTurn]) -> Row | RowRefusal:
         """The row with its messages, from recorded turns by part."""
 
-    def illegal(self, row: Row) -> Refusal | None:
+    def illegal(self, row: Row) -> RowRefusal | None:
         """Why no target may train on the row; None when it is legal."""
 
     def prompt(self, row: Row) -> tuple[Message, ...]:

@@ -18,7 +18,7 @@ from regraft.domain.datasets.kinds.kind import (
     mismatch,
 )
 from regraft.domain.datasets.recipe import Recipe
-from regraft.domain.datasets.rows import Message, Refusal, Row
+from regraft.domain.datasets.rows import Message, Row, RowRefusal
 from regraft.domain.evaluation.score import ScoreParts, human_part, score
 
 _LABELS = (("human", "ratings"), ("outcome", "outcome"), ("judge", "model"), ("signals", "signals"))
@@ -83,14 +83,14 @@ class SftKind:
         """``per_context`` is applied to whole paths while they are selected."""
         return (Limit(lambda row: row.theme, recipe.k_per_theme),)
 
-    def fill(self, row: Row, turns: Mapping[str, RecordedTurn]) -> Row | Refusal:
+    def fill(self, row: Row, turns: Mapping[str, RecordedTurn]) -> Row | RowRefusal:
         """The history and its answer."""
         return replace(row, messages=turns["answer"].history + turns["answer"].answer)
 
-    def illegal(self, row: Row) -> Refusal | None:
+    def illegal(self, row: Row) -> RowRefusal | None:
         """A row without an answer at its end has no target."""
         if not row.messages or row.messages[-1]["role"] != "assistant":
-            return Refusal("no_answer", "the last message is not an answer")
+            return RowRefusal("no_answer", "the last message is not an answer")
         return None
 
     def prompt(self, row: Row) -> tuple[Message, ...]:

@@ -195,7 +195,8 @@ def prepare(connection: Connection) -> None:
 
 
 def sessions_of_claims(connection: Connection, claims: Iterable[tuple[str, UUID]]) -> dict[tuple[str, UUID], SessionId]:
-    """The session of every turn, node or session that is stored already, by (tenant, id): nobody finds another's."""
+    """The session of every turn, node or session that is stored already, by (tenant, id): a tenant never sees
+    another's."""
     wanted = list(claims)
     if not wanted:
         return {}
@@ -205,7 +206,7 @@ def sessions_of_claims(connection: Connection, claims: Iterable[tuple[str, UUID]
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class StoredHistory:
     """A turn that a later call may go on from: its context's messages and its answer, if it had one."""
 
     turn_id: TurnId
@@ -213,7 +214,7 @@ class History:
     messages: list[Any]
 
 
-def histories(connection: Connection, responses: Collection[tuple[str, str]]) -> dict[tuple[str, str], History]:
+def histories(connection: Connection, responses: Collection[tuple[str, str]]) -> dict[tuple[str, str], StoredHistory]:
     """The stored turns that gave these responses, by (scope, response id)."""
     if not responses:
         return {}
@@ -221,7 +222,7 @@ def histories(connection: Connection, responses: Collection[tuple[str, str]]) ->
     given = {"scopes": [scope for scope, _ in by_name], "responses": [response for _, response in by_name]}
     rows = connection.execute(_SQL["histories"], given).fetchall()
     return {
-        by_name[row["scope"], row["response_id"]]: History(
+        by_name[row["scope"], row["response_id"]]: StoredHistory(
             TurnId(row["turn_id"]),
             SessionId(row["session_id"]),
             [*parse_json(row["messages"]), *([parse_json(row["answer"])] if row["answer"] else [])],

@@ -35,7 +35,7 @@ def add_rating(connection: Connection, label: Record) -> None:
 
 
 def add_preference(connection: Connection, label: Record) -> None:
-    """Add a preference; what the same one said of the same pair is superseded."""
+    """Add a preference; the same reviewer's earlier preference on the pair is superseded."""
     current = connection.execute(_SQL["current_preference"], label).fetchone()
     connection.execute(
         _SQL["add_preference"],

@@ -21,7 +21,7 @@ VALUES (%(label_id)s, %(unit_id)s, %(session_id)s, %(reviewer)s, %(rating)s, %(c
         %(shown_hash)s, %(shown)s, %(supersedes)s, %(created_at)s);
 
 -- name: current_preference
--- What this one said of a pair and still counts.
+-- The preference of this reviewer on a pair that still counts.
 SELECT label_id FROM current_preference_labels
 WHERE pair_id = %(pair_id)s AND source = %(source)s AND decided_by = %(decided_by)s;
 

@@ -115,12 +115,12 @@ def ancestors(connection: Connection, nodes: Collection[UUID]) -> list[Row]:
 
 
 def families(connection: Connection, parent_nodes: Collection[UUID]) -> list[Row]:
-    """Placed turns under the given parents, with their nodes' places and why they stand there."""
+    """Placed turns under the given parents, with their nodes' places and the evidence for them."""
     return connection.execute(_SQL["families"], {"parents": list(parent_nodes)}).fetchall()
 
 
 def current_parents(connection: Connection, nodes: Collection[UUID]) -> dict[UUID, Row]:
-    """Where the given nodes stand now, by node: parent, depth and tree."""
+    """The current places of the given nodes, by node: parent, depth and tree."""
     rows = connection.execute(_SQL["current_parents"], {"nodes": list(nodes)}).fetchall()
     return {row["node_id"]: row for row in rows}
 

@@ -79,7 +79,7 @@ ORDER BY claims.turn_id, claims.step DESC;
 
 -- name: parents
 -- For each turn the node that its place grows from: the one claimed, else the longest known prefix of its history.
--- A turn that still waits, or that cannot be placed, is nobody's parent yet.
+-- A turn that still waits, or that cannot be placed, is no parent yet.
 WITH RECURSIVE wanted AS (
     SELECT o.turn_id, o.origin, t.session_id, t.context_id, t.started_at, l.parent_claim, l.awaited_projection
     FROM unnest(%(turns)s::uuid[], %(origins)s::uuid[]) AS o (turn_id, origin)
@@ -202,7 +202,7 @@ FROM conversation_branch_nodes n JOIN execution_run_records r USING (node_id)
 WHERE n.parent_node_id = ANY(%(parents)s::uuid[]);
 
 -- name: current_parents
--- Where nodes stand now.
+-- The current places of nodes.
 SELECT node_id, parent_node_id, depth, session_id FROM conversation_branch_nodes WHERE node_id = ANY(%(nodes)s::uuid[]);
 
 -- name: facts
@@ -357,8 +357,8 @@ CROSS JOIN LATERAL (
     ORDER BY o.started_at, o.turn_id LIMIT 1) AS found;
 
 -- name: link_tasks
--- Conversations whose first words stand among the arguments of an earlier tool call of another conversation.
--- A replay is started by whoever replays, whatever its first words are.
+-- Conversations whose first words are among the arguments of an earlier tool call of another conversation.
+-- A replay is started by its driver; its first words prove nothing.
 WITH new AS (SELECT turn_id, answer_id, tool_calls, purpose FROM session_turn WHERE turn_id = ANY(%(turns)s::uuid[])),
 first AS (
     SELECT new.turn_id FROM new JOIN session_lineage l USING (turn_id)

@@ -38,7 +38,7 @@ def resolve_node(connection: Connection, text: str) -> UUID:
 
 
 def resolve_session(connection: Connection, text: str) -> UUID:
-    """The session that an id, the start of one, or its client's name stands for. Raises UsageError or NotFoundError."""
+    """The session with this id, start of an id, or client's name. Raises UsageError or NotFoundError."""
     if not _HEX.fullmatch(_bare(text)) and text.isprintable():  # PostgreSQL refuses NUL and lone surrogates
         found = connection.execute(_SQL["sessions_named"], {"name": text}).fetchall()
         if len(found) > 1:
@@ -168,7 +168,7 @@ def runs(connection: Connection, node_id: UUID) -> list[Row]:
 
 
 def anchor(connection: Connection, turn_id: UUID) -> Row:
-    """The anchor that a turn stands under, with the ``history`` it was asked with. Raises NotFoundError."""
+    """The anchor of a turn, with the ``history`` it was asked with. Raises NotFoundError."""
     row = connection.execute(_SQL["anchor"], {"turn": turn_id}).fetchone()
     if row is None:
         raise NotFoundError(f"Turn {turn_id} is not in the graph.")

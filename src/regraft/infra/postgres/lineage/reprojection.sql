@@ -42,7 +42,7 @@ CREATE TEMP TABLE again_turn (turn_id uuid PRIMARY KEY, answer_projection bytea,
 CREATE TEMP TABLE again_node (turn_id uuid PRIMARY KEY, node_id uuid) ON COMMIT DROP;
 
 -- name: analyze
--- Nobody analyses temporary tables but us.
+-- Autovacuum does not analyse temporary tables.
 ANALYZE again_step;
 
 -- name: analyze_derived

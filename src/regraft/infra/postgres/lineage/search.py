@@ -1,4 +1,4 @@
-"""Finding nodes by their words (PostgreSQL full text, words as they stand, no stemming)."""
+"""Finding nodes by their words (PostgreSQL full text, without stemming)."""
 
 from __future__ import annotations
 

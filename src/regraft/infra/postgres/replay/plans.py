@@ -227,7 +227,7 @@ def failures(connection: Connection, plan_id: UUID) -> list[dict[str, Any]]:
 
 
 def progress(connection: Connection, plan_id: UUID) -> dict[str, Any]:
-    """How a plan stands. Raises NotFoundError."""
+    """State and figures of a plan. Raises NotFoundError."""
     row = connection.execute(_SQL["progress"], {"plan": plan_id}).fetchone()
     if row is None:
         raise NotFoundError(f"There is no replay plan {plan_id}. `regraft plans list` shows those that there are.")
@@ -235,10 +235,10 @@ def progress(connection: Connection, plan_id: UUID) -> dict[str, Any]:
 
 
 def plans(connection: Connection, limit: int) -> list[dict[str, Any]]:
-    """How the latest plans stand."""
+    """State and figures of the latest plans."""
     return connection.execute(_SQL["plans"], {"limit": limit}).fetchall()
 
 
 def plans_waiting(connection: Connection, limit: int) -> list[UUID]:
-    """Stored plans that nobody has started."""
+    """Stored plans that were never started."""
     return [row["plan_id"] for row in connection.execute(_SQL["batch_plans"], {"limit": limit}).fetchall()]

@@ -129,7 +129,7 @@ UPDATE replay_plan SET beat_at = now() WHERE plan_id = %(plan)s;
 UPDATE replay_plan SET ended_at = %(now)s, stopped = %(stopped)s WHERE plan_id = %(plan)s;
 
 -- name: progress
--- How a plan stands.
+-- State and figures of a plan.
 SELECT * FROM replay_progress WHERE plan_id = %(plan)s;
 
 -- name: plans
@@ -149,5 +149,5 @@ SELECT failure, count(*) AS jobs FROM replay_job WHERE plan_id = %(plan)s AND st
 GROUP BY failure ORDER BY jobs DESC, failure;
 
 -- name: batch_plans
--- Stored plans that nobody has started, oldest first.
+-- Stored plans that were never started, oldest first.
 SELECT plan_id FROM replay_plan WHERE started_at IS NULL ORDER BY created_at, plan_id LIMIT %(limit)s;

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from regraft.domain.ids import Digest, NodeId, canonical_json, parse_json
-from regraft.domain.replay.recording import Below
+from regraft.domain.replay.recording import RecordedNode
 from regraft.infra.postgres.capture.inbox import storable
 from regraft.infra.postgres.pool import Connection
 from regraft.infra.queries import queries
@@ -18,10 +18,10 @@ _SQL = queries("postgres/replay/rollouts")
 Row = dict[str, Any]
 
 
-def below(connection: Connection, node: UUID) -> list[Below]:
+def below(connection: Connection, node: UUID) -> list[RecordedNode]:
     """A node and all below it, earliest first; empty for a root and for a node that is not there."""
     return [
-        Below(
+        RecordedNode(
             node_id=NodeId(row["node_id"]),
             parent_id=NodeId(row["parent_node_id"]),
             session_id=row["session_id"],
@@ -68,7 +68,7 @@ def forest(connection: Connection, session: UUID) -> list[Row]:
 
 
 def grown(connection: Connection, session: UUID) -> list[tuple[bytes, Any]]:
-    """The replays of a session: the history of each, and what its call said of the variant."""
+    """The replays of a session: the history of each, and the variant in its call's headers."""
     rows = connection.execute(_SQL["grown"], {"session": session}).fetchall()
     return [(bytes(row["context_id"]), parse_json(row["variant"])) for row in rows]
 

@@ -43,7 +43,7 @@ SELECT up.context_id, up.parent_id, up.projection_id,
 FROM up JOIN message m USING (message_id) ORDER BY up.depth, up.context_id;
 
 -- name: grown
--- The calls of a session that rollouts made: the history of each, and what is said of it.
+-- The calls of a session that rollouts made: the history of each, and its labels.
 SELECT t.context_id, r.variant::text AS variant FROM session_turn t JOIN execution_run_records r ON r.run_id = t.turn_id
 WHERE t.session_id = %(session)s AND t.purpose = 'replay' AND r.variant IS NOT NULL;
 

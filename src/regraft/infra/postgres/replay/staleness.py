@@ -11,7 +11,7 @@ from uuid import UUID
 from regraft.domain.errors import NotFoundError
 from regraft.domain.ids import Digest, NodeId, SessionId, parse_json
 from regraft.domain.replay.job import Origin
-from regraft.domain.replay.staleness import RUNS, TASKIFICATIONS, Key, Made, ModelSnapshot
+from regraft.domain.replay.staleness import RUNS, TASKIFICATIONS, Artifact, Key, ModelSnapshot
 from regraft.infra.postgres.pool import Connection
 from regraft.infra.queries import queries
 
@@ -89,14 +89,14 @@ def family(connection: Connection, sessions: Collection[UUID]) -> set[UUID]:
         known = found
 
 
-def facts(connection: Connection, sessions: Collection[UUID], rules: Collection[str] = ()) -> list[Made]:
+def facts(connection: Connection, sessions: Collection[UUID], rules: Collection[str] = ()) -> list[Artifact]:
     """Every run of these sessions and every plan tied to them; also plans of bare prompts under ``rules``."""
     found = []
     for row in _rows(connection, "runs", sessions=list(sessions)):
         inner = row["purpose"] == "orchestrator" and row["taskify_step"] != "answer"
         made_with: Key = (row["backend"], row["model"], row["model_snapshot_id"])
         found.append(
-            Made(
+            Artifact(
                 id=row["run_id"],
                 stage=RUNS,
                 node_id=row["node_id"],
@@ -118,7 +118,7 @@ def facts(connection: Connection, sessions: Collection[UUID], rules: Collection[
             continue
         seen.add(row["taskification_id"])
         found.append(
-            Made(
+            Artifact(
                 id=row["taskification_id"],
                 stage=TASKIFICATIONS,
                 node_id=row["node_id"],
@@ -159,8 +159,8 @@ def held_by_snapshots(connection: Connection, nodes: Collection[UUID]) -> list[s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """The captured request of a run, ready to be asked again; ``identity`` is what its call said of itself."""
+class RecordedRequest:
+    """The captured request of a run, ready to be asked again; ``identity`` holds its call's X-Regraft headers."""
 
     run_id: UUID
     event_id: UUID
@@ -169,7 +169,7 @@ class Asked:
     identity: dict[str, Any]
 
 
-def requests(connection: Connection, runs: Collection[UUID]) -> list[Asked]:
+def requests(connection: Connection, runs: Collection[UUID]) -> list[RecordedRequest]:
     """What these runs were asked, oldest first."""
     found = []
     for row in _rows(connection, "requests", runs=list(runs)):
@@ -185,7 +185,7 @@ def requests(connection: Connection, runs: Collection[UUID]) -> list[Asked]:
             endpoint=row["endpoint"],
         )
         found.append(
-            Asked(
+            RecordedRequest(
                 run_id=row["run_id"],
                 event_id=row["event_id"],
                 choice_index=row["choice_index"],
@@ -222,7 +222,7 @@ def add_generations(connection: Connection, made: Iterable[tuple[UUID, UUID, str
 def add_condition_change(
     connection: Connection, change_id: UUID, node: UUID, reason: str | None, by: str, now: datetime
 ) -> None:
-    """Somebody says that what a node stands for no longer holds, and why; no ``reason`` takes it back."""
+    """Mark a node as stale by hand, with a reason; no ``reason`` takes the mark back."""
     connection.execute(
         _SQL["add_condition_change"],
         {"id": change_id, "node": node, "reason": reason, "by": by, "now": now},

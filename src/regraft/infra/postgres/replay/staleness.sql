@@ -118,7 +118,7 @@ WHERE NOT EXISTS (SELECT FROM stale_plan p WHERE p.taskification_id = t.taskific
 DROP TABLE IF EXISTS stale_plan, stale_marked, stale_child, stale_lost;
 
 -- name: touched_sessions
--- Sessions that hold something that a change makes stale, or that stands after what was made again before.
+-- Sessions that hold something that a change makes stale, or that comes after what was regenerated before.
 WITH gone AS MATERIALIZED (
     SELECT supersedes AS id FROM generations
     UNION
@@ -207,7 +207,7 @@ SELECT node_id FROM down;
 SELECT DISTINCT h.snapshot_id FROM dataset_snapshot_nodes h WHERE h.node_id = ANY(%(nodes)s::uuid[]) ORDER BY 1;
 
 -- name: requests
--- The captured requests of these runs, whole, and what their calls said of themselves.
+-- The captured requests of these runs, whole, with their calls' X-Regraft headers.
 SELECT r.run_id, r.event_id, t.choice_index, r.node_id, r.session_id, t.context_id,
     context_messages(t.context_id)::text AS messages,
     coalesce(nullif(e.asked_model, ''), e.model_requested, '') AS model, e.endpoint, e.identity::text,
@@ -233,7 +233,7 @@ LEFT JOIN pipeline_event_inbox e USING (event_id)
 WHERE t.taskification_id = %(id)s;
 
 -- name: add_generations
--- What was made again; told once.
+-- Record what was regenerated, once.
 INSERT INTO generations (new_id, supersedes, stage, cause, reason, made_at)
 SELECT g.new_id, g.supersedes, g.stage, g.cause, g.reason, %(now)s
 FROM unnest(%(new)s::uuid[], %(old)s::uuid[], %(stages)s::text[], %(causes)s::text[], %(reasons)s::text[])
@@ -241,6 +241,6 @@ FROM unnest(%(new)s::uuid[], %(old)s::uuid[], %(stages)s::text[], %(causes)s::te
 ON CONFLICT DO NOTHING;
 
 -- name: add_condition_change
--- Somebody's word on a node.
+-- A mark on a node, set by hand.
 INSERT INTO condition_changes (change_id, node_id, reason, changed_by, changed_at)
 VALUES (%(id)s, %(node)s, %(reason)s, %(by)s, %(now)s);

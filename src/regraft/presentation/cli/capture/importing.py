@@ -18,18 +18,18 @@ _NAMES_SHOWN = 3  # of what was refused for one reason; --json has more
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("import")(import_)
+    app.command("import", rich_help_panel="Capture")(import_)
 
 
 def import_(
     paths: Annotated[list[Path], typer.Argument(help="Files or folders; also .gz, .zst and .zip.", metavar="PATH...")],
-    form: Annotated[str | None, typer.Option("--format", help="Format of all files; else it is recognised.")] = None,
+    form: Annotated[str | None, typer.Option("--format", help="Format of all files; recognised if not given.")] = None,
     theme: Annotated[str | None, typer.Option(help="Theme of what is imported.")] = None,
     scope: Annotated[str, typer.Option(help="Tenant to import for.")] = "default",
-    dry_run: Annotated[bool, typer.Option(help="Count, and store nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Count only; store nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Import conversations with all their branches, ranks and rewards. Again, it adds nothing that is there."""
+    """Import conversations with all their branches, ranks and rewards. A second import adds nothing."""
     from regraft.flows.capture.importing import ImportCounts, import_files
 
     run = context()

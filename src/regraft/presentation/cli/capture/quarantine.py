@@ -56,12 +56,10 @@ def retry(
     everything: Annotated[
         bool, typer.Option("--all", help="Also calls that could not be read, e.g. after an upgrade.")
     ] = False,
-    place: Annotated[
-        bool, typer.Option("--place", help="Place what still waits by its opening, without what it waits for.")
-    ] = False,
+    place: Annotated[bool, typer.Option("--place", help="Place calls that still wait by their opening.")] = False,
     json: Json = False,
 ) -> None:
-    """Try again what waits for another call; what has waited for ingest.patience is placed by its opening."""
+    """Retry calls that wait for another call; after ingest.patience a call is placed by its opening."""
     from regraft.flows.capture import quarantine as flow
 
     run = context()

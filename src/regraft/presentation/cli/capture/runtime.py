@@ -35,7 +35,7 @@ _SHOWN = {  # what fits on a line; --json has all columns
 
 @runtime_app.command()
 def build(json: Json = False) -> None:
-    """Bring the tables up to the execution log."""
+    """Update the tables from the execution log."""
     from regraft.flows.capture.runtime import build_runtime
 
     run = context()
@@ -54,7 +54,7 @@ def show(
     limit: Annotated[int, typer.Option("-n", min=1, help="How many rows.")] = 20,
     json: Json = False,
 ) -> None:
-    """Bring the tables up to the execution log, and show one of them; times are UTC."""
+    """Update the tables from the execution log, and show one of them; times are UTC."""
     from regraft.domain.errors import UsageError
     from regraft.flows.capture import runtime
     from regraft.flows.lineage import reading

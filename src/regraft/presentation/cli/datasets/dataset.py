@@ -12,7 +12,7 @@ from rich.table import Table
 
 from regraft.domain.errors import IntegrityError
 from regraft.infra.files.recipes import recipe_text
-from regraft.presentation.cli.context import Context, context
+from regraft.presentation.cli.context import CommandContext, context
 
 if TYPE_CHECKING:
     from regraft.flows.datasets.freeze import Frozen
@@ -28,7 +28,7 @@ def freeze(
     recipe: Annotated[str, typer.Argument(help="Recipe: a TOML file, or the name of a built-in one.")],
     json: Json = False,
 ) -> None:
-    """Make a recipe's rows and keep them for ever; the same rows again are the same snapshot."""
+    """Select a recipe's rows and freeze them as a snapshot; the same rows give the same snapshot."""
     from regraft.flows.datasets import freeze as flow
 
     run = context()
@@ -40,7 +40,7 @@ def freeze(
     _print_frozen(run, frozen)
 
 
-def _print_frozen(run: Context, frozen: Frozen) -> None:
+def _print_frozen(run: CommandContext, frozen: Frozen) -> None:
     counts = ", ".join(f"{count} {split}" for split, count in frozen.row_counts.items())
     state = "frozen" if frozen.created else "was frozen already; nothing was written"
     run.console.print(f"[bold]{escape(frozen.snapshot_id)}[/] {state}")
@@ -78,7 +78,7 @@ def list_all(json: Json = False) -> None:
 
 @dataset_app.command()
 def verify(snapshot: Snapshot, json: Json = False) -> None:
-    """Prove that a snapshot's files are what was frozen and that its rows still follow from the truth."""
+    """Check that a snapshot's files are unchanged and that its rows still follow from the stored calls."""
     from regraft.flows.datasets import verify as flow
 
     run = context()
@@ -98,7 +98,7 @@ def verify(snapshot: Snapshot, json: Json = False) -> None:
 def export(
     snapshot: Snapshot,
     to: Annotated[Path, typer.Option(help="Folder, new or empty or an earlier export.")],
-    target: Annotated[str, typer.Option("--target", "--format", help="What the files are written for: trl.")] = "trl",
+    target: Annotated[str, typer.Option("--target", "--format", help="Trainer that the files are for: trl.")] = "trl",
     json: Json = False,
 ) -> None:
     """Write a snapshot's files for a trainer, with a dataset card and a manifest of digests."""

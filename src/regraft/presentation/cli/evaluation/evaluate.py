@@ -60,7 +60,7 @@ def units(
 
 @evaluate_app.command()
 def embed(json: Json = False) -> None:
-    """Turn the paths of conversations into vectors; texts that have one are left alone."""
+    """Turn the paths of conversations into vectors; a text is embedded once."""
     from regraft.flows.evaluation.embeddings import embedder_of, materialise_embeddings
     from regraft.flows.evaluation.trajectories import materialise_units
 
@@ -92,7 +92,7 @@ def pairs(
     refused: Annotated[bool, typer.Option("--refused", help="Show refused pairs too.")] = False,
     json: Json = False,
 ) -> None:
-    """Compare sibling answers where something changed, and show pairs, the clearest first."""
+    """Pair sibling answers of changed conversations, and show pairs, the largest margin first."""
     from regraft.flows.evaluation import reading
     from regraft.flows.evaluation.pairs import propose_pairs
 

@@ -17,7 +17,7 @@ from regraft.presentation.cli.context import context
 
 label_app = typer.Typer(help="Prefer one of two answers, blind; or rate a path.", invoke_without_command=True)
 
-Reviewer = Annotated[str | None, typer.Option(help="Who decides; else the name of this computer's user.")]
+Reviewer = Annotated[str | None, typer.Option(help="Reviewer's name; the user name of this computer if not given.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Note = Annotated[str, typer.Option(help="Why.")]
 
@@ -30,14 +30,14 @@ def _name(reviewer: str | None) -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError) as error:
-        raise UsageError("Say who decides: --reviewer NAME.") from error
+        raise UsageError("Give the reviewer's name: --reviewer NAME.") from error
 
 
 @label_app.callback()
 def label(
     called: typer.Context,
     reviewer: Reviewer = None,
-    seed: Annotated[int | None, typer.Option(help="Repeat an order of pairs and sides; else drawn.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the order of pairs and sides; random if not given.")] = None,
 ) -> None:
     """Show two answers to the same question without their models and ask which is better, until none is left.
 
@@ -117,7 +117,7 @@ def rate(
     rating: Annotated[int, typer.Argument(min=1, max=5, help="1 is worst, 5 is best.")],
     reviewer: Reviewer = None,
     note: Note = "",
-    category: Annotated[list[str] | None, typer.Option(help="What is true of it; may be given again.")] = None,
+    category: Annotated[list[str] | None, typer.Option(help="Category of the path; repeatable.")] = None,
     json: Json = False,
 ) -> None:
     """Rate a path from 1 to 5."""

@@ -13,7 +13,7 @@ from regraft.presentation.cli.context import context
 
 if TYPE_CHECKING:
     from regraft.flows.lineage.build import BuildCounts
-    from regraft.flows.lineage.reprojection import Change
+    from regraft.flows.lineage.reprojection import Regrouping
 
 app = typer.Typer(help="The conversation graph: build it, or derive it again.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -24,7 +24,7 @@ def build(
     retry: Annotated[bool, typer.Option("--retry", help="Also try turns again that could not be placed.")] = False,
     json: Json = False,
 ) -> None:
-    """Place every captured turn that the graph does not hold yet."""
+    """Place every captured turn that is not in the graph yet."""
     from regraft.flows.lineage import build as lineage
 
     _run(lineage.retry if retry else lineage.build, json=json)
@@ -37,7 +37,7 @@ def rebuild(
         typer.Option("--projection", help="Join conversations under this version of the projection from now on."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would split and merge; change nothing.")
+        bool, typer.Option("--dry-run", help="Only report what would split and merge; change nothing.")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -80,7 +80,7 @@ def rebuild(
         run.console.print(f"{done.built.failed} turns could not be placed: `regraft doctor` says how to see why.")
 
 
-def _examples(change: Change) -> None:
+def _examples(change: Regrouping) -> None:
     """Print the largest few; ``--json`` has more."""
     console = context().console
     for one, parts in change.splits[:3]:

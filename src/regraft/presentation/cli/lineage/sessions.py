@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from regraft.domain.ids import plain
-from regraft.presentation.cli.context import Context, context
+from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.tables import cut, listing
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -80,7 +80,7 @@ def sessions(
 def tree(
     session: Annotated[str, typer.Argument(help="Session: id, start of an id, or name.")], json: Json = False
 ) -> None:
-    """Draw a conversation with all its branches; a straight run of turns stands in one block."""
+    """Draw a conversation with all its branches; a run of turns without branches is one block."""
     from regraft.flows.lineage import reading
 
     run = context()
@@ -92,7 +92,7 @@ def tree(
     print_tree(run, found.session, rows)
 
 
-def print_tree(run: Context, head: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+def print_tree(run: CommandContext, head: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     """Draw the rows of a session's tree; ``starts`` and ``started_by`` of a row are its links to other sessions."""
     below: dict[UUID | None, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
@@ -197,7 +197,7 @@ def rollout_line(row: Mapping[str, Any]) -> str:
     return f"{begun}  {row['steps']} answers{true}{where}; {row['stop_reason']}{escape(detail)}"
 
 
-def _print_message(run: Context, message: Any, *, bold: bool = False) -> None:
+def _print_message(run: CommandContext, message: Any, *, bold: bool = False) -> None:
     from regraft.domain.capture.message import text_of
 
     role = message.get("role", "?") if isinstance(message, dict) else "?"
@@ -233,7 +233,7 @@ def alternatives_table(rows: list[dict[str, Any]], title: str = "") -> Table:
 
 
 def path(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")], json: Json = False) -> None:
-    """Print the way from the session's root to a node."""
+    """Print the path from the session's root to a node."""
     from regraft.flows.lineage import reading
 
     run = context()

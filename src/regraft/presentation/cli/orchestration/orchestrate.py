@@ -22,12 +22,12 @@ def register(app: typer.Typer) -> None:
 
 
 def orchestrate(
-    prompt: Annotated[str, typer.Argument(help="What is asked.", metavar="PROMPT")],
+    prompt: Annotated[str, typer.Argument(help="The request.", metavar="PROMPT")],
     name: Annotated[str | None, typer.Option("--with", help="The orchestrator; the first one if not given.")] = None,
     session: Annotated[str | None, typer.Option(help="Name of the session that the calls belong to.")] = None,
     json: Json = False,
 ) -> None:
-    """Have a prompt planned, carried out by workers, and answered; say what became of each step."""
+    """Plan a prompt, have workers carry out the steps, and print the answer and the result of each step."""
     from regraft.flows.capture.waiting import wait_until_stored
     from regraft.flows.lineage import build as lineage
     from regraft.flows.orchestration import taskify as flow

@@ -25,9 +25,7 @@ def register(app: typer.Typer) -> None:
 def taskify(
     node: Annotated[str | None, typer.Argument(help="Node: id or start of an id.", metavar="NODE")] = None,
     prompt: Annotated[str | None, typer.Option(help="Text to taskify instead of a node's request.")] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Model that plans; else the one that the node was asked of.")
-    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model that plans; the node's model if not given.")] = None,
     rule: Annotated[str, typer.Option(help="Taskify rule.")] = "default",
     worker: Annotated[
         list[str] | None, typer.Option(help="Name of a worker that steps may be for; may be given several times.")
@@ -35,10 +33,10 @@ def taskify(
     max_steps: Annotated[
         int | None, typer.Option(min=1, max=64, help="Steps that the plan may have; the rule may allow fewer.")
     ] = None,
-    again: Annotated[bool, typer.Option(help="Make a new plan where there is one under this rule already.")] = False,
+    again: Annotated[bool, typer.Option(help="Make a new plan although this rule has made one.")] = False,
     json: Json = False,
 ) -> None:
-    """Cut what a node was asked, or a text, into a plan of subtasks; the same again only reads the plan."""
+    """Plan a node's request, or a text, as subtasks; a second call prints the stored plan."""
     from regraft.flows.lineage import build as lineage
     from regraft.flows.lineage import reading
     from regraft.flows.orchestration import taskify as flow
@@ -79,7 +77,7 @@ def taskifications(
     limit: Annotated[int, typer.Option(min=1, help="Newest plans to show.")] = 20,
     json: Json = False,
 ) -> None:
-    """List the plans that were made, or show one with the runs that carried it out."""
+    """List taskifications, or show one with the runs that carried it out."""
     from regraft.flows.lineage import build as lineage
     from regraft.flows.orchestration import reading
     from regraft.flows.orchestration import taskify as flow
@@ -104,7 +102,7 @@ def taskifications(
 
 
 def _planner() -> str:
-    """The model that plans where nobody named one."""
+    """The model that plans by default."""
     from regraft.infra.embedded.model import MODEL
 
     settings = context().settings
@@ -112,7 +110,7 @@ def _planner() -> str:
         return MODEL
     for section in settings.orchestrators.values():
         return section.model
-    raise UsageError("Say which model is to plan: --model NAME.")
+    raise UsageError("Give the model that plans: --model NAME.")
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from regraft.domain.errors import UsageError
-from regraft.presentation.cli.context import Context, context
+from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.lineage.sessions import Json, one_line, short
 
 _STYLES = {"same": "", "old": "red strike", "new": "green bold"}
@@ -28,14 +28,14 @@ def register(app: typer.Typer) -> None:
 
 def compare(
     node: Annotated[str, typer.Argument(help="Node: id or start of an id.")],
-    other: Annotated[str | None, typer.Argument(help="Another node: say where the ways to both part.")] = None,
+    other: Annotated[str | None, typer.Argument(help="Another node: show where the paths to both diverge.")] = None,
     to_csv: Annotated[
         str | None, typer.Option("--csv", help="Write the answers to this CSV file; - prints them.", metavar="FILE")
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
     json: Json = False,
 ) -> None:
-    """Compare all answers to what a node was asked, variant by variant; or say where the ways to two nodes part."""
+    """Compare all answers to a node's request, variant by variant; or show where the paths to two nodes diverge."""
     from regraft.flows.lineage.reading import values
     from regraft.flows.replay import comparison as comparing
     from regraft.flows.replay.plans import prices
@@ -64,7 +64,7 @@ def compare(
         print_comparison(run, found)
 
 
-def print_comparison(run: Context, found: dict[str, Any]) -> None:
+def print_comparison(run: CommandContext, found: dict[str, Any]) -> None:
     """All answers under an anchor, and each variant over its samples."""
     table = Table(
         title=f"answers under anchor {found['context_anchor_turn_id']}",
@@ -117,7 +117,7 @@ def _write_csv(target: str, columns: tuple[str, ...], rows: list[list[str]]) -> 
         raise UsageError(f"The file {target} cannot be written: {error.strerror}.") from error
 
 
-def _print_parting(run: Context, parted: dict[str, Any]) -> None:
+def _print_parting(run: CommandContext, parted: dict[str, Any]) -> None:
     say = run.console.print
     common = parted["common_node_id"]
     if common is None:
@@ -142,7 +142,7 @@ def diff(
     b: Annotated[str, typer.Argument(help="Another node.")],
     json: Json = False,
 ) -> None:
-    """Say how the answers of two nodes differ, word by word, and what was changed in their requests."""
+    """Compare the answers of two nodes word by word, and list what differs in their requests."""
     from regraft.flows.replay.difference import compare_nodes
 
     run = context()

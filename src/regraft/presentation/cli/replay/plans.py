@@ -14,18 +14,18 @@ from rich.table import Table
 
 from regraft.domain.ids import plain
 from regraft.domain.replay.comparison import changes_in_words
-from regraft.presentation.cli.context import Context, context
+from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.lineage.sessions import Json, short
 
 if TYPE_CHECKING:
     from regraft.flows.replay.execution import Tally
 
-plans_app = typer.Typer(help="Replay plans: what was asked for, and how far it is.", no_args_is_help=True)
+plans_app = typer.Typer(help="Replay plans: their jobs and progress.", no_args_is_help=True)
 PlanId = Annotated[str, typer.Argument(help="Plan: id or start of an id.", metavar="PLAN")]
 
 
 @contextmanager
-def following(run: Context, total: int, *, hidden: bool) -> Iterator[tuple[Tally, Callable[[int], None]]]:
+def following(run: CommandContext, total: int, *, hidden: bool) -> Iterator[tuple[Tally, Callable[[int], None]]]:
     """A bar on the terminal: jobs done and failing, tokens a second, time left. Gives a tally, and what moves it."""
     from regraft.flows.replay.execution import Tally
 
@@ -41,7 +41,7 @@ def following(run: Context, total: int, *, hidden: bool) -> Iterator[tuple[Tally
         yield tally, advance
 
 
-def _bar(run: Context, *, hidden: bool) -> Progress:
+def _bar(run: CommandContext, *, hidden: bool) -> Progress:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -89,7 +89,7 @@ def list_plans(limit: Annotated[int, typer.Option("-n", min=1, help="How many.")
 
 @plans_app.command("show")
 def show_plan(plan: PlanId, json: Json = False) -> None:
-    """Show what a plan asks for, how far it is, and why jobs failed."""
+    """Show a plan's variants, its progress, and why jobs failed."""
     from regraft.domain.ids import parse_json
     from regraft.flows.replay.progress import plan as read_plan
 
@@ -119,7 +119,7 @@ def show_plan(plan: PlanId, json: Json = False) -> None:
 
 @plans_app.command("watch")
 def watch_plan(plan: PlanId, json: Json = False) -> None:
-    """Follow a plan that another process runs, until it ends; then say how it stands."""
+    """Follow a plan that another process runs, until it ends; then print its state and figures."""
     from regraft.flows.replay.progress import follow
 
     run = context()

@@ -15,7 +15,7 @@ from regraft.domain.errors import UsageError
 from regraft.domain.replay.comparison import changes_in_words
 from regraft.domain.replay.experiment import Experiment, Query, grid, parse_experiment, read_tools
 from regraft.domain.replay.job import Variant
-from regraft.presentation.cli.context import Context, context
+from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.lineage.sessions import rollout_line, short
 from regraft.presentation.cli.replay import plans
 from regraft.presentation.cli.replay.compare import print_comparison
@@ -26,87 +26,154 @@ if TYPE_CHECKING:
     from regraft.flows.replay.plans import ReplayCounts, ReplayPlan
     from regraft.flows.replay.rollouts import RolloutOptions
 
+_NODES, _VARIANTS, _CONTINUING, _RUNNING = "Nodes", "Variants", "Continuing after the answer", "Running"
 _MOST_SHOWN = 6  # anchors whose answers are shown as tables
 _NONE_FOUND = "No node meets all of these conditions."
-_MOST_ROLLOUTS = 20  # whose ends are told in a line each
+_MOST_ROLLOUTS = 20  # that get a line each
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(rich_help_panel="Replay")(replay)
-    app.add_typer(plans.plans_app, name="plans")
+    app.add_typer(plans.plans_app, name="plans", rich_help_panel="Replay")
 
 
 def replay(
     nodes: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Nodes: ids or starts of ids; or none, and a query.", metavar="[NODE]...", show_default=False
+            help="Nodes: ids or starts of ids; or none, with conditions.", metavar="[NODE]...", show_default=False
         ),
     ] = None,
-    session: Annotated[list[str] | None, typer.Option(help="Nodes of this session: id or name.")] = None,
-    theme: Annotated[list[str] | None, typer.Option(help="Nodes of this theme.")] = None,
-    task: Annotated[list[str] | None, typer.Option(help="Nodes of this task.")] = None,
-    kind: Annotated[list[str] | None, typer.Option(help="Nodes of this branch kind.")] = None,
-    status: Annotated[list[str] | None, typer.Option(help="Nodes of this status, e.g. error.")] = None,
-    of_model: Annotated[list[str] | None, typer.Option(help="Nodes that this model answered.")] = None,
-    outcome_below: Annotated[float | None, typer.Option(help="Nodes whose reward is lower.")] = None,
-    outcome_above: Annotated[float | None, typer.Option(help="Nodes whose reward is higher.")] = None,
-    pivot: Annotated[bool, typer.Option("--pivot", help="Nodes where several answers differ.")] = False,
-    replays: Annotated[bool, typer.Option("--replays", help="Also nodes that replays gave.")] = False,
-    limit: Annotated[int | None, typer.Option(help="At most so many nodes.")] = None,
-    experiment: Annotated[Path | None, typer.Option(help="A TOML file that says all of it.")] = None,
-    resume: Annotated[str | None, typer.Option(help="Finish this stored plan.", metavar="PLAN")] = None,
-    model: Annotated[list[str] | None, typer.Option(help="Ask this model.")] = None,
-    temperature: Annotated[list[float] | None, typer.Option(help="Sampling temperature.")] = None,
-    top_p: Annotated[list[float] | None, typer.Option(help="Nucleus sampling.")] = None,
+    session: Annotated[
+        list[str] | None, typer.Option(rich_help_panel=_NODES, help="Nodes of this session: id or name.")
+    ] = None,
+    theme: Annotated[list[str] | None, typer.Option(rich_help_panel=_NODES, help="Nodes of this theme.")] = None,
+    task: Annotated[list[str] | None, typer.Option(rich_help_panel=_NODES, help="Nodes of this task.")] = None,
+    kind: Annotated[list[str] | None, typer.Option(rich_help_panel=_NODES, help="Nodes of this branch kind.")] = None,
+    status: Annotated[
+        list[str] | None, typer.Option(rich_help_panel=_NODES, help="Nodes of this status, e.g. error.")
+    ] = None,
+    of_model: Annotated[
+        list[str] | None, typer.Option(rich_help_panel=_NODES, help="Nodes that this model answered.")
+    ] = None,
+    outcome_below: Annotated[
+        float | None, typer.Option(rich_help_panel=_NODES, help="Nodes whose reward is lower.")
+    ] = None,
+    outcome_above: Annotated[
+        float | None, typer.Option(rich_help_panel=_NODES, help="Nodes whose reward is higher.")
+    ] = None,
+    pivot: Annotated[
+        bool, typer.Option("--pivot", rich_help_panel=_NODES, help="Nodes where several answers differ.")
+    ] = False,
+    replays: Annotated[
+        bool, typer.Option("--replays", rich_help_panel=_NODES, help="Include nodes that replays made.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(rich_help_panel=_NODES, help="Maximum number of nodes.")] = None,
+    experiment: Annotated[
+        Path | None, typer.Option(rich_help_panel=_RUNNING, help="TOML file with nodes, variants and limits.")
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(rich_help_panel=_RUNNING, help="Continue this stored plan.", metavar="PLAN")
+    ] = None,
+    model: Annotated[list[str] | None, typer.Option(rich_help_panel=_VARIANTS, help="Model to ask.")] = None,
+    temperature: Annotated[
+        list[float] | None, typer.Option(rich_help_panel=_VARIANTS, help="Sampling temperature.")
+    ] = None,
+    top_p: Annotated[list[float] | None, typer.Option(rich_help_panel=_VARIANTS, help="Nucleus sampling.")] = None,
     seed: Annotated[
         list[int] | None,
-        typer.Option(help="Seed of the first sample; the next ones count up."),
+        typer.Option(rich_help_panel=_VARIANTS, help="Seed of the first sample; each further sample adds 1."),
     ] = None,
-    max_tokens: Annotated[list[int] | None, typer.Option(help="Longest answer, in tokens.")] = None,
+    max_tokens: Annotated[
+        list[int] | None, typer.Option(rich_help_panel=_VARIANTS, help="Limit of an answer, in tokens.")
+    ] = None,
     system: Annotated[
         list[str] | None,
-        typer.Option(help="System prompt instead; @FILE reads it, '' removes it."),
+        typer.Option(
+            rich_help_panel=_VARIANTS, help="System prompt in place of the recorded one; @FILE reads it, '' removes it."
+        ),
     ] = None,
-    user: Annotated[str | None, typer.Option(help="Last user message instead; @FILE reads it.")] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=_VARIANTS, help="Last user message in place of the recorded one; @FILE reads it."),
+    ] = None,
     tools_file: Annotated[
         Path | None,
-        typer.Option(help="JSON list of tools: added, or in the place of those of a name."),
+        typer.Option(rich_help_panel=_VARIANTS, help="JSON list of tools to add; one with a known name replaces it."),
     ] = None,
-    without_tool: Annotated[list[str] | None, typer.Option(help="Take this tool away.", metavar="NAME")] = None,
-    plan: Annotated[str | None, typer.Option(help="The plan that calls belong to (X-Regraft-Plan).")] = None,
-    chat: Annotated[bool, typer.Option("--chat", help="Ask as a chat, whatever API was used.")] = False,
-    samples: Annotated[int | None, typer.Option("-n", min=1, help="Answers of each variant.")] = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Calls at the same time.")] = None,
-    budget_tokens: Annotated[int | None, typer.Option(help="Start no more jobs once so many tokens are used.")] = None,
-    budget_money: Annotated[float | None, typer.Option(help="The same for money, by [prices] in the settings.")] = None,
-    continue_: Annotated[
-        bool, typer.Option("--continue", help="Follow the recorded conversation after the new answer, to its end.")
+    without_tool: Annotated[
+        list[str] | None, typer.Option(rich_help_panel=_VARIANTS, help="Tool to remove.", metavar="NAME")
+    ] = None,
+    plan: Annotated[
+        str | None, typer.Option(rich_help_panel=_VARIANTS, help="Value of X-Regraft-Plan for the calls.")
+    ] = None,
+    chat: Annotated[
+        bool, typer.Option("--chat", rich_help_panel=_VARIANTS, help="Use the chat API, whichever the original used.")
     ] = False,
-    turns: Annotated[int | None, typer.Option(min=1, help="The same, for so many answers at most.")] = None,
+    samples: Annotated[
+        int | None, typer.Option("-n", min=1, rich_help_panel=_VARIANTS, help="Answers per variant.")
+    ] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, rich_help_panel=_RUNNING, help="Concurrent calls.")] = None,
+    budget_tokens: Annotated[
+        int | None, typer.Option(rich_help_panel=_RUNNING, help="Start no more jobs after this many tokens.")
+    ] = None,
+    budget_money: Annotated[
+        float | None,
+        typer.Option(rich_help_panel=_RUNNING, help="Start no more jobs after this cost, by [prices] in the settings."),
+    ] = None,
+    continue_: Annotated[
+        bool,
+        typer.Option(
+            "--continue",
+            rich_help_panel=_CONTINUING,
+            help="Follow the recorded conversation after the new answer, to its end.",
+        ),
+    ] = False,
+    turns: Annotated[
+        int | None, typer.Option(min=1, rich_help_panel=_CONTINUING, help="The same, for at most this many answers.")
+    ] = None,
     toward: Annotated[
-        str | None, typer.Option(help="Follow the path to this node; else the longest.", metavar="NODE")
+        str | None,
+        typer.Option(
+            rich_help_panel=_CONTINUING, help="Follow the path to this node; the longest if not given.", metavar="NODE"
+        ),
     ] = None,
     tools: Annotated[
         str | None,
-        typer.Option(help="Who answers tool calls: strict (the default), recorded, live, simulated.", metavar="POLICY"),
+        typer.Option(
+            rich_help_panel=_CONTINUING,
+            help="Source of tool results: strict (the default), recorded, live, simulated.",
+            metavar="POLICY",
+        ),
     ] = None,
     simulate_user: Annotated[
-        Path | None, typer.Option(help="A persona that a model plays where the recorded user no longer applies.")
+        Path | None,
+        typer.Option(
+            rich_help_panel=_CONTINUING,
+            help="Persona file for a simulated user, where the recorded one no longer applies.",
+        ),
     ] = None,
     simulator: Annotated[
-        str | None, typer.Option(help="The model that plays users and tools; else the one that is asked.")
+        str | None,
+        typer.Option(
+            rich_help_panel=_CONTINUING, help="Model that simulates users and tools; the node's model if not given."
+        ),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Also run what an earlier replay finished.")] = False,
-    store: Annotated[bool, typer.Option("--store", help="Store the plan and run nothing.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and run nothing.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", rich_help_panel=_RUNNING, help="Run jobs again that an earlier replay finished.")
+    ] = False,
+    store: Annotated[
+        bool, typer.Option("--store", rich_help_panel=_RUNNING, help="Store the plan; run nothing.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", rich_help_panel=_RUNNING, help="Print the jobs and their cost; run nothing.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Ask frozen contexts again, each variant with each other; the answers become siblings of the nodes.
+    """Re-run nodes with every combination of variants; the answers become siblings of the nodes.
 
-    Options of variants may be given several times. A replay that was interrupted goes on where it was when the same
-    command is given again.
+    Variant options are repeatable. Run the same command again to continue an interrupted replay.
     """
     from regraft.domain.replay.budget import Budget
     from regraft.flows.lineage import build as lineage
@@ -143,10 +210,10 @@ def replay(
     }
     ways = [bool(nodes), bool(query.conditions), experiment is not None, resume is not None]
     if sum(ways) != 1:
-        raise UsageError("Say which nodes: ids, or conditions such as --theme, or --experiment, or --resume.")
+        raise UsageError("Give nodes: ids, or conditions such as --theme, or --experiment, or --resume.")
     variants = tuple(grid(dimensions, fixed))
     if (experiment or resume) and (variants != (Variant(),) or samples is not None):
-        raise UsageError("What is changed, and how often, is already said by --experiment or --resume.")
+        raise UsageError("--experiment and --resume already define the variants and samples.")
 
     run = context()
     goes_on = continue_ or turns is not None
@@ -207,7 +274,7 @@ def replay(
 
 
 def _rollout(
-    run: Context,
+    run: CommandContext,
     dsn: str,
     turns: int | None,
     toward: str | None,
@@ -241,11 +308,11 @@ def _text(value: str | None) -> str | None:
     return _read(Path(value[1:])) if value is not None and value.startswith("@") else value
 
 
-def _tell(run: Context, line: str) -> None:
+def _tell(run: CommandContext, line: str) -> None:
     run.console.print(line, highlight=False)
 
 
-def _print_plan(run: Context, planned: ReplayPlan, prices: dict[str, Price], *, as_json: bool) -> None:
+def _print_plan(run: CommandContext, planned: ReplayPlan, prices: dict[str, Price], *, as_json: bool) -> None:
     from regraft.domain.replay.budget import Budget, Spent, estimate
 
     estimates = [estimate(job) for job in planned.todo]
@@ -299,7 +366,7 @@ def _print_plan(run: Context, planned: ReplayPlan, prices: dict[str, Price], *, 
         run.console.print(f"[dim]{unbounded} answers have no max_tokens: as long as the original's is assumed.[/]")
 
 
-def _print_stored(run: Context, plan_id: Any, planned: ReplayPlan, *, as_json: bool) -> None:
+def _print_stored(run: CommandContext, plan_id: Any, planned: ReplayPlan, *, as_json: bool) -> None:
     if as_json:
         run.print_json({"plan": plan_id, "jobs": len(planned.todo), "skipped": planned.done})
     else:
@@ -310,7 +377,7 @@ def _print_stored(run: Context, plan_id: Any, planned: ReplayPlan, *, as_json: b
 
 
 def _print_counts(
-    run: Context,
+    run: CommandContext,
     dsn: str,
     planned: ReplayPlan,
     counts: ReplayCounts,

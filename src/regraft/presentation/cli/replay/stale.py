@@ -14,12 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from regraft.domain.errors import UsageError
-from regraft.presentation.cli.context import Context, context
+from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.lineage.sessions import Json, one_line, short
 
 if TYPE_CHECKING:
-    from regraft.domain.replay.staleness import Step
-    from regraft.flows.replay.staleness import Found
+    from regraft.domain.replay.staleness import RegenerationStep
+    from regraft.flows.replay.staleness import StaleSteps
     from regraft.infra.gateway_endpoint import GatewayEndpoint
 
 _SAYS = {
@@ -30,7 +30,7 @@ _SAYS = {
 }
 _MADE_AGAIN = ("taskify", "replay")
 SessionOption = Annotated[str | None, typer.Option(help="Only this session: id, start of an id, or name.")]
-NodeOption = Annotated[str | None, typer.Option(help="Only this node and what grew from it.")]
+NodeOption = Annotated[str | None, typer.Option(help="Only this node and its descendants.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -40,13 +40,13 @@ def register(app: typer.Typer) -> None:
 
 
 def stale(
-    why: Annotated[bool, typer.Option("--why", help="Say of each thing why it is stale.")] = False,
+    why: Annotated[bool, typer.Option("--why", help="List each stale plan and answer with its reason.")] = False,
     session: SessionOption = None,
     node: NodeOption = None,
-    limit: Annotated[int, typer.Option("-n", min=1, help="How many things --why lists.")] = 40,
+    limit: Annotated[int, typer.Option("-n", min=1, help="How many lines --why prints.")] = 40,
     json: Json = False,
 ) -> None:
-    """Say what is stale: made with a rule or model that was replaced, under changed conditions, or after such."""
+    """Show what is stale: made with a replaced rule or model, under changed conditions, or after such an answer."""
     from regraft.domain.replay.staleness import DOWNSTREAM
     from regraft.flows.replay import staleness
 
@@ -75,25 +75,25 @@ def stale(
             run.console.print(f"Snapshots that hold some of it: {', '.join(held)}.", highlight=False, markup=False)
         run.console.print(f"[dim]{DOWNSTREAM}[/]", highlight=False)
     if not why:
-        run.console.print("[dim]`regraft stale --why` says of each why.[/]")
+        run.console.print("[dim]`regraft stale --why` lists each with its reason.[/]")
     remade = (
         any(step.what in _MADE_AGAIN for step in steps)
         if scoped
         else any(row["plans"] or row["again"] for row in changes)
     )
     if remade:
-        run.console.print("[dim]`regraft regenerate` makes again what can be.[/]")
+        run.console.print("[dim]`regraft regenerate` re-runs it.[/]")
 
 
 def regenerate(
     session: SessionOption = None,
     node: NodeOption = None,
-    dry_run: Annotated[bool, typer.Option(help="Say what would be made, and make nothing.")] = False,
-    limit: Annotated[int, typer.Option("-n", min=1, help="Make at most so many.")] = 1000,
+    dry_run: Annotated[bool, typer.Option(help="Print what would be re-run; run nothing.")] = False,
+    limit: Annotated[int, typer.Option("-n", min=1, help="Maximum number of steps.")] = 1000,
     concurrency: Annotated[int, typer.Option(min=1, help="Calls at the same time.")] = 2,
     json: Json = False,
 ) -> None:
-    """Make again what is stale. The old answers stay, marked as superseded."""
+    """Re-run everything stale. The old answers stay, marked as superseded."""
     from regraft.flows.lineage import build as lineage
     from regraft.flows.orchestration import taskify
     from regraft.flows.replay.regeneration import Regenerated
@@ -149,10 +149,10 @@ def regenerate(
 def outdate(
     node: Annotated[str, typer.Argument(help="Node: id or start of an id.")],
     because: Annotated[str | None, typer.Option(help="What changed.")] = None,
-    undo: Annotated[bool, typer.Option("--undo", help="Take back what was said of this node.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Remove the mark from this node.")] = False,
     json: Json = False,
 ) -> None:
-    """Say that what a node stands for no longer holds: it and all that grew from it are stale from now on."""
+    """Mark a node, and everything grown from it, as stale."""
     from regraft.flows.lineage import reading
     from regraft.flows.replay.staleness import outdate as say
 
@@ -168,15 +168,15 @@ def outdate(
         run.console.print(f"{wanted} {'holds again' if undo else 'is stale, with what grew from it'}.", highlight=False)
 
 
-def _rules(run: Context) -> list[str]:
+def _rules(run: CommandContext) -> list[str]:
     from regraft.infra.files.rules import rules
 
     return [rule.version for rule in rules(run.settings).values()]
 
 
 def _steps(
-    run: Context, session: str | None, node: str | None, limit: int, *, made_only: bool = False
-) -> tuple[list[Step], bool]:
+    run: CommandContext, session: str | None, node: str | None, limit: int, *, made_only: bool = False
+) -> tuple[list[RegenerationStep], bool]:
     """The first steps, and whether there are more. ``made_only`` leaves out what stays as it is."""
     from regraft.flows.lineage import reading
     from regraft.flows.replay import staleness
@@ -184,7 +184,7 @@ def _steps(
     if session is not None and node is not None:
         raise UsageError("Give --session or --node, not both.")
     dsn, versions = run.postgres_dsn(), _rules(run)
-    found: Iterable[Found]
+    found: Iterable[StaleSteps]
     if node is not None:
         found = [staleness.of_node(dsn, reading.node_id(dsn, node), versions)]
     elif session is not None:
@@ -196,7 +196,7 @@ def _steps(
     return taken[:limit], len(taken) > limit
 
 
-def _described(step: Step) -> dict[str, Any]:
+def _described(step: RegenerationStep) -> dict[str, Any]:
     made = step.stale.made
     return {
         "what": step.what,
@@ -210,7 +210,7 @@ def _described(step: Step) -> dict[str, Any]:
     }
 
 
-def _print_changes(run: Context, changes: list[dict[str, Any]]) -> None:
+def _print_changes(run: CommandContext, changes: list[dict[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     names = ("cause", "about", "was", "is now", "plans", "ask again", "go with them", "stay", "sessions")
     for name in names:
@@ -227,7 +227,7 @@ def _print_changes(run: Context, changes: list[dict[str, Any]]) -> None:
     run.console.print(table)
 
 
-def _print_steps(run: Context, steps: list[Step], cut: bool) -> None:
+def _print_steps(run: CommandContext, steps: list[RegenerationStep], cut: bool) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("what", "thing", "node", "because"):
         table.add_column(name, no_wrap=name != "because", overflow="fold")

@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 
-from regraft.presentation.cli.context import Context
+from regraft.presentation.cli.context import CommandContext
 
 _PATIENCE = 10.0  # seconds to end in order; less than what `regraft up` gives its programs
 
 
-def serve_dagster(context: Context) -> None:
-    """Run Dagster until it ends or is told to; does not return."""
+def serve_dagster(context: CommandContext) -> None:
+    """Run Dagster until it ends or is stopped; does not return."""
     from regraft.presentation.dagster import home as house
 
     dsn = context.postgres_dsn()
@@ -25,7 +25,7 @@ def serve_dagster(context: Context) -> None:
         house.write_home(home)
     environment = house.environment(home, dsn, storage, context.data_dir, context.config)
     child = None
-    # Handled, not ignored, whatever this process was started with: Dagster does on SIGTERM what it does on SIGINT.
+    # Handled, not ignored, also when this process ignores it: Dagster does on SIGTERM what it does on SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:

@@ -12,7 +12,7 @@ import typer
 from regraft.domain.errors import NotFoundError
 from regraft.presentation.cli.context import context
 
-app = typer.Typer(help="The truth (PostgreSQL): its schema, its address, psql.", no_args_is_help=True)
+app = typer.Typer(help="PostgreSQL: schema, address, psql.", no_args_is_help=True)
 
 
 @app.command()
@@ -31,14 +31,14 @@ def migrate(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
 
 @app.command()
 def url() -> None:
-    """Print the DSN, password included: for your own tools."""
+    """Print the DSN with its password, for other tools."""
     run = context()
     print(run.postgres_dsn())
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def psql(arguments: typer.Context) -> None:
-    """Open psql on the truth; all arguments are psql's (``regraft db psql -c 'TABLE conversation_sessions'``)."""
+    """Open psql on the database; all arguments are psql's (``regraft db psql -c 'TABLE conversation_sessions'``)."""
     from regraft.infra.embedded.postgres_binaries import available
 
     run = context()

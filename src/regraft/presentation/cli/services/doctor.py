@@ -16,7 +16,7 @@ import typer
 
 from regraft.domain.errors import RegraftError
 from regraft.infra.embedded.process import port_free
-from regraft.presentation.cli.context import Context, context
+from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.services.status import counts, services
 
 _PATIENCE = 3.0  # seconds for a model server to take a connection
@@ -54,7 +54,7 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
         raise typer.Exit(1)
 
 
-def _machine(run: Context) -> Iterator[Finding]:
+def _machine(run: CommandContext) -> Iterator[Finding]:
     yield Finding("ok", f"Python {sys.version.split()[0]}")
     folder = run.data_dir.resolve()
     place = folder if folder.exists() else folder.parent
@@ -66,7 +66,7 @@ def _machine(run: Context) -> Iterator[Finding]:
     yield Finding("ok", room) if free > _ROOM else Finding("wrong", f"Only {room}.", "Free some disk space.")
 
 
-def _local_model(run: Context) -> Iterator[Finding]:
+def _local_model(run: CommandContext) -> Iterator[Finding]:
     if run.settings.upstreams:
         for name, upstream in run.settings.upstreams.items():
             try:
@@ -99,7 +99,7 @@ def _unreachable(base_url: str) -> str:
         return error.strerror or str(error)
 
 
-def _ports(run: Context) -> Iterator[Finding]:
+def _ports(run: CommandContext) -> Iterator[Finding]:
     running = {row["service"] for row in services(run) if row["state"] == "running"}
     settings = run.settings
     for name, port in (
@@ -114,7 +114,7 @@ def _ports(run: Context) -> Iterator[Finding]:
             yield Finding("wrong", f"Port {port} for {name} is taken by another program.", mend)
 
 
-def _services(run: Context) -> Iterator[Finding]:
+def _services(run: CommandContext) -> Iterator[Finding]:
     stopped = [row["service"] for row in services(run) if row["state"] == "stopped"]
     if stopped:
         yield Finding("warning", f"not running: {', '.join(stopped)}", "`regraft up` starts all.")
@@ -122,7 +122,7 @@ def _services(run: Context) -> Iterator[Finding]:
         yield Finding("ok", "all services run")
 
 
-def _stores(run: Context) -> Iterator[Finding]:
+def _stores(run: CommandContext) -> Iterator[Finding]:
     try:
         found = counts(run)
     except RegraftError as error:
@@ -149,4 +149,10 @@ def _stores(run: Context) -> Iterator[Finding]:
         yield Finding("warning", f"{backlog >> 20} MiB of captured calls wait in the spool.", mend)
 
 
-_CHECKS: tuple[Callable[[Context], Iterator[Finding]], ...] = (_machine, _local_model, _ports, _services, _stores)
+_CHECKS: tuple[Callable[[CommandContext], Iterator[Finding]], ...] = (
+    _machine,
+    _local_model,
+    _ports,
+    _services,
+    _stores,
+)

@@ -10,7 +10,7 @@ from rich.table import Table
 from regraft.domain.errors import UnavailableError
 from regraft.infra.embedded.stack import DAGSTER, GATEWAY, INGEST, WEB
 from regraft.infra.embedded.state import RunFolder
-from regraft.presentation.cli.context import Context, context
+from regraft.presentation.cli.context import CommandContext, context
 
 
 def register(app: typer.Typer) -> None:
@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Services")(status)
 
 
-def services(run: Context) -> list[dict[str, Any]]:
+def services(run: CommandContext) -> list[dict[str, Any]]:
     """Each service with ``state``, ``where`` and ``process``; a server of the configuration is not looked at."""
     settings, stack = run.settings, run.stack
     folder = run.data_dir / "run"
@@ -51,7 +51,7 @@ def services(run: Context) -> list[dict[str, Any]]:
     return rows
 
 
-def counts(run: Context) -> dict[str, Any] | None:
+def counts(run: CommandContext) -> dict[str, Any] | None:
     """Row counts of the database; None when PostgreSQL is not running."""
     from regraft.flows.lineage import reading
 
@@ -65,7 +65,7 @@ def counts(run: Context) -> dict[str, Any] | None:
 
 
 def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Say what is running, where, and what is stored."""
+    """Show which services run, where, and how much is stored."""
     run = context()
     rows, found = services(run), counts(run)
     if json:

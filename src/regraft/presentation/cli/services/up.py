@@ -13,7 +13,7 @@ from regraft.domain.errors import RegraftError, UsageError
 from regraft.infra.embedded.program import EmbeddedProgram
 from regraft.infra.embedded.stack import DAGSTER, WEB, Stack
 from regraft.infra.embedded.state import RunFolder, ServerState
-from regraft.presentation.cli.context import Context, context
+from regraft.presentation.cli.context import CommandContext, context
 
 SUPERVISOR = "up"
 _LOOK_SECONDS = 1.0
@@ -31,7 +31,7 @@ def up(
     ] = None,
     model: Annotated[bool, typer.Option(help="Start the local model when no upstream is configured.")] = True,
 ) -> None:
-    """Start everything that is not running, say where each is, and keep it running until Ctrl-C."""
+    """Start all services, print their addresses, and keep them running until Ctrl-C."""
     run = context()
     stack, console = run.stack, run.console
     folder = RunFolder.of(run.data_dir)
@@ -55,7 +55,7 @@ def up(
     _watch(run, stack)
 
 
-def _say(run: Context, name: str, start: Callable[[], str], note: str, *, hide: bool = False) -> None:
+def _say(run: CommandContext, name: str, start: Callable[[], str], note: str, *, hide: bool = False) -> None:
     with run.console.status(f"starting {name}"):
         began = time.monotonic()
         where = start()
@@ -76,7 +76,7 @@ def _dagster(stack: Stack) -> str:
     return url
 
 
-def _watch(run: Context, stack: Stack) -> None:
+def _watch(run: CommandContext, stack: Stack) -> None:
     """Start again what has ended, at a slower pace the more often it does. Servers first: their start is a no-op
     while they run, and they come back on the port that the programs know."""
     waits: dict[str, float] = {}
@@ -95,14 +95,14 @@ def _watch(run: Context, stack: Stack) -> None:
             _restart(run, program)
 
 
-def _keep_servers(run: Context, stack: Stack) -> None:
+def _keep_servers(run: CommandContext, stack: Stack) -> None:
     try:
         stack.keep_servers()
     except RegraftError as error:
         run.console.print(f"  [red]failed[/] {error}")
 
 
-def _restart(run: Context, program: EmbeddedProgram) -> None:
+def _restart(run: CommandContext, program: EmbeddedProgram) -> None:
     run.console.print(f"  [yellow]ended[/]  {program.name}: starting it again")
     try:
         program.start()
