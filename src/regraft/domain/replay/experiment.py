@@ -200,7 +200,7 @@ class _Parser:
         if not nodes:
             raise self._wrong("[nodes]", "is missing: give ids, or conditions such as theme or outcome_below")
         if "variant" in table and "grid" in table:
-            raise self._wrong("[grid]", "and [[variant]] exclude each other: an experiment has one of them")
+            raise self._wrong("[grid]", "and [[variant]] exclude each other: an experiment takes one or the other")
         ids = self._texts(nodes, "nodes", "ids")
         if ids and len(nodes) > 1:
             raise self._wrong("[nodes]", "has ids and conditions: it takes one or the other")
