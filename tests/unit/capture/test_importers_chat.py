@@ -87,7 +87,7 @@ def test_what_chatgpt_thought_goes_with_its_answer_and_a_tool_call_with_its_resu
     ]
 
 
-def test_content_that_chatgpt_alone_knows_is_kept_whole_as_a_part():
+def test_an_image_of_chatgpt_is_a_part_and_a_quoted_page_is_text_with_its_address_beside_it():
     picture = {"content_type": "image_asset_pointer", "asset_pointer": "file-1"}
     mixed = {"content_type": "multimodal_text", "parts": [picture, "see"]}
     page = {"content_type": "tether_quote", "url": "u", "text": "x"}
@@ -96,7 +96,8 @@ def test_content_that_chatgpt_alone_knows_is_kept_whole_as_a_part():
         {"type": "image_asset_pointer", **picture},
         {"type": "text", "text": "see"},
     ]
-    assert talk.said[1].message["content"] == [{"type": "tether_quote", **page}]
+    assert talk.said[1].message["content"] == "x"
+    assert talk.said[1].rest["parts"] == [{"content_type": "tether_quote", "url": "u"}]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_a_claude_export_is_split_at_its_tool_blocks():
     call = {"id": "t1", "type": "function", "function": {"name": "find", "arguments": '{"q":1}'}}
     assert [said.message for said in talk.said] == [
         {"role": "user", "content": [{"type": "text", "text": "q"}, {"type": "attachment", "file_name": "f"}]},
-        {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm"}], "tool_calls": [call]},
+        {"role": "assistant", "content": None, "reasoning_content": "hm", "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "t1", "content": "found"},
         {"role": "assistant", "content": "so"},
     ]

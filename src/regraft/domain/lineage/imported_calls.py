@@ -113,6 +113,7 @@ def calls(
     beginning = empty_history(scope, projections.version)
     histories: list[History] = []
     moments: list[int] = []
+    gaps: list[str] = []  # the missing parent that a history opens with
     start = _moment(conversation.started_ns)
     start = position * _SECOND if start is None else start
     messages: list[StoredMessage] = []
@@ -134,6 +135,7 @@ def calls(
         if moment is None:
             moment = start if each.parent is None else moments[each.parent] + _MILLISECOND
         moments.append(moment)
+        gaps.append(each.missing_parent or ("" if each.parent is None else gaps[each.parent]))
         messages.append(message)
         contexts.append(history.context)
         if step.event_id is None and not each.judgements:
@@ -156,7 +158,7 @@ def calls(
                 sampling=conversation.sampling if each.sampling is None else each.sampling,
                 other={},
             ),
-            answer=_answer(conversation, each),
+            answer=_answer(conversation, each, gaps[-1]),
             capture=Capture(
                 messages=messages,
                 contexts=[*contexts, before.context],  # the last one is the call's own
@@ -222,9 +224,9 @@ def _exchange(
     )
 
 
-def _answer(conversation: Conversation, said: ImportedMessage) -> Answer:
+def _answer(conversation: Conversation, said: ImportedMessage, gap: str) -> Answer:
     origin: dict[str, Any] = {"conversation": conversation.key}
-    for name, value in (("source", conversation.source), ("message", said.key)):
+    for name, value in (("source", conversation.source), ("message", said.key), ("missing_parent", gap)):
         if value:
             origin[name] = value
     for name, more in (("conversation_rest", conversation.rest), ("message_rest", said.rest)):

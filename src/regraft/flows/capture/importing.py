@@ -37,7 +37,8 @@ DEFAULT_SCOPE = "default"
 @dataclass(slots=True)
 class ImportCounts:
     """What an import came to. ``already`` counts conversations of which everything was stored; ``turns`` new answers,
-    ``calls`` all of them; ``branches`` the ends of all trees; ``unanswered`` those that end without an answer."""
+    ``calls`` all of them; ``branches`` the ends of all trees; ``unanswered`` those that end without an answer;
+    ``recognised`` the files of a known format."""
 
     files: int = 0
     conversations: int = 0
@@ -52,6 +53,7 @@ class ImportCounts:
     refused: dict[str, int] = field(default_factory=dict)
     refused_names: dict[str, list[str]] = field(default_factory=dict)
     placed: int = 0
+    recognised: int = 0
 
     def refuse(self, refusal: RefusedConversation) -> None:
         """Count what was left out, by its reason, with its name."""
@@ -79,7 +81,7 @@ def import_files(
     Raises UsageError when no file holds anything of a known format.
     """
     chosen = importer_of(form) if form else None
-    files = [part for path in paths for part in parts(path)]
+    files = list(dict.fromkeys(part for path in paths for part in parts(path)))
     counts = ImportCounts()
     if dsn is None:
         _read_all(files, chosen, theme, counts, _Counting(counts, scope, progress))
@@ -105,7 +107,7 @@ def _read_all(files: list[Part], chosen: Importer | None, theme: str | None, cou
         counts.files += 1
         done += part.packed_bytes
         sink.done = done
-    if not counts.forms:
+    if not counts.forms and not counts.recognised:
         named = (f"{reason} ({', '.join(names)})" for reason, names in counts.refused_names.items())
         reasons = "; ".join(named) or "the files are empty"
         raise UsageError(f"Nothing could be imported: {reasons}. Name the format with --format: {', '.join(FORMS)}.")
@@ -122,6 +124,7 @@ def _read(part: Part, chosen: Importer | None, theme: str | None, counts: Import
         if importer is None:
             counts.refuse(RefusedConversation(part.name, "a file of no known format"))
             return
+        counts.recognised += 1
         if importer.beside and (companion := beside(part, importer.beside[0])):
             head = {**head, **_beside(companion, importer)}
         everything: Iterator[JsonRecord | UnreadableLine] = chain(ahead, found)
@@ -135,6 +138,8 @@ def _read(part: Part, chosen: Importer | None, theme: str | None, counts: Import
                 counts.refuse(each)
                 continue
             counts.forms[importer.form] = counts.forms.get(importer.form, 0) + 1
+            for piece in each.left_out:
+                counts.refuse(replace(piece, name=f"{each.key}: {piece.name}"))
             sink.done = done + min(file.done(), part.packed_bytes)
             sink.add(replace(each, theme=theme) if theme else each, importer.form, position)
 

@@ -22,6 +22,8 @@ def _turn(row: Mapping[str, Any]) -> RecordedTurn:
     history, answer = canonical_messages(bodies), canonical_messages(answers)
     tools = tool_list(parse_json(row["tools"]) if row["tools"] else {})
     refusal = next((one for one in (history, answer, tools) if isinstance(one, RowRefusal)), None)
+    if row["parent_missing"]:
+        refusal = RowRefusal("parent_missing", "what was said before this history is not in the file it came from")
     if not refusal and not answer:
         refusal = RowRefusal("no_answer")
     return RecordedTurn(

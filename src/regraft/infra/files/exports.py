@@ -62,7 +62,7 @@ def parts(path: Path) -> list[Part]:
         files = [
             each
             for each in sorted(path.rglob("*"))
-            if each.is_file() and _wanted(each.name) and each.name not in _BESIDE
+            if each.is_file() and (_wanted(each.name) or _is_zip(each)) and each.name not in _BESIDE
         ]
         if not files:
             raise NotFoundError(f"{path} holds no JSON files.")
@@ -91,6 +91,10 @@ def beside(part: Part, name: str) -> Part | None:
     member = str(PurePosixPath(part.member).with_name(name))
     with zipfile.ZipFile(part.path) as archive:
         return Part(part.path, member, 0) if member in archive.namelist() else None
+
+
+def _is_zip(path: Path) -> bool:
+    return path.suffix == ".zip" and zipfile.is_zipfile(path)
 
 
 def _wanted(name: str) -> bool:

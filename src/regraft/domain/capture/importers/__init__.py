@@ -105,7 +105,7 @@ def conversations(importer: Importer, found: Iterable[JsonRecord | UnreadableLin
             for each in importer.read(record):
                 yield record.position, each
         except UnreadableConversationError as error:
-            yield record.position, RefusedConversation(_name(record), str(error))
+            yield record.position, RefusedConversation(_name(record), str(error), error.place)
 
 
 def _readable(found: Iterable[JsonRecord | UnreadableLine], aside: list[UnreadableLine]) -> Iterator[JsonRecord]:

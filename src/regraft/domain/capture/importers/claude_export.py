@@ -1,12 +1,14 @@
 """Claude's data export: conversations with ``chat_messages`` of content blocks, with ``parent_message_uuid`` a tree.
 
-Tool blocks become tool calls and their results: one exported message may hold several calls of the model. Thinking
-blocks, attachments and blocks of any other type are kept verbatim as parts.
+Tool blocks become tool calls and their results: one exported message may hold several calls of the model. Thinking is
+``reasoning_content``. Text that the application made an attachment of (a long paste, a document that it read) is text
+of the message; files without their text, and blocks of any other type, are kept verbatim as parts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from regraft.domain.capture.importers.conversation import (
@@ -14,8 +16,8 @@ from regraft.domain.capture.importers.conversation import (
     Found,
     ImportedMessage,
     UnreadableConversationError,
-    ordered,
 )
+from regraft.domain.capture.importers.links import Link, by_id, link, tree_of
 from regraft.domain.capture.importers.messages import checked, content_of, text_part, tool_call
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.records import JsonRecord
@@ -30,6 +32,10 @@ _KNOWN_OF_MESSAGE = frozenset(
     | {"parent_message_uuid", "index"}
 )
 _UNSAID = frozenset({"start_timestamp", "stop_timestamp", "flags"})
+_WRITTEN = frozenset({"text", "voice_note"})
+_WORDLESS = frozenset({"token_budget", "thinking"})
+_FINISHED = frozenset({"", "end_turn", "stop_sequence", "tool_use", "stop"})
+_JOINTS = ("", "\n", "\n\n", " ")
 
 
 def recognises(record: JsonRecord) -> bool:
@@ -40,20 +46,24 @@ def recognises(record: JsonRecord) -> bool:
 def read(record: JsonRecord) -> Iterator[Found]:
     """The conversation with all its branches."""
     talk = mapping(record.value)
-    messages = {text(each.get("uuid")) or str(at): each for at, each in enumerate(mappings(talk.get("chat_messages")))}
+    messages = by_id(
+        (text(each.get("uuid")) or str(at), each) for at, each in enumerate(mappings(talk.get("chat_messages")))
+    )
     branching = any("parent_message_uuid" in each for each in messages.values())
     keys = list(messages)
-    parents: dict[str, str | None] = {
-        key: (text(messages[key].get("parent_message_uuid")) or None) if branching else keys[at - 1] if at else None
-        for at, key in enumerate(keys)
-    }
+    tree = tree_of(
+        {
+            key: link(messages[key].get("parent_message_uuid")) if branching else Link(keys[at - 1] if at else None)
+            for at, key in enumerate(keys)
+        }
+    )
     said: list[ImportedMessage] = []
     ends: dict[str, int | None] = {}
-    for key in ordered(parents):
-        above = parents[key]
+    for key, above in tree.parents.items():
         end = ends.get(above) if above else None
         for made in _split(messages[key], key):
-            said.append(_said(made, messages[key], f"{key}/{made[1]}" if made[1] else key, end))
+            missing = tree.missing.get(key, "") if not made.piece else ""
+            said.append(_said(made, messages[key], f"{key}/{made.piece}" if made.piece else key, end, missing))
             end = len(said) - 1
         ends[key] = end
     yield checked(
@@ -64,62 +74,148 @@ def read(record: JsonRecord) -> Iterator[Found]:
             model=text(talk.get("model")) or None,
             started_ns=nanoseconds(talk.get("created_at")),
             rest={**rest(talk, _KNOWN), "title": talk.get("name")},
+            left_out=tree.left_out(),
         )
     )
 
 
-def _said(made: tuple[dict[str, Any], int], message: dict[str, Any], key: str, parent: int | None) -> ImportedMessage:
-    said, piece = made
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One chat message of an exported one, with its number and what is kept beside it."""
+
+    message: dict[str, Any]
+    piece: int
+    kept: tuple[Any, ...] = ()
+
+
+def _said(made: _Piece, message: dict[str, Any], key: str, parent: int | None, missing: str) -> ImportedMessage:
+    more = {} if made.piece else rest(message, _KNOWN_OF_MESSAGE)
     return ImportedMessage(
-        message=said,
+        message=made.message,
         parent=parent,
         key=key,
-        answered=said["role"] == "assistant",
-        started_ns=None if piece else nanoseconds(message.get("created_at")),
-        rest={} if piece else rest(message, _KNOWN_OF_MESSAGE),
+        answered=made.message["role"] == "assistant",
+        started_ns=None if made.piece else nanoseconds(message.get("created_at")),
+        status="interrupted" if _is_cut(made.message, message) else "ok",
+        rest={**more, "blocks": list(made.kept)} if made.kept else more,
+        missing_parent=missing,
     )
 
 
-def _split(message: dict[str, Any], key: str) -> Iterator[tuple[dict[str, Any], int]]:
+def _is_cut(said: dict[str, Any], message: dict[str, Any]) -> bool:
+    """Whether the export says that the answer was not finished, or it holds nothing but thinking."""
+    if said["role"] != "assistant":
+        return False
+    stopped = text(message.get("stop_reason"))
+    only_thought = not said["content"] and "tool_calls" not in said
+    return message.get("truncated") is True or only_thought or (stopped not in _FINISHED)
+
+
+class _Spoken:
+    """The blocks of one chat message so far."""
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+        self.parts: list[Any] = []
+        self.calls: list[Any] = []
+        self.thoughts: list[str] = []
+        self.kept: list[Any] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.parts or self.calls or self.thoughts)
+
+    def add(self, block: dict[str, Any]) -> None:
+        """Take a block that is no tool's."""
+        kind = text(block.get("type"))
+        plain = {name: value for name, value in block.items() if name not in _UNSAID and value not in (None, [], "")}
+        if kind == "thinking" and self.role == "assistant" and text(block.get("thinking")):
+            self.thoughts.append(block["thinking"])
+            if plain.keys() - {"type", "thinking"}:
+                self.kept.append({name: plain[name] for name in plain if name != "thinking"})
+        elif kind in _WRITTEN and text(block.get("text")):
+            self.parts.append(text_part(block["text"]))
+            if plain.keys() - {"type", "text"} or kind != "text":
+                self.kept.append({name: plain[name] for name in plain if name != "text"})
+        elif kind == "text" or kind in _WORDLESS:
+            self.kept += [plain] if plain.keys() - {"type"} else []
+        else:
+            self.parts.append(plain)
+
+    def piece(self, number: int, whole: str = "") -> _Piece:
+        """What was said as one chat message. ``whole`` is the text of all its blocks, as the export has it too."""
+        parts = self.parts
+        texts = [part["text"] for part in parts if mapping(part).get("type") == "text"]
+        if len(texts) == len(parts) > 1 and whole in {joint.join(texts) for joint in _JOINTS}:
+            parts = [text_part(whole)]
+        made: dict[str, Any] = {"role": self.role, "content": content_of(parts)}
+        if not parts and (self.calls or self.thoughts):
+            made["content"] = None
+        if self.thoughts:
+            made["reasoning_content"] = "\n\n".join(self.thoughts)
+        if self.calls:
+            made["tool_calls"] = self.calls
+        return _Piece(made, number, tuple(self.kept))
+
+
+def _split(message: dict[str, Any], key: str) -> Iterator[_Piece]:
     """The chat messages that an exported one is, each with its number."""
     role = _ROLES.get(text(message.get("sender")))
     if role is None:
         raise UnreadableConversationError(f"a sender {message.get('sender')!r}"[:80])
     blocks = mappings(message.get("content")) or [text_part(text(message.get("text")))]
-    parts: list[Any] = []
-    calls: list[Any] = []
+    spoken = _Spoken(role)
     piece = 0
     last = ""
     for block in blocks:
         kind = block.get("type")
         if kind == "tool_use" and role == "assistant":
-            call_id = text(block.get("id")) or f"{key}:{piece}:{len(calls)}"
+            call_id = text(block.get("id")) or f"{key}:{piece}:{len(spoken.calls)}"
             last = call_id
-            calls.append(tool_call(call_id, block.get("name"), block.get("input")))
+            spoken.calls.append(tool_call(call_id, block.get("name"), block.get("input")))
             continue
         if kind == "tool_result" and role == "assistant":
-            if calls or parts:
-                yield _assistant(parts, calls), piece
+            if spoken:
+                yield spoken.piece(piece)
                 piece += 1
-            yield _result(block, last), piece
+            yield _Piece(_result(block, last), piece)
             piece += 1
-            parts, calls = [], []
+            spoken = _Spoken(role)
             continue
-        if calls:
-            yield _assistant(parts, calls), piece
+        if spoken.calls:
+            yield spoken.piece(piece)
             piece += 1
-            parts, calls = [], []
-        plain = {name: value for name, value in block.items() if name not in _UNSAID and value not in (None, [])}
-        parts.append(plain)
-    parts += [{"type": "attachment", **each} for each in mappings(message.get("attachments"))]
-    parts += [{"type": "file", "file": each} for each in mappings(message.get("files"))]
-    if calls or parts or not piece:
-        yield (_assistant(parts, calls) if calls else {"role": role, "content": content_of(parts)}), piece
+            spoken = _Spoken(role)
+        spoken.add(block)
+    whole = text(message.get("text"))
+    if mappings(message.get("content")) and whole and not _says(blocks, whole):
+        spoken.kept.append({"type": "text", "text": whole})
+    _attach(spoken, message, whole)
+    if spoken or not piece:
+        yield spoken.piece(piece, whole)
 
 
-def _assistant(parts: list[Any], calls: list[Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {"role": "assistant", "content": content_of(parts) if parts else None}
-    return {**made, "tool_calls": calls} if calls else made
+def _says(blocks: list[dict[str, Any]], whole: str) -> bool:
+    """Whether the text that stands beside the blocks is theirs."""
+    return "".join(whole.split()) == "".join("".join(text(block.get("text")) for block in blocks).split())
+
+
+def _attach(spoken: _Spoken, message: dict[str, Any], whole: str) -> None:
+    """Add what is attached: its words to the text, else as a part."""
+    words = []
+    for each in mappings(message.get("attachments")):
+        extracted = text(each.get("extracted_content"))
+        if extracted.strip():
+            words.append(extracted)
+            more = {name: value for name, value in each.items() if name != "extracted_content"}
+            spoken.kept.append({"type": "attachment", **more})
+        else:
+            spoken.parts.append({"type": "attachment", **each})
+    if words:
+        written = [mapping(part).get("text") for part in spoken.parts if mapping(part).get("type") == "text"]
+        others = [part for part in spoken.parts if mapping(part).get("type") != "text"]
+        first = [whole] if len(written) > 1 and whole else [each for each in written if isinstance(each, str)]
+        spoken.parts = [text_part("\n\n".join(filter(None, [*first, *words]))), *others]
+    spoken.parts += [{"type": "file", "file": each} for each in mappings(message.get("files"))]
 
 
 def _result(block: dict[str, Any], last: str) -> dict[str, Any]:

@@ -14,7 +14,11 @@ from regraft.domain.errors import RegraftError
 
 
 class UnreadableConversationError(RegraftError):
-    """This conversation cannot be imported without losing or inventing something."""
+    """This conversation cannot be imported without losing or inventing something. ``place`` says where in it."""
+
+    def __init__(self, reason: str, place: str = "") -> None:
+        super().__init__(reason)
+        self.place = place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +39,8 @@ class ImportedMessage:
     """One message in its tree. ``parent`` is the place of the message before it in the list; None: it is the first.
 
     ``answered``: the message was given by a model in answer to what is before it, so that it is a call to store. Times
-    are Unix nanoseconds. ``rest`` is what else the file says of the message, as JSON.
+    are Unix nanoseconds. ``rest`` is what else the file says of the message, as JSON. ``missing_parent`` is the id of
+    a message that this one answers and that is not in the file: what was said before it is not known.
     """
 
     message: dict[str, Any]
@@ -53,6 +58,7 @@ class ImportedMessage:
     sampling: dict[str, Any] | None = None
     judgements: tuple[Judgement, ...] = ()
     rest: dict[str, Any] = field(default_factory=dict)
+    missing_parent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +68,7 @@ class Conversation:
 
     ``named``: the file itself says which messages are one conversation, so that the key names the session; else its
     opening does, as for calls of a client that names nothing. ``tools`` and ``sampling`` are request components.
+    ``left_out`` names what of it is not there or is not read although the conversation is.
     """
 
     key: str
@@ -75,14 +82,17 @@ class Conversation:
     tools: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)
     rest: dict[str, Any] = field(default_factory=dict)
+    left_out: tuple[RefusedConversation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedConversation:
-    """One conversation that was left out: its name in the file, and a reason that many may share."""
+    """One conversation, or a piece of one, that was left out: its name in the file, a reason that many may share, and
+    the place in the conversation where the reason lies."""
 
     name: str
     reason: str
+    place: str = field(default="", compare=False)
 
 
 Found = Conversation | RefusedConversation

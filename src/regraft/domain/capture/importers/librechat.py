@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from regraft.domain.capture.importers.conversation import Conversation, Found, ImportedMessage, Judgement, ordered
+from regraft.domain.capture.importers.conversation import Conversation, Found, ImportedMessage, Judgement
+from regraft.domain.capture.importers.links import Tree, by_id, link, tree_of
 from regraft.domain.capture.importers.messages import checked, content_of, text_part, tool_call
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.records import JsonRecord
@@ -34,18 +35,20 @@ def read(record: JsonRecord) -> Iterator[Found]:
     """The conversation with all its branches."""
     talk = mapping(record.value)
     options = mapping(talk.get("options"))
-    messages = {text(each.get("messageId")): each for each in _all(talk.get("messages"))}
+    messages = by_id((text(each.get("messageId")) or f"message {at}", each) for at, each in _all(talk.get("messages")))
+    tree = _tree(messages)
     said: list[ImportedMessage] = []
     prompt = text(options.get("promptPrefix"))
     if prompt:
         said.append(ImportedMessage(message={"role": "system", "content": prompt}, parent=None, key="promptPrefix"))
     first = len(said) - 1 if said else None
     ends: dict[str, int | None] = {}
-    for key in ordered({key: text(each.get("parentMessageId")) or None for key, each in messages.items()}):
+    for key, above in tree.parents.items():
         each = messages[key]
-        end = ends.get(text(each.get("parentMessageId")), first)
+        missing = tree.missing.get(key, "")
+        end = ends[above] if above else None if missing else first
         for piece, message in enumerate(_split(each)):
-            said.append(_said(message, each, key, piece, end))
+            said.append(_said(message, each, key, piece, end, "" if piece else missing))
             end = len(said) - 1
         ends[key] = end
     found = Conversation(
@@ -55,19 +58,43 @@ def read(record: JsonRecord) -> Iterator[Found]:
         model=text(options.get("model")) or None,
         sampling={name: options[name] for name in _SAMPLING if options.get(name) is not None},
         rest={**rest(talk, _KNOWN), "title": talk.get("title"), "options": options},
+        left_out=tree.left_out(),
     )
     yield checked(found if messages else Conversation(key=found.key, said=[]))
 
 
-def _all(messages: Any) -> Iterator[dict[str, Any]]:
+def _all(messages: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    """All messages with their numbers, those in one another too."""
     waiting = list(reversed(mappings(messages)))
+    number = 0
     while waiting:
         each = waiting.pop()
-        yield each
+        yield number, each
+        number += 1
         waiting.extend(reversed(mappings(each.get("children"))))
 
 
-def _said(message: dict[str, Any], each: dict[str, Any], key: str, piece: int, parent: int | None) -> ImportedMessage:
+def _tree(messages: dict[str, dict[str, Any]]) -> Tree:
+    """``children`` are messages in one another, or their ids."""
+    return tree_of(
+        {
+            key: link(
+                each.get("parentMessageId"),
+                [
+                    child if isinstance(child, str) else text(mapping(child).get("messageId"))
+                    for child in each.get("children") or []
+                ]
+                if isinstance(each.get("children"), list)
+                else None,
+            )
+            for key, each in messages.items()
+        }
+    )
+
+
+def _said(
+    message: dict[str, Any], each: dict[str, Any], key: str, piece: int, parent: int | None, missing: str
+) -> ImportedMessage:
     answered = message["role"] == "assistant"
     vote = mapping(each.get("feedback")).get("rating")
     value = _VOTES.get(vote, figure(vote)) if isinstance(vote, str) else figure(vote)
@@ -86,6 +113,7 @@ def _said(message: dict[str, Any], each: dict[str, Any], key: str, piece: int, p
         if judged and value is not None
         else (),
         rest={} if piece else rest(each, _KNOWN_OF_MESSAGE),
+        missing_parent=missing,
     )
 
 

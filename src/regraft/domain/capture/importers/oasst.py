@@ -7,6 +7,7 @@ may name children before their parents: it is read whole before the first tree c
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from regraft.domain.capture.importers.conversation import (
@@ -18,6 +19,7 @@ from regraft.domain.capture.importers.conversation import (
     UnreadableConversationError,
     ordered,
 )
+from regraft.domain.capture.importers.links import NO_PARENT
 from regraft.domain.capture.importers.messages import checked
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.records import JsonRecord
@@ -54,6 +56,8 @@ def read(record: JsonRecord) -> Iterator[Found]:
     while waiting:
         each, above = waiting.pop()
         key = _key(each) or f"{above or record.position}/{len(messages)}"
+        if key in messages:
+            raise UnreadableConversationError("two messages with the same id", key)
         messages[key], parents[key] = each, above
         waiting.extend((reply, key) for reply in reversed(mappings(each.get("replies"))))
     key = text(tree.get("message_tree_id")) or next(iter(messages))
@@ -61,8 +65,16 @@ def read(record: JsonRecord) -> Iterator[Found]:
 
 
 def gather(records: Iterable[JsonRecord]) -> Iterator[Found]:
-    """All trees of a flat file. A message whose parent is missing begins a tree of its own, as the file has it."""
-    messages = {_key(each): each for record in records if (each := mapping(record.value)) and _key(each)}
+    """All trees of a flat file. A message whose parent is missing opens a tree of its own, that says so."""
+    messages: dict[str, dict[str, Any]] = {}
+    doubled: set[str] = set()
+    for record in records:
+        each = mapping(record.value)
+        key = _key(each)
+        if not key:
+            yield RefusedConversation(f"record {record.position + 1}", "a message without an id")
+        elif messages.setdefault(key, each) != each:
+            doubled.add(key)
     above = {key: text(each.get("parent_id")) or text(each.get("parent_message_id")) for key, each in messages.items()}
     roots: dict[str, str] = {}
     try:
@@ -75,10 +87,13 @@ def gather(records: Iterable[JsonRecord]) -> Iterator[Found]:
     for key, root in roots.items():
         trees.setdefault(root, []).append(key)
     for root, keys in trees.items():
+        if twice := doubled.intersection(keys):
+            yield RefusedConversation(root, "two messages with the same id", min(twice))
+            continue
         try:
-            yield _tree(root, messages, {key: None if key == root else above[key] for key in keys}, {})
+            yield _tree(root, messages, {key: None if key == root else above[key] for key in keys}, {}, above[root])
         except UnreadableConversationError as error:
-            yield RefusedConversation(root, str(error))
+            yield RefusedConversation(root, str(error), error.place)
 
 
 def _key(message: dict[str, Any]) -> str:
@@ -86,15 +101,21 @@ def _key(message: dict[str, Any]) -> str:
 
 
 def _tree(
-    key: str, messages: dict[str, dict[str, Any]], parents: dict[str, str | None], more: dict[str, Any]
+    key: str,
+    messages: dict[str, dict[str, Any]],
+    parents: dict[str, str | None],
+    more: dict[str, Any],
+    missing: str = "",
 ) -> Conversation:
     said: list[ImportedMessage] = []
     places: dict[str, int] = {}
     for each in ordered(parents):
         parent = parents[each]
-        said.append(_said(each, messages[each], places[parent] if parent is not None else None))
+        made = _said(each, messages[each], places[parent] if parent is not None else None)
+        said.append(replace(made, missing_parent=missing) if each == key and missing else made)
         places[each] = len(said) - 1
-    return checked(Conversation(key=key, said=said, named=True, task=f"oasst:{key}", rest=more))
+    left_out = (RefusedConversation(key, NO_PARENT, missing),) if missing else ()
+    return checked(Conversation(key=key, said=said, named=True, task=f"oasst:{key}", rest=more, left_out=left_out))
 
 
 def _said(key: str, message: dict[str, Any], parent: int | None) -> ImportedMessage:

@@ -19,8 +19,8 @@ from regraft.domain.capture.importers.conversation import (
     ImportedMessage,
     Judgement,
     UnreadableConversationError,
-    ordered,
 )
+from regraft.domain.capture.importers.links import link, tree_of
 from regraft.domain.capture.importers.messages import checked, content_of, text_part, tool_call
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.records import JsonRecord
@@ -69,11 +69,13 @@ def read(record: JsonRecord) -> Iterator[Found]:
         said.append(ImportedMessage(message={"role": "system", "content": system}, parent=None, key="system"))
     first = len(said) - 1 if said else None
     ends: dict[str, int | None] = {}
-    for key in ordered({key: text(each.get("parentId")) or None for key, each in messages.items()}):
+    tree = tree_of({key: link(each.get("parentId"), each.get("childrenIds")) for key, each in messages.items()})
+    for key, above in tree.parents.items():
         each = messages[key]
-        end = ends.get(text(each.get("parentId")), first)
+        missing = tree.missing.get(key, "")
+        end = ends[above] if above else None if missing else first
         for piece, message in enumerate(_split(each, key)):
-            said.append(_said(message, each, key, piece, end))
+            said.append(_said(message, each, key, piece, end, "" if piece else missing))
             end = len(said) - 1
         ends[key] = end
     yield checked(
@@ -89,11 +91,14 @@ def read(record: JsonRecord) -> Iterator[Found]:
                 and value is not None
             },
             rest={"title": entry.get("title") or talk.get("title"), "current_node": history.get("currentId")},
+            left_out=tree.left_out(),
         )
     )
 
 
-def _said(message: dict[str, Any], each: dict[str, Any], key: str, piece: int, parent: int | None) -> ImportedMessage:
+def _said(
+    message: dict[str, Any], each: dict[str, Any], key: str, piece: int, parent: int | None, missing: str
+) -> ImportedMessage:
     answered = message["role"] == "assistant"
     vote = figure(mapping(each.get("annotation")).get("rating"))
     comment = text(mapping(each.get("annotation")).get("comment")) or text(
@@ -113,6 +118,7 @@ def _said(message: dict[str, Any], each: dict[str, Any], key: str, piece: int, p
         status=status if answered else "ok",
         judgements=judged if answered else (),
         rest={} if piece else rest(each, _KNOWN_OF_MESSAGE),
+        missing_parent=missing,
     )
 
 

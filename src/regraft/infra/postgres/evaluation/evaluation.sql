@@ -153,7 +153,8 @@ histories AS (
     SELECT up.history_id, json_agg(m.body ORDER BY up.depth)::text AS history
     FROM up JOIN message m USING (message_id) GROUP BY up.history_id)
 SELECT t.turn_id::text AS turn_id, t.node_id::text AS node_id, t.session_id::text AS session_id, histories.history,
-       m.body::text AS answer, tools.body::text AS tools, i.tools_id
+       m.body::text AS answer, tools.body::text AS tools, i.tools_id,
+       i.answer_rest -> 'import' -> 'missing_parent' IS NOT NULL AS parent_missing
 FROM turns t
 JOIN histories ON histories.history_id = t.context_id
 JOIN pipeline_event_inbox i ON i.event_id = t.event_id
