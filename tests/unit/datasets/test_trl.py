@@ -151,7 +151,8 @@ def test_numbers_that_only_look_different_pass() -> None:
         ),
         ({"role": "assistant", "content": None}, "no_answer"),
         ({"role": "user"}, "no_content"),
-        ({"role": "assistant", "content": "", "function_call": {"name": "f"}}, "legacy_function_call"),
+        ({"role": "assistant", "content": "", "function_call": {"name": ""}}, "call_without_name"),
+        ({"role": "assistant", "content": "", "function_call": "f"}, "call_not_function"),
         ({"role": "assistant", "audio": {"id": "a"}}, "content_not_text"),
         ({"role": "assistant", "tool_calls": [{"type": "custom", "custom": {}}]}, "call_not_function"),
         ({"role": "assistant", "tool_calls": [{"type": "function", "function": {"name": ""}}]}, "call_without_name"),
@@ -209,7 +210,7 @@ def test_a_tool_list_is_cut_from_the_request_and_what_is_no_function_is_refused(
     assert tool_list({}) is None
     assert tool_list({"tools": [], "tool_choice": "none"}) is None
     assert tool_list({"tools": [tool], "tool_choice": "auto"}) == '[{"function":{"name":"f"},"type":"function"}]'
-    for part in ({"tools": [{"type": "web_search"}]}, {"functions": [{"name": "f"}]}, {"tools": "f"}):
+    for part in ({"tools": [{"type": "web_search"}]}, {"functions": {"name": "f"}}, {"tools": "f"}):
         assert isinstance(tool_list(part), RowRefusal)
 
 

@@ -13,12 +13,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from regraft.domain.ids import canonical_json
+from regraft.domain.ids import Number, canonical_json
 
 Message = dict[str, Any]
 
 ROLES = frozenset({"system", "user", "assistant", "tool"})
-KEPT = frozenset({"role", "content", "tool_calls", "tool_call_id", "name"})
+KEPT = frozenset({"role", "content", "tool_calls", "tool_call_id", "name", "function_call"})
+# Names under which data sets say how much a trainer shall learn from a message: 1 or true is as from any other.
+_TRAINING = ("weight", "train", "training", "trainable", "loss", "loss_weight", "loss_mask")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -73,17 +75,15 @@ def canonical_message(body: Any) -> Message | RowRefusal:
     """A wire message in canonical form, or why it has none. One text part counts as its text."""
     if not isinstance(body, Mapping):
         return RowRefusal("not_a_message", type(body).__name__)
-    role = body.get("role")
+    role = "tool" if body.get("role") == "function" else body.get("role")
     if not isinstance(role, str) or role not in ROLES:
         return RowRefusal("role_unsupported", f"role {role!r}")
-    if body.get("function_call"):
-        return RowRefusal("legacy_function_call")
     if body.get("audio"):
         return RowRefusal("content_not_text", "audio")
     content = _content(body.get("content"))
     if isinstance(content, RowRefusal):
         return content
-    calls = _calls(body.get("tool_calls"))
+    calls = _calls(body.get("tool_calls") or _legacy_calls(body.get("function_call")))
     if isinstance(calls, RowRefusal):
         return calls
     if content is None and not (role == "assistant" and calls):
@@ -119,6 +119,11 @@ def _content(content: Any) -> str | RowRefusal | None:
     return str(texts[0])
 
 
+def _legacy_calls(call: Any) -> list[dict[str, Any]]:
+    """The one call of the API's older form, which has no id."""
+    return [{"type": "function", "function": call}] if call else []
+
+
 def _calls(calls: Any) -> list[dict[str, Any]] | RowRefusal:
     if not calls:
         return []
@@ -152,11 +157,57 @@ def canonical_messages(bodies: Iterable[Any]) -> tuple[Message, ...] | RowRefusa
     return tuple(found)
 
 
+def result_without_call(messages: Iterable[Message]) -> RowRefusal | None:
+    """Why a history cannot be shown to a model: a tool's result that no call before it asked for.
+
+    A result belongs to the call whose id it bears; one without an id, or of a call without one, to the first call that
+    waits. Chat templates fail on others, or show them as words of nobody.
+    """
+    waiting: dict[str, None] = {}
+    without_id = 0
+    for message in messages:
+        for call in message["tool_calls"]:
+            if call["id"]:
+                waiting[call["id"]] = None
+            else:
+                without_id += 1
+        if message["role"] != "tool":
+            continue
+        asked = message["tool_call_id"]
+        if asked in waiting:
+            del waiting[asked]
+        elif without_id:
+            without_id -= 1
+        elif not asked and waiting:
+            del waiting[next(iter(waiting))]
+        else:
+            return RowRefusal("tool_result_without_call", f"a result for {asked!r}"[:80])
+    return None
+
+
+def is_weighted(body: Any) -> bool:
+    """Whether a message says that a trainer shall learn nothing from it, or more or less than from others."""
+    if not isinstance(body, Mapping) or body.get("role") != "assistant":
+        return False
+    return any(_is_other_than_one(body.get(key)) for key in _TRAINING)
+
+
+def _is_other_than_one(value: Any) -> bool:
+    if not isinstance(value, bool | int | Number):
+        return False
+    try:
+        return float(value) != 1.0
+    except (OverflowError, ValueError):
+        return True
+
+
 def tool_list(part: Mapping[str, Any]) -> str | RowRefusal | None:
     """The tool list of a request's tool settings as JSON text, None when it offers none; or why it cannot be said."""
-    if part.get("functions"):
-        return RowRefusal("legacy_functions")
     tools = part.get("tools")
+    if functions := part.get("functions"):
+        if tools or not isinstance(functions, list):
+            return RowRefusal("tools_unsupported", "functions beside tools" if tools else type(functions).__name__)
+        tools = [{"type": "function", "function": function} for function in functions]
     if not tools:
         return None
     if not isinstance(tools, list):

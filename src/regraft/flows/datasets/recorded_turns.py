@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regraft.domain.datasets.kinds.kind import RecordedTurn
-from regraft.domain.datasets.rows import RowRefusal, canonical_messages, dropped_fields, tool_list
+from regraft.domain.datasets.rows import (
+    RowRefusal,
+    canonical_messages,
+    dropped_fields,
+    is_weighted,
+    result_without_call,
+    tool_list,
+)
 from regraft.domain.ids import parse_json
 from regraft.infra.postgres.arrow import ArrowReader
 
@@ -22,6 +29,8 @@ def _turn(row: Mapping[str, Any]) -> RecordedTurn:
     history, answer = canonical_messages(bodies), canonical_messages(answers)
     tools = tool_list(parse_json(row["tools"]) if row["tools"] else {})
     refusal = next((one for one in (history, answer, tools) if isinstance(one, RowRefusal)), None)
+    if not isinstance(history, RowRefusal):
+        refusal = refusal or result_without_call(history)
     if row["parent_missing"]:
         refusal = RowRefusal("parent_missing", "what was said before this history is not in the file it came from")
     if not refusal and not answer:
@@ -35,4 +44,6 @@ def _turn(row: Mapping[str, Any]) -> RecordedTurn:
         tools_digest=row["tools_id"].hex() if row["tools_id"] else None,
         dropped=frozenset().union(*map(dropped_fields, [*bodies, *answers])),
         refusal=refusal,
+        weighted_history=any(map(is_weighted, bodies)),
+        weighted_answer=any(map(is_weighted, answers)),
     )

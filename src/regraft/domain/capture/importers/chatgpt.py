@@ -24,7 +24,7 @@ from regraft.domain.capture.importers.links import Tree, link, tree_of
 from regraft.domain.capture.importers.messages import checked, tool_call
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.records import JsonRecord
-from regraft.domain.capture.importers.values import mapping, name, rest, text
+from regraft.domain.capture.importers.values import figure, mapping, name, rest, text
 
 FORM = "chatgpt"
 _ROLES = frozenset({"system", "user", "assistant", "tool"})
@@ -174,6 +174,8 @@ def _said(key: str, message: dict[str, Any], content: Content, above: _Above, mo
     if role == "assistant":
         if above.thoughts:
             made["reasoning_content"] = "\n\n".join(above.thoughts)
+        if figure(message.get("weight")) not in (None, 1.0):
+            made["weight"] = message["weight"]
         if above.folded:
             more = {**more, "folded": list(above.folded)}
     details = mapping(message.get("metadata"))

@@ -34,6 +34,7 @@ _ROLES = {
 _KNOWN = frozenset(
     {"id", "conversations", "system", "tools", "chosen", "rejected", "label", "kto_tag", "model", "source"}
 )
+_TRAINING = ("weight", "train", "training", "trainable", "loss")  # whether a trainer shall learn from a turn
 
 
 def recognises(record: JsonRecord) -> bool:
@@ -108,6 +109,7 @@ def _said(turn: Any, parent: int | None, calls: _Calls, **more: Any) -> Imported
         message = {"role": "tool", "tool_call_id": calls.answer(), "content": value}
     else:
         message = {"role": role, "content": value}
+    message.update((key, turn[key]) for key in _TRAINING if key in turn)
     return ImportedMessage(message=message, parent=parent, answered=message["role"] == "assistant", **more)
 
 

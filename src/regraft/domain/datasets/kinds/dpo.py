@@ -83,6 +83,8 @@ class DpoKind:
         chosen, rejected = turns["chosen"], turns["rejected"]
         if chosen.history != rejected.history:
             return RowRefusal("context_differs")
+        if chosen.weighted_answer or rejected.weighted_answer:
+            return RowRefusal("message_weight", "an answer has a weight, which the row cannot say")
         if chosen.tools_digest != rejected.tools_digest:
             return RowRefusal("tools_differ")
         if chosen.answer == rejected.answer:

@@ -30,7 +30,11 @@ class PlannedRow:
 
 @dataclass(frozen=True, slots=True)
 class RecordedTurn:
-    """One call of the execution log in canonical form; ``refusal`` says why it has none."""
+    """One call of the execution log in canonical form; ``refusal`` says why it has none.
+
+    Weighted: an answer in the history, or the answer itself, says that a trainer shall learn nothing from it, or not as
+    much as from others.
+    """
 
     node_id: str
     session_id: str
@@ -40,6 +44,8 @@ class RecordedTurn:
     tools_digest: str | None
     dropped: frozenset[str]
     refusal: RowRefusal | None
+    weighted_history: bool = False
+    weighted_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

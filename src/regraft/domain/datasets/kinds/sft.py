@@ -84,7 +84,9 @@ class SftKind:
         return (Limit(lambda row: row.theme, recipe.k_per_theme),)
 
     def fill(self, row: Row, turns: Mapping[str, RecordedTurn]) -> Row | RowRefusal:
-        """The history and its answer."""
+        """The history and its answer; refused when not all answers in them shall be learned from alike."""
+        if turns["answer"].weighted_history or turns["answer"].weighted_answer:
+            return RowRefusal("message_weight", "an answer in it has a weight, which the row cannot say")
         return replace(row, messages=turns["answer"].history + turns["answer"].answer)
 
     def illegal(self, row: Row) -> RowRefusal | None:
