@@ -47,20 +47,30 @@ def _not_a_number(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
 
 
+class NonFinite(str):
+    """A number that JSON does not have but Python and JavaScript servers write: ``NaN``, ``Infinity``, ``-Infinity``.
+
+    It is stored as a text of that name, as the JSON form of protocol buffers does.
+    """
+
+    __slots__ = ()
+
+
 TOO_DEEP = f"JSON is nested too deeply (over {MAX_NESTING} levels)"
 _DECODE = json.JSONDecoder(parse_float=Number, parse_int=_integer, parse_constant=_not_a_number).decode
+_DECODE_ALL = json.JSONDecoder(parse_float=Number, parse_int=_integer, parse_constant=NonFinite).decode
 
 
-def parse_json(text: bytes | str) -> Any:
+def parse_json(text: bytes | str, *, non_finite: bool = False) -> Any:
     """Parse JSON without losing anything: number literals, NUL and lone surrogates survive.
 
-    Raises ValueError when ``text`` is not JSON (``NaN`` and ``Infinity`` are not), or nested deeper than
-    ``MAX_NESTING``.
+    ``non_finite`` takes ``NaN`` and infinities, each as a NonFinite. Raises ValueError when ``text`` is not JSON (they
+    are not), or nested deeper than ``MAX_NESTING``.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig", "strict")
     try:
-        value = _DECODE(text)
+        value = _DECODE_ALL(text) if non_finite else _DECODE(text)
     except RecursionError as error:
         raise ValueError(TOO_DEEP) from error
     # Few texts hold that many brackets, and counting them costs next to nothing.

@@ -211,9 +211,12 @@ def test_audio_runs_on_and_its_id_does_not():
     assert found["audio"] == {"id": "x", "transcript": "ab", "data": "YQ"}
 
 
-def test_content_in_parts_keeps_every_part():
-    found = message({"content": [{"type": "text", "text": "a"}]}, {"content": [{"type": "text", "text": "b"}]})
-    assert [part["text"] for part in found["content"]] == ["a", "b"]
+def test_content_in_parts_runs_on_within_a_part_and_keeps_every_other():
+    image = {"type": "image_url", "image_url": {"url": "data:,"}}
+    found = message(
+        {"content": [{"type": "text", "text": "a"}]}, {"content": [{"type": "text", "text": "b"}]}, {"content": [image]}
+    )
+    assert found["content"] == [{"type": "text", "text": "ab"}, image]
 
 
 def test_an_empty_delta_still_is_an_answer():

@@ -7,31 +7,51 @@ chunk, an error object inside a 200 stream, no ``[DONE]``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from regraft.domain.ids import parse_json
+from regraft.domain.capture.server_events import EventReader, events
+from regraft.domain.capture.streamed_logprobs import StreamedLogprobs
+from regraft.domain.capture.streamed_message import StreamedMessage
+from regraft.domain.capture.streamed_parts import StreamedValue
+from regraft.domain.ids import NonFinite, canonical_json, parse_json
 
-_EVENT_END = re.compile(r"\r\n\r\n|\n\n|\r\r")
-_LINE_END = re.compile(r"\r\n|\n|\r")
+__all__ = [
+    "Answer",
+    "Choice",
+    "count_non_finite",
+    "events",
+    "finish_reason",
+    "is_stream",
+    "read_answer",
+    "read_object",
+    "unreadable",
+]
+
 _LAST_INDEX = 2**31 - 1  # what the log has room for
+_READ_OF_CHOICE = frozenset({"index", "delta", "message", "finish_reason", "usage", "logprobs"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """One alternative of an answer. ``message`` is a chat message; ``rest`` is what else the choice held."""
+    """One alternative of an answer. ``message`` is a chat message; ``rest`` is what else the choice held.
+
+    ``unattributed`` are pieces of a stream, as they came, whose place in the message is not certain: with any, the
+    choice is ambiguous.
+    """
 
     index: int
     message: dict[str, Any] | None
     finish_reason: str | None
     rest: dict[str, Any] = field(default_factory=dict)
+    unattributed: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back. ``done`` is None for a whole body, else whether the stream said ``[DONE]``."""
+    """What came back. ``done`` is None for a whole body, else whether the stream said ``[DONE]``. ``unread`` are events
+    of a stream that hold a broken object: what they said is not in the choices."""
 
     choices: list[Choice]
     model: str | None
@@ -39,9 +59,33 @@ class Answer:
     error: Any
     rest: dict[str, Any]
     done: bool | None = None
+    unread: list[str] = field(default_factory=list)
+
+    def stored_rest(self) -> dict[str, Any]:
+        """All that is in no message, as one JSON object."""
+        choices = []
+        for choice in self.choices:
+            unsure = {"unattributed": choice.unattributed} if choice.unattributed else {}
+            choices.append({"index": choice.index, **choice.rest, **unsure})
+        return {**self.rest, **({"unread": self.unread} if self.unread else {}), "choices": choices}
 
 
 ReadChoice = Callable[[dict[str, Any], str], dict[str, Any]]
+
+
+def count_non_finite(answer: Answer) -> Answer:
+    """The answer with the number of its ``NonFinite`` values in its rest, which are stored as texts."""
+    found = 0
+    waiting: list[Any] = [answer.usage, answer.error, answer.rest]
+    for choice in answer.choices:
+        waiting += [choice.message, choice.rest, choice.unattributed]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, NonFinite):
+            found += 1
+        elif isinstance(value, dict | list):
+            waiting += value.values() if isinstance(value, dict) else value
+    return replace(answer, rest={**answer.rest, "non_finite_numbers": found}) if found else answer
 
 
 def _as_it_is(choice: dict[str, Any], _place: str) -> dict[str, Any]:
@@ -62,14 +106,17 @@ def read_answer(body: bytes, content_type: str, read_choice: ReadChoice = _as_it
 
 
 def is_stream(text: str, content_type: str) -> bool:
-    """Whether a body is server-sent events: its type says so, or its first words do."""
-    return "text/event-stream" in content_type.lower() or text.lstrip()[:6].startswith(("data:", "event:"))
+    """Whether a body is server-sent events: its first words say so, or its type does and it is no JSON object."""
+    first = text[:64].lstrip()
+    if first.startswith(("data:", "event:", ":", "id:", "retry:")):
+        return True
+    return "text/event-stream" in content_type.lower() and not first.startswith("{")
 
 
 def read_object(text: str) -> dict[str, Any] | None:
     """The JSON object that a text is, if it is one."""
     try:
-        document = parse_json(text)
+        document = parse_json(text, non_finite=True)
     except ValueError:
         return None
     return document if isinstance(document, dict) else None
@@ -78,6 +125,14 @@ def read_object(text: str) -> dict[str, Any] | None:
 def unreadable(text: str) -> Answer:
     """The answer of a body that is no JSON object: an error that shows its beginning."""
     return Answer(choices=[], model=None, usage=None, error={"message": text[:2000]}, rest={})
+
+
+def finish_reason(choice: Mapping[str, Any]) -> str | None:
+    """Why a choice ended, in the server's word; of an object its ``type``, of anything else its JSON text."""
+    reason = choice.get("finish_reason")
+    if isinstance(reason, Mapping) and isinstance(reason.get("type"), str):
+        reason = reason["type"]
+    return reason if reason is None or isinstance(reason, str) else canonical_json(reason)
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
@@ -110,7 +165,7 @@ def _read_document(document: dict[str, Any], read_choice: ReadChoice) -> Answer:
             Choice(
                 index=_free(_index(choice), {known.index for known in choices}),
                 message=message if isinstance(message, dict) else None,
-                finish_reason=_string(choice.get("finish_reason")),
+                finish_reason=finish_reason(choice),
                 rest={key: choice[key] for key in choice if key not in ("index", "message", "finish_reason")},
             )
         )
@@ -124,96 +179,81 @@ def _read_document(document: dict[str, Any], read_choice: ReadChoice) -> Answer:
     )
 
 
-def events(text: str) -> Iterator[str]:
-    """The data of each server-sent event (WHATWG HTML, 9.2.6); comments and other fields are left out."""
-    for event in _EVENT_END.split(text):
-        lines = [line[5:].removeprefix(" ") for line in _LINE_END.split(event) if line.startswith("data:")]
-        if lines:
-            yield "\n".join(lines)
-
-
 class _Growing:
     """One choice while its chunks arrive."""
 
     def __init__(self, index: int) -> None:
         self.index = index
-        self.message: dict[str, Any] = {"role": "assistant"}
-        self.calls: dict[int, dict[str, Any]] = {}
         self.finish_reason: str | None = None
         self.rest: dict[str, Any] = {}
+        self.error: Any = None
+        self._said = StreamedMessage()
+        self._whole = StreamedMessage(whole_each=True)  # messages beside or instead of deltas: the answer so far
+        self._logprobs = StreamedLogprobs()
+        self._lists: dict[str, StreamedValue] = {}
 
     def add(self, choice: dict[str, Any]) -> None:
-        delta = choice.get("delta")
-        for key, value in (delta if isinstance(delta, dict) else {}).items():
-            if key == "tool_calls":
-                for call in _objects(value):
-                    self._add_call(call)
-            elif key == "role":
-                if isinstance(value, str) and value:
-                    self.message["role"] = value
-            else:
-                self.message[key] = _grow(self.message.get(key), value)
-        self.finish_reason = _string(choice.get("finish_reason")) or self.finish_reason
+        delta, message = choice.get("delta"), choice.get("message")
+        delta = delta if isinstance(delta, dict) else {}
+        self._said.add(delta)
+        if isinstance(message, dict):
+            self._whole.add(message)
+        reason = finish_reason(choice)
+        if reason:
+            self.finish_reason = reason
+        if choice.get("error"):
+            self.error = choice["error"]
+        if choice.get("logprobs") is not None:
+            says = bool(delta.get("content") or delta.get("tool_calls") or delta.get("refusal"))
+            self._logprobs.add(choice["logprobs"], says=says)
         for key, value in choice.items():
-            if key not in ("index", "delta", "finish_reason", "usage") and value is not None:
-                self.rest[key] = _grow(self.rest.get(key), value) if isinstance(value, dict | list) else value
-
-    def _add_call(self, call: dict[str, Any]) -> None:
-        place = call.get("index")
-        if not isinstance(place, int):
-            same = [at for at, known in self.calls.items() if call.get("id") and known.get("id") == call.get("id")]
-            place = same[0] if same else len(self.calls)
-        known = self.calls.setdefault(place, {})
-        for key, value in call.items():
-            if key == "index":
+            if key in _READ_OF_CHOICE or value is None:
                 continue
-            if key == "function" and isinstance(value, dict):
-                function = known.setdefault("function", {})
-                for name, piece in value.items():
-                    if name == "name" and piece == function.get("name"):
-                        continue
-                    function[name] = _grow(function.get(name), piece)
-            elif value is not None and not known.get(key):
-                known[key] = value
+            if isinstance(value, list):
+                self._lists.setdefault(key, StreamedValue(key)).add(value)
+            else:
+                known = self.rest.get(key)
+                if isinstance(value, dict) and isinstance(known, dict):
+                    value = {**known, **value}
+                self.rest[key] = value
 
     def choice(self) -> Choice:
-        message = {key: value for key, value in self.message.items() if value is not None or key == "content"}
-        message.setdefault("content", None)
-        if self.calls:
-            message["tool_calls"] = [self._call(self.calls[place]) for place in sorted(self.calls)]
-        legacy = message.get("function_call")
-        if isinstance(legacy, dict):
-            legacy.setdefault("arguments", "")
-        return Choice(index=self.index, message=message, finish_reason=self.finish_reason, rest=self.rest)
+        said, findings = self._said.message(), list(self._said.findings())
+        whole = self._whole.message()
+        unattributed: list[Any] = [*self._said.unattributed]
+        if self._whole:
+            said, differs = _with_whole(said if self._said else None, whole)
+            unattributed += self._whole.unattributed
+            unattributed += [{"message": differs}] if differs else []
+            findings = findings if self._said else []
+        said.setdefault("content", None)
+        rest = {**self.rest, **{key: each.value() for key, each in self._lists.items()}}
+        if self._logprobs:
+            rest["logprobs"] = self._logprobs.value(said.get("content"))
+        cumulative = sorted({key for finding, key in findings if finding == "cumulative"})
+        if cumulative:
+            rest["cumulative"] = cumulative
+        unattributed += [{"doubtful": key} for finding, key in findings if finding == "doubtful"]
+        return Choice(
+            index=self.index, message=said, finish_reason=self.finish_reason, rest=rest, unattributed=unattributed
+        )
 
-    @staticmethod
-    def _call(call: dict[str, Any]) -> dict[str, Any]:
-        call.setdefault("type", "function")
-        if call["type"] == "function":
-            function = call.setdefault("function", {})
-            if function.get("arguments") is None:
-                function["arguments"] = ""
-        return call
 
-
-def _grow(known: Any, piece: Any) -> Any:
-    """Add a piece to what is known: texts and lists run on, objects merge, anything else is replaced."""
-    if piece is None:
-        return known
-    if isinstance(piece, str) and isinstance(known, str):
-        if "\ud800" <= known[-1:] <= "\udbff" and "\udc00" <= piece[:1] <= "\udfff":
-            pair = (known[-1] + piece[0]).encode("utf-16", "surrogatepass").decode("utf-16")
-            return known[:-1] + pair + piece[1:]
-        return known + piece
-    if isinstance(piece, list) and isinstance(known, list):
-        return known + piece
-    if isinstance(piece, dict) and isinstance(known, dict):
-        grown = dict(known)
-        for key, value in piece.items():
-            identifying = key in ("id", "type", "index", "name", "format", "signature")
-            grown[key] = (grown.get(key) or value) if identifying else _grow(grown.get(key), value)
-        return grown
-    return piece
+def _with_whole(said: dict[str, Any] | None, whole: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the deltas said, completed by a whole message that came beside them; and where the two differ."""
+    if said is None:
+        return whole, {}
+    differs = {}
+    for key, value in whole.items():
+        known = said.get(key)
+        if value is None or known == value:
+            continue
+        longer = isinstance(known, str) and isinstance(value, str) and value.startswith(known)
+        if known is None or longer:
+            said[key] = value
+        elif not (isinstance(known, str) and isinstance(value, str) and known.strip() == value.strip()):
+            differs[key] = value
+    return said, differs
 
 
 def _read_stream(text: str, read_choice: ReadChoice) -> Answer:
@@ -221,39 +261,27 @@ def _read_stream(text: str, read_choice: ReadChoice) -> Answer:
     rest: dict[str, Any] = {}
     model: str | None = None
     usage: dict[str, Any] | None = None
-    error: Any = None
-    done = False
-    unread = 0
-    for data in events(text):
-        if data.strip() == "[DONE]":
-            done = True
-            continue
-        try:
-            chunk = parse_json(data)
-        except ValueError:
-            unread += 1
-            continue
-        if not isinstance(chunk, dict):
-            continue
-        error = chunk.get("error") or error
+    stream = EventReader()
+    for chunk in stream.chunks(text):
         model = model or _string(chunk.get("model"))
         if isinstance(chunk.get("usage"), dict):
             usage = chunk["usage"]
         for choice in _objects(chunk.get("choices")):
             index = _index(choice)
-            growing.setdefault(index, _Growing(index)).add(read_choice(choice, "delta"))
+            grown = growing.setdefault(index, _Growing(index))
+            grown.add(read_choice(choice, "delta"))
+            stream.error = grown.error or stream.error
             if usage is None and isinstance(choice.get("usage"), dict):
                 usage = choice["usage"]
         for key, value in chunk.items():
             if key not in ("choices", "usage", "error", "model", "object") and value is not None:
                 rest[key] = value
-    if unread:
-        rest["unread_events"] = unread
     return Answer(
         choices=[growing[index].choice() for index in sorted(growing)],
         model=model,
         usage=usage,
-        error=error,
-        rest=rest,
-        done=done,
+        error=stream.error,
+        rest={**rest, **stream.rest()},
+        done=stream.done,
+        unread=stream.broken,
     )

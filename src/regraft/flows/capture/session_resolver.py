@@ -97,9 +97,8 @@ def parse_record(record: bytes, cache: HistoryCache) -> ParsedCall | tuple[Feedb
         request = cache.request(*slices) if slices else dialect.read_request(exchange.request_body)
         end = cache.history(exchange.scope, request.messages) if request.messages else None
         body = decode(exchange.response_body, exchange.response_encoding)
-        return ParsedCall(
-            exchange, dialect, cache.version, request, dialect.read_answer(body, exchange.response_type), end
-        )
+        answer = dialect.answer(body, exchange.response_type, request)
+        return ParsedCall(exchange, dialect, cache.version, request, answer, end)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 no call stops the others

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from regraft.domain.capture import answer, request
-from regraft.domain.capture.answer import Answer
+from regraft.domain.capture.answer import Answer, count_non_finite
 from regraft.domain.capture.dialects import anthropic, completions, embeddings, responses, responses_stream
 from regraft.domain.capture.dialects.native import NATIVE
 from regraft.domain.capture.request import Request
+from regraft.domain.capture.split_choices import join_split_choices
 from regraft.domain.errors import CorruptEventError
 
 CHAT = "/v1/chat/completions"
@@ -32,6 +33,11 @@ class Dialect:
     read_answer: Callable[[bytes, str], Answer]
     body: Callable[[Request], bytes]
     standalone: Callable[[Request], bytes]
+
+    def answer(self, body: bytes, content_type: str, request: Request) -> Answer:
+        """The answer to a request, from its decoded body: split choices are one, and what JSON lacks is named."""
+        read = join_split_choices(self.read_answer(body, content_type), request)
+        return count_non_finite(read) if b"NaN" in body or b"Infinity" in body else read
 
 
 _DIALECTS = {

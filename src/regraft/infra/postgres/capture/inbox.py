@@ -82,8 +82,7 @@ class InboxBatch:
                     evidence=capture.session_evidence,
                 )
             )
-        rest = dict(answer.rest)
-        rest["choices"] = [{"index": choice.index, **choice.rest} for choice in answer.choices]
+        rest = answer.stored_rest()
         error = answer.error if answer.error is not None else exchange.error or None
         purpose = storable(exchange.identity.purpose)
         self.events.append(

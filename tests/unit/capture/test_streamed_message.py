@@ -1,0 +1,357 @@
+"""Pieces of a message are joined by what they mean: a stream in any pieces gives the message of the whole body."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regraft.domain.capture.answer import Answer, read_answer
+from regraft.domain.capture.dialects import CHAT, dialect_of
+from regraft.domain.capture.request import read_request
+from regraft.domain.ids import canonical_json
+
+SSE, JSON = "text/event-stream", "application/json"
+
+
+def read(*choices) -> Answer:
+    chunks = [{"choices": [{"index": 0, **choice}]} for choice in choices]
+    body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    return read_answer(body.encode(), SSE)
+
+
+def choice_of(*choices):
+    (choice,) = read(*choices).choices
+    return choice
+
+
+def message(*deltas):
+    choice = choice_of(*({"delta": delta} for delta in deltas))
+    assert choice.unattributed == []
+    return choice.message
+
+
+def pieces_of(data, text, most=5):
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=most)))
+    return [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+
+
+# Typed parts
+
+
+def thought(text):
+    return {"type": "thinking", "thinking": [{"type": "text", "text": text}]}
+
+
+def test_thinking_in_parts_and_then_plain_text_is_the_content_of_the_whole_body():
+    found = message(
+        {"role": "assistant", "content": ""},
+        {"content": [thought("Two and ")]},
+        {"content": [thought("two.")]},
+        {"content": "It "},
+        {"content": "is 4."},
+    )
+    assert found["content"] == [thought("Two and two."), {"type": "text", "text": "It is 4."}]
+
+
+def test_plain_text_and_then_parts_keeps_both():
+    found = message({"content": "Look: "}, {"content": "here"}, {"content": [thought("hm")]}, {"content": "!"})
+    text = [{"type": "text", "text": "Look: here"}, thought("hm"), {"type": "text", "text": "!"}]
+    assert found["content"] == text
+
+
+@given(st.data(), st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=4))
+def test_alternating_thinking_and_text_is_the_same_wherever_it_was_cut(data, texts):
+    whole, deltas = [], []
+    for at, text in enumerate(texts):
+        whole.append({"type": "text", "text": text} if at % 2 else thought(text))
+        for piece in filter(None, pieces_of(data, text)):
+            deltas.append({"content": piece if at % 2 else [thought(piece)]})
+    assert message(*deltas)["content"] == whole
+
+
+DETAIL = {"type": "reasoning.text", "format": "anthropic-claude-v1", "index": 0}
+
+
+def test_reasoning_details_of_one_index_are_one_object_and_the_signature_joins_it():
+    found = message(
+        {"reasoning": "Step ", "reasoning_details": [{**DETAIL, "text": "Step "}]},
+        {"reasoning": "one.", "reasoning_details": [{**DETAIL, "text": "one.", "signature": None}]},
+        {"reasoning_details": [{**DETAIL, "signature": "c2ln"}]},
+        {"reasoning_details": [{**DETAIL, "signature": "c2ln"}]},
+        {"reasoning_details": [{**DETAIL, "index": 1, "text": "Step two."}]},
+    )
+    one = {**DETAIL, "text": "Step one.", "signature": "c2ln"}
+    assert found["reasoning_details"] == [one, {**DETAIL, "index": 1, "text": "Step two."}]
+    assert found["reasoning"] == "Step one."
+
+
+def test_details_of_two_types_or_two_ids_are_two_objects_although_they_have_one_index():
+    summary = {"type": "reasoning.summary", "summary": "In ", "index": 0, "id": "rs_1"}
+    sealed = {"type": "reasoning.encrypted", "data": "YQ==", "index": 0, "id": "rs_1"}
+    other = {"type": "reasoning.encrypted", "data": "Yg==", "index": 0, "id": "rs_2"}
+    found = message(
+        {"reasoning_details": [summary]},
+        {"reasoning_details": [{**summary, "summary": "short."}]},
+        {"reasoning_details": [sealed]},
+        {"reasoning_details": [other]},
+    )
+    assert found["reasoning_details"] == [{**summary, "summary": "In short."}, sealed, other]
+
+
+def test_thinking_blocks_without_an_index_run_on_until_they_are_signed():
+    block = {"type": "thinking", "thinking": ""}
+    found = message(
+        {"thinking_blocks": [{**block, "thinking": "a"}]},
+        {"thinking_blocks": [{**block, "thinking": "b"}]},
+        {"thinking_blocks": [{**block, "signature": "s"}]},
+        {"thinking_blocks": [{**block, "thinking": "c"}]},
+    )
+    assert found["thinking_blocks"] == [{**block, "thinking": "ab", "signature": "s"}, {**block, "thinking": "c"}]
+
+
+def test_parts_of_one_delta_are_as_many_parts():
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    assert message({"content": parts})["content"] == parts
+
+
+# Whole texts in every piece
+
+
+WORDS = [f"word{number} " for number in range(300)]
+SO_FAR = ["".join(WORDS[: end + 1]) for end in range(len(WORDS))]
+
+
+def test_a_message_beside_every_delta_that_says_all_so_far_is_kept_once():
+    choices = [
+        {"delta": {"content": word}, "message": {"role": "assistant", "content": text}}
+        for word, text in zip(WORDS, SO_FAR, strict=True)
+    ]
+    answer = read(*choices, {"delta": {"content": ""}, "message": {"content": SO_FAR[-1]}, "finish_reason": "stop"})
+    (choice,) = answer.choices
+    assert choice.message == {"role": "assistant", "content": SO_FAR[-1]}
+    assert choice.unattributed == []
+    assert len(canonical_json(answer.stored_rest())) < 200
+
+
+def test_a_message_instead_of_a_delta_is_the_answer():
+    so_far = choice_of(*({"message": {"role": "assistant", "content": text}} for text in SO_FAR[:20]))
+    assert (so_far.message["content"], so_far.unattributed) == (SO_FAR[19], [])
+    in_pieces = choice_of(*({"message": {"content": word}} for word in WORDS[:20]))
+    assert (in_pieces.message["content"], in_pieces.unattributed) == (SO_FAR[19], [])
+    once = choice_of({"message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"})
+    assert (once.message, once.finish_reason) == ({"role": "assistant", "content": "Hello"}, "stop")
+
+
+def test_a_whole_message_in_the_last_chunk_completes_the_deltas():
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    last = {"role": "assistant", "content": "Hello there", "tool_calls": [call]}
+    found = choice_of({"delta": {"content": "Hello"}}, {"message": last, "finish_reason": "tool_calls"})
+    assert (found.message, found.unattributed) == (last, [])
+
+
+def test_a_whole_message_that_says_something_else_makes_the_answer_unsure():
+    found = choice_of({"delta": {"content": "Hello"}}, {"message": {"content": "Goodbye"}})
+    assert found.message["content"] == "Hello"
+    assert found.unattributed == [{"message": {"content": "Goodbye"}}]
+
+
+def test_deltas_that_say_all_so_far_give_the_text_once_and_say_so():
+    found = choice_of(*({"delta": {"content": text}} for text in SO_FAR))
+    assert (found.message["content"], found.rest, found.unattributed) == (SO_FAR[-1], {"cumulative": ["content"]}, [])
+    short = choice_of(*({"delta": {"content": text}} for text in ("It", "It is", "It is 4.", "It is 4.")))
+    assert (short.message["content"], short.unattributed) == ("It is 4.", [])
+
+
+def test_reasoning_and_text_may_each_say_all_so_far():
+    found = choice_of(
+        *({"delta": {"reasoning_content": text, "content": ""}} for text in SO_FAR[:9]),
+        *({"delta": {"reasoning_content": SO_FAR[8], "content": text}} for text in SO_FAR[:7]),
+    )
+    assert (found.message["reasoning_content"], found.message["content"]) == (SO_FAR[8], SO_FAR[6])
+    assert found.rest["cumulative"] == ["content", "reasoning_content"]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ["Hello, the answer", "Hello, the answer is 4."],
+        ["The answer ", "is certainly 4.", "The answer is certainly 4."],
+        ["The whole answer is 4.", "The whole answer is 4."],
+    ],
+)
+def test_a_text_that_may_have_been_said_twice_is_kept_as_it_came_and_is_unsure(pieces):
+    found = choice_of(*({"delta": {"content": piece}} for piece in pieces))
+    assert found.message["content"] == "".join(pieces)
+    assert found.unattributed == [{"doubtful": "content"}]
+
+
+@pytest.mark.parametrize(
+    "pieces", [["ha", "ha", "ha"], ["1", "10", "100"], ["-", "--", "----", "--------"], ["a", "ab"]]
+)
+def test_a_text_that_repeats_itself_runs_on(pieces):
+    assert message(*({"content": piece} for piece in pieces))["content"] == "".join(pieces)
+
+
+def test_long_streams_are_read_in_time_that_grows_with_them():
+    started = time.process_time()
+    body = "".join(f'data: {{"choices":[{{"delta":{{"content":"w{n} "}}}}]}}\n\n' for n in range(100_000))
+    (choice,) = read_answer(body.encode(), SSE).choices
+    assert len(choice.message["content"]) == 688_890
+    assert time.process_time() - started < 20
+
+
+# Other fields
+
+
+def test_sound_in_pieces_is_the_sound_of_the_whole():
+    sound = bytes(range(100))
+    pieces = [sound[start : start + 7] for start in range(0, 100, 7)]
+    deltas = [{"audio": {"id": "a", "data": base64.b64encode(piece).decode()}} for piece in pieces]
+    found = message(*deltas, {"audio": {"transcript": "Hel"}}, {"audio": {"transcript": "lo", "expires_at": 9}})
+    assert base64.b64decode(found["audio"]["data"]) == sound
+    assert (found["audio"]["id"], found["audio"]["transcript"], found["audio"]["expires_at"]) == ("a", "Hello", 9)
+
+
+def test_annotations_run_on_and_a_list_sent_again_is_not_doubled():
+    one, two = ({"type": "url_citation", "url_citation": {"url": url}} for url in "ab")
+    assert message({"annotations": [one]}, {"annotations": [two]})["annotations"] == [one, two]
+    assert message({"annotations": [one]}, {"annotations": [one, two]})["annotations"] == [one, two]
+    assert message(*[{"annotations": [one, two]}] * 3)["annotations"] == [one, two]
+
+
+def test_filter_results_of_every_chunk_are_not_run_together():
+    found = choice_of(*[{"delta": {"content": "a"}, "content_filter_results": {"hate": {"severity": "safe"}}}] * 3)
+    assert found.rest["content_filter_results"] == {"hate": {"severity": "safe"}}
+
+
+def test_an_unknown_field_that_is_the_same_in_every_chunk_is_kept_once():
+    found = message(*({"content": text, "provider_note": "served by x"} for text in "abc"))
+    assert (found["content"], found["provider_note"]) == ("abc", "served by x")
+
+
+def probability(token):
+    return {"token": token, "logprob": -1, "top_logprobs": []}
+
+
+def test_logprobs_said_again_in_the_last_chunk_are_not_doubled():
+    found = choice_of(
+        {"delta": {"content": "a"}, "logprobs": {"content": [probability("a")]}},
+        {"delta": {"content": "b"}, "logprobs": {"content": [probability("b")]}},
+        {"delta": {}, "logprobs": {"content": [probability("b")]}, "finish_reason": "stop"},
+    )
+    assert found.rest["logprobs"] == {"content": [probability("a"), probability("b")]}
+
+
+def test_logprobs_of_all_so_far_in_every_chunk_are_kept_once():
+    found = choice_of(
+        *(
+            {"delta": {"content": token}, "logprobs": {"content": list(map(probability, "abc"[: at + 1]))}}
+            for at, token in enumerate("abc")
+        )
+    )
+    assert found.rest["logprobs"] == {"content": list(map(probability, "abc"))}
+
+
+def test_logprobs_of_a_token_said_twice_are_two():
+    found = choice_of(*[{"delta": {"content": "ha"}, "logprobs": {"content": [probability("ha")]}}] * 2)
+    assert found.rest["logprobs"] == {"content": [probability("ha")] * 2}
+
+
+# What JSON lacks
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_json_lacks_are_kept_by_name_and_counted(value):
+    inner = f'{{"role":"assistant","content":"x","score":{value}}}'
+    beside = f'"logprobs":{{"content":[{{"logprob":{value}}}]}}'
+    bodies = {
+        JSON: f'{{"choices":[{{"index":0,"message":{inner},{beside}}}]}}',
+        SSE: f'data: {{"choices":[{{"index":0,"delta":{inner},{beside}}}]}}\n\n',
+    }
+    request = read_request(b'{"messages":[{"role":"user","content":"?"}]}')
+    for kind, body in bodies.items():
+        answer = dialect_of(CHAT).answer(body.encode(), kind, request)
+        (choice,) = answer.choices
+        assert choice.message == {"role": "assistant", "content": "x", "score": value}
+        assert choice.rest == {"logprobs": {"content": [{"logprob": value}]}}
+        assert answer.rest == {"non_finite_numbers": 2}
+        assert json.loads(canonical_json(answer.stored_rest()), parse_constant=pytest.fail)
+
+
+# Choices
+
+
+ASKED = {"messages": [{"role": "user", "content": "?"}]}
+
+
+def split(*messages, **more):
+    body = {"choices": [{"index": at, "message": each, "finish_reason": "tool_calls"} for at, each in messages]}
+    return dialect_of(CHAT).answer(json.dumps(body).encode(), JSON, read_request(json.dumps(ASKED | more).encode()))
+
+
+def a_call(name):
+    return {"id": name, "type": "function", "function": {"name": name, "arguments": "{}"}}
+
+
+SAID = {"role": "assistant", "content": "I look."}
+CALLS = {"role": "assistant", "content": None, "tool_calls": [a_call("f")]}
+MORE = {"role": "assistant", "content": "", "tool_calls": [a_call("g")]}
+
+
+@pytest.mark.parametrize("numbers", [(0, 1, 2), (0, 0, 0)])
+def test_text_and_calls_in_a_choice_each_are_one_answer(numbers):
+    (choice,) = split(*zip(numbers, (SAID, CALLS, MORE), strict=True)).choices
+    assert choice.message == {**SAID, "tool_calls": [a_call("f"), a_call("g")]}
+    assert (choice.index, choice.finish_reason, choice.unattributed) == (0, "tool_calls", [])
+
+
+def test_choices_that_were_asked_for_are_alternatives():
+    assert len(split((0, SAID), (1, CALLS), n=2).choices) == 2
+
+
+def test_choices_with_two_texts_and_a_call_are_unsure():
+    found = split((0, SAID), (1, {**CALLS, "content": "Another."})).choices
+    assert len(found) == 2
+    assert all(choice.unattributed for choice in found)
+
+
+# Events
+
+
+def test_events_without_a_blank_line_between_them_are_read():
+    body = (
+        b'data: {"choices":[{"delta":{"content":"a"}}]}\ndata: {"choices":[{"delta":{"content":"b"}}]}\ndata: [DONE]\n'
+    )
+    answer = read_answer(body, SSE)
+    assert (answer.choices[0].message["content"], answer.done, answer.unread) == ("ab", True, [])
+
+
+def test_an_event_that_is_a_broken_object_is_kept():
+    body = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: {"choices":[{"delta":{"con\n\ndata: [DONE]\n\n'
+    assert read_answer(body, SSE).unread == ['{"choices":[{"delta":{"con']
+
+
+@pytest.mark.parametrize(
+    ("event", "error"),
+    [
+        ('event: error\ndata: {"message":"overloaded"}', {"message": "overloaded"}),
+        ('data: {"object":"error","message":"bad","code":400}', {"message": "bad", "code": 400}),
+        ('data: [{"error":{"code":503}}]', {"code": 503}),
+        ('data: {"choices":[{"index":0,"delta":{},"error":{"code":502},"finish_reason":"error"}]}', {"code": 502}),
+        ("data: [ERROR] engine died", {"message": "[ERROR] engine died"}),
+        ('data: {"error":"overloaded"}', "overloaded"),
+    ],
+)
+def test_an_error_inside_a_stream_is_found_whatever_its_form(event, error):
+    body = 'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n' + event + "\n\ndata: [DONE]\n\n"
+    assert read_answer(body.encode(), SSE).error == error
+
+
+def test_a_whole_body_that_calls_itself_a_stream_is_read():
+    body = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"x"},"finish_reason":"stop"}]}'
+    assert read_answer(body, SSE).choices[0].message["content"] == "x"
