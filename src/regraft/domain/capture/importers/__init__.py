@@ -25,8 +25,13 @@ from regraft.domain.capture.importers import (
     tau_bench,
     toolbench,
 )
-from regraft.domain.capture.importers.conversation import Found, RefusedConversation, UnreadableConversationError
+from regraft.domain.capture.importers.conversation import (
+    Found,
+    RefusedConversation,
+    UnreadableConversationError,
+)
 from regraft.domain.capture.importers.records import JsonRecord, UnreadableLine
+from regraft.domain.capture.importers.unread import with_unread
 from regraft.domain.capture.importers.values import mapping, name
 from regraft.domain.errors import UsageError
 from regraft.domain.ids import TOO_DEEP, nested_too_deeply
@@ -35,7 +40,9 @@ from regraft.domain.ids import TOO_DEEP, nested_too_deeply
 @dataclass(frozen=True, slots=True)
 class Importer:
     """One format. ``beside`` names a file that may lie beside one of this format, and reads its records into members
-    of the head of the records that it says something of."""
+    of the head of the records that it says something of. ``aside`` are members of a record that are known to repeat its
+    messages, or to hold none of them; None where a record tells of much besides its conversations (traces): then only
+    the reader says what it left out."""
 
     form: str
     title: str
@@ -43,6 +50,7 @@ class Importer:
     read: Callable[[JsonRecord], Iterator[Found]]
     gather: Callable[[Iterable[JsonRecord]], Iterator[Found]] | None = None
     beside: tuple[str, Callable[[Iterable[JsonRecord]], dict[str, Any]]] | None = None
+    aside: frozenset[str] | None = frozenset()
 
 
 # In the order of asking: the particular before the general.
@@ -57,12 +65,26 @@ IMPORTERS = (
     Importer(claude_export.FORM, "Claude data export", claude_export.recognises, claude_export.read),
     Importer(open_webui.FORM, "Open WebUI chat export", open_webui.recognises, open_webui.read),
     Importer(librechat.FORM, "LibreChat conversation export", librechat.recognises, librechat.read),
-    Importer(inspect_ai.FORM, "Inspect AI log (.json, .eval)", inspect_ai.recognises, inspect_ai.read),
+    Importer(
+        inspect_ai.FORM, "Inspect AI log (.json, .eval)", inspect_ai.recognises, inspect_ai.read, aside=inspect_ai.ASIDE
+    ),
     Importer(tau2_bench.FORM, "tau2-bench results", tau2_bench.recognises, tau2_bench.read),
     Importer(tau_bench.FORM, "tau-bench trajectories", tau_bench.recognises, tau_bench.read),
-    Importer(toolbench.FORM, "ToolBench answers and ToolEval results", toolbench.recognises, toolbench.read),
-    Importer(langfuse.FORM, "Langfuse traces", langfuse.recognises, langfuse.read),
-    Importer(otel_genai.FORM, "OpenTelemetry GenAI spans and logs (OTLP JSON)", otel_genai.recognises, otel_genai.read),
+    Importer(
+        toolbench.FORM,
+        "ToolBench answers and ToolEval results",
+        toolbench.recognises,
+        toolbench.read,
+        aside=toolbench.ASIDE,
+    ),
+    Importer(langfuse.FORM, "Langfuse traces", langfuse.recognises, langfuse.read, aside=None),
+    Importer(
+        otel_genai.FORM,
+        "OpenTelemetry GenAI spans and logs (OTLP JSON)",
+        otel_genai.recognises,
+        otel_genai.read,
+        aside=None,
+    ),
     Importer(oasst.FORM, "OpenAssistant message trees", oasst.recognises, oasst.read),
     Importer(oasst.FLAT, "OpenAssistant messages", oasst.recognises_flat, oasst.read, oasst.gather),
     Importer(sharegpt.FORM, "ShareGPT", sharegpt.recognises, sharegpt.read),
@@ -102,10 +124,18 @@ def conversations(importer: Importer, found: Iterable[JsonRecord | UnreadableLin
             yield record.position, RefusedConversation(_name(record), TOO_DEEP)
             continue
         try:
-            for each in importer.read(record):
+            for each in _whole(importer, record):
                 yield record.position, each
         except UnreadableConversationError as error:
             yield record.position, RefusedConversation(_name(record), str(error), error.place)
+
+
+def _whole(importer: Importer, record: JsonRecord) -> Iterator[Found]:
+    """What is in a record, with what its reader left out."""
+    if importer.aside is None:
+        yield from importer.read(record)
+        return
+    yield from with_unread(record.value, list(importer.read(record)), importer.aside)
 
 
 def _readable(found: Iterable[JsonRecord | UnreadableLine], aside: list[UnreadableLine]) -> Iterator[JsonRecord]:

@@ -194,4 +194,5 @@ def _said(key: str, message: dict[str, Any], content: Content, above: _Above, mo
         status="interrupted" if cut or only_thought else "ok",
         rest=more,
         missing_parent=above.missing,
+        source_texts=content.source_texts,
     )

@@ -31,6 +31,7 @@ class Content:
     words: str | list[Any]
     thought: str = ""
     rest: dict[str, Any] = field(default_factory=dict)
+    source_texts: tuple[str, ...] = ()  # with citation marks in them
     says_nothing: bool = False  # it is a thought, or a label of the page: it belongs to the answer after it
 
 
@@ -54,13 +55,14 @@ def content_of_message(content: dict[str, Any], details: dict[str, Any]) -> Cont
         if text(each.get("matched_text")).strip()
     }
     marks: list[str] = []
-    made = [_cited(part, shown, marks) for part in made]
+    cited = [_cited(part, shown, marks) for part in made]
     beside: dict[str, Any] = {}
     if kept:
         beside["parts"] = kept
     if marks:
         beside["citation_marks"] = marks
-    return Content(content_of(made), rest=beside)
+    sources = tuple(before["text"] for before, after in zip(made, cited, strict=True) if before is not after)
+    return Content(content_of(cited), rest=beside, source_texts=sources)
 
 
 def _parts(parts: list[Any]) -> tuple[list[Any], list[Any]]:
@@ -113,4 +115,5 @@ def _cited(part: Any, shown: dict[str, str], marks: list[str]) -> Any:
         marks.append(match[0])
         return shown.get(match[0], "")
 
-    return text_part(_MARK.sub(replaced, part["text"]))
+    written = _MARK.sub(replaced, part["text"])
+    return part if written == part["text"] else text_part(written)

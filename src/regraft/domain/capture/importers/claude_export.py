@@ -86,6 +86,7 @@ class _Piece:
     message: dict[str, Any]
     piece: int
     kept: tuple[Any, ...] = ()
+    source_texts: tuple[str, ...] = ()
 
 
 def _said(made: _Piece, message: dict[str, Any], key: str, parent: int | None, missing: str) -> ImportedMessage:
@@ -99,6 +100,7 @@ def _said(made: _Piece, message: dict[str, Any], key: str, parent: int | None, m
         status="interrupted" if _is_cut(made.message, message) else "ok",
         rest={**more, "blocks": list(made.kept)} if made.kept else more,
         missing_parent=missing,
+        source_texts=made.source_texts,
     )
 
 
@@ -154,7 +156,7 @@ class _Spoken:
             made["reasoning_content"] = "\n\n".join(self.thoughts)
         if self.calls:
             made["tool_calls"] = self.calls
-        return _Piece(made, number, tuple(self.kept))
+        return _Piece(made, number, tuple(self.kept), tuple(texts))
 
 
 def _split(message: dict[str, Any], key: str) -> Iterator[_Piece]:

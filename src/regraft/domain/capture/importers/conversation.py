@@ -40,7 +40,8 @@ class ImportedMessage:
 
     ``answered``: the message was given by a model in answer to what is before it, so that it is a call to store. Times
     are Unix nanoseconds. ``rest`` is what else the file says of the message, as JSON. ``missing_parent`` is the id of
-    a message that this one answers and that is not in the file: what was said before it is not known.
+    a message that this one answers and that is not in the file: what was said before it is not known. ``source_texts``
+    are texts of the file that the message was cut out of; they are not stored.
     """
 
     message: dict[str, Any]
@@ -59,6 +60,7 @@ class ImportedMessage:
     judgements: tuple[Judgement, ...] = ()
     rest: dict[str, Any] = field(default_factory=dict)
     missing_parent: str = ""
+    source_texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

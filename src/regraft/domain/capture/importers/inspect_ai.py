@@ -25,7 +25,8 @@ from regraft.domain.capture.importers.values import figure, mapping, mappings, n
 FORM = "inspect_ai"
 _ATTACHMENT = "attachment://"
 _GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
-_KNOWN = frozenset({"id", "epoch", "messages", "output", "scores", "events", "attachments", "input", "store", "uuid"})
+ASIDE = frozenset({"events", "attachments", "store"})  # other work of the solver; texts that are put back
+_KNOWN = frozenset({"id", "epoch", "messages", "output", "events", "attachments", "input", "store", "uuid"})
 _KNOWN_OF_MESSAGE = frozenset({"id", "content", "role", "tool_calls", "tool_call_id", "function", "model", "error"})
 _SECOND = 1e9
 _SAMPLING = frozenset({"temperature", "top_p", "top_k", "max_tokens", "seed", "frequency_penalty", "presence_penalty"})
@@ -50,6 +51,8 @@ def read(record: JsonRecord) -> Iterator[Found]:
     messages = [_restored(each, attachments) for each in given]
     calls = _model_calls(sample, attachments)
     said = [_said(message, at - 1 if at else None, calls) for at, message in enumerate(messages)]
+    if said:  # texts that are put back stand in the file as their addresses
+        said[0] = replace(said[0], source_texts=tuple(f"{_ATTACHMENT}{key}" for key in attachments))
     answers = [at for at, each in enumerate(said) if each.answered]
     if answers:
         said[answers[-1]] = _scored(said[answers[-1]], sample)

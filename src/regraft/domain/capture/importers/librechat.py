@@ -17,7 +17,7 @@ from regraft.domain.capture.importers.values import figure, mapping, mappings, r
 
 FORM = "librechat"
 _SAMPLING = ("temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "max_tokens", "stop", "seed")
-_KNOWN = frozenset({"conversationId", "options", "messages", "title", "branches", "recursive", "exportAt"})
+_KNOWN = frozenset({"conversationId", "options", "messages", "title"})
 _KNOWN_OF_MESSAGE = frozenset(
     {"messageId", "parentMessageId", "conversationId", "text", "content", "isCreatedByUser", "children", "model", "_id"}
     | {"createdAt", "updatedAt", "unfinished", "error", "finish_reason", "files", "feedback", "__v", "user", "depth"}

@@ -23,6 +23,7 @@ from regraft.domain.capture.importers.links import NO_PARENT
 from regraft.domain.capture.importers.messages import checked
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.records import JsonRecord
+from regraft.domain.capture.importers.unread import with_unread
 from regraft.domain.capture.importers.values import figure, mapping, mappings, rest, text
 
 FORM = "oasst"
@@ -91,7 +92,8 @@ def gather(records: Iterable[JsonRecord]) -> Iterator[Found]:
             yield RefusedConversation(root, "two messages with the same id", min(twice))
             continue
         try:
-            yield _tree(root, messages, {key: None if key == root else above[key] for key in keys}, {}, above[root])
+            tree = _tree(root, messages, {key: None if key == root else above[key] for key in keys}, {}, above[root])
+            yield from with_unread([messages[key] for key in keys], [tree], frozenset())
         except UnreadableConversationError as error:
             yield RefusedConversation(root, str(error), error.place)
 

@@ -33,6 +33,8 @@ _DETAILS_END = "</details>"
 _SUMMARY, _SUMMARY_END = "<summary>", "</summary>"
 _ATTRIBUTE = re.compile(r'(?<!\w)(\w+)="([^"]*)"')
 _QUOTED = re.compile(r"^> ?", re.MULTILINE)
+_KNOWN = frozenset({"id", "title", "chat", "created_at", "updated_at"})
+_KNOWN_OF_CHAT = frozenset({"id", "title", "history", "messages", "params", "system", "timestamp", "models"})
 _KNOWN_OF_MESSAGE = frozenset(
     {
         "id",
@@ -47,7 +49,7 @@ _KNOWN_OF_MESSAGE = frozenset(
         "models",
         "done",
     }
-    | {"usage", "info", "annotation", "files", "output", "lastSentence", "error"}
+    | {"usage", "info", "annotation", "files", "output", "lastSentence"}
 )
 
 
@@ -90,7 +92,12 @@ def read(record: JsonRecord) -> Iterator[Found]:
                 if name in ("temperature", "top_p", "top_k", "seed", "max_tokens", "frequency_penalty")
                 and value is not None
             },
-            rest={"title": entry.get("title") or talk.get("title"), "current_node": history.get("currentId")},
+            rest={
+                **rest(entry, _KNOWN),
+                **rest(talk, _KNOWN_OF_CHAT),
+                "title": entry.get("title") or talk.get("title"),
+                "current_node": history.get("currentId"),
+            },
             left_out=tree.left_out(),
         )
     )
@@ -117,9 +124,29 @@ def _said(
         usage=usage if usage and answered and not piece else None,
         status=status if answered else "ok",
         judgements=judged if answered else (),
-        rest={} if piece else rest(each, _KNOWN_OF_MESSAGE),
+        rest={} if piece else {**rest(each, _KNOWN_OF_MESSAGE), **_rendered_otherwise(each)},
         missing_parent=missing,
+        source_texts=() if piece or not isinstance(each.get("content"), str) else (each["content"],),
     )
+
+
+def _rendered_otherwise(each: dict[str, Any]) -> dict[str, Any]:
+    """The text of an answer that is read from its ``output``, where it says something else: somebody edited it."""
+    items, content = mappings(each.get("output")), each.get("content")
+    if not items or not isinstance(content, str):
+        return {}
+    said = "".join(
+        text(part.get("text"))
+        for item in items
+        if item.get("type") == "message"
+        for part in mappings(item.get("content"))
+    )
+    at, shown = 0, []
+    for block in _details(content):
+        shown.append(content[at : block.start])
+        at = block.end
+    shown.append(content[at:])
+    return {} if "".join("".join(shown).split()) == "".join(said.split()) else {"content": content}
 
 
 def _split(each: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:

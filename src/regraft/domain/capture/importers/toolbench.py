@@ -25,6 +25,8 @@ from regraft.domain.capture.importers.values import figure, mapping, mappings, n
 from regraft.domain.ids import digest_json
 
 FORM = "toolbench"
+# Prompts and chains of the search repeat its tree; a type of node is no words.
+ASIDE = frozenset({"train_messages", "chain", "node_type"})
 _SOURCE = "toolbench search"
 _FIRST_ELO = 1000.0
 
@@ -100,7 +102,7 @@ def _search(key: str, native: dict[str, Any]) -> Conversation:
         tools={"functions": functions} if isinstance(functions, list) and functions else {},
         rest={
             "win": native.get("win"),
-            **rest(answer, frozenset({"function", "train_messages", "query", "chain"})),
+            **rest(answer, frozenset({"function", "train_messages", "chain"})),
             **_kept(native, "forward_args", "compare_candidates"),
         },
     )
@@ -180,7 +182,7 @@ def _details(key: str, native: dict[str, Any]) -> Conversation:
         named=True,
         task=f"toolbench:{digest_json(native.get('query')).hex()[:16]}",
         tools={"functions": tools} if isinstance(tools, list) and tools else {},
-        rest=_kept(answer, "method", "total_steps", "final_answer"),
+        rest={**_kept(native, "query"), **_kept(answer, "method", "total_steps", "final_answer")},
     )
 
 
