@@ -119,6 +119,7 @@ def calls(
     messages: list[StoredMessage] = []
     contexts: list[Context] = []
     feedback: list[Feedback] = []
+    others: list[dict[str, Any]] = []  # what the file says of messages that are no call of their own
     sessions: dict[Digest, SessionId] = {}  # by opening
     # One that begins with an answer has no opening that would tell it from others: its key has to.
     named = conversation.named or conversation.said[0].message.get("role") == "assistant"
@@ -138,6 +139,8 @@ def calls(
         gaps.append(each.missing_parent or ("" if each.parent is None else gaps[each.parent]))
         messages.append(message)
         contexts.append(history.context)
+        if step.event_id is None and each.rest:
+            others.append({"message": each.key, **each.rest} if each.key else each.rest)
         if step.event_id is None and not each.judgements:
             continue
         before = above if each.answered and above else history
@@ -158,7 +161,7 @@ def calls(
                 sampling=conversation.sampling if each.sampling is None else each.sampling,
                 other={},
             ),
-            answer=_answer(conversation, each, gaps[-1]),
+            answer=_answer(conversation, each, gaps[-1], others),
             capture=Capture(
                 messages=messages,
                 contexts=[*contexts, before.context],  # the last one is the call's own
@@ -169,7 +172,7 @@ def calls(
             ),
             feedback=feedback,
         )
-        messages, contexts, feedback = [], [], []
+        messages, contexts, feedback, others = [], [], [], []
 
 
 def _turn(
@@ -224,12 +227,13 @@ def _exchange(
     )
 
 
-def _answer(conversation: Conversation, said: ImportedMessage, gap: str) -> Answer:
+def _answer(conversation: Conversation, said: ImportedMessage, gap: str, others: list[Any]) -> Answer:
     origin: dict[str, Any] = {"conversation": conversation.key}
     for name, value in (("source", conversation.source), ("message", said.key), ("missing_parent", gap)):
         if value:
             origin[name] = value
-    for name, more in (("conversation_rest", conversation.rest), ("message_rest", said.rest)):
+    kept = (("conversation_rest", conversation.rest), ("message_rest", said.rest), ("other_messages", others))
+    for name, more in kept:
         if more:
             origin[name] = more
     choices = []

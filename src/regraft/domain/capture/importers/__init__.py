@@ -12,6 +12,7 @@ from typing import Any
 
 from regraft.domain.capture.importers import (
     chatgpt,
+    claude_code,
     claude_export,
     inspect_ai,
     langfuse,
@@ -62,6 +63,7 @@ IMPORTERS = (
         chatgpt.read,
         beside=("message_feedback.json", chatgpt.feedback),
     ),
+    Importer(claude_code.FORM, "Claude Code transcript", claude_code.recognises, claude_code.read, claude_code.gather),
     Importer(claude_export.FORM, "Claude data export", claude_export.recognises, claude_export.read),
     Importer(open_webui.FORM, "Open WebUI chat export", open_webui.recognises, open_webui.read),
     Importer(librechat.FORM, "LibreChat conversation export", librechat.recognises, librechat.read),
