@@ -19,6 +19,29 @@ from regraft.domain.lineage.imported_calls import Projections, calls, steps
 ASKED, SAID = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
 CALLS = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
 RECORDS: dict[str, Any] = {
+    "claude_code": {
+        "type": "assistant",
+        "uuid": "a",
+        "parentUuid": None,
+        "sessionId": "s1",
+        "isSidechain": True,
+        "agentId": "g1",
+        "timestamp": "2026-01-01T00:00:00.000Z",
+        "requestId": "r",
+        "message": {
+            "id": "m",
+            "role": "assistant",
+            "model": "claude",
+            "content": [
+                {"type": "thinking", "thinking": "hm", "signature": "x"},
+                {"type": "text", "text": "a"},
+                {"type": "tool_use", "id": "t", "name": "f", "input": {"x": 1}},
+                {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA"}},
+            ],
+            "stop_reason": "tool_use",
+            "usage": {"output_tokens": 1},
+        },
+    },
     "openai": {
         "id": "x",
         "group": "g",

@@ -67,7 +67,10 @@ class Answer:
         """Take a line: blocks that the answer has already are not said twice."""
         message = mapping(line.value.get("message"))
         given = message.get("content")
-        for block in [{"type": "text", "text": given}] if isinstance(given, str) else given or []:
+        blocks = (
+            given if isinstance(given, list) else [{"type": "text", "text": given}] if isinstance(given, str) else []
+        )
+        for block in blocks:
             if (written := canonical_json(block)) not in self._seen:
                 self._seen.add(written)
                 self.blocks.append(block)
