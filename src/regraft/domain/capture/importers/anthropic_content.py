@@ -10,7 +10,7 @@ from typing import Any
 
 from regraft.domain.capture.importers.conversation import UnreadableConversationError
 from regraft.domain.capture.importers.messages import content_of, text_part, tool_call
-from regraft.domain.capture.importers.values import mapping, text
+from regraft.domain.capture.importers.values import mapping, rest, text
 from regraft.domain.ids import canonical_json
 
 BLOCKS = frozenset(
@@ -33,7 +33,10 @@ _FINISH_REASONS = {
     "model_context_window_exceeded": "length",
     "refusal": "content_filter",
 }
-_KEPT_OF_RESULT = ("is_error",)
+_OF_TEXT = frozenset({"type", "text", "cache_control"})
+_OF_IMAGE = frozenset({"type", "source", "cache_control"})
+_OF_CALL = frozenset({"type", "id", "name", "input", "cache_control"})
+_OF_RESULT = frozenset({"type", "tool_use_id", "content", "cache_control"})
 
 
 def finish_reason(stop_reason: Any) -> str | None:
@@ -68,11 +71,7 @@ def chat_messages(message: Any) -> list[dict[str, Any]]:
 def answer(blocks: list[Any], words: str | None = None) -> dict[str, Any]:
     """The chat message of an answer's blocks, or of its text."""
     thinking = [block for block in blocks if _kind(block) in _THINKING]
-    calls = [
-        tool_call(block.get("id"), block.get("name"), block.get("input"))
-        for block in blocks
-        if _kind(block) == "tool_use"
-    ]
+    calls = [_call(block) for block in blocks if _kind(block) == "tool_use"]
     parts = [_part(block) for block in blocks if _kind(block) not in _THINKING and _kind(block) != "tool_use"]
     made: dict[str, Any] = {"role": "assistant", "content": words}
     if words is None:
@@ -110,15 +109,24 @@ def _kind(block: Any) -> str:
     return text(mapping(block).get("type"))
 
 
+def _call(block: dict[str, Any]) -> dict[str, Any]:
+    made = tool_call(block.get("id"), block.get("name"), block.get("input"))
+    more = rest(block, _OF_CALL)
+    return {**made, "item": more} if more else made
+
+
 def _part(block: Any) -> Any:
     if isinstance(block, str):
         return text_part(block)
-    if _kind(block) == "text" and isinstance(block.get("text"), str) and not block.get("citations"):
+    if _kind(block) == "text" and isinstance(block.get("text"), str) and not rest(block, _OF_TEXT):
         return text_part(block["text"])
     source = mapping(mapping(block).get("source"))
-    if _kind(block) == "image" and source.get("type") in ("base64", "url"):
-        url = source.get("url") or f"data:{source.get('media_type')};base64,{source.get('data')}"
-        return {"type": "image_url", "image_url": {"url": url}}
+    if _kind(block) == "image" and not rest(block, _OF_IMAGE):
+        if source.keys() == {"type", "url"} and isinstance(source["url"], str):
+            return {"type": "image_url", "image_url": {"url": source["url"]}}
+        if source.keys() == {"type", "media_type", "data"} and isinstance(source["data"], str):
+            url = f"data:{source['media_type']};base64,{source['data']}"
+            return {"type": "image_url", "image_url": {"url": url}}
     return block
 
 
@@ -128,4 +136,4 @@ def _result(block: dict[str, Any]) -> dict[str, Any]:
     if isinstance(content, list):
         written = content_of([_part(each) for each in content])
     made = {"role": "tool", "tool_call_id": text(block.get("tool_use_id")), "content": written}
-    return {**made, **{key: block[key] for key in _KEPT_OF_RESULT if block.get(key)}}
+    return {**made, **rest(block, _OF_RESULT)}

@@ -37,6 +37,7 @@ _READ = frozenset(
     {"uuid", "parentUuid", "type", "message", "timestamp", "isSidechain", "userType", "sessionId", "agentId", "cwd"}
     | {"version", "gitBranch", "slug", "entrypoint"}
 )
+_OF_MESSAGE = frozenset({"type", "role", "model", "content", "stop_reason", "usage"})
 
 
 def recognises(record: JsonRecord) -> bool:
@@ -166,6 +167,8 @@ def _message(said: Said, parent: int | None, about: dict[str, Any]) -> ImportedM
         name: line.value[name] for name in _OF_SESSION if line.value.get(name) not in (about.get(name), None, "")
     }
     rest: dict[str, Any] = {**own, **changed} if said.first else {}
+    if said.answer is None and said.first and (more := rest_of(mapping(line.value.get("message")), _OF_MESSAGE)):
+        rest["message"] = more
     if said.beside:
         rest["records"] = said.beside
     made = ImportedMessage(
@@ -183,7 +186,7 @@ def _answered(made: ImportedMessage, given: Answer) -> ImportedMessage:
     """The message as an answer of a model; one that the application wrote in its place is none."""
     message = given.message
     only_thought = not message["content"] and not message.get("tool_calls")
-    more = {key: given.last[key] for key in ("id", "stop_sequence", "container") if given.last.get(key)}
+    more = {**rest_of(given.first, _OF_MESSAGE), **rest_of(given.last, _OF_MESSAGE)}
     requests = {"requestId": given.request} if given.request else {}
     model = text(given.first.get("model"))
     return ImportedMessage(
