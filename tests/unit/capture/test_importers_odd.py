@@ -19,6 +19,16 @@ from regraft.domain.lineage.imported_calls import Projections, calls, steps
 ASKED, SAID = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
 CALLS = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
 RECORDS: dict[str, Any] = {
+    "codex": {
+        "timestamp": "2026-01-01T00:00:00.000Z",
+        "type": "response_item",
+        "payload": {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "a"}],
+            "phase": "final_answer",
+        },
+    },
     "claude_code": {
         "type": "assistant",
         "uuid": "a",
