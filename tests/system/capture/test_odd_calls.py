@@ -9,6 +9,7 @@ import pytest
 from regraft.domain.capture.exchange import Exchange
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
+from regraft.flows.lineage import reading
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect, transaction
 
@@ -32,6 +33,29 @@ def test_the_same_call_twice_in_one_batch_is_stored_once(truth, calls):
     call = calls([USER])
     assert store(truth, call, call).turns == 1
     assert one(truth, "SELECT count(*) FROM pipeline_event_inbox") == 1
+
+
+def test_an_answer_whose_pieces_belong_to_nobody_is_ambiguous_and_kept_as_it_came(truth, calls):
+    stray = {"index": 3, "function": {"arguments": '{"x":1}'}}
+    chunks = [
+        {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f"}}]}}]},
+        {"choices": [{"index": 0, "delta": {"tool_calls": [stray]}, "finish_reason": "tool_calls"}]},
+    ]
+    body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    assert store(truth, calls([USER], response=body.encode())).turns == 1
+    assert one(truth, "SELECT node_status FROM conversation_branch_nodes WHERE depth = 1") == "ambiguous"
+    kept = one(truth, "SELECT answer_rest -> 'choices' -> 0 -> 'unattributed' FROM pipeline_event_inbox")
+    assert kept == [stray]
+    assert reading.status(truth)["ambiguous_turns"] == 1
+
+
+def test_numbers_that_json_lacks_do_not_cost_the_answer(truth, calls):
+    said = b'{"role":"assistant","content":"x"}'
+    body = b'{"choices":[{"message":%b,"finish_reason":"stop","logprobs":[NaN,-Infinity]}]}' % said
+    assert store(truth, calls([USER], response=body)).turns == 1
+    assert one(truth, "SELECT node_status FROM session_turn") == "ok"
+    rest = one(truth, "SELECT answer_rest FROM pipeline_event_inbox")
+    assert (rest["choices"][0]["logprobs"], rest["non_finite_numbers"]) == (["NaN", "-Infinity"], 2)
 
 
 def test_choices_without_an_index_are_turns_of_their_own(truth, calls):

@@ -167,6 +167,11 @@ def test_calls_of_one_history_that_got_no_answer_are_one_node():
 # Statuses
 
 
+def ending(reason, *chunks):
+    last = json.dumps({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": reason}]})
+    return exchange(HI, stream="".join(f"data: {each}\n\n" for each in (*chunks, last, "[DONE]")).encode())
+
+
 @pytest.mark.parametrize(
     ("call", "status"),
     [
@@ -181,6 +186,18 @@ def test_calls_of_one_history_that_got_no_answer_are_one_node():
         (exchange(HI, answer={"role": "assistant", "content": "yes", "refusal": "no"}), "ok"),
         (exchange(HI, answer={"role": "assistant", "content": "yes", "refusal": None}), "ok"),
         (exchange(HI, choices=[{"index": 0, "message": HELLO, "finish_reason": "length"}]), "ok"),
+        (ending("insufficient_system_resource"), "interrupted"),
+        (ending("abort"), "interrupted"),
+        (ending("tool-calls"), "ok"),
+        (ending("SAFETY"), "filtered"),
+        (ending("pause_turn"), "paused"),
+        (ending("ran out of steam"), "unknown"),
+        (ending({"type": "length"}), "ok"),
+        (ending({"why": "?"}), "unknown"),
+        (ending(""), "ok"),
+        (ending("stop", '{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"{}"}}]}}]}'), "ambiguous"),
+        (ending("stop", '{"choices":[{"delta":{"content":"lo'), "ambiguous"),
+        (ending("abort", '{"choices":[{"delta":{"content":"lo'), "interrupted"),
         (exchange(HI, stream=b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'), "interrupted"),
         (exchange(HI, stream=b'data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: [DONE]\n\n'), "ok"),
         (exchange(HI, stream=b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'), "ok"),

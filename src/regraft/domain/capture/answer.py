@@ -11,6 +11,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from regraft.domain.capture.endings import ending_of
 from regraft.domain.capture.server_events import EventReader, events
 from regraft.domain.capture.streamed_logprobs import StreamedLogprobs
 from regraft.domain.capture.streamed_message import StreamedMessage
@@ -199,7 +200,7 @@ class _Growing:
         if isinstance(message, dict):
             self._whole.add(message)
         reason = finish_reason(choice)
-        if reason:
+        if reason and (ending_of(reason) or not self.finish_reason):
             self.finish_reason = reason
         if choice.get("error"):
             self.error = choice["error"]

@@ -243,7 +243,9 @@ class StreamedCalls:
 
 
 def _is_rest(call: _Call, other: _Call) -> bool:
-    return not other.name and other.value is None and call.value is None and call.form == (other.form or call.form)
+    if other.name or other.value is not None or call.value is not None or call.form != (other.form or call.form):
+        return False
+    return call.index is None or other.index in (None, call.index)
 
 
 def _names_nothing(piece: dict[str, Any]) -> bool:

@@ -8,16 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from regraft.domain.capture.endings import WHOLE, Ending
 from regraft.domain.errors import ConfigError
 from regraft.domain.evaluation.score import Weights
 from regraft.domain.ids import Digest, canonical_json, digest
 
 KINDS = ("sft", "dpo")
 LABELS = ("human", "imported", "outcome", "model", "signals")
+CHOOSABLE: tuple[Ending, ...] = (*WHOLE, "cut")  # endings that a recipe may ask for
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _KEYS = {
     "": {"name", "kind", "description", "source", "select", "splits", "weights"},
-    "source": {"themes", "purposes", "models", "min_score", "min_fidelity", "labels"},
+    "source": {"themes", "purposes", "models", "min_score", "min_fidelity", "labels", "endings"},
     "select": {"k_per_theme", "per_context", "min_margin"},
     "weights": {one.name for one in fields(Weights)},
 }
@@ -30,7 +32,8 @@ class Recipe:
     Empty ``themes`` and ``models`` mean all. ``labels`` names the sources that may decide. ``k_per_theme`` and
     ``per_context`` of 0 mean no limit; ``min_score`` and ``min_margin`` are 0 to 1, and a path without a judgement
     scores about 0.5. ``min_fidelity`` leaves out rollouts of which less of the tools' results is in the record; paths
-    that are no rollouts have none. ``splits`` are ratios by name, in order. ``text`` is the recipe as it was written.
+    that are no rollouts have none. ``endings`` are of answers to learn from: whole ones, and ``cut`` where it is named.
+    ``splits`` are ratios by name, in order. ``text`` is the recipe as it was written.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Recipe:
     min_score: float = 0.0
     min_fidelity: float = 0.0
     labels: tuple[str, ...] = ("human", "signals")
+    endings: tuple[str, ...] = WHOLE
     k_per_theme: int = 0
     per_context: int = 1
     min_margin: float = 0.0
@@ -61,9 +65,11 @@ def recipe_hash(recipe: Recipe) -> Digest:
     meaning["weights"] = [repr(getattr(recipe.weights, one.name)) for one in fields(Weights)]
     meaning["splits"] = [[name, repr(ratio)] for name, ratio in recipe.splits.items()]
     meaning |= {name: repr(meaning[name]) for name in ("min_score", "min_margin")}
-    fidelity = meaning.pop("min_fidelity")
+    fidelity, endings = meaning.pop("min_fidelity"), sorted(meaning.pop("endings"))
     if fidelity:  # a recipe that says nothing of it keeps the digest that it always had
         meaning["min_fidelity"] = repr(fidelity)
+    if endings != sorted(WHOLE):
+        meaning["endings"] = endings
     return digest(canonical_json(meaning).encode())
 
 
@@ -89,6 +95,10 @@ def parse_recipe(text: str) -> Recipe:
     for label in labels:
         if label not in LABELS:
             raise ConfigError(f"Unknown label source {label!r}. It is one of {', '.join(LABELS)}.")
+    endings = _texts(source, "endings", WHOLE)
+    for ending in endings:
+        if ending not in CHOOSABLE:
+            raise ConfigError(f"Unknown ending {ending!r}. It is one of {', '.join(CHOOSABLE)}.")
     splits = {key: _number(value, f"splits.{key}") for key, value in _section(table, "splits").items()}
     splits = splits or {"train": 0.9, "validation": 0.1}
     for split in splits:
@@ -109,6 +119,7 @@ def parse_recipe(text: str) -> Recipe:
         min_score=_share(source.get("min_score", 0.0), "source.min_score"),
         min_fidelity=_share(source.get("min_fidelity", 0.0), "source.min_fidelity"),
         labels=labels,
+        endings=endings,
         k_per_theme=_count(select.get("k_per_theme", 0), "select.k_per_theme"),
         per_context=_count(select.get("per_context", 1), "select.per_context"),
         min_margin=_share(select.get("min_margin", 0.0), "select.min_margin"),

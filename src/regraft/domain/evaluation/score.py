@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
+from regraft.domain.capture.endings import ending_of
 from regraft.domain.errors import ConfigError
 from regraft.domain.evaluation.trajectory import AnswerSignals, UnitSignals
 
@@ -70,7 +71,7 @@ def answer_quality(signals: AnswerSignals) -> float:
     if signals.empty or signals.status not in {"ok", "refused"}:
         return 0.0
     worth = 1.0
-    if signals.finish_reason == "length":
+    if ending_of(signals.finish_reason) == "cut":
         worth -= 0.3
     if signals.status == "refused":
         worth -= 0.3

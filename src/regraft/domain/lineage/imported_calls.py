@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from regraft.domain.capture.answer import Answer, Choice
+from regraft.domain.capture.endings import with_ending
 from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.capture.importers.conversation import Conversation, ImportedMessage, Judgement
 from regraft.domain.capture.request import Request
@@ -189,7 +190,7 @@ def _turn(
         answer=message,
         answer_projection=after.context.projection_id,
         node_id=node_of(session, after.context.projection_id),
-        node_status=said.status,
+        node_status=with_ending(said.status, said.finish_reason),
         finish_reason=said.finish_reason,
         tool_calls=len(calls) if isinstance(calls, list) else 1 if said.message.get("function_call") else 0,
         system_digest=Digest(before.system.digest()),

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from regraft.domain.capture.answer import Answer, Choice
+from regraft.domain.capture.endings import Status, ending_of, status_of
 from regraft.domain.capture.exchange import Exchange
 from regraft.domain.capture.request import Request
 from regraft.domain.ids import Digest, NodeId, SessionId, TurnId, digest, uuid_of
@@ -172,14 +173,21 @@ def _session(
     return session_by_opening(exchange.scope, opening or EMPTY), "opening", None
 
 
-def node_status(exchange: Exchange, answer: Answer, choice: Choice) -> str:
-    """``ok``, ``error``, ``interrupted``, ``filtered`` or ``refused``."""
+def node_status(exchange: Exchange, answer: Answer, choice: Choice) -> Status:
+    """How a turn ended. ``interrupted``: its answer broke off; ``ambiguous``: pieces of it cannot be put together for
+    certain; ``unknown``: nobody knows what the server's word for its ending means."""
     if exchange.status >= 400 or choice.message is None:
         return "error"
-    if exchange.cut or answer.error or (answer.done is False and choice.finish_reason is None):
+    ending = ending_of(choice.finish_reason)
+    if exchange.cut or answer.error or (answer.done is False and ending is None):
         return "interrupted"
-    if choice.finish_reason == "content_filter":
-        return "filtered"
+    status = status_of(ending)
+    if status == "interrupted":
+        return status
+    if choice.unattributed or answer.unread:
+        return "ambiguous"
+    if status != "ok":
+        return status
     if choice.message.get("refusal") and not choice.message.get("content"):
         return "refused"
     return "ok"

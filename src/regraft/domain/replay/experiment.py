@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import Any
 
+from regraft.domain.capture.endings import STATUSES
 from regraft.domain.errors import ConfigError, UsageError
 from regraft.domain.ids import Digest, canonical_json, digest, parse_json
 from regraft.domain.replay.job import Variant, tool_name
@@ -32,7 +33,6 @@ KINDS = (
     *("continuation", "retry", "model_variant", "sampling_variant", "prompt_variant", "tool_variant"),
     *("taskify_variant", "compaction"),
 )
-STATUSES = ("ok", "error", "interrupted", "filtered", "refused")
 SAMPLING = ("temperature", "top_p", "seed", "max_tokens")
 MOST_JOBS = 1_000_000
 _ONE = {"model", *SAMPLING, "system", "system_file", "user", "user_file", "tools_file", "without_tools", "plan", "chat"}

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from regraft.domain.capture.endings import ending_of
 from regraft.domain.capture.message import text_of
 from regraft.domain.ids import Digest, canonical_json, parse_json, plain
 from regraft.domain.lineage.projection import project
@@ -243,9 +244,10 @@ class RolloutBranch:
         self, message: Mapping[str, Any], finish_reason: str | None, recorded: RecordedStep | None
     ) -> RolloutEnd | None:
         """An answer without its end, or a refusal, ends a branch; not where the record went on after the same."""
-        if finish_reason == "length" and (recorded is None or recorded.finish_reason != "length"):
+        ending = ending_of(finish_reason)
+        if ending == "cut" and (recorded is None or ending_of(recorded.finish_reason) != "cut"):
             return RolloutEnd(MAX_TOKENS, f"answer {self.answers} was cut at its limit of tokens")
-        if finish_reason == "content_filter":
+        if ending == "filtered":
             return RolloutEnd(REFUSED, f"answer {self.answers} was filtered")
         if _refuses(message) and (recorded is None or not _refuses(recorded.answer)):
             return RolloutEnd(REFUSED, str(message.get("refusal"))[:_SHOWN])

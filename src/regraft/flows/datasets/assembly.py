@@ -51,6 +51,8 @@ def assemble(recipe: Recipe, dsn: str, workbench: Path) -> Assembly:
             for planned in batch:
                 row = compose(planned, turns)
                 refusal = row if isinstance(row, RowRefusal) else illegal(row)
+                if not refusal:
+                    refusal = kind.unfit(recipe, {part: turns[turn] for part, turn in planned.turns.items()})
                 if isinstance(row, RowRefusal) or refusal:
                     assert refusal is not None
                     refused[refusal.reason] += 1

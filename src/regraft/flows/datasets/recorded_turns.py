@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from regraft.domain.capture.endings import recorded_ending
 from regraft.domain.datasets.kinds.kind import RecordedTurn
 from regraft.domain.datasets.rows import (
     RowRefusal,
@@ -44,6 +45,7 @@ def _turn(row: Mapping[str, Any]) -> RecordedTurn:
         tools_digest=row["tools_id"].hex() if row["tools_id"] else None,
         dropped=frozenset().union(*map(dropped_fields, [*bodies, *answers])),
         refusal=refusal,
+        ending=recorded_ending(row["node_status"], row["finish_reason"]),
         weighted_history=any(map(is_weighted, bodies)),
         weighted_answer=any(map(is_weighted, answers)),
     )

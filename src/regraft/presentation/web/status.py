@@ -38,6 +38,8 @@ class Status(Model):
     inbox: int
     last_received_at: datetime | None
     turns: int
+    ambiguous_turns: int
+    unknown_endings: int
     waiting_turns: int
     failed_turns: int
     waiting_sessions: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from regraft.domain.datasets.fitness import says_nothing, unfit_ending
 from regraft.domain.datasets.kinds.kind import (
     Candidates,
     Limit,
@@ -90,6 +91,14 @@ class DpoKind:
         if chosen.answer == rejected.answer:
             return RowRefusal("identical_answer")
         return replace(row, prompt=chosen.history, chosen=chosen.answer, rejected=rejected.answer)
+
+    def unfit(self, recipe: Recipe, turns: Mapping[str, RecordedTurn]) -> RowRefusal | None:
+        """Both answers have to say something, and the one to prefer has to be whole; a recipe may ask for cut ones."""
+        if says_nothing(turns["chosen"].answer) or says_nothing(turns["rejected"].answer):
+            return RowRefusal("no_answer", "an answer is empty")
+        return unfit_ending(turns["chosen"].ending, recipe.endings) or unfit_ending(
+            turns["rejected"].ending, [*recipe.endings, "cut"]
+        )
 
     def illegal(self, row: Row) -> RowRefusal | None:
         """Trainers accept these rows without an error and learn something else from them."""

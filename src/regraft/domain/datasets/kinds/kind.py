@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from regraft.domain.capture.endings import Ending
 from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.datasets.rows import Message, Row, RowRefusal
 
@@ -33,7 +34,7 @@ class RecordedTurn:
     """One call of the execution log in canonical form; ``refusal`` says why it has none.
 
     Weighted: an answer in the history, or the answer itself, says that a trainer shall learn nothing from it, or not as
-    much as from others.
+    much as from others. ``ending`` is how the answer ended.
     """
 
     node_id: str
@@ -44,6 +45,7 @@ class RecordedTurn:
     tools_digest: str | None
     dropped: frozenset[str]
     refusal: RowRefusal | None
+    ending: Ending = "finished"
     weighted_history: bool = False
     weighted_answer: bool = False
 
@@ -96,6 +98,9 @@ class Kind(Protocol):
 
     def fill(self, row: Row, turns: Mapping[str, RecordedTurn]) -> Row | RowRefusal:
         """The row with its messages, from recorded turns by part."""
+
+    def unfit(self, recipe: Recipe, turns: Mapping[str, RecordedTurn]) -> RowRefusal | None:
+        """Why a row shall not be learned from, although it is legal: by how its answers ended, and what they say."""
 
     def illegal(self, row: Row) -> RowRefusal | None:
         """Why no target may train on the row; None when it is legal."""

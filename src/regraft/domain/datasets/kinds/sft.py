@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 
+from regraft.domain.capture.endings import recorded_ending
+from regraft.domain.datasets.fitness import says_nothing, unfit_ending
 from regraft.domain.datasets.kinds.kind import (
     Candidates,
     Limit,
@@ -43,6 +45,10 @@ class SftKind:
             if cause:
                 selection.passed_over[cause] += 1
                 continue
+            refusal = _refusal(recipe, unit)
+            if refusal:
+                selection.refused[refusal] += 1
+                continue
             human = human_part(ratings.get(str(unit["unit_id"]), []))
             parts = ScoreParts(
                 human=unit["human_outcome"] if human is None else human,
@@ -59,8 +65,6 @@ class SftKind:
             unit_id = str(unit["unit_id"])
             if unit_id not in best.get(_task(unit), {unit_id}):
                 selection.passed_over["not_among_best"] += 1
-            elif unit["node_status"] not in {"ok", "refused"}:
-                selection.refused["no_answer" if unit["node_status"] == "error" else "not_finished"] += 1
             elif worth < recipe.min_score:
                 selection.refused["score_below_minimum"] += 1
             else:
@@ -89,6 +93,13 @@ class SftKind:
             return RowRefusal("message_weight", "an answer in it has a weight, which the row cannot say")
         return replace(row, messages=turns["answer"].history + turns["answer"].answer)
 
+    def unfit(self, recipe: Recipe, turns: Mapping[str, RecordedTurn]) -> RowRefusal | None:
+        """The answer has to be whole and to say something; a recipe may ask for cut ones."""
+        answer = turns["answer"]
+        if says_nothing(answer.answer):
+            return RowRefusal("no_answer", "the answer is empty")
+        return unfit_ending(answer.ending, recipe.endings)
+
     def illegal(self, row: Row) -> RowRefusal | None:
         """A row without an answer at its end has no target."""
         if not row.messages or row.messages[-1]["role"] != "assistant":
@@ -98,6 +109,15 @@ class SftKind:
     def prompt(self, row: Row) -> tuple[Message, ...]:
         """All messages but the last."""
         return row.messages[:-1]
+
+
+def _refusal(recipe: Recipe, unit: Record) -> str:
+    """Why a path does not compete, '' when it does: nobody learns from how it ended."""
+    if unit["node_status"] == "error" or unit["answer_empty"]:
+        return "no_answer"
+    reasons = unit["finish_reasons"]
+    unfit = unfit_ending(recorded_ending(unit["node_status"], reasons[-1] if reasons else None), recipe.endings)
+    return unfit.reason if unfit else ""
 
 
 def _task(unit: Record) -> tuple[str, str]:

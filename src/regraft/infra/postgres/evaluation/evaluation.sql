@@ -152,7 +152,8 @@ up AS (
 histories AS (
     SELECT up.history_id, json_agg(m.body ORDER BY up.depth)::text AS history
     FROM up JOIN message m USING (message_id) GROUP BY up.history_id)
-SELECT t.turn_id::text AS turn_id, t.node_id::text AS node_id, t.session_id::text AS session_id, histories.history,
+SELECT t.turn_id::text AS turn_id, t.node_id::text AS node_id, t.session_id::text AS session_id, t.node_status,
+       t.finish_reason, histories.history,
        m.body::text AS answer, tools.body::text AS tools, i.tools_id,
        i.answer_rest -> 'import' -> 'missing_parent' IS NOT NULL AS parent_missing
 FROM turns t

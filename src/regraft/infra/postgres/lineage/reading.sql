@@ -30,6 +30,8 @@ SELECT (SELECT count(*) FROM pipeline_event_inbox) AS inbox,
     (SELECT max(received_at) FROM pipeline_event_inbox
      WHERE seq = (SELECT max(seq) FROM pipeline_event_inbox)) AS last_received_at,
     (SELECT count(*) FROM session_turn) AS turns,
+    (SELECT count(*) FROM session_turn WHERE node_status = 'ambiguous') AS ambiguous_turns,
+    (SELECT count(*) FROM session_turn WHERE node_status = 'unknown') AS unknown_endings,
     (SELECT count(*) FROM lineage_queue WHERE failure IS NULL) AS waiting_turns,
     (SELECT count(*) FROM lineage_queue WHERE failure IS NOT NULL) AS failed_turns,
     (SELECT count(DISTINCT session_id) FROM lineage_queue WHERE failure IS NULL) AS waiting_sessions,
