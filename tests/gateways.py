@@ -144,7 +144,7 @@ class Gateway:
     def raw(self, body=BODY, headers=b"", path=CHAT):
         """A socket with the request sent on it."""
         sock = socket.create_connection(("127.0.0.1", self.settings.port), 20)
-        head = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n%b\r\n"
+        head = b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n%b\r\n"
         sock.sendall(head % (path.encode(), len(body), headers) + body)
         return sock
 

@@ -15,16 +15,26 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from regraft.domain.errors import ConfigError
+from regraft.infra.host_policy import host_name
 
 CONFIG_VARIABLE = "REGRAFT_CONFIG"
 KEY_VARIABLE = "REGRAFT_API_KEY"
 _PREFIX = "REGRAFT_"
 _NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "REGRAFT_CORPUS", "REGRAFT_DAGSTER_STORAGE", KEY_VARIABLE})
 DEFAULT_FILE = "regraft.toml"
+_EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 named so that it can be refused
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _require_names(host: str, hosts: list[str]) -> None:
+    if host_name(host) in _EVERYWHERE and not hosts:
+        raise ValueError(
+            f'listens on every address ({host}), so that hosts must name what it answers to, e.g. ["llm.example.com"];'
+            ' ["*"] is any name'
+        )
 
 
 class PostgresSection(_Section):
@@ -55,7 +65,7 @@ class UpstreamSection(_Section):
     base_url: str = Field(description="where its API starts, e.g. http://127.0.0.1:11434/v1")
     api_key_env: str | None = Field(None, description="the environment variable that holds its key")
     api_key_file: Path | None = Field(None, description="the file that holds its key")
-    auth: Literal["bearer", "x-api-key"] = Field("bearer", description="the header that its key is sent in")
+    auth: Literal["bearer", "x-api-key", "api-key"] = Field("bearer", description="the header that its key is sent in")
     models: list[str] = Field(["*"], description="globs of the model names that it serves")
     alias: dict[str, str] = Field({}, description="clients' names for its models: name -> its model")
     pin: str = Field("", description="what pins its build, e.g. a digest; part of every run's model snapshot")
@@ -223,8 +233,19 @@ class GatewaySection(_Section):
     port: int = Field(4700, ge=1, le=65535, description="port to listen on")
     require_keys: bool | None = Field(None, description="whether calls need a virtual key; if unset: beyond loopback")
     keys_file: Path | None = Field(None, description="the file of virtual keys; <data_dir>/keys.json if unset")
+    hosts: list[str] = Field(
+        [], description="names it answers to beside loopback ones, e.g. llm.example.com; needed beyond loopback"
+    )
+    origins: list[str] = Field(
+        [], description="web pages that may call it, e.g. https://app.example.com or http://localhost:*"
+    )
     workers: int = Field(1, ge=1, le=64, description="gateway processes on the port")
     redact: RedactSection = Field(RedactSection(), description="what is taken out of calls before they are kept")
+
+    @model_validator(mode="after")
+    def _names_its_hosts(self) -> Self:
+        _require_names(self.host, self.hosts)
+        return self
 
     @property
     def needs_keys(self) -> bool:
@@ -291,6 +312,12 @@ class WebSection(_Section):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(4701, ge=1, le=65535, description="port to listen on")
+    hosts: list[str] = Field([], description="names it answers to beside loopback ones; needed beyond loopback")
+
+    @model_validator(mode="after")
+    def _names_its_hosts(self) -> Self:
+        _require_names(self.host, self.hosts)
+        return self
 
 
 class DagsterSection(_Section):

@@ -287,13 +287,13 @@ def test_hostile_heads_are_refused_in_the_apis_shape_or_pass_and_the_gateway_liv
         line = b"POST /v1/chat/completions"
         for text in hostile(corpus):
             short, spelled = text[:2000], quote(text[:2000]).encode()
-            ask(line + b"?" + spelled + b" HTTP/1.1\r\nhost: x\r\nx-regraft-variant: " + spelled + b"\r\n")
+            ask(line + b"?" + spelled + b" HTTP/1.1\r\nhost: localhost\r\nx-regraft-variant: " + spelled + b"\r\n")
             if b"\n" in short or b"\r" in short:
                 continue  # that would be another request, not a hostile one
-            ask(line + b" HTTP/1.1\r\nhost: x\r\nx-regraft-task: " + short + b"\r\n")
-            ask(line + b" HTTP/1.1\r\nhost: x\r\ntraceparent: " + short + b"\r\n")
-            ask(b"POST /v1/" + short + b" HTTP/1.1\r\nhost: x\r\n")
-            ask(short + b" /v1/chat/completions HTTP/1.1\r\nhost: x\r\n")
+            ask(line + b" HTTP/1.1\r\nhost: localhost\r\nx-regraft-task: " + short + b"\r\n")
+            ask(line + b" HTTP/1.1\r\nhost: localhost\r\ntraceparent: " + short + b"\r\n")
+            ask(b"POST /v1/" + short + b" HTTP/1.1\r\nhost: localhost\r\n")
+            ask(short + b" /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n")
         assert gateway.call("GET", "/healthz", None)[0] == 200
         captured = gateway.metrics()["regraft_gateway_captured_total"]
         asked = sum(seen.method == "POST" and seen.path.split("?")[0] == CHAT for seen in upstream.seen)

@@ -10,7 +10,7 @@ import pytest
 from gateways import BODY, Gateway, Upstream, free_port, gateway_to, spooled
 from regraft.domain.errors import NotFoundError
 from regraft.infra.files.keys import KeyStore
-from regraft.infra.settings import GatewaySection
+from regraft.infra.settings import GatewaySection, WebSection
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
 from scripted_upstream import Pause, Script, plain
 
@@ -159,8 +159,17 @@ def test_a_file_that_cannot_be_read_lets_nobody_in(locked, store):
     ("host", "needed"), [("127.0.0.1", False), ("::1", False), ("localhost", False), ("0.0.0.0", True), ("::", True)]
 )
 def test_beyond_this_machine_keys_are_needed(host, needed):
-    assert GatewaySection(host=host).needs_keys is needed
-    assert GatewaySection(host=host, require_keys=not needed).needs_keys is not needed
+    names = ["llm.example.com"]
+    assert GatewaySection(host=host, hosts=names).needs_keys is needed
+    assert GatewaySection(host=host, hosts=names, require_keys=not needed).needs_keys is not needed
+
+
+@pytest.mark.parametrize("section", [GatewaySection, WebSection])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_who_listens_on_every_address_says_which_names_are_meant(section, host):
+    with pytest.raises(ValueError, match="hosts must name what it answers to"):
+        section(host=host)
+    assert section(host=host, hosts=["*"]).hosts == ["*"]
 
 
 # Feedback

@@ -31,14 +31,14 @@ class Identity:
 class Exchange:
     """One call through the gateway.
 
-    Bodies are the bytes that crossed the wire (``response_encoding`` names their content coding); times are Unix
-    nanoseconds and monotonic nanosecond spans. ``cut`` says who ended a stream before its end: ``client``,
-    ``upstream``, or empty when it was whole.
+    Bodies are the bytes that crossed the wire (``request_encoding`` and ``response_encoding`` name their content
+    codings in the order in which they were applied); times are Unix nanoseconds and monotonic nanosecond spans. ``cut``
+    says who ended a stream before its end: ``client``, ``upstream``, or empty when it was whole.
 
     A call that was tried more than once is one operation: its attempts share ``operation_id`` and count from 1, and
     only the last, ``final``, has the answer that the client got. ``operation_id`` is None when one attempt was all.
     ``request_body`` is what the model server was sent; ``asked_model`` is the client's name for the model where an
-    alias replaced it.
+    alias replaced it, or where only the path named one.
     """
 
     event_id: UUID
@@ -63,3 +63,4 @@ class Exchange:
     final: bool = True
     traceparent: str = ""
     asked_model: str = ""
+    request_encoding: str = ""

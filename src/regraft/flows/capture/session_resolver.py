@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
@@ -90,11 +90,16 @@ def parse_record(record: bytes, cache: HistoryCache) -> ParsedCall | tuple[Feedb
     try:
         exchange = decode_exchange(record)
         event_id = exchange.event_id
+        if exchange.request_encoding:
+            plain = decode(exchange.request_body, exchange.request_encoding, "request")
+            exchange = replace(exchange, request_body=plain, request_encoding="")
         if exchange.endpoint == FEEDBACK:
             return read_feedback(exchange), exchange
         dialect = dialect_of(exchange.endpoint)
         slices = cut(exchange.request_body) if exchange.endpoint == CHAT else None
         request = cache.request(*slices) if slices else dialect.read_request(exchange.request_body)
+        if exchange.asked_model and not request.model:
+            request = replace(request, model=exchange.asked_model)
         end = cache.history(exchange.scope, request.messages) if request.messages else None
         body = decode(exchange.response_body, exchange.response_encoding)
         answer = dialect.answer(body, exchange.response_type, request)

@@ -27,7 +27,8 @@ LOOK_SECONDS = 1.0
 class VirtualKey(msgspec.Struct, frozen=True, kw_only=True):
     """One key. ``digest`` is its BLAKE2b-256 (the key has 256 random bits: there is nothing to guess slowly).
 
-    ``models`` are globs; ``per_minute`` and ``max_concurrency`` 0 are no limit. Times are Unix seconds.
+    ``models`` are globs, and so are ``paths``, what it may call beside the captured calls. ``per_minute`` and
+    ``max_concurrency`` 0 are no limit. Times are Unix seconds.
     """
 
     key_id: str
@@ -37,6 +38,7 @@ class VirtualKey(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ("*",)
     per_minute: int = 0
     max_concurrency: int = 0
+    paths: tuple[str, ...] = ()
     created: int = 0
     revoked: int | None = None
 
@@ -76,6 +78,7 @@ class KeyStore:
         models: tuple[str, ...] = ("*",),
         per_minute: int = 0,
         max_concurrency: int = 0,
+        paths: tuple[str, ...] = (),
     ) -> tuple[VirtualKey, str]:
         """A new key, and its secret: this is the only time that anybody sees it."""
         secret = PREFIX + secrets.token_urlsafe(32)
@@ -88,6 +91,7 @@ class KeyStore:
             models=models,
             per_minute=per_minute,
             max_concurrency=max_concurrency,
+            paths=paths,
             created=int(time.time()),
         )
         with self._changing() as keys:

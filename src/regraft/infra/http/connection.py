@@ -22,6 +22,7 @@ _PIPELINE_BYTES = 64 << 10
 REASONS = {
     200: b"OK",
     202: b"Accepted",
+    204: b"No Content",
     400: b"Bad Request",
     401: b"Unauthorized",
     403: b"Forbidden",
@@ -216,7 +217,8 @@ class HttpConnection(asyncio.Protocol):
     @property
     def plain(self) -> bool:
         """Whether ``answer`` may be used."""
-        return self._request is not None and self._request.plain and not self._server.stopping
+        request = self._request
+        return request is not None and request.plain and not request.head.cors and not self._server.stopping
 
     def answer(self, message: bytes) -> None:
         """A whole answer, head and body as they go out, with its length and nothing about the connection."""
@@ -230,6 +232,8 @@ class HttpConnection(asyncio.Protocol):
         if request is None:
             return
         self._sized = sized
+        if request.head.cors:
+            block += request.head.cors
         framing = b""
         bodiless = request.method == b"HEAD" or status in (204, 304)
         if not sized and not bodiless:

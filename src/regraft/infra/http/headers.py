@@ -14,7 +14,10 @@ _HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"proxy-authorization", b"te", b"trailer", b"transfer-encoding"}
     | {b"upgrade"}
 )
-_READ_BY_US = _HOP_BY_HOP | {b"host", b"expect", b"accept-encoding", b"authorization", b"x-api-key", b"traceparent"}
+_CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+_OF_BROWSERS = frozenset({b"origin", b"sec-fetch-site", b"access-control-request-headers"})
+_READ_BY_US = _HOP_BY_HOP | _CREDENTIALS | _OF_BROWSERS | {b"host", b"expect", b"accept-encoding", b"traceparent"}
+_READ_BY_US |= {b"content-encoding"}
 _NOT_RETURNED = _HOP_BY_HOP - {b"proxy-authorization"} | {b"proxy-authenticate", b"x-regraft-turn"}
 _CODINGS = frozenset({b"gzip", b"x-gzip", b"deflate", b"zstd", b"identity"})
 _OURS = b"x-regraft-"
@@ -36,18 +39,28 @@ class ClientHead:
     """A request's headers, read once; a connection's next request usually has the same ones.
 
     ``block`` are the lines that every model server may see, ``credentials`` those that only a server without a key of
-    its own may see. ``problem`` says why the request must be refused.
+    its own may see. ``problem`` says why the request must be refused. ``encoding`` names the body's content codings.
+
+    ``host``, ``origin`` and ``fetch_site`` are what the client said of where it thinks to call, and from where.
+    ``admitted`` and ``cors``, lines for every answer, are the handler's: it judges a head once.
     """
 
     __slots__ = (
+        "admitted",
+        "asked_headers",
         "block",
         "capture_off",
         "chunked",
+        "cors",
         "credentials",
+        "encoding",
         "expects_continue",
+        "fetch_site",
+        "host",
         "hosts",
         "identity",
         "opening",
+        "origin",
         "plain_block",
         "problem",
         "token",
@@ -55,10 +68,11 @@ class ClientHead:
     )
 
     def __init__(self) -> None:
-        self.block = self.plain_block = self.credentials = b""
-        self.token = self.problem = self.traceparent = ""
+        self.block = self.plain_block = self.credentials = self.cors = self.asked_headers = b""
+        self.token = self.problem = self.traceparent = self.encoding = ""
+        self.host = self.origin = self.fetch_site = ""
         self.hosts = 0
-        self.chunked = self.expects_continue = self.capture_off = False
+        self.chunked = self.expects_continue = self.capture_off = self.admitted = False
         self.identity: tuple[str | None, ...] = ()
         self.opening: tuple[object, bytes, bool, bytes] = (None, b"", False, b"")  # of a message: routing.Upstream's
 
@@ -71,6 +85,8 @@ def read_head(headers: Headers) -> ClientHead:
     head = ClientHead()
     kept: list[tuple[bytes, bytes, bytes]] = []
     credentials: list[tuple[bytes, bytes, bytes]] = []
+    codings: list[str] = []
+    origins: list[str] = []
     said: dict[str, str] = {}
     named_hops: frozenset[bytes] = frozenset()
     for name, value in headers:
@@ -78,9 +94,19 @@ def read_head(headers: Headers) -> ClientHead:
         if lower in _READ_BY_US:
             if lower == b"host":
                 head.hosts += 1
+                head.host = value.decode("latin-1")
             elif lower == b"accept-encoding":
                 kept.append((lower, name, _decodable(value)))
-            elif lower in (b"authorization", b"x-api-key"):
+            elif lower == b"content-encoding":
+                kept.append((lower, name, value))
+                codings.append(value.decode("latin-1").strip().lower())
+            elif lower == b"origin":
+                origins.append(value.decode("latin-1").strip())
+            elif lower == b"sec-fetch-site":
+                head.fetch_site = value.decode("latin-1").strip().lower()
+            elif lower == b"access-control-request-headers":
+                head.asked_headers = value
+            elif lower in _CREDENTIALS:
                 credentials.append((lower, name, value))
                 head.token = _token(lower, value) or head.token
             elif lower == b"traceparent":
@@ -102,6 +128,8 @@ def read_head(headers: Headers) -> ClientHead:
                 head.capture_off = value.strip().lower() in (b"off", b"false", b"no", b"0")
         else:
             kept.append((lower, name, value))
+    head.encoding = ", ".join(each for each in codings if each not in ("", "identity"))
+    head.origin = ", ".join(origins)
     head.block = _lines(kept, named_hops)
     head.plain_block = _lines([each for each in kept if each[0] != b"accept-encoding"], named_hops)
     head.credentials = _lines(credentials, named_hops)
@@ -131,6 +159,8 @@ def returned(headers: Headers, status: int) -> tuple[bytes, bool, str, str]:
             content_type = value.decode("latin-1")
         elif lower == b"content-encoding":
             content_encoding = "" if value.lower() == b"identity" else value.decode("latin-1").lower()
+        elif lower.startswith(b"access-control-"):
+            continue  # which pages may read an answer is decided here
         lines.append(b"%b: %b\r\n" % (name, value))
     if named_hops:
         lines = [line for line in lines if line.partition(b":")[0].lower() not in named_hops]
@@ -138,6 +168,11 @@ def returned(headers: Headers, status: int) -> tuple[bytes, bool, str, str]:
     if sized and length is not None:
         lines.append(length)
     return b"".join(lines), sized, content_type, content_encoding
+
+
+def without_encoding(block: bytes) -> bytes:
+    """Header lines without the content codings, for a body that was unpacked."""
+    return b"".join([line for line in block.splitlines(True) if not line.lower().startswith(b"content-encoding:")])
 
 
 def _lines(headers: list[tuple[bytes, bytes, bytes]], without: frozenset[bytes]) -> bytes:

@@ -10,6 +10,7 @@ import httptools
 from regraft.infra.http.headers import NO_HEADERS, ClientHead, Headers, read_head
 from regraft.infra.http.repeated_head import RepeatedHead
 
+CHUNK_BYTES = 64  # of a chunk's size line and its extensions
 _GATHER = 1 << 20  # bytes of a body from which on its pieces are gathered in place
 
 
@@ -17,7 +18,7 @@ _GATHER = 1 << 20  # bytes of a body from which on its pieces are gathered in pl
 class ClientLimits:
     """What a client may do. Bytes and seconds."""
 
-    header_bytes: int = 64 << 10
+    header_bytes: int = 64 << 10  # also of what stands around the chunks of a body, beyond CHUNK_BYTES a chunk
     header_count: int = 128
     body_bytes: int = 512 << 20
     header_seconds: float = 15.0
@@ -78,6 +79,8 @@ class RequestReader:
 
     __slots__ = (
         "_body",
+        "_chunked_bytes",
+        "_chunks",
         "_gathered",
         "_head",
         "_head_bytes",
@@ -111,7 +114,7 @@ class RequestReader:
         self._length: bytes | None = None
         self._body = b""
         self._gathered: list[bytes] | bytearray = []
-        self._size = self._head_bytes = 0
+        self._size = self._head_bytes = self._chunks = self._chunked_bytes = 0
         self._refusal: BadRequestError | None = None
         self._repeated: RepeatedHead | None = None
         self._template: HttpRequest | None = None
@@ -141,6 +144,8 @@ class RequestReader:
         self._whole = 0
         if self.in_body:
             self.since = now
+            if self._head.chunked:
+                self._chunked_bytes += len(data)
         else:
             if not self.in_head:
                 self.since = now
@@ -157,6 +162,11 @@ class RequestReader:
             raise BadRequestError(431, "The request's headers are too large", "headers_too_large")
         if self.in_body or self._whole:
             self.since = now
+            if (
+                self._chunked_bytes
+                and self._chunked_bytes - self._size > self._limits.header_bytes + CHUNK_BYTES * self._chunks
+            ):
+                raise BadRequestError(431, "The body's chunk extensions or trailers are too large", "headers_too_large")
         if clean and self._whole == 1 and self._same and not (self._head_bytes or self.in_head or self.in_body):
             template = self._template
             if template is not None and template.plain and not self._head.expects_continue:
@@ -175,7 +185,7 @@ class RequestReader:
         self._length = None
         self._body = b""
         self._gathered = []
-        self._size = 0
+        self._size = self._chunks = self._chunked_bytes = 0
         self.in_head = True
 
     def on_url(self, url: bytes) -> None:
@@ -203,10 +213,15 @@ class RequestReader:
             is_old = self._parser.get_http_version() == "1.0"  # type: ignore[union-attr]
             if head.problem or head.hosts > 1 or not is_old:
                 self._stop(400, head.problem or "The request must name one host", "bad_request")
+        if head.chunked and self._parser.get_http_version() == "1.0":  # type: ignore[union-attr]
+            self._stop(400, "HTTP/1.0 has no transfer codings", "bad_request")
         if self._length is not None and int(self._length) > limits.body_bytes:
             self._stop_too_large()
         if head.expects_continue and (head.chunked or (self._length or b"0") != b"0"):
             self._taker.awaits_continue()  # type: ignore[union-attr]
+
+    def on_chunk_header(self) -> None:
+        self._chunks += 1
 
     def on_body(self, piece: bytes) -> None:
         self._size += len(piece)

@@ -152,21 +152,29 @@ class UpstreamPool:
         return response
 
     def begin(
-        self, method: bytes, path: bytes, block: bytes, body: bytes, listener: ResponseListener
+        self,
+        method: bytes,
+        path: bytes,
+        block: bytes,
+        body: bytes,
+        listener: ResponseListener,
+        root: bytes | None = None,
     ) -> UpstreamResponse:
         """Send one request; ``listener`` hears of the answer, never before this returns.
 
         ``block`` are header lines, each with its line end; nothing in it may come unchecked from anywhere but a parser.
+        ``root`` stands before the path instead of the base_url's own path.
         """
-        response = UpstreamResponse(self._message(method, path, block, body), method == b"HEAD", listener)
+        response = UpstreamResponse(self._message(method, path, block, body, root), method == b"HEAD", listener)
         self._start(response)
         return response
 
-    def opening(self, method: bytes, path: bytes, block: bytes) -> bytes:
+    def opening(self, method: bytes, path: bytes, block: bytes, root: bytes | None = None) -> bytes:
         """The start of a message with a body, for ``begin_opened``. Raises UpstreamError."""
         if b"\n" in path or b"\r" in path:
             raise UpstreamError("A path with a line break in it was not sent")
-        return b"%b %b%b HTTP/1.1\r\n%b%bcontent-length: " % (method, self._prefix, path, self._host_header, block)
+        prefix = self._prefix if root is None else root
+        return b"%b %b%b HTTP/1.1\r\n%b%bcontent-length: " % (method, prefix, path, self._host_header, block)
 
     def begin_opened(self, opening: bytes, body: bytes, listener: ResponseListener) -> UpstreamResponse:
         """``begin`` for a message whose start was made before."""
@@ -197,11 +205,14 @@ class UpstreamPool:
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
-    def _message(self, method: bytes, path: bytes, block: bytes, body: bytes) -> tuple[bytes, ...]:
+    def _message(
+        self, method: bytes, path: bytes, block: bytes, body: bytes, root: bytes | None = None
+    ) -> tuple[bytes, ...]:
         if b"\n" in path or b"\r" in path:
             raise UpstreamError("A path with a line break in it was not sent")
         length = b"content-length: %d\r\n" % len(body) if body or method in _WITH_BODY else b""
-        head = b"%b %b%b HTTP/1.1\r\n%b%b%b\r\n" % (method, self._prefix, path, self._host_header, block, length)
+        prefix = self._prefix if root is None else root
+        head = b"%b %b%b HTTP/1.1\r\n%b%b%b\r\n" % (method, prefix, path, self._host_header, block, length)
         return (head + body,) if len(body) < _APART else (head, body)
 
     def _start(self, response: UpstreamResponse) -> None:

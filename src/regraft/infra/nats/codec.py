@@ -18,8 +18,8 @@ import zstandard
 from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.errors import CorruptEventError
 
-FORMAT = 2
-READABLE_FORMATS = frozenset({1, 2})
+FORMAT = 3
+READABLE_FORMATS = frozenset({1, 2, 3})
 PACK_MAGIC = b"RGP1"
 MAX_BODY_BYTES = 2 << 30
 _WORTH_COMPRESSING = 4096  # bytes; below that compressing costs the gateway more than the bytes cost the stream
@@ -62,6 +62,7 @@ class CallEvent(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     final: bool = True
     traceparent: str = ""
     asked_model: str = ""
+    request_encoding: str = ""  # since format 3
 
 
 _FIELDS = CallEvent.__struct_fields__
@@ -90,7 +91,7 @@ def encode_event(event: CallEvent, request_compressed: bytes | None = None) -> l
     ``request_compressed`` is the request body as it was already compressed elsewhere (zstd, with its size).
     """
     request, response = event.request_body, event.response_body
-    if len(request) >= _WORTH_COMPRESSING:
+    if len(request) >= _WORTH_COMPRESSING and not event.request_encoding:
         small = _COMPRESSOR.compress(request) if request_compressed is None else request_compressed
         if len(small) < len(request):
             event.request_body = request = small

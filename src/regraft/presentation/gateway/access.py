@@ -6,12 +6,14 @@ import logging
 import time
 from fnmatch import fnmatchcase
 
+from regraft.domain.capture.paths import COUNT_TOKENS, MODELS, Route
 from regraft.domain.errors import RegraftError
 from regraft.infra.files.keys import KeyStore, VirtualKey
 from regraft.infra.http.replies import error_body, json_block
 from regraft.presentation.gateway.client import Client
 from regraft.presentation.gateway.limits import ConcurrencyLimit
 
+FEEDBACK = "/v1/feedback"
 QUEUE, QUEUE_SECONDS = 100, 30.0
 
 log = logging.getLogger(__name__)
@@ -46,28 +48,22 @@ class Access:
         self._store = store
         self._known: dict[str, _Known] = {}
 
-    def client(self, token: str) -> Client:
-        """The client with this key. Raises RefusedError: 401 without a valid key, 503 when the keys cannot be read."""
-        return self._of(token).client
-
     def may_ask(self, token: str, model: str | None) -> Client:
         """Who asks a model, counted. Raises RefusedError: 401, 403 for the model, 429 beyond the rate."""
         known = self._of(token)
-        key = known.key
-        if key.models != ("*",) and not (model and any(fnmatchcase(model, glob) for glob in key.models)):
-            message = "This key may not ask for this model"
-            raise AccessRefusedError(403, message, "invalid_request_error", "model_not_allowed")
-        if key.per_minute:
-            now = time.monotonic()
-            known.left = min(key.per_minute, known.left + (now - known.at) * key.per_minute / 60)
-            known.at = now
-            if known.left < 1:
-                wait = int((1 - known.left) * 60 / key.per_minute) + 1
-                message = f"This key may make {key.per_minute} calls a minute; try again in {wait} s"
-                lines = b"retry-after: %d\r\n" % wait
-                raise AccessRefusedError(429, message, "rate_limit_error", "rate_limit_exceeded", lines)
-            known.left -= 1
-        return known.client
+        _check_model(known.key, model)
+        return _counted(known)
+
+    def may_reach(self, token: str, route: Route, model: str | None) -> Client:
+        """Who calls a path that is not captured, counted. Raises RefusedError: 401, 403 for path or model, 429."""
+        known = self._of(token)
+        path = (route.standard or route.path).decode("latin-1")
+        if not _is_open(route, path) and not any(fnmatchcase(path, glob) for glob in known.key.paths):
+            message = f"This key may not call {path[:500]}: `regraft keys create --paths` allows paths"
+            raise AccessRefusedError(403, message, "invalid_request_error", "path_not_allowed")
+        if model is not None or route.endpoint == COUNT_TOKENS:
+            _check_model(known.key, model)
+        return _counted(known)
 
     def _of(self, token: str) -> _Known:
         try:
@@ -84,3 +80,30 @@ class Access:
         if known is None or known.key != key:
             known = self._known[key.key_id] = _Known(key)
         return known
+
+
+def _is_open(route: Route, path: str) -> bool:
+    """Whether any key may call this: what costs nothing and shows nobody's data."""
+    return route.endpoint in (MODELS, COUNT_TOKENS) or path == FEEDBACK or path.startswith(f"{MODELS}/")
+
+
+def _check_model(key: VirtualKey, model: str | None) -> None:
+    if key.models != ("*",) and not (model and any(fnmatchcase(model, glob) for glob in key.models)):
+        message = "This key may not ask for this model"
+        raise AccessRefusedError(403, message, "invalid_request_error", "model_not_allowed")
+
+
+def _counted(known: _Known) -> Client:
+    """The client, after this call was counted. Raises AccessRefusedError beyond the key's rate."""
+    key = known.key
+    if key.per_minute:
+        now = time.monotonic()
+        known.left = min(key.per_minute, known.left + (now - known.at) * key.per_minute / 60)
+        known.at = now
+        if known.left < 1:
+            wait = int((1 - known.left) * 60 / key.per_minute) + 1
+            message = f"This key may make {key.per_minute} calls a minute; try again in {wait} s"
+            lines = b"retry-after: %d\r\n" % wait
+            raise AccessRefusedError(429, message, "rate_limit_error", "rate_limit_exceeded", lines)
+        known.left -= 1
+    return known.client

@@ -18,7 +18,7 @@ import zstandard
 from regraft.domain.errors import UpstreamError
 from regraft.infra.http.connection import HttpConnection
 from regraft.infra.http.event_stream import HOLD_END, EndWatch
-from regraft.infra.http.headers import returned
+from regraft.infra.http.headers import returned, without_encoding
 from regraft.infra.http.replies import error_body, json_block
 from regraft.infra.http.requests import HttpRequest
 from regraft.infra.llm.upstream import UpstreamResponse
@@ -59,6 +59,7 @@ class ForwardedCall:
     _held: list[bytes] | None = None
     _watch: EndWatch | None = None
     _type = _encoding = ""
+    path_model = ""  # where only the path names a model
 
     def __init__(
         self,
@@ -83,9 +84,10 @@ class ForwardedCall:
 
     def begin(self) -> None:
         """Send it on. Never raises for what the model server or the client does."""
-        if self._recorder is not None and len(self._request.body) >= COMPRESS_ASIDE:
+        request = self._request
+        if self._recorder is not None and len(request.body) >= COMPRESS_ASIDE and not request.head.encoding:
             loop = asyncio.get_running_loop()
-            self._compressing = loop.run_in_executor(None, _compressed, self._request.body)
+            self._compressing = loop.run_in_executor(None, _compressed, request.body)
         before, behind = self._client.turnstile, self._upstream.turnstile
         if (before is None and behind is None) or self._through((before, behind)):
             self._send()
@@ -138,20 +140,31 @@ class ForwardedCall:
         self._copy: list[bytes] = []
         if recorder is not None:
             self._event_id, self._turn = recorder.ids.new_pair(now_ns)
+        head = request.head
         self._body, self._asked_model = (
-            upstream.body(request.body, self._model) if upstream.alias else (request.body, "")
+            upstream.body(request.body, self._model, head.encoding) if upstream.alias else (request.body, "")
         )
         try:
-            if request.plain and request.method == b"POST":
+            if head.encoding and self._body is not request.body:
+                self._response = upstream.pool.begin(
+                    request.method,
+                    upstream.path(request.path, request.query),
+                    without_encoding(upstream.headers(head, self._client.trusted)),
+                    self._body,
+                    self,
+                    upstream.root(request.path),
+                )
+            elif request.plain and request.method == b"POST":
                 opening = upstream.opening(request, self._client.trusted)
                 self._response = upstream.pool.begin_opened(opening, self._body, self)
             else:
                 self._response = upstream.pool.begin(
                     request.method,
                     upstream.path(request.path, request.query),
-                    upstream.headers(request.head, self._client.trusted),
+                    upstream.headers(head, self._client.trusted),
                     self._body,
                     self,
+                    upstream.root(request.path),
                 )
         except UpstreamError as error:
             self._refuse(str(error))
@@ -244,7 +257,8 @@ class ForwardedCall:
             attempt=self._attempt,
             final=final,
             traceparent=self._request.head.traceparent,
-            asked_model=self._asked_model,
+            asked_model=self._asked_model or self.path_model,
+            request_encoding=self._request.head.encoding if body is self._request.body else "",
         )
         recorder.keep(event, compressed)
 

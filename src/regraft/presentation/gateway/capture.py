@@ -159,7 +159,9 @@ class Recorder:
 
 
 def _redact(event: CallEvent, redactor: Redactor) -> None:
-    event.request_body, _ = redactor.body(event.request_body)
+    event.request_body, event.request_encoding = redactor.body(
+        event.request_body, encoding=event.request_encoding, what="request"
+    )
     event.response_body, event.response_encoding = redactor.body(
         event.response_body, event.response_type, event.response_encoding
     )

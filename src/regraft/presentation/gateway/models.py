@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
-import zstandard
 
-from regraft.domain.errors import UpstreamError
+from regraft.domain.errors import CorruptEventError, UpstreamError
+from regraft.infra.http.coding import decode
 from regraft.infra.http.headers import ClientHead
 from regraft.presentation.gateway.routing import Router, Upstream
 
@@ -54,11 +53,11 @@ async def _ask(upstream: Upstream, head: ClientHead, trusted: bool) -> list[dict
         raise UpstreamError(f"{authority} answered its list of models with status {response.status}")
     try:
         data = orjson.loads(_decoded(body))["data"]
-    except (ValueError, KeyError, TypeError, zlib.error, zstandard.ZstdError) as error:
+    except (ValueError, KeyError, TypeError, CorruptEventError) as error:
         raise UpstreamError(f"{authority} sent a list of models that cannot be read") from error
     return [each for each in data if isinstance(each, dict)]
 
 
 def _decoded(body: bytes) -> bytes:
     """Some servers compress regardless of accept-encoding."""
-    return zlib.decompress(body, wbits=47) if body.startswith(b"\x1f\x8b") else body
+    return decode(body, "gzip", "list of models") if body.startswith(b"\x1f\x8b") else body

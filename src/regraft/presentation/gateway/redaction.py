@@ -59,12 +59,14 @@ class Redactor:
             text = pattern.sub(new, text)
         return text
 
-    def body(self, body: bytes, kind: str = "application/json", encoding: str = "") -> tuple[bytes, str]:
+    def body(
+        self, body: bytes, kind: str = "application/json", encoding: str = "", what: str = "answer"
+    ) -> tuple[bytes, str]:
         """A body and its content coding, as they may be kept."""
         if not body or not (self._fields or self._texts):
             return body, encoding
         try:
-            body = decode(body, encoding) if encoding else body
+            body = decode(body, encoding, what) if encoding else body
             if kind.startswith("text/event-stream"):
                 return self._stream(bytes(body)), ""
             return self._json(bytes(body)), ""

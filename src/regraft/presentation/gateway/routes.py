@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from regraft.domain.errors import UpstreamError
+from regraft.domain.capture.paths import CALLS, MODELS, Route, hint_for, route_of
+from regraft.domain.errors import CorruptEventError, UpstreamError
 from regraft.domain.orchestration.orchestration import PREFIX
 from regraft.infra.files.keys import KeyStore
+from regraft.infra.host_policy import HostPolicy
+from regraft.infra.http.coding import decode
 from regraft.infra.http.connection import Handling, HttpConnection
 from regraft.infra.http.replies import Answer, error_body, json_answer, json_block
 from regraft.infra.http.requests import HttpRequest
 from regraft.infra.spool.writer import Spool
 from regraft.presentation.gateway.access import Access, AccessRefusedError
+from regraft.presentation.gateway.admission import Admission, check_method, options_answer, unknown_path
 from regraft.presentation.gateway.call import ForwardedCall
 from regraft.presentation.gateway.capture import Recorder
 from regraft.presentation.gateway.client import ANY_CLIENT, Client
@@ -36,12 +40,7 @@ from regraft.presentation.gateway.worker_numbers import WorkerNumbers
 if TYPE_CHECKING:
     from regraft.presentation.gateway.orchestrator import Orchestrators
 
-CAPTURED = {
-    path.encode(): path
-    for path in ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/messages")
-}
-MODELS = "/v1/models"
-OTHER = "other"
+CAPTURED = {path.encode(): path for path in CALLS}
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +91,7 @@ class Gateway:
         self._drainer: DrainProcess | None = None
         self._recorder: Recorder | None = None
         self._access = Access(KeyStore(settings.keys)) if settings.keys is not None else None
+        self._admission = Admission(HostPolicy(settings.hosts, settings.origins, settings.host))
         self._orchestrators: Orchestrators | None = None
         if settings.orchestrators:
             from regraft.presentation.gateway.orchestrator import Orchestrators
@@ -106,24 +106,38 @@ class Gateway:
 
     def handle(self, request: HttpRequest, connection: HttpConnection) -> Handling | None:
         """Begin to answer one request."""
-        path = request.path
         try:
-            endpoint = CAPTURED.get(path)
-            if endpoint is not None and request.method == b"POST":
-                return self._call(endpoint, request, connection)
-            if path.startswith(b"/v1/"):
-                return self._other(request, connection)
+            if not request.head.admitted:
+                self._admission.judge(request)
+            if request.method == b"POST":
+                endpoint = CAPTURED.get(request.path)
+                if endpoint is not None:
+                    return self._call(endpoint, request, connection)
+            return self._find(request, connection)
         except AccessRefusedError as refused:
             self.metrics.refusals[refused.reason] += 1
             connection.reply(*refused.answer)
             return None
-        if request.method in (b"GET", b"HEAD") and path in self._own:
+
+    def _find(self, request: HttpRequest, connection: HttpConnection) -> Handling | None:
+        """Answer what is not a call in its usual spelling."""
+        method, path = request.method, request.path
+        check_method(method)
+        if method == b"OPTIONS":
+            connection.reply(*options_answer(request))
+            return None
+        if method in (b"GET", b"HEAD") and path in self._own:
             connection.reply(*self._own[path]())
             return None
-        asked = f"{request.method.decode()} {path.decode('latin-1')}"
-        message = f"There is no {asked} here; the API is under /v1/"
-        connection.reply(*json_answer(404, error_body(message, "invalid_request_error", "unknown_url")))
-        return None
+        route = route_of(path)
+        if route is None:
+            self.metrics.refusals["unknown_url"] += 1
+            connection.reply(*unknown_path(request, hint_for(path)))
+            return None
+        request.path = route.path
+        if route.captured and method == b"POST":
+            return self._call(route.endpoint, request, connection, route.deployment)
+        return self._other(route, request, connection)
 
     async def startup(self) -> None:
         """Open the spool and start moving. NATS need not be there."""
@@ -153,15 +167,22 @@ class Gateway:
             self._spool.close()
         await self._router.aclose()
 
-    def _call(self, endpoint: str, request: HttpRequest, connection: HttpConnection) -> Handling | None:
+    def _call(
+        self, endpoint: str, request: HttpRequest, connection: HttpConnection, deployment: str = ""
+    ) -> Handling | None:
         router, recorder, access = self._router, self._recorder, self._access
         body, client = request.body, ANY_CLIENT
+        if request.head.encoding:
+            body = _readable(request)
         model: str | None = None
+        path_model = ""
         upstream = router.first
         says_store = b'"store"' in body
-        if router.looks_at_models or says_store or access is not None:
+        if router.looks_at_models or says_store or access is not None or deployment:
             asked = router.read(body)
             model = asked.model
+            if deployment and not model:
+                model = path_model = deployment
             upstream = router.of_model(model)
             if says_store and asked.store is False:
                 recorder = None
@@ -173,40 +194,37 @@ class Gateway:
             self.metrics.opted_out += 1
         if self._orchestrators is not None and model and model.startswith(PREFIX):
             return self._orchestrators.begin(endpoint, request, connection, model, recorder, client)
-        return _begun(
-            ForwardedCall(endpoint, request, connection, upstream.attempts, model, self.metrics, recorder, client)
-        )
+        call = ForwardedCall(endpoint, request, connection, upstream.attempts, model, self.metrics, recorder, client)
+        if path_model:
+            call.path_model = path_model
+        call.begin()
+        return call
 
-    def _other(self, request: HttpRequest, connection: HttpConnection) -> Handling | None:
-        """Anything else under /v1/: the list of models, feedback, and what passes through uncaptured."""
-        path, router = request.path, self._router
-        client = self._access.client(request.head.token) if self._access is not None else ANY_CLIENT
-        if path == b"/v1/feedback":
+    def _other(self, route: Route, request: HttpRequest, connection: HttpConnection) -> Handling | None:
+        """Anything else: the list of models, feedback, and what passes through uncaptured."""
+        router, access, client = self._router, self._access, ANY_CLIENT
+        model: str | None = None
+        if request.body and (router.looks_at_models or access is not None):
+            model = router.read(_readable(request)).model
+        model = model or route.deployment or None
+        if access is not None:
+            client = access.may_reach(request.head.token, route, model)
+        if route.standard == FEEDBACK.encode():
             self._feedback(request, connection, client)
             return None
-        if path == b"/v1/models" and request.method == b"GET":
-            if router.looks_at_models:
-                return _PendingAnswer(connection, self._merged(request, client))
-            return self._pass_through(MODELS, request, connection, client)
-        return self._pass_through(OTHER, request, connection, client)
-
-    def _pass_through(
-        self, endpoint: str, request: HttpRequest, connection: HttpConnection, client: Client
-    ) -> Handling:
-        router, access = self._router, self._access
-        model = None
-        if request.body and (router.looks_at_models or access is not None):
-            model = router.read(request.body).model
-            if model is not None and access is not None:
-                access.may_ask(request.head.token, model)
+        if router.looks_at_models and route.standard == MODELS.encode() and request.method == b"GET":
+            return _PendingAnswer(connection, self._merged(request, client))
         only = (router.of_model(model),)
-        return _begun(ForwardedCall(endpoint, request, connection, only, model, self.metrics, None, client))
+        call = ForwardedCall(route.endpoint, request, connection, only, model, self.metrics, None, client)
+        call.begin()
+        return call
 
     def _feedback(self, request: HttpRequest, connection: HttpConnection, client: Client) -> None:
         if request.method != b"POST" or self._recorder is None:
             body = error_body("Feedback is sent by POST", "invalid_request_error", "method_not_allowed")
             answer = json_answer(405, body)
         else:
+            request.body = _readable(request)
             answer = take_feedback(request, self._recorder, client.scope)
         self.metrics.count_call(FEEDBACK, "", answer[0], 0.0)
         connection.reply(*answer)
@@ -238,6 +256,10 @@ class Gateway:
         return 200, json_block(body, CONTENT_TYPE_LATEST.encode()), body
 
 
-def _begun(call: ForwardedCall) -> ForwardedCall:
-    call.begin()
-    return call
+def _readable(request: HttpRequest) -> bytes:
+    """The body without its content codings; empty where they cannot be undone within limits."""
+    encoding = request.head.encoding
+    try:
+        return decode(request.body, encoding, "request") if encoding else request.body
+    except CorruptEventError:
+        return b""

@@ -8,7 +8,9 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-from regraft.domain.errors import ConfigError
+from regraft.domain.capture.paths import route_of
+from regraft.domain.errors import ConfigError, CorruptEventError
+from regraft.infra.http.coding import decode
 from regraft.infra.http.headers import ClientHead, Headers
 from regraft.infra.http.json_spans import with_model
 from regraft.infra.http.requests import HttpRequest
@@ -16,7 +18,11 @@ from regraft.infra.llm.upstream import RepeatedAnswer, UpstreamPool
 from regraft.presentation.gateway.limits import ConcurrencyLimit
 from regraft.presentation.gateway.settings import UpstreamSettings
 
-_AUTH = {"bearer": "authorization: Bearer {}\r\n", "x-api-key": "x-api-key: {}\r\n"}
+_AUTH = {
+    "bearer": "authorization: Bearer {}\r\n",
+    "x-api-key": "x-api-key: {}\r\n",
+    "api-key": "api-key: {}\r\n",
+}
 
 
 class Upstream:
@@ -52,15 +58,34 @@ class Upstream:
         if head.opening[:3] == (self, request.path, trusted) and not request.query:
             return head.opening[3]
         path = self.path(request.path, request.query)
-        made = self.pool.opening(request.method, path, self.headers(head, trusted))
+        made = self.pool.opening(request.method, path, self.headers(head, trusted), self.root(request.path))
         if not request.query:
             head.opening = (self, request.path, trusted, made)
         return made
 
     def path(self, raw_path: bytes, query: bytes) -> bytes:
         """The path to ask for: a base_url with a path of its own replaces ``/v1``."""
-        path = raw_path[3:] if self.pool.prefix else raw_path
+        if raw_path.startswith(b"/v1/"):
+            path = raw_path[3:] if self.pool.prefix else raw_path
+        else:
+            path = self._foreign_path(raw_path)
         return path + b"?" + query if query else path
+
+    def _foreign_path(self, path: bytes) -> bytes:
+        """A path that does not start with ``/v1``, for a server with the same layout or one that has only ``/v1``."""
+        prefix, route = self.pool.prefix, route_of(path)
+        if not prefix or route is None or not route.standard:
+            return path
+        if route.deployment and prefix.endswith("/openai"):
+            return path.removeprefix(b"/openai")
+        return route.standard[3:]
+
+    def root(self, raw_path: bytes) -> bytes | None:
+        """What to put before a path instead of the base_url's: Ollama's own API stands beside its ``/v1``."""
+        if raw_path.startswith(b"/v1/") or not self.pool.prefix:
+            return None
+        route = route_of(raw_path)
+        return None if route is None or route.standard else self.pool.prefix.removesuffix("/v1").encode("latin-1")
 
     def headers(self, head: ClientHead, trusted: bool) -> bytes:
         """The client's header lines for this server. ``trusted``: its own credentials may be shown to the server."""
@@ -74,14 +99,14 @@ class Upstream:
         pairs = [line.partition(b": ")[::2] for line in block.split(b"\r\n") if line]
         return [*pairs, (b"accept-encoding", b"identity")]
 
-    def body(self, body: bytes, model: str | None) -> tuple[bytes, str]:
-        """The body for this server, and the client's name of the model if an alias replaced it."""
+    def body(self, body: bytes, model: str | None, encoding: str = "") -> tuple[bytes, str]:
+        """The body for this server, and the client's name of the model if an alias replaced it: then it is unpacked."""
         real = self.alias.get(model) if model else None
         if real is None or model is None:
             return body, ""
         try:
-            return with_model(body, real), model
-        except ValueError:
+            return with_model(decode(body, encoding, "request") if encoding else body, real), model
+        except (ValueError, CorruptEventError):
             return body, ""
 
 
@@ -121,7 +146,7 @@ class Router:
         """What the request body, which may be anything, asks for."""
         try:
             return self._decoder.decode(body)
-        except (msgspec.MsgspecError, ValueError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             return _read_leniently(body)
 
     def of_model(self, model: str | None) -> Upstream:

@@ -54,6 +54,7 @@ class GatewaySettings:
     """The gateway. The first of ``upstreams`` also gets every call that no glob matches.
 
     ``keys`` is the file of virtual keys; with it every call needs one. ``workers`` are processes on the same port.
+    ``hosts`` are names that it answers to beside loopback ones, ``origins`` the web pages that may call it.
     ``orchestrators`` answer to ``orchestrator/NAME``, with the ``tool_servers`` that they name.
     """
 
@@ -62,6 +63,8 @@ class GatewaySettings:
     nats_url: str = "nats://127.0.0.1:4222"
     host: str = "127.0.0.1"
     port: int = 8400
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
     scope: str = "default"
     keys: Path | None = None
     redact: RedactSettings | None = None

@@ -11,7 +11,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,8 +18,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from regraft import __version__
 from regraft.domain.errors import NotFoundError, RegraftError, UnavailableError, UsageError
 from regraft.flows.reader import open_reader
+from regraft.infra.host_policy import HostPolicy
 from regraft.presentation.web import datasets, lineage, replay, status
 from regraft.presentation.web.answer import FailedReply, Failure, JsonReply
+from regraft.presentation.web.guard import Guard
 
 HEADERS = {
     # What a model wrote is never run: no script but our own files, no frame, no form, nothing from elsewhere.
@@ -33,7 +34,6 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 503: "unavailable"}
 _STATUS = {NotFoundError: 404, UsageError: 400, UnavailableError: 503}
 _ABOUT = (
@@ -108,7 +108,7 @@ class _Api(FastAPI):
 
 
 def make_app(dsn: str, hosts: tuple[str, ...] = ("*",)) -> FastAPI:
-    """The application. ``hosts``: host names that requests may use; others are refused (DNS rebinding)."""
+    """The application. ``hosts``: names that it answers to beside loopback ones; others are refused (DNS rebinding)."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -126,7 +126,7 @@ def make_app(dsn: str, hosts: tuple[str, ...] = ("*",)) -> FastAPI:
         docs_url=None,  # these pages load scripts from elsewhere, which the headers forbid
         redoc_url=None,
         lifespan=lifespan,
-        middleware=[Middleware(_Headers), Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
+        middleware=[Middleware(_Headers), Middleware(Guard, HostPolicy(hosts), "web.hosts")],
         exception_handlers={
             RegraftError: _on_known_error,
             RequestValidationError: _on_invalid_request,
@@ -141,10 +141,11 @@ def make_app(dsn: str, hosts: tuple[str, ...] = ("*",)) -> FastAPI:
     return app
 
 
-def serve_web(dsn: str, host: str, port: int) -> None:
+def serve_web(dsn: str, host: str, port: int, hosts: tuple[str, ...] = ()) -> None:
     """Serve until SIGINT or SIGTERM."""
     import uvicorn
 
-    # On loopback only our own names are answered, so that a foreign page cannot read this through its own name.
-    hosts = _LOOPBACK if host in _LOOPBACK else ("*",)
-    uvicorn.run(make_app(dsn, hosts), host=host, port=port, log_level="warning", access_log=False, server_header=False)
+    # Only names that are known are answered, so that a foreign page cannot read this through its own name.
+    uvicorn.run(
+        make_app(dsn, (*hosts, host)), host=host, port=port, log_level="warning", access_log=False, server_header=False
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 from regraft.domain.capture import answer, request
 from regraft.domain.capture.answer import Answer, count_non_finite
-from regraft.domain.capture.dialects import anthropic, completions, embeddings, responses, responses_stream
+from regraft.domain.capture.dialects import anthropic, completions, embeddings, ollama, responses, responses_stream
 from regraft.domain.capture.dialects.native import NATIVE
 from regraft.domain.capture.request import Request
 from regraft.domain.capture.split_choices import join_split_choices
@@ -19,6 +19,8 @@ RESPONSES = "/v1/responses"
 MESSAGES = "/v1/messages"
 COMPLETIONS = "/v1/completions"
 EMBEDDINGS = "/v1/embeddings"
+OLLAMA_CHAT = "/api/chat"
+OLLAMA_GENERATE = "/api/generate"
 FEEDBACK = "/v1/feedback"  # no dialect: a judgement of a call, not a call
 
 _BESIDE = frozenset({NATIVE, "item", "reasoning_items", "thinking_blocks"})
@@ -70,6 +72,18 @@ _DIALECTS = {
         read_answer=embeddings.read_answer,
         body=embeddings.body,
         standalone=embeddings.body,
+    ),
+    OLLAMA_CHAT: Dialect(
+        read_request=ollama.read_chat_request,
+        read_answer=ollama.read_answer,
+        body=ollama.chat_body,
+        standalone=ollama.chat_body,
+    ),
+    OLLAMA_GENERATE: Dialect(
+        read_request=ollama.read_generate_request,
+        read_answer=ollama.read_answer,
+        body=ollama.generate_body,
+        standalone=ollama.generate_body,
     ),
 }
 

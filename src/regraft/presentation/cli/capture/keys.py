@@ -36,12 +36,16 @@ def create(
     model: Annotated[list[str] | None, typer.Option(help="Glob of the models it may call; repeatable.")] = None,
     per_minute: Annotated[int, typer.Option(min=0, help="Calls per minute and gateway process; 0: no limit.")] = 0,
     max_concurrency: Annotated[int, typer.Option(min=0, help="Concurrent calls per gateway process; 0: no limit.")] = 0,
+    paths: Annotated[
+        list[str] | None,
+        typer.Option(help="Glob of other paths it may call, e.g. '/v1/files*'; repeatable. None without it."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Create a key and print its secret once; only its digest is stored."""
     if not name.strip() or not scope.strip():
         raise UsageError("A key needs a name and a scope that are not empty.")
-    key, secret = _store().create(name, scope, tuple(model or ["*"]), per_minute, max_concurrency)
+    key, secret = _store().create(name, scope, tuple(model or ["*"]), per_minute, max_concurrency, tuple(paths or ()))
     run = context()
     if as_json:
         run.print_json({**_shown(key), "key": secret})
@@ -57,10 +61,11 @@ def list_keys(as_json: Json = False) -> None:
     if as_json:
         run.print_json([_shown(key) for key in keys])
         return
-    table = Table("id", "name", "scope", "models", "a minute", "at once", "made", "revoked")
+    table = Table("id", "name", "scope", "models", "other paths", "a minute", "at once", "made", "revoked")
     for key in keys:
         limits = [str(limit or "any") for limit in (key.per_minute, key.max_concurrency)]
-        cells = [key.key_id, key.name, key.scope, " ".join(key.models), *limits, _day(key.created), _day(key.revoked)]
+        may = [" ".join(key.models), " ".join(key.paths)]
+        cells = [key.key_id, key.name, key.scope, *may, *limits, _day(key.created), _day(key.revoked)]
         table.add_row(*map(escape, cells))
     run.console.print(table)
 
@@ -81,6 +86,7 @@ def _shown(key: VirtualKey) -> dict[str, Any]:
         "name": key.name,
         "scope": key.scope,
         "models": list(key.models),
+        "paths": list(key.paths),
         "per_minute": key.per_minute,
         "max_concurrency": key.max_concurrency,
         "created": _day(key.created),

@@ -64,6 +64,8 @@ def gateway() -> None:
             nats_url=run.stack.nats(),
             host=settings.gateway.host,
             port=settings.gateway.port,
+            hosts=tuple(settings.gateway.hosts),
+            origins=tuple(settings.gateway.origins),
             keys=(settings.gateway.keys_file or keys_path(settings.data_dir)) if settings.gateway.needs_keys else None,
             workers=settings.gateway.workers,
             redact=redact,
@@ -98,7 +100,8 @@ def web() -> None:
     run = context()
     configure_logging(run.settings.log_level)
     require_port(run.settings.web.port, "web.port")
-    serve_web(run.stack.postgres(), run.settings.web.host, run.settings.web.port)
+    web = run.settings.web
+    serve_web(run.stack.postgres(), web.host, web.port, tuple(web.hosts))
 
 
 def dagster() -> None:
