@@ -25,7 +25,7 @@ from regraft.domain.capture.importers.values import figure, mapping, mappings, n
 FORM = "inspect_ai"
 _ATTACHMENT = "attachment://"
 _GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
-ASIDE = frozenset({"events", "attachments", "store"})  # other work of the solver; texts that are put back
+ASIDE = frozenset({"events", "attachments", "store", "scores"})  # other work of the solver; texts that are put back
 _KNOWN = frozenset({"id", "epoch", "messages", "output", "events", "attachments", "input", "store", "uuid"})
 _KNOWN_OF_MESSAGE = frozenset({"id", "content", "role", "tool_calls", "tool_call_id", "function", "model", "error"})
 _SECOND = 1e9

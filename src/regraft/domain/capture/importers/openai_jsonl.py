@@ -3,7 +3,8 @@
 Kept beside the messages where a line has them: ``id``, ``source``, ``group`` (or ``task``), ``model``, ``outcome`` with
 figures (``reward``, ``success``, ``preferred``, ``ranks`` by message) and ``meta`` with ``message_ids`` and
 ``message_meta`` by message. Preference lines are two branches: ``prompt`` with ``chosen`` and ``rejected`` (TRL), or
-``input`` with ``preferred_output`` and ``non_preferred_output`` (OpenAI).
+``input`` with ``preferred_output`` and ``non_preferred_output`` (OpenAI). Lines of Anthropic's form are read too
+(``anthropic_form``), a system prompt and an answer that stand beside the messages (``answer_beside``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from regraft.domain.capture.importers.answer_beside import unanswered, with_answer
+from regraft.domain.capture.importers.anthropic_form import chat_messages, is_anthropic
 from regraft.domain.capture.importers.conversation import (
     Conversation,
     Found,
@@ -20,16 +23,35 @@ from regraft.domain.capture.importers.conversation import (
     UnreadableConversationError,
     last_answer,
 )
-from regraft.domain.capture.importers.messages import checked, role_of, tool_list
+from regraft.domain.capture.importers.messages import checked, content_of, role_of, tool_list
 from regraft.domain.capture.importers.moment import nanoseconds
+from regraft.domain.capture.importers.recorded import decoded
 from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.capture.importers.values import figure, mapping, mappings, name, rest, text
 from regraft.domain.ids import digest_json
 
 FORM = "openai"
 _KNOWN = frozenset(
-    {"id", "source", "group", "task", "model", "messages", "tools", "functions", "outcome", "meta", "prompt", "chosen"}
-    | {"rejected", "input", "preferred_output", "non_preferred_output", "parallel_tool_calls", "created", "theme"}
+    {
+        "id",
+        "source",
+        "group",
+        "task",
+        "model",
+        "tools",
+        "functions",
+        "outcome",
+        "meta",
+        "parallel_tool_calls",
+        "created",
+    }
+    | {"theme"}
+)
+_SIDES = frozenset({"prompt", "chosen", "rejected"})
+_OUTPUTS = frozenset({"input", "preferred_output", "non_preferred_output"})
+_SYSTEM = (
+    *("system", "system_prompt", "systemPrompt", "system_message", "system_instruction", "systemInstruction"),
+    "instructions",
 )
 
 _MEASURED = frozenset({"timestamp", "usage", "finish_reason", "turn_idx"})
@@ -38,7 +60,7 @@ _MEASURED = frozenset({"timestamp", "usage", "finish_reason", "turn_idx"})
 def recognises(record: JsonRecord) -> bool:
     """Whether the record is such a line."""
     value = record.value
-    return isinstance(value, dict) and (_is_messages(value.get("messages")) or _sides(value) is not None)
+    return isinstance(value, dict) and (_is_messages(_given(value)) or _sides(value) is not None)
 
 
 def read(record: JsonRecord) -> Iterator[Found]:
@@ -46,7 +68,22 @@ def read(record: JsonRecord) -> Iterator[Found]:
     line = mapping(record.value)
     outcome, meta = mapping(line.get("outcome")), mapping(line.get("meta"))
     source = text(line.get("source"))
-    said = _preference(line, source) or _messages(line.get("messages"), outcome, meta, source)
+    said = _preference(line, source) or []
+    tools = _tools(line)
+    known = _KNOWN | ((_OUTPUTS if "preferred_output" in line else _SIDES) if said else {"messages"})
+    if not said:
+        given = _given(line)
+        if isinstance(given, list) and is_anthropic(line, mappings(given)):
+            for each in given:
+                role_of(each)
+            given, tools = chat_messages(given, line.get("tools"))
+        said = _messages(given, outcome, meta, source)
+        if said and isinstance(line.get("messages"), str):
+            said[0] = replace(said[0], source_texts=(line["messages"],))
+        said, beside = with_answer(said, line, known | frozenset(_SYSTEM))
+        known |= beside
+    said, prompts = _with_system(said, line)
+    known |= prompts
     last = last_answer(said)
     found = tuple(
         Judgement(name=key, value=value, source=source or FORM)
@@ -59,7 +96,7 @@ def read(record: JsonRecord) -> Iterator[Found]:
         key: value for key, value in outcome.items() if figure(value) is None and value is not None and key != "ranks"
     }
     details = {key: value for key, value in meta.items() if key not in ("message_meta", "message_ids")}
-    more = {**rest(line, _KNOWN), **({"outcome": others} if others else {}), **({"meta": details} if details else {})}
+    more = {**rest(line, known), **({"outcome": others} if others else {}), **({"meta": details} if details else {})}
     yield checked(
         Conversation(
             key=name(line.get("id")) or f"{record.position}:{digest_json(line).hex()[:32]}",
@@ -70,12 +107,40 @@ def read(record: JsonRecord) -> Iterator[Found]:
             model=text(line.get("model")) or None,
             started_ns=nanoseconds(meta.get("start_time"))
             or nanoseconds(meta.get("date"))
-            or nanoseconds(line.get("created")),
-            tools=_tools(line),
+            or nanoseconds(line.get("created"))
+            or nanoseconds(line.get("startTime")),
+            tools=tools,
             sampling=_sampling(meta),
             rest=more,
+            left_out=unanswered(said, rest(line, known)),
         )
     )
+
+
+def _given(line: dict[str, Any]) -> Any:
+    """The messages of a line, which some logs write as JSON text."""
+    given = line.get("messages")
+    return decoded(given) if isinstance(given, str) else given
+
+
+def _with_system(said: list[ImportedMessage], line: dict[str, Any]) -> tuple[list[ImportedMessage], frozenset[str]]:
+    """The messages after the system prompt that stands beside them, and the member that it was read from."""
+    found = [(key, line[key]) for key in _SYSTEM if isinstance(line.get(key), str | list) and line[key]]
+    found = [(key, each) for key, each in found if isinstance(each, str) or all(map(mapping, each))]
+    if not found or not said:
+        return said, frozenset()
+    key, prompt = found[0]
+    first = said[0].message
+    if first.get("role") in ("system", "developer"):
+        if first.get("content") != prompt:
+            raise UnreadableConversationError("a system prompt beside messages that begin with another one", key)
+        return said, frozenset({key})
+    if len(found) > 1 and any(each != prompt for _, each in found):
+        raise UnreadableConversationError("two system prompts beside the messages", found[1][0])
+    content = prompt if isinstance(prompt, str) else content_of(prompt)
+    opening = ImportedMessage(message={"role": "system", "content": content}, parent=None)
+    moved = [replace(each, parent=0 if each.parent is None else each.parent + 1) for each in said]
+    return [opening, *moved], frozenset(each for each, _ in found)
 
 
 def _is_messages(value: Any) -> bool:

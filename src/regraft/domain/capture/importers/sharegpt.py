@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from regraft.domain.capture.importers.answer_beside import unanswered, with_answer
 from regraft.domain.capture.importers.conversation import (
     Conversation,
     Found,
@@ -56,6 +57,7 @@ def read(record: JsonRecord) -> Iterator[Found]:
         raise UnreadableConversationError("no list of turns")
     for turn in turns:
         said.append(_said(turn, len(said) - 1 if said else None, calls))
+    said, beside = with_answer(said, line, _KNOWN)
     for side, preferred in (("chosen", 1.0), ("rejected", 0.0)):
         if isinstance(line.get(side), dict):
             verdict = Judgement(name="preferred", value=preferred, source=source)
@@ -73,7 +75,8 @@ def read(record: JsonRecord) -> Iterator[Found]:
             source=text(line.get("source")),
             model=text(line.get("model")) or None,
             tools=tool_list(_tools(line.get("tools"))),
-            rest=rest(line, _KNOWN),
+            rest=rest(line, _KNOWN | beside),
+            left_out=unanswered(said, rest(line, _KNOWN | beside)),
         )
     )
 

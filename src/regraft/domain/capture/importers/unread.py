@@ -66,10 +66,17 @@ def with_unread(value: Any, found: list[Found], aside: frozenset[str]) -> list[F
 
 def unread_texts(value: Any, read: Iterable[Conversation], aside: frozenset[str]) -> list[UnreadText]:
     """The texts of a record that stand in none of its conversations. Linear in the record."""
-    left = list(_leaves(value, aside, _taken(read)))
+    read = list(read)
+    left = list(_leaves(value, aside, *_taken(read)))
     if not left:
         return []
-    known = set(_texts_of(read))
+    without_rest = [replace(each, rest={}) for each in read]  # a message is not read where it is only kept
+    unread = _not_in([each for each in left if each.said], without_rest)
+    return unread + _not_in([each for each in left if not each.said], read)
+
+
+def _not_in(left: list[UnreadText], read: list[Conversation]) -> list[UnreadText]:
+    known = set(_texts_of(read)) if left else set()
     left = [each for each in left if each.text not in known]
     if not left:
         return []
@@ -79,7 +86,7 @@ def unread_texts(value: Any, read: Iterable[Conversation], aside: frozenset[str]
 
 def holds_words(value: Any) -> bool:
     """Whether a JSON value holds a text of several words."""
-    return any(True for _ in _leaves(value, frozenset(), frozenset()))
+    return any(True for _ in _leaves(value, frozenset(), frozenset(), frozenset()))
 
 
 def _kept(unread: list[UnreadText]) -> dict[str, list[str]]:
@@ -93,20 +100,23 @@ def _kept(unread: list[UnreadText]) -> dict[str, list[str]]:
     return found
 
 
-def _taken(read: Iterable[Conversation]) -> set[int]:
-    """Values that readers took as they are, by identity: most of a record, told without looking into them."""
-    found: set[int] = set()
+def _taken(read: Iterable[Conversation]) -> tuple[set[int], set[int]]:
+    """Values that readers took as they are, by identity, and those that they only keep: most of a record, told without
+    looking into them."""
+    taken: set[int] = set()
+    kept: set[int] = set()
     for conversation in read:
         for each in conversation.said:
-            found.add(id(each.message))
-            found.update(map(id, each.message.values()))
-            found.update(map(id, each.rest.values()))
-        level: list[Any] = [conversation.rest, conversation.tools]
-        for _ in range(_REARRANGED):
-            inner = [one for each in level for one in (each.values() if isinstance(each, dict) else each)]
-            found.update(map(id, inner))
-            level = [one for one in inner if isinstance(one, dict | list)]
-    return found
+            taken.add(id(each.message))
+            taken.update(map(id, each.message.values()))
+            taken.update(map(id, each.rest.values()))
+        for found, whole in ((taken, conversation.tools), (kept, conversation.rest)):
+            level: list[Any] = [whole]
+            for _ in range(_REARRANGED):
+                inner = [one for each in level for one in (each.values() if isinstance(each, dict) else each)]
+                found.update(map(id, inner))
+                level = [one for one in inner if isinstance(one, dict | list)]
+    return taken, kept
 
 
 def _values_of(read: Iterable[Conversation]) -> Iterator[Any]:
@@ -130,25 +140,28 @@ def _keys_of(read: Iterable[Conversation]) -> Iterator[str]:
     return (key for value in _values_of(read) if isinstance(value, dict) for key in value)
 
 
-def _leaves(value: Any, aside: frozenset[str], taken: Set[int]) -> Iterator[UnreadText]:
-    """Texts with words in them, or in messages."""
-    waiting: list[tuple[Any, str, bool, bool]] = [(value, "", False, False)]  # in a message, directly under its words
+def _leaves(value: Any, aside: frozenset[str], taken: Set[int], kept: Set[int]) -> Iterator[UnreadText]:
+    """Texts with words in them, or in messages. Nothing is taken from ``taken`` values, and only messages from ``kept``
+    ones."""
+    waiting: list[tuple[Any, str, bool, bool, bool]] = [(value, "", False, False, False)]
     while waiting:
-        each, path, inside, spoken = waiting.pop()
+        each, path, inside, spoken, held = waiting.pop()
         if id(each) in taken:
             continue
+        held = held or id(each) in kept
         if isinstance(each, str):
             said = inside and spoken and bool(each.strip())
-            if said or _WORDS.search(each):
+            if said or (not held and _WORDS.search(each)):
                 yield UnreadText(path, each, said)
         elif isinstance(each, dict):
             message = _is_message(each)
             for key in reversed(each):
                 if key not in aside and isinstance(each[key], str | dict | list):
                     under = key in _SPOKEN_KEYS
-                    waiting.append((each[key], f"{path}.{key}" if path else key, (inside or message) and under, under))
+                    below = f"{path}.{key}" if path else key
+                    waiting.append((each[key], below, (inside or message) and under, under, held))
         elif isinstance(each, list):
-            waiting.extend((inner, f"{path}[]", inside, spoken) for inner in reversed(each))
+            waiting.extend((inner, f"{path}[]", inside, spoken, held) for inner in reversed(each))
 
 
 def _is_message(value: dict[str, Any]) -> bool:
