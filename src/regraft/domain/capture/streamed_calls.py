@@ -24,6 +24,20 @@ _DIGITS = re.compile(r"[0-9]{1,9}\Z")
 _FIRST_VALUE = json.JSONDecoder().raw_decode
 
 
+def joined_arguments(pieces: list[str]) -> tuple[str, bool]:
+    """Arguments from their pieces, and whether they are certain: those of two calls may have run together."""
+    pieces = [piece for piece in pieces if piece]
+    joined = "".join(pieces)
+    if len(pieces) < 2 or _is_json(joined):
+        return joined, True
+    last, half = pieces[-1], len(joined) // 2
+    if _is_object(last) and (_each_begins_the_next(pieces) or "".join(pieces[:-1]) == last):
+        return last, True
+    if joined[:half] == joined[half:] and _is_object(joined[:half]):
+        return joined[:half], True
+    return joined, not _is_several(joined)
+
+
 class _Call:
     """One call while its pieces arrive."""
 
@@ -88,19 +102,6 @@ class _Call:
         self._read = len(self.arguments)
         return self._depth == 0 and not self._in_text and "}" in "".join(self.arguments[-1:])
 
-    def text(self) -> tuple[str, bool]:
-        """The arguments, and whether they are certain: those of two calls may have run together."""
-        pieces = [piece for piece in self.arguments if piece]
-        joined = "".join(pieces)
-        if len(pieces) < 2 or _is_json(joined):
-            return joined, True
-        last, half = pieces[-1], len(joined) // 2
-        if _is_object(last) and (_each_begins_the_next(pieces) or "".join(pieces[:-1]) == last):
-            return last, True
-        if joined[:half] == joined[half:] and _is_object(joined[:half]):
-            return joined[:half], True
-        return joined, not _is_several(joined)
-
     def call(self) -> tuple[dict[str, Any], bool]:
         """The whole call, and whether it is certain."""
         said = {key: value for key, field in self.fields.items() if (value := field.value()) is not None}
@@ -112,7 +113,9 @@ class _Call:
             key = _FORMS[self.form or "function"]
             inner: dict[str, Any] = {"name": self.name} if self.name else {}
             inner |= {name: value for name, each in self.inner.items() if (value := each.value()) is not None}
-            inner[key], certain = self.text() if self.value is None else (self.value, not any(self.arguments))
+            inner[key], certain = (
+                joined_arguments(self.arguments) if self.value is None else (self.value, not any(self.arguments))
+            )
             said[self.form or "function"] = inner
         return said, certain
 

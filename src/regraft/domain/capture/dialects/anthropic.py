@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from regraft.domain.capture.answer import Answer, Choice, events, is_stream, read_object, unreadable
+from regraft.domain.capture.answer import Answer, Choice, finish_reason, is_stream, read_object, unreadable
 from regraft.domain.capture.dialects import native
+from regraft.domain.capture.dialects.anthropic_stream import CutJson, read_blocks
 from regraft.domain.capture.request import Request, model_of, read_document, sort_keys
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.ids import canonical_json, parse_json
@@ -187,7 +188,7 @@ def _native_assistant(message: Mapping[str, Any]) -> Any:
 
 def _call(block: Mapping[str, Any]) -> dict[str, Any]:
     given = block.get("input")
-    arguments = str(given) if isinstance(given, _Cut) else canonical_json(given)
+    arguments = str(given) if isinstance(given, CutJson) else canonical_json(given)
     call = {
         "id": block.get("id"),
         "type": "function",
@@ -316,12 +317,13 @@ def read_answer(body: bytes, content_type: str) -> Answer:
 
 
 def _answer(document: dict[str, Any], *, error: Any = None, done: bool | None = None) -> Answer:
-    stop, usage, model = document.get("stop_reason"), document.get("usage"), document.get("model")
+    usage, model = document.get("usage"), document.get("model")
+    stop = finish_reason({"finish_reason": document.get("stop_reason")})
     (message,) = native.read_units([[{"role": "assistant", "content": document.get("content")}]], _said, _again)
     choice = Choice(
         index=0,
         message=message,
-        finish_reason=_FINISH_REASONS.get(stop, stop) if isinstance(stop, str) else None,
+        finish_reason=_FINISH_REASONS.get(stop, stop) if stop else None,
         rest={key: document[key] for key in ("stop_reason", "stop_sequence", "stop_details") if document.get(key)},
     )
     own = ("content", "role", "model", "usage", "stop_reason", "stop_sequence", "stop_details", "error")
@@ -335,80 +337,18 @@ def _answer(document: dict[str, Any], *, error: Any = None, done: bool | None = 
     )
 
 
-class _Cut(str):
-    """Arguments of a tool call that ended before they were JSON."""
-
-    __slots__ = ()
-
-
 def _read_stream(text: str) -> Answer:
-    message: dict[str, Any] | None = None
-    blocks: dict[Any, dict[str, Any]] = {}
-    pieces: dict[Any, list[str]] = {}
-    error: Any = None
-    done = False
-    unread = 0
-    for data in events(text):
-        if data.strip() == "[DONE]":
-            done = True
-            continue
-        event = read_object(data)
-        if event is None:
-            unread += 1
-            continue
-        kind, place, delta = event.get("type"), event.get("index", 0), event.get("delta")
-        if kind == "message_start" and isinstance(event.get("message"), dict):
-            message = dict(event["message"])
-        elif kind == "content_block_start" and isinstance(event.get("content_block"), dict):
-            blocks[_place(place)] = dict(event["content_block"])
-        elif kind == "content_block_delta" and isinstance(delta, dict):
-            _add(blocks.setdefault(_place(place), {}), pieces.setdefault(_place(place), []), delta)
-        elif kind == "message_delta":
-            message = {**(message or {}), **(delta if isinstance(delta, dict) else {})}
-            if isinstance(event.get("usage"), dict):
-                known = message.get("usage")
-                told = {key: value for key, value in event["usage"].items() if value is not None}
-                message["usage"] = {**(known if isinstance(known, dict) else {}), **told}
-        elif kind == "message_stop":
-            done = True
-        if event.get("error"):
-            error = event["error"]
-    for place, parts in pieces.items():
-        _close(blocks[place], "".join(parts))
-    if message is None and not blocks:
-        rest = {"unread_events": unread} if unread else {}
-        return Answer(choices=[], model=None, usage=None, error=error, rest=rest, done=done)
-    whole = {**(message or {}), "content": [blocks[place] for place in sorted(blocks)]}
-    answer = _answer(whole, error=error, done=done)
-    return replace(answer, rest={**answer.rest, "unread_events": unread}) if unread else answer
-
-
-def _place(index: Any) -> int:
-    return index if isinstance(index, int) else 0
-
-
-_DELTAS = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
-
-
-def _add(block: dict[str, Any], pieces: list[str], delta: dict[str, Any]) -> None:
-    kind = delta.get("type")
-    if kind == "input_json_delta" and isinstance(delta.get("partial_json"), str):
-        block.setdefault("type", "tool_use")
-        pieces.append(delta["partial_json"])
-    elif kind == "citations_delta":
-        block["citations"] = [*(block.get("citations") or []), delta.get("citation")]
-    elif isinstance(kind, str) and kind in _DELTAS and isinstance(delta.get(_DELTAS[kind]), str):
-        field = _DELTAS[kind]
-        block.setdefault("type", "thinking" if field == "signature" else field)
-        known = block.get(field)
-        block[field] = (known if isinstance(known, str) else "") + delta[field]
-
-
-def _close(block: dict[str, Any], text: str) -> None:
-    if not text:
-        return
-    try:
-        block["input"] = parse_json(text)
-    except ValueError:
-        # A tool of the server's stays a block, which has to be JSON itself.
-        block["input"] = _Cut(text) if block.get("type") == "tool_use" else text
+    blocks, reader = read_blocks(text)
+    done = blocks.stopped or reader.done
+    if not blocks:
+        return Answer(choices=[], model=None, usage=None, error=reader.error, rest=reader.rest(), done=done)
+    whole, cumulative = blocks.whole()
+    answer = _answer(whole, error=reader.error, done=done)
+    (choice,) = answer.choices
+    rest = {**choice.rest, **({"cumulative": cumulative} if cumulative else {})}
+    return replace(
+        answer,
+        choices=[replace(choice, rest=rest, unattributed=blocks.unattributed)],
+        rest={**answer.rest, **reader.rest()},
+        unread=reader.broken,
+    )
