@@ -19,6 +19,49 @@ from regraft.domain.lineage.imported_calls import Projections, calls, steps
 ASKED, SAID = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
 CALLS = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
 RECORDS: dict[str, Any] = {
+    "arena": {
+        "question_id": "q1",
+        "model_a": "x",
+        "model_b": "y",
+        "winner": "model_a",
+        "judge": "u1",
+        "turn": 1,
+        "conversation_a": [ASKED, SAID],
+        "conversation_b": [ASKED, {"role": "assistant", "content": [{"type": "text", "text": "b"}]}],
+    },
+    "turns": {
+        "conversation_hash": "h",
+        "model": "m",
+        "timestamp": "2026-01-01T00:00:00+00:00",
+        "conversation": [
+            {"role": "system", "content": "s"},
+            {"role": "user", "content": "q", "toxic": False, "turn_identifier": 7},
+            {
+                "role": "assistant",
+                "content": "",
+                "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {}}}],
+            },
+            {"role": "tool", "tool_call_id": "c", "content": "r"},
+            {"role": "assistant", "content": "a", "rating": 5},
+        ],
+        "reward": 1,
+    },
+    "preferences": {"prompt": "q", "chosen": "a", "rejected": {"role": "assistant", "content": "b"}, "score_chosen": 8},
+    "pairs": {"instruction": "q", "input": "i", "output": "a", "system": "s", "history": [["p", "o"]], "label": True},
+    "rated_answers": {
+        "source": "evol",
+        "instruction": "q",
+        "models": ["x"],
+        "completions": [
+            {
+                "model": "x",
+                "custom_system_prompt": "s",
+                "response": "a",
+                "annotations": {"helpfulness": {"Rating": "5", "Rationale": "good"}},
+                "overall_score": 8.5,
+            }
+        ],
+    },
     "codex": {
         "timestamp": "2026-01-01T00:00:00.000Z",
         "type": "response_item",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from regraft.domain.capture.importers import (
+    arena,
     chatgpt,
     claude_code,
     claude_export,
@@ -22,10 +23,14 @@ from regraft.domain.capture.importers import (
     open_webui,
     openai_jsonl,
     otel_genai,
+    pairs,
+    preferences,
+    rated_answers,
     sharegpt,
     tau2_bench,
     tau_bench,
     toolbench,
+    turn_lists,
 )
 from regraft.domain.capture.importers.conversation import (
     Found,
@@ -91,8 +96,13 @@ IMPORTERS = (
     ),
     Importer(oasst.FORM, "OpenAssistant message trees", oasst.recognises, oasst.read),
     Importer(oasst.FLAT, "OpenAssistant messages", oasst.recognises_flat, oasst.read, oasst.gather),
+    Importer(arena.FORM, "Battles of two models", arena.recognises, arena.read),
     Importer(sharegpt.FORM, "ShareGPT", sharegpt.recognises, sharegpt.read),
+    Importer(preferences.FORM, "Preferences of two answers", preferences.recognises, preferences.read),
+    Importer(rated_answers.FORM, "Several rated answers", rated_answers.recognises, rated_answers.read),
     Importer(openai_jsonl.FORM, "OpenAI chat messages (JSON lines)", openai_jsonl.recognises, openai_jsonl.read),
+    Importer(turn_lists.FORM, "Lists of turns", turn_lists.recognises, turn_lists.read),
+    Importer(pairs.FORM, "Questions with answers", pairs.recognises, pairs.read),
 )
 FORMS = tuple(importer.form for importer in IMPORTERS)
 

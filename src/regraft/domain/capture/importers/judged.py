@@ -1,0 +1,48 @@
+"""Figures that a line of a data set gives its answer: rewards, ratings, scores, labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from regraft.domain.capture.importers.conversation import Judgement
+from regraft.domain.capture.importers.values import figure, text
+from regraft.domain.ids import Number
+
+_AS_THEY_ARE = {"reward": "reward", "success": "success", "vote": "vote", "rank": "rank", "preferred": "preferred"}
+_LABELS = frozenset({"label", "kto_tag"})
+_SCORES = frozenset(
+    {"score", "rating", "quality", "overall_score", "fine-grained_score", "helpfulness", "correctness", "coherence"}
+    | {"complexity", "verbosity", "honesty", "truthfulness", "instruction_following", "instruction-following"}
+    | {"harmlessness", "safety", "toxicity", "average_rating", "quality_score", "reward_score", "rm_score"}
+)
+FIGURES = _AS_THEY_ARE.keys() | _LABELS | _SCORES
+
+
+def number(value: Any) -> float | None:
+    """A figure, also one that was written as text."""
+    if isinstance(value, str):
+        try:
+            return figure(Number(str(float(value))))
+        except ValueError:
+            return None
+    return figure(value)
+
+
+def judgements(line: dict[str, Any], source: str) -> tuple[Judgement, ...]:
+    """What the figures of a line say of its answer."""
+    found = []
+    for key in line:
+        if key not in FIGURES:
+            continue
+        value = number(line[key])
+        if value is None:
+            continue
+        name = "preferred" if key in _LABELS else _AS_THEY_ARE.get(key) or f"score:{key}"
+        comment = text(line.get(f"{key}_comment")) or None
+        found.append(Judgement(name=name, value=value, source=source, comment=comment))
+    return tuple(found)
+
+
+def read_figures(line: dict[str, Any]) -> frozenset[str]:
+    """The members that are read as figures."""
+    return frozenset(key for key in line if key in FIGURES and number(line[key]) is not None)
