@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ _TAGS = [
     '<task-notification id="7">a task has ended</task-notification>',
     "<new-diagnostics>main.py:3: unused import</new-diagnostics>",
 ]
+_URL_PART = [{"type": "image_url", "image_url": {"url": "https://files.example/image.png"}}]
 _EPOCH = datetime(2026, 3, 1, 9, 5, 7)
 _TOLD = ("tool", "function")
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -38,13 +41,14 @@ def _same(message: Message, conversation: int, call: int) -> Message:
 @dataclass(frozen=True, slots=True)
 class Cause:
     """One thing that clients do. ``sent`` rewrites a message of a history, ``given`` an answer as it was first given,
-    ``history`` a whole history (None where the cause does not touch it). ``joins`` says that its mark on the tree is a
-    compaction edge."""
+    ``history`` a whole history for good (None where the cause does not touch it), ``request`` the history as one call
+    sends it. ``joins`` says that its mark on the tree is a compaction edge."""
 
     name: str
     sent: Rewrite = _same
     given: Rewrite = _same
     history: Callable[[list[Message]], list[Message] | None] | None = None
+    request: Callable[[list[Message], int, int], list[Message]] | None = None
     joins: bool = False
 
 
@@ -316,6 +320,145 @@ def _summary_alone(history: list[Message]) -> list[Message] | None:
     return None if last < 4 else [*_system_of(history), _summary(history, 1), history[-1]]
 
 
+# What clients do to a whole request: only the answers come back as they were
+
+
+def _words(conversation: int, call: int, count: int = 60) -> str:
+    """Text that no other call of any conversation has."""
+    picked = random.Random(conversation * 1009 + call)
+    return " ".join("".join(picked.choices("abcdefghijklmnop", k=6)) for _ in range(count))
+
+
+def _instructed(told: Callable[[int, int], str]) -> Callable[[list[Message], int, int], list[Message]]:
+    """The instruction with a text of each call in it; a conversation without one gets one."""
+
+    def rewrite(history: list[Message], conversation: int, call: int) -> list[Message]:
+        text = told(conversation, call)
+        if history[0].get("role") in ("system", "developer"):
+            return [texts(history[0], lambda kept: f"{kept}\n\n{text}"), *history[1:]]
+        return [{"role": "system", "content": text}, *history]
+
+    return rewrite
+
+
+def _answers(history: list[Message]) -> list[int]:
+    return [at for at, each in enumerate(history) if each.get("role") == "assistant"]
+
+
+def _each_user(
+    change: Callable[[Message, bool, int, int], list[Message]],
+) -> Callable[[list[Message], int, int], list[Message]]:
+    """Each user message changed; the flag says whether it came after the last answer."""
+
+    def rewrite(history: list[Message], conversation: int, call: int) -> list[Message]:
+        last = max(_answers(history), default=-1)
+        return [
+            changed
+            for at, each in enumerate(history)
+            for changed in (change(each, at > last, conversation, call) if each.get("role") == "user" else [each])
+        ]
+
+    return rewrite
+
+
+def _relative_time(message: Message, _new: bool, conversation: int, call: int) -> list[Message]:
+    return [texts(message, lambda text: f"[{call * 7 + 1} minutes ago] {text}")]
+
+
+def _retrieved(message: Message, new: bool, conversation: int, call: int) -> list[Message]:
+    return [texts(message, lambda text: f"{text}\n\nContext:\n{_words(conversation, call)}")] if new else [message]
+
+
+def _image(later: list[dict[str, Any]]) -> Callable[[Message, bool, int, int], list[Message]]:
+    def change(message: Message, new: bool, conversation: int, call: int) -> list[Message]:
+        content = message.get("content")
+        if not isinstance(content, str):
+            return [message]
+        data = f"data:image/png;base64,{base64.b64encode(content.encode() * 20).decode()}"
+        held = [{"type": "image_url", "image_url": {"url": data}}] if new else later
+        return [{**message, "content": [{"type": "text", "text": content}, *held]}]
+
+    return change
+
+
+def _merged(message: Message, new: bool, conversation: int, call: int) -> list[Message]:
+    content = message.get("content")
+    if not isinstance(content, str) or len(words := content.split(" ")) < 2:
+        return [message]
+    parts = [" ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :])]
+    return [{**message, "content": part} for part in parts] if new else [{**message, "content": "\n\n".join(parts)}]
+
+
+def _developer(history: list[Message], conversation: int, call: int) -> list[Message]:
+    role = ("system", "developer")[call % 2]
+    return [{**each, "role": role} if each.get("role") in ("system", "developer") else each for each in history]
+
+
+def _note(role: str) -> Callable[[list[Message], int, int], list[Message]]:
+    return lambda history, conversation, call: [*history, {"role": role, "content": _words(conversation, call, 12)}]
+
+
+def _greeting_left_out(history: list[Message], conversation: int, call: int) -> list[Message]:
+    at = len(_system_of(history))
+    greeting = [{"role": "assistant", "content": "Good day! What would you like to talk about?"}] if call == 0 else []
+    return [*history[:at], *greeting, *history[at:]]
+
+
+def _last_messages(count: int) -> Callable[[list[Message], int, int], list[Message]]:
+    def rewrite(history: list[Message], conversation: int, call: int) -> list[Message]:
+        head = _system_of(history)
+        return [*head, *history[max(len(head), len(history) - count) :]]
+
+    return rewrite
+
+
+def _summary_each_time(role: str) -> Callable[[list[Message], int, int], list[Message]]:
+    def rewrite(history: list[Message], conversation: int, call: int) -> list[Message]:
+        answers = _answers(history)
+        if len(answers) < 2:
+            return history
+        kept = history[answers[-2] + 1 :]
+        summary = {"role": role, "content": f"Summary so far: {_words(conversation, call, 30)}"}
+        return [*_system_of(history), summary, *kept]
+
+    return rewrite
+
+
+def _without_results(history: list[Message], conversation: int, call: int) -> list[Message]:
+    last = max(_answers(history), default=-1)
+    return [each for at, each in enumerate(history) if at > last or each.get("role") not in _TOLD]
+
+
+def _results_reordered(history: list[Message], conversation: int, call: int) -> list[Message]:
+    if call % 2 == 0:
+        return history
+    found: list[Message] = []
+    results: list[Message] = []
+    for each in [*history, {}]:
+        if each.get("role") == "tool":
+            results.append(each)
+            continue
+        found += [*reversed(results), each]
+        results = []
+    return found[:-1]
+
+
+_LOCAL_CLOCKS = [
+    *("Heute ist Dienstag, der {:%d}. März {:%Y}, {:%H:%M} Uhr.", "今日は{:%m}月{:%d}日 {:%H}時{:%M}分です。"),
+    *("Son las {:%H:%M} del martes {:%d} de marzo.", "Nous sommes mardi {:%d} mars {:%Y}, {:%H} h {:%M}."),
+    *("Сегодня вторник, {:%d} марта {:%Y} г., {:%H:%M}.", "Now: {:%s}", "[{:%m/%d/%y %I:%M%p}]", "{:%Y%m%dT%H%M%SZ}"),
+    *("Week {:%G-W%V}", "It is {:%A}."),
+]
+
+
+def _local_clock(form: str) -> Callable[[list[Message], int, int], list[Message]]:
+    def told(conversation: int, call: int) -> str:
+        moment = _moment(call)
+        return re.sub(r"\{:([^{}]*)\}", lambda found: moment.strftime(found[1]), form)
+
+    return _instructed(told)
+
+
 # Everything at once
 
 
@@ -357,8 +500,26 @@ CAUSES = [
     Cause("summary, a tool call survives", history=_tail_with_call, joins=True),
     Cause("summary, an answer survives", history=_tail_with_answer, joins=True),
     Cause("summary, another system prompt", history=_tail_under_another_prompt, joins=True),
-    Cause("tool results emptied", history=_emptied_results, joins=True),
+    Cause("tool results emptied", history=_emptied_results),
     Cause("sliding window", history=_window, joins=True),
+    Cause("retrieved text in the instruction", request=_instructed(_words)),
+    Cause("battery in the instruction", request=_instructed(lambda _, call: f"Battery: {97 - call} %.")),
+    *(Cause(f"local clock: {form[:24]}", request=_local_clock(form)) for form in _LOCAL_CLOCKS),
+    Cause("relative times beside questions", request=_each_user(_relative_time)),
+    Cause("retrieved text dropped from questions", request=_each_user(_retrieved)),
+    Cause("image replaced by a URL", request=_each_user(_image(_URL_PART))),
+    Cause("image left out later", request=_each_user(_image([]))),
+    Cause("questions merged later", request=_each_user(_merged)),
+    Cause("system renamed developer", request=_developer),
+    Cause("a system note after the history", request=_note("system")),
+    Cause("a user note after the history", request=_note("user")),
+    Cause("greeting left out later", request=_greeting_left_out),
+    Cause("window of four messages", request=_last_messages(4), joins=True),
+    Cause("window of three messages", request=_last_messages(3), joins=True),
+    Cause("a new user summary with every call", request=_summary_each_time("user"), joins=True),
+    Cause("a new system summary with every call", request=_summary_each_time("system"), joins=True),
+    Cause("tool results dropped", request=_without_results),
+    Cause("parallel results reordered", request=_results_reordered),
 ]
 
 

@@ -205,6 +205,8 @@ def calls_of(clock: Clock, conversation: Conversation, number: int, cause: Cause
             history = [*replaced, *(cause.sent(each, number, turn) for each in path[upto:at])]
             if cause.history and (shorter := cause.history(path[:at])) is not None:
                 history, replaced, upto, touched = shorter, shorter, at, True
+            if cause.request:
+                history = cause.request(history, number, turn)
             if key not in keys:
                 keys.add(key)
                 answer = cause.given(path[at], number, turn)
@@ -282,7 +284,9 @@ def under(clock: Clock, causes: Iterable[Cause], conversations: list[Conversatio
     for cause in causes:
         calls: list[Call] = []
         for number, each in enumerate(conversations):
-            moved = Conversation(each.name, each.paths, f"{each.scope}: {cause.name}", each.session, each.settings)
+            # First questions that each call changes have nothing in common: a conversation is one path of answers then.
+            paths = each.paths[:1] if cause.request else each.paths
+            moved = Conversation(each.name, paths, f"{each.scope}: {cause.name}", each.session, each.settings)
             calls += calls_of(clock, moved, number, cause)
         sets.append((cause.name, calls))
     return sets

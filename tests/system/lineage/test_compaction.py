@@ -26,6 +26,15 @@ def graph(truth):
         yield Truth(truth, connection)
 
 
+@pytest.fixture
+def version_2(graph):
+    """A log that was begun under version 2 of the projection, which knows no returned answers."""
+    graph.connection.execute("UPDATE projection SET version = 2")
+    if not graph.ask("SELECT version FROM projection"):
+        graph.connection.execute("INSERT INTO projection (version) VALUES (2)")
+    return graph
+
+
 def calling(identity, name="read", **arguments):
     function = {"name": name, "arguments": json.dumps(arguments)}
     return {
@@ -71,22 +80,22 @@ def dump(graph):
 # Compaction
 
 
-def test_a_summary_with_a_surviving_tool_call_goes_on_under_the_node_whose_history_it_replaced(graph, calls):
+def test_a_summary_with_a_surviving_tool_call_goes_on_under_the_node_whose_history_it_replaced(version_2, calls):
     made, history = agent(calls)
     after = calls([history[0], user("So far: two files were read."), *history[-2:]], "done")
     more = calls([history[0], user("So far: two files were read."), *history[-2:], assistant("done"), user("on")], "x")
-    graph.take(*made, after, more)
-    node = graph.node(after)
+    version_2.take(*made, after, more)
+    node = version_2.node(after)
     assert (node["branch_kind"], node["parent_evidence"]) == ("compaction", "compaction_anchor")
-    assert node["parent_node_id"] == graph.node(made[-1])["node_id"]
+    assert node["parent_node_id"] == version_2.node(made[-1])["node_id"]
     assert node["branch_reason"] == "a history of 9 messages was replaced by 3; 1 tool call survived"
     assert node["variant_config"]["compaction"]["messages"] == {"from": 9, "to": 3}
-    assert graph.node(more)["parent_node_id"] == node["node_id"]
-    (only,) = graph.ask("SELECT session_id, turns, nodes FROM conversation_sessions")
-    assert (only["session_id"], only["turns"], only["nodes"]) == (graph.session(made[0]), 6, 6)
-    assert {graph.node(each)["session_id"] for each in (made[0], after, more)} == {graph.session(made[0])}
-    assert graph.session(after) != graph.session(made[0])
-    graph.check()
+    assert version_2.node(more)["parent_node_id"] == node["node_id"]
+    (only,) = version_2.ask("SELECT session_id, turns, nodes FROM conversation_sessions")
+    assert (only["session_id"], only["turns"], only["nodes"]) == (version_2.session(made[0]), 6, 6)
+    assert {version_2.node(each)["session_id"] for each in (made[0], after, more)} == {version_2.session(made[0])}
+    assert version_2.session(after) != version_2.session(made[0])
+    version_2.check()
 
 
 def test_an_original_that_comes_late_adopts_the_summary_that_waits_for_it(graph, calls):
@@ -115,13 +124,13 @@ def test_a_window_that_slides_over_a_long_conversation_is_one_tree(graph, calls)
     graph.check()
 
 
-def test_tool_results_emptied_where_they_stand_are_a_compaction(graph, calls):
+def test_tool_results_emptied_where_they_stand_are_a_compaction(version_2, calls):
     made, history = agent(calls)
     emptied = [told(each["tool_call_id"], "[cleared]") if each["role"] == "tool" else each for each in history[:-1]]
     after = calls([*emptied, history[-1]], "done")
-    graph.take(*made, after)
-    assert graph.node(after)["parent_node_id"] == graph.node(made[-1])["node_id"]
-    assert graph.node(after)["branch_kind"] == "compaction"
+    version_2.take(*made, after)
+    assert version_2.node(after)["parent_node_id"] == version_2.node(made[-1])["node_id"]
+    assert version_2.node(after)["branch_kind"] == "compaction"
 
 
 def talk(calls, tag="", turns=4, who=None, opening="s"):
@@ -133,22 +142,22 @@ def talk(calls, tag="", turns=4, who=None, opening="s"):
     return made, history
 
 
-def test_a_summary_with_a_surviving_long_answer_and_its_question_goes_on_in_the_tree(graph, calls):
+def test_a_summary_with_a_surviving_long_answer_and_its_question_goes_on_in_the_tree(version_2, calls):
     made, history = talk(calls)
     after = calls([history[0], user("summary"), assistant("I see."), *history[-2:], user("and?")], "done")
-    graph.take(*made, after)
-    assert graph.node(after)["parent_node_id"] == graph.node(made[-1])["node_id"]
-    assert graph.node(after)["branch_reason"] == "a history of 9 messages was replaced by 5; 1 answer survived"
+    version_2.take(*made, after)
+    assert version_2.node(after)["parent_node_id"] == version_2.node(made[-1])["node_id"]
+    assert version_2.node(after)["branch_reason"] == "a history of 9 messages was replaced by 5; 1 answer survived"
 
 
-def test_under_another_system_prompt_one_surviving_answer_is_not_enough_and_two_are(graph, calls):
+def test_under_another_system_prompt_one_surviving_answer_is_not_enough_and_two_are(version_2, calls):
     made, history = talk(calls)
     head = [system("Earlier: much was said."), user("go on"), assistant("Yes.")]
     one = calls([*head, *history[-2:], user("and?")], "done")
     two = calls([*head[:1], *history[-4:], user("and?")], "done")
-    graph.take(*made, one, two)
-    assert graph.node(one)["parent_evidence"] == "unmatched"
-    assert graph.node(two)["parent_evidence"] == "compaction_anchor"
+    version_2.take(*made, one, two)
+    assert version_2.node(one)["parent_evidence"] == "unmatched"
+    assert version_2.node(two)["parent_evidence"] == "compaction_anchor"
 
 
 def test_a_compaction_in_a_named_session_is_placed_where_its_history_was(graph, calls):
@@ -198,16 +207,16 @@ def test_tool_calls_that_are_only_numbered_join_nothing(graph, calls):
     assert graph.node(other)["parent_evidence"] == "unmatched"
 
 
-def test_a_tool_call_that_two_sessions_made_joins_neither_also_when_the_second_comes_late(graph, calls):
+def test_a_tool_call_that_two_sessions_made_joins_neither_also_when_the_second_comes_late(version_2, calls):
     made, history = agent(calls)
     after = calls([history[0], user("summary"), *history[-2:]], "done")
     copy = replace(calls([system("copy"), user("x"), user("y")], history[-2]), started_ns=made[0].started_ns)
-    graph.take(*made, after)
-    assert graph.node(after)["parent_evidence"] == "compaction_anchor"
-    graph.take(copy)
-    assert graph.node(after)["parent_evidence"] == "unmatched"
-    assert graph.node(after)["session_id"] == graph.session(after)
-    graph.check()
+    version_2.take(*made, after)
+    assert version_2.node(after)["parent_evidence"] == "compaction_anchor"
+    version_2.take(copy)
+    assert version_2.node(after)["parent_evidence"] == "unmatched"
+    assert version_2.node(after)["session_id"] == version_2.session(after)
+    version_2.check()
 
 
 def test_a_canned_answer_to_the_same_question_in_two_conversations_joins_nothing(graph, calls):
@@ -219,21 +228,21 @@ def test_a_canned_answer_to_the_same_question_in_two_conversations_joins_nothing
     assert graph.node(third)["parent_evidence"] == "unmatched"
 
 
-def test_the_same_history_under_another_system_prompt_is_no_compaction(graph, calls):
+def test_the_same_history_under_another_system_prompt_is_no_compaction(version_2, calls):
     made, history = agent(calls)
     talked, spoken = talk(calls)
     other = calls([system("pirate"), *history[1:]], "arr")
     again = calls([system("pirate"), *spoken[1:], user("x")], "arr")
-    graph.take(*made, *talked, other, again)
-    assert [graph.node(each)["parent_evidence"] for each in (other, again)] == ["unmatched", "unmatched"]
+    version_2.take(*made, *talked, other, again)
+    assert [version_2.node(each)["parent_evidence"] for each in (other, again)] == ["unmatched", "unmatched"]
 
 
-def test_an_edited_question_in_the_middle_is_no_compaction(graph, calls):
+def test_an_edited_question_in_the_middle_is_no_compaction(version_2, calls):
     made, history = talk(calls)
     edited = [*history[:1], user("another start"), *history[2:], user("x")]
     other = calls(edited, "y")
-    graph.take(*made, other)
-    assert graph.node(other)["parent_evidence"] == "unmatched"
+    version_2.take(*made, other)
+    assert version_2.node(other)["parent_evidence"] == "unmatched"
 
 
 def test_an_answer_before_the_one_that_it_would_continue_joins_nothing(graph, calls):

@@ -15,8 +15,10 @@ from regraft.domain.lineage.fingerprints import (
     RESULT,
     TEXT,
     anchors_of,
+    answer_anchor,
     arguments_of,
     call_anchor,
+    is_long_answer,
     kind_of,
     same_text,
     text_anchor,
@@ -75,7 +77,7 @@ def test_the_same_text_in_another_place_differs_in_its_kind_alone(text, kind, ot
 
 def test_an_answer_has_the_anchors_of_its_text_its_calls_and_their_long_arguments():
     answer = calling((ID, json.dumps({"a": {"b": [LONG]}, "c": "short"})), ("call_1", "{}"), content=LONG)
-    expected = {text_anchor(LONG, TEXT), call_anchor(ID), text_anchor(LONG, ARGUMENT)}
+    expected = {text_anchor(LONG, TEXT), call_anchor(ID), text_anchor(LONG, ARGUMENT), answer_anchor(answer)}
     assert anchors_of(answer) == tuple(sorted(expected))
 
 
@@ -95,11 +97,23 @@ def test_a_user_who_writes_of_calls_makes_none():
     assert anchors_of({"role": "user", "content": "hi", "tool_calls": calling((ID, "{}"))["tool_calls"]}) == ()
 
 
-@pytest.mark.parametrize(
-    "message", [None, "text", 5, [], {}, {"role": 1}, {"role": "assistant", "tool_calls": "x"}, calling((None, None))]
-)
+@pytest.mark.parametrize("message", [None, "text", 5, [], {}, {"role": 1}, {"role": "assistant", "tool_calls": "x"}])
 def test_what_is_no_chat_message_or_says_little_has_none(message):
     assert anchors_of(message) == ()
+
+
+def test_an_answer_is_recognised_by_what_it_says_and_not_by_ids_reasoning_or_white_space():
+    answer = calling((ID, '{"a": 1, "b": null}'), content=f"{LONG} ")
+    again = calling(("call_1", '{"a":1}'), content=f"<think>hm</think>\n{LONG.replace(' ', '  ')}")
+    assert answer_anchor(answer) == answer_anchor(again) is not None
+    assert answer_anchor(answer) != answer_anchor(calling((ID, '{"a": 2}'), content=LONG))
+
+
+def test_a_long_answer_and_one_with_a_call_are_told_from_a_short_one():
+    assert is_long_answer(answer_anchor({"content": "x" * 41}))
+    assert not is_long_answer(answer_anchor({"content": "x" * 40}))
+    assert is_long_answer(answer_anchor(calling((None, None))))
+    assert answer_anchor({"content": " ", "tool_calls": []}) is None
 
 
 def test_a_message_has_no_more_anchors_than_can_be_kept():

@@ -1,8 +1,9 @@
-"""What of a message can be recognised elsewhere: long texts, tool-call ids, and long texts among a call's arguments.
+"""What of a message can be recognised elsewhere: long texts, tool-call ids, long texts among a call's arguments, and
+what a model answered.
 
 An anchor is a 64-bit key, so that an index finds the few messages that share one; its lowest two bits say what it is
-of. It joins nothing by itself: ``compaction`` weighs the anchors of a history, and links only point. Keys do not depend
-on the version of the projection.
+of. It joins nothing by itself: ``returned_answers`` and ``compaction`` weigh the anchors of a history, and links only
+point. Keys do not depend on the version of the projection.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from regraft.domain.ids import digest, parse_json
-from regraft.domain.lineage.projection import plain_text
+from regraft.domain.ids import canonical_json, digest, parse_json
+from regraft.domain.lineage.projection import plain_text, project
 
 TEXT, CALL, ARGUMENT, RESULT = range(4)
+ANSWER = RESULT  # of a model's message, where RESULT is of a tool's
 LONG_ENOUGH = 64  # characters of a text that identifies its message
+LONG_ANSWER = 41  # characters of an answer that few others repeat
+_LONG = 4  # the bit of an ANSWER anchor that says so
 _ID_RUN = re.compile(r"[0-9A-Za-z]+")
 _MOST = 64  # anchors of one message
 _TOLD_BY = frozenset({"tool", "function"})
@@ -24,6 +28,11 @@ _TOLD_BY = frozenset({"tool", "function"})
 def kind_of(anchor: int) -> int:
     """TEXT, CALL, ARGUMENT or RESULT."""
     return anchor & 3
+
+
+def is_long_answer(anchor: int) -> bool:
+    """Whether an ANSWER anchor is of a long text or of tool calls."""
+    return anchor & 3 == ANSWER and bool(anchor & _LONG)
 
 
 def same_text(anchor: int, kind: int) -> int:
@@ -43,6 +52,8 @@ def anchors_of(message: Any) -> tuple[int, ...]:
     if told and (key := call_anchor(message.get("tool_call_id"))) is not None:
         found.add(key)
     if role == "assistant":
+        if (key := answer_anchor(message)) is not None:
+            found.add(key)
         for call in calls_of(message):
             if (key := call_anchor(call.get("id"))) is not None:
                 found.add(key)
@@ -58,6 +69,20 @@ def text_anchor(text: str, kind: int) -> int | None:
         return None
     flat = " ".join(text.split())
     return _key(b"text", flat, kind) if len(flat) >= LONG_ENOUGH else None
+
+
+def answer_anchor(message: Mapping[str, Any]) -> int | None:
+    """The anchor of what a model said: its text without reasoning, white space counted as single blanks, and its tool
+    calls by name and arguments. None where it said nothing."""
+    projected = project(message)
+    calls = [*projected.get("calls", ()), *([projected["call"]] if "call" in projected else ())]
+    refusal = message.get("refusal")
+    text = plain_text(message) or (refusal if isinstance(refusal, str) else "")
+    flat = " ".join(text.split())
+    if not flat and not calls:
+        return None
+    key = _key(b"answer", canonical_json([flat, calls]), ANSWER)
+    return key | _LONG if calls or len(flat) >= LONG_ANSWER else key & ~_LONG
 
 
 def call_anchor(call_id: Any) -> int | None:

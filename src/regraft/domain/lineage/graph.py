@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from regraft.domain.ids import Digest, NodeId, SessionId, TurnId
-from regraft.domain.lineage.compaction import Compaction
 from regraft.domain.lineage.difference import Components, difference
+from regraft.domain.lineage.history_change import HistoryChange
 
 _NEAREST_AMONG = 64  # how many earlier siblings a turn is compared with to find its nearest
 
@@ -22,7 +22,7 @@ _NEAREST_AMONG = 64  # how many earlier siblings a turn is compared with to find
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedTurn:
     """A turn whose parent is known. ``anchor_projection`` is the history it answers: its own, or, for a replay, the
-    one that it grows again. ``compaction`` says so where its parent's history was replaced by another."""
+    one that it grows again. ``change``: how its history differs from its parent's, where it is no extension of it."""
 
     turn_id: TurnId
     node_id: NodeId
@@ -32,7 +32,7 @@ class PlacedTurn:
     context_projection: Digest
     anchor_projection: Digest
     components: Components
-    compaction: Compaction | None = None
+    change: HistoryChange | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,8 @@ def branches(family: Iterable[PlacedTurn]) -> list[Branch]:
     found = []
     for turn in ordered:
         group = groups[turn.anchor_projection]
-        replaced = turn.compaction if not group else None
+        changed = turn.change if not group else None
+        replaced = changed if changed is not None and changed.shortened else None
         reference = group[0] if group else None if replaced else _nearest(turn, firsts)
         if not group and not replaced:
             firsts.append(turn)
@@ -82,6 +83,8 @@ def branches(family: Iterable[PlacedTurn]) -> list[Branch]:
         else:
             change = difference(reference.components, turn.components)
             kind, reason, config = change.kind, change.reason, change.config
+        if changed is not None and not replaced:
+            reason, config = f"{reason}; {changed.reason}", {**config, **changed.config}
         anchor = group[0]
         found.append(
             Branch(

@@ -249,5 +249,6 @@ def _number(number: Number) -> Number | int:
 PROJECTIONS: dict[int, Callable[[Any], Any]] = {
     1: partial(project, first=True),
     2: project,  # what hosted tools did in an answer is left out, and clocks in more forms
+    3: project,  # as 2; histories that were rewritten are joined by the answers that came back (returned_answers)
 }
 PROJECTION_VERSION = max(PROJECTIONS)

@@ -88,7 +88,7 @@ def _placed(row: store.Row, place: ParentLink, anchor: Digest, bodies: dict[byte
             user=Digest(bytes(row["user_digest"])),
             plan=row["identity"].get("plan") or "",
         ),
-        compaction=place.compaction,
+        change=place.change,
     )
 
 

@@ -1,4 +1,4 @@
-"""Where nodes hang: under the node that was claimed, that their history continues, or that it is a summary of."""
+"""The parents of nodes: the node that was claimed, that their history continues, or whose answer came back in it."""
 
 from __future__ import annotations
 
@@ -7,24 +7,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from regraft.domain.ids import Digest, NodeId, SessionId, TurnId, parse_json
-from regraft.domain.lineage.compaction import EVIDENCE, Compaction, ShortenedTurn, SurvivingAnswer, compaction
+from regraft.domain.ids import Digest, NodeId, SessionId, TurnId, no_parts, parse_json
+from regraft.domain.lineage.compaction import EVIDENCE as COMPACTION_EVIDENCE
+from regraft.domain.lineage.compaction import ShortenedTurn, SurvivingAnswer, compaction
+from regraft.domain.lineage.fingerprints import ANSWER, CALL, kind_of
 from regraft.domain.lineage.graph import depths
 from regraft.domain.lineage.history import root_of
-from regraft.domain.lineage.projection import projection_digest
+from regraft.domain.lineage.history_change import HistoryChange, stored_change
+from regraft.domain.lineage.projection import plain_text, projection_digest
+from regraft.domain.lineage.returned_answers import EVIDENCE as RETURNED_EVIDENCE
+from regraft.domain.lineage.returned_answers import (
+    FROM_VERSION,
+    Deliverer,
+    ReturnedAnswer,
+    RewrittenTurn,
+    TailMessage,
+    continuation,
+)
 from regraft.infra.postgres.lineage import graph as store
 from regraft.infra.postgres.pool import Connection
 
 _SHORTENED = frozenset({"unmatched", "longest_prefix"})
+_TAIL = 48  # messages before an answer that are compared
+_NO_INSTRUCTIONS = no_parts().digest()
 
 
 @dataclass(frozen=True, slots=True)
 class ParentLink:
-    """A node's parent and how it was found."""
+    """A node's parent and how it was found. ``change`` says how the history differs from the parent's."""
 
     parent: NodeId
     evidence: str
-    compaction: Compaction | None = None
+    change: HistoryChange | None = None
 
 
 def parent_links(
@@ -38,7 +52,7 @@ def parent_links(
     by_prefix: dict[NodeId, ParentLink] = {}
     roots: dict[NodeId, NodeId] = {}
     uncertain: set[NodeId] = set()
-    shortened: list[tuple[UUID, UUID, int]] = []
+    unmatched: list[store.UnmatchedHistory] = []
     for node, group in runs.items():
         first = min(group, key=lambda row: (row["purpose"] == "replay", row["started_at"], row["turn_id"].bytes))
         row = found[first["turn_id"]]
@@ -49,9 +63,10 @@ def parent_links(
             uncertain.add(node)
         places[node] = ParentLink(NodeId(claimed), "explicit_header") if claimed else by_prefix[node]
         if not claimed and row["prefix_evidence"] in _SHORTENED:
-            shortened.append((node, row["origin"], row["prefix_depth"]))
-    for node, replaced in _compactions(connection, shortened, version).items():
-        places[node] = ParentLink(replaced.node_id, EVIDENCE, replaced)
+            unmatched.append(store.UnmatchedHistory(node_id=node, turn_id=row["origin"], known=row["prefix_depth"]))
+    rejoin = _continuations if version >= FROM_VERSION else _compactions
+    for node, link in rejoin(connection, unmatched, version).items():
+        places[node] = link
         uncertain.add(node)
     _break_circles(connection, places, by_prefix, roots, uncertain)
     return places
@@ -59,18 +74,82 @@ def parent_links(
 
 def settled_link(row: store.Row) -> ParentLink:
     """Where a node hangs that nothing new touches."""
-    replaced = None
-    if row["parent_evidence"] == EVIDENCE and row["branch_kind"] == "compaction":
-        replaced = Compaction(NodeId(row["parent_node_id"]), row["branch_reason"], row["variant_config"])
-    return ParentLink(NodeId(row["parent_node_id"]), row["parent_evidence"], replaced)
+    change = None
+    if row["parent_evidence"] in (COMPACTION_EVIDENCE, RETURNED_EVIDENCE):
+        change = stored_change(row["branch_kind"], row["branch_reason"], row["variant_config"])
+    return ParentLink(NodeId(row["parent_node_id"]), row["parent_evidence"], change)
+
+
+def _continuations(
+    connection: Connection, unmatched: list[store.UnmatchedHistory], _version: int
+) -> dict[NodeId, ParentLink]:
+    """The nodes whose history holds an answer that an earlier turn delivered."""
+    rows = store.deliverers(connection, unmatched)
+    wanted = {bytes(row[name]) for row in rows for name in ("context_before", "owner_context") if row[name] is not None}
+    tails = _tails(connection, wanted)
+    by_node: dict[NodeId, dict[int, list[store.Row]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        by_node[NodeId(row["node_id"])][row["depth"]].append(row)
+    found = {}
+    for node, positions in by_node.items():
+        first = next(iter(positions.values()))[0]
+        turn = RewrittenTurn(
+            turn_id=TurnId(first["turn_id"]),
+            session_id=SessionId(first["session_id"]),
+            named=first["named"],
+            started_at=first["started_at"],
+            system=Digest(bytes(first["system_digest"])),
+            instructed=bytes(first["system_digest"]) != _NO_INSTRUCTIONS,
+        )
+        returned = [
+            ReturnedAnswer(
+                position=position,
+                tail=tails.get(bytes(group[0]["context_before"] or b""), ()),
+                deliverers=[_deliverer(row, tails) for row in group],
+            )
+            for position, group in positions.items()
+        ]
+        found_parent = continuation(turn, returned)
+        if found_parent is not None:
+            evidence = COMPACTION_EVIDENCE if found_parent.shortened else RETURNED_EVIDENCE
+            change = HistoryChange(found_parent.shortened, found_parent.reason, found_parent.config)
+            found[node] = ParentLink(found_parent.node_id, evidence, change)
+    return found
+
+
+def _tails(connection: Connection, contexts: set[bytes]) -> dict[bytes, tuple[TailMessage, ...]]:
+    found: dict[bytes, list[TailMessage]] = defaultdict(list)
+    for row in store.tails(connection, contexts, _TAIL) if contexts else []:
+        keys = frozenset(key for key in row["anchors"] or () if kind_of(key) in (CALL, ANSWER))
+        text = plain_text(parse_json(row["body"])) if row["body"] is not None else ""
+        found[bytes(row["start"])].append(
+            TailMessage(message_id=Digest(bytes(row["message_id"])), role=row["role"] or "", keys=keys, text=text)
+        )
+    return {start: tuple(messages) for start, messages in found.items()}
+
+
+def _deliverer(row: store.Row, tails: Mapping[bytes, tuple[TailMessage, ...]]) -> Deliverer:
+    return Deliverer(
+        turn_id=TurnId(row["owner_turn_id"]),
+        node_id=NodeId(row["owner_node_id"]),
+        session_id=SessionId(row["owner_session_id"]),
+        named=row["owner_named"],
+        started_at=row["owner_started_at"],
+        system=Digest(bytes(row["owner_system_digest"])),
+        position=row["owner_depth"],
+        tail=tails.get(bytes(row["owner_context"]), ()),
+        by_call=row["by_call"],
+        by_answer=row["by_answer"],
+        long=row["long"],
+    )
 
 
 def _compactions(
-    connection: Connection, shortened: list[tuple[UUID, UUID, int]], version: int
-) -> dict[NodeId, Compaction]:
-    """The nodes whose history was replaced by another that kept something of it."""
+    connection: Connection, unmatched: list[store.UnmatchedHistory], version: int
+) -> dict[NodeId, ParentLink]:
+    """The nodes whose history was replaced by another that kept something of it; up to version 2 of the projection."""
     known: dict[NodeId, list[store.Row]] = defaultdict(list)
-    for row in store.survivors(connection, shortened):
+    for row in store.survivors(connection, unmatched):
         known[NodeId(row["node_id"])].append(row)
     found = {}
     for node, rows in known.items():
@@ -84,7 +163,8 @@ def _compactions(
         )
         replaced = compaction(turn, [_survivor(row, version) for row in rows])
         if replaced and replaced.node_id != node:
-            found[node] = replaced
+            change = HistoryChange(True, replaced.reason, replaced.config)
+            found[node] = ParentLink(replaced.node_id, COMPACTION_EVIDENCE, change)
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from regraft.domain.ids import parse_json
+from regraft.domain.lineage.fingerprints import ANSWER, CALL, TEXT
 from regraft.infra.postgres.copy import copy_rows
 from regraft.infra.postgres.lineage.graph_rows import BranchRow, NodeRow, RunRow, ThemeRow
 from regraft.infra.postgres.pool import Connection
@@ -75,17 +76,48 @@ def parents(connection: Connection, origin_of: dict[UUID, UUID]) -> dict[UUID, R
     return {row["turn_id"]: row for row in rows}
 
 
-def survivors(connection: Connection, shortened: Collection[tuple[UUID, UUID, int]]) -> list[Row]:
-    """Known answers in histories that go on from none, by (node, turn, messages known to be its past).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnmatchedHistory:
+    """A node's history that continues no known one as it is; ``known``: how many messages of it are matched."""
+
+    node_id: UUID
+    turn_id: UUID
+    known: int
+
+
+def survivors(connection: Connection, unmatched: Collection[UnmatchedHistory]) -> list[Row]:
+    """Known answers in histories, where one session alone gave them; up to version 2 of the projection.
 
     Also keeps, for ``save``, what each such history can be recognised by later.
     """
+    return _owners(connection, "survivors", unmatched, (TEXT, CALL), 64)
+
+
+def deliverers(connection: Connection, unmatched: Collection[UnmatchedHistory]) -> list[Row]:
+    """Earlier turns that delivered answers of these histories; also keeps the answers' anchors, for ``save``."""
+    return _owners(connection, "deliverers", unmatched, (CALL, ANSWER), 16)
+
+
+def _owners(
+    connection: Connection, query: str, unmatched: Collection[UnmatchedHistory], kinds: Collection[int], most: int
+) -> list[Row]:
     connection.execute(_SQL["keep_histories"])
-    if not shortened:
+    if not unmatched:
         return []
-    nodes, turns, known = (list(column) for column in zip(*shortened, strict=True))
-    connection.execute(_SQL["fill_histories"], {"nodes": nodes, "turns": turns, "known": known})
-    return connection.execute(_SQL["survivors"]).fetchall()
+    given = {
+        "nodes": [each.node_id for each in unmatched],
+        "turns": [each.turn_id for each in unmatched],
+        "known": [each.known for each in unmatched],
+        "kinds": list(kinds),
+        "most": most,
+    }
+    connection.execute(_SQL["fill_histories"], given)
+    return connection.execute(_SQL[query]).fetchall()
+
+
+def tails(connection: Connection, contexts: Collection[bytes], most: int) -> list[Row]:
+    """The last ``most`` messages of histories by ``start``, the nearest first."""
+    return connection.execute(_SQL["tails"], {"contexts": list(contexts), "most": most}).fetchall()
 
 
 def links(connection: Connection, turns: Collection[UUID], evidence: str) -> list[Row]:

@@ -115,8 +115,7 @@ FROM wanted w LEFT JOIN claimed k USING (turn_id)
 LEFT JOIN up u ON u.turn_id = w.turn_id AND u.node_id IS NOT NULL;
 
 -- name: keep_histories
--- What can be recognised of histories that go on from no known answer: their answers beyond what is known of each, the
--- last 64 of them.
+-- What can be recognised of histories that go on from no known answer: the last answers beyond what is known of each.
 CREATE TEMP TABLE IF NOT EXISTS stage_kept (node_id uuid, turn_id uuid, scope text, parent_id bytea, depth int4,
     anchors bigint[]) ON COMMIT DROP;
 TRUNCATE stage_kept;
@@ -137,9 +136,10 @@ INSERT INTO stage_kept
 SELECT node_id, turn_id, scope, parent_id, depth, anchors
 FROM (SELECT up.*, found.anchors, row_number() OVER (PARTITION BY node_id ORDER BY up.depth DESC) AS place
       FROM up JOIN message m USING (message_id)
-      CROSS JOIN LATERAL (SELECT array_agg(one) AS anchors FROM unnest(m.anchors) AS one WHERE one & 3 < 2) AS found
+      CROSS JOIN LATERAL (SELECT array_agg(one) AS anchors FROM unnest(m.anchors) AS one
+          WHERE one & 3 = ANY(%(kinds)s::int[])) AS found
       WHERE m.role = 'assistant' AND m.anchors IS NOT NULL AND found.anchors IS NOT NULL) AS told
-WHERE place <= 64;
+WHERE place <= %(most)s;
 
 -- name: survivors
 -- The placed turns of the tenant that gave such an answer, where all of them are of one session. What more than 64 turns
@@ -173,6 +173,49 @@ LEFT JOIN message m ON m.message_id = above.message_id
 JOIN context before ON before.context_id = o.context_id JOIN message b ON b.message_id = before.message_id
 WHERE o.alone AND o.turns <= 64;
 
+-- name: deliverers
+-- The placed turns of the tenant that delivered such an answer. What more than 64 turns delivered proves nothing.
+WITH keys AS MATERIALIZED (
+    SELECT DISTINCT k.scope, one AS anchor FROM stage_kept k CROSS JOIN LATERAL unnest(k.anchors) AS one),
+owners AS MATERIALIZED (
+    SELECT keys.scope, keys.anchor, found.*, count(*) OVER (PARTITION BY keys.scope, keys.anchor) AS turns
+    FROM keys CROSS JOIN LATERAL (
+        SELECT t.turn_id, t.node_id, t.session_id, s.evidence = 'explicit_header' AS named, t.started_at,
+               t.context_depth, t.context_id, t.system_digest
+        FROM message m JOIN session_turn t ON t.answer_id = m.message_id
+        JOIN session s ON s.session_id = t.session_id AND s.scope = keys.scope
+        WHERE m.anchors @> ARRAY[keys.anchor] AND m.role = 'assistant'
+          AND NOT EXISTS (SELECT FROM lineage_queue q WHERE q.turn_id = t.turn_id)
+        LIMIT 65) AS found)
+SELECT k.node_id, k.depth, k.turn_id, k.parent_id AS context_before, mine.session_id,
+    my.evidence = 'explicit_header' AS named, mine.started_at, mine.system_digest, o.turn_id AS owner_turn_id,
+    o.node_id AS owner_node_id, o.session_id AS owner_session_id, o.named AS owner_named,
+    o.started_at AS owner_started_at, o.context_depth + 1 AS owner_depth, o.system_digest AS owner_system_digest,
+    o.context_id AS owner_context, bool_or(o.anchor & 3 = 1) AS by_call, bool_or(o.anchor & 3 = 3) AS by_answer, bool_or(o.anchor & 7 = 7) AS long
+FROM stage_kept k JOIN session_turn mine USING (turn_id) JOIN session my ON my.session_id = mine.session_id
+CROSS JOIN LATERAL unnest(k.anchors) AS one
+JOIN owners o ON o.scope = k.scope AND o.anchor = one
+WHERE o.turns <= 64 AND (o.started_at, o.turn_id) < (mine.started_at, mine.turn_id) AND o.node_id <> k.node_id
+GROUP BY k.node_id, k.depth, k.turn_id, k.parent_id, mine.session_id, my.evidence, mine.started_at,
+    mine.system_digest, o.turn_id, o.node_id, o.session_id, o.named, o.started_at, o.context_depth,
+    o.system_digest, o.context_id;
+
+-- name: tails
+-- The last messages of histories, the nearest first; bodies only of those since the last answer.
+WITH RECURSIVE up AS (
+    SELECT c.context_id AS start, c.parent_id, c.message_id, 1 AS place
+    FROM context c WHERE c.context_id = ANY(%(contexts)s::bytea[])
+    UNION ALL
+    SELECT up.start, c.parent_id, c.message_id, up.place + 1
+    FROM up JOIN context c ON c.context_id = up.parent_id WHERE up.place < %(most)s),
+read AS (
+    SELECT up.start, up.place, up.message_id, m.role, m.anchors, m.body,
+        count(*) FILTER (WHERE m.role = 'assistant') OVER (PARTITION BY up.start ORDER BY up.place) AS answers
+    FROM up JOIN message m USING (message_id))
+SELECT start, message_id, role, CASE WHEN role = 'assistant' THEN anchors END AS anchors,
+    CASE WHEN answers = 0 AND role NOT IN ('system', 'developer') THEN body::text END AS body
+FROM read ORDER BY start, place;
+
 -- name: save_unsettled
 -- Places that a late arrival may still improve, with what it may be recognised by.
 DELETE FROM unsettled_node u USING stage_node n WHERE u.node_id = n.node_id AND n.affected;
@@ -184,7 +227,7 @@ SELECT n.node_id, t.session_id, coalesce((
     SELECT array_agg(DISTINCT one) FROM stage_kept k CROSS JOIN LATERAL unnest(k.anchors) AS one
     WHERE k.node_id = n.node_id), '{}')
 FROM stage_node n JOIN session_turn t USING (turn_id)
-WHERE n.parent_evidence IN ('longest_prefix', 'unmatched', 'compaction_anchor') AND n.affected;
+WHERE n.parent_evidence IN ('longest_prefix', 'unmatched', 'compaction_anchor', 'returned_answer') AND n.affected;
 
 -- name: ancestors
 -- The parents of the given nodes, and theirs, up to the roots. UNION ends it even where claims make a circle.

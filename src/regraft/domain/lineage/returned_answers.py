@@ -1,0 +1,224 @@
+"""Where a history continues that no known history is a prefix of: at the answer of ours that came back in it.
+
+Clients rewrite instructions, questions and tool results, cut histories and summarise them, but send back what the model
+answered. An answer that a turn delivered and that a later history holds therefore names the parent, whatever changed
+around it. Equal answers occur in different conversations, so a candidate also needs a second sign: another answer of
+its history before this one, the same question, or the id of a tool call. Of several candidates the one with the most in
+common wins; where two have the same, none does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from regraft.domain.ids import Digest, NodeId, SessionId, TurnId
+from regraft.domain.lineage.fingerprints import is_long_answer
+from regraft.domain.lineage.history_change import CONFIG_KEY
+
+EVIDENCE = "returned_answer"
+FROM_VERSION = 3  # of the projection
+_ALIKE, _ALMOST, _SAME = 0.6, 0.7, 0.9  # shares of the shorter question's words that the longer one has
+_MOST_TEXT = 20_000  # characters of a question that are compared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TailMessage:
+    """One of the last messages before an answer. ``keys``: by which an answer is recognised; ``text``: what a user or a
+    tool said since the answer before."""
+
+    message_id: Digest
+    role: str
+    keys: frozenset[int] = frozenset()
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewrittenTurn:
+    """A turn whose history continues no known one. ``named``: its client named the session."""
+
+    turn_id: TurnId
+    session_id: SessionId
+    named: bool
+    started_at: datetime
+    system: Digest
+    instructed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliverer:
+    """A turn that delivered the answer. ``position`` counts its messages with the answer; ``tail``: the last ones
+    before the answer, the nearest first. ``by_call``: the two share the id of a tool call, ``by_answer``: what
+    they say. ``long``: the answer is a long text or holds calls; a short one proves only together with its question."""
+
+    turn_id: TurnId
+    node_id: NodeId
+    session_id: SessionId
+    named: bool
+    started_at: datetime
+    system: Digest
+    position: int
+    tail: Sequence[TailMessage]
+    by_call: bool
+    by_answer: bool
+    long: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnedAnswer:
+    """An answer in the rewritten history, at ``position`` from 1, and the turns that delivered an equal one."""
+
+    position: int
+    tail: Sequence[TailMessage]
+    deliverers: Sequence[Deliverer]
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """The node that a rewritten history continues. ``shortened``: messages were cut or replaced by a summary.
+
+    ``config`` holds the typed differences under ``history``.
+    """
+
+    node_id: NodeId
+    shortened: bool
+    reason: str
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Likeness:
+    """How much a candidate has in common with the rewritten history; compared field by field."""
+
+    whole: bool
+    answers: int
+    long_before: bool
+    question: float
+    messages: int
+    system: bool
+    place: bool
+
+    def rank(self) -> tuple[bool, int, int, int, bool, bool]:
+        alike = (self.question >= _ALIKE) + (self.question >= _SAME)  # below that, common words mean nothing
+        return (self.whole, self.answers, alike, self.messages, self.system, self.place)
+
+
+def continuation(turn: RewrittenTurn, returned: Iterable[ReturnedAnswer]) -> Continuation | None:
+    """What a turn continues: the deliverer of the last returned answer that has one, and only one, proven deliverer."""
+    for answer in sorted(returned, key=lambda each: -each.position):
+        scored = [
+            (_likeness(turn, answer, each), each)
+            for each in answer.deliverers
+            if _may_join(turn, each) and not _is_same_turn(turn, each)
+        ]
+        proven = [(like, each) for like, each in scored if _proves(turn, answer, each, like)]
+        if not proven:
+            continue
+        best = max(like.rank() for like, _ in proven)
+        winners = [each for like, each in proven if like.rank() == best]
+        if len({each.session_id for each in winners}) > 1:
+            return None
+        winner = min(winners, key=lambda each: (each.started_at, each.turn_id.bytes))
+        return _describe(turn, answer, winner)
+    return None
+
+
+def _may_join(turn: RewrittenTurn, found: Deliverer) -> bool:
+    """A named session stays what its client called it: nothing joins it from outside, and it joins no other."""
+    return found.session_id == turn.session_id or not (turn.named or found.named)
+
+
+def _is_same_turn(turn: RewrittenTurn, found: Deliverer) -> bool:
+    return (found.started_at, found.turn_id.bytes) >= (turn.started_at, turn.turn_id.bytes)
+
+
+def _likeness(turn: RewrittenTurn, answer: ReturnedAnswer, found: Deliverer) -> _Likeness:
+    common = _answers_in_common(answer.tail, found.tail)
+    shared = Counter(each.message_id for each in answer.tail) & Counter(each.message_id for each in found.tail)
+    return _Likeness(
+        whole=found.by_call and found.by_answer,
+        answers=1 + len(common),
+        long_before=any(is_long_answer(key) for keys in common for key in keys),
+        question=round(_alike(_question(answer.tail), _question(found.tail)), 2),
+        messages=shared.total(),
+        system=found.system == turn.system,
+        place=found.position == answer.position,
+    )
+
+
+def _proves(turn: RewrittenTurn, answer: ReturnedAnswer, found: Deliverer, like: _Likeness) -> bool:
+    if found.by_call:
+        return True
+    if not found.long:
+        return like.long_before or like.question >= (_ALMOST if like.place and like.system else _SAME)
+    if like.answers > 1 or like.question >= _ALIKE:
+        return True
+    return turn.instructed and like.system and answer.position < found.position
+
+
+def _answers_in_common(ours: Sequence[TailMessage], theirs: Sequence[TailMessage]) -> list[frozenset[int]]:
+    """The keys of the answers before this one that both histories have, counted back to the first that differs."""
+    mine = [each.keys for each in ours if each.keys]
+    others = [each.keys for each in theirs if each.keys]
+    common: list[frozenset[int]] = []
+    for one, other in zip(mine, others, strict=False):
+        if not (both := one & other):
+            break
+        common.append(both)
+    return common
+
+
+def _question(tail: Sequence[TailMessage]) -> str:
+    """What users and tools said between the answer before and this one."""
+    texts: list[str] = []
+    for each in tail:
+        if each.role == "assistant":
+            break
+        if each.text:
+            texts.append(each.text)
+    return "\n".join(reversed(texts))[:_MOST_TEXT]
+
+
+def _alike(one: str, other: str) -> float:
+    """The share of the shorter text's words that the longer one has, 0 to 1; 0 where one is empty."""
+    ours, theirs = Counter(one.split()), Counter(other.split())
+    fewer = min(ours.total(), theirs.total())
+    return (ours & theirs).total() / fewer if fewer else 0.0
+
+
+def _answers(tail: Sequence[TailMessage]) -> int:
+    return sum(each.role == "assistant" for each in tail)
+
+
+def _describe(turn: RewrittenTurn, answer: ReturnedAnswer, found: Deliverer) -> Continuation:
+    differences = []
+    if found.system != turn.system:
+        differences.append("system_changed")
+    shortened = answer.position < found.position and _answers(answer.tail) < _answers(found.tail)
+    ours, theirs = _question(answer.tail), _question(found.tail)
+    if not shortened and ours and theirs and ours.split() != theirs.split():
+        differences.append("user_rewritten")
+    if shortened:
+        known = {each.message_id for each in found.tail}
+        first = next((each for each in reversed(answer.tail) if each.role not in ("system", "developer")), None)
+        differences.append("history_cut" if first is None or first.message_id in known else "history_summarised")
+    elif answer.position != found.position:
+        differences.append("messages_inserted" if answer.position > found.position else "messages_dropped")
+    if not differences:
+        differences.append("earlier_messages_changed")
+    words = ", ".join(each.replace("_", " ") for each in differences)
+    if shortened:
+        reason = f"a history of {found.position} messages was replaced by {answer.position}: {words}"
+    else:
+        reason = f"continues an answer that came back: {words}"
+    config = {
+        CONFIG_KEY: {
+            "differences": differences,
+            "messages": {"from": found.position, "to": answer.position},
+            "reason": reason,
+        }
+    }
+    return Continuation(found.node_id, shortened, reason, config)
