@@ -400,14 +400,17 @@ def _note(role: str) -> Callable[[list[Message], int, int], list[Message]]:
 
 def _greeting_left_out(history: list[Message], conversation: int, call: int) -> list[Message]:
     at = len(_system_of(history))
-    greeting = [{"role": "assistant", "content": "Good day! What would you like to talk about?"}] if call == 0 else []
+    greeting = (
+        [{"role": "assistant", "content": "Good day! What would you like to talk about?"}] if call % 2 == 0 else []
+    )
     return [*history[:at], *greeting, *history[at:]]
 
 
 def _last_messages(count: int) -> Callable[[list[Message], int, int], list[Message]]:
     def rewrite(history: list[Message], conversation: int, call: int) -> list[Message]:
         head = _system_of(history)
-        return [*head, *history[max(len(head), len(history) - count) :]]
+        start = min(len(history) - count, max(_answers(history), default=0))
+        return [*head, *history[max(len(head), start) :]]
 
     return rewrite
 

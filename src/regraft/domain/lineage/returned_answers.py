@@ -22,6 +22,7 @@ from regraft.domain.lineage.history_change import CONFIG_KEY
 EVIDENCE = "returned_answer"
 FROM_VERSION = 3  # of the projection
 _ALIKE, _ALMOST, _SAME = 0.6, 0.7, 0.9  # shares of the shorter question's words that the longer one has
+_ANSWERING, _ASKING = frozenset({"assistant"}), frozenset({"user", "tool", "function"})
 _MOST_TEXT = 20_000  # characters of a question that are compared
 
 
@@ -189,15 +190,17 @@ def _alike(one: str, other: str) -> float:
     return (ours & theirs).total() / fewer if fewer else 0.0
 
 
-def _answers(tail: Sequence[TailMessage]) -> int:
-    return sum(each.role == "assistant" for each in tail)
+def _count(tail: Sequence[TailMessage], roles: frozenset[str]) -> int:
+    return sum(each.role in roles for each in tail)
 
 
 def _describe(turn: RewrittenTurn, answer: ReturnedAnswer, found: Deliverer) -> Continuation:
     differences = []
     if found.system != turn.system:
         differences.append("system_changed")
-    shortened = answer.position < found.position and _answers(answer.tail) < _answers(found.tail)
+    shortened = answer.position < found.position and all(
+        _count(answer.tail, roles) < _count(found.tail, roles) for roles in (_ANSWERING, _ASKING)
+    )
     ours, theirs = _question(answer.tail), _question(found.tail)
     if not shortened and ours and theirs and ours.split() != theirs.split():
         differences.append("user_rewritten")

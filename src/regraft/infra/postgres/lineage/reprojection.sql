@@ -9,8 +9,11 @@ UPDATE projection SET version = %(version)s;
 SELECT DISTINCT scope FROM pipeline_event_inbox ORDER BY scope;
 
 -- name: unanchored
--- Messages after a given one that hold no anchors: stored before there were any, or nothing can be recognised of them.
-SELECT message_id, body::text AS body FROM message WHERE anchors IS NULL AND message_id > %(after)s
+-- Messages after a given one without anchors, and answers without that of an answer: stored before there were any, or
+-- nothing can be recognised of them.
+SELECT message_id, body::text AS body FROM message
+WHERE (anchors IS NULL OR (role = 'assistant' AND NOT EXISTS (SELECT FROM unnest(anchors) AS one WHERE one & 3 = 3)))
+  AND message_id > %(after)s
 ORDER BY message_id LIMIT %(limit)s;
 
 -- name: save_anchors
