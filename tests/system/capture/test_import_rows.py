@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import zipfile
 
 import pytest
+import zstandard
 
 from regraft.domain.datasets.recipe import parse_recipe
+from regraft.domain.errors import UsageError
 from regraft.flows.capture.importing import import_files
 from regraft.flows.datasets.assembly import assemble
 
@@ -127,3 +130,85 @@ def test_legacy_function_calls_become_tool_calls_in_rows(rows, tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps(line))
     _, texts, refused = rows(tmp_path / "a.jsonl")
     assert (texts, refused) == ([["q", None, "7", "It is 7."]], {})
+
+
+def test_a_report_has_a_line_for_each_conversation_with_what_was_refused_and_kept(truth, tmp_path):
+    asked, said = say("user", "q"), say("assistant", "a")
+    (tmp_path / "a.jsonl").write_text(
+        "\n".join(
+            [
+                json.dumps({"messages": None}),
+                json.dumps({"id": "good", "messages": [asked, said], "licence": "of some kind"}),
+                json.dumps({"id": "bad", "messages": [asked, said], "other": [say("user", "hidden")]}),
+                json.dumps({"id": "open", "messages": [asked], "remark": "some words"}),
+                '{"messages": [',
+            ]
+        )
+    )
+    (tmp_path / "b.json").write_text('{"nothing": "known"}')
+    counts = import_files(truth, [tmp_path], report=tmp_path / "report.txt")
+    lines = [json.loads(line) for line in (tmp_path / "report.txt").read_text().splitlines()]
+    assert [(line["file"], line["record"], line["conversation"], line["turns"]) for line in lines] == [
+        ("a.jsonl", 1, "record 1", 0),
+        ("a.jsonl", 2, "good", 1),
+        ("a.jsonl", 3, "bad", 0),
+        ("a.jsonl", 4, "open", 0),
+        ("a.jsonl", 5, "line 5", 0),
+        ("b.json", None, "b.json", 0),
+    ]
+    assert [[each["reason"] for each in line["refused"]] for line in lines] == [
+        ["no list of messages"],
+        [],
+        ["messages that are not read"],
+        ["words beside a history without an answer"],
+        ["a line that was cut short at the end of the file"],
+        ["a file of no known format"],
+    ]
+    assert lines[1]["kept"] == ["licence"]
+    assert lines[2]["refused"][0]["place"] == "other[].content"
+    assert (counts.turns, counts.forms, sum(counts.refused.values())) == (1, {"openai": 2}, 5)
+
+
+def test_a_report_that_cannot_be_written_is_said_before_anything_is_read(tmp_path):
+    with pytest.raises(UsageError, match="cannot be written"):
+        import_files(None, [lines(tmp_path / "a.jsonl", [])], report=tmp_path / "no" / "report.jsonl")
+
+
+def packed(path, line, times):
+    """A file that unpacks to many equal lines, in each of the ways in which files are packed."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.jsonl", "w") as member:
+            for _ in range(times):
+                member.write(line)
+        return path
+    with (gzip.open if path.suffix == ".gz" else zstandard.open)(path, "wb") as file:
+        for _ in range(times):
+            file.write(line)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.jsonl.gz", "a.jsonl.zst"])
+def test_a_file_that_unpacks_to_very_much_more_than_its_size_is_read_no_further(tmp_path, name):
+    talk = {"messages": [say("user", "q" * 500_000), say("assistant", "a")]}
+    bomb = packed(tmp_path / name, json.dumps(talk).encode() + b"\n", 80)
+    assert bomb.stat().st_size < 80_000
+    counts = import_files(None, [bomb])
+    assert 0 < counts.conversations < 70
+    assert [reason for reason in counts.refused if "200 times its size" in reason]
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.jsonl.gz", "a.jsonl.zst"])
+def test_a_small_file_may_be_packed_as_well_as_it_likes(tmp_path, name):
+    talk = {"messages": [say("user", "q" * 500_000), say("assistant", "a")]}
+    assert import_files(None, [packed(tmp_path / name, json.dumps(talk).encode() + b"\n", 9)]).conversations == 9
+
+
+def test_a_zip_that_cannot_be_read_is_named_and_stops_no_other_file(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("a.jsonl", "{}")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("readme.txt", "no")
+    lines(tmp_path / "c.jsonl", [say("user", "q"), say("assistant", "a")])
+    counts = import_files(None, [tmp_path])
+    assert counts.conversations == 1
+    assert sorted(name for names in counts.refused_names.values() for name in names) == ["a.zip!a.jsonl", "b.zip"]

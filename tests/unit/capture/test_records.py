@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regraft.domain.capture.importers.records import JsonRecord, UnreadableLine, records
+from regraft.domain.capture.importers.records import CUT_SHORT, JsonRecord, UnreadableLine, records
 from regraft.domain.errors import UsageError
-from regraft.domain.ids import Number
+from regraft.domain.ids import TOO_DEEP, Number
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -68,3 +68,68 @@ def test_an_empty_file_holds_nothing_and_a_mark_at_its_beginning_is_no_text():
 
 def test_numbers_stay_as_they_were_written():
     assert list(records(["[1.0, 1", "2]"])) == [JsonRecord(0, Number("1.0")), JsonRecord(1, 12)]
+
+
+def told(text, size=7):
+    """Values, and reasons by position for what could not be read."""
+    return [
+        each.value if isinstance(each, JsonRecord) else (each.position, each.reason)
+        for each in records(pieces(text, size))
+    ]
+
+
+@pytest.mark.parametrize("first", ["not json", '{"a": ', '{"a": tru}', "", "}", '["', '"text', "{"])
+def test_a_first_line_that_is_broken_does_not_lose_the_others(first):
+    found = told(f'{first}\n{{"b": 1}}\n{{"c": 2}}\n')
+    assert found[-2:] == [{"b": 1}, {"c": 2}]
+    assert len(found) == (3 if first else 2)
+
+
+@pytest.mark.parametrize("first", ["null", "1", '"x"', "[1]", "[]", "true"])
+def test_a_first_line_that_is_no_object_is_a_record_like_any_other(first):
+    assert told(f'{first}\n{{"b": 1}}\n') == [json.loads(first), {"b": 1}]
+
+
+@given(st.lists(st.dictionaries(st.text(), values, max_size=3), min_size=1), st.integers(1, 7), st.sampled_from([1, 4]))
+def test_no_json_that_is_spread_over_lines_is_taken_for_lines(objects, size, indent):
+    text = json.dumps(objects, indent=indent)
+    assert [each.value for each in records(pieces(text, size))] == objects
+    text = "[\n" + ",\n".join(json.dumps(each) for each in objects) + "\n]"
+    assert [each.value for each in records(pieces(text, size))] == objects
+
+
+def test_a_last_line_that_was_cut_short_is_named_so():
+    assert told('{"a": 1}\n{"a": 2}\n{"messages": [{"ro') == [{"a": 1}, {"a": 2}, (2, CUT_SHORT)]
+    assert told('{"a": 1}\n{"a": "half of a te') == [{"a": 1}, (1, CUT_SHORT)]
+
+
+@pytest.mark.parametrize("text", ['[{"a": 1}, {"a": 2', '[{"a": 1}, {"a": "x', '[{"a": 1}', '[{"a": 1},'])
+def test_an_array_that_was_cut_short_gives_what_is_before_the_cut(text):
+    found = records(pieces(text, 3))
+    assert next(found).value == {"a": 1}
+    with pytest.raises(UsageError, match="cut short"):
+        list(found)
+
+
+def test_a_file_that_goes_on_after_its_array_says_so():
+    found = records(pieces('[{"a": 1}\n] {"b": 2}', 4))
+    assert next(found).value == {"a": 1}
+    with pytest.raises(UsageError, match="goes on after its array"):
+        list(found)
+
+
+@given(st.integers(1, 9), st.sampled_from(["[", '{"a":', '[{"a\\"]": "]}",  "b":']))
+def test_a_record_that_is_nested_too_deeply_is_named_and_the_others_are_read(size, opening):
+    depth = 100_000
+    closing = {"[": "]", '{"a":': "}"}.get(opening, "}]")
+    deep = opening * depth + "1" + closing * depth
+    assert told(f'[{{"a": 1}}, {deep}, {{"a": 3}}]', size * 10_000) == [{"a": 1}, (1, TOO_DEEP), {"a": 3}]
+    assert told(f'{{"a": 1}}\n{deep}\n{{"a": 3}}\n', size * 10_000)[::2] == [{"a": 1}, {"a": 3}]
+
+
+def test_a_record_of_very_many_values_is_refused_before_it_takes_much_memory():
+    wide = '{"a": [' + "{}," * 2_500_000 + "{}]}"
+    found = told(f'{{"a": 1}}\n{wide}\n{{"a": 3}}\n', 1 << 16)
+    assert found == [{"a": 1}, (1, "a record with too many values"), {"a": 3}]
+    with pytest.raises(UsageError, match="values"):
+        told(wide, 1 << 16)

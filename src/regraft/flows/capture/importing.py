@@ -9,8 +9,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from itertools import chain
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -20,9 +21,11 @@ from regraft.domain.capture.importers.conversation import Conversation, RefusedC
 from regraft.domain.capture.importers.records import JsonRecord, UnreadableLine, records
 from regraft.domain.errors import UnavailableError, UsageError
 from regraft.domain.lineage.imported_calls import Projections, TreeMessage, calls, feedback_ids, steps
+from regraft.flows.capture.import_report import ImportCounts, ImportReport
 from regraft.flows.capture.ingest import SeenIds
 from regraft.flows.lineage import build as lineage
 from regraft.infra.files.exports import Part, beside, opened, parts
+from regraft.infra.files.json_lines import json_lines
 from regraft.infra.postgres.capture import imports as store
 from regraft.infra.postgres.capture import inbox
 from regraft.infra.postgres.lineage import projection
@@ -30,37 +33,8 @@ from regraft.infra.postgres.pool import Connection, connect
 
 _BATCH_MESSAGES = 4_000
 _BATCH_CHARACTERS = 8_000_000
-_NAMES_KEPT = 100  # of what was refused for one reason
+_LOOKED_AT = 100  # records in which the format of a file is looked for
 DEFAULT_SCOPE = "default"
-
-
-@dataclass(slots=True)
-class ImportCounts:
-    """What an import came to. ``already`` counts conversations of which everything was stored; ``turns`` new answers,
-    ``calls`` all of them; ``branches`` the ends of all trees; ``unanswered`` those that end without an answer;
-    ``recognised`` the files of a known format."""
-
-    files: int = 0
-    conversations: int = 0
-    already: int = 0
-    messages: int = 0
-    calls: int = 0
-    turns: int = 0
-    branches: int = 0
-    unanswered: int = 0
-    judgements: int = 0
-    forms: dict[str, int] = field(default_factory=dict)
-    refused: dict[str, int] = field(default_factory=dict)
-    refused_names: dict[str, list[str]] = field(default_factory=dict)
-    placed: int = 0
-    recognised: int = 0
-
-    def refuse(self, refusal: RefusedConversation) -> None:
-        """Count what was left out, by its reason, with its name."""
-        self.refused[refusal.reason] = self.refused.get(refusal.reason, 0) + 1
-        names = self.refused_names.setdefault(refusal.reason, [])
-        if len(names) < _NAMES_KEPT:
-            names.append(refusal.name)
 
 
 Progress = Callable[[ImportCounts, int], None]  # after each batch: counts, and packed bytes read
@@ -75,35 +49,38 @@ def import_files(
     scope: str = DEFAULT_SCOPE,
     progress: Progress | None = None,
     build: bool = True,
+    report: Path | None = None,
 ) -> ImportCounts:
     """Import files, then place their turns in the graph. Without a DSN only count: nothing is read or written there.
+    ``report`` is a file to write a line of JSON to for each conversation, while they are read.
 
     Raises UsageError when no file holds anything of a known format.
     """
     chosen = importer_of(form) if form else None
     files = list(dict.fromkeys(part for path in paths for part in parts(path)))
     counts = ImportCounts()
-    if dsn is None:
-        _read_all(files, chosen, theme, counts, _Counting(counts, scope, progress))
-    else:
-        with (
-            connect(dsn, autocommit=True, name="regraft-import") as reading,
-            connect(dsn, name="regraft-import") as writing,
-            _Storing(reading, writing, counts, scope, progress) as storing,
-        ):
-            _read_all(files, chosen, theme, counts, storing)
-        if build:
-            counts.placed = lineage.build(dsn).turns
+    with ExitStack() as stack:
+        told = ImportReport(counts, stack.enter_context(json_lines(report)) if report else None)
+        if dsn is None:
+            sink: _Sink = _Counting(counts, scope, progress)
+        else:
+            reading = stack.enter_context(connect(dsn, autocommit=True, name="regraft-import"))
+            writing = stack.enter_context(connect(dsn, name="regraft-import"))
+            sink = stack.enter_context(_Storing(reading, writing, counts, scope, progress))
+        _read_all(files, chosen, theme, told, sink)
+    if dsn is not None and build:
+        counts.placed = lineage.build(dsn).turns
     return counts
 
 
-def _read_all(files: list[Part], chosen: Importer | None, theme: str | None, counts: ImportCounts, sink: _Sink) -> None:
+def _read_all(files: list[Part], chosen: Importer | None, theme: str | None, report: ImportReport, sink: _Sink) -> None:
     done = 0
+    counts = report.counts
     for part in files:
         try:
-            _read(part, chosen, theme, counts, sink, done)
+            _read(part, chosen, theme, report.begin(part.name), sink, done)
         except UsageError as error:  # the rest of this file is lost; the others are not
-            counts.refuse(RefusedConversation(part.name, str(error)))
+            report.refuse(RefusedConversation(part.name, str(error)))
         counts.files += 1
         done += part.packed_bytes
         sink.done = done
@@ -113,18 +90,24 @@ def _read_all(files: list[Part], chosen: Importer | None, theme: str | None, cou
         raise UsageError(f"Nothing could be imported: {reasons}. Name the format with --format: {', '.join(FORMS)}.")
 
 
-def _read(part: Part, chosen: Importer | None, theme: str | None, counts: ImportCounts, sink: _Sink, done: int) -> None:
+def _read(part: Part, chosen: Importer | None, theme: str | None, report: ImportReport, sink: _Sink, done: int) -> None:
     head = _head(part)
     with opened(part) as file:
         found = records(file.pieces)
-        first, ahead = _first(found)
-        if first is None and not ahead:
+        ahead, importer = _recognised(found, chosen, head)
+        if not ahead:
             return
-        importer = chosen or (detected(replace(first, head=head or first.head)) if first else None)
         if importer is None:
-            counts.refuse(RefusedConversation(part.name, "a file of no known format"))
+            for each in ahead:
+                if isinstance(each, UnreadableLine):
+                    report.refuse(
+                        RefusedConversation(f"{part.name} line {each.position + 1}", each.reason), each.position
+                    )
+            if any(isinstance(each, JsonRecord) for each in ahead):
+                report.refuse(RefusedConversation(part.name, "a file of no known format"))
             return
-        counts.recognised += 1
+        report.begin(part.name, importer.form)
+        report.counts.recognised += 1
         if importer.beside and (companion := beside(part, importer.beside[0])):
             head = {**head, **_beside(companion, importer)}
         everything: Iterator[JsonRecord | UnreadableLine] = chain(ahead, found)
@@ -133,15 +116,13 @@ def _read(part: Part, chosen: Importer | None, theme: str | None, counts: Import
                 replace(each, head={**each.head, **head}) if isinstance(each, JsonRecord) else each
                 for each in everything
             )
-        for position, each in conversations(importer, everything):
-            if isinstance(each, RefusedConversation):
-                counts.refuse(each)
+        for position, one in conversations(importer, everything):
+            if isinstance(one, RefusedConversation):
+                report.refuse(one, position)
                 continue
-            counts.forms[importer.form] = counts.forms.get(importer.form, 0) + 1
-            for piece in each.left_out:
-                counts.refuse(replace(piece, name=f"{each.key}: {piece.name}"))
+            report.read(one, position)
             sink.done = done + min(file.done(), part.packed_bytes)
-            sink.add(replace(each, theme=theme) if theme else each, importer.form, position)
+            sink.add(replace(one, theme=theme) if theme else one, importer.form, position)
 
 
 def _head(part: Part) -> dict[str, Any]:
@@ -160,14 +141,19 @@ def _beside(companion: Part, importer: Importer) -> dict[str, Any]:
         return importer.beside[1](each for each in records(file.pieces) if isinstance(each, JsonRecord))
 
 
-def _first(found: Iterator[JsonRecord | UnreadableLine]) -> tuple[JsonRecord | None, list[JsonRecord | UnreadableLine]]:
-    """The first record that could be read, and all that was read for it."""
+def _recognised(
+    found: Iterator[JsonRecord | UnreadableLine], chosen: Importer | None, head: dict[str, Any]
+) -> tuple[list[JsonRecord | UnreadableLine], Importer | None]:
+    """What was read to find the importer that knows a file's records, and that importer: the first may be odd ones."""
     ahead: list[JsonRecord | UnreadableLine] = []
-    for each in found:
+    for each in islice(found, _LOOKED_AT):
         ahead.append(each)
-        if isinstance(each, JsonRecord):
-            return each, ahead
-    return None, ahead
+        known = chosen
+        if isinstance(each, JsonRecord) and not known:
+            known = detected(replace(each, head=head or each.head))
+        if known:
+            return ahead, known
+    return ahead, None
 
 
 class _Sink(ABC):

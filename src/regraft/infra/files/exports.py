@@ -19,7 +19,10 @@ import zstandard
 from regraft.domain.errors import NotFoundError, UsageError
 
 _CHUNK = 1 << 20
-_PACKED_CHUNK = 1 << 16
+_PACKED_CHUNK = 1 << 10  # of Zstandard, of which four bytes may hold 128 KiB; the reader gives all of a piece at once
+_MOST_BYTES = 32 << 30  # of one file, unpacked
+_MOST_RATIO = 200  # of unpacked to packed bytes: text comes to 10 to 50, bombs to 1,000 and more
+_SMALL_BYTES = 32 << 20  # which every file may come to, whatever it was packed to
 _NAMES = (".json", ".jsonl", ".ndjson")
 _ZSTANDARD = 93  # zip's number for it, which Python's own reader does not know yet
 _ENCRYPTED = 1
@@ -30,12 +33,14 @@ _PACKED = (".zst", ".gz")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One JSON file: a path, or a member of a zip. ``head`` is the member that says what the others are parts of."""
+    """One JSON file: a path, or a member of a zip. ``head`` is the member that says what the others are parts of;
+    ``problem`` is why nothing can be opened."""
 
     path: Path
     member: str | None
     packed_bytes: int
     head: str | None = None
+    problem: str = ""
 
     @property
     def name(self) -> str:
@@ -55,8 +60,9 @@ def parts(path: Path) -> list[Part]:
     """The JSON files that a path means: itself, those in a zip, or all in a folder.
 
     A zip that holds ``conversations.json`` (what chat applications send) means that one alone; one that holds
-    ``header.json`` and ``samples/`` (an evaluation log) means the samples under that head.
-    Raises NotFoundError when there is nothing there, UsageError for a zip that cannot be read.
+    ``header.json`` and ``samples/`` (an evaluation log) means the samples under that head. A zip in a folder means the
+    same as by itself.
+    Raises NotFoundError when there is nothing there.
     """
     if path.is_dir():
         files = [
@@ -74,12 +80,16 @@ def parts(path: Path) -> list[Part]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename: info.compress_size for info in archive.infolist() if _wanted(info.filename)}
-    except zipfile.BadZipFile as error:
-        raise UsageError(f"{path} is no zip file: {error}") from error
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        return [_closed(path, f"{path.name} is no zip file that can be read: {error}")]
+    if sum(members.values()) > path.stat().st_size:
+        return [_closed(path, f"{path.name} is no honest zip file: its members lie over one another.")]
     talks = [name for name in members if Path(name).name.startswith("conversations")]
     samples = [name for name in members if name.startswith("samples/")]
     if "header.json" in members:
         return [Part(path, name, members[name], "header.json") for name in samples]
+    if not members:
+        return [_closed(path, f"{path.name} holds no JSON files.")]
     return [Part(path, name, members[name]) for name in talks or members]
 
 
@@ -93,6 +103,10 @@ def beside(part: Part, name: str) -> Part | None:
         return Part(part.path, member, 0) if member in archive.namelist() else None
 
 
+def _closed(path: Path, problem: str) -> Part:
+    return Part(path, None, path.stat().st_size, problem=problem)
+
+
 def _is_zip(path: Path) -> bool:
     return path.suffix == ".zip" and zipfile.is_zipfile(path)
 
@@ -100,7 +114,7 @@ def _is_zip(path: Path) -> bool:
 def _wanted(name: str) -> bool:
     for packed in _PACKED:
         name = name.removesuffix(packed)
-    return name.endswith((*_NAMES, ".eval"))
+    return name.endswith((*_NAMES, ".eval", ".traj"))
 
 
 @contextmanager
@@ -110,17 +124,38 @@ def opened(part: Part, member: str | None = None) -> Iterator[OpenedPart]:
     Bytes that are not UTF-8, or that cannot be unpacked to their end, raise UsageError where they are.
     """
     member = member or part.member
+    if part.problem:
+        raise UsageError(part.problem)
     with part.path.open("rb") as file:
         if member is not None:
             with zipfile.ZipFile(file) as archive:
-                yield OpenedPart(_text(_member(file, archive, member, part.name), part.name), lambda: 0)
+                packed = min(archive.getinfo(member).compress_size, part.path.stat().st_size)
+                pieces = _limited(_member(file, archive, member, part.name), packed, part.name)
+                yield OpenedPart(_text(pieces, part.name), lambda: 0)
         elif part.path.suffix == ".zst":
-            yield OpenedPart(_text(_zstandard(file), part.name), file.tell)
+            pieces = _limited(_zstandard(file), part.path.stat().st_size, part.name)
+            yield OpenedPart(_text(pieces, part.name), file.tell)
         elif part.path.suffix == ".gz":
             with gzip.GzipFile(fileobj=file) as unpacked:
-                yield OpenedPart(_text(_read(unpacked), part.name), file.tell)
+                pieces = _limited(_read(unpacked), part.path.stat().st_size, part.name)
+                yield OpenedPart(_text(pieces, part.name), file.tell)
         else:
             yield OpenedPart(_text(_read(file), part.name), file.tell)
+
+
+def _limited(pieces: Iterator[bytes], packed: int, name: str) -> Iterator[bytes]:
+    """Unpacked pieces, up to what a file of this size can honestly hold. Raises UsageError beyond it."""
+    unpacked = 0
+    for piece in pieces:
+        unpacked += len(piece)
+        if unpacked > _MOST_BYTES:
+            raise UsageError(f"{name} unpacks to more than {_MOST_BYTES >> 30} GiB. Unpack it and split it first.")
+        if unpacked > max(_SMALL_BYTES, _MOST_RATIO * packed):
+            raise UsageError(
+                f"{name} unpacks to more than {_MOST_RATIO} times its size, as files made to exhaust memory do. "
+                "If it is yours, unpack it first."
+            )
+        yield piece
 
 
 def _member(file: BinaryIO, archive: zipfile.ZipFile, member: str, name: str) -> Iterator[bytes]:
@@ -130,6 +165,9 @@ def _member(file: BinaryIO, archive: zipfile.ZipFile, member: str, name: str) ->
         file.seek(sum(_LOCAL_HEAD.unpack(file.read(_LOCAL_HEAD.size))), SEEK_CUR)
         yield from _zstandard(file, info.compress_size)
         return
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, _ZSTANDARD):
+        # Python's reader unpacks bzip2 and LZMA without a bound: a few bytes may become gigabytes in one step.
+        raise UsageError(f"{name} is packed in a way that cannot be read here: method {info.compress_type}")
     try:
         inner = archive.open(member)
     except (NotImplementedError, RuntimeError) as error:  # a method that is not known; a password

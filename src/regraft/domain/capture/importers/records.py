@@ -1,5 +1,8 @@
 """The records of a JSON file of any size, one at a time: lines, the elements of an array, or one object in pieces.
 
+A line that is not JSON, a record that is nested too deeply and a last line that was cut short are told by their places,
+and the others are read. A record has a limit in characters and in values, so that no file takes much memory.
+
 A file of one object is read as a *head* (its small members) and the elements of its one large member, which the
 importers name: ``samples`` of an evaluation log, ``simulations`` of a run, ``resourceSpans`` of a trace.
 """
@@ -13,12 +16,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from regraft.domain.errors import UsageError
-from regraft.domain.ids import Number, parse_json
+from regraft.domain.ids import TOO_DEEP, Number, parse_json
 
 LARGE_MEMBERS = frozenset({"samples", "simulations", "resourceSpans", "resourceLogs"})
-_LONGEST = 1 << 29  # characters of one record
+_LONGEST = 1 << 26  # characters of one record
+_MOST_VALUES = 4_000_000  # of one record; each takes some tens of bytes when it is read
+_COUNTED = 1 << 22  # characters from which on values are counted
+_LOOKED_AT = 1 << 20  # characters in which the form of a file is looked for
 _SPREAD = 1_000_000  # positions that a line of many elements has to itself
 _BLANK = re.compile(r"[ \t\r\n]*")
+_BRACKET = re.compile(r'[\[\]{}"]')
+_QUOTE = re.compile(r'["\\]')
+CUT_SHORT = "a line that was cut short at the end of the file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +56,37 @@ def records(chunks: Iterable[str]) -> Iterator[JsonRecord | UnreadableLine]:
     """
     text = _Text(chunks)
     first = text.peek()
-    if first == "[":
+    if first and _is_lines(text):
+        yield from _lines(text, 0)
+    elif first == "[":
         yield from _elements(text, {}, "", 0)
+        if text.peek():
+            raise UsageError("The file goes on after its array: what follows was not read.")
     elif first == "{":
         yield from _object_or_lines(text)
     elif first:
         raise UsageError("The file is neither JSON nor JSON lines.")
+
+
+def _is_lines(text: _Text) -> bool:
+    """Whether each line is a value of its own, as the first lines show; the first of them may be broken.
+
+    No JSON text that is spread over lines has two whole objects in neighbouring lines, with nothing between them.
+    """
+    lines = text.next_lines(3)
+    if len(lines) < 2:
+        return False
+    if _is_value(lines[0]):
+        return True
+    return _is_value(lines[1]) and lines[1].startswith("{") and (len(lines) == 2 or _is_value(lines[2]))
+
+
+def _is_value(line: str) -> bool:
+    try:
+        parse_json(line)
+    except ValueError as error:
+        return str(error) == TOO_DEEP
+    return True
 
 
 class _Text:
@@ -95,21 +129,83 @@ class _Text:
             if not self.more():
                 return ""
 
+    def next_lines(self, count: int) -> list[str]:
+        """The next lines that are not blank, or fewer where the file ends before; none where they are too long."""
+        while True:
+            found: list[str] = []
+            start = self.at
+            while len(found) < count:
+                end = self.buffer.find("\n", start)
+                if end < 0:
+                    break
+                if line := self.buffer[start:end].strip(" \t\r\ufeff"):
+                    found.append(line)
+                start = end + 1
+            if len(found) == count:
+                return found
+            if len(self.buffer) - self.at > _LOOKED_AT:
+                return []
+            if not self.more():
+                last = self.buffer[start:].strip(" \t\r\n\ufeff")
+                return [*found, last] if last else found
+
+    def skip(self) -> None:
+        """Step over the next value, however deeply it is nested."""
+        depth = 0
+        while True:
+            match = _BRACKET.search(self.buffer, self.at)
+            if match is None:
+                self.at = len(self.buffer)
+                if not self.more():
+                    raise UsageError(_ENDS)
+                continue
+            self.at = match.end()
+            if match[0] == '"':
+                self._skip_text()
+            else:
+                depth += 1 if match[0] in "[{" else -1
+            if depth <= 0:
+                return
+
+    def _skip_text(self) -> None:
+        while True:
+            match = _QUOTE.search(self.buffer, self.at)
+            if match is None:
+                self.at = len(self.buffer)
+            elif match[0] == '"':
+                self.at = match.end()
+                return
+            elif match.end() < len(self.buffer):
+                self.at = match.end() + 1
+                continue
+            else:
+                self.at = match.start()
+            if not self.more():
+                raise UsageError(_ENDS)
+
     def take(self, expected: str) -> None:
         """Step over one character."""
+        if not self.peek():
+            raise UsageError(_ENDS)
         if self.peek() != expected:
             raise UsageError(f"The file is not JSON: {expected!r} expected, {self.peek()!r} found.")
         self.at += 1
 
     def value(self) -> Any:
-        """The next JSON value."""
+        """The next JSON value; ``_DEEP`` for one that is nested too deeply."""
         self.peek()
         while True:
             try:
-                value, end = _decode(self.buffer, self.at)
+                value, end = _DECODER.raw_decode(self.buffer, self.at)
+            except RecursionError:
+                self.skip()
+                return _DEEP
             except ValueError as error:
                 if not self.more():
-                    raise UsageError(f"The file is not JSON: {error}") from error
+                    ends = isinstance(error, json.JSONDecodeError) and _is_cut(error, self.buffer)
+                    raise UsageError(_ENDS if ends else f"The file is not JSON: {error}") from error
+                if _has_too_many_values(self.buffer):  # it is all of one record: no more is read than that needs
+                    raise UsageError(_TOO_MANY) from error
                 continue
             if end == len(self.buffer) and not self.ended and not isinstance(value, dict | list | str):
                 self.more()  # a number may go on
@@ -118,7 +214,7 @@ class _Text:
             return value
 
     def line(self) -> str | None:
-        """The rest of this line; None at the end."""
+        """The rest of this line, with its end where it has one; None at the end."""
         start = self.at
         while (end := self.buffer.find("\n", start)) < 0:
             start = len(self.buffer) - self.at
@@ -126,7 +222,7 @@ class _Text:
                 rest = self.buffer[self.at :]
                 self.at = len(self.buffer)
                 return rest or None
-        line = self.buffer[self.at : end]
+        line = self.buffer[self.at : end + 1]
         self.at = end + 1
         return line
 
@@ -136,19 +232,25 @@ def _not_a_number(constant: str) -> Any:
 
 
 _DECODER = json.JSONDecoder(parse_float=Number, parse_constant=_not_a_number)
+_DEEP = object()
+_ENDS = "The file ends in the middle of a record: it was cut short. What is before it was read."
+_TOO_MANY = f"One record of the file holds more than {_MOST_VALUES} values."
 
 
-def _decode(text: str, at: int) -> tuple[Any, int]:
-    try:
-        return _DECODER.raw_decode(text, at)
-    except RecursionError as error:
-        raise UsageError("The file's JSON is nested too deeply.") from error
+def _is_cut(error: json.JSONDecodeError, text: str) -> bool:
+    """Whether text ends where more was expected, or within a string."""
+    return error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
 
 
-def _elements(text: _Text, head: dict[str, Any], member: str, position: int) -> Iterator[JsonRecord]:
+def _has_too_many_values(text: str) -> bool:
+    return len(text) >= _COUNTED and sum(map(text.count, ("[", "{", ","))) > _MOST_VALUES
+
+
+def _elements(text: _Text, head: dict[str, Any], member: str, position: int) -> Iterator[JsonRecord | UnreadableLine]:
     text.take("[")
     while text.peek() != "]":
-        yield JsonRecord(position, text.value(), head, member)
+        value = text.value()
+        yield UnreadableLine(position, TOO_DEEP) if value is _DEEP else JsonRecord(position, value, head, member)
         position += 1
         if text.peek() == ",":
             text.take(",")
@@ -159,19 +261,24 @@ def _object_or_lines(text: _Text) -> Iterator[JsonRecord | UnreadableLine]:
     """One object; more text after it means that it was the first line."""
     yield from _members(text)
     if text.peek():
-        yield from _lines(text)
+        yield from _lines(text, 1)
 
 
-def _lines(text: _Text) -> Iterator[JsonRecord | UnreadableLine]:
-    position = 0
+def _lines(text: _Text, first: int) -> Iterator[JsonRecord | UnreadableLine]:
+    """The lines from here on, counted from ``first``."""
+    position = first - 1
     while (line := text.line()) is not None:
-        if not line.strip():
+        if not line.strip(" \t\r\n\ufeff"):
             continue
         position += 1
+        if _has_too_many_values(line):
+            yield UnreadableLine(position, "a record with too many values")
+            continue
         try:
-            value = parse_json(line)
+            value = parse_json(line.removeprefix("\ufeff"))
         except ValueError as error:
-            yield UnreadableLine(position, f"not JSON: {str(error).split(':')[0]}")
+            cut = not line.endswith("\n") and isinstance(error, json.JSONDecodeError) and _is_cut(error, line)
+            yield UnreadableLine(position, CUT_SHORT if cut else f"not JSON: {str(error).split(':')[0]}")
             continue
         large = next(
             (name for name in LARGE_MEMBERS if isinstance(value, dict) and isinstance(value.get(name), list)), None
@@ -184,19 +291,23 @@ def _lines(text: _Text) -> Iterator[JsonRecord | UnreadableLine]:
                 yield JsonRecord(position * _SPREAD + at, element, value, large)
 
 
-def _members(text: _Text) -> Iterator[JsonRecord]:
+def _members(text: _Text) -> Iterator[JsonRecord | UnreadableLine]:
     """One object: its large member in pieces; without one, the object itself."""
     head: dict[str, Any] = {}
     pieces = False
     text.take("{")
     while text.peek() != "}":
         name = text.value()
+        if not isinstance(name, str):
+            raise UsageError("The file is not JSON: a member without a name.")
         text.take(":")
         if name in LARGE_MEMBERS and text.peek() == "[":
             pieces = True
             yield from _elements(text, head, name, 0)
         else:
             head[name] = text.value()
+            if head[name] is _DEEP:
+                raise UsageError(f"{TOO_DEEP}: {name}")
         if text.peek() == ",":
             text.take(",")
     text.take("}")

@@ -27,10 +27,14 @@ def import_(
     theme: Annotated[str | None, typer.Option(help="Theme of what is imported.")] = None,
     scope: Annotated[str, typer.Option(help="Tenant to import for.")] = "default",
     dry_run: Annotated[bool, typer.Option(help="Count only; store nothing.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a line of JSON for each conversation to this file.", metavar="FILE")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Import conversations with all their branches, ranks and rewards. A second import adds nothing."""
-    from regraft.flows.capture.importing import ImportCounts, import_files
+    from regraft.flows.capture.import_report import ImportCounts
+    from regraft.flows.capture.importing import import_files
 
     run = context()
     for path in paths:
@@ -45,7 +49,7 @@ def import_(
             progress.update(task, completed=done, description=f"Importing: {counts.conversations} conversations")
 
         dsn = None if dry_run else run.postgres_dsn()
-        counts = import_files(dsn, paths, form=form, theme=theme, scope=scope, progress=tell)
+        counts = import_files(dsn, paths, form=form, theme=theme, scope=scope, progress=tell, report=report)
     if json:
         run.print_json(asdict(counts))
         return
