@@ -22,6 +22,7 @@ SessionId = NewType("SessionId", UUID)
 
 DIGEST_BYTES = 32
 MAX_NESTING = 256  # arrays and objects within one another; deeper JSON is refused everywhere
+_DIGITS = re.compile(r"[0-9]{1,9}\Z")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -128,6 +129,16 @@ def plain(value: Any) -> Any:
     if isinstance(value, list):
         return [plain(item) for item in value]
     return value
+
+
+def whole_number(value: Any) -> int | None:
+    """The whole number that a JSON value is, also as text or with a fraction of zero; None for anything else."""
+    if isinstance(value, Number):
+        number = float(value)
+        return int(number) if number.is_integer() else None
+    if isinstance(value, str) and _DIGITS.match(value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def digest(*parts: bytes) -> Digest:

@@ -310,6 +310,37 @@ def test_text_and_calls_in_a_choice_each_are_one_answer(numbers):
     assert (choice.index, choice.finish_reason, choice.unattributed) == (0, "tool_calls", [])
 
 
+def test_choices_of_a_chunk_without_numbers_are_told_apart_by_their_place():
+    pieces = [[{"delta": {"content": "I "}}, {"delta": {"tool_calls": [{"index": 0, **a_call("f")}]}}]]
+    pieces += [[{"delta": {"content": "look."}}], [{"delta": {}, "finish_reason": "tool_calls"}]]
+    body = "".join(f"data: {json.dumps({'choices': choices})}\n\n" for choices in pieces)
+    asked = read_request(json.dumps(ASKED).encode())
+    (choice,) = dialect_of(CHAT).answer(body.encode(), SSE, asked).choices
+    assert choice.message == {**SAID, "tool_calls": [a_call("f")]}
+
+
+def test_choices_whose_numbers_are_texts_are_told_apart():
+    chunk = {"choices": [{"index": str(number), "delta": {"content": text}} for number, text in enumerate("ab")]}
+    answer = read_answer(f"data: {json.dumps(chunk)}\n\n".encode(), SSE)
+    assert [(choice.index, choice.message["content"]) for choice in answer.choices] == [(0, "a"), (1, "b")]
+
+
+def test_two_texts_of_one_number_in_one_chunk_are_unsure():
+    chunk = {"choices": [{"index": 0, "delta": {"content": text}} for text in ("yes", "no")]}
+    (choice,) = read_answer(f"data: {json.dumps(chunk)}\n\n".encode(), SSE).choices
+    assert choice.unattributed == [{"delta": {"content": "no"}}]
+
+
+@pytest.mark.parametrize(
+    ("ids", "unsure"),
+    [("aabb", [{"ids": ["a", "b"]}]), ("aaaa", []), ("abcd", []), ("abbb", []), ("abab", []), ("aaab", [])],
+)
+def test_two_answers_in_one_stream_are_noticed_by_their_ids(ids, unsure):
+    chunks = [{"id": each, "choices": [{"delta": {"content": word}}]} for each, word in zip(ids, WORDS, strict=False)]
+    (choice,) = read_answer("".join(f"data: {json.dumps(each)}\n\n" for each in chunks).encode(), SSE).choices
+    assert choice.unattributed == unsure
+
+
 def test_choices_that_were_asked_for_are_alternatives():
     assert len(split((0, SAID), (1, CALLS), n=2).choices) == 2
 

@@ -167,6 +167,9 @@ def test_calls_of_one_history_that_got_no_answer_are_one_node():
 # Statuses
 
 
+CALLED = '{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}}]}'
+
+
 def ending(reason, *chunks):
     last = json.dumps({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": reason}]})
     return exchange(HI, stream="".join(f"data: {each}\n\n" for each in (*chunks, last, "[DONE]")).encode())
@@ -188,7 +191,8 @@ def ending(reason, *chunks):
         (exchange(HI, choices=[{"index": 0, "message": HELLO, "finish_reason": "length"}]), "ok"),
         (ending("insufficient_system_resource"), "interrupted"),
         (ending("abort"), "interrupted"),
-        (ending("tool-calls"), "ok"),
+        (ending("tool-calls"), "ambiguous"),
+        (ending("tool-calls", CALLED), "ok"),
         (ending("SAFETY"), "filtered"),
         (ending("pause_turn"), "paused"),
         (ending("ran out of steam"), "unknown"),

@@ -16,7 +16,7 @@ from regraft.domain.capture.server_events import EventReader, events
 from regraft.domain.capture.streamed_logprobs import StreamedLogprobs
 from regraft.domain.capture.streamed_message import StreamedMessage
 from regraft.domain.capture.streamed_parts import StreamedValue
-from regraft.domain.ids import NonFinite, canonical_json, parse_json
+from regraft.domain.ids import NonFinite, canonical_json, parse_json, whole_number
 
 __all__ = [
     "Answer",
@@ -145,9 +145,10 @@ def _string(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _index(choice: Mapping[str, Any]) -> int:
-    index = choice.get("index")
-    return index if isinstance(index, int) and 0 <= index <= _LAST_INDEX else 0
+def _index(choice: Mapping[str, Any], place: int = 0) -> int:
+    """The number of a choice; of one without, its place among those that came with it."""
+    index = whole_number(choice.get("index"))
+    return place if index is None else index if 0 <= index <= _LAST_INDEX else 0
 
 
 def _free(index: int, taken: Container[int]) -> int:
@@ -192,10 +193,16 @@ class _Growing:
         self._whole = StreamedMessage(whole_each=True)  # messages beside or instead of deltas: the answer so far
         self._logprobs = StreamedLogprobs()
         self._lists: dict[str, StreamedValue] = {}
+        self._worded = -1
+        self._unsure: list[Any] = []
 
-    def add(self, choice: dict[str, Any]) -> None:
+    def add(self, choice: dict[str, Any], chunk: int) -> None:
+        """Take in the choice of a chunk, which has a number in its stream."""
         delta, message = choice.get("delta"), choice.get("message")
         delta = delta if isinstance(delta, dict) else {}
+        if delta.get("content") and chunk == self._worded:
+            self._unsure.append({"delta": delta})  # another choice of the same number in the same chunk
+        self._worded = chunk if delta.get("content") else self._worded
         self._said.add(delta)
         if isinstance(message, dict):
             self._whole.add(message)
@@ -221,7 +228,7 @@ class _Growing:
     def choice(self) -> Choice:
         said, findings = self._said.message(), list(self._said.findings())
         whole = self._whole.message()
-        unattributed: list[Any] = [*self._said.unattributed]
+        unattributed: list[Any] = [*self._unsure, *self._said.unattributed]
         if self._whole:
             said, differs = _with_whole(said if self._said else None, whole)
             unattributed += self._whole.unattributed
@@ -257,28 +264,55 @@ def _with_whole(said: dict[str, Any] | None, whole: dict[str, Any]) -> tuple[dic
     return said, differs
 
 
+class _Splice:
+    """Notices two answers in one stream: chunks of one id and then of another, each with words of its own."""
+
+    def __init__(self) -> None:
+        self._runs: list[tuple[str, list[bool]]] = []
+
+    def add(self, chunk: dict[str, Any]) -> None:
+        identity = chunk.get("id")
+        if not isinstance(identity, str) or not identity or len(self._runs) > 2:
+            return
+        if not self._runs or self._runs[-1][0] != identity:
+            self._runs.append((identity, []))
+        deltas = [each.get("delta") for each in _objects(chunk.get("choices"))]
+        self._runs[-1][1].append(any(isinstance(delta, dict) and bool(delta.get("content")) for delta in deltas))
+
+    def ids(self) -> list[str]:
+        """The two ids, if there were just two; servers that give every chunk its own have more."""
+        two = len(self._runs) == 2 and all(len(said) > 1 and any(said) for _, said in self._runs)
+        return [identity for identity, _ in self._runs] if two else []
+
+
 def _read_stream(text: str, read_choice: ReadChoice) -> Answer:
     growing: dict[int, _Growing] = {}
     rest: dict[str, Any] = {}
     model: str | None = None
     usage: dict[str, Any] | None = None
     stream = EventReader()
-    for chunk in stream.chunks(text):
+    spliced = _Splice()
+    for chunks, chunk in enumerate(stream.chunks(text)):
         model = model or _string(chunk.get("model"))
         if isinstance(chunk.get("usage"), dict):
             usage = chunk["usage"]
-        for choice in _objects(chunk.get("choices")):
-            index = _index(choice)
+        spliced.add(chunk)
+        for place, choice in enumerate(_objects(chunk.get("choices"))):
+            index = _index(choice, place)
             grown = growing.setdefault(index, _Growing(index))
-            grown.add(read_choice(choice, "delta"))
+            grown.add(read_choice(choice, "delta"), chunks)
             stream.error = grown.error or stream.error
             if usage is None and isinstance(choice.get("usage"), dict):
                 usage = choice["usage"]
         for key, value in chunk.items():
             if key not in ("choices", "usage", "error", "model", "object") and value is not None:
-                rest[key] = value
+                known = rest.get(key)
+                rest[key] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
+    choices = [growing[index].choice() for index in sorted(growing)]
+    if ids := spliced.ids():
+        choices = [replace(each, unattributed=[*each.unattributed, {"ids": ids}]) for each in choices]
     return Answer(
-        choices=[growing[index].choice() for index in sorted(growing)],
+        choices=choices,
         model=model,
         usage=usage,
         error=stream.error,

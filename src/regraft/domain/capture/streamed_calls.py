@@ -16,11 +16,10 @@ from itertools import pairwise
 from typing import Any
 
 from regraft.domain.capture.streamed_parts import StreamedValue
-from regraft.domain.ids import Number, parse_json
+from regraft.domain.ids import parse_json, whole_number
 
 _FORMS = {"function": "arguments", "custom": "input"}
 _MARK = re.compile(r'\\.|[\\"{}\[\]]', re.DOTALL)
-_DIGITS = re.compile(r"[0-9]{1,9}\Z")
 _FIRST_VALUE = json.JSONDecoder().raw_decode
 
 
@@ -261,13 +260,7 @@ def _identity(piece: dict[str, Any]) -> str:
 
 
 def _index(piece: dict[str, Any]) -> int | None:
-    index = piece.get("index")
-    if isinstance(index, Number):
-        number = float(index)
-        return int(number) if number.is_integer() else None
-    if isinstance(index, str) and _DIGITS.match(index):
-        return int(index)
-    return index if isinstance(index, int) and not isinstance(index, bool) else None
+    return whole_number(piece.get("index"))
 
 
 def _inner(piece: dict[str, Any]) -> tuple[dict[str, Any], str]:

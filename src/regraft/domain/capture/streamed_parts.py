@@ -98,6 +98,11 @@ class StreamedValue:
             self._parts.add_text(before)
         return self._parts
 
+    @property
+    def says_something(self) -> bool:
+        """Whether any text has come."""
+        return bool(self._text)
+
     def value(self) -> Any:
         """The whole value, None when nothing was said."""
         if self._parts is not None:
@@ -142,8 +147,8 @@ class _Part:
         """Whether a piece that names no index is of this part."""
         if self.kind != piece.get("type") or self.kind in _WHOLE or not self._same("id", piece):
             return False
-        signed = self._known("signature")
-        return not signed or not any(piece.get(key) for key in _RUNNING[self.kind])
+        signature = self.fields.get("signature")
+        return not signature or not signature.says_something or not any(piece.get(key) for key in _RUNNING[self.kind])
 
     def is_at(self, piece: dict[str, Any]) -> bool:
         """Whether a piece that names an index is of this part."""

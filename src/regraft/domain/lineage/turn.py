@@ -175,7 +175,8 @@ def _session(
 
 def node_status(exchange: Exchange, answer: Answer, choice: Choice) -> Status:
     """How a turn ended. ``interrupted``: its answer broke off; ``ambiguous``: pieces of it cannot be put together for
-    certain; ``unknown``: nobody knows what the server's word for its ending means."""
+    certain, or the call that it ends with is missing; ``unknown``: the server's word for its ending means nothing to
+    us."""
     if exchange.status >= 400 or choice.message is None:
         return "error"
     ending = ending_of(choice.finish_reason)
@@ -184,7 +185,8 @@ def node_status(exchange: Exchange, answer: Answer, choice: Choice) -> Status:
     status = status_of(ending)
     if status == "interrupted":
         return status
-    if choice.unattributed or answer.unread:
+    promised = ending == "tool_use" and not _tool_calls(choice.message)
+    if choice.unattributed or answer.unread or promised:
         return "ambiguous"
     if status != "ok":
         return status

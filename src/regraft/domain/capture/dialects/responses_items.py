@@ -34,25 +34,28 @@ _ANNOTATION = "response.output_text.annotation"
 
 
 class _Item:
-    __slots__ = ("done", "item", "place", "texts")
+    __slots__ = ("_parts", "done", "item", "place", "texts")
 
     def __init__(self, place: int | None, item: dict[str, Any]) -> None:
         self.place = place
         self.item = item
         self.done = False
         self.texts: dict[tuple[Any, ...], StreamedText] = {}
+        self._parts: dict[str, list[dict[str, Any]]] = {}
 
     def replace(self, item: dict[str, Any], *, done: bool) -> None:
         self.item = item
         self.done = done
         self.texts.clear()
+        self._parts.clear()
 
     def part(self, field: str, number: Any, empty: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """The part of the item that an event is about; parts that were not told of before it are empty."""
-        parts = self.item.get(field)
-        if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
-            parts = [part for part in parts or [] if isinstance(part, dict)] if isinstance(parts, list) else []
-        self.item[field] = parts
+        parts = self._parts.get(field)
+        if parts is None:
+            said = self.item.get(field)
+            parts = [part for part in said if isinstance(part, dict)] if isinstance(said, list) else []
+            self.item[field] = self._parts[field] = parts
         at = number if isinstance(number, int) and 0 <= number <= len(parts) else max(len(parts) - 1, 0)
         if at == len(parts):
             parts.append(dict(empty))
