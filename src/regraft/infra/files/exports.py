@@ -1,4 +1,4 @@
-"""Files that others exported: plain, gzip, Zstandard or zip, opened as streams of text."""
+"""Files that others exported: plain, gzip, Zstandard or zip, JSON or tables, opened as streams of text."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import SEEK_CUR
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryFile
 from typing import IO, BinaryIO
 
 import zstandard
 
 from regraft.domain.errors import NotFoundError, UsageError
+from regraft.infra.files import tables
 
 _CHUNK = 1 << 20
 _PACKED_CHUNK = 1 << 10  # of Zstandard, of which four bytes may hold 128 KiB; the reader gives all of a piece at once
@@ -29,6 +31,7 @@ _ENCRYPTED = 1
 _LOCAL_HEAD = struct.Struct("<26xHH")  # of a member: the lengths of its name and of its extra field, at its end
 _BESIDE = frozenset({"message_feedback.json"})  # files that say something of the conversations in another one
 _PACKED = (".zst", ".gz")
+_HEAD = 8  # bytes by which a table is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def parts(path: Path) -> list[Part]:
             if each.is_file() and (_wanted(each.name) or _is_zip(each)) and each.name not in _BESIDE
         ]
         if not files:
-            raise NotFoundError(f"{path} holds no JSON files.")
+            raise NotFoundError(f"{path} holds no files to import.")
         return [part for each in files for part in parts(each)]
     if not path.is_file():
         raise NotFoundError(f"There is no file {path}.")
@@ -114,7 +117,7 @@ def _is_zip(path: Path) -> bool:
 def _wanted(name: str) -> bool:
     for packed in _PACKED:
         name = name.removesuffix(packed)
-    return name.endswith((*_NAMES, ".eval", ".traj"))
+    return name.endswith((*_NAMES, *tables.NAMES, ".eval", ".traj"))
 
 
 @contextmanager
@@ -123,6 +126,23 @@ def opened(part: Part, member: str | None = None) -> Iterator[OpenedPart]:
 
     Bytes that are not UTF-8, or that cannot be unpacked to their end, raise UsageError where they are.
     """
+    with _opened(part, member) as file:
+        yield (
+            file
+            if not _is_delimited(part, member)
+            else replace(file, pieces=tables.delimited_lines(file.pieces, part.name))
+        )
+
+
+def _is_delimited(part: Part, member: str | None) -> bool:
+    name = member or part.member or part.path.name
+    for packed in _PACKED:
+        name = name.removesuffix(packed)
+    return tables.is_delimited(name)
+
+
+@contextmanager
+def _opened(part: Part, member: str | None) -> Iterator[OpenedPart]:
     member = member or part.member
     if part.problem:
         raise UsageError(part.problem)
@@ -131,6 +151,13 @@ def opened(part: Part, member: str | None = None) -> Iterator[OpenedPart]:
             with zipfile.ZipFile(file) as archive:
                 packed = min(archive.getinfo(member).compress_size, part.path.stat().st_size)
                 pieces = _limited(_member(file, archive, member, part.name), packed, part.name)
+                if member.endswith(tables.NAMES) and not tables.is_delimited(member):
+                    with TemporaryFile() as whole:  # a table is read from its end
+                        for piece in pieces:
+                            whole.write(piece)
+                        whole.seek(0)
+                        yield OpenedPart(tables.columnar_lines(whole, part.name), lambda: 0)
+                    return
                 yield OpenedPart(_text(pieces, part.name), lambda: 0)
         elif part.path.suffix == ".zst":
             pieces = _limited(_zstandard(file), part.path.stat().st_size, part.name)
@@ -139,7 +166,11 @@ def opened(part: Part, member: str | None = None) -> Iterator[OpenedPart]:
             with gzip.GzipFile(fileobj=file) as unpacked:
                 pieces = _limited(_read(unpacked), part.path.stat().st_size, part.name)
                 yield OpenedPart(_text(pieces, part.name), file.tell)
+        elif tables.is_columnar(file.read(_HEAD)):
+            file.seek(0)
+            yield OpenedPart(tables.columnar_lines(file, part.name), file.tell)
         else:
+            file.seek(0)
             yield OpenedPart(_text(_read(file), part.name), file.tell)
 
 

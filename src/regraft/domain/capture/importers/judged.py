@@ -8,10 +8,17 @@ from regraft.domain.capture.importers.conversation import Judgement
 from regraft.domain.capture.importers.values import figure, text
 from regraft.domain.ids import Number
 
-_AS_THEY_ARE = {"reward": "reward", "success": "success", "vote": "vote", "rank": "rank", "preferred": "preferred"}
+_AS_THEY_ARE = {
+    "reward": "reward",
+    "success": "success",
+    "vote": "vote",
+    "rank": "rank",
+    "preferred": "preferred",
+    "score": "score",
+}
 _LABELS = frozenset({"label", "kto_tag"})
 _SCORES = frozenset(
-    {"score", "rating", "quality", "overall_score", "fine-grained_score", "helpfulness", "correctness", "coherence"}
+    {"rating", "quality", "overall_score", "fine-grained_score", "helpfulness", "correctness", "coherence"}
     | {"complexity", "verbosity", "honesty", "truthfulness", "instruction_following", "instruction-following"}
     | {"harmlessness", "safety", "toxicity", "average_rating", "quality_score", "reward_score", "rm_score"}
 )
@@ -19,8 +26,10 @@ FIGURES = _AS_THEY_ARE.keys() | _LABELS | _SCORES
 
 
 def number(value: Any) -> float | None:
-    """A figure, also one that was written as text."""
+    """A figure or a truth value, also one that was written as text."""
     if isinstance(value, str):
+        if value.lower() in ("true", "false"):
+            return float(value.lower() == "true")
         try:
             return figure(Number(str(float(value))))
         except ValueError:
