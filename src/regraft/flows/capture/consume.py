@@ -11,8 +11,12 @@ from datetime import timedelta
 import psycopg
 
 from regraft.domain.errors import UnavailableError
-from regraft.flows.capture.ingest import PATIENCE, IngestCounts, SeenIds, ingest
+from regraft.flows.capture.ingest import PATIENCE, IngestCounts, SeenIds, is_slow, read_in_parts, store
+from regraft.flows.capture.session_resolver import ParsedRecord
+from regraft.flows.capture.slow_calls import SlowCallReader
+from regraft.flows.capture.time_budget import AT_ONCE
 from regraft.infra.nats.stream import PART_GRACE, CallStream
+from regraft.infra.postgres.capture import quarantine
 from regraft.infra.postgres.pool import Connection, connect
 
 log = logging.getLogger(__name__)
@@ -38,6 +42,21 @@ async def consume(
 
     A call that waits for another is placed without it after ``patience``. ``part_grace``: see CallStream.sweep_parts.
     """
+    slow_calls = SlowCallReader(dsn, patience)
+    try:
+        await _consume(dsn, nats_url, stop, patience, part_grace, slow_calls)
+    finally:
+        await slow_calls.aclose()
+
+
+async def _consume(
+    dsn: str,
+    nats_url: str,
+    stop: asyncio.Event,
+    patience: timedelta,
+    part_grace: timedelta,
+    slow_calls: SlowCallReader,
+) -> None:
     delay = _SHORTEST_PAUSE
     seen = SeenIds()
     while not stop.is_set():
@@ -47,7 +66,9 @@ async def consume(
                 await stream.ensure()
                 with await asyncio.to_thread(connect, dsn, autocommit=True, name="regraft-ingest") as connection:
                     log.info("storing captured calls")
-                    await _consume_connected(stream, connection, seen, stop, patience, part_grace)
+                    if await asyncio.to_thread(quarantine.any_slow, connection):
+                        slow_calls.wake()
+                    await _consume_connected(stream, connection, seen, stop, patience, part_grace, slow_calls)
         except (UnavailableError, psycopg.Error) as error:
             away = isinstance(error, UnavailableError | psycopg.OperationalError)
             log.log(logging.WARNING if away else logging.ERROR, "storing again in %.1f s: %s", delay, error)
@@ -64,6 +85,7 @@ async def _consume_connected(
     stop: asyncio.Event,
     patience: timedelta,
     part_grace: timedelta,
+    slow_calls: SlowCallReader,
 ) -> None:
     loop = asyncio.get_running_loop()
     next_look = next_sweep = loop.time()
@@ -84,8 +106,12 @@ async def _consume_connected(
         if deliveries:
             next_look = loop.time() + _QUIET_SECONDS
             records = [record for delivery in deliveries for record in delivery.records]
+            counts = IngestCounts(0, 0, 0)
             try:
-                counts = await _store(connection, records, seen, patience)
+                for part in read_in_parts(records, seen, AT_ONCE):
+                    counts += await _store(connection, part, seen, patience)
+                    if any(map(is_slow, part)):
+                        slow_calls.wake()
             except psycopg.Error:
                 # Without this the packs would come again only when the stream's patience for them ends.
                 with contextlib.suppress(UnavailableError):
@@ -97,12 +123,14 @@ async def _consume_connected(
             log.info("stored %d calls, %d new turns, %d set aside", counts.events, counts.new_turns, counts.quarantined)
 
 
-async def _store(connection: Connection, records: list[bytes], seen: SeenIds, patience: timedelta) -> IngestCounts:
+async def _store(
+    connection: Connection, parsed: list[ParsedRecord], seen: SeenIds, patience: timedelta
+) -> IngestCounts:
     for attempt in range(1, 6):
         try:
-            return await asyncio.to_thread(ingest, connection, records, seen, patience)
+            return await asyncio.to_thread(store, connection, parsed, seen, patience)
         except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
             # Another consumer wrote the same messages at the same time; the transaction is whole or not at all.
             log.info("storing again (%d): %s", attempt, error)
             await asyncio.sleep(0.05 * attempt)
-    return await asyncio.to_thread(ingest, connection, records, seen, patience)
+    return await asyncio.to_thread(store, connection, parsed, seen, patience)

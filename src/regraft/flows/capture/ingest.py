@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 
 from regraft.domain.ids import Digest
-from regraft.flows.capture.session_resolver import ParsedCall, ParsedRecord, SessionResolver, parse_record
+from regraft.flows.capture.session_resolver import (
+    ParsedCall,
+    ParsedRecord,
+    ParseFailure,
+    SessionResolver,
+    parse_record,
+)
+from regraft.flows.capture.time_budget import ReadingLimits, SlowCallError
 from regraft.flows.lineage.history_cache import CachedStep, HistoryCache
 from regraft.infra.postgres.capture import inbox, quarantine
 from regraft.infra.postgres.lineage import projection
@@ -19,6 +27,8 @@ from regraft.infra.postgres.pool import Connection
 _REMEMBERED = 200_000  # ids of stored messages and contexts kept in memory: about 40 MB
 PATIENCE = timedelta(hours=1)  # how long a call waits for another before it is placed without it
 _MOST_RESUMED = 1_000  # waiting calls that one batch takes with it at most; the others' time comes with a later batch
+_LEAST_SECONDS = 0.01  # many times what an ordinary call takes
+_PART_BYTES, _PART_SECONDS = 32 << 20, 0.5  # of calls, packed, and of reading, after which they are stored
 # What PostgreSQL, or the encoding for it, refuses of a value: the row is at fault, not the server.
 _BAD_ROW = (
     psycopg.DataError,
@@ -80,6 +90,30 @@ class SeenIds:
 def ingest(connection: Connection, records: list[bytes], seen: SeenIds, patience: timedelta = PATIENCE) -> IngestCounts:
     """Read and store captured calls."""
     return store(connection, read(records, seen), seen, patience)
+
+
+def read_in_parts(records: list[bytes], seen: SeenIds, limits: ReadingLimits) -> Iterator[list[ParsedRecord]]:
+    """Captured calls, read for ``store`` a part at a time: none holds much, or makes those before it wait for long.
+
+    Each call that exceeds the limits halves the time that the next ones get, so that many of them take little more.
+    """
+    part: list[ParsedRecord] = []
+    size, started = 0, time.monotonic()
+    for record in records:
+        part.append(ParsedRecord(record, parse_record(record, seen.cache, limits)))
+        if is_slow(part[-1]):
+            limits = replace(limits, seconds=max(limits.seconds / 2, _LEAST_SECONDS))
+        size += len(record)
+        if size > _PART_BYTES or time.monotonic() - started > _PART_SECONDS:
+            yield part
+            part, size, started = [], 0, time.monotonic()
+    if part:
+        yield part
+
+
+def is_slow(record: ParsedRecord) -> bool:
+    """Whether a call has to be read elsewhere, with more time."""
+    return isinstance(record.content, ParseFailure) and isinstance(record.content.error, SlowCallError)
 
 
 def read(records: list[bytes], seen: SeenIds) -> list[ParsedRecord]:

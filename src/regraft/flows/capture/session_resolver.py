@@ -24,6 +24,13 @@ from regraft.domain.errors import CorruptEventError
 from regraft.domain.ids import SessionId, TurnId, digest, uuid_of
 from regraft.domain.lineage.feedback import Feedback, read_feedback
 from regraft.domain.lineage.turn import Capture, capture, claim, internal_session
+from regraft.flows.capture.time_budget import (
+    APART,
+    ReadingLimits,
+    SlowCallError,
+    TimeBudget,
+    TimeBudgetExceeded,
+)
 from regraft.flows.lineage.history_cache import CachedStep, HistoryCache
 from regraft.infra.http.coding import decode
 from regraft.infra.http.slicing import cut
@@ -84,30 +91,46 @@ class ParsedRecord:
     may_wait: bool = True
 
 
-def parse_record(record: bytes, cache: HistoryCache) -> ParsedCall | tuple[Feedback, Exchange] | ParseFailure:
-    """Read a captured call; any content gives a result. Needs no store, so it can be done ahead."""
+def parse_record(
+    record: bytes, cache: HistoryCache, limits: ReadingLimits = APART
+) -> ParsedCall | tuple[Feedback, Exchange] | ParseFailure:
+    """Read a captured call, within limits; any content gives a result. Needs no store, so it can be done ahead."""
     event_id: UUID | None = None
     try:
         exchange = decode_exchange(record)
         event_id = exchange.event_id
-        if exchange.request_encoding:
-            plain = decode(exchange.request_body, exchange.request_encoding, "request")
-            exchange = replace(exchange, request_body=plain, request_encoding="")
-        if exchange.endpoint == FEEDBACK:
-            return read_feedback(exchange), exchange
-        dialect = dialect_of(exchange.endpoint)
-        slices = cut(exchange.request_body) if exchange.endpoint == CHAT else None
-        request = cache.request(*slices) if slices else dialect.read_request(exchange.request_body)
-        if exchange.asked_model and not request.model:
-            request = replace(request, model=exchange.asked_model)
-        end = cache.history(exchange.scope, request.messages) if request.messages else None
-        body = decode(exchange.response_body, exchange.response_encoding)
-        answer = dialect.answer(body, exchange.response_type, request)
-        return ParsedCall(exchange, dialect, cache.version, request, answer, end)
+        with TimeBudget(limits.seconds):
+            return _parsed(exchange, cache, limits)
+    except TimeBudgetExceeded:
+        slow = SlowCallError(f"{limits.prefix}reading it takes longer than {limits.seconds:g} s")
+        return ParseFailure(event_id or uuid_of(digest(record)), slow)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 no call stops the others
         return ParseFailure(event_id or uuid_of(digest(record)), error)
+
+
+def _parsed(exchange: Exchange, cache: HistoryCache, limits: ReadingLimits) -> ParsedCall | tuple[Feedback, Exchange]:
+    if exchange.request_encoding:
+        plain = decode(exchange.request_body, exchange.request_encoding, "request")
+        exchange = replace(exchange, request_body=plain, request_encoding="")
+    body = decode(exchange.response_body, exchange.response_encoding)
+    size = len(exchange.request_body) + len(body)
+    if size > limits.bytes:
+        raise SlowCallError(f"{limits.prefix}its {size} bytes are more than the {limits.bytes} that are read at once")
+    if exchange.endpoint == FEEDBACK:
+        return read_feedback(exchange), exchange
+    dialect = dialect_of(exchange.endpoint)
+    slices = cut(exchange.request_body) if exchange.endpoint == CHAT else None
+    request = cache.request(*slices) if slices else dialect.read_request(exchange.request_body)
+    if exchange.asked_model and not request.model:
+        request = replace(request, model=exchange.asked_model)
+    end = cache.history(exchange.scope, request.messages) if request.messages else None
+    answer = dialect.answer(body, exchange.response_type, request)
+    for choice in answer.choices if end else ():
+        if choice.message is not None:
+            cache.message(choice.message)  # digested here, where it is limited, and found again when it is placed
+    return ParsedCall(exchange, dialect, cache.version, request, answer, end)
 
 
 class SessionResolver:

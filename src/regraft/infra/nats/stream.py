@@ -16,6 +16,7 @@ import hashlib
 import json
 import logging
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -51,6 +52,7 @@ PARTS_HEADER = "Regraft-Parts"
 DUPLICATE_SECONDS = 120
 ACK_SECONDS = 20.0  # a killed ingest process delays its packs by this much; a batch takes well under a second
 MAX_ACK_PENDING = 512  # packs
+_FETCH_BYTES = 64 << 20  # of calls, after which no more are given out at once
 # A manifest follows its parts within this time, or never: a publisher that repeats a part within the duplicate window
 # gets the old one, and then needs seconds for the rest. It must be longer than that window by far.
 PART_GRACE = timedelta(hours=1)
@@ -89,6 +91,7 @@ class CallStream:
         self._client = client
         self._context = context
         self._pull: JetStreamContext.PullSubscription | None = None
+        self._fetched: deque[Msg] = deque()
 
     @classmethod
     async def connect(cls, url: str, *, timeout: float = 2.0, reconnect: bool = False) -> Self:
@@ -179,13 +182,20 @@ class CallStream:
         with _as_unavailable("fetch packs"):
             if self._pull is None:
                 self._pull = await self._subscribe()
-            try:
-                messages = await self._pull.fetch(batch, timeout)
-            except (TimeoutError, nats.errors.TimeoutError):
-                if not self._client.is_connected:
-                    raise
-                return []
-            return [await self._delivery(message) for message in messages]
+            if not self._fetched:
+                try:
+                    self._fetched.extend(await self._pull.fetch(batch, timeout))
+                except (TimeoutError, nats.errors.TimeoutError):
+                    if not self._client.is_connected:
+                        raise
+                    return []
+            deliveries: list[Delivery] = []
+            size = 0
+            while self._fetched and len(deliveries) < batch and size < _FETCH_BYTES:
+                delivery = await self._delivery(self._fetched.popleft())
+                size += sum(map(len, delivery.records))
+                deliveries.append(delivery)
+            return deliveries
 
     async def waiting(self) -> int:
         """Messages in the stream that ingest has not acknowledged."""

@@ -55,6 +55,18 @@ def unresolved(connection: Connection, after: UUID, limit: int, *, everything: b
     return _kept(connection, "unresolved", {"after": after, "limit": limit, "everything": everything})
 
 
+def any_slow(connection: Connection) -> bool:
+    """Whether any call is to be read with more time."""
+    row = connection.execute(_SQL["any_slow"]).fetchone()
+    return bool(row and row["slow"])
+
+
+def take_slow(connection: Connection) -> QuarantinedCall | None:
+    """The next call that is to be read with more time; not locked once the transaction ends."""
+    kept = _kept(connection, "take_slow", {})
+    return kept[0] if kept else None
+
+
 def _kept(connection: Connection, name: str, given: dict[str, Any]) -> list[QuarantinedCall]:
     rows = connection.execute(_SQL[name], given).fetchall()
     return [QuarantinedCall(row["event_id"], bytes(row["event"]), row["received_at"]) for row in rows]

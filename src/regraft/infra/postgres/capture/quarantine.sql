@@ -22,6 +22,21 @@ SELECT event_id, event, received_at FROM quarantine
 WHERE resolved_at IS NULL AND (%(everything)s OR waits_for IS NOT NULL) AND event_id > %(after)s
 ORDER BY event_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
 
+-- name: any_slow
+-- Whether any call is to be read with more time.
+SELECT EXISTS (
+    SELECT FROM quarantine WHERE resolved_at IS NULL AND waits_for IS NULL AND reason LIKE 'slow:%%' AND tries < 3
+) AS slow;
+
+-- name: take_slow
+-- The oldest call that is to be read with more time, counted before it is tried: it may end the process that reads it.
+UPDATE quarantine SET tries = tries + 1
+WHERE event_id = (
+    SELECT event_id FROM quarantine
+    WHERE resolved_at IS NULL AND waits_for IS NULL AND reason LIKE 'slow:%%' AND tries < 3
+    ORDER BY tries, received_at, event_id LIMIT 1 FOR UPDATE SKIP LOCKED
+) RETURNING event_id, event, received_at;
+
 -- name: resolve
 -- These are stored now.
 UPDATE quarantine SET resolved_at = now(), waits_for = NULL, next_try_at = NULL
@@ -48,5 +63,5 @@ ORDER BY received_at DESC, event_id LIMIT %(limit)s;
 
 -- name: reasons
 -- How much is in quarantine, by the beginning of its reason.
-SELECT CASE WHEN waits_for IS NULL THEN 'unreadable' ELSE split_part(reason, ' ', 1) END AS code, count(*) AS calls
+SELECT CASE WHEN waits_for IS NULL AND NOT (reason LIKE 'slow:%%' AND tries < 3) THEN 'unreadable' ELSE split_part(reason, ' ', 1) END AS code, count(*) AS calls
 FROM quarantine WHERE resolved_at IS NULL GROUP BY 1 ORDER BY 2 DESC, 1;

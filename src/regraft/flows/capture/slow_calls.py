@@ -1,0 +1,91 @@
+"""Calls that take long to read: ``python -m regraft.flows.capture.slow_calls`` reads them apart from everybody's calls.
+
+Ingest sets such a call aside and starts this process, which gives each of them more time, one after another, and ends
+when none is left. What takes too long even so stays in quarantine, raw. The first line of its input is JSON: the
+database and the patience of ingest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import sys
+from datetime import timedelta
+
+import psycopg
+
+from regraft.flows.capture.ingest import PATIENCE, SeenIds, parse_quarantined, store_by_bisection
+from regraft.infra.postgres.capture import quarantine
+from regraft.infra.postgres.pool import connect
+
+_NICE = 5
+_END_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+def read_slow_calls(dsn: str, patience: timedelta = PATIENCE) -> int:
+    """Read the slow calls in quarantine with more time; how many were tried."""
+    tried = 0
+    with connect(dsn, autocommit=True, name="regraft-slow") as connection:
+        while (call := quarantine.take_slow(connection)) is not None:
+            tried += 1
+            seen = SeenIds()
+            counts = store_by_bisection(connection, parse_quarantined([call], patience, seen), seen, patience)
+            log.info("read a slow call: %d resolved, %d refused", counts.resumed, counts.quarantined)
+    return tried
+
+
+class SlowCallReader:
+    """Ingest's hold on the process: started when there is something for it, started again for what came meanwhile."""
+
+    def __init__(self, dsn: str, patience: timedelta) -> None:
+        self._order = json.dumps({"dsn": dsn, "patience": patience.total_seconds()}).encode() + b"\n"
+        self._task: asyncio.Task[None] | None = None
+        self._more = self._closing = False
+        self._process: asyncio.subprocess.Process | None = None
+
+    def wake(self) -> None:
+        """There is a slow call in quarantine."""
+        self._more = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+
+    async def aclose(self) -> None:
+        """End the process; what it was reading stays in quarantine for the next start."""
+        self._more, self._closing = False, True
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+        if self._task is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._task, _END_SECONDS)
+
+    async def _run(self) -> None:
+        while self._more:
+            self._more = False
+            command = (sys.executable, "-m", "regraft.flows.capture.slow_calls")
+            self._process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
+            await self._process.communicate(self._order)
+            if self._process.returncode and not self._closing:
+                log.error("the process that reads slow calls ended with %d", self._process.returncode)
+            self._process = None
+
+
+def main() -> None:
+    from regraft.infra.telemetry.logs import configure_logging
+
+    order = json.loads(sys.stdin.readline())
+    configure_logging("INFO")
+    os.nice(_NICE)
+    try:
+        read_slow_calls(order["dsn"], timedelta(seconds=order["patience"]))
+    except psycopg.OperationalError as error:
+        log.warning("slow calls wait in quarantine: %s", error)
+
+
+if __name__ == "__main__":
+    main()
