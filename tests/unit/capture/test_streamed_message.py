@@ -154,6 +154,34 @@ def test_a_whole_message_in_the_last_chunk_completes_the_deltas():
     assert (found.message, found.unattributed) == (last, [])
 
 
+def test_whole_messages_with_parts_and_calls_are_the_last_of_them():
+    call = {"index": 0, "type": "function", "function": {"name": "f", "arguments": ""}}
+    whole = {**call, "function": {"name": "f", "arguments": '{"x":1}'}}
+    parts = [[{"type": "text", "text": "a"}], [{"type": "text", "text": "ab"}, {"type": "text", "text": "c"}]]
+    choices = [{"message": {"content": parts[0], "tool_calls": [call]}}, {"message": {"content": parts[1]}}]
+    found = choice_of(*choices, {"message": {"content": parts[1], "tool_calls": [whole]}})
+    assert (found.message["content"], found.message["tool_calls"]) == (parts[1], [whole])
+    assert found.unattributed == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": ""},
+        {"content": "Hello"},
+        {"content": " Hello there\n"},
+        {"role": "assistant", "content": None, "tool_calls": []},
+        {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}]},
+    ],
+)
+def test_a_whole_message_that_lags_behind_or_numbers_its_calls_says_nothing_new(message):
+    call = {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    found = choice_of({"delta": {"content": "Hello there", "tool_calls": [call]}, "message": message})
+    said = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    assert found.message == {"role": "assistant", "content": "Hello there", "tool_calls": [said]}
+    assert found.unattributed == []
+
+
 def test_a_whole_message_that_says_something_else_makes_the_answer_unsure():
     found = choice_of({"delta": {"content": "Hello"}}, {"message": {"content": "Goodbye"}})
     assert found.message["content"] == "Hello"
@@ -351,7 +379,35 @@ def test_choices_with_two_texts_and_a_call_are_unsure():
     assert all(choice.unattributed for choice in found)
 
 
+def test_two_legacy_calls_are_unsure():
+    found = choice_of(*({"delta": {"function_call": {"name": name, "arguments": "{}"}}} for name in "fg"))
+    assert found.message["function_call"] == {"name": "f", "arguments": "{}"}
+    assert found.unattributed == [{"function_call": {"name": "g", "arguments": "{}"}}]
+
+
+def test_one_call_that_is_no_list_is_a_call():
+    found = choice_of({"delta": {"tool_calls": {"index": 0, **a_call("f")}}})
+    assert found.message["tool_calls"] == [a_call("f")]
+
+
 # Events
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ('{"object":"error","message":"no"}', {"message": "no"}),
+        ('{"choices":[{"message":{"content":"a"},"error":{"code":502}}]}', {"code": 502}),
+    ],
+)
+def test_an_error_in_a_whole_body_is_found_whatever_its_form(body, error):
+    assert read_answer(body.encode(), JSON).error == error
+
+
+def test_chunks_of_a_line_each_are_a_stream():
+    body = b'{"choices":[{"delta":{"content":"a"}}]}\n{"choices":[{"delta":{"content":"b"},"finish_reason":"stop"}]}\n'
+    (choice,) = read_answer(body, "application/x-ndjson").choices
+    assert (choice.message["content"], choice.finish_reason) == ("ab", "stop")
 
 
 def test_events_without_a_blank_line_between_them_are_read():
@@ -386,3 +442,77 @@ def test_an_error_inside_a_stream_is_found_whatever_its_form(event, error):
 def test_a_whole_body_that_calls_itself_a_stream_is_read():
     body = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"x"},"finish_reason":"stop"}]}'
     assert read_answer(body, SSE).choices[0].message["content"] == "x"
+
+
+# All together
+
+
+WORD = st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, max_size=10)
+DETAILS = st.lists(
+    st.builds(
+        lambda text, sign: {"type": "reasoning.text", "text": text, **sign},
+        WORD,
+        st.sampled_from([{}, {"signature": "s"}]),
+    ),
+    max_size=3,
+).map(lambda found: [{**each, "index": at} for at, each in enumerate(found)])
+CALLS_OF_A_MESSAGE = st.lists(
+    st.tuples(st.sampled_from(["f", "list_rooms"]), st.dictionaries(WORD, WORD, max_size=2)), max_size=3
+).map(
+    lambda found: [
+        {"id": f"c{at}", "type": "function", "function": {"name": name, "arguments": json.dumps(given)}}
+        for at, (name, given) in enumerate(found)
+    ]
+)
+MESSAGE = st.fixed_dictionaries(
+    {"content": st.none() | WORD},
+    optional={
+        "reasoning_content": WORD,
+        "refusal": WORD,
+        "reasoning_details": DETAILS,
+        "tool_calls": CALLS_OF_A_MESSAGE,
+    },
+).map(lambda found: {"role": "assistant", **{key: each for key, each in found.items() if each or key == "content"}})
+
+
+def deltas_of(data, said):
+    """The message in deltas: each field in pieces, the fields in any order among one another."""
+    queues = []
+    for key, value in said.items():
+        if key == "role":
+            queues.append([{key: value}])
+        elif isinstance(value, str):
+            queues.append([{key: piece} for piece in pieces_of(data, value, 3)])
+        elif key == "reasoning_details":
+            queue = []
+            for each in value:
+                rest = {name: value for name, value in each.items() if name not in ("text", "signature")}
+                queue += [{key: [{**rest, "text": piece}]} for piece in pieces_of(data, each["text"], 2) if piece]
+                queue += [{key: [{**rest, "signature": each.get("signature")}]}] * ("signature" in each)
+            queues.append(queue)
+        elif key == "tool_calls":
+            for index, each in enumerate(value):
+                name, arguments = each["function"]["name"], each["function"]["arguments"]
+                opened = {**each, "index": index, "function": {"name": name, "arguments": ""}}
+                pieces = [{"index": index, "function": {"arguments": piece}} for piece in pieces_of(data, arguments, 3)]
+                queues.append([{key: [piece]} for piece in [opened, *pieces]])
+    deltas = []
+    while queues := [queue for queue in queues if queue]:
+        deltas.append(data.draw(st.sampled_from(queues)).pop(0))
+    return deltas
+
+
+@given(st.data(), MESSAGE)
+def test_a_message_in_any_pieces_is_the_message_of_the_whole_body(data, said):
+    body = json.dumps({"choices": [{"index": 0, "message": said}]}).encode()
+    (whole,) = read_answer(body, JSON).choices
+    found = choice_of(*({"delta": delta} for delta in deltas_of(data, said)), {"delta": {}, "finish_reason": "stop"})
+    assert (found.message, found.unattributed) == (whole.message, [])
+
+
+@given(st.data(), MESSAGE)
+def test_a_whole_message_beside_each_of_its_deltas_changes_nothing(data, said):
+    deltas = deltas_of(data, said)
+    alone = choice_of(*({"delta": delta} for delta in deltas), {"delta": {}})
+    beside = choice_of(*({"delta": delta, "message": said} for delta in deltas), {"delta": {}})
+    assert (beside.message, beside.unattributed) == (alone.message, [])

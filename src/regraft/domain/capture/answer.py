@@ -15,7 +15,7 @@ from regraft.domain.capture.endings import ending_of
 from regraft.domain.capture.server_events import EventReader, events
 from regraft.domain.capture.streamed_logprobs import StreamedLogprobs
 from regraft.domain.capture.streamed_message import StreamedMessage
-from regraft.domain.capture.streamed_parts import StreamedValue
+from regraft.domain.capture.streamed_parts import StreamedValue, continues
 from regraft.domain.ids import NonFinite, canonical_json, parse_json, whole_number
 
 __all__ = [
@@ -103,7 +103,12 @@ def read_answer(body: bytes, content_type: str, read_choice: ReadChoice = _as_it
     if is_stream(text, content_type):
         return _read_stream(text, read_choice)
     document = read_object(text)
-    return unreadable(text) if document is None else _read_document(document, read_choice)
+    if document is not None:
+        return _read_document(document, read_choice)
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and all(line.lstrip().startswith("{") for line in lines):
+        return _read_stream("".join(f"data: {line}\n\n" for line in lines), read_choice)
+    return unreadable(text)
 
 
 def is_stream(text: str, content_type: str) -> bool:
@@ -172,11 +177,15 @@ def _read_document(document: dict[str, Any], read_choice: ReadChoice) -> Answer:
             )
         )
     usage = document.get("usage")
+    reported = [choice["error"] for choice in _objects(document.get("choices")) if choice.get("error")]
+    error = document.get("error") or next(iter(reported), None)
+    if error is None and document.get("object") == "error":
+        error = {key: value for key, value in document.items() if key != "object"}
     return Answer(
         choices=choices,
         model=_string(document.get("model")),
         usage=usage if isinstance(usage, dict) else None,
-        error=document.get("error"),
+        error=error,
         rest={key: document[key] for key in document if key not in ("choices", "usage", "error", "model")},
     )
 
@@ -254,14 +263,23 @@ def _with_whole(said: dict[str, Any] | None, whole: dict[str, Any]) -> tuple[dic
     differs = {}
     for key, value in whole.items():
         known = said.get(key)
-        if value is None or known == value:
+        if key == "role" or value in (None, "", [], {}) or known == value:
             continue
-        longer = isinstance(known, str) and isinstance(value, str) and value.startswith(known)
-        if known is None or longer:
+        if known is None or (isinstance(known, str) and continues(known, value)):
             said[key] = value
-        elif not (isinstance(known, str) and isinstance(value, str) and known.strip() == value.strip()):
+        elif not _same(key, known, value):
             differs[key] = value
     return said, differs
+
+
+def _same(key: str, said: Any, whole: Any) -> bool:
+    """Whether a whole message says nothing that the deltas did not: it may lag behind them, or number its calls."""
+    if isinstance(said, str) and isinstance(whole, str):
+        return said.startswith(whole) or said.strip() == whole.strip()
+    if key == "tool_calls" and isinstance(whole, list):
+        whole = [{name: call[name] for name in call if name != "index"} for call in _objects(whole)]
+        whole = [{"type": "function", **call} for call in whole]
+    return continues(whole, said)
 
 
 class _Splice:

@@ -106,7 +106,7 @@ class _Call:
         said = {key: value for key, field in self.fields.items() if (value := field.value()) is not None}
         if self.id:
             said = {"id": self.id, **said}
-        said.setdefault("type", self.form or "function")
+        said["type"] = said.get("type") or self.form or "function"
         certain = True
         if self.form or (said["type"] == "function" and "name" not in said):
             key = _FORMS[self.form or "function"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from regraft.domain.capture.streamed_calls import StreamedCalls
-from regraft.domain.capture.streamed_parts import StreamedValue
+from regraft.domain.capture.streamed_parts import StreamedValue, continues
 
 
 class StreamedMessage:
@@ -17,19 +17,23 @@ class StreamedMessage:
     def __init__(self, *, whole_each: bool = False) -> None:
         self._role = "assistant"
         self._calls = StreamedCalls()
+        self._whole_calls: list[Any] = []
         self._legacy = StreamedCalls()
+        self._others: list[Any] = []  # of a field that holds one call
         self._audio: list[str] = []
         self._fields: dict[str, StreamedValue] = {}
         self._whole_each = whole_each
 
     def __bool__(self) -> bool:
-        return bool(self._calls or self._legacy or any(each.value() for each in self._fields.values()))
+        return bool(
+            self._calls or self._whole_calls or self._legacy or any(each.value() for each in self._fields.values())
+        )
 
     def add(self, delta: dict[str, Any]) -> None:
         """Take in the next delta."""
         for key, value in delta.items():
-            if key == "tool_calls" and isinstance(value, list):
-                self._calls.add(value)
+            if key == "tool_calls" and isinstance(value, list | dict):
+                self._add_calls(value if isinstance(value, list) else [value])
             elif key == "role":
                 self._role = value if isinstance(value, str) and value else self._role
             elif key == "function_call" and isinstance(value, dict):
@@ -39,6 +43,14 @@ class StreamedMessage:
                     self._audio.append(value["data"])
                 self._fields.setdefault(key, StreamedValue(key, whole_each=self._whole_each)).add(value)
 
+    def _add_calls(self, calls: list[Any]) -> None:
+        if not self._whole_each:
+            self._calls.add(calls)
+        elif calls and continues(self._whole_calls, calls):
+            self._whole_calls = calls
+        else:
+            self._whole_calls = [*self._whole_calls, *calls]
+
     def message(self) -> dict[str, Any]:
         """The whole message; a field that was only null is left out, ``content`` apart."""
         values = {key: each.value() for key, each in self._fields.items()}
@@ -46,16 +58,18 @@ class StreamedMessage:
         message.setdefault("content", None)
         if self._audio and not self._whole_each:
             message["audio"] = {**message["audio"], "data": _joined_base64(self._audio)}
-        if self._calls:
-            message["tool_calls"] = self._calls.calls()
+        if self._calls or self._whole_calls:
+            message["tool_calls"] = self._calls.calls() or self._whole_calls
         if self._legacy:
-            message["function_call"] = self._legacy.calls()[0]["function"]
+            first, *others = self._legacy.calls()
+            message["function_call"] = first["function"]
+            self._others = [{"function_call": each["function"]} for each in others]
         return message
 
     @property
     def unattributed(self) -> list[Any]:
         """Pieces of tool calls that belong to none for certain; complete once ``message`` was called."""
-        return [*self._calls.unattributed, *self._legacy.unattributed]
+        return [*self._calls.unattributed, *self._legacy.unattributed, *self._others]
 
     def findings(self) -> Iterator[tuple[str, str]]:
         """``cumulative`` or ``doubtful`` with the name of each field that is."""

@@ -126,6 +126,17 @@ class StreamedValue:
             yield from each.findings()
 
 
+def continues(before: Any, after: Any) -> bool:
+    """Whether a value is another with more at its end: a longer text, more in a list, or in an object of the same."""
+    if isinstance(before, str) and isinstance(after, str):
+        return after.startswith(before)
+    if isinstance(before, list) and isinstance(after, list):
+        return len(after) >= len(before) and all(map(continues, before, after))
+    if isinstance(before, dict) and isinstance(after, dict):
+        return all(continues(value, after.get(key)) for key, value in before.items())
+    return bool(before == after) or before is None
+
+
 class _Part:
     __slots__ = ("batch", "fields", "kind")
 
@@ -165,13 +176,14 @@ class _Part:
 class StreamedParts:
     """A list of a message: parts whose texts run on, and whole things."""
 
-    __slots__ = ("_batch", "_by_index", "_items", "_repeated", "_whole_each")
+    __slots__ = ("_batch", "_by_index", "_items", "_repeated", "_whole", "_whole_each")
 
     def __init__(self, *, whole_each: bool = False) -> None:
         self._items: list[Any] = []
         self._by_index: dict[Any, _Part] = {}
         self._batch = 0
         self._repeated = False
+        self._whole: list[Any] = []  # the list that came last
         self._whole_each = whole_each
 
     def add_text(self, text: str) -> None:
@@ -183,6 +195,9 @@ class StreamedParts:
     def add(self, pieces: list[Any]) -> None:
         """The next pieces of the list."""
         self._batch += 1
+        if self._whole_each and self._whole and continues(self._whole, pieces):
+            self._items, self._by_index = [], {}
+        self._whole = pieces
         if self._says_all_again(pieces):
             self._repeated = True
             pieces = pieces[len(self._items) :]
