@@ -266,6 +266,18 @@ RECORDS: dict[str, Any] = {
         "scores": {"m": {"value": "C"}},
         "events": [{"event": "model", "output": {"choices": [{"message": {"id": "m"}}], "time": 1}, "config": {}}],
     },
+    "swe_agent": {
+        "id": "x",
+        "native": {
+            "trajectory": [],
+            "history": [
+                {**ASKED, "agent": "main", "message_type": "observation"},
+                {**SAID, "agent": "main", "thought": "t", "tool_calls": CALLS},
+                {"role": "tool", "agent": "main", "content": "1", "tool_call_ids": ["c"]},
+            ],
+            "info": {"exit_status": "submitted"},
+        },
+    },
     "langfuse": {
         "trace": {"id": "x", "scores": [{"id": "s", "name": "n", "value": 1, "observationId": "o"}]},
         "observations": [

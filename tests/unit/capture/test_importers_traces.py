@@ -156,6 +156,79 @@ def test_histories_of_every_framework_become_chat_messages(given, messages):
     assert history(given)[0] == messages
 
 
+ITEMS = [
+    {"role": "user", "content": [{"type": "input_text", "text": "q"}]},
+    {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]},
+    {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"x":1}'},
+    {"type": "function_call_output", "call_id": "c", "output": "1"},
+]
+
+
+def spoken(messages):
+    """Role, text, calls and thinking of messages."""
+    names = ("role", "content", "tool_calls", "reasoning_content", "tool_call_id")
+    return [{name: each[name] for name in names if each.get(name)} for each in messages]
+
+
+@pytest.mark.parametrize("given", [ITEMS, {"input": ITEMS, "instructions": "s"}, json.dumps({"input": ITEMS})])
+def test_a_history_in_the_form_of_the_responses_api_has_its_calls_and_results(given):
+    messages, _ = history(given)
+    if isinstance(given, dict):
+        assert messages.pop(0) == {"role": "system", "content": "s"}
+    assert [each["role"] for each in messages] == ["user", "assistant", "tool"]
+    assert spoken(messages)[1:] == [
+        {"role": "assistant", "tool_calls": [CALL], "reasoning_content": "hm"},
+        {"role": "tool", "content": "1", "tool_call_id": "c"},
+    ]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_answer_in_the_form_of_the_responses_api_is_one_message(whole):
+    items = [*ITEMS[1:3], {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "a"}]}]
+    (made,) = spoken([answer({"object": "response", "output": items} if whole else items)])
+    assert made == {"role": "assistant", "content": "a", "tool_calls": [CALL], "reasoning_content": "hm"}
+
+
+def test_a_message_whose_role_is_the_name_of_a_called_tool_is_that_tools_result():
+    assert history([USER, CALLING, {"role": "f", "content": "1"}])[0] == [USER, CALLING, {**RESULT, "name": "f"}]
+    with pytest.raises(UnreadableConversationError, match="'f'"):
+        history([USER, {"role": "f", "content": "1"}])
+
+
+def test_a_tool_of_the_responses_api_is_a_function():
+    tool = {"type": "function", "name": "f", "parameters": {}}
+    assert history({"input": "q", "tools": [tool]})[1] == [{"name": "f", "parameters": {}}]
+
+
+def test_what_a_generation_says_and_nobody_reads_is_kept_or_refused():
+    def only(given, said):
+        return read({"trace": {"id": "t"}, "observations": [generation("o", given, said)]})
+
+    _, (call,), _ = only({"messages": [USER], "retrieved": "pages of a book"}, ANSWER)
+    assert call.rest["unread"] == {"input.retrieved": ["pages of a book"]}
+    assert [each.reason for each in call.left_out] == ["words that are not read"]
+    _, calls, (refused,) = only({"messages": [USER], "examples": [{"role": "user", "content": "shown before"}]}, ANSWER)
+    assert (calls, refused.reason) == ([], "messages that are not read")
+
+
+def test_agents_of_a_swe_agent_run_have_conversations_of_their_own_and_demonstrations_are_no_answers():
+    history = [
+        {**USER, "agent": "main"},
+        {**ANSWER, "agent": "main", "is_demo": True, "thought": "t"},
+        {**CALLING, "agent": "main", "action": "f"},
+        {"role": "tool", "content": "1", "agent": "main", "tool_call_ids": ["c"]},
+        {**USER, "agent": "reviewer"},
+    ]
+    form, (main, reviewer), _ = read(
+        {"history": history, "trajectory": [{"action": "f"}], "info": {"exit_status": "x"}}
+    )
+    assert form == "swe_agent"
+    assert [said.message for said in main.said] == [USER, ANSWER, CALLING, RESULT]
+    assert [said.answered for said in main.said] == [False, False, True, False]
+    assert main.rest["info"] == {"exit_status": "x"}
+    assert reviewer.key.endswith("/reviewer")
+
+
 def test_tools_beside_a_history_are_told_apart_from_messages():
     definition = {"type": "function", "function": {"name": "f"}}
     assert history([USER, {"role": "tool", "content": definition}]) == ([USER], [definition])

@@ -27,6 +27,7 @@ from regraft.domain.capture.importers import (
     preferences,
     rated_answers,
     sharegpt,
+    swe_agent,
     tau2_bench,
     tau_bench,
     toolbench,
@@ -86,6 +87,7 @@ IMPORTERS = (
         toolbench.read,
         aside=toolbench.ASIDE,
     ),
+    Importer(swe_agent.FORM, "SWE-agent trajectories", swe_agent.recognises, swe_agent.read, aside=swe_agent.ASIDE),
     Importer(langfuse.FORM, "Langfuse traces", langfuse.recognises, langfuse.read, aside=None),
     Importer(
         otel_genai.FORM,

@@ -74,6 +74,8 @@ def read_turns(value: Any, source: str, *, model: str | None = None) -> list[Imp
     for turn in turns:
         for each in _read_turn(turn, source, model):
             said.append(replace(each, parent=len(said) - 1 if said else None))
+    if said and isinstance(value, str):
+        said[-1] = replace(said[-1], source_texts=(value,))
     return said
 
 

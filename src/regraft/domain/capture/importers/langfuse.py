@@ -21,8 +21,9 @@ from regraft.domain.capture.importers.conversation import (
 )
 from regraft.domain.capture.importers.messages import tool_list
 from regraft.domain.capture.importers.moment import nanoseconds
-from regraft.domain.capture.importers.recorded import answer, decoded, history
+from regraft.domain.capture.importers.recorded import ASIDE, answer, decoded, history
 from regraft.domain.capture.importers.records import JsonRecord
+from regraft.domain.capture.importers.unread import with_unread
 from regraft.domain.capture.importers.values import figure, mapping, mappings, text
 
 FORM = "langfuse"
@@ -30,6 +31,7 @@ _SAMPLING = frozenset(
     {"temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "seed", "stop", "frequency_penalty"}
     | {"presence_penalty", "reasoning_effort", "n"}
 )
+_KEPT = ("statusMessage", "version", "environment", "promptName", "promptVersion", "promptId")
 _USAGE = {"input": "prompt_tokens", "output": "completion_tokens", "total": "total_tokens"}
 
 
@@ -54,7 +56,9 @@ def read(record: JsonRecord) -> Iterator[Found]:
             continue
         key = text(each.get("id"))
         try:
-            calls.append((nanoseconds(each.get("startTime")) or 0, key, _call(each, trace)))
+            (call,) = with_unread(_told(each), [_call(each, trace)], ASIDE)
+            if isinstance(call, Conversation):
+                calls.append((nanoseconds(each.get("startTime")) or 0, key, call))
         except UnreadableConversationError as error:
             refused[key] = str(error)
     wrapping = {above for _, key, _ in calls for above in _above(known, key)}
@@ -78,6 +82,11 @@ def read(record: JsonRecord) -> Iterator[Found]:
             yield RefusedConversation(
                 f"score {text(score.get('id'))}", "a score of something that is no call that could be read"
             )
+
+
+def _told(each: dict[str, Any]) -> dict[str, Any]:
+    """What an observation says of its call, as it is read."""
+    return {name: decoded(each.get(name)) for name in ("input", "output")}
 
 
 def _above(known: dict[str, dict[str, Any]], key: str) -> Iterator[str]:
@@ -127,7 +136,12 @@ def _call(each: dict[str, Any], trace: dict[str, Any]) -> Conversation:
         started_ns=started,
         tools=tool_list(tools or _definitions(each.get("toolDefinitions"))),
         sampling=_sampling(mapping(each.get("modelParameters"))),
-        rest={"name": each.get("name"), "trace": trace.get("name"), **({"session": session} if session else {})},
+        rest={
+            **{key: each[key] for key in _KEPT if each.get(key) not in (None, "")},
+            "name": each.get("name"),
+            "trace": trace.get("name"),
+            **({"session": session} if session else {}),
+        },
     )
 
 

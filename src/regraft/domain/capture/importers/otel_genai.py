@@ -21,8 +21,9 @@ from regraft.domain.capture.importers.conversation import (
 )
 from regraft.domain.capture.importers.messages import tool_list
 from regraft.domain.capture.importers.moment import nanoseconds
-from regraft.domain.capture.importers.recorded import answer, decoded, history
+from regraft.domain.capture.importers.recorded import ASIDE, answer, decoded, history
 from regraft.domain.capture.importers.records import JsonRecord
+from regraft.domain.capture.importers.unread import with_unread
 from regraft.domain.capture.importers.values import figure, mapping, mappings, text
 
 FORM = "otel_genai"
@@ -64,7 +65,7 @@ def read(record: JsonRecord) -> Iterator[Found]:
             if not _asked(attributes):
                 continue
             try:
-                yield _call(span, attributes)
+                yield from with_unread(_told(span, attributes), [_call(span, attributes)], ASIDE)
             except UnreadableConversationError as error:
                 yield RefusedConversation(f"{text(span.get('traceId'))}/{text(span.get('spanId'))}", str(error))
 
@@ -93,9 +94,18 @@ def _logged(resource: dict[str, Any]) -> Iterator[Found]:
         if any(times):
             asked["startTimeUnixNano"] = min(filter(None, times), key=lambda time: time.zfill(20))
         try:
-            yield _call(asked, {})
+            yield from with_unread(_told(asked, {}), [_call(asked, {})], ASIDE)
         except UnreadableConversationError as error:
             yield RefusedConversation(f"{trace}/{span}", str(error))
+
+
+def _told(span: dict[str, Any], attributes: dict[str, Any]) -> dict[str, Any]:
+    """What a span says of its call, as it is read: its own attributes and those of its events, bodies included."""
+    told = {key: decoded(value) for key, value in attributes.items() if key.startswith("gen_ai.")}
+    for at, event in enumerate(mappings(span.get("events"))):
+        if text(event.get("name")).startswith("gen_ai."):
+            told[f"event {at}"] = _body(_attributes(event.get("attributes")), event)
+    return told
 
 
 def _asked(attributes: dict[str, Any]) -> bool:

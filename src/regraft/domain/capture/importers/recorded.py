@@ -1,7 +1,8 @@
 """What tracing tools recorded of one call: a value that is somehow a list of messages, one that is somehow an answer.
 
 Read are chat messages (also LangChain's, the AI SDK's and Google's), the ``parts`` of the OpenTelemetry GenAI
-conventions, whole requests and responses, and plain texts. Where a framework wrote Python text or ran messages together
+conventions, items of the Responses API, whole requests and responses, and plain texts. A message whose role is the name
+of a tool that was called is that tool's result. Where a framework wrote Python text or ran messages together
 into one text, the roles cannot be recovered: the call is refused by name.
 """
 
@@ -11,11 +12,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from regraft.domain.capture.dialects import responses
 from regraft.domain.capture.importers.conversation import UnreadableConversationError
 from regraft.domain.capture.importers.messages import content_of, text_part, tool_call
 from regraft.domain.capture.importers.values import mapping, mappings, text
+from regraft.domain.errors import CorruptEventError
 from regraft.domain.ids import canonical_json, parse_json
 
+ASIDE = frozenset({"http_options", "extra_headers"})  # of requests: how they were sent, nothing that was said
 _ROLES = {
     **{role: role for role in ("system", "developer", "user", "assistant", "tool", "function")},
     "human": "user",
@@ -28,6 +32,10 @@ _PYTHON = re.compile(r"\A(role='|\w+\(|\[?\{')")
 _KEPT = ("name", "tool_call_id", "refusal", "function_call", "audio", "reasoning_content", "reasoning", "annotations")
 _CALLS = frozenset({"tool_call", "tool-call", "tool_use", "function_call"})
 _RESULTS = frozenset({"tool_call_response", "tool-result", "tool_result", "function_response"})
+_ITEMS = frozenset(
+    {"function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output", "reasoning"}
+)
+_TEXTS = frozenset({"text", "input_text", "output_text"})
 _DECODINGS = 3
 
 
@@ -51,6 +59,7 @@ def history(value: Any) -> tuple[list[dict[str, Any]], list[Any]]:
     if isinstance(value, dict):
         config = mapping(value.get("config"))
         system = config.get("system_instruction") or value.get("system_instruction") or value.get("system")
+        system = system or value.get("instructions")
         if system:
             messages += _instructions(system)
         given = value.get("tools") or config.get("tools")
@@ -71,13 +80,40 @@ def history(value: Any) -> tuple[list[dict[str, Any]], list[Any]]:
         return [*messages, {"role": "user", "content": value}], tools
     if isinstance(value, dict):
         value = [value]
+    if isinstance(value, list) and _are_items(value):
+        return [*messages, *_from_items(value)], tools
+    called: dict[str, list[Any]] = {}
     for each in value if isinstance(value, list) else []:
         definition = mapping(each).get("content")
         if mapping(each).get("role") == "tool" and mapping(definition).get("type") == "function":
             tools.append(definition)  # LangChain's handler lists the tools as messages
-        else:
-            messages += messages_of(each)
+            continue
+        made = list(messages_of(_of_tool(each, called)))
+        for call in (call for message in made for call in mappings(message.get("tool_calls"))):
+            called.setdefault(text(mapping(call.get("function")).get("name")), []).append(call.get("id"))
+        messages += made
     return messages, tools
+
+
+def _are_items(value: list[Any]) -> bool:
+    """Whether a list is in the form of the Responses API: what was called and thought are items beside the messages."""
+    return any(text(mapping(each).get("type")) in _ITEMS and "role" not in mapping(each) for each in value)
+
+
+def _from_items(items: list[Any]) -> list[dict[str, Any]]:
+    try:
+        return [*map(dict, responses.read_request(canonical_json({"input": items}).encode()).messages)]
+    except (CorruptEventError, TypeError, ValueError) as error:
+        raise UnreadableConversationError("items that are no input of the Responses API") from error
+
+
+def _of_tool(message: Any, called: dict[str, list[Any]]) -> Any:
+    """A message whose role is the name of a tool, as a message of that tool: the result of its first open call."""
+    role = text(mapping(message).get("role"))
+    if role in _ROLES or not called.get(role):
+        return message
+    given = mapping(message)
+    return {"tool_call_id": called[role].pop(0), "name": role, **given, "role": "tool"}
 
 
 def answer(value: Any) -> dict[str, Any]:
@@ -88,6 +124,8 @@ def answer(value: Any) -> dict[str, Any]:
             value = value["choices"][0]
         elif mappings(value.get("candidates")):
             value = value["candidates"][0]
+        elif "role" not in value and mappings(value.get("output")):
+            value = value["output"]
         elif "role" not in value and ("toolCalls" in value or "text" in value):
             calls = mappings(decoded(value.get("toolCalls")))
             value = [{"role": "assistant", "content": value.get("text") or None, "tool_calls": calls}]
@@ -96,6 +134,8 @@ def answer(value: Any) -> dict[str, Any]:
             raise UnreadableConversationError("an answer that was written as Python text")
         return {"role": "assistant", "content": value}
     items = value if isinstance(value, list) else [value]
+    if items and all(text(mapping(each).get("type")) in {*_ITEMS, "message"} for each in items):
+        return responses.answer_of(items)
     if items and all("toolCallId" in mapping(each) or "toolName" in mapping(each) for each in items):
         return {"role": "assistant", "content": None, "tool_calls": [_call(each) for each in items]}
     made = [message for each in items for message in messages_of(each, default="assistant")]
@@ -149,7 +189,7 @@ def _made(role: str, value: dict[str, Any]) -> Iterator[dict[str, Any]]:
             calls.append(_call(part))
         elif kind in _RESULTS:
             results.append(_result(part))
-        elif kind == "text" and isinstance(part.get("text", part.get("content")), str):
+        elif kind in _TEXTS and isinstance(part.get("text", part.get("content")), str):
             kept.append(text_part(text(part.get("text")) or text(part.get("content"))))
         else:
             kept.append(part)
@@ -225,5 +265,8 @@ def _parts(found: Any) -> list[Any]:
 def _tools(given: Any) -> list[Any]:
     found: list[Any] = []
     for each in mappings(decoded(given)):
-        found += mappings(each.get("function_declarations")) or [each]
+        declared = mappings(each.get("function_declarations"))
+        if not declared and each.get("type") == "function" and "function" not in each and "name" in each:
+            declared = [{key: each[key] for key in each if key != "type"}]  # as the Responses API has it
+        found += declared or [each]
     return found
