@@ -84,6 +84,15 @@ class Delivery:
             await self._message.nak(delay=delay)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamProgress:
+    """``packs`` that ingest has not acknowledged, the ``oldest`` of them, and how many were ``redelivered``."""
+
+    packs: int
+    oldest: datetime | None
+    redelivered: int
+
+
 class CallStream:
     """A connection to the stream. Every method raises UnavailableError while NATS cannot be reached."""
 
@@ -201,6 +210,23 @@ class CallStream:
         """Messages in the stream that ingest has not acknowledged."""
         with _as_unavailable("ask for the stream's state"):
             return (await self._context.stream_info(STREAM)).state.messages
+
+    async def progress(self) -> StreamProgress:
+        """How far ingest is; all zero before anything was captured."""
+        with _as_unavailable("ask for the stream's state"):
+            try:
+                state = (await self._context.stream_info(STREAM, subjects_filter=SUBJECT)).state
+                oldest = await self._next(SUBJECT, 0)
+            except StreamNotFoundError:
+                return StreamProgress(packs=0, oldest=None, redelivered=0)
+            redelivered = 0
+            with contextlib.suppress(StreamNotFoundError):  # the consumer: ingest never ran
+                redelivered = (await self._context.consumer_info(STREAM, CONSUMER)).num_redelivered or 0
+        return StreamProgress(
+            packs=(state.subjects or {}).get(SUBJECT, 0),
+            oldest=_time(oldest) if oldest is not None else None,
+            redelivered=redelivered,
+        )
 
     async def sweep_parts(self, grace: timedelta = PART_GRACE) -> int:
         """Delete parts that no manifest names any more, or ever will; returns how many. Safe beside everything else.

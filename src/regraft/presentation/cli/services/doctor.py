@@ -17,10 +17,11 @@ import typer
 from regraft.domain.errors import RegraftError
 from regraft.infra.embedded.process import port_free
 from regraft.presentation.cli.context import CommandContext, context
-from regraft.presentation.cli.services.status import counts, services
+from regraft.presentation.cli.services.status import backlog, counts, services
 
 _PATIENCE = 3.0  # seconds for a model server to take a connection
 _PORTS = {"http": 80, "https": 443}
+_SLOW, _STALLED = 30.0, 120.0  # seconds that a captured call waits to be stored
 _ROOM = 2 << 30  # bytes of free disk below which a spool or a database may soon be stuck
 
 
@@ -143,10 +144,23 @@ def _stores(run: CommandContext) -> Iterator[Finding]:
         yield Finding("warning", f"{found['failed_turns']} turns could not be placed in the graph.", mend)
     if found["waiting_turns"]:
         yield Finding("warning", f"{found['waiting_turns']} turns wait for the graph.", "`regraft lineage build`")
-    backlog = sum(file.stat().st_size for file in (run.data_dir / "spool").rglob("*") if file.is_file())
-    if backlog > 256 << 20:
-        mend = "See <data_dir>/logs/gateway.log and nats.log: the stream does not take what the gateway captures."
-        yield Finding("warning", f"{backlog >> 20} MiB of captured calls wait in the spool.", mend)
+
+
+def _backlog(run: CommandContext) -> Iterator[Finding]:
+    found = backlog(run)
+    if found.spool_bytes and found.spool_seconds > _SLOW:
+        size = f"{found.spool_bytes / (1 << 20):.1f} MiB"
+        what = f"{size} of captured calls wait in the spool, nothing was delivered for {found.spool_seconds:.0f} s."
+        mend = "The stream does not take them: see <data_dir>/logs/gateway.log and nats.log, and free disk space."
+        yield Finding("wrong" if found.spool_seconds > _STALLED else "warning", what, mend)
+    if found.stream_packs and found.stream_seconds and found.stream_seconds > _SLOW:
+        again = f" ({found.redelivered} of them delivered before)" if found.redelivered else ""
+        age = f"{found.stream_seconds:.0f} s"
+        what = f"{found.stream_packs} packs of calls{again} wait in the stream, the oldest for {age}."
+        mend = "Ingest does not store them: see <data_dir>/logs/ingest.log, and PostgreSQL's disk."
+        yield Finding("wrong" if found.stream_seconds > _STALLED else "warning", what, mend)
+    if found.seconds <= _SLOW:
+        yield Finding("ok", "no captured call waits long to be stored")
 
 
 _CHECKS: tuple[Callable[[CommandContext], Iterator[Finding]], ...] = (
@@ -155,4 +169,5 @@ _CHECKS: tuple[Callable[[CommandContext], Iterator[Finding]], ...] = (
     _ports,
     _services,
     _stores,
+    _backlog,
 )

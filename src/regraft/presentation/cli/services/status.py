@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -11,6 +12,9 @@ from regraft.domain.errors import UnavailableError
 from regraft.infra.embedded.stack import DAGSTER, GATEWAY, INGEST, WEB
 from regraft.infra.embedded.state import RunFolder
 from regraft.presentation.cli.context import CommandContext, context
+
+if TYPE_CHECKING:
+    from regraft.flows.capture.backlog import CaptureBacklog
 
 
 def register(app: typer.Typer) -> None:
@@ -64,12 +68,21 @@ def counts(run: CommandContext) -> dict[str, Any] | None:
         return None
 
 
+def backlog(run: CommandContext) -> CaptureBacklog:
+    """What was captured and is not stored yet. Starts nothing: a stream that does not run is not asked."""
+    from regraft.flows.capture.backlog import capture_backlog
+
+    running = {row["service"]: row["state"] for row in services(run)}["nats"] != "stopped"
+    return capture_backlog(run.data_dir / "spool", run.stack.nats() if running else None)
+
+
 def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show which services run, where, and how much is stored."""
     run = context()
-    rows, found = services(run), counts(run)
+    rows, found, waiting = services(run), counts(run), backlog(run)
     if json:
-        run.print_json({"data_dir": str(run.data_dir.resolve()), "services": rows, "counts": found})
+        state = {"data_dir": str(run.data_dir.resolve()), "services": rows, "counts": found}
+        run.print_json({**state, "backlog": asdict(waiting)})
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("service", "state", "where", "process"):
@@ -79,6 +92,13 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
         colour = colours[row["state"]]
         table.add_row(row["service"], f"[{colour}]{row['state']}[/]", row["where"], str(row["process"] or ""))
     run.console.print(table)
+    if waiting.spool_bytes or waiting.stream_packs:
+        stream = "" if waiting.stream_packs is None else f", {waiting.stream_packs} packs in the stream"
+        run.console.print(
+            f"\nNot stored yet: {waiting.spool_bytes / (1 << 20):.1f} MiB in the spool{stream}; "
+            f"the oldest call waits for {waiting.seconds:.0f} s.",
+            highlight=False,
+        )
     if found is None:
         run.console.print("\nPostgreSQL is not running: start everything with `regraft up`.")
         return

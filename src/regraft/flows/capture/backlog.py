@@ -1,0 +1,57 @@
+"""How far captured calls are on their way from the gateway's spool through the stream into PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from regraft.domain.errors import UnavailableError
+from regraft.infra.nats.stream import CallStream, StreamProgress
+from regraft.infra.spool.backlog import spool_backlog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureBacklog:
+    """What waits. ``spool_bytes`` and ``spool_seconds``: in the spool, and for how long nothing of it was delivered.
+    ``stream_packs``: packs of calls that ingest has not stored, ``stream_seconds`` the age of the oldest,
+    ``redelivered`` how many of them were delivered before; None where the stream was not asked."""
+
+    spool_bytes: int
+    spool_seconds: float
+    stream_packs: int | None
+    stream_seconds: float | None
+    redelivered: int | None
+
+    @property
+    def seconds(self) -> float:
+        """How long the call that waits longest has waited at least."""
+        return max(self.spool_seconds, self.stream_seconds or 0.0)
+
+
+def capture_backlog(spool: Path, nats_url: str | None) -> CaptureBacklog:
+    """Look at the spool folder, and at the stream if its URL is given; a stream that cannot be asked counts as None."""
+    now = datetime.now(UTC)
+    waiting = spool_backlog(spool)
+    packs = age = redelivered = None
+    if nats_url is not None:
+        try:
+            found = asyncio.run(_progress(nats_url))
+        except UnavailableError:
+            pass
+        else:
+            packs, redelivered = found.packs, found.redelivered
+            age = max(0.0, (now - found.oldest).total_seconds()) if found.oldest else 0.0
+    return CaptureBacklog(
+        spool_bytes=waiting.bytes,
+        spool_seconds=max(0.0, (now - waiting.since).total_seconds()) if waiting.since else 0.0,
+        stream_packs=packs,
+        stream_seconds=age,
+        redelivered=redelivered,
+    )
+
+
+async def _progress(nats_url: str) -> StreamProgress:
+    async with await CallStream.connect(nats_url) as stream:
+        return await stream.progress()
