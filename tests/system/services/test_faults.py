@@ -18,14 +18,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
+import psutil
 import psycopg
 import pytest
 
 from gateways import free_port
 from scripted_upstream import ScriptedUpstream, Seen, chunked, plain
 
-pytestmark = pytest.mark.timeout(240)
-KILLED = ("ingest", "gateway", "nats", "postgres", "ingest", "gateway")
+pytestmark = pytest.mark.timeout(400)
+KILLED = ("ingest", "gateway", "worker", "drainer", "nats", "postgres", "supervisor", "ingest", "drainer", "worker")
+STOPPED = ("nats", "postgres")  # for a while, as by a debugger or a frozen disk
+STOPPED_SECONDS = 8.0
+CALLS = 2_000  # in all, at least
 CLIENTS = 4
 
 
@@ -121,45 +125,91 @@ def _wait(what: str, condition, seconds: float = 90.0) -> None:
         time.sleep(0.1)
 
 
-def test_every_process_is_killed_in_turn_under_load_and_each_call_is_stored_exactly_once(place: Path) -> None:
-    port = free_port()
-    with model() as server:
-        config = place / "regraft.toml"
-        config.write_text(f'[upstreams.scripted]\nbase_url = "{server.base_url}"\n')
+def _parts(place: Path, name: str) -> list[int]:
+    """The workers of the gateway, or the drainers that move calls from the spool to the stream."""
+    found = []
+    with contextlib.suppress(psutil.Error):
+        for each in psutil.Process(_pid(place, "gateway")).children(recursive=True):
+            with contextlib.suppress(psutil.Error):  # it ended meanwhile
+                if any("drain" in word for word in each.cmdline()) == (name == "drainer"):
+                    found.append(each.pid)
+    return found
+
+
+class Regraft:
+    """``regraft up`` in a folder of its own, with two gateway workers."""
+
+    def __init__(self, place: Path, base_url: str) -> None:
+        self.port = free_port()
+        self.place = place
+        self.config = place / "regraft.toml"
+        self.config.write_text(f'[gateway]\nworkers = 2\n[upstreams.scripted]\nbase_url = "{base_url}"\n')
         clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
         ports = {f"REGRAFT_{name}__PORT": str(free_port()) for name in ("WEB", "DAGSTER")}
-        environment = {
+        self.environment = {
             **clean,
             **ports,
             "REGRAFT_DATA_DIR": str(place / "data"),
-            "REGRAFT_GATEWAY__PORT": str(port),
+            "REGRAFT_GATEWAY__PORT": str(self.port),
         }
-        log = (place / "up.log").open("wb")
-        command = [sys.executable, "-m", "regraft", "--config", str(config), "up", "--no-dagster"]
-        up = subprocess.Popen(command, env=environment, cwd=place, stdout=log, stderr=log)
+        self.start()
+
+    def start(self) -> None:
+        log = self.place / "up.log"
+        command = [sys.executable, "-m", "regraft", "--config", str(self.config), "up", "--no-dagster"]
+        with log.open("wb") as file:
+            self.up = subprocess.Popen(command, env=self.environment, cwd=self.place, stdout=file, stderr=file)
+        _wait("everything is up", lambda: b"All up" in log.read_bytes())
+
+    def kill(self, name: str) -> None:
+        """Kill a process, and return when there is another in its place."""
+        if name == "supervisor":
+            self.up.kill()
+            self.up.wait()
+            self.start()
+            return
+        inner = name in ("worker", "drainer")
+        if inner:
+            _wait(f"there is a {name}", lambda: _parts(self.place, name))
+        victim = _parts(self.place, name)[0] if inner else _pid(self.place, name)
+        os.kill(victim, signal.SIGKILL)
+        if not inner:
+            _wait(f"{name} is back", lambda: _pid(self.place, name) != victim)
+
+    def close(self) -> None:
+        self.up.send_signal(signal.SIGTERM)
+        self.up.wait(60)
+
+
+def test_every_process_is_killed_in_turn_under_load_and_each_call_is_stored_exactly_once(place: Path) -> None:
+    with model() as server:
+        regraft = Regraft(place, server.base_url)
         try:
-            _wait("everything is up", lambda: b"All up" in (place / "up.log").read_bytes())
-            with Clients(port) as clients:
-                for name in KILLED:
+            with Clients(regraft.port) as clients:
+
+                def pass_calls(when: str, count: int = 20) -> None:
                     before = len(clients.seen)
-                    _wait(f"calls pass before {name} is killed", lambda b=before: len(clients.seen) >= b + 20)
-                    victim = _pid(place, name)
-                    os.kill(victim, signal.SIGKILL)
-                    _wait(f"{name} is back", lambda n=name, v=victim: _pid(place, n) != v)
-                before = len(clients.seen)
-                _wait("calls pass at the end", lambda: len(clients.seen) >= before + 20)
-            dsn = _dsn(place, environment, config)
+                    _wait(f"calls pass {when}", lambda: len(clients.seen) >= before + count)
+
+                for name in KILLED:
+                    pass_calls(f"before {name} is killed")
+                    regraft.kill(name)
+                for name in STOPPED:
+                    pass_calls(f"before {name} is stopped")
+                    os.kill(pid := _pid(place, name), signal.SIGSTOP)
+                    time.sleep(STOPPED_SECONDS)
+                    os.kill(pid, signal.SIGCONT)
+                pass_calls("at the end", max(20, CALLS - len(clients.seen)))
+            dsn = _dsn(place, regraft.environment, regraft.config)
             wanted = set(clients.seen)
-            assert len(wanted) == len(clients.seen)
+            assert len(wanted) == len(clients.seen) >= CALLS
             _wait("all calls are stored", lambda: wanted <= _stored(dsn).keys())
             stored = _stored(dsn)
             assert all(count == 1 for count in stored.values())
             with psycopg.connect(dsn) as truth:
                 assert truth.execute("SELECT count(*) FROM quarantine").fetchone() == (0,)
         finally:
-            up.send_signal(signal.SIGTERM)
-            up.wait(60)
-            log.close()
+            regraft.close()
 
 
 def _dsn(place: Path, environment: dict[str, str], config: Path) -> str:
