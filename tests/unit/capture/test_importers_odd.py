@@ -19,6 +19,64 @@ from regraft.domain.lineage.imported_calls import Projections, calls, steps
 ASKED, SAID = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
 CALLS = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
 RECORDS: dict[str, Any] = {
+    "calls": {
+        "request_id": "r1",
+        "request_created_at": "2026-01-01T00:00:00Z",
+        "request_body": {"model": "m", "messages": [ASKED], "temperature": 0.5, "tools": []},
+        "response_body": {
+            "id": "x",
+            "model": "m-1",
+            "choices": [{"index": 0, "message": SAID, "finish_reason": "stop"}],
+            "usage": {"total_tokens": 3},
+        },
+        "response_status": 200,
+        "scores": {"quality": 4},
+        "feedback_rating": True,
+    },
+    "langsmith": {
+        "id": "r1",
+        "trace_id": "t1",
+        "run_type": "llm",
+        "start_time": "2026-01-01T00:00:00",
+        "inputs": {
+            "messages": [
+                [{"lc": 1, "id": ["langchain", "schema", "messages", "HumanMessage"], "kwargs": {"content": "q"}}]
+            ]
+        },
+        "outputs": {"generations": [[{"text": "a", "message": {"id": ["AIMessage"], "kwargs": {"content": "a"}}}]]},
+        "extra": {"invocation_params": {"model": "m", "temperature": 0}},
+        "feedback_stats": {"ok": {"n": 1, "avg": 1}},
+    },
+    "mlflow": {
+        "info": {"trace_id": "t", "assessments": [{"assessment_name": "ok", "feedback": {"value": True}}]},
+        "data": {
+            "spans": [
+                {
+                    "span_id": "s",
+                    "parent_span_id": None,
+                    "start_time_unix_nano": 1,
+                    "attributes": {
+                        "mlflow.spanType": '"CHAT_MODEL"',
+                        "mlflow.spanInputs": json.dumps({"model": "m", "messages": [ASKED]}),
+                        "mlflow.spanOutputs": json.dumps({"choices": [{"message": SAID}]}),
+                    },
+                }
+            ]
+        },
+    },
+    "openinference": {
+        "name": "ChatCompletion",
+        "span_kind": "LLM",
+        "context": {"trace_id": "t", "span_id": "s"},
+        "attributes": {
+            "llm": {
+                "model_name": "m",
+                "input_messages": [{"message": {"role": "user", "content": "q"}}],
+                "output_messages": [{"message": {"role": "assistant", "content": "a"}}],
+                "invocation_parameters": '{"temperature": 0}',
+            }
+        },
+    },
     "arena": {
         "question_id": "q1",
         "model_a": "x",

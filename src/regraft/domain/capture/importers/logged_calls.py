@@ -1,0 +1,139 @@
+"""Logs with a line for each call: a request beside its response, under any of the usual names.
+
+Helicone's exports (``request_body``, ``response_body``, scores, ratings), lines of ``request`` and ``response`` in the
+form of any API (Chat Completions, Responses, Anthropic's Messages, Gemini), batch files, stored completions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from regraft.domain.capture.importers.conversation import (
+    Conversation,
+    Found,
+    Judgement,
+    UnreadableConversationError,
+)
+from regraft.domain.capture.importers.judged import number
+from regraft.domain.capture.importers.logged_call import Asked, Measured, answers, asked, said
+from regraft.domain.capture.importers.messages import checked
+from regraft.domain.capture.importers.moment import nanoseconds
+from regraft.domain.capture.importers.recorded import decoded
+from regraft.domain.capture.importers.records import JsonRecord
+from regraft.domain.capture.importers.values import mapping, mappings, name, rest, text
+from regraft.domain.ids import digest_json
+
+FORM = "calls"
+_PAIRS = (
+    *(("request_body", "response_body"), ("requestBody", "responseBody"), ("request", "response"), ("req", "res")),
+    *(("providerRequest", "providerResponse"), ("body", "response"), ("params", "result"), ("request", "result")),
+    *(("request", "output"), ("request", "completion"), ("input", "output"), ("inputs", "outputs")),
+)
+_HISTORIES = ("messages", "input", "contents", "prompt")
+_NAMES = ("request_id", "id", "custom_id", "call_id", "trace_id", "uuid")
+_BEGUN = ("request_created_at", "startTime", "start_time", "created_at", "timestamp", "created")
+_ENDED = ("response_created_at", "endTime", "end_time")
+_WITHOUT = "an answer whose request is not in its line"
+_MILLISECOND = 1_000_000
+
+
+def recognises(record: JsonRecord) -> bool:
+    """Whether the record is such a line."""
+    line = mapping(record.value)
+    return _pair(line) is not None or _is_answer(line)
+
+
+def read(record: JsonRecord) -> Iterator[Found]:
+    """The call of a line."""
+    line = mapping(record.value)
+    pair = _pair(line)
+    key = next((name(line[each]) for each in _NAMES if name(line.get(each))), "")
+    if pair is None:
+        if _is_answer(line):
+            raise UnreadableConversationError(_WITHOUT)
+        raise UnreadableConversationError("no request with messages")
+    request, response = _body(line.get(pair[0])), _body(line.get(pair[1]))
+    ask = asked(request, response)
+    begun = next((at for each in _BEGUN if (at := nanoseconds(line.get(each))) is not None), None)
+    ended = next((at for each in _ENDED if (at := nanoseconds(line.get(each))) is not None), None)
+    waited = number(line.get("time_to_first_token"))
+    status = number(line.get("response_status"))
+    measured = Measured(
+        key=key,
+        started_ns=begun,
+        ended_ns=ended,
+        first_byte_ns=None if waited is None else int(waited * _MILLISECOND),
+        model=text(line.get("model")) or text(line.get("response_model")) or ask.model or None,
+        failed=status is not None and status >= 400,
+        judgements=tuple(_judgements(line)),
+    )
+    whole = said(ask, answers(response, ask.dialect), measured)
+    left = {} if any(each.answered for each in whole[len(ask.messages) :]) else {"response": line.get(pair[1])}
+    yield checked(
+        Conversation(
+            key=key or f"{record.position}:{digest_json(line).hex()[:32]}",
+            said=whole,
+            source=text(line.get("source")),
+            model=ask.model or measured.model,
+            started_ns=begun,
+            tools=ask.tools,
+            sampling=ask.sampling,
+            rest={
+                **rest(line, frozenset({*pair, "id"})),
+                **_others(ask),
+                **{key: left[key] for key in left if left[key]},
+            },
+        )
+    )
+
+
+def _others(ask: Asked) -> dict[str, Any]:
+    other = {key: value for key, value in ask.other.items() if key not in ("native", "stream")}
+    return {"request": other} if other else {}
+
+
+def _pair(line: dict[str, Any]) -> tuple[str, str] | None:
+    """The members that hold the request and the response."""
+    if isinstance(line.get("messages"), list):
+        return None  # the history stands in the line itself
+    for asked_in, answered_in in _PAIRS:
+        request = _body(line.get(asked_in))
+        unanswered = asked_in in ("body", "params") and "custom_id" in line  # the input of a batch
+        if isinstance(request, dict) and any(request.get(each) for each in _HISTORIES):
+            if answered_in not in line and not unanswered:
+                continue
+            return asked_in, answered_in
+    return None
+
+
+def _body(value: Any) -> Any:
+    """A request or response without what it is wrapped in: a status, headers, the kind of a result."""
+    found = decoded(value)
+    for key in ("json", "body", "message"):
+        inner = mapping(found).get(key)
+        wrapped = {"status", "status_code", "headers", "url", "request_id", "meta", "method"} & mapping(found).keys()
+        if isinstance(inner, dict) and (wrapped or mapping(found).get("type") == "succeeded"):
+            return inner
+        if isinstance(inner, str) and wrapped and isinstance(decoded(inner), dict):
+            return decoded(inner)
+    return found
+
+
+def _is_answer(line: dict[str, Any]) -> bool:
+    """Whether a line is an answer alone: a stored completion, or a line of a batch's output."""
+    if line.get("object") in ("chat.completion", "response") and (mappings(line.get("choices")) or line.get("output")):
+        return "messages" not in line and "input" not in line
+    return "custom_id" in line and bool({"response", "result"} & line.keys()) and not {"body", "params"} & line.keys()
+
+
+def _judgements(line: dict[str, Any]) -> Iterator[Judgement]:
+    source = "helicone" if "request_body" in line else FORM
+    rating = line.get("feedback_rating", line.get("helicone_feedback_rating"))
+    if (value := number(rating)) is not None:
+        yield Judgement(name="vote", value=1.0 if value > 0 else -1.0, source=source)
+    scores = decoded(line.get("scores"))
+    for key, given in mapping(scores).items():
+        value = number(mapping(given).get("value", given) if isinstance(given, dict) else given)
+        if value is not None:
+            yield Judgement(name=f"score:{key.removeprefix('helicone-')}", value=value, source=source)
