@@ -324,7 +324,8 @@ class DagsterSection(_Section):
     """Dagster, which materialises the assets and shows their lineage."""
 
     enabled: bool = Field(True, description="whether `regraft up` starts it")
-    port: int = Field(4702, ge=1, le=65535, description="port of its page")
+    port: int = Field(4702, ge=1, le=65535, description="port of its page, on loopback")
+    hosts: list[str] = Field([], description="names its page answers to beside loopback ones, e.g. of a reverse proxy")
 
 
 class Settings(BaseSettings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import itertools
 import json
 import os
@@ -479,13 +480,47 @@ def test_the_command_runs_dagster_on_an_embedded_postgresql_and_ends_all_of_it(
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.5)
-        (dagster,) = children(process.pid, "dagster dev")
+        assert_guarded(port)
+        (dagster,) = children(process.pid, "regraft.presentation.dagster.dev dev")
         group = os.getpgid(dagster)
         assert len(members(group)) > 3
         process.terminate()
         assert process.wait(60) == 0
     assert members(group) == []
     assert not (servers_dir / "dagster" / "postgres" / "postmaster.pid").exists()
+
+
+def assert_guarded(port: int) -> None:
+    """A foreign page can change nothing, and reads nothing under a name of its own."""
+    query, kind = '{"query":"mutation { reloadWorkspace { __typename } }"}', "application/json"
+    own = f"http://127.0.0.1:{port}"
+    for body, headers in (
+        (query, {"Content-Type": "text/plain"}),
+        (query, {"Content-Type": "text/plain; application/json"}),
+        (query, {}),
+        (query, {"Content-Type": kind, "Origin": "https://evil.example"}),
+        (query, {"Content-Type": kind, "Host": f"evil.example:{port}"}),
+        (query, {"Content-Type": kind, "Sec-Fetch-Site": "cross-site"}),
+    ):
+        assert asked(port, "POST", "/graphql", body, headers) == 403, headers
+    assert asked(port, "GET", "/graphql?query=mutation%7B__typename%7D", None, {"Accept": kind}) == 403
+    assert asked(port, "GET", "/server_info", None, {"Host": "evil.example"}) == 403
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    upgrade |= {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": "graphql-ws"}
+    assert asked(port, "GET", "/graphql", None, {**upgrade, "Origin": "https://evil.example"}) == 403
+    assert asked(port, "GET", "/graphql", None, {**upgrade, "Origin": own}) == 101
+    assert asked(port, "GET", "/", None, {"Accept": "text/html", "Sec-Fetch-Site": "none"}) == 200
+    read = '{"query":"{ version }"}'
+    assert asked(port, "POST", "/graphql", read, {"Content-Type": kind, "Origin": own}) == 200
+
+
+def asked(port: int, method: str, path: str, body: str | None, headers: dict[str, str]) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request(method, path, body, headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 def answers(port: int) -> bool:

@@ -114,5 +114,5 @@ def environment(
 
 
 def command(port: int, host: str = "127.0.0.1") -> list[str]:
-    """Dagster's page and its daemon, in the foreground."""
-    return [sys.executable, "-m", "dagster", "dev", "-m", MODULE, "-h", host, "-p", str(port)]
+    """Dagster's page, guarded, and its daemon, in the foreground."""
+    return [sys.executable, "-m", "regraft.presentation.dagster.dev", "dev", "-m", MODULE, "-h", host, "-p", str(port)]

@@ -18,10 +18,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from regraft import __version__
 from regraft.domain.errors import NotFoundError, RegraftError, UnavailableError, UsageError
 from regraft.flows.reader import open_reader
+from regraft.infra.asgi_guard import Guard
 from regraft.infra.host_policy import HostPolicy
 from regraft.presentation.web import datasets, lineage, replay, status
 from regraft.presentation.web.answer import FailedReply, Failure, JsonReply
-from regraft.presentation.web.guard import Guard
 
 HEADERS = {
     # What a model wrote is never run: no script but our own files, no frame, no form, nothing from elsewhere.

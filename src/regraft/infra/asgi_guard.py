@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -11,21 +11,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from regraft.infra.host_policy import HostPolicy
 
 _FOREIGN = frozenset({"cross-site", "same-site"})
-_CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_SIMPLE = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "")
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Guard:
     """Wraps an application. Pages of its own origin may call it, and no others.
 
-    ``setting`` is what names the hosts. ``forms``: whether a body may have a type that browsers send from any page.
+    ``setting`` is what names the hosts. ``json_only``: what changes something is a JSON body, whose type no browser
+    sends for a foreign page without asking, and no query string.
     """
 
-    def __init__(self, app: ASGIApp, policy: HostPolicy, setting: str, *, forms: bool = True) -> None:
+    def __init__(self, app: ASGIApp, policy: HostPolicy, setting: str, *, json_only: bool = False) -> None:
         self._app = app
         self._policy = policy
         self._setting = setting
-        self._forms = forms
+        self._json_only = json_only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -49,14 +49,13 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != hosts[0].lower():
             return f"Pages of {origin[:200]!r} may not call this server."
-        site, method = headers.get("sec-fetch-site", "").lower(), scope.get("method", "GET")
+        site = headers.get("sec-fetch-site", "").lower()
         if origin is None and site in _FOREIGN and headers.get("sec-fetch-mode", "").lower() != "navigate":
             return "A page of another site may not call this server."
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if not self._forms and method in _CHANGING and kind in _SIMPLE and _has_body(headers):
-            return f"A body of type {kind or 'unknown'!r} is not taken: send JSON."
+        if self._json_only and scope["type"] == "http":
+            kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+            if scope["method"] not in _READING and kind != "application/json":
+                return f"A body of type {kind!r} is not taken: send JSON."
+            if any(name == "query" for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), True)):
+                return "A query is sent as the body of a POST."
         return ""
-
-
-def _has_body(headers: Headers) -> bool:
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers

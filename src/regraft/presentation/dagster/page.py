@@ -1,0 +1,33 @@
+"""Dagster's page behind a guard, in one process: ``python -m regraft.presentation.dagster.page``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from regraft.infra.asgi_guard import Guard
+from regraft.infra.host_policy import HostPolicy
+from regraft.infra.settings import load_settings
+
+
+def guarded(app: ASGIApp, hosts: tuple[str, ...]) -> Guard:
+    """The page for known names and its own scripts only; mutations are JSON, which no foreign page can send unasked."""
+    return Guard(app, HostPolicy(hosts), "dagster.hosts", json_only=True)
+
+
+def main() -> None:
+    cli: Any = import_module("dagster_webserver.cli")
+    make = cli.create_app_from_workspace_process_context  # raises AttributeError where Dagster has changed
+    hosts = tuple(load_settings().dagster.hosts)
+
+    def make_guarded(*arguments: Any, **options: Any) -> Guard:
+        return guarded(make(*arguments, **options), hosts)
+
+    cli.create_app_from_workspace_process_context = make_guarded
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
