@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from regraft.domain.capture.clients import ClientTable
 from regraft.domain.errors import ConfigError
+from regraft.infra.client_table import KnownClientSection, SideCallSection, client_table
 from regraft.infra.host_policy import host_name
 
 CONFIG_VARIABLE = "REGRAFT_CONFIG"
@@ -356,6 +358,12 @@ class Settings(BaseSettings):
     tools: dict[str, ToolServerSection] = Field({}, description="MCP tool servers by name")
     rules: dict[str, RuleSection] = Field({}, description="taskify rules by name, beside the built-in `default`")
     orchestrators: dict[str, OrchestratorSection] = Field({}, description="orchestrators by name")
+    clients: dict[str, KnownClientSection] = Field(
+        {}, description="clients that name their sessions, beside known ones"
+    )
+    side_calls: dict[str, SideCallSection] = Field(
+        {}, description="rules that tell side calls, before the built-in ones"
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -375,6 +383,11 @@ class Settings(BaseSettings):
         if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
             raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
         return value.upper()
+
+    @property
+    def client_table(self) -> ClientTable:
+        """The known clients and the rules for side calls, with those of this config."""
+        return client_table(self.clients, self.side_calls)
 
     @property
     def workbench_path(self) -> Path:

@@ -8,6 +8,8 @@ import json
 import pytest
 
 from gateways import Gateway, Upstream, free_port, spooled
+from regraft.domain.capture.exchange import Identity
+from regraft.infra.nats.codec import IDENTITY_FIELDS, identity_fields
 from regraft.presentation.gateway.redaction import REDACTED, Redactor
 from regraft.presentation.gateway.settings import GatewaySettings, RedactSettings, UpstreamSettings
 from scripted_upstream import chunked, plain
@@ -122,3 +124,10 @@ def test_a_stream_passes_while_its_record_is_redacted(tmp_path):
         with Gateway(settings) as gateway:
             assert gateway.call()[2] == b"".join(pieces)
     assert text_of(spooled(tmp_path / "spool")[0].response_body) == "[mail]"
+
+
+def test_the_names_that_clients_give_are_redacted_like_ours():
+    words = Identity(client_headers='{"x-session-id": "ann@example.org"}')
+    kept = dict(zip(IDENTITY_FIELDS, Redactor(ONLY_TEXTS).identity(identity_fields(words)), strict=True))
+    assert json.loads(kept["client_headers"]) == {"x-session-id": "[mail]"}
+    assert not any(Redactor(RedactSettings(identities=("session",))).identity(identity_fields(words))[8:])

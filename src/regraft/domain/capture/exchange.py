@@ -12,9 +12,11 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """The call's ``X-Regraft-*`` request headers; every field may be empty.
+    """The call's ``X-Regraft-*`` request headers, and its client's own words on it; every field may be empty.
 
-    ``variant`` is JSON text. ``replay_node`` is the node that this call grows again.
+    ``variant`` is JSON text. ``replay_node`` is the node that this call grows again. ``client_headers`` are the request
+    headers that the table of clients names, a JSON object; the gateway keeps them, and ``client`` and what follows is
+    read from them and from the body when the call is stored.
     """
 
     session: str | None = None
@@ -25,6 +27,11 @@ class Identity:
     purpose: str = "chat"
     variant: str | None = None
     plan: str | None = None
+    client_headers: str | None = None
+    client: str | None = None
+    client_session: str | None = None
+    agent: str | None = None
+    parent_agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,8 @@ _KEYS = {
 class Recipe:
     """What to take, how much of it, and how to split it.
 
-    Empty ``themes`` and ``models`` mean all. ``labels`` names the sources that may decide. ``k_per_theme`` and
+    Empty ``themes`` and ``models`` mean all, and so do ``purposes``, but that a client's side calls must be named
+    (``side:title``, or ``side`` for all). ``labels`` names the sources that may decide. ``k_per_theme`` and
     ``per_context`` of 0 mean no limit; ``min_score`` and ``min_margin`` are 0 to 1, and a path without a judgement
     scores about 0.5. ``min_fidelity`` leaves out rollouts of which less of the tools' results is in the record; paths
     that are no rollouts have none. ``endings`` are of answers to learn from: whole ones, and ``cut`` where it is named.

@@ -125,6 +125,15 @@ def session_by_opening(scope: str, opening: Digest) -> SessionId:
     return SessionId(uuid_of(digest(b"session-by-opening", scope.encode(), opening)))
 
 
+def session_by_named_opening(scope: str, opening: Digest, session: str, agent: str) -> SessionId:
+    """The session of a conversation that its client, or one of its agents, named.
+
+    Equal openings under different names are different sessions, and so are different openings under one name.
+    """
+    names = [name.encode("utf-8", "surrogatepass") for name in (session, agent)]
+    return SessionId(uuid_of(digest(b"session-by-named-opening", scope.encode(), opening, *names)))
+
+
 def session_by_name(scope: str, name: str) -> SessionId:
     """The session that a client named."""
     return SessionId(uuid_of(digest(b"session-by-name", scope.encode(), name.encode("utf-8", "surrogatepass"))))

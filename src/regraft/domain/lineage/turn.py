@@ -21,6 +21,7 @@ from regraft.domain.lineage.history import (
     node_of,
     read_history,
     session_by_name,
+    session_by_named_opening,
     session_by_opening,
 )
 from regraft.domain.lineage.message import StoredMessage, store_message
@@ -170,6 +171,10 @@ def _session(
             return found, "explicit_node", None
     if conversation:
         return session_by_name(exchange.scope, conversation), "explicit_header", conversation
+    who = exchange.identity
+    if who.client_session:
+        session = session_by_named_opening(exchange.scope, opening or EMPTY, who.client_session, who.agent or "")
+        return session, "named_opening", "/".join(filter(None, (who.client_session, who.agent)))
     return session_by_opening(exchange.scope, opening or EMPTY), "opening", None
 
 

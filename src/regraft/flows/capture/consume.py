@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import psycopg
 
+from regraft.domain.capture.clients import ClientTable
 from regraft.domain.errors import UnavailableError
 from regraft.flows.capture.ingest import PATIENCE, IngestCounts, SeenIds, is_slow, read_in_parts, store
 from regraft.flows.capture.session_resolver import ParsedRecord
@@ -34,6 +35,7 @@ async def consume(
     stop: asyncio.Event,
     patience: timedelta = PATIENCE,
     part_grace: timedelta = PART_GRACE,
+    table: ClientTable | None = None,
 ) -> None:
     """Store captured calls until ``stop`` is set. Either server may be away for any time: nothing is lost meanwhile.
 
@@ -41,10 +43,11 @@ async def consume(
     violated constraint) is a fault of the system: the batch goes back to the stream and is tried again later.
 
     A call that waits for another is placed without it after ``patience``. ``part_grace``: see CallStream.sweep_parts.
+    ``table``: the known clients, the package's own if none is given.
     """
-    slow_calls = SlowCallReader(dsn, patience)
+    slow_calls = SlowCallReader(dsn, patience, table)
     try:
-        await _consume(dsn, nats_url, stop, patience, part_grace, slow_calls)
+        await _consume(dsn, nats_url, stop, patience, part_grace, slow_calls, SeenIds(table=table))
     finally:
         await slow_calls.aclose()
 
@@ -56,9 +59,9 @@ async def _consume(
     patience: timedelta,
     part_grace: timedelta,
     slow_calls: SlowCallReader,
+    seen: SeenIds,
 ) -> None:
     delay = _SHORTEST_PAUSE
-    seen = SeenIds()
     while not stop.is_set():
         started = time.monotonic()
         try:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from regraft.domain.capture.clients import ClientTable
 from regraft.flows.capture.ingest import PATIENCE, IngestCounts, SeenIds, parse_quarantined, store_by_bisection
 from regraft.infra.postgres.capture import quarantine as store
 from regraft.infra.postgres.pool import Connection, connect, transaction
@@ -37,7 +38,9 @@ def reasons(dsn: str) -> dict[str, int]:
         return store.reasons(connection)
 
 
-def retry(dsn: str, *, patience: timedelta = PATIENCE, everything: bool = False) -> RetryCounts:
+def retry(
+    dsn: str, *, patience: timedelta = PATIENCE, everything: bool = False, table: ClientTable | None = None
+) -> RetryCounts:
     """Try again every call that waits, or everything in quarantine; placed without its past after ``patience``.
 
     Goes over the calls as long as that places any, since one may wait for another that comes behind it.
@@ -46,7 +49,7 @@ def retry(dsn: str, *, patience: timedelta = PATIENCE, everything: bool = False)
     done = IngestCounts(0, 0, 0)
     with connect(dsn, autocommit=True, name="regraft-retry") as connection:
         while True:
-            counts = _pass(connection, tried, patience, everything=everything)
+            counts = _pass(connection, tried, patience, table, everything=everything)
             done += counts
             if not counts.resumed:
                 break
@@ -54,14 +57,16 @@ def retry(dsn: str, *, patience: timedelta = PATIENCE, everything: bool = False)
     return RetryCounts(len(tried), done.resumed, done.new_turns, left)
 
 
-def _pass(connection: Connection, tried: set[UUID], patience: timedelta, *, everything: bool) -> IngestCounts:
+def _pass(
+    connection: Connection, tried: set[UUID], patience: timedelta, table: ClientTable | None, *, everything: bool
+) -> IngestCounts:
     counts, after = IngestCounts(0, 0, 0), _FIRST
     while True:
         with connection.transaction():
             kept = store.unresolved(connection, after, _CHUNK, everything=everything)
             if not kept:
                 return counts
-            seen = SeenIds()
+            seen = SeenIds(table=table)
             counts += store_by_bisection(connection, parse_quarantined(kept, patience, seen), seen, patience)
         tried.update(each.event_id for each in kept)
         after = kept[-1].event_id

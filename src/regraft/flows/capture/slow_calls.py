@@ -2,21 +2,23 @@
 
 Ingest sets such a call aside and starts this process, which gives each of them more time, one after another, and ends
 when none is left. What takes too long even so stays in quarantine, raw. The first line of its input is JSON: the
-database and the patience of ingest.
+database, and the patience and the table of clients of ingest.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import sys
+from dataclasses import dataclass
 from datetime import timedelta
 
+import msgspec
 import psycopg
 
+from regraft.domain.capture.clients import ClientTable
 from regraft.flows.capture.ingest import PATIENCE, SeenIds, parse_quarantined, store_by_bisection
 from regraft.infra.postgres.capture import quarantine
 from regraft.infra.postgres.pool import connect
@@ -27,23 +29,30 @@ _END_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
-def read_slow_calls(dsn: str, patience: timedelta = PATIENCE) -> int:
+def read_slow_calls(dsn: str, patience: timedelta = PATIENCE, table: ClientTable | None = None) -> int:
     """Read the slow calls in quarantine with more time; how many were tried."""
     tried = 0
     with connect(dsn, autocommit=True, name="regraft-slow") as connection:
         while (call := quarantine.take_slow(connection)) is not None:
             tried += 1
-            seen = SeenIds()
+            seen = SeenIds(table=table)
             counts = store_by_bisection(connection, parse_quarantined([call], patience, seen), seen, patience)
             log.info("read a slow call: %d resolved, %d refused", counts.resumed, counts.quarantined)
     return tried
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    dsn: str
+    patience: float
+    table: ClientTable | None
+
+
 class SlowCallReader:
     """Ingest's hold on the process: started when there is something for it, started again for what came meanwhile."""
 
-    def __init__(self, dsn: str, patience: timedelta) -> None:
-        self._order = json.dumps({"dsn": dsn, "patience": patience.total_seconds()}).encode() + b"\n"
+    def __init__(self, dsn: str, patience: timedelta, table: ClientTable | None = None) -> None:
+        self._order = msgspec.json.encode(_Order(dsn, patience.total_seconds(), table)) + b"\n"
         self._task: asyncio.Task[None] | None = None
         self._more = self._closing = False
         self._process: asyncio.subprocess.Process | None = None
@@ -78,11 +87,11 @@ class SlowCallReader:
 def main() -> None:
     from regraft.infra.telemetry.logs import configure_logging
 
-    order = json.loads(sys.stdin.readline())
+    order = msgspec.json.decode(sys.stdin.readline(), type=_Order)
     configure_logging("INFO")
     os.nice(_NICE)
     try:
-        read_slow_calls(order["dsn"], timedelta(seconds=order["patience"]))
+        read_slow_calls(order.dsn, timedelta(seconds=order.patience), order.table)
     except psycopg.OperationalError as error:
         log.warning("slow calls wait in quarantine: %s", error)
 

@@ -98,10 +98,14 @@ def sessions(
     before: datetime | None = None,
     before_id: UUID | None = None,
     theme: str | None = None,
+    side: bool | None = None,
 ) -> list[Row]:
-    """Sessions, the most recent first; the next page starts before the last row's ``last_turn_at``, ``session_id``."""
+    """Sessions, the most recent first; the next page starts before the last row's ``last_turn_at``, ``session_id``.
+
+    ``side``: only those of which every call is a client's side call (a title, a probe), or only the others.
+    """
     with reading_from(source) as connection:
-        return store.sessions(connection, limit, before=before, before_id=before_id, theme=theme)
+        return store.sessions(connection, limit, before=before, before_id=before_id, theme=theme, side=side)
 
 
 def session(source: Source, session: str) -> Row:

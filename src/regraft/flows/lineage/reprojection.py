@@ -21,6 +21,7 @@ from regraft.domain.lineage.history import (
     extend,
     extend_projection,
     node_of,
+    session_by_named_opening,
     session_by_opening,
 )
 from regraft.domain.lineage.projection import PROJECTIONS, projection_digest
@@ -271,6 +272,9 @@ def _turn(row: store.Row, known: dict[bytes, tuple[str, Digest]], version: int) 
     named: UUID | None = None
     if row["filed_by"] == "opening":
         session = session_by_opening(row["scope"], Digest(bytes(row["opening"])) if row["opening"] else past)
+    elif row["filed_by"] == "named_opening":
+        who, opening = parse_json(row["identity"]), Digest(bytes(row["opening"])) if row["opening"] else past
+        session = session_by_named_opening(row["scope"], opening, who["client_session"], who.get("agent", ""))
     elif row["filed_by"] == "explicit_node":
         session, named = None, internal_session(parse_json(row["identity"]).get("session"))
     return store.DerivedTurn(

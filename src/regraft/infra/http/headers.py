@@ -6,6 +6,7 @@ from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from regraft.domain.capture.exchange import Identity
+from regraft.domain.ids import canonical_json
 from regraft.infra.nats.codec import identity_fields
 
 Headers = list[tuple[bytes, bytes]]
@@ -80,14 +81,18 @@ class ClientHead:
 NO_HEADERS = ClientHead()
 
 
-def read_head(headers: Headers) -> ClientHead:
-    """What the headers say. ``plain_block`` is ``block`` for an answer without content coding."""
+def read_head(headers: Headers, named: frozenset[bytes] = frozenset()) -> ClientHead:
+    """What the headers say. ``plain_block`` is ``block`` for an answer without content coding.
+
+    ``named`` are the lower-case names of headers that are kept with the call.
+    """
     head = ClientHead()
     kept: list[tuple[bytes, bytes, bytes]] = []
     credentials: list[tuple[bytes, bytes, bytes]] = []
     codings: list[str] = []
     origins: list[str] = []
     said: dict[str, str] = {}
+    client: dict[str, str] = {}
     named_hops: frozenset[bytes] = frozenset()
     for name, value in headers:
         lower = name.lower()
@@ -128,6 +133,10 @@ def read_head(headers: Headers) -> ClientHead:
                 head.capture_off = value.strip().lower() in (b"off", b"false", b"no", b"0")
         else:
             kept.append((lower, name, value))
+            if lower in named and value:
+                client.setdefault(lower.decode("latin-1"), _text(value))
+    if client:
+        said["client_headers"] = canonical_json(client)
     head.encoding = ", ".join(each for each in codings if each not in ("", "identity"))
     head.origin = ", ".join(origins)
     head.block = _lines(kept, named_hops)

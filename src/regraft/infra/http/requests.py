@@ -26,6 +26,7 @@ class ClientLimits:
     write_seconds: float = 300.0  # without taking a byte
     idle_seconds: float = 75.0
     timeout_graceful_shutdown: float = 30.0
+    kept_headers: frozenset[bytes] = frozenset()  # lower-case names of request headers that are kept with a call
 
 
 class HttpRequest:
@@ -206,7 +207,7 @@ class RequestReader:
                 self._stop(431, "The request's headers are too large", "headers_too_large")
         self._same = headers == self._known_headers
         if not self._same:
-            self._known_headers, self._head = headers, read_head(headers)
+            self._known_headers, self._head = headers, read_head(headers, limits.kept_headers)
         head = self._head
         self.in_head, self.in_body = False, True
         if head.problem or head.hosts != 1:

@@ -33,7 +33,10 @@ class GatewayServer:
     def __init__(self, settings: GatewaySettings, worker: int | None = None) -> None:
         self._settings = settings
         self._gateway = Gateway(settings, worker)
-        self.config = ClientLimits(body_bytes=settings.max_body_bytes)
+        self.config = ClientLimits(
+            body_bytes=settings.max_body_bytes,
+            kept_headers=frozenset(name.encode() for name in settings.kept_headers),
+        )
         self.started = False
         self._exit = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None

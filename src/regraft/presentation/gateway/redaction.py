@@ -20,6 +20,8 @@ from regraft.presentation.gateway.settings import RedactSettings
 
 Identity = tuple[str | None, ...]
 
+_CLIENT_HEADERS = IDENTITY_FIELDS.index("client_headers")
+
 _DATA = re.compile(rb"^data: ?(.*?)\r?$", re.MULTILINE)
 REDACTED = b'"[could not be redacted]"'
 
@@ -40,7 +42,8 @@ class Redactor:
     """Applies the rules. Not asked when there are none."""
 
     def __init__(self, rules: RedactSettings) -> None:
-        self._dropped = tuple(IDENTITY_FIELDS.index(name) for name in rules.identities)
+        names = {*rules.identities, *(["client_headers"] if "session" in rules.identities else [])}
+        self._dropped = tuple(IDENTITY_FIELDS.index(name) for name in sorted(names))
         self._fields = [(tuple(path.split(".")), json.dumps(new).encode()) for path, new in rules.fields.items()]
         self._texts = [(re.compile(pattern), new) for pattern, new in rules.texts]
 
@@ -49,9 +52,14 @@ class Redactor:
         if not identity:
             return identity
         return tuple(
-            (None if number in self._dropped else self.text(value) if value else value)
+            (None if number in self._dropped else self._said(number, value) if value else value)
             for number, value in enumerate(identity)
         )
+
+    def _said(self, number: int, value: str) -> str:
+        if number != _CLIENT_HEADERS:
+            return self.text(value)
+        return json.dumps({name: self.text(each) for name, each in json.loads(value).items()})
 
     def text(self, text: str) -> str:
         """Plain text, such as an error message."""

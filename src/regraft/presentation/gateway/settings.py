@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regraft.domain.orchestration.orchestration import Orchestrator
+from regraft.infra.client_table import built_in_table
 
 if TYPE_CHECKING:
     from regraft.infra.settings import ToolServerSection
@@ -55,6 +56,7 @@ class GatewaySettings:
 
     ``keys`` is the file of virtual keys; with it every call needs one. ``workers`` are processes on the same port.
     ``hosts`` are names that it answers to beside loopback ones, ``origins`` the web pages that may call it.
+    ``kept_headers`` are request headers that are kept with a call: what its client calls its session.
     ``orchestrators`` answer to ``orchestrator/NAME``, with the ``tool_servers`` that they name.
     """
 
@@ -68,6 +70,7 @@ class GatewaySettings:
     scope: str = "default"
     keys: Path | None = None
     redact: RedactSettings | None = None
+    kept_headers: frozenset[str] = field(default_factory=lambda: built_in_table().headers)
     orchestrators: Mapping[str, Orchestrator] = field(default_factory=dict)
     tool_servers: Mapping[str, ToolServerSection] = field(default_factory=dict)
     workers: int = 1

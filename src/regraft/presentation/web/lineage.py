@@ -33,7 +33,7 @@ class Themes(Model):
 
 
 class Session(Model):
-    """One conversation tree. ``opening`` is the start of its first question."""
+    """One conversation tree. ``opening`` is the start of its first question; ``purposes`` are those of its calls."""
 
     session_id: UUID
     scope: str
@@ -48,6 +48,7 @@ class Session(Model):
     replays: int
     errors: int
     models: list[str] | None
+    purposes: list[str] | None
     reward: float | None
     reward_source: str | None
     lowest_fidelity: float | None
@@ -228,12 +229,15 @@ def sessions(
     limit: Limit = 50,
     before: Annotated[str | None, Query(description="`next` of an earlier page, or an ISO 8601 time.")] = None,
     theme: Annotated[str | None, Query(description="Only sessions of this theme.")] = None,
+    side: Annotated[
+        bool | None, Query(description="Only clients' side calls (titles, probes), or only others.")
+    ] = None,
 ) -> JsonReply:
     """Sessions, the most recent first."""
     at, last_id = page_start(before)
     storable("theme", theme)
     with truth.connection() as connection:
-        found = reading.sessions(connection, limit, before=at, before_id=last_id, theme=theme)
+        found = reading.sessions(connection, limit, before=at, before_id=last_id, theme=theme, side=side)
     last = found[-1] if len(found) == limit else None
     following = f"{last['last_turn_at'].astimezone(UTC).isoformat()},{last['session_id']}" if last else None
     return JsonReply(Sessions(sessions=Session.from_rows(found), next=following))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from regraft.domain.capture.endings import Ending
+from regraft.domain.capture.side_calls import SIDE, is_side_call
 from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.datasets.rows import Message, Row, RowRefusal
 
@@ -115,7 +116,9 @@ def mismatch(recipe: Recipe, theme: str, models: Sequence[str], purposes: Sequen
         return "other_theme"
     if recipe.models and not set(models) <= set(recipe.models):
         return "other_model"
-    if recipe.purposes and not set(purposes) <= set(recipe.purposes):
+    if not all(each in recipe.purposes or SIDE in recipe.purposes for each in purposes if is_side_call(each)):
+        return "side_call"
+    if recipe.purposes and not all(each in recipe.purposes or is_side_call(each) for each in purposes):
         return "other_purpose"
     return ""
 

@@ -90,9 +90,13 @@ def sessions(
     before: datetime | None = None,
     before_id: UUID | None = None,
     theme: str | None = None,
+    side: bool | None = None,
 ) -> list[Row]:
-    """Sessions, the most recent first; the next page starts before the last row's ``last_turn_at``, ``session_id``."""
-    return _sessions(connection, limit=limit, before=before, before_id=before_id, theme=theme)
+    """Sessions, the most recent first; the next page starts before the last row's ``last_turn_at``, ``session_id``.
+
+    ``side``: only those of which every call is a client's side call, or only the others.
+    """
+    return _sessions(connection, limit=limit, before=before, before_id=before_id, theme=theme, side=side)
 
 
 def session(connection: Connection, session_id: UUID) -> Row:
@@ -124,7 +128,7 @@ def links(connection: Connection, session_id: UUID) -> dict[UUID, dict[str, list
 
 
 def _sessions(connection: Connection, **given: Any) -> list[Row]:
-    asked = {"limit": 1, "session": None, "before": None, "before_id": None, "theme": None, **given}
+    asked = {"limit": 1, "session": None, "before": None, "before_id": None, "theme": None, "side": None, **given}
     if asked["before"] is not None and asked["before_id"] is None:
         asked["before_id"] = UUID(int=0)
     return connection.execute(_SQL["sessions"], asked).fetchall()

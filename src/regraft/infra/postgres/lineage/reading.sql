@@ -21,8 +21,10 @@ ORDER BY id LIMIT 2;
 SELECT turn_id AS id FROM response_branch_records WHERE turn_id BETWEEN %(low)s AND %(high)s ORDER BY turn_id LIMIT 2;
 
 -- name: sessions_named
--- Sessions that their clients called so.
-SELECT session_id AS id FROM session WHERE external_id = %(name)s ORDER BY session_id LIMIT 2;
+-- Sessions that their clients called so: by our own header if any did, since that name is one session's alone.
+SELECT session_id AS id FROM session s WHERE external_id = %(name)s AND (evidence = 'explicit_header'
+    OR NOT EXISTS (SELECT FROM session o WHERE o.external_id = %(name)s AND o.evidence = 'explicit_header'))
+ORDER BY session_id LIMIT 2;
 
 -- name: status
 -- How much there is, and how far the graph lags behind the log.
@@ -56,16 +58,18 @@ FROM seed_themes t LEFT JOIN conversation_sessions s USING (theme_id)
 GROUP BY t.theme_id ORDER BY t.name, t.scope;
 
 -- name: sessions
--- Sessions, the most recent first, with the words that each opened with. A page starts after a (time, id).
+-- Sessions, the most recent first, with the words that each opened with. A page starts after a (time, id). One of which every
+-- call is a side call is a side session.
 SELECT s.session_id, s.scope, s.external_id, t.name AS theme, s.root_node_id, s.turns, s.nodes, s.started_at,
-    s.last_turn_at, s.build, run.replays, run.errors, run.models, o.reward, o.source AS reward_source,
+    s.last_turn_at, s.build, run.replays, run.errors, run.models, run.purposes, o.reward, o.source AS reward_source,
     (SELECT min(b.fidelity) FROM response_branch_records b WHERE b.session_id = s.session_id) AS lowest_fidelity,
     opening.role AS opening_role, left(message_text(opening.body), 200) AS opening
 FROM conversation_sessions s LEFT JOIN seed_themes t USING (theme_id)
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE r.purpose = 'replay') AS replays,
         count(*) FILTER (WHERE r.run_status <> 'ok') AS errors,
-        array_agg(DISTINCT r.model ORDER BY r.model) AS models
+        array_agg(DISTINCT r.model ORDER BY r.model) AS models,
+        array_agg(DISTINCT r.purpose ORDER BY r.purpose) AS purposes
     FROM execution_run_records r WHERE r.session_id = s.session_id) AS run
 LEFT JOIN LATERAL (
     SELECT m.role, m.body FROM conversation_branch_nodes n JOIN session_turn o USING (turn_id)
@@ -75,6 +79,8 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL outcome_of_session(s.session_id) AS o ON true
 WHERE (%(session)s::uuid IS NULL OR s.session_id = %(session)s)
   AND (%(theme)s::text IS NULL OR t.name = %(theme)s)
+  AND (%(side)s::bool IS NULL OR %(side)s = NOT EXISTS (
+      SELECT FROM execution_run_records r WHERE r.session_id = s.session_id AND left(r.purpose, 5) <> 'side:'))
   AND (%(before)s::timestamptz IS NULL OR (s.last_turn_at, s.session_id) < (%(before)s, %(before_id)s::uuid))
 ORDER BY s.last_turn_at DESC, s.session_id DESC LIMIT %(limit)s;
 

@@ -74,7 +74,7 @@ SELECT message_id, body::text AS body FROM message WHERE message_id = ANY(%(mess
 -- name: turns
 -- A page of turns with what is derived of their histories.
 SELECT t.turn_id, e.scope, t.answer_id, t.node_status, l.filed_by, t.session_id, c.projection_id, c.opening,
-    CASE WHEN l.filed_by = 'explicit_node' THEN e.identity::text END AS identity
+    CASE WHEN l.filed_by IN ('explicit_node', 'named_opening') THEN e.identity::text END AS identity
 FROM session_turn t JOIN pipeline_event_inbox e USING (event_id) JOIN session_lineage l USING (turn_id)
 JOIN again_context c ON c.context_id = t.context_id
 WHERE t.turn_id > %(after)s ORDER BY t.turn_id LIMIT %(limit)s;
@@ -178,7 +178,8 @@ SELECT (SELECT count(*) FROM session_turn) AS turns,
 -- name: save_sessions
 -- Sessions as the turns are filed now; the name that a client gave stays with its id.
 INSERT INTO session (session_id, scope, external_id, evidence, first_seen)
-SELECT r.session_id, min(e.scope), NULL, min(l.filed_by), min(e.received_at)
+SELECT r.session_id, min(e.scope), min(CASE WHEN l.filed_by = 'named_opening'
+        THEN concat_ws('/', stored_text(e.identity, 'client_session'), stored_text(e.identity, 'agent')) END), min(l.filed_by), min(e.received_at)
 FROM again_turn r JOIN session_lineage l USING (turn_id) JOIN session_turn t USING (turn_id)
 JOIN pipeline_event_inbox e ON e.event_id = t.event_id
 GROUP BY r.session_id ORDER BY r.session_id

@@ -64,7 +64,7 @@ def retry(
 
     run = context()
     patience = timedelta(seconds=0 if place else run.settings.ingest.patience)
-    counts = flow.retry(run.postgres_dsn(), patience=patience, everything=everything)
+    counts = flow.retry(run.postgres_dsn(), patience=patience, everything=everything, table=run.settings.client_table)
     if json:
         run.print_json(asdict(counts))
         return

@@ -44,29 +44,34 @@ def register(app: typer.Typer) -> None:
 def sessions(
     theme: Annotated[str | None, typer.Option(help="Only sessions of this theme.")] = None,
     limit: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 20,
+    side: Annotated[bool, typer.Option("--side", help="Only clients' side calls: titles, tags, probes.")] = False,
     json: Json = False,
 ) -> None:
-    """List conversations, the most recent first."""
+    """List conversations, the most recent first. Side calls of clients are listed apart, with --side."""
     from regraft.flows.lineage import reading
 
     run = context()
-    rows = reading.sessions(run.postgres_dsn(), limit, theme=theme)
+    rows = reading.sessions(run.postgres_dsn(), limit, theme=theme, side=side)
     if json:
         run.print_json([reading.values(row) for row in rows])
+        return
+    if not rows and side:
+        run.console.print("No side calls yet.")
         return
     if not rows:
         run.console.print("No sessions yet. Point an OpenAI client at the gateway, or run `regraft demo`.")
         return
     table = listing(
-        ("session", "name", "theme", "turns", "nodes", "replays", "outcome", "models", "opens with"),
+        ("session", "name", "theme", "purpose", "turns", "nodes", "replays", "outcome", "models", "opens with"),
         figures=("turns", "nodes", "replays", "outcome"),
-        texts=("name", "theme", "models", "opens with"),
+        texts=("name", "theme", "purpose", "models", "opens with"),
     )
     for row in rows:
         table.add_row(
             short(row["session_id"]),
             cut(row["external_id"] or ""),
             cut(row["theme"] or ""),
+            cut(", ".join(row["purposes"] or [])),
             str(row["turns"]),
             str(row["nodes"]),
             str(row["replays"]),

@@ -69,6 +69,7 @@ def gateway() -> None:
             keys=(settings.gateway.keys_file or keys_path(settings.data_dir)) if settings.gateway.needs_keys else None,
             workers=settings.gateway.workers,
             redact=redact,
+            kept_headers=run.settings.client_table.headers,
             orchestrators=orchestrators(settings, MODEL),
             tool_servers=settings.tools,
         )
@@ -88,7 +89,8 @@ def ingest() -> None:
         loop = asyncio.get_running_loop()
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signal_number, stop.set)
-        await consume(dsn, nats_url, stop, timedelta(seconds=run.settings.ingest.patience))
+        patience = timedelta(seconds=run.settings.ingest.patience)
+        await consume(dsn, nats_url, stop, patience, table=run.settings.client_table)
 
     asyncio.run(until_told())
 
