@@ -131,6 +131,30 @@ def test_an_open_webui_answer_without_its_parent_is_found_by_the_questions_child
     assert [(said.message["content"], said.parent) for said in talk.said] == [("q", None), ("x", 0), ("r", 1), ("y", 2)]
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_an_older_open_webui_chat_is_a_list(linked):
+    messages = [
+        {"id": "u", "role": "user", "content": "q"},
+        {"id": "a", "role": "assistant", "content": "x", **({"parentId": "u"} if linked else {})},
+    ]
+    form, talk = one({"id": "w", "chat": {"messages": messages}})
+    assert form == "open_webui"
+    assert [(said.message["content"], said.parent) for said in talk.said] == [("q", None), ("x", 0)]
+
+
+def test_what_follows_a_message_without_words_whose_parent_is_missing_begins_nothing_either():
+    _, talk = one(
+        webui(
+            [
+                {"id": "u", "parentId": None, "role": "user", "content": "q"},
+                {"id": "v", "parentId": "gone", "role": "assistant", "output": [{"type": "message", "content": []}]},
+                {"id": "w", "parentId": "v", "role": "user", "content": "r"},
+            ]
+        )
+    )
+    assert [(said.message["content"], said.missing_parent) for said in talk.said] == [("q", ""), ("r", "gone")]
+
+
 def test_missing_parents_of_claude_librechat_and_open_webui_are_named_and_no_system_prompt_is_put_before_them():
     said = {"uuid": "b", "sender": "human", "text": "q", "parent_message_uuid": "gone"}
     _, talk = one(claude({"uuid": "a", "sender": "human", "text": "p", "parent_message_uuid": None}, said))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regraft.domain.capture.importers.records import CUT_SHORT, JsonRecord, UnreadableLine, records
+from regraft.domain.capture.importers.records import CUT_SHORT, NOT_UTF8, JsonRecord, UnreadableLine, records
 from regraft.domain.errors import UsageError
 from regraft.domain.ids import TOO_DEEP, Number
 
@@ -125,6 +125,30 @@ def test_a_record_that_is_nested_too_deeply_is_named_and_the_others_are_read(siz
     deep = opening * depth + "1" + closing * depth
     assert told(f'[{{"a": 1}}, {deep}, {{"a": 3}}]', size * 10_000) == [{"a": 1}, (1, TOO_DEEP), {"a": 3}]
     assert told(f'{{"a": 1}}\n{deep}\n{{"a": 3}}\n', size * 10_000)[::2] == [{"a": 1}, {"a": 3}]
+
+
+@pytest.mark.parametrize("broken", ['{"a": tru}', '{"a": 1,}', '{"a" 1}', '{"a": [1 2]}', '{"a": "x\ny"}'])
+def test_a_broken_element_of_an_array_is_named_and_the_others_are_read(broken):
+    found = told(f'[{{"a": 1}}, {broken}, {{"a": 3}}, {{"b": "and some more text"}}]')
+    assert found[0] == {"a": 1}
+    assert found[1][0] == 1
+    assert found[1][1].startswith("not JSON")
+    assert found[2:] == [{"a": 3}, {"b": "and some more text"}]
+
+
+@pytest.mark.parametrize("form", ['[{{"a": 1}}, {}, {{"a": 3}}]', '{{"a": 1}}\n{}\n{{"a": 3}}\n'])
+def test_a_record_with_bytes_that_are_not_utf8_is_named_and_the_others_are_read(form):
+    text = form.format('{"a": "caf\udce9"}')
+    assert told(text) == [{"a": 1}, (1, NOT_UTF8), {"a": 3}]
+    assert told(form.format('{"a": "\\ud800 caf\u00e9"}'))[1] == {"a": "\ud800 caf\u00e9"}
+
+
+def test_a_line_that_is_longer_than_any_record_is_stepped_over():
+    long = '{"a": "' + "x" * (1 << 25) + '"}'
+    found = told(f'{{"a": 1}}\n{long}\n{{"a": 3}}\n', 1 << 20)
+    assert found[0] == {"a": 1}
+    assert found[1][1].startswith("a record longer than")
+    assert found[2] == {"a": 3}
 
 
 def test_a_record_of_very_many_values_is_refused_before_it_takes_much_memory():

@@ -124,7 +124,8 @@ def _wanted(name: str) -> bool:
 def opened(part: Part, member: str | None = None) -> Iterator[OpenedPart]:
     """The text of a part in pieces, or of another ``member`` of its zip.
 
-    Bytes that are not UTF-8, or that cannot be unpacked to their end, raise UsageError where they are.
+    Bytes that are not UTF-8 are read as lone surrogates, which mark the records that they are in; bytes that cannot be
+    unpacked to their end raise UsageError where they are.
     """
     with _opened(part, member) as file:
         yield (
@@ -230,12 +231,10 @@ def _zstandard(file: BinaryIO, size: int | None = None) -> Iterator[bytes]:
 
 
 def _text(pieces: Iterator[bytes], name: str) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     try:
         for piece in pieces:
             yield decoder.decode(piece)
         yield decoder.decode(b"", final=True)
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{name} is not UTF-8: {error.reason}") from error
     except (zstandard.ZstdError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise UsageError(f"{name} cannot be unpacked: {error}") from error

@@ -43,14 +43,15 @@ def read(record: JsonRecord) -> Iterator[Found]:
         said.append(ImportedMessage(message={"role": "system", "content": prompt}, parent=None, key="promptPrefix"))
     first = len(said) - 1 if said else None
     ends: dict[str, int | None] = {}
+    gaps: dict[str, str] = {}  # the absent parent that no message hangs on yet
     for key, above in tree.parents.items():
         each = messages[key]
-        missing = tree.missing.get(key, "")
+        missing = tree.missing.get(key) or gaps.get(above or "", "")
         end = ends[above] if above else None if missing else first
         for piece, message in enumerate(_split(each)):
             said.append(_said(message, each, key, piece, end, "" if piece else missing))
             end = len(said) - 1
-        ends[key] = end
+        ends[key], gaps[key] = end, missing if end is None else ""
     found = Conversation(
         key=text(talk.get("conversationId")),
         said=said,

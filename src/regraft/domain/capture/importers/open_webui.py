@@ -20,7 +20,7 @@ from regraft.domain.capture.importers.conversation import (
     Judgement,
     UnreadableConversationError,
 )
-from regraft.domain.capture.importers.links import link, tree_of
+from regraft.domain.capture.importers.links import Link, by_id, link, tree_of
 from regraft.domain.capture.importers.messages import checked, content_of, text_part, tool_call
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.records import JsonRecord
@@ -55,8 +55,10 @@ _KNOWN_OF_MESSAGE = frozenset(
 
 def recognises(record: JsonRecord) -> bool:
     """Whether the record is such a chat."""
-    history = mapping(mapping(mapping(record.value).get("chat")).get("history"))
-    return isinstance(history.get("messages"), dict)
+    talk = mapping(mapping(record.value).get("chat"))
+    if isinstance(mapping(talk.get("history")).get("messages"), dict | list):
+        return True
+    return any("role" in each for each in mappings(talk.get("messages")))
 
 
 def read(record: JsonRecord) -> Iterator[Found]:
@@ -64,22 +66,23 @@ def read(record: JsonRecord) -> Iterator[Found]:
     entry = mapping(record.value)
     talk = mapping(entry.get("chat"))
     history = mapping(talk.get("history"))
-    messages = {key: mapping(each) for key, each in mapping(history.get("messages")).items()}
+    messages = _messages(history.get("messages") or talk.get("messages"))
     said: list[ImportedMessage] = []
     system = text(mapping(talk.get("params")).get("system")) or text(talk.get("system"))
     if system and messages:
         said.append(ImportedMessage(message={"role": "system", "content": system}, parent=None, key="system"))
     first = len(said) - 1 if said else None
     ends: dict[str, int | None] = {}
-    tree = tree_of({key: link(each.get("parentId"), each.get("childrenIds")) for key, each in messages.items()})
+    gaps: dict[str, str] = {}  # the absent parent that no message hangs on yet
+    tree = tree_of(_links(messages, listed=not isinstance(history.get("messages"), dict)))
     for key, above in tree.parents.items():
         each = messages[key]
-        missing = tree.missing.get(key, "")
+        missing = tree.missing.get(key) or gaps.get(above or "", "")
         end = ends[above] if above else None if missing else first
         for piece, message in enumerate(_split(each, key)):
             said.append(_said(message, each, key, piece, end, "" if piece else missing))
             end = len(said) - 1
-        ends[key] = end
+        ends[key], gaps[key] = end, missing if end is None else ""
     yield checked(
         Conversation(
             key=text(entry.get("id")) or text(talk.get("id")) or str(record.position),
@@ -101,6 +104,20 @@ def read(record: JsonRecord) -> Iterator[Found]:
             left_out=tree.left_out(),
         )
     )
+
+
+def _messages(given: Any) -> dict[str, dict[str, Any]]:
+    """The messages by id. Older exports have a list."""
+    if isinstance(given, dict):
+        return {key: mapping(each) for key, each in given.items()}
+    return by_id((text(each.get("id")) or f"message {at}", each) for at, each in enumerate(mappings(given)))
+
+
+def _links(messages: dict[str, dict[str, Any]], listed: bool) -> dict[str, Link]:
+    """What the messages say of their neighbours; in a list that says nothing, each follows the one before it."""
+    if not listed or any(each.get("parentId") or each.get("childrenIds") for each in messages.values()):
+        return {key: link(each.get("parentId"), each.get("childrenIds")) for key, each in messages.items()}
+    return {key: Link(before) for key, before in zip(messages, [None, *messages], strict=False)}
 
 
 def _said(

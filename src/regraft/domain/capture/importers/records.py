@@ -1,7 +1,8 @@
 """The records of a JSON file of any size, one at a time: lines, the elements of an array, or one object in pieces.
 
-A line that is not JSON, a record that is nested too deeply and a last line that was cut short are told by their places,
-and the others are read. A record has a limit in characters and in values, so that no file takes much memory.
+A record that is not JSON, not UTF-8, nested too deeply or too long, and a last line that was cut short, are told by
+their places, and the others are read. A record has a limit in characters and in values, so that no file takes much
+memory.
 
 A file of one object is read as a *head* (its small members) and the elements of its one large member, which the
 importers name: ``samples`` of an evaluation log, ``simulations`` of a run, ``resourceSpans`` of a trace.
@@ -19,7 +20,7 @@ from regraft.domain.errors import UsageError
 from regraft.domain.ids import TOO_DEEP, Number, parse_json
 
 LARGE_MEMBERS = frozenset({"samples", "simulations", "resourceSpans", "resourceLogs"})
-_LONGEST = 1 << 26  # characters of one record
+_LONGEST = 1 << 25  # characters of one record
 _MOST_VALUES = 4_000_000  # of one record; each takes some tens of bytes when it is read
 _COUNTED = 1 << 22  # characters from which on values are counted
 _LOOKED_AT = 1 << 20  # characters in which the form of a file is looked for
@@ -27,6 +28,7 @@ _SPREAD = 1_000_000  # positions that a line of many elements has to itself
 _BLANK = re.compile(r"[ \t\r\n]*")
 _BRACKET = re.compile(r'[\[\]{}"]')
 _QUOTE = re.compile(r'["\\]')
+NOT_UTF8 = "a record that is not UTF-8"
 CUT_SHORT = "a line that was cut short at the end of the file"
 
 
@@ -89,21 +91,40 @@ def _is_value(line: str) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """A value that could not be read, and was stepped over."""
+
+    reason: str
+
+
+def _has_stray_bytes(text: str) -> bool:
+    """Whether bytes that are not UTF-8 are in a text, which are read as lone surrogates."""
+    if text.isascii():
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 class _Text:
-    """Text that arrives in pieces, with a place in it."""
+    """Text that arrives in pieces, with a place in it. ``odd``: bytes that are not UTF-8 were in a piece."""
 
     def __init__(self, chunks: Iterable[str]) -> None:
         self._chunks = iter(chunks)
         self.buffer = ""
         self.at = 0
         self.ended = False
+        self.odd = False
 
     def more(self) -> bool:
         """Read on: at least as much as is held, so that trying again costs no more than reading did."""
         if self.ended:
             return False
         wanted = max(len(self.buffer) - self.at, 1 << 16)
-        if wanted > _LONGEST:
+        if wanted > 2 * _LONGEST:
             raise UsageError(f"One record of the file is longer than {_LONGEST} characters, or its JSON is broken.")
         pieces = [self.buffer[self.at :]]
         while wanted > 0:
@@ -113,6 +134,7 @@ class _Text:
                 break
             pieces.append(piece)
             wanted -= len(piece)
+            self.odd = self.odd or _has_stray_bytes(piece)
         self.buffer, self.at = "".join(pieces), 0
         return True
 
@@ -192,15 +214,18 @@ class _Text:
         self.at += 1
 
     def value(self) -> Any:
-        """The next JSON value; ``_DEEP`` for one that is nested too deeply."""
+        """The next JSON value, or a ``_Broken`` one."""
         self.peek()
         while True:
             try:
                 value, end = _DECODER.raw_decode(self.buffer, self.at)
             except RecursionError:
                 self.skip()
-                return _DEEP
+                return _Broken(TOO_DEEP)
             except ValueError as error:
+                if isinstance(error, json.JSONDecodeError) and _is_malformed(error, self.buffer):
+                    self.skip()
+                    return _Broken(_not_json(error))
                 if not self.more():
                     ends = isinstance(error, json.JSONDecodeError) and _is_cut(error, self.buffer)
                     raise UsageError(_ENDS if ends else f"The file is not JSON: {error}") from error
@@ -210,21 +235,25 @@ class _Text:
             if end == len(self.buffer) and not self.ended and not isinstance(value, dict | list | str):
                 self.more()  # a number may go on
                 continue
-            self.at = end
-            return value
+            start, self.at = self.at, end
+            return _Broken(NOT_UTF8) if self.odd and _has_stray_bytes(self.buffer[start:end]) else value
 
-    def line(self) -> str | None:
+    def line(self) -> str | _Broken | None:
         """The rest of this line, with its end where it has one; None at the end."""
         start = self.at
+        too_long = False
         while (end := self.buffer.find("\n", start)) < 0:
+            if len(self.buffer) - self.at > _LONGEST:
+                too_long, self.at = True, len(self.buffer)
             start = len(self.buffer) - self.at
             if not self.more():
-                rest = self.buffer[self.at :]
-                self.at = len(self.buffer)
-                return rest or None
+                end = len(self.buffer) - 1
+                break
         line = self.buffer[self.at : end + 1]
         self.at = end + 1
-        return line
+        if too_long or len(line) > _LONGEST:
+            return _Broken(f"a record longer than {_LONGEST} characters")
+        return _Broken(NOT_UTF8) if self.odd and _has_stray_bytes(line) else line or None
 
 
 def _not_a_number(constant: str) -> Any:
@@ -232,9 +261,18 @@ def _not_a_number(constant: str) -> Any:
 
 
 _DECODER = json.JSONDecoder(parse_float=Number, parse_constant=_not_a_number)
-_DEEP = object()
+_MARGIN = 16  # characters at the end of what was read in which an error may be a token that goes on
 _ENDS = "The file ends in the middle of a record: it was cut short. What is before it was read."
 _TOO_MANY = f"One record of the file holds more than {_MOST_VALUES} values."
+
+
+def _is_malformed(error: json.JSONDecodeError, text: str) -> bool:
+    """Whether no more text can make it JSON: the error lies well before the end of what was read."""
+    return error.pos + _MARGIN < len(text) and not error.msg.startswith("Unterminated string")
+
+
+def _not_json(error: ValueError) -> str:
+    return f"not JSON: {str(error).split(':')[0]}"
 
 
 def _is_cut(error: json.JSONDecodeError, text: str) -> bool:
@@ -250,7 +288,8 @@ def _elements(text: _Text, head: dict[str, Any], member: str, position: int) -> 
     text.take("[")
     while text.peek() != "]":
         value = text.value()
-        yield UnreadableLine(position, TOO_DEEP) if value is _DEEP else JsonRecord(position, value, head, member)
+        broken = isinstance(value, _Broken)
+        yield UnreadableLine(position, value.reason) if broken else JsonRecord(position, value, head, member)
         position += 1
         if text.peek() == ",":
             text.take(",")
@@ -268,9 +307,12 @@ def _lines(text: _Text, first: int) -> Iterator[JsonRecord | UnreadableLine]:
     """The lines from here on, counted from ``first``."""
     position = first - 1
     while (line := text.line()) is not None:
-        if not line.strip(" \t\r\n\ufeff"):
+        if isinstance(line, str) and not line.strip(" \t\r\n\ufeff"):
             continue
         position += 1
+        if isinstance(line, _Broken):
+            yield UnreadableLine(position, line.reason)
+            continue
         if _has_too_many_values(line):
             yield UnreadableLine(position, "a record with too many values")
             continue
@@ -278,7 +320,7 @@ def _lines(text: _Text, first: int) -> Iterator[JsonRecord | UnreadableLine]:
             value = parse_json(line.removeprefix("\ufeff"))
         except ValueError as error:
             cut = not line.endswith("\n") and isinstance(error, json.JSONDecodeError) and _is_cut(error, line)
-            yield UnreadableLine(position, CUT_SHORT if cut else f"not JSON: {str(error).split(':')[0]}")
+            yield UnreadableLine(position, CUT_SHORT if cut else _not_json(error))
             continue
         large = next(
             (name for name in LARGE_MEMBERS if isinstance(value, dict) and isinstance(value.get(name), list)), None
@@ -306,8 +348,8 @@ def _members(text: _Text) -> Iterator[JsonRecord | UnreadableLine]:
             yield from _elements(text, head, name, 0)
         else:
             head[name] = text.value()
-            if head[name] is _DEEP:
-                raise UsageError(f"{TOO_DEEP}: {name}")
+            if isinstance(head[name], _Broken):
+                raise UsageError(f"The file's member {name!r} cannot be read: {head[name].reason}.")
         if text.peek() == ",":
             text.take(",")
     text.take("}")

@@ -67,7 +67,8 @@ def _run(record: JsonRecord) -> dict[str, Any]:
 def _said(message: Any, parent: int | None) -> ImportedMessage:
     role = role_of(message)
     made = {key: message[key] for key in _OF_CHAT if message.get(key) is not None or key == "content"}
-    calls = [each for each in message.get("tool_call_ids") or [] if isinstance(each, str)]
+    listed = message.get("tool_call_ids")
+    calls = [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
     if role == "tool" and calls:
         made["tool_call_id"] = calls[0]
     return ImportedMessage(

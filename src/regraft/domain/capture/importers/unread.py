@@ -168,7 +168,7 @@ def _is_message(value: dict[str, Any]) -> bool:
     for key in _ROLE_KEYS:
         role = value.get(key)
         role = role.get("role") if isinstance(role, dict) else role
-        if isinstance(role, str) and role in _ROLES:
+        if isinstance(role, str) and role.lower() in _ROLES:
             return True
     return False
 
