@@ -286,21 +286,26 @@ class _Splice:
     """Notices two answers in one stream: chunks of one id and then of another, each with words of its own."""
 
     def __init__(self) -> None:
-        self._runs: list[tuple[str, list[bool]]] = []
+        self._last = ""
+        self._runs: list[list[Any]] = []  # of one id: the id, how many chunks, how many with words
 
     def add(self, chunk: dict[str, Any]) -> None:
         identity = chunk.get("id")
-        if not isinstance(identity, str) or not identity or len(self._runs) > 2:
-            return
-        if not self._runs or self._runs[-1][0] != identity:
-            self._runs.append((identity, []))
+        if identity != self._last:
+            if not isinstance(identity, str) or not identity or len(self._runs) > 2:
+                return
+            self._last = identity
+            self._runs.append([identity, 0, 0])
+        elif not self._runs or (self._runs[-1][1] > 1 and self._runs[-1][2]):
+            return  # known well enough
         deltas = [each.get("delta") for each in _objects(chunk.get("choices"))]
-        self._runs[-1][1].append(any(isinstance(delta, dict) and bool(delta.get("content")) for delta in deltas))
+        self._runs[-1][1] += 1
+        self._runs[-1][2] += any(isinstance(delta, dict) and bool(delta.get("content")) for delta in deltas)
 
     def ids(self) -> list[str]:
         """The two ids, if there were just two; servers that give every chunk its own have more."""
-        two = len(self._runs) == 2 and all(len(said) > 1 and any(said) for _, said in self._runs)
-        return [identity for identity, _ in self._runs] if two else []
+        two = len(self._runs) == 2 and all(chunks > 1 and said for _, chunks, said in self._runs)
+        return [identity for identity, _, _ in self._runs] if two else []
 
 
 def _read_stream(text: str, read_choice: ReadChoice) -> Answer:
@@ -317,7 +322,9 @@ def _read_stream(text: str, read_choice: ReadChoice) -> Answer:
         spliced.add(chunk)
         for place, choice in enumerate(_objects(chunk.get("choices"))):
             index = _index(choice, place)
-            grown = growing.setdefault(index, _Growing(index))
+            grown = growing.get(index)
+            if grown is None:
+                grown = growing[index] = _Growing(index)
             grown.add(read_choice(choice, "delta"), chunks)
             stream.error = grown.error or stream.error
             if usage is None and isinstance(choice.get("usage"), dict):

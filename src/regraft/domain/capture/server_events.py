@@ -64,7 +64,11 @@ class EventReader:
         if not data.strip():
             return
         try:
-            read = [parse_json(data, non_finite=True)]
+            value = parse_json(data, non_finite=True)
+            if isinstance(value, dict):
+                yield value
+                return
+            read = [value]
         except ValueError:
             read = self._by_line(data)
         for value in read:
