@@ -422,6 +422,15 @@ def test_an_answer_cut_at_its_limit_and_a_refusal_end_a_branch(path):
     assert path.rollout(nodes[0], [refusal])["stop_reason"] == "refused"
 
 
+def test_an_answer_that_the_server_gave_up_ends_a_branch_as_an_error(path):
+    nodes = path.record()
+    path.script.finish_reasons[MODEL, 0] = "insufficient_system_resource"
+    row = path.rollout(nodes[0], answers_of(STORY))
+    assert row["stop_reason"] == "error"
+    with transaction(path.dsn) as connection:
+        assert replays.finished(connection, [row["fingerprint"]]) == {}
+
+
 # Live and simulated
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from regraft.domain.capture.dialects import CHAT, dialect_of
+from regraft.domain.capture.endings import ending_of
 from regraft.domain.capture.message import text_of
 from regraft.domain.capture.request import Request
 from regraft.domain.errors import ConfigError, RegraftError, UnavailableError, UpstreamError, UsageError
@@ -266,10 +267,14 @@ class _Rollout:
         if reply.status >= 400:
             return RolloutEnd(ERROR, refusal(reply))
         self.spent += spent_in(reply, self._job.endpoint)
-        answer = dialect_of(self._job.endpoint).read_answer(reply.body, reply.content_type)
+        answer = dialect_of(self._job.endpoint).answer(reply.body, reply.content_type, self._request)
         choice = answer.choices[0] if answer.choices else None
         if choice is None or choice.message is None:
             return RolloutEnd(ERROR, "The model server's answer holds no message.")
+        if answer.error or ending_of(choice.finish_reason) == "failed":
+            return RolloutEnd(ERROR, f"The model server broke off: {answer.error or choice.finish_reason}"[:300])
+        if choice.unattributed or answer.unread:
+            return RolloutEnd(ERROR, "The pieces of the model server's answer cannot be put together for certain.")
         message = sent_back(choice.message) if self._job.endpoint == CHAT else choice.message
         return self._branch.answered(message, choice.finish_reason)
 
