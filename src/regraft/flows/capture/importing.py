@@ -7,7 +7,7 @@ deterministic, so that an import that was cut short goes on when it is started a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,13 +18,14 @@ from uuid import UUID
 
 from regraft.domain.capture.importers import FORMS, Importer, conversations, detected, importer_of
 from regraft.domain.capture.importers.conversation import Conversation, RefusedConversation
+from regraft.domain.capture.importers.growing import Age, settled, whole_lines
 from regraft.domain.capture.importers.records import JsonRecord, UnreadableLine, records
 from regraft.domain.errors import UnavailableError, UsageError
 from regraft.domain.lineage.imported_calls import Projections, TreeMessage, calls, feedback_ids, steps
 from regraft.flows.capture.import_report import ImportCounts, ImportReport
 from regraft.flows.capture.ingest import SeenIds
 from regraft.flows.lineage import build as lineage
-from regraft.infra.files.exports import Part, beside, opened, parts
+from regraft.infra.files.exports import LINES, Part, beside, opened, parts
 from regraft.infra.files.json_lines import json_lines
 from regraft.infra.postgres.capture import imports as store
 from regraft.infra.postgres.capture import inbox
@@ -50,9 +51,11 @@ def import_files(
     progress: Progress | None = None,
     build: bool = True,
     report: Path | None = None,
+    growing: Mapping[Path, Age] | None = None,
 ) -> ImportCounts:
     """Import files, then place their turns in the graph. Without a DSN only count: nothing is read or written there.
-    ``report`` is a file to write a line of JSON to for each conversation, while they are read.
+    ``report`` is a file to write a line of JSON to for each conversation, while they are read. ``growing`` says
+    how long ago each file changed, where files are watched: then ends that are not closed wait (``settled``).
 
     Raises UsageError when no file holds anything of a known format.
     """
@@ -67,33 +70,49 @@ def import_files(
             reading = stack.enter_context(connect(dsn, autocommit=True, name="regraft-import"))
             writing = stack.enter_context(connect(dsn, name="regraft-import"))
             sink = stack.enter_context(_Storing(reading, writing, counts, scope, progress))
-        _read_all(files, chosen, theme, told, sink)
+        _read_all(files, chosen, theme, told, sink, growing)
     if dsn is not None and build:
         counts.placed = lineage.build(dsn).turns
     return counts
 
 
-def _read_all(files: list[Part], chosen: Importer | None, theme: str | None, report: ImportReport, sink: _Sink) -> None:
+def _read_all(
+    files: list[Part],
+    chosen: Importer | None,
+    theme: str | None,
+    report: ImportReport,
+    sink: _Sink,
+    growing: Mapping[Path, Age] | None,
+) -> None:
     done = 0
     counts = report.counts
     for part in files:
         try:
-            _read(part, chosen, theme, report.begin(part.name), sink, done)
+            _read(part, chosen, theme, report.begin(part.name), sink, done, growing)
         except UsageError as error:  # the rest of this file is lost; the others are not
             report.refuse(RefusedConversation(part.name, str(error)))
         counts.files += 1
         done += part.packed_bytes
         sink.done = done
-    if not counts.forms and not counts.recognised:
+    if not counts.forms and not counts.recognised and growing is None:
         named = (f"{reason} ({', '.join(names)})" for reason, names in counts.refused_names.items())
         reasons = "; ".join(named) or "the files are empty"
         raise UsageError(f"Nothing could be imported: {reasons}. Name the format with --format: {', '.join(FORMS)}.")
 
 
-def _read(part: Part, chosen: Importer | None, theme: str | None, report: ImportReport, sink: _Sink, done: int) -> None:
+def _read(
+    part: Part,
+    chosen: Importer | None,
+    theme: str | None,
+    report: ImportReport,
+    sink: _Sink,
+    done: int,
+    growing: Mapping[Path, Age] | None,
+) -> None:
     head = _head(part)
     with opened(part) as file:
-        found = records(file.pieces)
+        half = growing is not None and growing.get(part.path) != "settled" and part.path.suffix in LINES
+        found = records(whole_lines(file.pieces) if half else file.pieces)
         ahead, importer = _recognised(found, chosen, head)
         if not ahead:
             return
@@ -120,6 +139,11 @@ def _read(part: Part, chosen: Importer | None, theme: str | None, report: Import
             if isinstance(one, RefusedConversation):
                 report.refuse(one, position)
                 continue
+            if growing is not None and importer.gather is not None:
+                left = settled(one, growing.get(part.path, "settled"))
+                if left is None:
+                    continue
+                one = left
             report.read(one, position)
             sink.done = done + min(file.done(), part.packed_bytes)
             sink.add(replace(one, theme=theme) if theme else one, importer.form, position)

@@ -127,8 +127,8 @@ class _Rollout:
             self._keep(position, line, kind or "no type")
 
     def conversation(self) -> Conversation:
-        """The conversation so far."""
-        self._close()
+        """The conversation so far. An answer that nothing follows may go on: it does not say why it ended."""
+        self._close(ended=False)
         for position, line, at in self._events:
             payload = mapping(line.get("payload"))
             if not self._is_known(payload):
@@ -234,7 +234,7 @@ class _Rollout:
             else:
                 self._say(f"{position}/{at}", message, moment, rest={} if at else evidence)
 
-    def _close(self) -> None:
+    def _close(self, *, ended: bool = True) -> None:
         """End the answer that is being read."""
         if not self._items:
             return
@@ -242,6 +242,8 @@ class _Rollout:
         items, self._items = self._items, []
         message = answer_of(items)
         self._say(str(position), message, moment, answered=True)
+        if not ended:
+            self._said[-1] = replace(self._said[-1], finish_reason=None)
 
     def _say(self, key: str, message: dict[str, Any], moment: Any, *, answered: bool = False, rest: Any = None) -> None:
         only_thought = answered and not message.get("content") and not message.get("tool_calls")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +11,8 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from regraft.domain.errors import NotFoundError
-from regraft.presentation.cli.context import context
+from regraft.domain.errors import NotFoundError, UsageError
+from regraft.presentation.cli.context import CommandContext, context
 
 _NAMES_SHOWN = 3  # of what was refused for one reason; --json has more
 
@@ -30,6 +31,7 @@ def import_(
     report: Annotated[
         Path | None, typer.Option(help="Write a line of JSON for each conversation to this file.", metavar="FILE")
     ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on with what is added, until Ctrl-C.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Import conversations with all their branches, ranks and rewards. A second import adds nothing."""
@@ -40,6 +42,11 @@ def import_(
     for path in paths:
         if not path.exists():
             raise NotFoundError(f"There is no file or folder {path}.")
+    if watch:
+        if dry_run or report is not None:
+            raise UsageError("--watch stores what it reads: it goes with neither --dry-run nor --report.")
+        _watch(run, paths, form, theme, scope, json=json)
+        return
     size = sum(file.stat().st_size for path in paths for file in ([path] if path.is_file() else path.rglob("*")))
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=run.console, transient=True, disable=json) as progress:
@@ -64,3 +71,26 @@ def import_(
     for reason, count in sorted(counts.refused.items()):
         names = ", ".join(counts.refused_names[reason][:_NAMES_SHOWN]) + (", ..." if count > _NAMES_SHOWN else "")
         run.console.print(f"[yellow]refused[/] {count} x {escape(reason)}: {escape(names)}", highlight=False)
+
+
+def _watch(
+    run: CommandContext, paths: list[Path], form: str | None, theme: str | None, scope: str, *, json: bool
+) -> None:
+    from regraft.flows.capture.import_report import ImportCounts
+    from regraft.flows.capture.watching import watch
+
+    def tell(counts: ImportCounts) -> None:
+        if json:
+            run.print_json(asdict(counts))
+        elif counts.turns or counts.judgements:
+            run.console.print(
+                f"{counts.files} files read: {counts.turns} new turns, {counts.judgements} judgements.", highlight=False
+            )
+
+    def wait(seconds: float) -> bool:
+        time.sleep(seconds)
+        return True
+
+    if not json:
+        run.console.print("Watching. Ctrl-C ends it; what is stored stays.", highlight=False)
+    watch(run.postgres_dsn(), paths, wait=wait, told=tell, form=form, theme=theme, scope=scope)
