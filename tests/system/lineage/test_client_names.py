@@ -148,3 +148,21 @@ def test_side_calls_are_listed_apart(graph, calls):  # noqa: F811
     assert len(listed[None]) == 2
     assert [(row["session_id"], row["purposes"]) for row in listed[True]] == [(graph.session(title), ["side:title"])]
     assert [(row["session_id"], row["purposes"]) for row in listed[False]] == [(graph.session(chat), ["chat"])]
+
+
+def test_an_agents_conversation_is_linked_to_the_one_that_started_it(graph, calls):  # noqa: F811
+    main = talk(calls, claude("s-1"))
+    agent = talk(calls, claude("s-1", "a-1"), "look around")
+    nested = talk(calls, claude("s-1", "a-2", "a-1"), "look closer")
+    stranger = talk(calls, claude("s-2", "a-1"), "look around")
+    for order in ((main, agent, nested, stranger), (nested, stranger, agent, main)):
+        for one in order:
+            graph.take(*reversed(one))
+        links = graph.ask(
+            "SELECT from_turn_id, to_turn_id FROM session_link WHERE evidence = 'client_agent' ORDER BY started_at"
+        )
+        assert [tuple(row.values()) for row in links] == [
+            (main[-1].event_id, agent[0].event_id),
+            (agent[-1].event_id, nested[0].event_id),
+        ]
+        graph.forget()

@@ -18,6 +18,16 @@ def links_of(connection: Connection, new: Collection[UUID]) -> list[store.Link]:
         store.Link(row["to_turn_id"], "explicit_parent", row["from_turn_id"], None, "the client named it as the parent")
         for row in store.links(connection, new, "claims")
     ]
+    named = store.links(connection, new, "agents")
+    if named:
+        store.drop_agent_links(connection, [row["to_session_id"] for row in named])
+    found += [
+        store.Link(
+            row["to_turn_id"], "client_agent", row["from_turn_id"], None, "the client named the agent and its session"
+        )
+        for row in named
+        if row["from_turn_id"]
+    ]
     for row in store.links(connection, new, "tasks"):
         call_id = _call_with(row["answer"], row["anchor"])
         words = "its first words are an argument of a tool call"

@@ -121,8 +121,14 @@ def tails(connection: Connection, contexts: Collection[bytes], most: int) -> lis
 
 
 def links(connection: Connection, turns: Collection[UUID], evidence: str) -> list[Row]:
-    """Links that ``turns`` make or change, by kind of evidence: ``claims``, ``tasks``, ``results`` or ``traces``."""
+    """Links that ``turns`` make or change, by kind of evidence: ``claims``, ``agents``, ``tasks``, ``results``,
+    ``traces``."""
     return connection.execute(_SQL[f"link_{evidence}"], {"turns": list(turns)}).fetchall()
+
+
+def drop_agent_links(connection: Connection, sessions: Collection[UUID]) -> None:
+    """Forget the links of agents' conversations that are looked at again."""
+    connection.execute(_SQL["drop_agent_links"], {"sessions": list(sessions)})
 
 
 def drop_trace_links(connection: Connection, turns: Collection[UUID]) -> None:

@@ -484,6 +484,35 @@ FROM member m LEFT JOIN LATERAL (
       AND (o.started_at, o.turn_id) < (m.started_at, m.turn_id)
     ORDER BY o.started_at DESC, o.turn_id DESC LIMIT 1) AS found ON true;
 
+-- name: link_agents
+-- Conversations of agents that their client named, each by its first turn: started by the last call before it of the parent
+-- agent, or of the main conversation, under the same name. All of a touched name are told, as with traces.
+WITH touched AS (
+    SELECT DISTINCT s.scope, stored_text(e.identity, 'client_session') AS name
+    FROM session_turn t JOIN pipeline_event_inbox e USING (event_id) JOIN session s ON s.session_id = t.session_id
+    WHERE t.turn_id = ANY(%(turns)s::uuid[]) AND s.evidence = 'named_opening'),
+made AS (
+    SELECT touched.scope, touched.name, s.session_id, first.turn_id, first.started_at,
+        stored_text(e.identity, 'parent_agent') AS parent
+    FROM touched JOIN session s ON s.scope = touched.scope AND s.evidence = 'named_opening'
+        AND s.external_id COLLATE "C" > touched.name || '/' AND s.external_id COLLATE "C" < touched.name || '0'
+    CROSS JOIN LATERAL (SELECT t.turn_id, t.event_id, t.started_at FROM session_turn t WHERE t.session_id = s.session_id
+                        ORDER BY t.started_at, t.turn_id LIMIT 1) AS first
+    JOIN pipeline_event_inbox e ON e.event_id = first.event_id
+    WHERE stored_text(e.identity, 'client_session') = touched.name)
+SELECT m.session_id AS to_session_id, m.turn_id AS to_turn_id, found.turn_id AS from_turn_id
+FROM made m LEFT JOIN LATERAL (
+    SELECT o.turn_id FROM session os JOIN session_turn o ON o.session_id = os.session_id
+    WHERE os.scope = m.scope AND os.evidence = 'named_opening' AND os.session_id <> m.session_id
+      AND os.external_id COLLATE "C" = concat_ws('/', m.name, m.parent) AND left(o.purpose, 5) <> 'side:'
+      AND (o.started_at, o.turn_id) < (m.started_at, m.turn_id)
+    ORDER BY o.started_at DESC, o.turn_id DESC LIMIT 1) AS found ON true;
+
+-- name: drop_agent_links
+-- Links of agents' conversations that are looked at again.
+DELETE FROM turn_link l USING session_turn t
+WHERE l.evidence = 'client_agent' AND t.turn_id = l.to_turn_id AND t.session_id = ANY(%(sessions)s::uuid[]);
+
 -- name: drop_trace_links
 -- Links of traces that are looked at again.
 DELETE FROM turn_link WHERE evidence = 'trace' AND to_turn_id = ANY(%(turns)s::uuid[]);
