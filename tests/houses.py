@@ -8,8 +8,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -56,8 +57,8 @@ class Numbered:
 class House:
     """``folder`` is where commands are given; ``asked`` what the model server was asked."""
 
-    def __init__(self, folder: Path, dsn: str, port: int, model: Numbered) -> None:
-        self.folder, self.dsn, self.port, self.model = folder, dsn, port, model
+    def __init__(self, folder: Path, dsn: str, port: int, model: Numbered, stack: Stack) -> None:
+        self.folder, self.dsn, self.port, self.model, self.stack = folder, dsn, port, model, stack
         self.url = f"http://127.0.0.1:{port}"
 
     def regraft(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -72,6 +73,13 @@ class House:
             timeout=120,
             check=False,
         )
+
+    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Give a command and go on; it leads a process group of its own."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
+        command = [sys.executable, "-m", "regraft", *arguments]
+        quiet = subprocess.DEVNULL
+        return subprocess.Popen(command, cwd=self.folder, env=clean, stdout=quiet, stderr=quiet, start_new_session=True)
 
     def told(self, *arguments: str, **variables: str) -> Any:
         """What a command that succeeds says for programs."""
@@ -122,13 +130,21 @@ def house(folder: Path, postgres: PostgresEndpoint, config: str = "") -> Iterato
             try:
                 stack.run(GATEWAY, port=port, port_setting="gateway.port", health=f"{stack.gateway_url()}/healthz")
                 stack.ingest()
-                yield House(folder, dsn, port, model)
+                yield House(folder, dsn, port, model, stack)
             finally:
                 stack.close()
     finally:
         nats.stop()
         with psycopg.connect(postgres.dsn, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    """Return when the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not in {seconds:.0f} s"
+        time.sleep(0.02)
 
 
 def fails(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:

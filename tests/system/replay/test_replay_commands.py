@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from houses import House, fails, house
+from houses import House, fails, house, until
 from regraft.infra.embedded.postgres import PostgresEndpoint
 
 
@@ -220,3 +223,31 @@ def test_a_plan_that_is_not_there_is_one_line(home: House, command: str, plan: s
 def test_a_budget_in_money_needs_the_price_of_the_model(home: House) -> None:
     (node,) = themed(home, "money", 1)
     fails(home.regraft("replay", str(node), "--seed", "1", "--budget-money", "1"), 2, "price", "small")
+
+
+def test_a_replay_that_is_killed_with_all_its_servers_asks_no_job_twice(
+    tmp_path: Path, postgres: PostgresEndpoint
+) -> None:
+    """A driver, its gateway and its ingest die together, some times; the same command then runs the rest alone."""
+    with house(tmp_path, postgres) as home:
+        node = home.node("hi")
+        total = 500
+        command = ("replay", str(node), "--temperature", "0.5", "-n", str(total), "--concurrency", "2")
+        home.stack.close()
+        for round_ in range(3):
+            wanted = len(home.model.asked) + 20
+            driver = home.begin(*command)
+            until(lambda wanted=wanted, driver=driver: len(home.model.asked) >= wanted or driver.poll() is not None)
+            assert driver.poll() is None, f"all was done before kill {round_}"
+            for name in ("ingest", "gateway"):
+                os.kill(json.loads((home.folder / "data" / "run" / f"{name}.json").read_text())["pid"], signal.SIGKILL)
+            driver.kill()
+            driver.wait()
+        done = home.told(*command)
+        assert (done["left"], done["failures"]) == (0, [])
+        (counted,) = home.ask(
+            """SELECT count(DISTINCT replay_fingerprint(e.identity)) AS jobs, count(*) AS answers
+            FROM pipeline_event_inbox e JOIN session_turn t USING (event_id)
+            WHERE e.purpose = 'replay' AND t.node_status = 'ok'"""
+        )
+        assert counted == {"jobs": total, "answers": total}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +12,10 @@ from pathlib import Path
 from regraft.domain.errors import UnavailableError
 from regraft.infra.nats.stream import CallStream, StreamProgress
 from regraft.infra.spool.backlog import spool_backlog
+
+TIMEOUT = 60.0  # seconds
+_POLL = 0.1
+_KEEP_EVERY = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +56,28 @@ def capture_backlog(spool: Path, nats_url: str | None) -> CaptureBacklog:
         stream_seconds=age,
         redelivered=redelivered,
     )
+
+
+def wait_until_delivered(spool: Path, nats_url: str, keep: Callable[[], None] | None = None) -> None:
+    """Return when every call that was captured before is stored: the spool and the stream are empty once.
+
+    ``keep`` is called each second. Raises UnavailableError after a minute; no call is lost by that.
+    """
+    began = kept = time.monotonic()
+    while True:
+        found = capture_backlog(spool, nats_url)
+        if not found.spool_bytes and not found.stream_packs:
+            return
+        now = time.monotonic()
+        if now > began + TIMEOUT:
+            raise UnavailableError(
+                f"{found.spool_bytes} bytes in the spool and {found.stream_packs} packs in the stream are not stored "
+                "yet: `regraft doctor` says what holds them up."
+            )
+        if keep and now > kept + _KEEP_EVERY:
+            keep()
+            kept = now
+        time.sleep(_POLL)
 
 
 async def _progress(nats_url: str) -> StreamProgress:

@@ -49,6 +49,7 @@ __all__ = [
 
 Progress = Callable[[int], None]
 PinOf = Callable[[str], str]
+Settle = Callable[[], None]
 
 _FLUSH = 0.2  # seconds between two notes of what became of jobs
 _BEAT = 1.0
@@ -103,18 +104,20 @@ def prepare(
     return prepare_experiment(dsn, asked)
 
 
-def prepare_experiment(dsn: str, asked: Experiment, pin_of: PinOf = _unpinned) -> ReplayPlan:
+def prepare_experiment(
+    dsn: str, asked: Experiment, pin_of: PinOf = _unpinned, settle: Settle | None = None
+) -> ReplayPlan:
     """The plan of an experiment: the one that was begun and not finished, else a new one. Stores nothing.
 
-    ``pin_of`` tells what pins a model's build. Raises NotFoundError for a node or session that is not there, or that
-    was never asked anything, and UsageError for what cannot be planned.
+    ``pin_of`` gives what pins a model's build; ``settle`` is as for ``resume``. Raises NotFoundError for a node or
+    session that is not there, or that was never asked anything, and UsageError for what cannot be planned.
     """
     with transaction(dsn) as connection:
         asked = _resolved(connection, asked)
         earlier = store.plan_of_definition(connection, asked.definition_digest())
         rows = store.jobs(connection, earlier) if earlier else []
     if earlier and any(row["state"] in _OPEN for row in rows):
-        resumed = resume(dsn, earlier)
+        resumed = resume(dsn, earlier, settle)
         return replace(resumed, experiment=replace(asked, name=resumed.experiment.name or asked.name))
     with transaction(dsn) as connection:
         nodes: Collection[UUID] = [UUID(node) for node in asked.nodes]
@@ -133,10 +136,11 @@ def prepare_experiment(dsn: str, asked: Experiment, pin_of: PinOf = _unpinned) -
     return ReplayPlan(origins, todo, len(found), jobs, asked, found)
 
 
-def resume(dsn: str, plan_id: UUID) -> ReplayPlan:
+def resume(dsn: str, plan_id: UUID, settle: Settle | None = None) -> ReplayPlan:
     """The rest of a stored plan. What a driver asked before it died is waited for, and found in the log.
 
-    Raises NotFoundError when there is no such plan, or when one of its nodes is there no more.
+    ``settle`` is called where a driver died: it returns when every call captured before is stored. Raises NotFoundError
+    when there is no such plan, or when one of its nodes is gone.
     """
     with transaction(dsn) as connection:
         row = store.get_plan(connection, plan_id)
@@ -165,7 +169,10 @@ def resume(dsn: str, plan_id: UUID) -> ReplayPlan:
     ]
     unfinished = [job["fingerprint"] for job in rows if job["state"] in _OPEN]
     since = row["created_at"] if asked.again else None
-    found = _settled(dsn, unfinished, since, wait=standing["state"] in ("running", "interrupted"))
+    died = standing["state"] in ("running", "interrupted")
+    if died and settle is not None:
+        settle()
+    found = _settled(dsn, unfinished, since, wait=died)
     rest = set(unfinished) - found.keys()
     todo = [job for job in jobs if job.fingerprint in rest]
     return ReplayPlan(origins, todo, len(jobs) - len(todo), jobs, asked, found, plan_id, resumed=True)

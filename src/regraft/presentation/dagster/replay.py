@@ -37,8 +37,8 @@ def replay_batch(context: AssetExecutionContext, config: StoredPlan, servers: Se
     with regraft_failures():
         plan_id = progress.plan_id(servers.dsn, config.plan)
         batch = pipeline.add_batch(servers.dsn, GROUP, [str(plan_id)])
-        planned = replay.resume(servers.dsn, plan_id)
         servers.ingest()
+        planned = replay.resume(servers.dsn, plan_id)
         counts = replay.run(servers.dsn, servers.gateway(), planned, prices=replay.prices(servers.settings))
         row = progress.progress(servers.dsn, plan_id)
     failed = row["failed"]

@@ -224,7 +224,7 @@ def replay(
     rollout = _rollout(run, dsn, turns, toward, tools, simulate_user, simulator) if goes_on else None
     growth = rollout.growth() if rollout else ""
     if resume is not None:
-        planned = flow.resume(dsn, progress.plan_id(dsn, resume))
+        planned = flow.resume(dsn, progress.plan_id(dsn, resume), lambda: _settle(run))
         if planned.experiment.growth != growth:
             raise UsageError(
                 "The answers of this plan are grown in another way: give --continue, --turns, --tools and the like as "
@@ -239,7 +239,7 @@ def replay(
                 nodes=tuple(nodes or ()), query=None if nodes else query, variants=variants, samples=samples or 1
             )
         asked = replace(asked, again=again or asked.again, growth=growth)
-        planned = flow.prepare_experiment(dsn, asked, flow.pins(run.settings))
+        planned = flow.prepare_experiment(dsn, asked, flow.pins(run.settings), lambda: _settle(run))
     limits: dict[str, Any] = {"concurrency": concurrency, "budget_tokens": budget_tokens, "budget_money": budget_money}
     given = {name: value for name, value in limits.items() if value is not None}
     planned = replace(planned, experiment=replace(planned.experiment, **given))
@@ -271,6 +271,15 @@ def replay(
     _print_counts(run, dsn, planned, counts, prices, ended, as_json=json)
     if counts.failures:
         raise typer.Exit(5)
+
+
+def _settle(run: CommandContext) -> None:
+    """Have everything stored that was captured before, also by a gateway that died with its driver."""
+    from regraft.flows.capture.backlog import wait_until_delivered
+
+    run.stack.gateway()
+    run.stack.ingest()
+    wait_until_delivered(run.data_dir / "spool", run.stack.nats(), run.stack.ingest)
 
 
 def _rollout(
