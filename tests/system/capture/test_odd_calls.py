@@ -49,6 +49,12 @@ def test_an_answer_whose_pieces_belong_to_nobody_is_ambiguous_and_kept_as_it_cam
     assert reading.status(truth)["ambiguous_turns"] == 1
 
 
+def test_numbers_that_json_lacks_do_not_cost_the_request(truth, calls):
+    odd = b'{"model":"m","temperature":NaN,"messages":[{"role":"user","content":"hi"}]}'
+    assert store(truth, calls(request=odd)).turns == 1
+    assert one(truth, "SELECT sampling FROM execution_run_records") == {"temperature": "NaN"}
+
+
 def test_numbers_that_json_lacks_do_not_cost_the_answer(truth, calls):
     said = b'{"role":"assistant","content":"x"}'
     body = b'{"choices":[{"message":%b,"finish_reason":"stop","logprobs":[NaN,-Infinity]}]}' % said

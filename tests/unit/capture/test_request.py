@@ -86,6 +86,15 @@ def test_what_is_no_chat_request_is_refused_with_the_reason(body, reason):
         read_request(body)
 
 
+def test_numbers_that_json_lacks_are_read_by_name():
+    body = b'{"model":"m","temperature":NaN,"messages":[{"role":"user","content":"hi","weight":-Infinity}]}'
+    request = read_request(body)
+    assert (request.sampling, list(request.messages)) == (
+        {"temperature": "NaN"},
+        [{"role": "user", "content": "hi", "weight": "-Infinity"}],
+    )
+
+
 def test_the_system_digest_sees_instructions_and_nothing_else():
     base = system_digest(HISTORY)
     assert base == system_digest([HISTORY[0], {"role": "user", "content": "other"}])

@@ -113,7 +113,7 @@ def read_answer(body: bytes, content_type: str, read_choice: ReadChoice = _as_it
 
 def is_stream(text: str, content_type: str) -> bool:
     """Whether a body is server-sent events: its first words say so, or its type does and it is no JSON object."""
-    first = text[:64].lstrip()
+    first = text[:64].lstrip("\ufeff \t\r\n")
     if first.startswith(("data:", "event:", ":", "id:", "retry:")):
         return True
     return "text/event-stream" in content_type.lower() and not first.startswith("{")
@@ -122,7 +122,7 @@ def is_stream(text: str, content_type: str) -> bool:
 def read_object(text: str) -> dict[str, Any] | None:
     """The JSON object that a text is, if it is one."""
     try:
-        document = parse_json(text, non_finite=True)
+        document = parse_json(text.removeprefix("\ufeff"), non_finite=True)
     except ValueError:
         return None
     return document if isinstance(document, dict) else None

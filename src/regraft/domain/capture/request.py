@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from regraft.domain.errors import CorruptEventError
-from regraft.domain.ids import Digest, canonical_json, digest, parse_json
+from regraft.domain.ids import Digest, NonFinite, canonical_json, digest, parse_json
 
 TOOL_KEYS = frozenset({"tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"})
 OTHER_KEYS = frozenset(
@@ -85,9 +85,12 @@ class Request:
 
 
 def read_document(body: bytes) -> dict[str, Any]:
-    """Raises CorruptEventError when the body is no JSON object."""
+    """Raises CorruptEventError when the body is no JSON object.
+
+    ``NaN`` and infinities, which Python clients write and Python servers read, become texts of that name.
+    """
     try:
-        document = parse_json(body)
+        document = parse_json(body, non_finite=True)
     except ValueError as error:
         raise CorruptEventError(f"the request is not JSON: {error}") from error
     if not isinstance(document, dict):
@@ -118,6 +121,8 @@ def read_request(body: bytes) -> Request:
     messages = document.get("messages")
     if not isinstance(messages, list) or not messages:
         raise CorruptEventError("the request has no list of messages")
+    if any(isinstance(message, NonFinite) for message in messages):
+        raise CorruptEventError("the request is not JSON: a message is no object")
     return _request(document, messages)
 
 
