@@ -180,3 +180,25 @@ def test_lines_of_anthropics_form_are_chat_messages_with_calls_and_results():
 def test_messages_that_are_written_as_json_text_are_read():
     _, talk = one({"messages": json.dumps([USER]), "response": json.dumps(CHAT)})
     assert [said.message["content"] for said in talk.said] == ["spend q", "spend a"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"conversation": [USER], "response": "spend a"},
+        {"conversations": [{"from": "human", "value": "spend q"}], "output": "spend a"},
+        {"turns": [{"speaker": "user", "text": "spend q"}], "raw": CHAT},
+    ],
+)
+def test_an_answer_beside_turns_of_any_form_is_theirs(line):
+    _, talk = one(line)
+    assert [(said.message["role"], said.message["content"]) for said in talk.said] == [
+        ("user", "spend q"),
+        ("assistant", "spend a"),
+    ]
+
+
+@pytest.mark.parametrize("line", [{"conversation": [USER]}, {"prompt": "spend q"}, {"prompt": [USER]}])
+def test_words_beside_a_question_alone_are_named_in_any_form(line):
+    _, talk = one({**line, "utterance": "It may be this"})
+    assert talk.left_out == (RefusedConversation("utterance", "words beside a history without an answer"),)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from regraft.domain.capture.importers.answer_beside import unanswered
 from regraft.domain.capture.importers.chat_turns import grafted, is_transcript, is_turns, read_turns
 from regraft.domain.capture.importers.conversation import (
     Conversation,
@@ -64,6 +65,7 @@ def read(record: JsonRecord) -> Iterator[Found]:
         said += grafted(given, len(said) - 1, len(said))
         known |= {answer, "finish_reason", *read_figures(line)}
     tools = decoded(line.get("tools"))
+    others = rest(line, frozenset({*known, "id", "source", "model", "tools"}))
     yield checked(
         Conversation(
             key=next((name(line[key]) for key in NAMES if name(line.get(key))), "")
@@ -73,7 +75,8 @@ def read(record: JsonRecord) -> Iterator[Found]:
             task=name(line.get("group")) or name(line.get("task")) or None,
             model=text(line.get("model")) or None,
             tools=tool_list(tools),
-            rest=rest(line, frozenset({*known, "id", "source", "model", "tools"})),
+            rest=others,
+            left_out=unanswered(said, others),
         )
     )
 

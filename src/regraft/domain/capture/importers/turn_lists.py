@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from regraft.domain.capture.importers.answer_beside import unanswered, with_answer
 from regraft.domain.capture.importers.chat_turns import grafted, is_turns, read_turns
 from regraft.domain.capture.importers.conversation import Conversation, Found, ImportedMessage, last_answer
 from regraft.domain.capture.importers.judged import judgements, read_figures
@@ -46,11 +47,13 @@ def read(record: JsonRecord) -> Iterator[Found]:
     if instruction and not any(each.message["role"] == "system" for each in said):
         system = ImportedMessage(message={"role": "system", "content": line[instruction]}, parent=None)
         said = [system, *grafted(said, 0, 1)]
+    said, beside = with_answer(said, line, frozenset({place, "tools", "functions", "source", *_SYSTEM, *_NAMES}))
     last, judged = last_answer(said), judgements(line, source)
     if last is not None and judged:
         said[last] = replace(said[last], judgements=said[last].judgements + judged)
     tools = decoded(line.get("tools") or line.get("functions"))
     known = {place, "tools", "model", "source", *_NAMES[:1], *(read_figures(line) if last is not None else ())}
+    others = rest(line, frozenset({*known, *beside, *([instruction] if instruction else [])}))
     yield checked(
         Conversation(
             key=next((name(line[key]) for key in _NAMES if name(line.get(key))), "")
@@ -61,7 +64,8 @@ def read(record: JsonRecord) -> Iterator[Found]:
             model=text(line.get("model")) or None,
             started_ns=next((at for key in _MOMENTS if (at := nanoseconds(line.get(key))) is not None), None),
             tools=tool_list(tools),
-            rest=rest(line, frozenset({*known, *([instruction] if instruction else [])})),
+            rest=others,
+            left_out=unanswered(said, others),
         )
     )
 
