@@ -6,7 +6,7 @@ beginning and the end of what was said, so that reading a call is linear in its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -70,27 +70,42 @@ def is_side_call(purpose: str) -> bool:
 
 
 def _meets(rule: SideCallRule, said: _Said, headers: Mapping[str, str], request: Request) -> bool:
+    if rule.messages is not None and said.messages > rule.messages:  # the cheap conditions first: most calls meet none
+        return False
+    if rule.user_is and not (said.user and said.user[-1].strip() in rule.user_is):
+        return False
+    if rule.user_starts and not _starts(said.user, rule.user_starts):
+        return False
+    if rule.system_starts and not _starts(said.system, rule.system_starts):
+        return False
+    if rule.user_has and not _has(said.user, rule.user_has):
+        return False
+    if rule.system_has and not _has(said.system, rule.system_has):
+        return False
     return (
-        (rule.messages is None or said.messages <= rule.messages)
-        and (rule.max_tokens is None or _at_most(request, rule.max_tokens))
+        (rule.max_tokens is None or _at_most(request, rule.max_tokens))
         and (rule.tools is None or rule.tools == bool(request.tools.get("tools") or request.tools.get("functions")))
         and (not rule.models or any(fnmatchcase(request.model, glob) for glob in rule.models))
         and all(fnmatchcase(headers.get(name.lower(), ""), glob) for name, glob in rule.headers)
-        and (not rule.user_is or (bool(said.user) and said.user[-1].strip() in rule.user_is))
-        and (not rule.user_starts or _starts(said.user, rule.user_starts))
-        and (not rule.system_starts or _starts(said.system, rule.system_starts))
-        and (not rule.user_has or _has(said.user, rule.user_has))
-        and (not rule.system_has or _has(said.system, rule.system_has))
         and not any(text in part for text in rule.user_lacks for part in said.user)
     )
 
 
-def _starts(parts: Iterable[str], texts: tuple[str, ...]) -> bool:
+def _starts(parts: Sequence[str], texts: tuple[str, ...]) -> bool:
     return any(part.lstrip().startswith(texts) for part in parts)
 
 
-def _has(parts: Sequence[str], wanted: Iterable[tuple[str, ...]]) -> bool:
-    return any(all(any(text in part for part in parts) for text in texts) for texts in wanted)
+def _has(parts: Sequence[str], wanted: Sequence[tuple[str, ...]]) -> bool:
+    if not parts:
+        return False
+    whole = parts[0] if len(parts) == 1 else "\n".join(parts)
+    for texts in wanted:
+        for text in texts:
+            if text not in whole:
+                break
+        else:
+            return True
+    return False
 
 
 def _at_most(request: Request, most: int) -> bool:
