@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import os
 import re
 import tomllib
@@ -17,7 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from regraft.domain.capture.clients import ClientTable
 from regraft.domain.errors import ConfigError
 from regraft.infra.client_table import KnownClientSection, SideCallSection, client_table
-from regraft.infra.host_policy import host_name
+from regraft.infra.host_policy import host_name, is_loopback
 
 CONFIG_VARIABLE = "REGRAFT_CONFIG"
 KEY_VARIABLE = "REGRAFT_API_KEY"
@@ -254,10 +253,7 @@ class GatewaySection(_Section):
         """Whether every call needs a virtual key."""
         if self.require_keys is not None:
             return self.require_keys
-        try:
-            return not ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host != "localhost"
+        return not is_loopback(self.host)
 
 
 class ClientSection(_Section):
@@ -315,10 +311,18 @@ class WebSection(_Section):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(4701, ge=1, le=65535, description="port to listen on")
     hosts: list[str] = Field([], description="names it answers to beside loopback ones; needed beyond loopback")
+    token: SecretStr | None = Field(
+        None, min_length=16, description="what each request must show as a bearer token; needed beyond loopback"
+    )
 
     @model_validator(mode="after")
-    def _names_its_hosts(self) -> Self:
+    def _may_be_reached(self) -> Self:
         _require_names(self.host, self.hosts)
+        if self.token is None and not is_loopback(self.host):
+            raise ValueError(
+                f"listens beyond loopback ({self.host}), so that it needs a token, best from the environment:"
+                " REGRAFT_WEB__TOKEN"
+            )
         return self
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
 from regraft.domain.capture.exchange import Exchange, Identity
+from regraft.domain.errors import ConfigError
 from regraft.domain.ids import parse_json
 from regraft.domain.replay.job import Variant
 from regraft.flows.capture.ingest import SeenIds, ingest
@@ -25,6 +27,7 @@ from regraft.flows.replay.plans import prepare, save
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres import read_pool
 from regraft.infra.postgres.pool import connect
+from regraft.infra.settings import load_settings
 from regraft.presentation.web import app as web
 from regraft.presentation.web import datasets, replay, status
 from regraft.presentation.web import lineage as lineage_routes
@@ -380,3 +383,25 @@ def test_every_route_of_the_document_answers_by_its_declared_model(
         assert set(reply.json()) == set(answer.model_fields_set)
         walked += 1
     assert walked == len(models) - 1
+
+
+def test_with_a_token_nothing_but_the_health_is_read_without_it(truth: str) -> None:
+    with TestClient(web.make_app(truth, token="a-token-of-16-signs"), raise_server_exceptions=False) as client:
+        assert client.get("/api/health").status_code == 200
+        for path in ("/api/status", "/api/sessions", "/api/openapi.json", "/api/nothing", "/api/events"):
+            for shown in (None, "Bearer a-token-of-16-sign", "a-token-of-16-signs", "Basic a-token-of-16-signs"):
+                reply = client.get(path, headers={"Authorization": shown} if shown else {})
+                assert (reply.status_code, reply.json()["error"]["code"]) == (401, "unauthorized")
+                assert reply.headers["www-authenticate"] == "Bearer"
+                assert reply.headers["x-content-type-options"] == "nosniff"
+        for told in ("Bearer a-token-of-16-signs", "bearer  a-token-of-16-signs "):
+            assert client.get("/api/status", headers={"Authorization": told}).status_code == 200
+
+
+def test_an_address_beyond_loopback_needs_a_token(tmp_path: Path) -> None:
+    config = tmp_path / "regraft.toml"
+    config.write_text('[web]\nhost = "192.0.2.1"\n')
+    with pytest.raises(ConfigError, match="REGRAFT_WEB__TOKEN"):
+        load_settings(config)
+    config.write_text('[web]\nhost = "192.0.2.1"\ntoken = "0123456789abcdef"\n')
+    assert "0123456789abcdef" not in repr(load_settings(config))

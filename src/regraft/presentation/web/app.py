@@ -21,6 +21,7 @@ from regraft.flows.reader import open_reader
 from regraft.infra.asgi_guard import Guard
 from regraft.infra.host_policy import HostPolicy
 from regraft.presentation.web import datasets, lineage, replay, status
+from regraft.presentation.web.access import TokenRequired
 from regraft.presentation.web.answer import FailedReply, Failure, JsonReply
 
 HEADERS = {
@@ -107,8 +108,11 @@ class _Api(FastAPI):
         return document
 
 
-def make_app(dsn: str, hosts: tuple[str, ...] = ("*",)) -> FastAPI:
-    """The application. ``hosts``: names that it answers to beside loopback ones; others are refused (DNS rebinding)."""
+def make_app(dsn: str, hosts: tuple[str, ...] = ("*",), token: str = "") -> FastAPI:
+    """The application. ``hosts``: names that it answers to beside loopback ones; others are refused (DNS rebinding).
+
+    ``token``: what each request must show; empty: nothing.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -126,7 +130,11 @@ def make_app(dsn: str, hosts: tuple[str, ...] = ("*",)) -> FastAPI:
         docs_url=None,  # these pages load scripts from elsewhere, which the headers forbid
         redoc_url=None,
         lifespan=lifespan,
-        middleware=[Middleware(_Headers), Middleware(Guard, HostPolicy(hosts), "web.hosts")],
+        middleware=[
+            Middleware(_Headers),
+            Middleware(Guard, HostPolicy(hosts), "web.hosts"),
+            Middleware(TokenRequired, token),
+        ],
         exception_handlers={
             RegraftError: _on_known_error,
             RequestValidationError: _on_invalid_request,
@@ -141,11 +149,16 @@ def make_app(dsn: str, hosts: tuple[str, ...] = ("*",)) -> FastAPI:
     return app
 
 
-def serve_web(dsn: str, host: str, port: int, hosts: tuple[str, ...] = ()) -> None:
+def serve_web(dsn: str, host: str, port: int, hosts: tuple[str, ...] = (), token: str = "") -> None:
     """Serve until SIGINT or SIGTERM."""
     import uvicorn
 
     # Only names that are known are answered, so that a foreign page cannot read this through its own name.
     uvicorn.run(
-        make_app(dsn, (*hosts, host)), host=host, port=port, log_level="warning", access_log=False, server_header=False
+        make_app(dsn, (*hosts, host), token),
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
     )

@@ -103,7 +103,8 @@ def web() -> None:
     configure_logging(run.settings.log_level)
     require_port(run.settings.web.port, "web.port")
     web = run.settings.web
-    serve_web(run.stack.postgres(), web.host, web.port, tuple(web.hosts))
+    token = web.token.get_secret_value() if web.token else ""
+    serve_web(run.stack.postgres(), web.host, web.port, tuple(web.hosts), token)
 
 
 def dagster() -> None:
