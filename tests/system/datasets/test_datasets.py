@@ -12,6 +12,7 @@ import pytest
 
 from regraft.domain.errors import ConfigError, IllegalRowError, NotFoundError, UsageError
 from regraft.domain.evaluation.pairs import pair_id
+from regraft.domain.lineage.projection import PROJECTION_VERSION
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.datasets.export import export
 from regraft.flows.datasets.freeze import Frozen, freeze, list_snapshots
@@ -328,7 +329,7 @@ def test_verify_accepts_ids_of_another_projection_and_still_finds_changed_truth(
     assert before.isdisjoint(_nodes(truth))
     assert verify(snapshot.snapshot_id, dsn=truth, warehouse=warehouse).ok
     under_version_1 = frozen(SFT.replace("good", "again"))
-    rebuild(truth, 2)
+    rebuild(truth, PROJECTION_VERSION)
     assert _nodes(truth) == before
     for each in (snapshot, under_version_1):
         assert verify(each.snapshot_id, dsn=truth, warehouse=warehouse).ok
