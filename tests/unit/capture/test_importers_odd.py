@@ -19,6 +19,63 @@ from regraft.domain.lineage.imported_calls import Projections, calls, steps
 ASKED, SAID = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
 CALLS = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
 RECORDS: dict[str, Any] = {
+    "lm_studio": {
+        "name": "n",
+        "createdAt": 1_700_000_000_000,
+        "systemPrompt": "s",
+        "messages": [
+            {"currentlySelected": 0, "versions": [{"role": "user", "content": [{"type": "text", "text": "q"}]}]},
+            {
+                "currentlySelected": 0,
+                "versions": [
+                    {
+                        "role": "assistant",
+                        "senderInfo": {"senderName": "m"},
+                        "steps": [
+                            {
+                                "type": "contentBlock",
+                                "content": [{"type": "text", "text": "a"}],
+                                "genInfo": {"stats": {"stopReason": "eosFound"}},
+                            }
+                        ],
+                    }
+                ],
+            },
+        ],
+    },
+    "llama_cpp": {
+        "conv": {"id": "c", "name": "n", "currNode": "a"},
+        "messages": [
+            {"id": "r", "type": "root", "role": "system", "content": "", "parent": None, "children": ["u"]},
+            {"id": "u", "type": "text", "parent": "r", "children": ["a"], **ASKED},
+            {"id": "a", "type": "text", "parent": "u", "children": [], "model": "m", "thinking": "t", **SAID},
+        ],
+    },
+    "gemini": {
+        "systemInstruction": {"parts": [{"text": "s"}]},
+        "contents": [
+            {"role": "user", "parts": [{"text": "q"}]},
+            {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {"x": 1}}}]},
+            {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"y": 2}}}]},
+            {"role": "model", "parts": [{"text": "a"}]},
+        ],
+    },
+    "messages": {"role": "assistant", "content": [{"type": "text", "text": "a"}], "ts": 1_700_000_000_000},
+    "cursor": {
+        "composer": {
+            "composerId": "c",
+            "name": "n",
+            "fullConversationHeadersOnly": [{"bubbleId": "u", "type": 1}, {"bubbleId": "a", "type": 2}],
+        },
+        "bubbles": {
+            "u": {"type": 1, "text": "q"},
+            "a": {
+                "type": 2,
+                "text": "a",
+                "toolFormerData": {"toolCallId": "t", "name": "f", "rawArgs": "{}", "result": "r"},
+            },
+        },
+    },
     "calls": {
         "request_id": "r1",
         "request_created_at": "2026-01-01T00:00:00Z",

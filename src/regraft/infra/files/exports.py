@@ -18,7 +18,7 @@ from typing import IO, BinaryIO
 import zstandard
 
 from regraft.domain.errors import NotFoundError, UsageError
-from regraft.infra.files import tables
+from regraft.infra.files import databases, tables
 
 _CHUNK = 1 << 20
 _PACKED_CHUNK = 1 << 10  # of Zstandard, of which four bytes may hold 128 KiB; the reader gives all of a piece at once
@@ -32,7 +32,7 @@ _ENCRYPTED = 1
 _LOCAL_HEAD = struct.Struct("<26xHH")  # of a member: the lengths of its name and of its extra field, at its end
 _BESIDE = frozenset({"message_feedback.json"})  # files that say something of the conversations in another one
 _PACKED = (".zst", ".gz")
-_HEAD = 8  # bytes by which a table is known
+_HEAD = 16  # bytes by which a table or a database is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _is_zip(path: Path) -> bool:
 def _wanted(name: str) -> bool:
     for packed in _PACKED:
         name = name.removesuffix(packed)
-    return name.endswith((*_NAMES, *tables.NAMES, ".eval", ".traj"))
+    return name.endswith((*_NAMES, *tables.NAMES, *databases.NAMES, ".eval", ".traj"))
 
 
 @contextmanager
@@ -168,7 +168,9 @@ def _opened(part: Part, member: str | None) -> Iterator[OpenedPart]:
             with gzip.GzipFile(fileobj=file) as unpacked:
                 pieces = _limited(_read(unpacked), part.path.stat().st_size, part.name)
                 yield OpenedPart(_text(pieces, part.name), file.tell)
-        elif tables.is_columnar(file.read(_HEAD)):
+        elif databases.is_database(head := file.read(_HEAD)):
+            yield OpenedPart(databases.database_lines(part.path), lambda: 0)
+        elif tables.is_columnar(head):
             file.seek(0)
             yield OpenedPart(tables.columnar_lines(file, part.name), file.tell)
         else:
