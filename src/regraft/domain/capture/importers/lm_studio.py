@@ -145,7 +145,7 @@ class _Answer:
             self.parts.append(block)
 
     def message(self) -> dict[str, Any]:
-        texts = [part["text"] for part in self.parts if part.get("type") == "text"]
+        texts = [part["text"] for part in self.parts if isinstance(part.get("text"), str) and len(part) == 2]
         parts = [text_part("".join(texts))] if texts and len(texts) == len(self.parts) else self.parts
         made: dict[str, Any] = {"role": "assistant", "content": content_of(parts) if parts else None}
         if self.thoughts:
