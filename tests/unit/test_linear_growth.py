@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from regraft.domain.capture.answer import events
 from regraft.domain.capture.importers import conversations, importer_of, open_webui
 from regraft.domain.capture.importers.conversation import RefusedConversation
+from regraft.domain.capture.importers.links import link, tree_of
 from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.capture.request import read_request
+from regraft.domain.datasets.rows import result_without_call
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.evaluation.trajectory import repetition_of
 from regraft.domain.ids import MAX_NESTING, canonical_json, parse_json, plain
@@ -182,3 +184,39 @@ def test_an_imported_record_nested_too_deeply_is_refused_and_the_next_is_read() 
     assert isinstance(refused, RefusedConversation)
     assert "nested too deeply" in refused.reason
     assert not isinstance(read, RefusedConversation)
+
+
+def test_the_texts_of_a_record_are_compared_with_what_was_read_of_it_in_linear_time():
+    """Every hostile text as a message, beside it under a key that nobody reads, and as both."""
+    for name, text in HOSTILE.items():
+        line = {"messages": [{"role": "user", "content": text}], "unheard": text + "x", "more": {"deeper": [text[1:]]}}
+        found = [each for _, each in conversations(importer_of("openai"), [JsonRecord(0, line)])]
+        assert len(found) == 1, name
+
+
+def test_links_of_very_many_messages_are_read_in_linear_time():
+    count = 100_000
+    tree = tree_of({str(at): link(None, [str(at + 1)] if at + 1 < count else []) for at in range(count)})
+    assert len(tree.parents) == count
+    assert len(tree_of({str(at): link("gone", ["0"] * 3) for at in range(1, count)}).missing) == count - 1
+
+
+def test_very_many_results_without_ids_find_their_calls_in_linear_time():
+    calls = [{"id": str(at), "type": "function", "function": {"name": "f"}} for at in range(100_000)]
+    asked = {"role": "assistant", "content": None, "tool_calls": calls, "tool_call_id": None}
+    result = {"role": "tool", "content": "", "tool_calls": [], "tool_call_id": None}
+    assert result_without_call([asked, *[result] * len(calls)]) is None
+
+
+def test_very_many_thoughts_before_an_answer_are_refused():
+    thoughts = {"content_type": "thoughts", "thoughts": [{"content": "hm"}]}
+    mapping = {
+        str(at): {
+            "parent": str(at - 1) if at else None,
+            "message": {"author": {"role": "assistant"}, "content": thoughts},
+        }
+        for at in range(50_000)
+    }
+    (found,) = [each for _, each in conversations(importer_of("chatgpt"), [JsonRecord(0, {"mapping": mapping})])]
+    assert isinstance(found, RefusedConversation)
+    assert "thoughts" in found.reason

@@ -118,7 +118,8 @@ def test_a_file_that_goes_on_after_its_array_says_so():
         list(found)
 
 
-@given(st.integers(1, 9), st.sampled_from(["[", '{"a":', '[{"a\\"]": "]}",  "b":']))
+@pytest.mark.parametrize("size", [1, 9])
+@pytest.mark.parametrize("opening", ["[", '{"a":', '[{"a\\"]": "]}",  "b":'])
 def test_a_record_that_is_nested_too_deeply_is_named_and_the_others_are_read(size, opening):
     depth = 100_000
     closing = {"[": "]", '{"a":': "}"}.get(opening, "}]")

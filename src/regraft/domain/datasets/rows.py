@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -163,7 +164,7 @@ def result_without_call(messages: Iterable[Message]) -> RowRefusal | None:
     A result belongs to the call whose id it bears; one without an id, or of a call without one, to the first call that
     waits. Chat templates fail on others, or show them as words of nobody.
     """
-    waiting: dict[str, None] = {}
+    waiting: OrderedDict[str, None] = OrderedDict()  # whose first entry is found at once, however many were taken
     without_id = 0
     for message in messages:
         for call in message["tool_calls"]:
@@ -179,7 +180,7 @@ def result_without_call(messages: Iterable[Message]) -> RowRefusal | None:
         elif without_id:
             without_id -= 1
         elif not asked and waiting:
-            del waiting[next(iter(waiting))]
+            waiting.popitem(last=False)
         else:
             return RowRefusal("tool_result_without_call", f"a result for {asked!r}"[:80])
     return None

@@ -33,6 +33,7 @@ _KNOWN_OF_MESSAGE = frozenset({"id", "author", "create_time", "update_time", "co
 _KNOWN_OF_NODE = frozenset({"id", "parent", "children", "message"})
 _FEEDBACK = "message_feedback"
 _VOTES = {"thumbsup": 1.0, "thumbsdown": -1.0}
+_MOST_THOUGHTS = 2_000
 _FINISHED = frozenset({"", "finished_successfully"})
 _STOPPED = frozenset({"", "stop"})
 
@@ -114,6 +115,8 @@ class _Path:
         content = content_of_message(mapping(message.get("content")), mapping(message.get("metadata")))
         more = {**rest(message, _KNOWN_OF_MESSAGE), **rest(node, _KNOWN_OF_NODE), **content.rest}
         role = mapping(message.get("author")).get("role")
+        if len(above.thoughts) + len(above.folded) > _MOST_THOUGHTS:
+            raise UnreadableConversationError(f"more than {_MOST_THOUGHTS} thoughts before an answer", key)
         if content.thought and role == "assistant":
             above = replace(above, thoughts=(*above.thoughts, content.thought))
         if content.says_nothing and (key in self._inner or not above.thoughts or role != "assistant"):

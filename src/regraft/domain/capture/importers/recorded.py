@@ -9,6 +9,7 @@ into one text, the roles cannot be recovered: the call is refused by name.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -82,7 +83,7 @@ def history(value: Any) -> tuple[list[dict[str, Any]], list[Any]]:
         value = [value]
     if isinstance(value, list) and _are_items(value):
         return [*messages, *_from_items(value)], tools
-    called: dict[str, list[Any]] = {}
+    called: dict[str, deque[Any]] = {}
     for each in value if isinstance(value, list) else []:
         definition = mapping(each).get("content")
         if mapping(each).get("role") == "tool" and mapping(definition).get("type") == "function":
@@ -90,7 +91,7 @@ def history(value: Any) -> tuple[list[dict[str, Any]], list[Any]]:
             continue
         made = list(messages_of(_of_tool(each, called)))
         for call in (call for message in made for call in mappings(message.get("tool_calls"))):
-            called.setdefault(text(mapping(call.get("function")).get("name")), []).append(call.get("id"))
+            called.setdefault(text(mapping(call.get("function")).get("name")), deque()).append(call.get("id"))
         messages += made
     return messages, tools
 
@@ -107,13 +108,13 @@ def _from_items(items: list[Any]) -> list[dict[str, Any]]:
         raise UnreadableConversationError("items that are no input of the Responses API") from error
 
 
-def _of_tool(message: Any, called: dict[str, list[Any]]) -> Any:
+def _of_tool(message: Any, called: dict[str, deque[Any]]) -> Any:
     """A message whose role is the name of a tool, as a message of that tool: the result of its first open call."""
     role = text(mapping(message).get("role"))
     if role in _ROLES or not called.get(role):
         return message
     given = mapping(message)
-    return {"tool_call_id": called[role].pop(0), "name": role, **given, "role": "tool"}
+    return {"tool_call_id": called[role].popleft(), "name": role, **given, "role": "tool"}
 
 
 def answer(value: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ and ``rejected``, ``label``.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -86,7 +87,7 @@ class _Calls:
 
     def __init__(self) -> None:
         self.made = 0
-        self.waiting: list[str] = []
+        self.waiting: deque[str] = deque()
 
     def make(self) -> str:
         self.made += 1
@@ -94,7 +95,7 @@ class _Calls:
         return self.waiting[-1]
 
     def answer(self) -> str:
-        return self.waiting.pop(0) if self.waiting else f"call_{self.made}"
+        return self.waiting.popleft() if self.waiting else f"call_{self.made}"
 
 
 def _said(turn: Any, parent: int | None, calls: _Calls, **more: Any) -> ImportedMessage:
