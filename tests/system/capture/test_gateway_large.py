@@ -8,13 +8,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from gateways import CHAT, GATEWAY_PROCESS, Upstream, free_port, spooled, streamed
-from scripted_upstream import Script, plain
+from scripted_upstream import Pause, Script, plain
 
 LARGE = 100 << 20
 MARGIN = 150 << 20
@@ -101,6 +102,28 @@ def test_a_large_request_is_not_in_memory_twice(tmp_path, large):
         gateway.stop()
     (exchange,) = spooled(tmp_path / "spool")
     assert exchange.request_body == large
+
+
+def test_many_large_requests_at_once_are_in_files_and_not_in_memory(tmp_path, large):
+    bodies = 12
+    body = large[: 40 << 20] + b'"}'
+
+    def answer(_seen):
+        return Script((Pause(3), *plain(200, b"{}").steps))
+
+    with Upstream(answer) as upstream, Process(tmp_path, upstream.base_url) as gateway:
+        threads = [threading.Thread(target=gateway.ask, kwargs={"body": body}) for _ in range(bodies)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert gateway.most() - gateway.at_rest < 5 * len(body)
+        assert all(seen.body == body for seen in upstream.seen)
+        assert len(upstream.seen) == bodies
+        gateway.stop()
+    found = spooled(tmp_path / "spool")
+    assert len(found) == bodies
+    assert all(exchange.request_body == body for exchange in found)
 
 
 @pytest.mark.parametrize("script", [lambda body: plain(200, body), in_chunks])

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol, cast
 
+from regraft.infra.http.body_memory import BodyMemory
 from regraft.infra.http.replies import error_body, json_block
 from regraft.infra.http.requests import BadRequestError, ClientLimits, HttpRequest, RequestReader
 
@@ -215,10 +216,14 @@ class HttpConnection(asyncio.Protocol):
         self.start(status, REASONS.get(status, b""), block, True, body, True)
 
     @property
+    def memory(self) -> BodyMemory:
+        """Where large bodies are."""
+        return self._server.limits.memory
+
+    @property
     def plain(self) -> bool:
         """Whether ``answer`` may be used."""
-        request = self._request
-        return request is not None and request.plain and not request.head.cors and not self._server.stopping
+        return self._request is not None and self._request.plain and not self._server.stopping
 
     def answer(self, message: bytes) -> None:
         """A whole answer, head and body as they go out, with its length and nothing about the connection."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, cast
 
 import httptools
 
+from regraft.infra.http.body_memory import BodyMemory, GatheredBody
 from regraft.infra.http.headers import NO_HEADERS, ClientHead, Headers, read_head
 from regraft.infra.http.repeated_head import RepeatedHead
 
@@ -27,12 +28,13 @@ class ClientLimits:
     idle_seconds: float = 75.0
     timeout_graceful_shutdown: float = 30.0
     kept_headers: frozenset[bytes] = frozenset()  # lower-case names of request headers that are kept with a call
+    memory: BodyMemory = field(default_factory=BodyMemory)
 
 
 class HttpRequest:
     """One whole request. ``path`` is without ``query``; ``head`` does not hold the content-length.
 
-    ``plain``: to be answered in HTTP/1.1 with a body, on a connection that stays.
+    ``plain``: to be answered in HTTP/1.1 with a body, on a connection that stays, and to no web page.
     """
 
     __slots__ = ("body", "head", "is_http10", "keep_alive", "method", "path", "plain", "query")
@@ -54,7 +56,7 @@ class HttpRequest:
         self.body = body
         self.keep_alive = keep_alive
         self.is_http10 = is_http10
-        self.plain = keep_alive and not is_http10 and method != b"HEAD"
+        self.plain = keep_alive and not is_http10 and method != b"HEAD" and not head.origin
 
 
 class BadRequestError(Exception):
@@ -114,7 +116,7 @@ class RequestReader:
         self._target = b""
         self._length: bytes | None = None
         self._body = b""
-        self._gathered: list[bytes] | bytearray = []
+        self._gathered: list[bytes] | GatheredBody = []
         self._size = self._head_bytes = self._chunks = self._chunked_bytes = 0
         self._refusal: BadRequestError | None = None
         self._repeated: RepeatedHead | None = None
@@ -170,7 +172,7 @@ class RequestReader:
                 raise BadRequestError(431, "The body's chunk extensions or trailers are too large", "headers_too_large")
         if clean and self._whole == 1 and self._same and not (self._head_bytes or self.in_head or self.in_body):
             template = self._template
-            if template is not None and template.plain and not self._head.expects_continue:
+            if template is not None and template.plain and not self._head.expects_continue and not self._head.origin:
                 self._repeated = RepeatedHead.of(data)
         return True
 
@@ -232,20 +234,29 @@ class RequestReader:
             self._body = piece
             return
         gathered = self._gathered
-        if isinstance(gathered, bytearray):
-            gathered += piece
-        elif self._size > _GATHER:
-            self._gathered = bytearray(b"".join((self._body, *gathered, piece)))
-        else:
+        if isinstance(gathered, list):
             gathered.append(piece)
+            if self._size <= _GATHER:
+                return
+            before, gathered = (self._body, *gathered), GatheredBody(self._limits.memory)
+            self._body, self._gathered = b"", gathered
+        else:
+            before = (piece,)
+        try:
+            for each in before:
+                gathered.append(each)
+        except OSError:
+            self._stop(503, "The gateway has no room on its disk for this body", "no_room")
 
     def on_message_complete(self) -> None:
         parser, taker = self._parser, self._taker
         assert parser is not None
         assert taker is not None
         body, gathered = self._body, self._gathered
-        if gathered:
-            body = b"".join((body, *gathered)) if isinstance(gathered, list) else cast(bytes, gathered)
+        if isinstance(gathered, GatheredBody):
+            body = cast(bytes, gathered.finish())
+        elif gathered:
+            body = b"".join((body, *gathered))
         path, _, query = self._target.partition(b"?")
         keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
         is_http10 = parser.get_http_version() == "1.0"

@@ -12,10 +12,12 @@ from typing import Protocol
 import httptools
 
 from regraft.domain.errors import UpstreamError
+from regraft.infra.http.body_memory import MappedBody
 from regraft.infra.http.repeated_head import RepeatedHead
 
 Headers = list[tuple[bytes, bytes]]
 
+_SLICE = 256 << 10  # bytes of a body that are handed to the socket at once
 BODY_HIGH_WATER = 256 * 1024  # bytes waiting for the consumer at which the socket is no longer read
 
 
@@ -170,6 +172,7 @@ class Connection(asyncio.Protocol):
     """One socket to the server. Carries one call at a time; goes back to the pool after a whole answer."""
 
     __slots__ = (
+        "full",
         "headers",
         "heard",
         "held",
@@ -186,6 +189,8 @@ class Connection(asyncio.Protocol):
         "reason",
         "response",
         "reused",
+        "sending",
+        "sent",
         "transport",
         "until_close",
     )
@@ -204,6 +209,9 @@ class Connection(asyncio.Protocol):
         self.last_heard = self.idle_since = loop.time()
         self.heard = self.reused = self.paused = self.held = self.interim = self.in_body = self.until_close = False
         self.kept = False  # the last answer left the connection usable
+        self.sending: bytes | None = None  # a large body, of which ``sent`` bytes were handed over
+        self.sent = 0
+        self.full = False
 
     def start(self, response: UpstreamResponse) -> None:
         """Send one request; its listener hears of the answer."""
@@ -212,8 +220,30 @@ class Connection(asyncio.Protocol):
         response.connection = self
         self.heard = self.in_body = self.interim = False
         self.last_heard = self.loop.time()
-        for part in response.message:
-            self.transport.write(part)
+        message = response.message
+        self.transport.write(message[0])
+        if len(message) > 1:
+            self.sending, self.sent = message[1], 0
+            self._send_on()
+
+    def _send_on(self) -> None:
+        """More of a large body, as fast as the server takes it."""
+        while self.sending is not None and not self.full and self.transport is not None:
+            body, start = self.sending, self.sent
+            end = self.sent = min(start + _SLICE, len(body))
+            self.transport.write(body[start:end])
+            if isinstance(body, MappedBody):
+                body.let_go(start, end)
+            if end == len(body):
+                self.sending = None
+
+    def pause_writing(self) -> None:
+        self.full = True
+
+    def resume_writing(self) -> None:
+        self.full = False
+        self.last_heard = self.loop.time()
+        self._send_on()
 
     def pause(self) -> None:
         if not self.paused and self.transport is not None and not self.transport.is_closing():
@@ -235,6 +265,7 @@ class Connection(asyncio.Protocol):
     def fail(self, what: str) -> None:
         """End the call in flight, if any, with an error, and drop the socket."""
         response, self.response = self.response, None
+        self.sending = None
         self.pool.forget(self)
         if self.transport is not None:
             self.transport.abort()
@@ -277,6 +308,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         response, self.response = self.response, None
+        self.sending = None
         self.parser = None  # it holds bound methods of this object: a cycle
         self.pool.forget(self)
         if not self.lost.done():

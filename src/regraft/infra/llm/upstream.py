@@ -255,7 +255,7 @@ class UpstreamPool:
 
     def release(self, connection: Connection) -> None:
         self._busy.discard(connection)
-        if self._closed or len(self._idle) >= self._max_idle:
+        if self._closed or connection.sending is not None or len(self._idle) >= self._max_idle:
             if connection.transport is not None:
                 connection.transport.close()
             return

@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 
 import uvloop
 
+from regraft.infra.http.body_memory import BodyMemory
 from regraft.infra.http.requests import ClientLimits
 from regraft.infra.http.server import HttpServer
 from regraft.infra.telemetry.logs import configure_logging
@@ -36,6 +37,7 @@ class GatewayServer:
         self.config = ClientLimits(
             body_bytes=settings.max_body_bytes,
             kept_headers=frozenset(name.encode() for name in settings.kept_headers),
+            memory=BodyMemory(settings.body_memory_bytes, settings.spool),
         )
         self.started = False
         self._exit = asyncio.Event()

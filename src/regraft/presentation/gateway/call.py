@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-
-import zstandard
+from typing import cast
 
 from regraft.domain.errors import UpstreamError
+from regraft.infra.http.body_memory import MappedBody, compressed
 from regraft.infra.http.connection import HttpConnection
 from regraft.infra.http.event_stream import HOLD_END, EndWatch
 from regraft.infra.http.headers import returned, without_encoding
@@ -49,7 +49,7 @@ class ForwardedCall:
     _queued_at: ConcurrencyLimit | None = None
     _ahead: tuple[ConcurrencyLimit | None, ...] = ()
     _timer: asyncio.TimerHandle | None = None
-    _compressing: asyncio.Future[bytes] | None = None
+    _compressing: asyncio.Future[bytes | MappedBody] | None = None
     _response: UpstreamResponse | None = None
     _event_id = b""
     _turn = ""  # the event id as it is usually written
@@ -59,6 +59,7 @@ class ForwardedCall:
     _held: list[bytes] | None = None
     _watch: EndWatch | None = None
     _type = _encoding = ""
+    _request_encoding = ""
     path_model = ""  # where only the path names a model
 
     def __init__(
@@ -87,7 +88,7 @@ class ForwardedCall:
         request = self._request
         if self._recorder is not None and len(request.body) >= COMPRESS_ASIDE and not request.head.encoding:
             loop = asyncio.get_running_loop()
-            self._compressing = loop.run_in_executor(None, _compressed, request.body)
+            self._compressing = loop.run_in_executor(None, compressed, request.body, self._connection.memory)
         before, behind = self._client.turnstile, self._upstream.turnstile
         if (before is None and behind is None) or self._through((before, behind)):
             self._send()
@@ -142,10 +143,14 @@ class ForwardedCall:
             self._event_id, self._turn = recorder.ids.new_pair(now_ns)
         head = request.head
         self._body, self._asked_model = (
-            upstream.body(request.body, self._model, head.encoding) if upstream.alias else (request.body, "")
+            upstream.body(request.body, self._model, head.encoding)
+            if upstream.alias
+            else (request.body, self.path_model)
         )
+        if head.encoding:
+            self._request_encoding = head.encoding if self._body is request.body else ""
         try:
-            if head.encoding and self._body is not request.body:
+            if head.encoding and not self._request_encoding:  # it was unpacked for an alias
                 self._response = upstream.pool.begin(
                     request.method,
                     upstream.path(request.path, request.query),
@@ -232,9 +237,9 @@ class ForwardedCall:
         recorder = self._recorder
         if recorder is None:
             return
-        body, compressed = self._body, None
+        body, packed = self._body, None
         if self._compressing is not None and body is self._request.body:
-            compressed = self._compressing.result() if self._compressing.done() else body
+            packed = _result(self._compressing, body)
         copy = self._copy
         event = CallEvent(
             event_id=self._event_id,
@@ -257,10 +262,11 @@ class ForwardedCall:
             attempt=self._attempt,
             final=final,
             traceparent=self._request.head.traceparent,
-            asked_model=self._asked_model or self.path_model,
-            request_encoding=self._request.head.encoding if body is self._request.body else "",
+            asked_model=self._asked_model,
         )
-        recorder.keep(event, compressed)
+        if self._request_encoding:
+            event.request_encoding = self._request_encoding
+        recorder.keep(event, packed)
 
     def _over(self) -> None:
         if self._ended:
@@ -472,5 +478,8 @@ class ForwardedCall:
         self._over()
 
 
-def _compressed(body: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=1).compress(body)
+def _result(compressing: asyncio.Future[bytes | MappedBody], body: bytes) -> bytes:
+    """What compressing came to; the body itself where it is not done, or failed for want of room."""
+    if not compressing.done() or compressing.cancelled() or compressing.exception() is not None:
+        return body
+    return cast(bytes, compressing.result())

@@ -152,7 +152,7 @@ class OrchestratedCall:
         self._stopped = ""
         self._open = asyncio.Event()
         self._open.set()
-        asked = _read(request.body)
+        asked = _read(bytes(request.body))
         self._streams = asked.get("stream") is True
         options = asked.get("stream_options")
         self._tells_usage = isinstance(options, dict) and options.get("include_usage") is True

@@ -171,8 +171,8 @@ class Gateway:
         self, endpoint: str, request: HttpRequest, connection: HttpConnection, deployment: str = ""
     ) -> Handling | None:
         router, recorder, access = self._router, self._recorder, self._access
-        body, client = request.body, ANY_CLIENT
-        if request.head.encoding:
+        head, body, client = request.head, request.body, ANY_CLIENT
+        if head.encoding:
             body = _readable(request)
         model: str | None = None
         path_model = ""
@@ -187,8 +187,8 @@ class Gateway:
             if says_store and asked.store is False:
                 recorder = None
             if access is not None:
-                client = access.may_ask(request.head.token, model)
-        if request.head.capture_off:
+                client = access.may_ask(head.token, model)
+        if head.capture_off:
             recorder = None
         if recorder is None:
             self.metrics.opted_out += 1

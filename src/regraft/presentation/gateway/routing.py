@@ -10,6 +10,7 @@ import msgspec
 
 from regraft.domain.capture.paths import route_of
 from regraft.domain.errors import ConfigError, CorruptEventError
+from regraft.infra.http.body_memory import MappedBody
 from regraft.infra.http.coding import decode
 from regraft.infra.http.headers import ClientHead, Headers
 from regraft.infra.http.json_spans import with_model
@@ -105,7 +106,7 @@ class Upstream:
         if real is None or model is None:
             return body, ""
         try:
-            return with_model(decode(body, encoding, "request") if encoding else body, real), model
+            return with_model(decode(body, encoding, "request") if encoding else bytes(body), real), model
         except (ValueError, CorruptEventError):
             return body, ""
 
@@ -145,7 +146,10 @@ class Router:
     def read(self, body: bytes) -> RequestedModel:
         """What the request body, which may be anything, asks for."""
         try:
-            return self._decoder.decode(body)
+            asked = self._decoder.decode(body)
+            if isinstance(body, MappedBody):
+                body.let_go()
+            return asked
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return _read_leniently(body)
 
@@ -176,7 +180,7 @@ class Router:
 def _read_leniently(body: bytes) -> RequestedModel:
     """For what servers accept and a strict parser does not (lone surrogates, NaN, a store that is no boolean)."""
     try:
-        parsed = json.loads(body)
+        parsed = json.loads(bytes(body))
     except (ValueError, RecursionError):
         return _NOTHING
     if not isinstance(parsed, dict):

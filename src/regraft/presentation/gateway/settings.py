@@ -55,6 +55,7 @@ class GatewaySettings:
     """The gateway. The first of ``upstreams`` also gets every call that no glob matches.
 
     ``keys`` is the file of virtual keys; with it every call needs one. ``workers`` are processes on the same port.
+    ``body_memory_bytes`` of large request bodies are held in memory by each process, more are in files by the spool.
     ``hosts`` are names that it answers to beside loopback ones, ``origins`` the web pages that may call it.
     ``kept_headers`` are request headers that are kept with a call: what its client calls its session.
     ``orchestrators`` answer to ``orchestrator/NAME``, with the ``tool_servers`` that they name.
@@ -75,5 +76,6 @@ class GatewaySettings:
     tool_servers: Mapping[str, ToolServerSection] = field(default_factory=dict)
     workers: int = 1
     max_body_bytes: int = 512 << 20
+    body_memory_bytes: int = 256 << 20
     spool_segment_bytes: int = 16 << 20
     spool_limit_bytes: int = 8 << 30

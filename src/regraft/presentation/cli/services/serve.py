@@ -64,6 +64,7 @@ def gateway() -> None:
             nats_url=run.stack.nats(),
             host=settings.gateway.host,
             port=settings.gateway.port,
+            body_memory_bytes=settings.gateway.body_memory << 20,
             hosts=tuple(settings.gateway.hosts),
             origins=tuple(settings.gateway.origins),
             keys=(settings.gateway.keys_file or keys_path(settings.data_dir)) if settings.gateway.needs_keys else None,
