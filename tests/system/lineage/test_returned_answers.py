@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import permutations
 
@@ -157,3 +158,19 @@ def test_an_id_alone_that_came_back_with_another_text_continues_its_call(graph, 
     after = calls([system("now 2"), user("Read."), edited, told(call_id(1))], "done")
     graph.take(first, after)
     assert graph.node(after)["parent_node_id"] == graph.node(first)["node_id"]
+
+
+def test_names_that_clients_give_decide_between_equal_answers_and_are_never_joined(graph, calls):
+    def asked(instruction, name, *history):
+        client = {"client_headers": json.dumps({"x-openwebui-chat-id": name})}
+        return calls([system(instruction), user("Why?"), *history], LONG.format(len(history)), who=client)
+
+    came_back = (assistant(LONG.format(0)), user("on"))
+    first, second = asked("now 1", "a"), asked("now 2", "b")
+    after = [asked("now 3", "b", *came_back), asked("now 4", "a", *came_back), asked("now 5", "c", *came_back)]
+    graph.take(first, second, *after)
+    assert [graph.node(each)["parent_node_id"] for each in after[:2]] == [
+        graph.node(second)["node_id"],
+        graph.node(first)["node_id"],
+    ]
+    assert graph.node(after[2])["parent_evidence"] == "unmatched"

@@ -39,11 +39,13 @@ class TailMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RewrittenTurn:
-    """A turn whose history continues no known one. ``named``: its client named the session."""
+    """A turn whose history continues no known one. ``named``: its session is the one that
+    the client named; ``name``: what any client calls the conversation, None where it says nothing."""
 
     turn_id: TurnId
     session_id: SessionId
     named: bool
+    name: str | None
     started_at: datetime
     system: Digest
     instructed: bool
@@ -59,6 +61,7 @@ class Deliverer:
     node_id: NodeId
     session_id: SessionId
     named: bool
+    name: str | None
     started_at: datetime
     system: Digest
     position: int
@@ -95,6 +98,7 @@ class _Likeness:
     """How much a candidate has in common with the rewritten history; compared field by field."""
 
     whole: bool
+    name: bool
     answers: int
     long_before: bool
     question: float
@@ -102,9 +106,9 @@ class _Likeness:
     system: bool
     place: bool
 
-    def rank(self) -> tuple[bool, int, int, int, bool, bool]:
+    def rank(self) -> tuple[bool, bool, int, int, int, bool, bool]:
         alike = (self.question >= _ALIKE) + (self.question >= _SAME)  # below that, common words mean nothing
-        return (self.whole, self.answers, alike, self.messages, self.system, self.place)
+        return (self.whole, self.name, self.answers, alike, self.messages, self.system, self.place)
 
 
 def continuation(turn: RewrittenTurn, returned: Iterable[ReturnedAnswer]) -> Continuation | None:
@@ -128,7 +132,10 @@ def continuation(turn: RewrittenTurn, returned: Iterable[ReturnedAnswer]) -> Con
 
 
 def _may_join(turn: RewrittenTurn, found: Deliverer) -> bool:
-    """A named session stays what its client called it: nothing joins it from outside, and it joins no other."""
+    """A named session stays what its client called it: nothing joins it from outside, and it joins no other. Two names
+    are two conversations."""
+    if turn.name is not None and found.name is not None and turn.name != found.name:
+        return False
     return found.session_id == turn.session_id or not (turn.named or found.named)
 
 
@@ -141,6 +148,7 @@ def _likeness(turn: RewrittenTurn, answer: ReturnedAnswer, found: Deliverer) -> 
     shared = Counter(each.message_id for each in answer.tail) & Counter(each.message_id for each in found.tail)
     return _Likeness(
         whole=found.by_call and found.by_answer,
+        name=turn.name is not None and found.name == turn.name,
         answers=1 + len(common),
         long_before=any(is_long_answer(key) for keys in common for key in keys),
         question=round(_alike(_question(answer.tail), _question(found.tail)), 2),
@@ -151,7 +159,7 @@ def _likeness(turn: RewrittenTurn, answer: ReturnedAnswer, found: Deliverer) -> 
 
 
 def _proves(turn: RewrittenTurn, answer: ReturnedAnswer, found: Deliverer, like: _Likeness) -> bool:
-    if found.by_call:
+    if found.by_call or (found.long and like.name):
         return True
     if not found.long:
         return like.long_before or like.question >= (_ALMOST if like.place and like.system else _SAME)

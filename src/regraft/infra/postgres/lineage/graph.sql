@@ -180,24 +180,24 @@ WITH keys AS MATERIALIZED (
 owners AS MATERIALIZED (
     SELECT keys.scope, keys.anchor, found.*, count(*) OVER (PARTITION BY keys.scope, keys.anchor) AS turns
     FROM keys CROSS JOIN LATERAL (
-        SELECT t.turn_id, t.node_id, t.session_id, s.evidence = 'explicit_header' AS named, t.started_at,
-               t.context_depth, t.context_id, t.system_digest
+        SELECT t.turn_id, t.node_id, t.session_id, s.evidence = 'explicit_header' AS named, s.external_id,
+               t.started_at, t.context_depth, t.context_id, t.system_digest
         FROM message m JOIN session_turn t ON t.answer_id = m.message_id
         JOIN session s ON s.session_id = t.session_id AND s.scope = keys.scope
         WHERE m.anchors @> ARRAY[keys.anchor] AND m.role = 'assistant'
           AND NOT EXISTS (SELECT FROM lineage_queue q WHERE q.turn_id = t.turn_id)
         LIMIT 65) AS found)
 SELECT k.node_id, k.depth, k.turn_id, k.parent_id AS context_before, mine.session_id,
-    my.evidence = 'explicit_header' AS named, mine.started_at, mine.system_digest, o.turn_id AS owner_turn_id,
-    o.node_id AS owner_node_id, o.session_id AS owner_session_id, o.named AS owner_named,
+    my.evidence = 'explicit_header' AS named, my.external_id, mine.started_at, mine.system_digest,
+    o.turn_id AS owner_turn_id, o.external_id AS owner_external_id, o.node_id AS owner_node_id, o.session_id AS owner_session_id, o.named AS owner_named,
     o.started_at AS owner_started_at, o.context_depth + 1 AS owner_depth, o.system_digest AS owner_system_digest,
     o.context_id AS owner_context, bool_or(o.anchor & 3 = 1) AS by_call, bool_or(o.anchor & 3 = 3) AS by_answer, bool_or(o.anchor & 7 = 7) AS long
 FROM stage_kept k JOIN session_turn mine USING (turn_id) JOIN session my ON my.session_id = mine.session_id
 CROSS JOIN LATERAL unnest(k.anchors) AS one
 JOIN owners o ON o.scope = k.scope AND o.anchor = one
 WHERE o.turns <= 64 AND (o.started_at, o.turn_id) < (mine.started_at, mine.turn_id) AND o.node_id <> k.node_id
-GROUP BY k.node_id, k.depth, k.turn_id, k.parent_id, mine.session_id, my.evidence, mine.started_at,
-    mine.system_digest, o.turn_id, o.node_id, o.session_id, o.named, o.started_at, o.context_depth,
+GROUP BY k.node_id, k.depth, k.turn_id, k.parent_id, mine.session_id, my.evidence, my.external_id, mine.started_at,
+    mine.system_digest, o.turn_id, o.node_id, o.session_id, o.named, o.external_id, o.started_at, o.context_depth,
     o.system_digest, o.context_id;
 
 -- name: tails
