@@ -232,3 +232,13 @@ def test_lists_of_answers_beside_their_models_ratings_and_ranks_are_read():
 def test_steps_with_labels_are_refused_by_name():
     each = found("rated_answers", {"prompt": "q", "completions": ["one", "two"], "labels": [True, False]})
     assert "steps" in each.reason
+
+
+def test_long_dialogues_and_many_answers_take_time_in_proportion():
+    turns = [turn("user" if at % 2 == 0 else "assistant", f"w{at}") for at in range(5_001)]
+    sides = {side: [*turns, turn("assistant", side)] for side in ("chosen", "rejected")}
+    talk = found("preferences", {"prompt": "w0", **sides})
+    assert len(talk.said) == 5_003
+    answers = [{"response": f"a{at}"} for at in range(2_000)]
+    talk = found("rated_answers", {"prompt": turns, "completions": answers})
+    assert len(talk.said) == 7_001

@@ -86,16 +86,16 @@ def grafted(said: list[ImportedMessage], parent: int | None, offset: int = 0) ->
 
 def branched(trunk: list[ImportedMessage], branches: list[list[ImportedMessage]]) -> list[ImportedMessage]:
     """A tree: the trunk, and behind it the branches. What all branches begin with, word for word, becomes trunk."""
-    trunk, branches = list(trunk), [list(each) for each in branches]
-    while branches and all(branches) and len({canonical_json(each[0].message) for each in branches}) == 1:
-        if branches[0][0].answered and any(len(each) == 1 for each in branches):
+    shared = 0
+    shortest = min((len(each) for each in branches), default=0)
+    while shared < shortest and len({canonical_json(each[shared].message) for each in branches}) == 1:
+        if branches[0][shared].answered and shared == shortest - 1:
             break  # the same answer twice is two answers
-        trunk += grafted([branches[0][0]], len(trunk) - 1 if trunk else None)
-        branches = [each[1:] for each in branches]
-    stem = len(trunk) - 1 if trunk else None
-    said = grafted(trunk, None)
+        shared += 1
+    said = grafted([*trunk, *(branches[0][:shared] if branches else [])], None)
+    stem = len(said) - 1 if said else None
     for each in branches:
-        said += grafted(each, stem, len(said))
+        said += grafted(each[shared:], stem, len(said))
     return said
 
 

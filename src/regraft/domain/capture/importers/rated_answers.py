@@ -52,14 +52,20 @@ def read(record: JsonRecord) -> Iterator[Found]:
         raise UnreadableConversationError("steps of one answer with a label each, which no message can say")
     source = text(line.get("source"))
     first, judge = _first_rank(line, line[place]), f"{FORM} {source}".strip()
-    branches = [_branch(line, at, given, trunk, judge, first) for at, given in enumerate(line[place])]
+    answers = [[_answer(line, at, given, judge, first)] for at, given in enumerate(line[place])]
+    prompts = [text(mapping(given).get(_SYSTEM)) for given in line[place]]
+    if any(each.strip() for each in prompts):
+        alone = zip(prompts, answers, strict=True)
+        said = branched([], [[*_instructed(prompt), *trunk, *answer] for prompt, answer in alone])
+    else:
+        said = branched(trunk, answers)
     lists = [key for key in (*_MODELS, *_RATINGS, *_RATIONALES) if isinstance(line.get(key), list)]
     whole = digest_json(line).hex()[:32]
     key = next((name(line[each]) for each in NAMES if name(line.get(each))), "") or f"{record.position}:{whole}"
     yield checked(
         Conversation(
             key=key,
-            said=branched([], branches),
+            said=said,
             source=source,
             task=key,
             rest=rest(line, frozenset({*known, place, *lists, "id", "source"})),
@@ -81,31 +87,26 @@ def _words(value: Any) -> str | None:
     return next((value[key] for key in _WORDS if isinstance(mapping(value).get(key), str)), None)
 
 
-def _branch(
-    line: dict[str, Any], at: int, given: Any, trunk: list[ImportedMessage], source: str, first: float
-) -> list[ImportedMessage]:
+def _instructed(prompt: str) -> list[ImportedMessage]:
+    return [ImportedMessage(message={"role": "system", "content": prompt}, parent=None)] if prompt.strip() else []
+
+
+def _answer(line: dict[str, Any], at: int, given: Any, source: str, first: float) -> ImportedMessage:
     about = mapping(given)
     word = next((key for key in _WORDS if isinstance(about.get(key), str)), "")
-    before = list(trunk)
-    if text(about.get(_SYSTEM)).strip():
-        before.insert(0, ImportedMessage(message={"role": "system", "content": about[_SYSTEM]}, parent=None))
     annotations = mapping(about.get("annotations"))
     judged = [*judgements(about, source), *_aspects(annotations, source), *_listed(line, at, source)]
-    known = {word, "model", _SYSTEM, *read_figures(about)}
     if first:
         judged = [replace(each, value=each.value - first) if each.name == "rank" else each for each in judged]
-    return [
-        *before,
-        ImportedMessage(
-            message={"role": "assistant", "content": _words(given)},
-            parent=None,
-            key=f"{at}",
-            answered=True,
-            model=text(about.get("model")) or _named(line, at),
-            judgements=tuple({each.name: each for each in judged}.values()),
-            rest=rest(about, frozenset(known)),
-        ),
-    ]
+    return ImportedMessage(
+        message={"role": "assistant", "content": _words(given)},
+        parent=None,
+        key=f"{at}",
+        answered=True,
+        model=text(about.get("model")) or _named(line, at),
+        judgements=tuple({each.name: each for each in judged}.values()),
+        rest=rest(about, frozenset({word, "model", _SYSTEM, *read_figures(about)})),
+    )
 
 
 def _first_rank(line: dict[str, Any], answers: list[Any]) -> float:
