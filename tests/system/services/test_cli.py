@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,10 @@ import psycopg
 import pytest
 
 from gateways import free_port
+from regraft.flows.capture.ingest import SeenIds, ingest
+from regraft.flows.lineage import build as lineage
+from regraft.infra.nats.codec import encode_exchange
+from regraft.infra.postgres.pool import connect
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -196,3 +202,45 @@ def test_doctor_knows_a_call_that_waits_from_one_that_cannot_be_read(regraft: Ru
     unread = found()
     assert unread["1 captured calls could not be read."] == "warning"
     assert not any("wait for the call" in what for what in unread)
+
+
+def test_a_very_long_message_is_cut_for_display_and_whole_as_json(regraft: Run, truth: str, calls) -> None:
+    long = f"begin {'word ' * 200_000} end"
+    exchange = calls([{"role": "user", "content": long}], "short")
+    with connect(truth, autocommit=True) as connection:
+        ingest(connection, [encode_exchange(exchange)], SeenIds())
+    lineage.build(truth)
+    with psycopg.connect(truth) as connection:
+        (node,) = connection.execute("SELECT node_id::text FROM session_turn").fetchone() or ()
+    shown = regraft("show", node)
+    assert shown.returncode == 0
+    assert "begin" in shown.stdout
+    assert "end" in shown.stdout
+    assert "characters; --json prints them all" in shown.stdout
+    assert len(shown.stdout) < 60_000
+    assert json.loads(regraft("show", node, "--json").stdout)["history"][0]["content"] == long
+
+
+def test_an_interrupt_stops_a_command_that_a_shell_started_in_the_background(tmp_path: Path) -> None:
+    """A shell has its background jobs ignore SIGINT."""
+    port = free_port()
+    config = tmp_path / "regraft.toml"
+    config.write_text(f'data_dir = "data"\n[gateway]\nport = {port}\n')
+    command = f"exec {sys.executable} -m regraft gateway"
+    process = subprocess.Popen(["sh", "-c", f"trap '' INT; {command}"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not _listens(port):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+        assert (tmp_path / "data" / "spool").stat().st_mode & 0o777 == 0o700
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

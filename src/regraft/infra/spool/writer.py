@@ -42,12 +42,12 @@ class Spool(SpoolReader):
     """
 
     def __init__(self, folder: Path, segment_bytes: int = 16 << 20, limit_bytes: int = 8 << 30) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # calls are as private as what was said in them
         self.folder = folder
         self.instance = f"{time.time_ns():x}-{os.getpid()}"
         # Locked before it can be seen under its name: an unlocked folder is taken for a dead process's.
         hidden = folder / f".{self.instance}"
-        hidden.mkdir()
+        hidden.mkdir(mode=0o700)
         lock = try_lock(hidden)
         assert lock is not None
         home = hidden.rename(folder / self.instance)

@@ -16,6 +16,7 @@ from regraft.domain.ids import plain
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.tables import cut, listing
 
+MOST_SHOWN = 20_000  # characters of one text on a terminal
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _MARKS = {
     "root": "◉",
@@ -208,11 +209,20 @@ def _print_message(run: CommandContext, message: Any, *, bold: bool = False) -> 
     role = message.get("role", "?") if isinstance(message, dict) else "?"
     calls = message.get("tool_calls") if isinstance(message, dict) else None
     run.console.print(f"[bold cyan]{escape(str(role))}[/]{' [bold](this answer)[/]' if bold else ''}")
-    run.console.print(escape(text_of(message).replace("\x00", "\ufffd")), highlight=False)
+    _print_text(run, text_of(message))
     for call in calls or []:
         function = call.get("function") or {}
-        run.console.print(escape(f"  calls {function.get('name')}({function.get('arguments')})"), highlight=False)
+        _print_text(run, f"  calls {function.get('name')}({function.get('arguments')})")
     run.console.print()
+
+
+def _print_text(run: CommandContext, text: str) -> None:
+    """A text as it is; of a very long one the beginning and the end, and how much is between them."""
+    if len(text) > MOST_SHOWN:
+        half = MOST_SHOWN // 2
+        left_out = f"\n… {len(text) - 2 * half:,} characters; --json prints them all …\n"
+        text = f"{text[:half]}{left_out}{text[-half:]}"
+    run.console.print(escape(text.replace("\x00", "\ufffd")), highlight=False)
 
 
 def alternatives_table(rows: list[dict[str, Any]], title: str = "") -> Table:
