@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 from starlette.testclient import TestClient
 
 from regraft.domain.errors import NotFoundError
@@ -19,6 +20,8 @@ from regraft.flows.lineage import build as lineage
 from regraft.flows.replay import comparison as comparing
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect, transaction
+from regraft.presentation.cli.context import CommandContext
+from regraft.presentation.cli.replay.compare import print_comparison
 from regraft.presentation.web import app as web
 
 HI = [{"role": "user", "content": "hi"}]
@@ -117,3 +120,12 @@ def test_the_command_prints_a_table_json_csv_and_markdown(truth, anchor, tmp_pat
     assert "yes \\| no" in run("--markdown").stdout
     assert run("--markdown", "--json").returncode == 2
     assert "same" in run(str(anchor)).stdout
+
+
+def test_a_table_of_many_answers_is_cut_and_says_how_many_more_there_are(truth, anchor, capsys):
+    run = CommandContext(console=Console(width=200))
+    print_comparison(run, comparing.compare(truth, anchor), limit=2)
+    printed = capsys.readouterr().out
+    assert "and 3 more: -n 0 shows them" in printed
+    print_comparison(run, comparing.compare(truth, anchor), limit=0)
+    assert "more:" not in capsys.readouterr().out

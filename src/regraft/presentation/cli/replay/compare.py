@@ -19,6 +19,8 @@ from regraft.presentation.cli.lineage.sessions import Json, one_line, short
 
 _STYLES = {"same": "", "old": "red strike", "new": "green bold"}
 
+MOST_SHOWN = 200  # answers in a table
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -33,6 +35,7 @@ def compare(
         str | None, typer.Option("--csv", help="Write the answers to this CSV file; - prints them.", metavar="FILE")
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
+    limit: Annotated[int, typer.Option("-n", min=0, help="Answers to show in the table; 0 for all.")] = MOST_SHOWN,
     json: Json = False,
 ) -> None:
     """Compare all answers to a node's request, variant by variant; or show where the paths to two nodes diverge."""
@@ -61,11 +64,11 @@ def compare(
     elif markdown:
         sys.stdout.write(comparing.as_markdown(found))
     else:
-        print_comparison(run, found)
+        print_comparison(run, found, limit)
 
 
-def print_comparison(run: CommandContext, found: dict[str, Any]) -> None:
-    """All answers under an anchor, and each variant over its samples."""
+def print_comparison(run: CommandContext, found: dict[str, Any], limit: int = MOST_SHOWN) -> None:
+    """The first answers under an anchor (0: all), and each variant over all its samples."""
     table = Table(
         title=f"answers under anchor {found['context_anchor_turn_id']}",
         box=None,
@@ -77,7 +80,8 @@ def print_comparison(run: CommandContext, found: dict[str, Any]) -> None:
     for name in names:
         right = name in ("#", "tokens", "s", "cost", "reward", "fidelity")
         table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for row in found["alternatives"]:
+    shown = found["alternatives"][: limit or None]
+    for row in shown:
         status = row["run_status"] + (", superseded" if row["superseded"] else "")
         figures = (_figure(row[name]) for name in ("completion_tokens", "seconds", "cost", "reward", "fidelity"))
         cells = (row["words"], row["model_snapshot_id"], short(row["node_id"]), status)
@@ -87,6 +91,8 @@ def print_comparison(run: CommandContext, found: dict[str, Any]) -> None:
             str(row["branch_index"]), *(escape(one_line(c, 50)) for c in cells), *figures, answer, style=style
         )
     run.console.print(table)
+    if left := len(found["alternatives"]) - len(shown):
+        run.console.print(f"[dim]and {left:,} more: -n 0 shows them, --csv and --json have them[/]")
     if len(found["alternatives"]) < 2:
         return
     table = Table(title="variants", box=None, title_justify="left", pad_edge=False, header_style="bold")
