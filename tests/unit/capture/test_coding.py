@@ -27,6 +27,11 @@ def zeros(size):
     return b"".join([packer.compress(bytes(1 << 20)) for _ in range(size >> 20)]) + packer.flush()
 
 
+def coding_alone(value):
+    """The name of a case: a packed body may hold the time."""
+    return value or "none" if isinstance(value, str) else ""
+
+
 @pytest.mark.parametrize(
     ("encoding", "body"),
     [
@@ -42,6 +47,7 @@ def zeros(size):
         ("gzip", gzip.compress(TEXT[:99]) + gzip.compress(TEXT[99:])),
         ("zstd", ZSTD.compress(TEXT[:99]) + ZSTD.compress(TEXT[99:])),
     ],
+    ids=coding_alone,
 )
 def test_codings_are_undone_in_the_order_that_they_were_applied_in(encoding, body):
     assert decode(body, encoding) == TEXT
@@ -80,6 +86,7 @@ def test_what_cannot_be_undone_is_named(encoding, body, said):
         ("gzip, zstd", ZSTD.compress(zeros(256 << 20))),
         ("deflate", zlib.compress(bytes(128 << 20))),
     ],
+    ids=coding_alone,
 )
 def test_a_bomb_is_kept_packed_and_costs_no_more_memory_than_the_limit(encoding, body):
     tracemalloc.start()
