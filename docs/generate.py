@@ -1,4 +1,4 @@
-"""Write the generated pages of docs/reference: command line, settings, schema, API, metrics. ``--check`` only compares."""
+"""Write the generated pages of docs/reference. ``--check`` only compares."""
 
 from __future__ import annotations
 

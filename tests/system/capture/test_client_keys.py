@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from deployments import Deployment, deployed, fails
 from gateways import Gateway, Upstream, free_port
-from houses import House, fails, house
 from regraft.infra.embedded.postgres import PostgresEndpoint
 from regraft.infra.embedding.endpoint import EndpointEmbedder
 from regraft.infra.files.keys import KeyStore
@@ -27,20 +27,20 @@ workers = { helper = "small" }
 
 
 @pytest.fixture(scope="module")
-def locked(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresEndpoint) -> Iterator[House]:
-    with house(tmp_path_factory.mktemp("locked"), postgres, CONFIG) as running:
+def locked(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresEndpoint) -> Iterator[Deployment]:
+    with deployed(tmp_path_factory.mktemp("locked"), postgres, CONFIG) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def keys(locked: House) -> dict[str, str]:
+def keys(locked: Deployment) -> dict[str, str]:
     """A key for each of some tenants, made before the first call: a gateway looks for new ones once a second."""
     store = KeyStore(keys_path(locked.folder / "data"))
     return {tenant: store.create("driver", scope=tenant)[1] for tenant in ("team-a", "team-b", "default")}
 
 
 def test_a_replay_with_a_key_stands_beside_its_original_in_the_tenants_session(
-    locked: House, keys: dict[str, str]
+    locked: Deployment, keys: dict[str, str]
 ) -> None:
     secret = keys["team-a"]
     node = locked.node("hi", {"Authorization": f"Bearer {secret}", "X-Regraft-Session": "talk"})
@@ -56,7 +56,7 @@ def test_a_replay_with_a_key_stands_beside_its_original_in_the_tenants_session(
     assert secret.encode() not in kept
 
 
-def test_the_key_may_be_in_a_file_or_in_a_variable_of_another_name(locked: House, keys: dict[str, str]) -> None:
+def test_the_key_may_be_in_a_file_or_in_a_variable_of_another_name(locked: Deployment, keys: dict[str, str]) -> None:
     secret = keys["team-b"]
     node = locked.node("hello", {"Authorization": f"Bearer {secret}"})
     (locked.folder / "key").write_text(f"{secret}\n")
@@ -70,7 +70,7 @@ def test_the_key_may_be_in_a_file_or_in_a_variable_of_another_name(locked: House
     fails(locked.regraft("replay", str(node), "--seed", "3", REGRAFT_API_KEY="a b"), 2, "REGRAFT_API_KEY")
 
 
-def test_without_a_key_no_job_is_run_and_one_line_says_what_to_do(locked: House, keys: dict[str, str]) -> None:
+def test_without_a_key_no_job_is_run_and_one_line_says_what_to_do(locked: Deployment, keys: dict[str, str]) -> None:
     secret = keys["default"]
     node = locked.node("good day", {"Authorization": f"Bearer {secret}"})
     asked = len(locked.model.asked)
@@ -84,7 +84,9 @@ def test_without_a_key_no_job_is_run_and_one_line_says_what_to_do(locked: House,
     assert (told["ran"], told["failures"]) == (5, [])
 
 
-def test_a_refused_key_ends_a_regeneration_with_one_line_and_loses_nothing(locked: House, keys: dict[str, str]) -> None:
+def test_a_refused_key_ends_a_regeneration_with_one_line_and_loses_nothing(
+    locked: Deployment, keys: dict[str, str]
+) -> None:
     secret = keys["team-b"]
     node = locked.node("make it again", {"Authorization": f"Bearer {secret}"})
     made = locked.told("replay", str(node), "--seed", "7", "-n", "3", REGRAFT_API_KEY=secret)
@@ -101,7 +103,7 @@ def test_a_refused_key_ends_a_regeneration_with_one_line_and_loses_nothing(locke
     assert (len(again["made"]), again["failures"]) == (1, [])
 
 
-def test_a_plan_is_asked_for_with_the_key(locked: House, keys: dict[str, str]) -> None:
+def test_a_plan_is_asked_for_with_the_key(locked: Deployment, keys: dict[str, str]) -> None:
     secret = keys["default"]
     node = locked.node("plan it", {"Authorization": f"Bearer {secret}"})
     asked = len(locked.model.asked)

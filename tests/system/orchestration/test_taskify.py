@@ -61,7 +61,7 @@ class Planner:
         return plain(200, json.dumps(reply).encode())
 
 
-class House:
+class Deployment:
     """A gateway before the planner, and the database where its calls arrive."""
 
     def __init__(self, dsn, url):
@@ -101,12 +101,12 @@ def consuming(dsn, nats_url):
 
 
 @contextlib.contextmanager
-def house_of(planner, truth, nats_url, spool):
+def deployed_with(planner, truth, nats_url, spool):
     with Upstream(planner) as upstream:
         one = UpstreamSettings(base_url=upstream.base_url)
         settings = GatewaySettings(upstreams={"main": one}, spool=spool, nats_url=nats_url, port=free_port())
         with Gateway(settings), consuming(truth, nats_url):
-            yield House(truth, f"http://127.0.0.1:{settings.port}")
+            yield Deployment(truth, f"http://127.0.0.1:{settings.port}")
 
 
 @pytest.fixture
@@ -115,50 +115,50 @@ def planner():
 
 
 @pytest.fixture
-def house(planner, truth, nats_server, tmp_path):
-    with house_of(planner, truth, nats_server.url, tmp_path / "spool") as made:
+def deployed(planner, truth, nats_server, tmp_path):
+    with deployed_with(planner, truth, nats_server.url, tmp_path / "spool") as made:
         yield made
 
 
-def test_a_nodes_request_becomes_a_plan_that_stands_with_the_node_and_its_session(house, planner):
-    node = house.node("Plan a party.")
-    row = house.taskify(taskify.of_node(house.dsn, node, RULE, ("w",)))
+def test_a_nodes_request_becomes_a_plan_that_stands_with_the_node_and_its_session(home, planner):
+    node = home.node("Plan a party.")
+    row = home.taskify(taskify.of_node(home.dsn, node, RULE, ("w",)))
     assert (row["status"], row["node_id"], row["prompt"]) == ("planned", node, "Plan a party.")
     assert [each["id"] for each in row["plan"]["subtasks"]] == ["s1", "s2"]
     assert (row["model"], row["model_snapshot_id"]) == ("small", "small@fp")
     assert (row["generation"], row["supersedes"], row["problems"]) == (1, None, [])
-    with connect(house.dsn) as truth:
+    with connect(home.dsn) as truth:
         found = truth.execute("SELECT session_id FROM conversation_branch_nodes WHERE node_id = %s", [node]).fetchone()
     assert found == {"session_id": row["session_id"]}
     assert planner.asked[0]["model"] == "small"
 
 
-def test_the_same_again_asks_nothing_and_another_rule_or_an_explicit_wish_makes_a_new_generation(house, planner):
-    node = house.node("Plan a party.")
-    first = house.taskify(taskify.of_node(house.dsn, node, RULE))
-    again = taskify.of_node(house.dsn, node, RULE)
+def test_the_same_again_asks_nothing_and_another_rule_or_an_explicit_wish_makes_a_new_generation(home, planner):
+    node = home.node("Plan a party.")
+    first = home.taskify(taskify.of_node(home.dsn, node, RULE))
+    again = taskify.of_node(home.dsn, node, RULE)
     assert again.known
-    assert house.taskify(again) == first
+    assert home.taskify(again) == first
     assert len(planner.asked) == 1
-    second = house.taskify(taskify.of_node(house.dsn, node, RULE, again=True))
+    second = home.taskify(taskify.of_node(home.dsn, node, RULE, again=True))
     assert (second["generation"], second["supersedes"]) == (2, first["taskification_id"])
     other = replace(RULE, instructions="Otherwise.")
-    third = house.taskify(taskify.of_node(house.dsn, node, other), other)
+    third = home.taskify(taskify.of_node(home.dsn, node, other), other)
     assert (third["generation"], third["supersedes"]) == (3, second["taskification_id"])
     assert third["taskify_rule_version"] == other.version
-    assert house.count() == 3
+    assert home.count() == 3
 
 
-def test_a_bare_prompt_has_no_node(house):
-    row = house.taskify(taskify.of_prompt(house.dsn, "Plan a trip.", RULE, model="small"))
+def test_a_bare_prompt_has_no_node(home):
+    row = home.taskify(taskify.of_prompt(home.dsn, "Plan a trip.", RULE, model="small"))
     assert (row["status"], row["node_id"]) == ("planned", None)
     assert row["subject"].startswith("prompt:")
-    assert taskify.of_prompt(house.dsn, "Plan a trip.", RULE).known
+    assert taskify.of_prompt(home.dsn, "Plan a trip.", RULE).known
 
 
-def test_a_plan_that_stays_invalid_is_stored_as_failed_at_once_with_all_that_was_wrong(house, planner):
+def test_a_plan_that_stays_invalid_is_stored_as_failed_at_once_with_all_that_was_wrong(home, planner):
     planner.plans = ["no", json.dumps({"s1": {**STEP, "inputs": ["s7"]}})]
-    row = house.taskify(taskify.of_prompt(house.dsn, "x", RULE, model="small"))
+    row = home.taskify(taskify.of_prompt(home.dsn, "x", RULE, model="small"))
     assert (row["status"], row["plan"], len(row["turn_ids"])) == ("failed", None, 2)
     assert row["problems"] == [
         "plan: not_json: the answer is no JSON object",
@@ -166,9 +166,9 @@ def test_a_plan_that_stays_invalid_is_stored_as_failed_at_once_with_all_that_was
     ]
 
 
-def test_a_model_that_refuses_is_a_failed_plan_that_says_so(house, planner):
+def test_a_model_that_refuses_is_a_failed_plan_that_says_so(home, planner):
     planner.plans = [None]
-    row = house.taskify(taskify.of_prompt(house.dsn, "x", RULE, model="nobody"))
+    row = home.taskify(taskify.of_prompt(home.dsn, "x", RULE, model="nobody"))
     assert row["status"] == "failed"
     assert row["problems"] == ["plan: no_answer: no such model"]
 
@@ -185,21 +185,21 @@ def test_a_node_that_was_never_asked_anything_cannot_be_taskified(truth):
         taskify.of_node(truth, UUID(int=5), RULE)
 
 
-def test_plans_survive_a_rebuild_of_the_graph(house):
-    node = house.node("Plan a party.")
-    row = house.taskify(taskify.of_node(house.dsn, node, RULE))
-    lineage.rebuild(house.dsn)
-    with connect(house.dsn) as truth:
+def test_plans_survive_a_rebuild_of_the_graph(home):
+    node = home.node("Plan a party.")
+    row = home.taskify(taskify.of_node(home.dsn, node, RULE))
+    lineage.rebuild(home.dsn)
+    with connect(home.dsn) as truth:
         assert taskification.one(truth, row["taskification_id"]) == row
         (run,) = taskification.steps(truth, row["taskification_id"])
     assert (run["step"], run["purpose"], [run["run_id"]]) == ("plan", "taskify", row["turn_ids"])
 
 
-def test_the_asset_collects_the_plans_that_captured_calls_made(house, tmp_path, monkeypatch):
-    house.taskify(taskify.of_prompt(house.dsn, "Plan a trip.", RULE, model="small"))
-    with connect(house.dsn) as truth:
+def test_the_asset_collects_the_plans_that_captured_calls_made(home, tmp_path, monkeypatch):
+    home.taskify(taskify.of_prompt(home.dsn, "Plan a trip.", RULE, model="small"))
+    with connect(home.dsn) as truth:
         truth.execute("DELETE FROM taskification_results")
-    monkeypatch.setenv("REGRAFT_POSTGRES__DSN", house.dsn)
+    monkeypatch.setenv("REGRAFT_POSTGRES__DSN", home.dsn)
     monkeypatch.setenv("REGRAFT_DATA_DIR", str(tmp_path / "data"))
     key = AssetKey("taskification_results")
     job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={key}, asset_check_selection=set())

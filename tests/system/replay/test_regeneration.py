@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from test_replay_flow import Model, WholePath, consumer, gateway_before, stream_url, user
-from test_taskify import RULE, Planner, house_of
+from test_taskify import RULE, Planner, deployed_with
 
 from regraft.domain.errors import UsageError
 from regraft.domain.replay.job import Variant
@@ -204,10 +204,10 @@ def test_a_new_version_of_a_rule_makes_its_plans_stale_and_a_new_generation_supe
     truth, nats_server, tmp_path
 ):
     newer = replace(RULE, instructions=RULE.instructions + " Be quick.")
-    with house_of(Planner(), truth, nats_server.url, tmp_path / "spool") as house:
-        node = house.node("Plan a party.")
-        first = house.taskify(taskify.of_node(truth, node, RULE, ("w",)))
-        bare = house.taskify(taskify.of_prompt(truth, "Plan a trip.", RULE, ("w",), "small"))
+    with deployed_with(Planner(), truth, nats_server.url, tmp_path / "spool") as home:
+        node = home.node("Plan a party.")
+        first = home.taskify(taskify.of_node(truth, node, RULE, ("w",)))
+        bare = home.taskify(taskify.of_prompt(truth, "Plan a trip.", RULE, ("w",), "small"))
         versions = [newer.version]
         with transaction(truth) as connection:
             assert staleness.overview(connection, [RULE.version]) == []
@@ -217,7 +217,7 @@ def test_a_new_version_of_a_rule_makes_its_plans_stale_and_a_new_generation_supe
         assert change["plans"] == 2
         todo = {one for one, step in found.items() if step.what == TASKIFY}
         assert todo == {first["taskification_id"], bare["taskification_id"]}
-        done = regenerate(truth, house.url, list(found.values()), {"default": newer})
+        done = regenerate(truth, home.url, list(found.values()), {"default": newer})
         assert done.failures == []
         assert set(done.made) == todo
         with connect(truth) as connection:

@@ -11,34 +11,34 @@ from uuid import UUID
 
 import pytest
 
-from houses import House, fails, house, until
+from deployments import Deployment, deployed, fails, until
 from regraft.infra.embedded.postgres import PostgresEndpoint
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresEndpoint) -> Iterator[House]:
-    with house(tmp_path_factory.mktemp("home"), postgres) as running:
+def home(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresEndpoint) -> Iterator[Deployment]:
+    with deployed(tmp_path_factory.mktemp("home"), postgres) as running:
         yield running
 
 
-def themed(home: House, theme: str, count: int) -> list[UUID]:
+def themed(home: Deployment, theme: str, count: int) -> list[UUID]:
     """Nodes of a theme of their own."""
     return [home.node(f"{theme} {number}", {"X-Regraft-Theme": theme}) for number in range(count)]
 
 
-def experiment(home: House, text: str) -> str:
+def experiment(home: Deployment, text: str) -> str:
     (home.folder / "experiment.toml").write_text(text)
     return "experiment.toml"
 
 
-def states(home: House, plan: str) -> list[str]:
+def states(home: Deployment, plan: str) -> list[str]:
     return [job["state"] for job in home.told("plans", "show", plan)["jobs"]]
 
 
 # Which nodes
 
 
-def test_a_query_finds_its_nodes_and_a_limit_stops_at_the_first(home: House) -> None:
+def test_a_query_finds_its_nodes_and_a_limit_stops_at_the_first(home: Deployment) -> None:
     nodes = themed(home, "weather", 3)
     command = ("replay", "--theme", "weather", "--model", "large", "--dry-run")
     assert [job["node"] for job in home.told(*command)["jobs"]] == [str(node) for node in nodes]
@@ -49,7 +49,7 @@ def test_a_query_finds_its_nodes_and_a_limit_stops_at_the_first(home: House) -> 
 
 
 def test_a_pivot_is_a_node_whose_answers_differ_and_answers_of_replays_are_found_when_that_is_asked(
-    home: House,
+    home: Deployment,
 ) -> None:
     node, _ = themed(home, "pivots", 2)
     assert home.told("replay", "--theme", "pivots", "--pivot", "--seed", "9", "--dry-run")["jobs"] == []
@@ -65,7 +65,7 @@ def test_a_pivot_is_a_node_whose_answers_differ_and_answers_of_replays_are_found
 # What is changed
 
 
-def test_a_grid_asks_each_with_each(home: House) -> None:
+def test_a_grid_asks_each_with_each(home: Deployment) -> None:
     (node,) = themed(home, "grid", 1)
     before = len(home.model.asked)
     grid = ("--model", "small", "--model", "large", "--temperature", "0.25", "--temperature", "1", "--max-tokens", "9")
@@ -77,14 +77,14 @@ def test_a_grid_asks_each_with_each(home: House) -> None:
     assert [row["branch_index"] for row in answers] == list(range(9))
 
 
-def test_a_prompt_is_read_from_a_file(home: House) -> None:
+def test_a_prompt_is_read_from_a_file(home: Deployment) -> None:
     (node,) = themed(home, "prompts", 1)
     (home.folder / "brief.txt").write_text("Be brief.")
     assert home.told("replay", str(node), "--system", "@brief.txt")["ran"] == 1
     assert home.model.asked[-1]["messages"][0] == {"role": "system", "content": "Be brief."}
 
 
-def test_a_dry_run_says_what_it_would_ask_and_asks_nothing(home: House) -> None:
+def test_a_dry_run_says_what_it_would_ask_and_asks_nothing(home: Deployment) -> None:
     (node,) = themed(home, "dry", 1)
     before, plans = len(home.model.asked), len(home.told("plans", "list"))
     told = home.told("replay", str(node), "-n", "3", "--max-tokens", "50", "--dry-run")
@@ -106,7 +106,7 @@ def numbers(value):
     return [value] if isinstance(value, int | float) else []
 
 
-def test_a_dry_run_prints_the_temperature_as_a_number(home: House) -> None:
+def test_a_dry_run_prints_the_temperature_as_a_number(home: Deployment) -> None:
     (node,) = themed(home, "warm", 1)
     told = home.told("replay", str(node), "--temperature", "0.9", "--dry-run")
     assert 0.9 in numbers(told)
@@ -116,7 +116,7 @@ def test_a_dry_run_prints_the_temperature_as_a_number(home: House) -> None:
 # Experiments
 
 
-def test_an_experiment_file_says_all_of_it(home: House) -> None:
+def test_an_experiment_file_says_all_of_it(home: Deployment) -> None:
     themed(home, "trial", 2)
     text = '[experiment]\nname = "cooler"\nsamples = 2\n[nodes]\ntheme = "trial"\n[grid]\nmodel = ["small", "large"]\n'
     told = home.told("replay", "--experiment", experiment(home, text))
@@ -137,14 +137,14 @@ def test_an_experiment_file_says_all_of_it(home: House) -> None:
         ('[experiment]\nsamples = "two"\n[nodes]\ntheme = "a"\n', ("experiment.toml", "samples")),
     ],
 )
-def test_a_wrong_experiment_file_names_the_place(home: House, text: str, words: tuple[str, ...]) -> None:
+def test_a_wrong_experiment_file_names_the_place(home: Deployment, text: str, words: tuple[str, ...]) -> None:
     fails(home.regraft("replay", "--experiment", experiment(home, text)), 2, *words)
 
 
 # Budgets, and going on
 
 
-def test_a_spent_budget_leaves_the_rest_to_resume(home: House) -> None:
+def test_a_spent_budget_leaves_the_rest_to_resume(home: Deployment) -> None:
     (node,) = themed(home, "budget", 1)
     asked = ("replay", str(node), "-n", "6", "--seed", "1", "--concurrency", "1")
     told = home.told(*asked, "--budget-tokens", "20")
@@ -160,7 +160,7 @@ def test_a_spent_budget_leaves_the_rest_to_resume(home: House) -> None:
     assert home.told("replay", "--resume", plan)["ran"] == 0
 
 
-def test_a_stored_plan_is_listed_shown_and_run_later(home: House) -> None:
+def test_a_stored_plan_is_listed_shown_and_run_later(home: Deployment) -> None:
     (node,) = themed(home, "later", 1)
     stored = home.told("replay", str(node), "-n", "2", "--seed", "1", "--store")
     plan = stored["plan"]
@@ -175,7 +175,7 @@ def test_a_stored_plan_is_listed_shown_and_run_later(home: House) -> None:
     assert "done: 2 of 2 done, 0 failed" in home.regraft("plans", "watch", plan).stdout
 
 
-def test_a_replay_ends_with_the_tables_of_compare(home: House) -> None:
+def test_a_replay_ends_with_the_tables_of_compare(home: Deployment) -> None:
     (node,) = themed(home, "tables", 1)
     said = home.regraft("replay", str(node), "-n", "2", "--seed", "1")
     assert said.returncode == 0, said.stderr
@@ -209,18 +209,18 @@ def test_a_replay_ends_with_the_tables_of_compare(home: House) -> None:
     ],
 )
 def test_a_replay_that_makes_no_sense_is_one_line(
-    home: House, arguments: tuple[str, ...], code: int, words: tuple[str, ...]
+    home: Deployment, arguments: tuple[str, ...], code: int, words: tuple[str, ...]
 ) -> None:
     fails(home.regraft("replay", *arguments), code, *words)
 
 
 @pytest.mark.parametrize("command", ["show", "watch"])
 @pytest.mark.parametrize(("plan", "code"), [("0123456789ab", 3), ("not a plan", 2)])
-def test_a_plan_that_is_not_there_is_one_line(home: House, command: str, plan: str, code: int) -> None:
+def test_a_plan_that_is_not_there_is_one_line(home: Deployment, command: str, plan: str, code: int) -> None:
     fails(home.regraft("plans", command, plan), code, plan)
 
 
-def test_a_budget_in_money_needs_the_price_of_the_model(home: House) -> None:
+def test_a_budget_in_money_needs_the_price_of_the_model(home: Deployment) -> None:
     (node,) = themed(home, "money", 1)
     fails(home.regraft("replay", str(node), "--seed", "1", "--budget-money", "1"), 2, "price", "small")
 
@@ -229,7 +229,7 @@ def test_a_replay_that_is_killed_with_all_its_servers_asks_no_job_twice(
     tmp_path: Path, postgres: PostgresEndpoint
 ) -> None:
     """A driver, its gateway and its ingest die together, some times; the same command then runs the rest alone."""
-    with house(tmp_path, postgres) as home:
+    with deployed(tmp_path, postgres) as home:
         node = home.node("hi")
         total = 500
         command = ("replay", str(node), "--temperature", "0.5", "-n", str(total), "--concurrency", "2")

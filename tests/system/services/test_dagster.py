@@ -44,7 +44,7 @@ from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
 from regraft.presentation.dagster import capture as runtime
 from regraft.presentation.dagster import checks, sensors
-from regraft.presentation.dagster import home as house_of_dagster
+from regraft.presentation.dagster import home as dagster_home
 from regraft.presentation.dagster.definitions import defs
 from regraft.presentation.dagster.lineage import TABLES
 from regraft.presentation.dagster.resources import Servers
@@ -73,7 +73,7 @@ Capture = Callable[..., None]
 def settings(truth: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REGRAFT_POSTGRES__DSN", truth)
     monkeypatch.setenv("REGRAFT_DATA_DIR", str(tmp_path / "data"))
-    for name, value in house_of_dagster.BATCHING.items():
+    for name, value in dagster_home.BATCHING.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "data").mkdir()
 
@@ -428,10 +428,10 @@ def test_a_range_picked_by_hand_runs_its_checks_with_it(
 def test_the_home_keeps_events_in_postgresql_and_leaves_a_users_own_configuration_alone(
     truth: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = house_of_dagster.home_of(tmp_path / "data")
-    house_of_dagster.write_home(home)
+    home = dagster_home.home_of(tmp_path / "data")
+    dagster_home.write_home(home)
     file = home / "dagster.yaml"
-    for name, value in house_of_dagster.environment(home, truth, truth, tmp_path / "data").items():
+    for name, value in dagster_home.environment(home, truth, truth, tmp_path / "data").items():
         monkeypatch.setenv(name, value)
     with DagsterInstance.get() as instance:
         assert type(instance.event_log_storage).__name__ == "PostgresEventLogStorage"
@@ -444,9 +444,9 @@ def test_the_home_keeps_events_in_postgresql_and_leaves_a_users_own_configuratio
         {"partition": "a"},
         {"partition": "b"},
     ]
-    assert not house_of_dagster.is_own(home)
+    assert not dagster_home.is_own(home)
     file.write_text("storage: {}\n")
-    assert house_of_dagster.is_own(home)
+    assert dagster_home.is_own(home)
 
 
 @pytest.mark.parametrize(
@@ -457,7 +457,7 @@ def test_the_home_keeps_events_in_postgresql_and_leaves_a_users_own_configuratio
     ],
 )
 def test_any_connection_string_becomes_a_url_for_dagster(dsn: str, url: str) -> None:
-    assert house_of_dagster.storage_url(dsn) == url
+    assert dagster_home.storage_url(dsn) == url
 
 
 def test_the_command_runs_dagster_on_an_embedded_postgresql_and_ends_all_of_it(

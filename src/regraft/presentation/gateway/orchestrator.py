@@ -126,7 +126,7 @@ class OrchestratedCall:
 
     def __init__(
         self,
-        house: Orchestrators,
+        orchestrators: Orchestrators,
         one: Orchestrator,
         client: GatewayClient,
         ids: EventIds,
@@ -136,7 +136,7 @@ class OrchestratedCall:
         who: Client,
     ) -> None:
         """Raises UsageError for a request that no orchestrator can answer."""
-        self._house = house
+        self._all = orchestrators
         self._connection = connection
         self._recorder = recorder
         self._request = request
@@ -170,7 +170,7 @@ class OrchestratedCall:
             client, assignment.taskification_id, self._passed_on(said, turn), _credentials(request), one.retries
         )
         self._orchestration = Orchestration(
-            one, asker, assignment, asked, house.tool_servers(one), self if self._streams else None
+            one, asker, assignment, asked, orchestrators.tool_servers(one), self if self._streams else None
         )
         self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -218,7 +218,7 @@ class OrchestratedCall:
         try:
             answer = await self._orchestration.run()
         except asyncio.CancelledError:
-            self._house.cut()
+            self._all.cut()
             self._record(cut="client", error=self._stopped)
             raise
         except RegraftError as error:
@@ -229,7 +229,7 @@ class OrchestratedCall:
         else:
             self._finish(answer)
         finally:
-            self._house.over(self, self._status)
+            self._all.over(self, self._status)
 
     def _finish(self, answer: Completion) -> None:
         told = {"usage": self._orchestration.usage(), "regraft": self._orchestration.describe()}

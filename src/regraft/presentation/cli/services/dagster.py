@@ -15,21 +15,21 @@ _PATIENCE = 10.0  # seconds to end in order; less than what `regraft up` gives i
 
 def serve_dagster(context: CommandContext) -> None:
     """Run Dagster until it ends or is stopped; does not return."""
-    from regraft.presentation.dagster import home as house
+    from regraft.presentation.dagster import home as dagster_home
 
     dsn = context.postgres_dsn()
-    home = house.home_of(context.data_dir)
+    home = dagster_home.home_of(context.data_dir)
     storage = None
-    if not house.is_own(home):
+    if not dagster_home.is_own(home):
         storage = context.stack.dagster_dsn()
-        house.write_home(home)
-    environment = house.environment(home, dsn, storage, context.data_dir, context.config)
+        dagster_home.write_home(home)
+    environment = dagster_home.environment(home, dsn, storage, context.data_dir, context.config)
     child = None
     # Handled, not ignored, also when this process ignores it: Dagster does on SIGTERM what it does on SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        command = house.command(context.settings.dagster.port)
+        command = dagster_home.command(context.settings.dagster.port)
         child = subprocess.Popen(command, env=environment, start_new_session=True)
         status = child.wait()
     except KeyboardInterrupt:

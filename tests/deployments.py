@@ -54,7 +54,7 @@ class Numbered:
         return plain(200, json.dumps(reply).encode())
 
 
-class House:
+class Deployment:
     """``folder`` is where commands are given; ``asked`` what the model server was asked."""
 
     def __init__(self, folder: Path, dsn: str, port: int, model: Numbered, stack: Stack) -> None:
@@ -109,9 +109,9 @@ class House:
 
 
 @contextlib.contextmanager
-def house(folder: Path, postgres: PostgresEndpoint, config: str = "") -> Iterator[House]:
-    """A house with a database and a stream of its own. ``config`` is more of its TOML."""
-    name, port, model = f"house_{uuid.uuid4().hex[:12]}", free_port(), Numbered()
+def deployed(folder: Path, postgres: PostgresEndpoint, config: str = "") -> Iterator[Deployment]:
+    """A deployed with a database and a stream of its own. ``config`` is more of its TOML."""
+    name, port, model = f"regraft_{uuid.uuid4().hex[:12]}", free_port(), Numbered()
     with psycopg.connect(postgres.dsn, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE regraft_template".encode())
     dsn, nats = postgres.admin_dsn(name), EmbeddedNats(folder / "nats")
@@ -130,7 +130,7 @@ def house(folder: Path, postgres: PostgresEndpoint, config: str = "") -> Iterato
             try:
                 stack.run(GATEWAY, port=port, port_setting="gateway.port", health=f"{stack.gateway_url()}/healthz")
                 stack.ingest()
-                yield House(folder, dsn, port, model, stack)
+                yield Deployment(folder, dsn, port, model, stack)
             finally:
                 stack.close()
     finally:
