@@ -164,12 +164,12 @@ def test_beyond_this_machine_keys_are_needed(host, needed):
     assert GatewaySection(host=host, hosts=names, require_keys=not needed).needs_keys is not needed
 
 
-@pytest.mark.parametrize("section", [GatewaySection, WebSection])
+@pytest.mark.parametrize(("section", "more"), [(GatewaySection, {}), (WebSection, {"token": "0123456789abcdef"})])
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_who_listens_on_every_address_says_which_names_are_meant(section, host):
+def test_who_listens_on_every_address_says_which_names_are_meant(section, more, host):
     with pytest.raises(ValueError, match="hosts must name what it answers to"):
-        section(host=host)
-    assert section(host=host, hosts=["*"]).hosts == ["*"]
+        section(host=host, **more)
+    assert section(host=host, hosts=["*"], **more).hosts == ["*"]
 
 
 # Feedback

@@ -115,7 +115,7 @@ def planner():
 
 
 @pytest.fixture
-def deployed(planner, truth, nats_server, tmp_path):
+def home(planner, truth, nats_server, tmp_path):
     with deployed_with(planner, truth, nats_server.url, tmp_path / "spool") as made:
         yield made
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from regraft.domain.capture.paths import CALLS, MODELS, Route, hint_for, route_of
+from regraft.domain.capture.paths import CALLS, MODELS, OTHER, Route, hint_for, route_of
 from regraft.domain.errors import CorruptEventError, UpstreamError
 from regraft.domain.orchestration.orchestration import PREFIX
 from regraft.infra.files.keys import KeyStore
@@ -215,7 +215,8 @@ class Gateway:
         if router.looks_at_models and route.standard == MODELS.encode() and request.method == b"GET":
             return _PendingAnswer(connection, self._merged(request, client))
         only = (router.of_model(model),)
-        call = ForwardedCall(route.endpoint, request, connection, only, model, self.metrics, None, client)
+        endpoint = OTHER if route.captured else route.endpoint  # not a POST: it asks for no answer
+        call = ForwardedCall(endpoint, request, connection, only, model, self.metrics, None, client)
         call.begin()
         return call
 
