@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from regraft.domain.ids import canonical_json, digest, parse_json
-from regraft.domain.lineage.projection import plain_text, project
+from regraft.domain.lineage.projection import plain_text, projected_calls
 
 TEXT, CALL, ARGUMENT, RESULT = range(4)
 ANSWER = RESULT  # of a model's message, where RESULT is of a tool's
@@ -74,8 +74,7 @@ def text_anchor(text: str, kind: int) -> int | None:
 def answer_anchor(message: Mapping[str, Any]) -> int | None:
     """The anchor of what a model said: its text without reasoning, white space counted as single blanks, and its tool
     calls by name and arguments. None where it said nothing."""
-    projected = project(message)
-    calls = [*projected.get("calls", ()), *([projected["call"]] if "call" in projected else ())]
+    calls = projected_calls(message)
     refusal = message.get("refusal")
     text = plain_text(message) or (refusal if isinstance(refusal, str) else "")
     flat = " ".join(text.split())

@@ -95,8 +95,15 @@ def project(message: Any, *, first: bool = False) -> Any:
         projected["calls"] = [_call(call) for call in calls]
     legacy = message.get("function_call")
     if isinstance(legacy, Mapping):
-        projected["call"] = [legacy.get("name"), _arguments(legacy.get("arguments"))]
+        projected["call"] = _legacy_call(legacy)
     return projected
+
+
+def projected_calls(message: Mapping[str, Any]) -> list[Any]:
+    """The tool calls of a message as ``project`` has them: [name, arguments] each, without their ids."""
+    calls, legacy = message.get("tool_calls"), message.get("function_call")
+    found = [_call(call) for call in calls] if isinstance(calls, list) else []
+    return [*found, _legacy_call(legacy)] if isinstance(legacy, Mapping) else found
 
 
 def volatile_system_text(message: Any) -> bool:
@@ -202,6 +209,10 @@ def _call(call: Any) -> Any:
     if isinstance(custom, Mapping):
         return [custom.get("name"), _value(custom.get("input"))]
     return [call.get("name"), _arguments(call.get("arguments", call.get("input")))]
+
+
+def _legacy_call(call: Mapping[str, Any]) -> Any:
+    return [call.get("name"), _arguments(call.get("arguments"))]
 
 
 def _arguments(arguments: Any) -> Any:
