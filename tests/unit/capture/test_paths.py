@@ -99,5 +99,9 @@ def test_a_path_like_a_known_call_is_answered_with_it(path, hint):
 
 
 def test_a_long_path_is_read_in_linear_time():
-    for piece in (b"/..", b"%2e%2e/", b"/%252e", b";", b"//", b"/v1"):
-        route_of(b"/v1/" + piece * 20_000)
+    for piece in (b"/..", b"%2e%2e/", b"/%252e", b"//"):
+        assert route_of(b"/v1/" + piece * 20_000) is None
+    for piece in (b";", b"/v1"):
+        route = route_of(b"/v1/" + piece * 20_000)
+        assert route is not None
+        assert (route.endpoint, route.captured) == ("other", False)

@@ -85,8 +85,7 @@ def client_name(clients: Iterable[KnownClient], headers: Mapping[str, str], requ
 def _first(sources: Iterable[NameSource], headers: Mapping[str, str], request: Request) -> str | None:
     for source in sources:
         found = headers.get(source.header.lower()) if source.header else _field(request, source.field)
-        name = _name(found, source)
-        if name:
+        if found is not None and (name := _name(found, source)):
             return name
     return None
 

@@ -82,7 +82,7 @@ class Upstream:
         return route.standard[3:]
 
     def root(self, raw_path: bytes) -> bytes | None:
-        """What to put before a path instead of the base_url's: Ollama's own API stands beside its ``/v1``."""
+        """What to put before a path instead of the base_url's: Ollama's own API is beside its ``/v1``."""
         if raw_path.startswith(b"/v1/") or not self.pool.prefix:
             return None
         route = route_of(raw_path)

@@ -1,6 +1,6 @@
 """The output items of a streamed response, put together from its events.
 
-Items are told apart by id and by their place, and their texts run on. An item that is told whole replaces what was
+Items are told apart by id and by their place, and their texts run on. An item that is sent whole replaces what was
 pieced together. A piece that no item can take is kept as it came.
 Source: OpenAI API reference, streaming events of Responses.
 """

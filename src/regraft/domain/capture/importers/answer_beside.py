@@ -136,7 +136,7 @@ def _answered(message: dict[str, Any], **more: Any) -> ImportedMessage:
 def with_answer(
     said: list[ImportedMessage], line: dict[str, Any], read: frozenset[str]
 ) -> tuple[list[ImportedMessage], frozenset[str]]:
-    """The messages of a line with the answer that stands beside them, and the members of the line that it was read
+    """The messages of a line with the answer beside them, and the members of the line that it was read
     from. A history that ends with an answer has none beside it, but perhaps a copy.
 
     Raises UnreadableConversationError when it is not clear what was answered.

@@ -1,7 +1,7 @@
 """Battles of two models over one question: ``conversation_a`` and ``conversation_b`` with a ``winner``.
 
 Chatbot Arena, MT-bench's human judgements, and ``prompt`` with ``response_a`` and ``response_b``. Both answers hang on
-what they share; the vote is said of the answer of its turn, with the judge as its source. A tie is 0.5 for both, "both
+what they share; the vote belongs to the answer of its turn, with the judge as its source. A tie is 0.5 for both, "both
 bad" 0.
 """
 

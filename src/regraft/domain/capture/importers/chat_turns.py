@@ -62,7 +62,7 @@ def is_transcript(value: Any) -> bool:
 def read_turns(value: Any, source: str, *, model: str | None = None) -> list[ImportedMessage]:
     """The messages of a list of turns, or of a transcript, each after the one before it.
 
-    Raises UnreadableConversationError for a turn of nobody known.
+    Raises UnreadableConversationError for a turn whose speaker is unknown.
     """
     if is_transcript(value):
         turns: Any = _spoken(value)

@@ -79,7 +79,7 @@ def _parts(parts: list[Any]) -> tuple[list[Any], list[Any]]:
         found = mapping(part)
         kind = text(found.get("content_type"))
         texts = [key for key in _TEXTS if text(found.get(key)).strip()]
-        if heard and kind in _SOUND:  # its transcript stands beside it
+        if heard and kind in _SOUND:  # its transcript is beside it
             kept.append(part)
         elif texts:
             made.append(text_part("\n\n".join(text(found[key]) for key in texts)))

@@ -123,7 +123,7 @@ class Lines:
         self.said: dict[str, Said] = {}
         self.unsaid: list[Line] = []
         self._above: dict[str, str | None] = {}
-        self._owner: dict[str, str | None] = {}  # the message that stands for a line
+        self._owner: dict[str, str | None] = {}  # the message that a line belongs to
         self._missing: dict[str, str] = {}
         self._talks: dict[str, str] = {}
         self._waiting: dict[str, list[Any]] = {}  # records of lines that say nothing, for what comes after them

@@ -197,7 +197,7 @@ def _split(message: dict[str, Any], key: str) -> Iterator[_Piece]:
 
 
 def _says(blocks: list[dict[str, Any]], whole: str) -> bool:
-    """Whether the text that stands beside the blocks is theirs."""
+    """Whether the text beside the blocks repeats them."""
     return "".join(whole.split()) == "".join("".join(text(block.get("text")) for block in blocks).split())
 
 

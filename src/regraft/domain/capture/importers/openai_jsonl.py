@@ -124,7 +124,7 @@ def _given(line: dict[str, Any]) -> Any:
 
 
 def _with_system(said: list[ImportedMessage], line: dict[str, Any]) -> tuple[list[ImportedMessage], frozenset[str]]:
-    """The messages after the system prompt that stands beside them, and the member that it was read from."""
+    """The messages after the system prompt beside them, and the member that it was read from."""
     found = [(key, line[key]) for key in _SYSTEM if isinstance(line.get(key), str | list) and line[key]]
     found = [(key, each) for key, each in found if isinstance(each, str) or all(map(mapping, each))]
     if not found or not said:

@@ -48,7 +48,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobChange:
-    """What became of a job: its new state, and what is added to its tokens."""
+    """A change of a job: its new state, and what is added to its tokens."""
 
     number: int
     state: str

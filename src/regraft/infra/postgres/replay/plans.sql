@@ -102,7 +102,7 @@ SELECT number, fingerprint, node_id, variant_index, sample, model, state, turn_i
 FROM replay_job WHERE plan_id = %(plan)s ORDER BY number;
 
 -- name: update_jobs
--- What became of jobs since the last time.
+-- The new states of jobs.
 UPDATE replay_job j SET state = n.state, turn_id = coalesce(n.turn_id, j.turn_id), failure = n.failure,
     prompt_tokens = j.prompt_tokens + n.prompt_tokens, completion_tokens = j.completion_tokens + n.completion_tokens,
     cached_tokens = j.cached_tokens + n.cached_tokens, started_at = coalesce(n.started_at, j.started_at),
