@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 
 import pytest
@@ -36,6 +37,22 @@ def test_a_spool_shows_its_bytes_until_they_are_delivered_and_for_how_long_nothi
     reader.acknowledge(reader.read_pack())
     assert spool_backlog(tmp_path).bytes == 0
     assert capture_backlog(tmp_path, None).spool_seconds == 0.0
+
+
+def test_a_call_that_comes_after_a_long_silence_is_no_stall(tmp_path, calls):
+    spool = Spool(tmp_path)
+    reader = SpoolReader(spool.home)
+    spool.append_records([[encode_exchange(calls())]])
+    reader.acknowledge(reader.read_pack())
+    os.utime(spool.home / "cursor", (time.time() - 600, time.time() - 600))
+    spool.append_records([[encode_exchange(calls())]])
+    spool.append_records([[encode_exchange(calls())]])
+    delivery = threading.Timer(0.2, lambda: reader.acknowledge(reader.read_pack(max_records=1)))
+    delivery.start()
+    found = capture_backlog(tmp_path, None)
+    delivery.join()
+    assert found.spool_bytes > 0
+    assert found.spool_seconds < 60
 
 
 def test_the_stream_shows_its_packs_their_age_and_how_many_came_again(tmp_path, nats_url, calls):

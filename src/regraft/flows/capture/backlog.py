@@ -15,6 +15,7 @@ from regraft.infra.spool.backlog import spool_backlog
 
 TIMEOUT = 60.0  # seconds
 _POLL = 0.1
+_LOOK_AGAIN = 0.5
 _KEEP_EVERY = 1.0
 
 
@@ -38,8 +39,11 @@ class CaptureBacklog:
 
 def capture_backlog(spool: Path, nats_url: str | None) -> CaptureBacklog:
     """Look at the spool folder, and at the stream if its URL is given; a stream that cannot be asked counts as None."""
-    now = datetime.now(UTC)
     waiting = spool_backlog(spool)
+    if waiting.since is not None:
+        time.sleep(_LOOK_AGAIN)  # what came a moment ago, after a long silence, is on its way now
+        waiting = spool_backlog(spool)
+    now = datetime.now(UTC)
     packs = age = redelivered = None
     if nats_url is not None:
         try:
