@@ -43,8 +43,8 @@ from regraft.infra.postgres.replay import plans as replays
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from gateways import Gateway, Upstream, free_port
-from scripted_upstream import Script, Seen, plain
+from support.gateways import Gateway, Upstream, free_port
+from support.scripted_upstream import Script, Seen, plain
 
 RESULTS = Path(__file__).parent / "results"
 TRAJECTORIES = b"""

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from api_scripts import ARGUMENTS, TEXT, answer
-from gateways import gateway_to, spooled, stored_turns
+from support.api_scripts import ARGUMENTS, TEXT, answer
+from support.gateways import gateway_to, spooled, stored_turns
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("REGRAFT_CLIENTS_PYTHON") or REPOSITORY / ".venv-clients" / "bin" / "python")

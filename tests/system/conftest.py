@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateways import NatsServer
+from support.gateways import NatsServer
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from regraft.flows.datasets.export import export
 from regraft.flows.datasets.freeze import Frozen, freeze
 from regraft.infra.iceberg.snapshots import catalog_properties
 from regraft.infra.postgres.pool import transaction
-from small_graph import SmallGraph, every_kind, many_choices
+from support.small_graph import SmallGraph, every_kind, many_choices
 
 pytestmark = pytest.mark.filterwarnings("default")
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from deployments import Deployment, deployed, fails
-from gateways import Gateway, Upstream, free_port
 from regraft.infra.embedded.postgres import PostgresEndpoint
 from regraft.infra.embedding.endpoint import EndpointEmbedder
 from regraft.infra.files.keys import KeyStore
@@ -16,7 +14,9 @@ from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.infra.llm.client import KeyRefusedError
 from regraft.presentation.cli.capture.keys import keys_path
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
-from scripted_upstream import plain
+from support.deployments import Deployment, deployed, fails
+from support.gateways import Gateway, Upstream, free_port
+from support.scripted_upstream import plain
 
 CONFIG = """
 gateway.require_keys = true

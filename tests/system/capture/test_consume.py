@@ -15,7 +15,6 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from gateways import abandoned
 from regraft.flows.capture.consume import consume
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage.build import build
@@ -24,6 +23,7 @@ from regraft.infra.nats.stream import CallStream
 from regraft.infra.postgres import pipeline
 from regraft.infra.postgres.lineage import reading
 from regraft.infra.postgres.pool import connect, transaction
+from support.gateways import abandoned
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ from collections import Counter
 
 import pytest
 
-from recorded_traffic import JSON, SSE, blocks_of, calls_of, kind, last_response, lines, text_parts
 from regraft.domain.capture.answer import events
 from regraft.domain.capture.dialects import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, dialect_of
 from regraft.domain.capture.message import text_of
@@ -21,6 +20,7 @@ from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
+from support.recorded_traffic import JSON, SSE, blocks_of, calls_of, kind, last_response, lines, text_parts
 
 pytestmark = pytest.mark.corpus
 

@@ -18,12 +18,12 @@ from uuid import UUID
 
 import pytest
 
-from gateways import BODY, CHAT, GATEWAY_PROCESS, Gateway, Upstream, free_port, gateway_to, spooled, streamed
 from regraft.domain.capture.exchange import Identity
 from regraft.domain.errors import ConfigError, PortInUseError
 from regraft.presentation.gateway.app import serve, server_of
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
-from scripted_upstream import Pause, Script, chunked, plain
+from support.gateways import BODY, CHAT, GATEWAY_PROCESS, Gateway, Upstream, free_port, gateway_to, spooled, streamed
+from support.scripted_upstream import Pause, Script, chunked, plain
 
 # Transparency
 

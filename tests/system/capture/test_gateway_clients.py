@@ -14,13 +14,13 @@ import httpx
 import openai
 import pytest
 
-from api_scripts import ARGUMENTS, TEXT, TOOL, answer
-from gateways import CHAT, gateway_to, spooled, stored_turns
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
-from scripted_upstream import plain
+from support.api_scripts import ARGUMENTS, TEXT, TOOL, answer
+from support.gateways import CHAT, gateway_to, spooled, stored_turns
+from support.scripted_upstream import plain
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 FUNCTION = {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}

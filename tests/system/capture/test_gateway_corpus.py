@@ -15,8 +15,12 @@ from uuid import UUID
 import pytest
 import zstandard
 
-from gateways import gateway_to, spooled, streamed
-from recorded_traffic import (
+from regraft.domain.capture.dialects import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, dialect_of
+from regraft.domain.capture.exchange import Identity
+from regraft.domain.ids import plain as unfrozen
+from regraft.infra.http.coding import decode
+from support.gateways import gateway_to, spooled, streamed
+from support.recorded_traffic import (
     JSON,
     SSE,
     blocks_of,
@@ -29,11 +33,7 @@ from recorded_traffic import (
     wire,
     without_nulls,
 )
-from regraft.domain.capture.dialects import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, dialect_of
-from regraft.domain.capture.exchange import Identity
-from regraft.domain.ids import plain as unfrozen
-from regraft.infra.http.coding import decode
-from scripted_upstream import chunked, plain
+from support.scripted_upstream import chunked, plain
 
 pytestmark = pytest.mark.corpus
 

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from gateways import BODY, CHAT, gateway_to, spooled
-from scripted_upstream import Pause, Script, chunked, plain
+from support.gateways import BODY, CHAT, gateway_to, spooled
+from support.scripted_upstream import Pause, Script, chunked, plain
 
 OK = plain(200, b"{}")
 

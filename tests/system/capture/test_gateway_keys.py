@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from gateways import BODY, Gateway, Upstream, free_port, gateway_to, spooled
 from regraft.domain.errors import NotFoundError
 from regraft.infra.files.keys import KeyStore
 from regraft.infra.settings import GatewaySection, WebSection
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
-from scripted_upstream import Pause, Script, plain
+from support.gateways import BODY, Gateway, Upstream, free_port, gateway_to, spooled
+from support.scripted_upstream import Pause, Script, plain
 
 TURN = "018f2d5c-0000-7000-8000-000000000001"
 

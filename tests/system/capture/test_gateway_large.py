@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from gateways import CHAT, GATEWAY_PROCESS, Upstream, free_port, spooled, streamed
-from scripted_upstream import Pause, Script, plain
+from support.gateways import CHAT, GATEWAY_PROCESS, Upstream, free_port, spooled, streamed
+from support.scripted_upstream import Pause, Script, plain
 
 LARGE = 100 << 20
 MARGIN = 150 << 20

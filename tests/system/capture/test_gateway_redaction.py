@@ -7,12 +7,12 @@ import json
 
 import pytest
 
-from gateways import Gateway, Upstream, free_port, spooled
 from regraft.domain.capture.exchange import Identity
 from regraft.infra.nats.codec import IDENTITY_FIELDS, identity_fields
 from regraft.presentation.gateway.redaction import REDACTED, Redactor
 from regraft.presentation.gateway.settings import GatewaySettings, RedactSettings, UpstreamSettings
-from scripted_upstream import chunked, plain
+from support.gateways import Gateway, Upstream, free_port, spooled
+from support.scripted_upstream import chunked, plain
 
 MAIL = r"[\w.]+@[\w.]+\w"
 RULES = RedactSettings(

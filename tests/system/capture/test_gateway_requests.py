@@ -13,14 +13,14 @@ import zlib
 import pytest
 import zstandard
 
-from gateways import BODY, CHAT, Gateway, Upstream, free_port, spooled, stored_turns
 from regraft.domain.errors import CorruptEventError
 from regraft.flows.capture.session_resolver import ParsedCall, ParseFailure, parse_record
 from regraft.flows.lineage.history_cache import HistoryCache
 from regraft.infra.files.keys import KeyStore
 from regraft.infra.nats.codec import encode_exchange
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
-from scripted_upstream import plain
+from support.gateways import BODY, CHAT, Gateway, Upstream, free_port, spooled, stored_turns
+from support.scripted_upstream import plain
 
 ANSWER = json.dumps(
     {

@@ -11,12 +11,12 @@ from uuid import UUID
 
 import pytest
 
-from gateways import BODY, CHAT, Gateway, Upstream, free_port, gateway_to, spooled
 from regraft.domain.errors import ConfigError
 from regraft.infra.http.json_spans import replaced, spans, with_model
 from regraft.presentation.gateway.app import server_of
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
-from scripted_upstream import Pause, Script, chunked, plain
+from support.gateways import BODY, CHAT, Gateway, Upstream, free_port, gateway_to, spooled
+from support.scripted_upstream import Pause, Script, chunked, plain
 
 FAILURE = plain(503, b'{"error":{"message":"overloaded"}}')
 

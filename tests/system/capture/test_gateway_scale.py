@@ -12,10 +12,10 @@ import threading
 import time
 from pathlib import Path
 
-from gateways import BODY, CHAT, Upstream, free_port, streamed
 from regraft.infra.nats.stream import CallStream
 from regraft.infra.postgres.pool import connect
-from scripted_upstream import plain
+from support.gateways import BODY, CHAT, Upstream, free_port, streamed
+from support.scripted_upstream import plain
 
 GATEWAYS = """
 import sys

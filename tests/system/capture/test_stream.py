@@ -11,11 +11,11 @@ from uuid import UUID
 
 import pytest
 
-from gateways import CHAT, abandoned
 from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.errors import CorruptEventError, UnavailableError
 from regraft.infra.nats.codec import decode_exchange, decode_pack, encode_exchange, encode_pack
 from regraft.infra.nats.stream import PARTS_HEADER, STREAM, SUBJECT, CallStream
+from support.gateways import CHAT, abandoned
 
 
 def exchange_of(**changes):

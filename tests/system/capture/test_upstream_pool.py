@@ -11,7 +11,7 @@ import uvloop
 
 from regraft.domain.errors import ConfigError, UpstreamError
 from regraft.infra.llm.upstream import BODY_HIGH_WATER, UpstreamPool
-from scripted_upstream import Pause, Script, ScriptedUpstream, chunked, plain
+from support.scripted_upstream import Pause, Script, ScriptedUpstream, chunked, plain
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])

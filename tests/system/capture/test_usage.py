@@ -7,13 +7,13 @@ from uuid import UUID
 
 import pytest
 
-from gateways import gateway_to, spooled
 from regraft.domain.usage import tokens
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
-from scripted_upstream import plain
+from support.gateways import gateway_to, spooled
+from support.scripted_upstream import plain
 
 OPERATION = UUID(int=99)
 COUNTED = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}

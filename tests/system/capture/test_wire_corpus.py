@@ -7,12 +7,12 @@ from collections import Counter
 
 import pytest
 
-from recorded_traffic import in_the_words_of_the_corpus, lines, wire, without_nulls
 from regraft.domain.capture.answer import read_answer
 from regraft.domain.ids import plain
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
+from support.recorded_traffic import in_the_words_of_the_corpus, lines, wire, without_nulls
 
 pytestmark = pytest.mark.corpus
 

@@ -27,7 +27,7 @@ from regraft.infra.iceberg import snapshots
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.datasets import registry
 from regraft.infra.postgres.pool import connect, transaction
-from small_graph import READ, WEATHER, SmallGraph, Turn, call, every_kind, many_choices, say
+from support.small_graph import READ, WEATHER, SmallGraph, Turn, call, every_kind, many_choices, say
 
 SFT = 'name = "good"\nkind = "sft"\n'
 DPO = 'name = "better"\nkind = "dpo"\n[select]\nper_context = 0\n'

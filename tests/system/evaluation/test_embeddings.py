@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from gateways import gateway_to
 from regraft.domain.errors import NotFoundError, UpstreamError
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.evaluation import embeddings as embed
@@ -17,7 +16,8 @@ from regraft.infra.embedding.endpoint import EndpointEmbedder
 from regraft.infra.embedding.static import StaticEmbedder
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
-from scripted_upstream import plain
+from support.gateways import gateway_to
+from support.scripted_upstream import plain
 
 TALKS = {
     "refund": ("I lost my credit card and need a new one.", "We block the card and send you another one."),

@@ -17,7 +17,7 @@ from regraft.flows.evaluation.review import rate_unit
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.postgres.pool import transaction
-from small_graph import START, SmallGraph, Turn, every_kind
+from support.small_graph import START, SmallGraph, Turn, every_kind
 
 SFT = 'name = "good"\nkind = "sft"\n[source]\nlabels = ["human", "outcome", "model", "signals"]\n'
 DPO = 'name = "better"\nkind = "dpo"\n[source]\nlabels = ["outcome"]\n[select]\nper_context = 0\n'

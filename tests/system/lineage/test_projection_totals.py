@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import zstandard
 
-from chains import chain
 from regraft.domain.lineage.message import store_message
+from support.chains import chain
 
 pytestmark = pytest.mark.corpus
 

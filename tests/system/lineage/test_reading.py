@@ -16,7 +16,7 @@ import pytest
 
 from regraft.infra.postgres.lineage import reading
 from regraft.infra.postgres.pool import transaction
-from small_graph import START, SmallGraph, Turn, every_kind
+from support.small_graph import START, SmallGraph, Turn, every_kind
 
 Run = Callable[..., Any]
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from gateways import free_port
 from regraft.infra.embedded.model import MODEL
+from support.gateways import free_port
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 CONFIG = f"""

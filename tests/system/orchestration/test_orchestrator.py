@@ -14,7 +14,6 @@ from uuid import UUID
 import openai
 import pytest
 
-from gateways import Gateway, Upstream, free_port, spooled
 from regraft.domain.orchestration.orchestration import Orchestrator
 from regraft.domain.orchestration.taskification import read_plan_header
 from regraft.flows.capture.ingest import SeenIds, ingest
@@ -27,7 +26,8 @@ from regraft.infra.postgres.orchestration import taskification
 from regraft.infra.postgres.pool import connect
 from regraft.infra.settings import Settings, ToolServerSection
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
-from scripted_upstream import Pause, Script, chunked, plain
+from support.gateways import Gateway, Upstream, free_port, spooled
+from support.scripted_upstream import Pause, Script, chunked, plain
 
 RULE = rule_of(Settings(), "default")
 QUESTION = [{"role": "user", "content": "Compare the two."}]
@@ -416,7 +416,7 @@ def test_a_worker_may_use_the_tools_of_a_server_and_goes_on_with_what_they_say(t
 
     crew.worker = worker
     server = ToolServerSection(
-        command=sys.executable, args=[str(Path(__file__).parents[2] / "tool_server.py"), "stdio"]
+        command=sys.executable, args=[str(Path(__file__).parents[2] / "support" / "tool_server.py"), "stdio"]
     )
     with running(tmp_path, crew, {"sums": server}, tools=("sums",)) as (client, _):
         (told,) = ask(client).model_extra["regraft"]["steps"]
@@ -431,7 +431,7 @@ def test_a_worker_that_never_stops_asking_for_tools_fails(tmp_path):
     endless = whole({"role": "assistant", "content": None, "tool_calls": [call]})
     crew.worker = lambda asked: endless if "do s1" in asked["messages"][1]["content"] else None
     server = ToolServerSection(
-        command=sys.executable, args=[str(Path(__file__).parents[2] / "tool_server.py"), "stdio"]
+        command=sys.executable, args=[str(Path(__file__).parents[2] / "support" / "tool_server.py"), "stdio"]
     )
     with running(tmp_path, crew, {"sums": server}, tools=("sums",)) as (client, _):
         told, _ = ask(client).model_extra["regraft"]["steps"]

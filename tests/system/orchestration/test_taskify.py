@@ -16,7 +16,6 @@ from uuid import UUID
 import pytest
 from dagster import AssetKey, DagsterInstance
 
-from gateways import Gateway, Upstream, free_port
 from regraft.domain.errors import NotFoundError, UnavailableError
 from regraft.flows.capture.consume import consume
 from regraft.flows.capture.waiting import wait_until_stored
@@ -28,7 +27,8 @@ from regraft.infra.postgres.pool import connect
 from regraft.infra.settings import Settings
 from regraft.presentation.dagster.definitions import defs
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
-from scripted_upstream import plain
+from support.gateways import Gateway, Upstream, free_port
+from support.scripted_upstream import plain
 
 RULE = rule_of(Settings(), "default")
 STEP = {"instruction": "do it", "inputs": ["prompt"], "worker": "w", "acceptance": "it is done"}

@@ -18,7 +18,7 @@ from regraft.domain.ids import parse_json
 from regraft.infra.mcp.servers import ToolServerError, ToolServers
 from regraft.infra.settings import ToolServerSection, load_settings
 
-PROGRAM = str(Path(__file__).parents[2] / "tool_server.py")
+PROGRAM = str(Path(__file__).parents[2] / "support" / "tool_server.py")
 
 
 def process(*arguments, **settings):

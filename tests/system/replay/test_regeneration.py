@@ -21,8 +21,8 @@ from regraft.flows.replay.regeneration import regenerate
 from regraft.infra.postgres.orchestration import taskification
 from regraft.infra.postgres.pool import connect, transaction
 from regraft.infra.postgres.replay import staleness as store
-from scripted_upstream import plain
-from small_graph import SmallGraph, say
+from support.scripted_upstream import plain
+from support.small_graph import SmallGraph, say
 
 __all__ = ["stream_url"]
 RULES = ["default@1-new"]

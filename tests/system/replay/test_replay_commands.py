@@ -11,8 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from deployments import Deployment, deployed, fails, until
 from regraft.infra.embedded.postgres import PostgresEndpoint
+from support.deployments import Deployment, deployed, fails, until
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ from regraft.infra.postgres.replay import plans as store
 from regraft.presentation.gateway.app import server_of
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
 from regraft.presentation.web.app import make_app
-from scripted_upstream import Pause, Script, ScriptedUpstream, Seen, plain
+from support.scripted_upstream import Pause, Script, ScriptedUpstream, Seen, plain
 
 
 def user(text):

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from gateways import Gateway, Upstream, free_port
 from regraft.domain.errors import ConfigError, UsageError
 from regraft.domain.ids import canonical_json, parse_json
 from regraft.domain.lineage.projection import project
@@ -38,9 +37,10 @@ from regraft.infra.postgres.pool import connect, transaction
 from regraft.infra.postgres.replay import plans as replays
 from regraft.infra.settings import ToolServerSection
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
-from scripted_upstream import plain
+from support.gateways import Gateway, Upstream, free_port
+from support.scripted_upstream import plain
 
-TOOL_SERVER = str(Path(__file__).parents[2] / "tool_server.py")
+TOOL_SERVER = str(Path(__file__).parents[2] / "support" / "tool_server.py")
 MODEL = "model"
 
 

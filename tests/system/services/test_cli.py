@@ -15,11 +15,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gateways import free_port
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
+from support.gateways import free_port
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

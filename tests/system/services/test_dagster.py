@@ -36,7 +36,6 @@ from dagster import (
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from dagster._serdes import serialize_value
 
-from gateways import free_port
 from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage_flow
@@ -48,6 +47,7 @@ from regraft.presentation.dagster import home as dagster_home
 from regraft.presentation.dagster.definitions import defs
 from regraft.presentation.dagster.lineage import TABLES
 from regraft.presentation.dagster.resources import Servers
+from support.gateways import free_port
 
 ROOT = Path(__file__).parents[3]
 ASSETS = {

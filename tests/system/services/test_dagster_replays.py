@@ -6,7 +6,6 @@ import json
 
 from dagster import DagsterInstance, RunConfig, materialize
 
-from gateways import Upstream, free_port
 from regraft.domain.replay.job import Variant
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
@@ -15,7 +14,8 @@ from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
 from regraft.presentation.dagster.replay import StoredPlan, replay_batch
 from regraft.presentation.dagster.resources import Servers
-from scripted_upstream import plain
+from support.gateways import Upstream, free_port
+from support.scripted_upstream import plain
 
 
 def test_a_stored_plan_is_a_batch_that_is_run_once(truth, nats_url, calls, tmp_path, monkeypatch):

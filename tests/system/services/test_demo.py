@@ -16,8 +16,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gateways import free_port
 from regraft.infra.embedded.postgres import EmbeddedPostgres
+from support.gateways import free_port
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 

@@ -22,8 +22,8 @@ import psutil
 import psycopg
 import pytest
 
-from gateways import free_port
-from scripted_upstream import ScriptedUpstream, Seen, chunked, plain
+from support.gateways import free_port
+from support.scripted_upstream import ScriptedUpstream, Seen, chunked, plain
 
 pytestmark = pytest.mark.timeout(400)
 KILLED = ("ingest", "gateway", "worker", "drainer", "nats", "postgres", "supervisor", "ingest", "drainer", "worker")

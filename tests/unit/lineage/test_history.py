@@ -5,7 +5,6 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chains import chain
 from regraft.domain.ids import digest
 from regraft.domain.lineage.history import (
     extend,
@@ -16,6 +15,7 @@ from regraft.domain.lineage.history import (
     session_by_opening,
 )
 from regraft.domain.lineage.message import store_message
+from support.chains import chain
 
 MESSAGES = st.lists(st.integers(0, 3).map(lambda number: (digest(b"%d" % number), digest(b"p%d" % number))), max_size=8)
 

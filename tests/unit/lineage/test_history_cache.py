@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chains import chain
 from regraft.domain.capture.request import Slices, read_request
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.lineage.message import store_message
 from regraft.domain.lineage.prompt_digests import SYSTEM, USER, said_by
 from regraft.flows.lineage.history_cache import HistoryCache
+from support.chains import chain
 
 messages = st.lists(
     st.fixed_dictionaries(

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 import pytest
 
-from chains import chain
 from regraft.domain.capture.answer import Answer, Choice
 from regraft.domain.capture.importers.conversation import Conversation, ImportedMessage, Judgement
 from regraft.domain.capture.request import Request
 from regraft.domain.lineage.imported_calls import Projections, calls, feedback_ids, steps
 from regraft.domain.lineage.message import store_message
 from regraft.domain.lineage.turn import capture
+from support.chains import chain
 
 
 def say(text, role="user"):

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chains import chain
 from regraft.domain.capture.answer import Answer
 from regraft.domain.capture.importers.conversation import Conversation, ImportedMessage
 from regraft.domain.capture.request import Request
@@ -16,6 +15,7 @@ from regraft.domain.lineage.message import store_message
 from regraft.domain.lineage.projection import PROJECTIONS
 from regraft.domain.lineage.turn import Capture, capture
 from regraft.flows.lineage.history_cache import HistoryCache
+from support.chains import chain
 
 roles = st.sampled_from(["system", "developer", "user", "assistant", "tool", "", None])
 contents = st.sampled_from(["a", "b ", "<think>x</think>c", "12:30:01", None])

@@ -22,7 +22,7 @@ from regraft.infra.postgres.pool import connect
 from regraft.infra.spool.writer import Spool
 from regraft.presentation.gateway.app import server_of
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
-from scripted_upstream import ScriptedUpstream
+from support.scripted_upstream import ScriptedUpstream
 
 _RANDOM = random.SystemRandom()  # the seed of a property test must not repeat ports
 CHAT = "/v1/chat/completions"

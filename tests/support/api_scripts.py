@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from scripted_upstream import Pause, Script, Seen, chunked, plain
+from support.scripted_upstream import Pause, Script, Seen, chunked, plain
 
 WORDS = ("Hel", "lo, ", "wörld \N{SNOWMAN}")
 TEXT = "".join(WORDS)

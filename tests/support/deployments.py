@@ -17,7 +17,6 @@ from uuid import UUID
 
 import psycopg
 
-from gateways import Upstream, free_port
 from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
 from regraft.infra.embedded.nats import EmbeddedNats
@@ -25,7 +24,8 @@ from regraft.infra.embedded.postgres import PostgresEndpoint
 from regraft.infra.embedded.stack import GATEWAY, Stack
 from regraft.infra.postgres.pool import connect
 from regraft.infra.settings import load_settings
-from scripted_upstream import Script, Seen, plain
+from support.gateways import Upstream, free_port
+from support.scripted_upstream import Script, Seen, plain
 
 
 class Numbered:
