@@ -8,16 +8,13 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from regraft.domain.capture.clients import ClientTable, KnownClient, NameSource
 from regraft.domain.capture.side_calls import SideCallRule
+from regraft.infra.config.section import Section
 
 _SECRET = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-goog-api-key"})
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _check_header(name: str) -> str:
@@ -26,7 +23,7 @@ def _check_header(name: str) -> str:
     return name.lower()
 
 
-class NameSourceSection(_Part):
+class NameSourceSection(Section):
     """A place where a client puts a name."""
 
     header: str = Field("", description="a request header, e.g. x-my-session")
@@ -46,7 +43,7 @@ class NameSourceSection(_Part):
         return self
 
 
-class KnownClientSection(_Part):
+class KnownClientSection(Section):
     """How one client names its sessions: the first place that holds a name counts."""
 
     session: list[NameSourceSection] = Field(min_length=1, description="where it names the session")
@@ -54,7 +51,7 @@ class KnownClientSection(_Part):
     parent_agent: list[NameSourceSection] = Field([], description="where it names the agent that started this one")
 
 
-class SideCallSection(_Part):
+class SideCallSection(Section):
     """What tells one kind of side call: all conditions that are given must hold; case does not matter."""
 
     purpose: str = Field(

@@ -5,17 +5,18 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from regraft.domain.capture.clients import ClientTable
 from regraft.domain.errors import ConfigError
 from regraft.infra.client_table import KnownClientSection, SideCallSection, client_table
+from regraft.infra.config.document import read_toml
+from regraft.infra.config.mistakes import config_error
+from regraft.infra.config.section import Section
 from regraft.infra.host_policy import host_name, is_loopback
 
 CONFIG_VARIABLE = "REGRAFT_CONFIG"
@@ -26,10 +27,6 @@ DEFAULT_FILE = "regraft.toml"
 _EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 named so that it can be refused
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 def _require_names(host: str, hosts: list[str]) -> None:
     if host_name(host) in _EVERYWHERE and not hosts:
         raise ValueError(
@@ -38,21 +35,21 @@ def _require_names(host: str, hosts: list[str]) -> None:
         )
 
 
-class PostgresSection(_Section):
+class PostgresSection(Section):
     """The truth. Without a ``dsn`` Regraft starts a server of its own in the data folder."""
 
     dsn: SecretStr | None = Field(None, description="PostgreSQL to use, e.g. postgresql://user@host/regraft")
     port: int | None = Field(None, ge=1, le=65535, description="port of the embedded server; a free one if unset")
 
 
-class NatsSection(_Section):
+class NatsSection(Section):
     """The stream. Without a ``url`` Regraft starts a server of its own in the data folder."""
 
     url: SecretStr | None = Field(None, description="NATS with JetStream to use, e.g. nats://127.0.0.1:4222")
     port: int | None = Field(None, ge=1, le=65535, description="port of the embedded server; a free one if unset")
 
 
-class ModelSection(_Section):
+class ModelSection(Section):
     """The local open-weight model that answers when no upstream is configured."""
 
     port: int | None = Field(None, ge=1, le=65535, description="port of the model server; a free one if unset")
@@ -60,7 +57,7 @@ class ModelSection(_Section):
     context: int = Field(4096, ge=256, description="tokens of prompt and answer together")
 
 
-class UpstreamSection(_Section):
+class UpstreamSection(Section):
     """One model server behind the gateway."""
 
     base_url: str = Field(description="where its API starts, e.g. http://127.0.0.1:11434/v1")
@@ -105,7 +102,7 @@ class UpstreamSection(_Section):
         return None
 
 
-class ToolServerSection(_Section):
+class ToolServerSection(Section):
     """One MCP server: a ``command`` that is started and spoken to on its standard input, or a ``url``.
 
     It is given few of our own variables (HOME, PATH and the like), and those that are named.
@@ -169,7 +166,7 @@ def _secret(path: Path) -> str:
         raise ConfigError(f"The key file {path} cannot be read: {error}.") from error
 
 
-class RuleSection(_Section):
+class RuleSection(Section):
     """A rule of your own for cutting requests into plans of subtasks."""
 
     instructions: str = Field(min_length=1, description="the system prompt that asks for a plan as JSON")
@@ -185,7 +182,7 @@ class RuleSection(_Section):
         return value
 
 
-class OrchestratorSection(_Section):
+class OrchestratorSection(Section):
     """One `orchestrator/NAME`: a plan, workers that carry it out, and one answer."""
 
     model: str = Field(min_length=1, description="the model that plans and writes the answer")
@@ -205,7 +202,7 @@ class OrchestratorSection(_Section):
     tools: list[str] = Field([], description="tool servers, of `tools`, that workers may use")
 
 
-class RedactSection(_Section):
+class RedactSection(Section):
     """What is taken out of calls before they are kept. What the model server is sent stays as it is."""
 
     identities: list[Literal["session", "parent_node", "replay_node", "theme", "task", "variant", "plan"]] = Field(
@@ -227,7 +224,7 @@ class RedactSection(_Section):
         return value
 
 
-class GatewaySection(_Section):
+class GatewaySection(Section):
     """The OpenAI-compatible gateway."""
 
     host: str = Field("127.0.0.1", description="address to listen on; loopback unless you open it yourself")
@@ -259,7 +256,7 @@ class GatewaySection(_Section):
         return not is_loopback(self.host)
 
 
-class ClientSection(_Section):
+class ClientSection(Section):
     """What our own commands show the gateway, where it needs keys: replays, plans, embeddings, the demo."""
 
     api_key_env: str | None = Field(
@@ -285,14 +282,14 @@ class ClientSection(_Section):
         return key
 
 
-class PriceSection(_Section):
+class PriceSection(Section):
     """What a model costs, in money of any currency, for a million tokens."""
 
     prompt: float = Field(ge=0, description="tokens that it reads")
     completion: float = Field(ge=0, description="tokens that it writes")
 
 
-class IngestSection(_Section):
+class IngestSection(Section):
     """From the stream to the execution log."""
 
     patience: float = Field(
@@ -302,13 +299,13 @@ class IngestSection(_Section):
     )
 
 
-class EmbeddingSection(_Section):
+class EmbeddingSection(Section):
     """What turns conversations into vectors. Without a ``model`` a table of word vectors does it, without a server."""
 
     model: str = Field("", description="an embedding model as the gateway knows it; none: the built-in table of words")
 
 
-class WebSection(_Section):
+class WebSection(Section):
     """The web API."""
 
     host: str = Field("127.0.0.1", description="address to listen on")
@@ -329,7 +326,7 @@ class WebSection(_Section):
         return self
 
 
-class DagsterSection(_Section):
+class DagsterSection(Section):
     """Dagster, which materialises the assets and shows their lineage."""
 
     enabled: bool = Field(True, description="whether `regraft up` starts it")
@@ -414,20 +411,13 @@ def load_settings(file: Path | None = None) -> Settings:
     """
     named = file or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
     path = named or Path(DEFAULT_FILE)
-    document: dict[str, Any] = {}
-    if named or path.exists():
-        try:
-            document = tomllib.loads(path.read_text("utf-8"))
-        except OSError as error:
-            raise ConfigError(f"The config file {path} cannot be read: {error.strerror}.") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+    document = read_toml(path) if named or path.exists() else {}
     _check_variables()
     try:
         return Settings(**document)
     except ValidationError as error:
         source = str(path) if document else "the REGRAFT_* environment"
-        raise ConfigError("\n".join(_mistake(source, item) for item in error.errors())) from error
+        raise config_error(error, Settings, source) from error
 
 
 def _check_variables() -> None:
@@ -438,25 +428,3 @@ def _check_variables() -> None:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]}{variable[len(name) :]}?" if near else f"Known: {', '.join(known)}."
             raise ConfigError(f"The variable {variable} is not a setting. {hint}")
-
-
-def _mistake(source: str, item: Any) -> str:
-    location = [str(part) for part in item["loc"]]
-    name = ".".join(location)
-    if item["type"] != "extra_forbidden":
-        return f"{source}: {name}: {item['msg'].removeprefix('Value error, ')}."
-    section = _names(Settings.model_fields, location[:-1])
-    near = difflib.get_close_matches(location[-1], section, n=1)
-    hint = f" Did you mean {'.'.join([*location[:-1], near[0]])}?" if near else f" Known: {', '.join(section)}."
-    return f"{source}: {name} is not a setting.{hint}"
-
-
-def _names(fields: dict[str, FieldInfo], path: list[str]) -> list[str]:
-    for part in path:
-        if part in fields:
-            annotation = fields[part].annotation
-            section = next(
-                (each for each in (*get_args(annotation), annotation) if hasattr(each, "model_fields")), None
-            )
-            fields = section.model_fields if section is not None else {}
-    return sorted(fields)

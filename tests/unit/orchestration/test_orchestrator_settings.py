@@ -56,10 +56,10 @@ def test_what_an_orchestrator_names_must_be_there(settings, text, said):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (TEAM + "retrys = 1", r"orchestrators.team.retrys is not a setting. Did you mean orchestrators.team.retries\?"),
+        (TEAM + "retrys = 1", r"orchestrators.team.retrys is unknown. Did you mean orchestrators.team.retries\?"),
         ('[orchestrators.team]\nmodel = "big"\nworkers = {}', "orchestrators.team.workers"),
         (TEAM + 'on_failure = "explode"', "orchestrators.team.on_failure"),
-        ('[rules.mine]\ninstructions = "x"\nrepair = "again"', "rules.mine.repair: must contain {problems}"),
+        ('[rules.mine]\ninstructions = "x"\nrepair = "again"', "rules.mine.repair must contain {problems}"),
     ],
 )
 def test_a_section_with_a_mistake_is_refused(settings, text, said):
