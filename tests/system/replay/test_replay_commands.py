@@ -131,8 +131,11 @@ def test_an_experiment_file_says_all_of_it(home: Deployment) -> None:
     ("text", "words"),
     [
         ("x = [", ("experiment.toml", "TOML")),
-        ('[experiment]\nsample = 2\n[nodes]\ntheme = "a"\n', ("experiment.toml", "'sample'", "'samples'")),
-        ('[nodes]\nthem = "a"\n', ("experiment.toml", "'them'", "'theme'")),
+        (
+            '[experiment]\nsample = 2\n[nodes]\ntheme = "a"\n',
+            ("experiment.toml", "experiment.sample ", "experiment.samples"),
+        ),
+        ('[nodes]\nthem = "a"\n', ("experiment.toml", "nodes.them ", "nodes.theme")),
         ('[nodes]\nkind = "none"\n', ("none", "kind")),
         ('[experiment]\nsamples = "two"\n[nodes]\ntheme = "a"\n', ("experiment.toml", "samples")),
     ],

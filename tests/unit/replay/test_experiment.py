@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from uuid import UUID
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from regraft.domain.errors import ConfigError, UsageError
 from regraft.domain.ids import NodeId, SessionId, digest
 from regraft.domain.replay.budget import Budget, Price, Spent, estimate
-from regraft.domain.replay.experiment import Experiment, Query, grid, parse_experiment, read_tools
+from regraft.domain.replay.experiment import Experiment, Query, grid, read_tools
 from regraft.domain.replay.job import Origin, Variant, plan
+from regraft.infra.files.experiments import parse_experiment
 
 
 def origin(**more):
@@ -83,22 +85,35 @@ def test_a_grid_is_each_with_each_and_one_model_stands_together():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[nodes]\nthme = 'x'", r"\[nodes\] has no 'thme'; did you mean 'theme'"),
-        ("[nodez]", "the file has no 'nodez'; did you mean 'nodes'"),
-        ("[nodes]\ntheme = 'x'\n[[variant]]\n[[variant]]\ntemprature = 1", r"\[variant 2\] has no 'temprature'"),
-        ("[nodes]\ntheme = 'x'\n[grid]\ntemperature = ['hot']", r"\[grid\] temperature is a number, not 'hot'"),
-        ("[nodes]\ntheme = 'x'\n[grid]\nseed = 1.5", "seed is a whole number"),
-        ("[experiment]\nsamples = 0\n[nodes]\ntheme = 'x'", r"\[experiment\] samples is a whole number from 1 on"),
-        ("[experiment]\nname = 'x'", r"\[nodes\] is missing"),
-        ("[nodes]\nids = ['a']\ntheme = 'x'", "one or the other"),
-        ("[nodes]\ntheme = 'x'\n[grid]\n[[variant]]", "one or the other"),
-        ("[nodes]\nkind = 'sideways'", "'sideways' is no kind"),
-        ("[nodes", "is not TOML"),
+        ("[nodes]\nthme = 'x'", "nodes.thme is unknown. Did you mean nodes.theme?"),
+        ("[nodez]", "nodez is unknown. Did you mean nodes?"),
+        (
+            "[nodes]\ntheme = 'x'\n[[variant]]\n[[variant]]\ntemprature = 1",
+            "variant[1].temprature is unknown. Did you mean variant[1].temperature?",
+        ),
+        ("[nodes]\ntheme = 'x'\n[grid]\ntemperature = ['hot']", "grid.temperature[0] must be a number, not 'hot'."),
+        ("[nodes]\ntheme = 'x'\n[grid]\nseed = 1.5", "grid.seed[0] must be a whole number, not 1.5."),
+        ("[experiment]\nsamples = 0\n[nodes]\ntheme = 'x'", "experiment.samples must be at least 1, not 0."),
+        (
+            "[experiment]\nsamples = 'two'\n[nodes]\ntheme = 'x'",
+            "experiment.samples must be a whole number, not 'two'.",
+        ),
+        ("[experiment]\nturns = 2\n[nodes]\ntheme = 'x'", "experiment.turns can only be 1 in a file"),
+        ("[experiment]\nname = 'x'", "nodes is missing: give ids, or conditions"),
+        ("[nodes]", "nodes is empty: give ids, or conditions"),
+        ("[nodes]\nids = ['a']\ntheme = 'x'", "nodes has ids and conditions: it takes one or the other."),
+        ("[nodes]\ntheme = 'x'\n[grid]\n[[variant]]", "an experiment takes one or the other."),
+        ("[nodes]\ntheme = 'x'\n[[variant]]\nuser = 'a'\nuser_file = 'b'", "variant[0] has user and user_file"),
+        ("[nodes]\nkind = 'retri'", "nodes.kind[0] must be 'continuation', 'retry',"),
+        ("[nodes]\nkind = 'retri'", "not 'retri'. Did you mean 'retry'?"),
+        ("[nodes]\ntheme = 'x\\u0000'".replace("'", '"'), "holds no NUL"),
+        ("[nodes]\ntheme = 'x'\n[grid]\ntools_file = 't.json'", "t.json must be a JSON list"),
+        ("[nodes", "e.toml is not valid TOML"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(text, told):
-    with pytest.raises(ConfigError, match=told):
-        parsed(text)
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        parsed(text, {"t.json": "{}"})
 
 
 def test_the_definition_is_what_makes_it_another_experiment():
@@ -167,7 +182,7 @@ def test_figures_that_are_not_finite_are_refused_wherever_they_come_from(value):
     for section, key in (("grid", "temperature"), ("nodes", "outcome_below"), ("experiment", "budget_money")):
         tables = {"nodes": 'theme = "t"\n', section: f"{key} = {value}\n"}
         text = "".join(f"[{name}]\n{lines}" for name, lines in tables.items())
-        with pytest.raises(ConfigError, match=rf"{key} is a finite number"):
+        with pytest.raises(ConfigError, match=rf"{section}\.{key}.* must be a finite number"):
             parsed(text)
 
 

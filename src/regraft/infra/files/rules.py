@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import tomllib
 from importlib.resources import files
 
 from regraft.domain.errors import NotFoundError
 from regraft.domain.orchestration.taskification import Rule
-from regraft.infra.settings import Settings
+from regraft.infra.config.document import parse_document
+from regraft.infra.settings import RuleSection, Settings
 
 DEFAULT = "default"
 
 
 def rules(settings: Settings) -> dict[str, Rule]:
     """All rules by name. Raises UsageError when one of the settings' is no rule."""
-    found = {rule.name: rule for rule in _built_in()}
-    repair = found[DEFAULT].repair
-    for name, section in settings.rules.items():
-        found[name] = Rule(
-            name=name,
-            instructions=section.instructions,
-            repair=section.repair or repair,
-            max_subtasks=section.max_subtasks,
-            description=section.description,
-        )
-    return found
+    built_in = _built_in()
+    sections = {**built_in, **settings.rules}
+    return {name: _rule(name, section, built_in[DEFAULT].repair) for name, section in sections.items()}
 
 
 def rule_of(settings: Settings, name: str) -> Rule:
@@ -35,6 +27,19 @@ def rule_of(settings: Settings, name: str) -> Rule:
     return known[name]
 
 
-def _built_in() -> list[Rule]:
-    folder = files("regraft").joinpath("rules")
-    return [Rule(**tomllib.loads(file.read_text("utf-8"))) for file in folder.iterdir() if file.name.endswith(".toml")]
+def _rule(name: str, section: RuleSection, repair: str) -> Rule:
+    return Rule(
+        name=name,
+        instructions=section.instructions,
+        repair=section.repair or repair,
+        max_subtasks=section.max_subtasks,
+        description=section.description,
+    )
+
+
+def _built_in() -> dict[str, RuleSection]:
+    found = {}
+    for file in files("regraft").joinpath("rules").iterdir():
+        if file.name.endswith(".toml"):
+            found[file.name.removesuffix(".toml")] = parse_document(file.read_text("utf-8"), file.name, RuleSection)
+    return found

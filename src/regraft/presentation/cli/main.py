@@ -22,7 +22,7 @@ from regraft.presentation.cli.lineage import build as lineage
 from regraft.presentation.cli.lineage import sessions
 from regraft.presentation.cli.orchestration import orchestrate, taskify
 from regraft.presentation.cli.replay import compare, models, replay, stale
-from regraft.presentation.cli.services import db, doctor, serve, status, up
+from regraft.presentation.cli.services import db, doctor, schema, serve, status, up
 
 app = typer.Typer(
     name="regraft",
@@ -57,6 +57,7 @@ for module in (
     up,
     status,
     doctor,
+    schema,
     sessions,
     compare,
     replay,

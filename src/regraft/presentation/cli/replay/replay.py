@@ -13,8 +13,10 @@ from rich.markup import escape
 
 from regraft.domain.errors import UsageError
 from regraft.domain.replay.comparison import changes_in_words
-from regraft.domain.replay.experiment import Experiment, Query, grid, parse_experiment, read_tools
+from regraft.domain.replay.experiment import Experiment, Query, grid, read_tools
 from regraft.domain.replay.job import Variant
+from regraft.infra.files.experiments import read_experiment
+from regraft.infra.files.text import read_text
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.lineage.sessions import rollout_line, short
 from regraft.presentation.cli.replay import plans
@@ -194,7 +196,7 @@ def replay(
         limit=limit,
     )
     fixed = Variant(
-        tools=read_tools(_read(tools_file), str(tools_file)) if tools_file else (),
+        tools=read_tools(read_text(tools_file), str(tools_file)) if tools_file else (),
         without_tools=tuple(without_tool or ()),
         plan=plan,
         chat=chat,
@@ -232,8 +234,7 @@ def replay(
             )
     else:
         if experiment is not None:
-            folder = experiment.parent
-            asked = parse_experiment(_read(experiment), str(experiment), lambda name: _read(folder / name))
+            asked = read_experiment(experiment)
         else:
             asked = Experiment(
                 nodes=tuple(nodes or ()), query=None if nodes else query, variants=variants, samples=samples or 1
@@ -299,22 +300,14 @@ def _rollout(
         policy=tools or "strict",
         max_turns=turns or MOST_TURNS,
         toward=goal,
-        persona=_read(persona) if persona else None,
+        persona=read_text(persona) if persona else None,
         simulator=simulator or "",
         servers=run.settings.tools,
     )
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise UsageError(f"The file {path} cannot be read: {reason}.") from error
-
-
 def _text(value: str | None) -> str | None:
-    return _read(Path(value[1:])) if value is not None and value.startswith("@") else value
+    return read_text(Path(value[1:])) if value is not None and value.startswith("@") else value
 
 
 def _tell(run: CommandContext, line: str) -> None:
