@@ -61,8 +61,8 @@ def settings() -> str:
 
 def experiment() -> str:
     """Every key of an experiment file, from its model."""
-    about = """`regraft replay --experiment FILE` runs an experiment file ([how to](../how-to/replay.md)). An unknown key is an
-error that names the nearest known one. `regraft schema experiment` prints the JSON Schema."""
+    about = """`regraft replay --experiment FILE` runs an experiment file ([how to](../how-to/replay.md)).
+An unknown key is an error that names the nearest known one. `regraft schema experiment` prints the JSON Schema."""
     return _file_page("Experiment files", about, ExperimentFile)
 
 
