@@ -6,9 +6,9 @@ import json
 import random
 
 import pytest
-from test_lineage import assistant, graph, user  # noqa: F401 the fixture
 
 from regraft.flows.lineage import reading, reprojection
+from support.messages import assistant, user
 
 CLAUDE, AGENT, PARENT = "x-claude-code-session-id", "x-claude-code-agent-id", "x-claude-code-parent-agent-id"
 
@@ -31,7 +31,7 @@ def talk(calls, who, opening="/init", answers=("a", "b", "c"), **fields):
     return made
 
 
-def test_equal_openings_under_different_names_are_different_sessions(graph, calls):  # noqa: F811
+def test_equal_openings_under_different_names_are_different_sessions(graph, calls):
     first, second = talk(calls, claude("s-1")), talk(calls, claude("s-2"))
     unnamed = talk(calls, {})
     graph.take(*first, *second, *unnamed)
@@ -47,13 +47,13 @@ def test_equal_openings_under_different_names_are_different_sessions(graph, call
     graph.check()
 
 
-def test_a_name_does_not_join_conversations_that_open_differently(graph, calls):  # noqa: F811
+def test_a_name_does_not_join_conversations_that_open_differently(graph, calls):
     main, other = talk(calls, claude("s-1")), talk(calls, claude("s-1"), opening="another matter")
     graph.take(*main, *other)
     assert graph.session(main[0]) == graph.session(main[2]) != graph.session(other[0])
 
 
-def test_agents_of_one_session_with_one_task_are_conversations_of_their_own(graph, calls):  # noqa: F811
+def test_agents_of_one_session_with_one_task_are_conversations_of_their_own(graph, calls):
     agents = [talk(calls, claude("s-1", agent), opening="look around") for agent in ("a-1", "a-2")]
     graph.take(*agents[0], *agents[1])
     names = graph.ask("SELECT external_id FROM conversation_sessions ORDER BY 1")
@@ -68,20 +68,20 @@ def test_agents_of_one_session_with_one_task_are_conversations_of_their_own(grap
         {"prompt_cache_key": "s-1"},
     ],
 )
-def test_a_name_in_the_body_parts_like_one_in_a_header(graph, calls, fields):  # noqa: F811
+def test_a_name_in_the_body_parts_like_one_in_a_header(graph, calls, fields):
     named, other = calls([user("/init")], "a", **fields), calls([user("/init")], "a", who=by(session_id="s-2"))
     same = calls([user("/init")], "b", who=claude("s-1"))
     graph.take(named, other, same)
     assert graph.session(named) == graph.session(same) != graph.session(other)
 
 
-def test_our_own_header_wins_over_what_a_client_says(graph, calls):  # noqa: F811
+def test_our_own_header_wins_over_what_a_client_says(graph, calls):
     mine = [calls([user("/init")], "a", who={**claude(name), "session": "mine"}) for name in ("s-1", "s-2")]
     graph.take(*mine)
     assert graph.session(mine[0]) == graph.session(mine[1])
 
 
-def test_the_call_keeps_what_it_was_named_by(graph, calls):  # noqa: F811
+def test_the_call_keeps_what_it_was_named_by(graph, calls):
     call = calls([user("/init")], "a", who=claude("s-1", "a-2", "a-1"))
     graph.take(call)
     (row,) = graph.ask("SELECT identity FROM pipeline_event_inbox")
@@ -97,7 +97,7 @@ def test_the_call_keeps_what_it_was_named_by(graph, calls):  # noqa: F811
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_any_order_and_any_batching_of_named_calls_give_the_same_tables(graph, calls, seed):  # noqa: F811
+def test_any_order_and_any_batching_of_named_calls_give_the_same_tables(graph, calls, seed):
     rnd = random.Random(seed)
     exchanges = []
     for _ in range(rnd.randint(3, 6)):
@@ -119,7 +119,7 @@ def test_any_order_and_any_batching_of_named_calls_give_the_same_tables(graph, c
         assert graph.ask("SELECT * FROM turn_link ORDER BY to_turn_id, evidence") == links
 
 
-def test_names_survive_another_version_of_the_projection_and_back(graph, calls):  # noqa: F811
+def test_names_survive_another_version_of_the_projection_and_back(graph, calls):
     graph.take(*talk(calls, claude("s-1")), *talk(calls, claude("s-2", "a-1")), *talk(calls, {}))
     before = graph.graph()
     assert reprojection.rebuild(graph.dsn).identical
@@ -131,7 +131,7 @@ def test_names_survive_another_version_of_the_projection_and_back(graph, calls):
     assert graph.graph("build") == before
 
 
-def test_a_side_call_has_its_purpose_wherever_it_is_stored(graph, calls):  # noqa: F811
+def test_a_side_call_has_its_purpose_wherever_it_is_stored(graph, calls):
     chat = calls([user("bread?")], "Mix and bake.", who=claude("s-1"))
     title = calls([user("Please write a 5-10 word title: bread?")], "Bread", who=claude("s-1"))
     own = calls([user("Please write a 5-10 word title: bread?")], "Bread", who={"purpose": "titles"})
@@ -140,7 +140,7 @@ def test_a_side_call_has_its_purpose_wherever_it_is_stored(graph, calls):  # noq
     assert [runs[str(each.event_id)] for each in (chat, title, own)] == ["chat", "side:title", "titles"]
 
 
-def test_side_calls_are_listed_apart(graph, calls):  # noqa: F811
+def test_side_calls_are_listed_apart(graph, calls):
     chat = calls([user("bread?")], "Mix and bake.", who=claude("s-1"))
     title = calls([user("Please write a 5-10 word title: bread?")], "Bread", who=claude("s-1"))
     graph.take(chat, title)
@@ -150,7 +150,7 @@ def test_side_calls_are_listed_apart(graph, calls):  # noqa: F811
     assert [(row["session_id"], row["purposes"]) for row in listed[False]] == [(graph.session(chat), ["chat"])]
 
 
-def test_an_agents_conversation_is_linked_to_the_one_that_started_it(graph, calls):  # noqa: F811
+def test_an_agents_conversation_is_linked_to_the_one_that_started_it(graph, calls):
     main = talk(calls, claude("s-1"))
     agent = talk(calls, claude("s-1", "a-1"), "look around")
     nested = talk(calls, claude("s-1", "a-2", "a-1"), "look closer")

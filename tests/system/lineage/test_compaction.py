@@ -2,79 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import replace
 from itertools import permutations
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_lineage import Truth, assistant, system, user
 
 from regraft.flows.lineage import build as lineage
-from regraft.infra.postgres.pool import connect
-
-LONG = "The build fails since the lock file names a package twice; I will remove the older line and run it again. ({})"
-TASK = "Look through every file below src and list the functions that nobody calls, with the line of each. ({})"
-TRACE = "00-{}-00f067aa0ba902b7-01"
-
-
-@pytest.fixture
-def graph(truth):
-    with connect(truth, autocommit=True) as connection:
-        yield Truth(truth, connection)
-
-
-@pytest.fixture
-def version_2(graph):
-    """A log that was begun under version 2 of the projection, which knows no returned answers."""
-    graph.connection.execute("UPDATE projection SET version = 2")
-    if not graph.ask("SELECT version FROM projection"):
-        graph.connection.execute("INSERT INTO projection (version) VALUES (2)")
-    return graph
-
-
-def calling(identity, name="read", **arguments):
-    function = {"name": name, "arguments": json.dumps(arguments)}
-    return {
-        "role": "assistant",
-        "content": None,
-        "tool_calls": [{"id": identity, "type": "function", "function": function}],
-    }
-
-
-def told(identity, text="ok"):
-    return {"role": "tool", "tool_call_id": identity, "content": text}
-
-
-def call_id(number):
-    return f"call_h7Q2x{number:04d}ZkPq"
-
-
-def agent(calls, tag="", steps=4, who=None):
-    """A conversation of tool calls, and its history as far as it got."""
-    history = [system("You mend builds."), user(f"Mend the build {tag}")]
-    made = []
-    for number in range(steps):
-        answer = calling(call_id(number) + tag, path=f"{number}.py")
-        made.append(calls(history, answer, who=who))
-        history = [*history, answer, told(answer["tool_calls"][0]["id"], f"text {number}")]
-    return made, history
+from support.captured_talks import LONG, TASK, TRACE, agent, call_id, story_of_agents, talk
+from support.messages import assistant, calling, system, told, user
 
 
 def links(graph):
     return graph.ask(
         "SELECT evidence, from_turn_id, to_turn_id, tool_call_id FROM session_link ORDER BY evidence, to_turn_id"
     )
-
-
-def dump(graph):
-    """All that is derived, and what is kept for later arrivals."""
-    found = graph.graph()
-    for table in ("turn_link", "unsettled_node"):
-        found[table] = sorted(repr(sorted(row.items())) for row in graph.ask(f"SELECT * FROM {table}"))
-    return found
 
 
 # Compaction
@@ -131,15 +74,6 @@ def test_tool_results_emptied_where_they_stand_are_a_compaction(version_2, calls
     version_2.take(*made, after)
     assert version_2.node(after)["parent_node_id"] == version_2.node(made[-1])["node_id"]
     assert version_2.node(after)["branch_kind"] == "compaction"
-
-
-def talk(calls, tag="", turns=4, who=None, opening="s"):
-    history, made = [system(opening)], []
-    for number in range(turns):
-        history.append(user(f"{number}? {tag}"))
-        made.append(calls(list(history), LONG.format(f"{tag}{number}"), who=who))
-        history.append(assistant(LONG.format(f"{tag}{number}")))
-    return made, history
 
 
 def test_a_summary_with_a_surviving_long_answer_and_its_question_goes_on_in_the_tree(version_2, calls):
@@ -326,49 +260,15 @@ def test_short_texts_link_nothing(graph, calls):
     assert links(graph) == []
 
 
-# Any order, any batching
-
-
-def story(calls, rnd):
-    """Agents whose histories are replaced, that start others, in named and unnamed sessions, some with the same ids."""
-    made, trace = [], "4bf92f3577b34da6a3ce929d0e0e4736"
-    histories = [[system("s"), user(f"go {number}")] for number in range(rnd.randint(1, 3))]
-    for number in range(rnd.randint(6, 12)):
-        history = list(rnd.choice(histories))
-        roll = rnd.random()
-        if roll < 0.35 and len(history) > 4:
-            keep = rnd.choice([2, 4])
-            history = [system(rnd.choice("st")), user(f"summary {rnd.randint(0, 1)}"), *history[-keep:]]
-        elif roll < 0.5:
-            history = [system("sub"), user(TASK.format(rnd.randint(0, 2)))]
-        if rnd.random() < 0.5:
-            answer = calling(call_id(rnd.randint(0, 9)), prompt=TASK.format(rnd.randint(0, 2)))
-        else:
-            answer = assistant(LONG.format(rnd.randint(0, 9)))
-        who = {"session": "named"} if rnd.random() < 0.2 else {}
-        if made and rnd.random() < 0.2:
-            who["parent_node"] = str(rnd.choice(made).event_id)
-        if made and rnd.random() < 0.15:
-            who = {"replay_node": str(rnd.choice(made).event_id), "purpose": "replay", "session": "named"}
-        exchange = calls(history, answer, who=who)
-        if rnd.random() < 0.3:
-            exchange = replace(exchange, traceparent=TRACE.format(trace))
-        made.append(exchange)
-        calls_made = answer.get("tool_calls")
-        next_message = told(calls_made[0]["id"], LONG.format(rnd.randint(0, 9))) if calls_made else user(f"on {number}")
-        histories.append([*history, answer, next_message])
-    return made
-
-
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10_000))
 def test_any_order_any_batching_and_any_duplicate_gives_the_same_trees_and_links(graph, calls, seed):
     rnd = random.Random(seed)
-    exchanges = story(calls, rnd)
+    exchanges = story_of_agents(calls, rnd)
     graph.forget()
     graph.take(*exchanges)
     graph.check()
-    expected = dump(graph)
+    expected = graph.dump()
     for _ in range(2):
         graph.forget()
         order = rnd.sample(exchanges, len(exchanges))
@@ -378,6 +278,6 @@ def test_any_order_any_batching_and_any_duplicate_gives_the_same_trees_and_links
             graph.take(*order[:size])
             order = order[size:]
         graph.check()
-        assert dump(graph) == expected
+        assert graph.dump() == expected
     lineage.rebuild(graph.dsn)
-    assert dump(graph) == expected
+    assert graph.dump() == expected

@@ -8,16 +8,9 @@ import subprocess
 import sys
 
 import pytest
-from test_compaction import TASK, agent, call_id, calling
-from test_lineage import Truth, user
 
-from regraft.infra.postgres.pool import connect
-
-
-@pytest.fixture
-def graph(truth):
-    with connect(truth, autocommit=True) as connection:
-        yield Truth(truth, connection)
+from support.captured_talks import TASK, agent, call_id
+from support.messages import calling, user
 
 
 @pytest.fixture

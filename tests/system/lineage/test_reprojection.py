@@ -10,9 +10,6 @@ import sys
 import threading
 
 import pytest
-import test_compaction
-import test_lineage
-from test_lineage import Truth, assistant, user
 
 from regraft.domain.errors import UsageError
 from regraft.domain.lineage.projection import PROJECTION_VERSION, PROJECTIONS
@@ -23,6 +20,8 @@ from regraft.flows.lineage import reprojection
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.lineage import reading
 from regraft.infra.postgres.pool import connect
+from support.captured_talks import story_of_agents, story_of_branches
+from support.messages import assistant, user
 
 LOGGED = (
     "context",
@@ -39,12 +38,6 @@ RATED = """INSERT INTO human_eval_labels
     FROM session_turn t WHERE t.turn_id = %(turn)s"""
 
 
-@pytest.fixture
-def graph(truth):
-    with connect(truth, autocommit=True) as connection:
-        yield Truth(truth, connection)
-
-
 def start_under(graph, version):
     """An empty log in this version of the projection."""
     graph.connection.execute("DELETE FROM projection")
@@ -53,7 +46,7 @@ def start_under(graph, version):
 
 def dump(graph):
     """Everything that is stored and derived, but the numbers and times of storing and of builds."""
-    found = test_compaction.dump(graph)
+    found = graph.dump()
     for table in LOGGED:
         rows = graph.ask(f"SELECT * FROM {table}")
         unequal = ("seq", "received_at", "label_id", "created_at")
@@ -80,7 +73,7 @@ def hosted_story(calls):
 
 def stories(calls, seed):
     rnd = random.Random(seed)
-    made = [*test_lineage.story(calls, rnd), *test_compaction.story(calls, rnd), *hosted_story(calls)]
+    made = [*story_of_branches(calls, rnd), *story_of_agents(calls, rnd), *hosted_story(calls)]
     return rnd.sample(made, len(made))
 
 

@@ -6,17 +6,8 @@ import json
 from dataclasses import replace
 from itertools import permutations
 
-import pytest
-from test_compaction import LONG, agent, call_id, calling, talk, told
-from test_lineage import Truth, assistant, system, user
-
-from regraft.infra.postgres.pool import connect
-
-
-@pytest.fixture
-def graph(truth):
-    with connect(truth, autocommit=True) as connection:
-        yield Truth(truth, connection)
+from support.captured_talks import LONG, agent, call_id, talk
+from support.messages import assistant, calling, system, told, user
 
 
 def differences(node):

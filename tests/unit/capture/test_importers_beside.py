@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_importers_chat import one
 
 from regraft.domain.capture.importers.conversation import RefusedConversation
+from support.chat_export import one
 
 USER = {"role": "user", "content": "spend q"}
 SAID = {"role": "assistant", "content": "spend a"}

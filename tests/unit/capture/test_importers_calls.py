@@ -5,13 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_importers_claude_code import path
-from test_importers_sets import judged
 
-from regraft.domain.capture.importers import conversations, detected
 from regraft.domain.capture.importers.conversation import Conversation, RefusedConversation
-from regraft.domain.capture.importers.records import JsonRecord
-from regraft.domain.ids import parse_json
+from support.imported_conversation import found, judged, one, path
 
 QUESTION = {"role": "user", "content": "q"}
 CHAT = {"model": "m", "messages": [{"role": "system", "content": "s"}, QUESTION], "temperature": 0}
@@ -26,20 +22,6 @@ MESSAGE = {
     "usage": {"output_tokens": 3},
 }  # fmt: skip
 WHOLE = [("system", "s"), ("user", "q"), ("assistant", "a")]
-
-
-def found(form, value):
-    record = JsonRecord(0, parse_json(json.dumps(value)))
-    importer = detected(record)
-    assert importer is not None
-    assert importer.form == form
-    return [each for _, each in conversations(importer, [record])]
-
-
-def one(form, value):
-    talks = [each for each in found(form, value) if isinstance(each, Conversation)]
-    assert len(talks) == 1
-    return talks[0]
 
 
 def test_helicone_calls_keep_scores_times_and_what_else_is_said():

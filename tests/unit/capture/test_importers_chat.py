@@ -2,42 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from regraft.domain.capture.importers import conversations, detected, importer_of
 from regraft.domain.capture.importers.conversation import RefusedConversation
-from regraft.domain.capture.importers.records import JsonRecord
-from regraft.domain.ids import parse_json
-
-
-def read(value, form=None):
-    """What a file of one record holds, and the format that recognised it."""
-    record = JsonRecord(0, parse_json(json.dumps(value)))
-    importer = importer_of(form) if form else detected(record)
-    return importer.form, [each for _, each in conversations(importer, [record])]
-
-
-def one(value):
-    form, found = read(value)
-    assert len(found) == 1
-    return form, found[0]
-
-
-def lines(conversation):
-    """Each message as (role, content, place of the message before it)."""
-    return [(said.message["role"], said.message["content"], said.parent) for said in conversation.said]
-
-
-def node(key, parent, children, role=None, parts=None, **more):
-    content = more.pop("content", {"content_type": "text", "parts": parts})
-    message = {"id": key, "author": {"role": role, **more.pop("author", {})}, "content": content, **more}
-    return {"id": key, "message": message if role else None, "parent": parent, "children": children}
-
-
-def chatgpt(*nodes):
-    return {"conversation_id": "c1", "title": "t", "create_time": 10, "mapping": {each["id"]: each for each in nodes}}
+from support.chat_export import chatgpt, claude, lines, node, one, webui
 
 
 def test_a_chatgpt_tree_keeps_edited_questions_and_regenerated_answers():
@@ -115,10 +83,6 @@ def test_a_chatgpt_conversation_that_cannot_be_read_is_refused_by_name(nodes, re
     assert reason in refused.reason
 
 
-def claude(*messages):
-    return {"uuid": "c2", "name": "t", "created_at": "2025-01-01T00:00:00Z", "chat_messages": list(messages)}
-
-
 def test_a_claude_export_is_split_at_its_tool_blocks():
     blocks = [
         {"type": "thinking", "thinking": "hm", "start_timestamp": "x"},
@@ -193,11 +157,6 @@ def test_a_librechat_export_begins_with_its_system_prompt_and_keeps_its_branches
     assert said["b/1"].message == {"role": "tool", "tool_call_id": "t", "content": "1"}
     assert said["b/2"].message == {"role": "assistant", "content": "y"}
     assert [(vote.name, vote.value) for vote in said["b"].judgements] == [("vote", -1.0)]
-
-
-def webui(messages, **params):
-    history = {"messages": {each["id"]: each for each in messages}, "currentId": "a"}
-    return {"id": "c4", "title": "t", "created_at": 5, "chat": {"params": params, "history": history}}
 
 
 def test_an_open_webui_chat_keeps_branches_votes_and_the_calls_in_its_text():

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_importers_chat import chatgpt, claude, node, one, webui
 
 from regraft.domain.capture.importers import conversations, importer_of
 from regraft.domain.capture.importers.conversation import RefusedConversation, UnreadableConversationError
 from regraft.domain.capture.importers.links import NO_CHILD, NO_PARENT, by_id, link, tree_of
 from regraft.domain.capture.importers.records import JsonRecord
+from support.chat_export import chatgpt, claude, node, one, webui
 
 
 def links(**given):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_importers_claude_code import call, line, model, result, talks, user, words
-from test_importers_codex import event, meta, one, said
+
+from support.claude_code_transcript import call, line, model, result, talks, user, words
+from support.codex_rollout import event, meta, one, said
 
 SIZE = 3_000
 

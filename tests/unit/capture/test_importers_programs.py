@@ -6,13 +6,12 @@ import json
 import sqlite3
 
 import pytest
-from test_importers_calls import one
-from test_importers_claude_code import path
 
 from regraft.domain.capture.importers import conversations, detected
 from regraft.domain.capture.importers.records import records
 from regraft.domain.errors import UsageError
 from regraft.infra.files.exports import opened, parts
+from support.imported_conversation import one, path
 
 
 def text(words):

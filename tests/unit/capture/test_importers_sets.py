@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_importers_claude_code import path
 
 from regraft.domain.capture.importers import conversations, detected
 from regraft.domain.capture.importers.conversation import RefusedConversation
 from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.ids import parse_json
+from support.imported_conversation import judged, path
 
 
 def found(form, value):
@@ -20,10 +20,6 @@ def found(form, value):
     assert importer.form == form
     ((_, each),) = conversations(importer, [record])
     return each
-
-
-def judged(talk, at=-1):
-    return {each.name: (each.value, each.source) for each in talk.said[at].judgements}
 
 
 def turn(role, words, **more):

@@ -7,12 +7,12 @@ import json
 from typing import Any
 
 import pytest
-from test_importers_odd import RECORDS, places
 
 from regraft.domain.capture.importers import IMPORTERS, conversations, importer_of
 from regraft.domain.capture.importers.conversation import Conversation
 from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.ids import parse_json
+from support.importer_records import RECORDS, places
 
 WORDS = "words that stand nowhere else at all"
 MESSAGES = [{"role": "user", "content": "hidden question"}, {"role": "assistant", "content": WORDS}]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from test_importers_chat import chatgpt, claude, node, one
+
+from support.chat_export import chatgpt, claude, node, one
 
 
 def asked(content, **more):
