@@ -312,16 +312,21 @@ class WebSection(Section):
     port: int = Field(4701, ge=1, le=65535, description="port to listen on")
     hosts: list[str] = Field([], description="names it answers to beside loopback ones; needed beyond loopback")
     token: SecretStr | None = Field(
-        None, min_length=16, description="what each request must show as a bearer token; needed beyond loopback"
+        None,
+        min_length=16,
+        description="a bearer token that reads everything; it or tokens_file: needed beyond loopback",
+    )
+    tokens_file: Path | None = Field(
+        None, description="the file of tokens, which each request then needs; <data_dir>/web-tokens.json if unset"
     )
 
     @model_validator(mode="after")
     def _may_be_reached(self) -> Self:
         _require_names(self.host, self.hosts)
-        if self.token is None and not is_loopback(self.host):
+        if self.token is None and self.tokens_file is None and not is_loopback(self.host):
             raise ValueError(
                 f"listens beyond loopback ({self.host}), so that it needs a token, best from the environment:"
-                " REGRAFT_WEB__TOKEN"
+                " REGRAFT_WEB__TOKEN; or a tokens_file, with tokens of `regraft web-token create`"
             )
         return self
 

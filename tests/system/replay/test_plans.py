@@ -69,8 +69,27 @@ def test_reading_goes_by_index(large: Connection, some: dict[str, Any], name: st
     assert scanned(large, queries("postgres/lineage/reading")[name], some) == set()
 
 
-def test_words_are_found_by_index(large: Connection, some: dict[str, Any]) -> None:
-    assert scanned(large, queries("postgres/lineage/search")["find"], {**some, "text": "7 100"}) == set()
+@pytest.mark.parametrize("nodes", [None, 5000])
+def test_a_tree_is_read_by_index_whole_and_by_the_page(
+    large: Connection, some: dict[str, Any], nodes: int | None
+) -> None:
+    found = queries("postgres/lineage/reading")
+    wanted = nodes and [uuid.uuid4() for _ in range(nodes)]
+    assert scanned(large, found["tree_order"], some) == set()
+    assert scanned(large, found["tree"], {**some, "nodes": wanted}) == set()
+
+
+@pytest.mark.parametrize("scope", [None, "large"])
+def test_words_are_found_by_index(large: Connection, some: dict[str, Any], scope: str | None) -> None:
+    find = queries("postgres/lineage/search")["find"]
+    assert scanned(large, find, {**some, "text": "7 100", "scope": scope}) == set()
+
+
+@pytest.mark.parametrize("scope", [None, "large"])
+@pytest.mark.parametrize("noun", ["node", "turn"])
+def test_ids_are_resolved_by_index(large: Connection, some: dict[str, Any], noun: str, scope: str | None) -> None:
+    bounds = {"low": some[noun], "high": some[noun], "scope": scope}
+    assert scanned(large, queries("postgres/lineage/reading")[f"{noun}s_like"], bounds) == set()
 
 
 @pytest.mark.parametrize("name", ["origins", "parents", "families", "ancestors", "current_parents", "facts"])

@@ -21,6 +21,7 @@ from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.errors import ConfigError
 from regraft.domain.ids import parse_json
 from regraft.domain.replay.job import Variant
+from regraft.flows.access import ReadAccess
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.flows.replay.plans import prepare, save
@@ -108,8 +109,8 @@ def test_an_empty_truth_is_healthy_and_says_so(client: TestClient) -> None:
     assert {counts[name] for name in names} == {0}
     assert counts["builds"] == []
     assert ok(client, "/api/sessions") == {"sessions": [], "next": None}
-    assert ok(client, "/api/snapshots") == {"snapshots": []}
-    assert ok(client, "/api/themes") == {"themes": []}
+    assert ok(client, "/api/snapshots") == {"snapshots": [], "next": None}
+    assert ok(client, "/api/themes") == {"themes": [], "next": None}
 
 
 def test_status_counts_every_layer(client: TestClient, truth: str, capture: Callable[..., UUID]) -> None:
@@ -142,6 +143,54 @@ def test_sessions_come_latest_first_and_page_by_page(client: TestClient, capture
     assert ok(client, "/api/sessions?before=2023-11-14T22:13:23Z")["sessions"][0]["opening"] == "question 1"
     assert ok(client, "/api/sessions?theme=none")["sessions"] == []
     assert {row["name"]: row["sessions"] for row in ok(client, "/api/themes")["themes"]} == {"even": 3, "odd": 2}
+
+
+def walked(client: TestClient, path: str, rows: str, cursor: str) -> list[Any]:
+    """Every row of a list, read two at a time."""
+    page = ok(client, f"{path}?limit=2")
+    seen = page[rows]
+    while page["next"] is not None:
+        assert len(page[rows]) == 2
+        reply = client.get(path, params={"limit": 2, cursor: page["next"]})
+        assert reply.status_code == 200, reply.text
+        page = reply.json()
+        seen += page[rows]
+    return seen
+
+
+def test_every_list_is_read_page_by_page(client: TestClient, truth: str, capture: Callable[..., UUID]) -> None:
+    turns = [capture([user("hi")], f"answer {number}", theme=f"theme {number}") for number in range(5)]
+    session = ok(client, f"/api/anchors/{turns[0]}")["session_id"]
+    nodes = [UUID(row["node_id"]) for row in ok(client, f"/api/anchors/{turns[0]}")["alternatives"]]
+    plans = [save(truth, prepare(truth, nodes[: size + 1], [Variant(model="n")], 5)) for size in range(5)]
+    with connect(truth, autocommit=True) as connection:
+        for number in range(5):
+            connection.execute(
+                "INSERT INTO dataset_snapshot_registry VALUES (%s, 'good', 'sft', 'name = \"good\"', '\\x01', '0.1',"
+                """ 3, 'regraft.good', %s, 'good-1', '{"train": 2}', '{}', '{}', '\\x02ff', '2026-01-01')""",
+                (f"good-{number}", number),
+            )
+    tree = ok(client, f"/api/sessions/{session}/tree")["nodes"]
+    assert len(tree) == 6
+    assert walked(client, f"/api/sessions/{session}/tree", "nodes", "after") == tree
+    assert [row["name"] for row in walked(client, "/api/themes", "themes", "after")] == [f"theme {n}" for n in range(5)]
+    snapshots = walked(client, "/api/snapshots", "snapshots", "after")
+    assert [row["snapshot_id"] for row in snapshots] == [f"good-{n}" for n in range(5)]
+    replays = walked(client, "/api/replays", "replays", "before")
+    assert [row["plan_id"] for row in replays] == [str(plan) for plan in plans[::-1]]
+    jobs = walked(client, f"/api/replays/{plans[0]}", "job_records", "after")
+    assert [row["number"] for row in jobs] == [
+        row["number"] for row in ok(client, f"/api/replays/{plans[0]}")["job_records"]
+    ]
+    assert len(jobs) == 5
+    nobody = UUID(int=0)
+    for path in (f"/api/sessions/{session}/tree", "/api/themes"):
+        assert refused(client, f"{path}?after={nobody}", 404)
+        assert refused(client, f"{path}?after=nonsense", 400)
+    assert refused(client, "/api/snapshots?after=none-1", 404)
+    assert refused(client, "/api/snapshots?after=A", 400)
+    assert refused(client, "/api/replays?before=yesterday", 400)
+    assert refused(client, f"/api/replays/{plans[0]}?after=-1", 400)
 
 
 def test_a_session_and_its_tree(client: TestClient, capture: Callable[..., UUID]) -> None:
@@ -386,7 +435,9 @@ def test_every_route_of_the_document_answers_by_its_declared_model(
 
 
 def test_with_a_token_nothing_but_the_health_is_read_without_it(truth: str) -> None:
-    with TestClient(web.make_app(truth, token="a-token-of-16-signs"), raise_server_exceptions=False) as client:
+    with TestClient(
+        web.make_app(truth, access=ReadAccess("a-token-of-16-signs")), raise_server_exceptions=False
+    ) as client:
         assert client.get("/api/health").status_code == 200
         for path in ("/api/status", "/api/sessions", "/api/openapi.json", "/api/nothing", "/api/events"):
             for shown in (None, "Bearer a-token-of-16-sign", "a-token-of-16-signs", "Basic a-token-of-16-signs"):

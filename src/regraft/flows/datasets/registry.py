@@ -20,14 +20,27 @@ class SnapshotDetail:
     holds: Row
 
 
-def snapshots(source: Source) -> list[Row]:
-    """All snapshots, oldest first."""
+def snapshots(
+    source: Source, *, scope: str | None = None, after: str | None = None, limit: int | None = None
+) -> list[Row]:
+    """Snapshots, oldest first; the next page starts after the last row's ``snapshot_id``.
+
+    A tenant, ``scope``, sees those of which every row is its own, without what was refused for them: that may have been
+    another's. Raises NotFoundError for an ``after`` that it does not see.
+    """
     with reading_from(source) as connection:
-        return store.snapshots(connection)
+        if after is not None:
+            after = store.get(connection, after, scope)["snapshot_id"]
+        found = store.snapshots(connection, scope=scope, after=after, limit=limit)
+        return [_seen(row, scope) for row in found]
 
 
-def snapshot(source: Source, snapshot_id: str) -> SnapshotDetail:
-    """A snapshot by its id or the start of it. Raises NotFoundError unless exactly one fits."""
+def snapshot(source: Source, snapshot_id: str, scope: str | None = None) -> SnapshotDetail:
+    """A snapshot by its id or the start of it, as ``scope`` sees it. Raises NotFoundError unless exactly one fits."""
     with reading_from(source) as connection:
-        found = store.get(connection, snapshot_id)
+        found = _seen(store.get(connection, snapshot_id, scope), scope)
         return SnapshotDetail(snapshot=found, holds=snapshot_counts(connection, found["snapshot_id"]))
+
+
+def _seen(row: Row, scope: str | None) -> Row:
+    return row if scope is None else {**row, "refused": {}}

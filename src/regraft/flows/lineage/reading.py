@@ -2,7 +2,7 @@
 
 Each function takes a DSN, or a connection of the caller's pool. Ids are given as people type them: whole, or the first
 six digits or more; a session also by its client's name. Rows hold stored JSON as text, so that an API can pass it on
-unread; ``values`` parses it.
+unread; ``values`` parses it. ``scope`` is the tenant whose data may be seen, and whose ids are known; None: all.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ __all__ = [
     "status",
     "themes",
     "tree",
+    "tree_page",
     "values",
 ]
 
@@ -79,16 +80,18 @@ class Anchor:
     alternatives: list[Row]
 
 
-def status(source: Source) -> Row:
-    """Counts of every layer, and ``builds``: how far each derived one is."""
+def status(source: Source, scope: str | None = None) -> Row:
+    """Counts of every layer, and ``builds``: how far each derived one is; a tenant's own counts, without builds."""
     with reading_from(source) as connection:
-        return store.status(connection)
+        return store.status(connection, scope)
 
 
-def themes(source: Source) -> list[Row]:
-    """Themes by name, with their counts of sessions."""
+def themes(
+    source: Source, *, scope: str | None = None, after: UUID | None = None, limit: int | None = None
+) -> list[Row]:
+    """Themes by name, with their counts of sessions; the next page starts after the last row's ``theme_id``."""
     with reading_from(source) as connection:
-        return store.themes(connection)
+        return store.themes(connection, scope=scope, after=after, limit=limit)
 
 
 def sessions(
@@ -99,19 +102,22 @@ def sessions(
     before_id: UUID | None = None,
     theme: str | None = None,
     side: bool | None = None,
+    scope: str | None = None,
 ) -> list[Row]:
     """Sessions, the most recent first; the next page starts before the last row's ``last_turn_at``, ``session_id``.
 
     ``side``: only those of which every call is a client's side call (a title, a probe), or only the others.
     """
     with reading_from(source) as connection:
-        return store.sessions(connection, limit, before=before, before_id=before_id, theme=theme, side=side)
+        return store.sessions(
+            connection, limit, before=before, before_id=before_id, theme=theme, side=side, scope=scope
+        )
 
 
-def session(source: Source, session: str) -> Row:
+def session(source: Source, session: str, scope: str | None = None) -> Row:
     """One session. Raises UsageError or NotFoundError."""
     with reading_from(source) as connection:
-        return store.session(connection, store.resolve_session(connection, session))
+        return store.session(connection, store.resolve_session(connection, session, scope))
 
 
 def session_id(source: Source, session: str) -> UUID:
@@ -131,10 +137,26 @@ def tree(source: Source, session: str) -> SessionTree:
         )
 
 
-def node(source: Source, node: str) -> NodeDetail:
+def tree_page(
+    source: Source, session: str, limit: int, *, after: UUID | None = None, scope: str | None = None
+) -> SessionTree:
+    """A session with ``limit`` nodes at most in tree order; the next page starts after the last one. No links.
+
+    Raises UsageError or NotFoundError.
+    """
+    with reading_from(source) as connection:
+        wanted = store.resolve_session(connection, session, scope)
+        return SessionTree(
+            session=store.session(connection, wanted),
+            nodes=store.session_tree_page(connection, wanted, after, limit),
+            links={},
+        )
+
+
+def node(source: Source, node: str, scope: str | None = None) -> NodeDetail:
     """Everything known about one node. Raises UsageError or NotFoundError."""
     with reading_from(source) as connection:
-        found = store.node(connection, store.resolve_node(connection, node))
+        found = store.node(connection, store.resolve_node(connection, node, scope))
         wanted: UUID = found["node_id"]
         anchor_id = found["context_anchor_turn_id"]
         return NodeDetail(
@@ -145,7 +167,7 @@ def node(source: Source, node: str) -> NodeDetail:
             alternatives=store.alternatives(connection, anchor_id) if anchor_id else [],
             rollouts=rollouts.of_node(connection, wanted),
             links=store.links(connection, found["session_id"])[wanted],
-            snapshots=registry.snapshots_of_node(connection, wanted),
+            snapshots=registry.snapshots_of_node(connection, wanted, scope),
         )
 
 
@@ -161,10 +183,10 @@ def path(source: Source, node: str) -> list[Row]:
         return store.path(connection, store.resolve_node(connection, node))
 
 
-def anchor(source: Source, turn: str) -> Anchor:
+def anchor(source: Source, turn: str, scope: str | None = None) -> Anchor:
     """The anchor of a turn, and all answers under it. Raises UsageError or NotFoundError."""
     with reading_from(source) as connection:
-        found = store.anchor(connection, store.resolve_turn(connection, turn))
+        found = store.anchor(connection, store.resolve_turn(connection, turn, scope))
         return Anchor(anchor=found, alternatives=store.alternatives(connection, found["context_anchor_turn_id"]))
 
 
@@ -180,13 +202,13 @@ def alternatives(source: Source, anchor_id: UUID) -> list[Row]:
         return store.alternatives(connection, anchor_id)
 
 
-def find(source: Source, text: str, limit: int) -> list[Row]:
+def find(source: Source, text: str, limit: int, scope: str | None = None) -> list[Row]:
     """Nodes whose answer or last question matches the text: node_id, session_id, place, rank, started_at, excerpt.
 
     ``text`` is read like a web search: words, "phrases", ``or``, ``-not``.
     """
     with reading_from(source) as connection:
-        return search.find(connection, text, limit)
+        return search.find(connection, text, limit, scope)
 
 
 def values(row: Row) -> dict[str, Any]:

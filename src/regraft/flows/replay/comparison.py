@@ -28,16 +28,18 @@ COLUMNS = (
 )
 
 
-def compare(source: Source, node: str | UUID, prices: Mapping[str, Price] | None = None) -> dict[str, Any]:
+def compare(
+    source: Source, node: str | UUID, prices: Mapping[str, Price] | None = None, scope: str | None = None
+) -> dict[str, Any]:
     """All answers under a node's anchor, and how each variant's samples are distributed. A node is named by its id, or
     the start of it.
 
     ``alternatives`` by branch index, each with its ``words`` (what was changed), its figures and its ``answer`` as
     stored JSON text; ``variants`` in the order of their first sample. ``cost`` is None for a model without a price.
-    Raises NotFoundError for a node that was never asked anything.
+    Raises NotFoundError for a node that was never asked anything, or that ``scope``, a tenant, may not see.
     """
     with reading_from(source) as connection:
-        wanted = reading.resolve_node(connection, str(node))
+        wanted = reading.resolve_node(connection, str(node), scope)
         rows = store.answers(connection, wanted)
     alternatives, samples = [], []
     for row in rows:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from regraft.domain.ids import canonical_json, parse_json
 from regraft.infra.postgres.pool import Source, connect, reading_from
 from regraft.infra.postgres.replay import plans as store
 
@@ -29,30 +31,49 @@ class PlanDetail:
     jobs: list[Row]
 
 
-def plans(source: Source, limit: int) -> list[Row]:
-    """State and figures of the latest plans."""
+def plans(
+    source: Source,
+    limit: int,
+    *,
+    scope: str | None = None,
+    before: datetime | None = None,
+    before_id: UUID | None = None,
+) -> list[Row]:
+    """State and figures of the latest plans; the next page starts before the last row's ``created_at``, ``plan_id``.
+
+    A tenant, ``scope``, sees the plans of which every node is its own.
+    """
     with reading_from(source) as connection:
-        return store.plans(connection, limit)
+        return store.plans(connection, limit, scope=scope, before=before, before_id=before_id)
 
 
-def plan_id(source: Source, plan: str) -> UUID:
-    """The id of a plan, from the start of it. Raises UsageError or NotFoundError."""
+def plan_id(source: Source, plan: str, scope: str | None = None) -> UUID:
+    """The id of a plan that ``scope`` may see, from the start of it. Raises UsageError or NotFoundError."""
     with reading_from(source) as connection:
-        return store.resolve_plan(connection, plan)
+        return store.resolve_plan(connection, plan, scope)
 
 
-def plan(source: Source, plan: str) -> PlanDetail:
-    """A plan by its id or the start of it, with its jobs. Raises UsageError or NotFoundError."""
+def plan(
+    source: Source, plan: str, *, scope: str | None = None, after: int | None = None, limit: int | None = None
+) -> PlanDetail:
+    """A plan by its id or the start of it, with its jobs: ``limit`` at most after the number ``after``.
+
+    A tenant, ``scope``, sees no experiment, nor by which conditions the nodes were chosen. Raises UsageError or
+    NotFoundError, also for a plan that ``scope`` may not see.
+    """
     with reading_from(source) as connection:
-        found = store.resolve_plan(connection, plan)
+        found = store.resolve_plan(connection, plan, scope)
         stored = store.get_plan(connection, found)
+        if scope is not None:  # what the nodes were chosen among may be of others
+            asked = {name: value for name, value in parse_json(stored["definition"]).items() if name != "nodes"}
+            stored = {**stored, "definition": canonical_json(asked), "experiment": None}
         return PlanDetail(
             plan_id=found,
             progress=store.progress(connection, found),
             definition=stored["definition"],
             experiment=stored["experiment"],
             failures=store.failures(connection, found),
-            jobs=store.jobs(connection, found),
+            jobs=store.jobs(connection, found, scope=scope, after=after, limit=limit),
         )
 
 

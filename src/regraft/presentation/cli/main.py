@@ -22,7 +22,7 @@ from regraft.presentation.cli.lineage import build as lineage
 from regraft.presentation.cli.lineage import sessions
 from regraft.presentation.cli.orchestration import orchestrate, taskify
 from regraft.presentation.cli.replay import compare, models, replay, stale
-from regraft.presentation.cli.services import db, doctor, schema, serve, status, up
+from regraft.presentation.cli.services import db, doctor, schema, serve, status, up, web_token
 
 app = typer.Typer(
     name="regraft",
@@ -78,6 +78,7 @@ app.add_typer(dataset.dataset_app, name="dataset", rich_help_panel="Datasets")
 app.add_typer(keys.keys_app, name="keys", rich_help_panel="Capture")
 app.add_typer(quarantine.quarantine_app, name="quarantine", rich_help_panel="Capture")
 app.add_typer(db.app, name="db", rich_help_panel="Services")
+app.add_typer(web_token.app, name="web-token", rich_help_panel="Services")
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:

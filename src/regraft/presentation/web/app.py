@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from regraft import __version__
 from regraft.domain.errors import NotFoundError, RegraftError, UnavailableError, UsageError
+from regraft.flows.access import ReadAccess
 from regraft.flows.reader import open_reader
 from regraft.infra.asgi_guard import Guard
 from regraft.infra.host_policy import HostPolicy
@@ -39,10 +40,11 @@ _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 503: 
 _STATUS = {NotFoundError: 404, UsageError: 400, UnavailableError: 503}
 _ABOUT = (
     "The captured log, the conversation graph, replays and dataset snapshots. Read only; every id is also found by \
-its first digits, six at least."
+its first digits, six at least. A token may be bound to a tenant: then nothing of another tenant is found or counted."
 )
 _FAILURES: dict[int | str, dict[str, Any]] = {
     400: {"model": FailedReply, "description": "The request is malformed."},
+    401: {"model": FailedReply, "description": "A valid token is needed."},
     404: {"model": FailedReply, "description": "There is no such thing."},
     503: {"model": FailedReply, "description": "PostgreSQL does not answer."},
 }
@@ -108,10 +110,10 @@ class _Api(FastAPI):
         return document
 
 
-def make_app(dsn: str, hosts: tuple[str, ...] = ("*",), token: str = "") -> FastAPI:
+def make_app(dsn: str, hosts: tuple[str, ...] = ("*",), access: ReadAccess | None = None) -> FastAPI:
     """The application. ``hosts``: names that it answers to beside loopback ones; others are refused (DNS rebinding).
 
-    ``token``: what each request must show; empty: nothing.
+    ``access``: which tokens read what; without it everybody reads everything.
     """
 
     @asynccontextmanager
@@ -133,7 +135,7 @@ def make_app(dsn: str, hosts: tuple[str, ...] = ("*",), token: str = "") -> Fast
         middleware=[
             Middleware(_Headers),
             Middleware(Guard, HostPolicy(hosts), "web.hosts"),
-            Middleware(TokenRequired, token),
+            Middleware(TokenRequired, access or ReadAccess()),
         ],
         exception_handlers={
             RegraftError: _on_known_error,
@@ -149,13 +151,13 @@ def make_app(dsn: str, hosts: tuple[str, ...] = ("*",), token: str = "") -> Fast
     return app
 
 
-def serve_web(dsn: str, host: str, port: int, hosts: tuple[str, ...] = (), token: str = "") -> None:
+def serve_web(dsn: str, host: str, port: int, hosts: tuple[str, ...] = (), access: ReadAccess | None = None) -> None:
     """Serve until SIGINT or SIGTERM."""
     import uvicorn
 
     # Only names that are known are answered, so that a foreign page cannot read this through its own name.
     uvicorn.run(
-        make_app(dsn, (*hosts, host), token),
+        make_app(dsn, (*hosts, host), access),
         host=host,
         port=port,
         log_level="warning",

@@ -6,13 +6,13 @@ import re
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BeforeValidator
 
 from regraft.domain.errors import UsageError
 from regraft.flows.datasets import registry
 from regraft.presentation.web.answer import JsonReply, Model, hexadecimal
-from regraft.presentation.web.request import Truth
+from regraft.presentation.web.request import Limit, Truth
 
 router = APIRouter(tags=["datasets"])
 
@@ -42,9 +42,10 @@ class Snapshot(Model):
 
 
 class Snapshots(Model):
-    """Every snapshot, oldest first."""
+    """A page of snapshots, oldest first. ``next`` is the ``after`` of the following page."""
 
     snapshots: list[Snapshot]
+    next: str | None
 
 
 class SnapshotContent(Model):
@@ -62,17 +63,29 @@ class SnapshotDetail(Snapshot):
 
 
 @router.get("/snapshots", response_model=Snapshots)
-def snapshots(truth: Truth) -> JsonReply:
-    """Every frozen dataset snapshot."""
+def snapshots(
+    truth: Truth,
+    limit: Limit = 200,
+    after: Annotated[str | None, Query(description="`next` of an earlier page.")] = None,
+) -> JsonReply:
+    """Frozen dataset snapshots. A tenant's token sees those of which every row is the tenant's, without `refused`."""
+    if after is not None:
+        _check_id(after)
     with truth.connection() as connection:
-        return JsonReply(Snapshots(snapshots=Snapshot.from_rows(registry.snapshots(connection))))
+        found = registry.snapshots(connection, scope=truth.scope, after=after, limit=limit)
+    following = found[-1]["snapshot_id"] if len(found) == limit else None
+    return JsonReply(Snapshots(snapshots=Snapshot.from_rows(found), next=following))
 
 
 @router.get("/snapshots/{id}", response_model=SnapshotDetail)
 def snapshot(id: str, truth: Truth) -> JsonReply:
     """One snapshot, by its id or the start of it."""
-    if not _SNAPSHOT_ID.fullmatch(id):
-        raise UsageError(f"{id[:80]!r} is not a snapshot id.")
+    _check_id(id)
     with truth.connection() as connection:
-        found = registry.snapshot(connection, id)
+        found = registry.snapshot(connection, id, truth.scope)
     return JsonReply(SnapshotDetail.model_validate({**found.snapshot, "holds": found.holds}))
+
+
+def _check_id(text: str) -> None:
+    if not _SNAPSHOT_ID.fullmatch(text):
+        raise UsageError(f"{text[:80]!r} is not a snapshot id.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 
 from regraft.flows.lineage import reading
 from regraft.presentation.web.answer import JsonReply, Model, StoredJson
-from regraft.presentation.web.request import Limit, Truth, page_start, storable
+from regraft.presentation.web.request import AfterId, Before, Limit, Scroll, Truth, page_end, page_start, storable
 
 router = APIRouter(tags=["lineage"])
 
@@ -27,9 +27,10 @@ class Theme(Model):
 
 
 class Themes(Model):
-    """Themes by name."""
+    """A page of themes by name. ``next`` is the ``after`` of the following page."""
 
     themes: list[Theme]
+    next: UUID | None
 
 
 class Session(Model):
@@ -96,10 +97,14 @@ class TreeNode(Model):
 
 
 class Tree(Model):
-    """A session with every node in tree order: a node, then all nodes below it; siblings by time."""
+    """A session with a page of its nodes in tree order: a node, then all nodes below it; siblings by time.
+
+    ``next`` is the ``after`` of the following page.
+    """
 
     session: Session
     nodes: list[TreeNode]
+    next: UUID | None
 
 
 class PathStep(Model):
@@ -217,17 +222,19 @@ class Anchor(Model):
 
 
 @router.get("/themes", response_model=Themes)
-def themes(truth: Truth) -> JsonReply:
+def themes(truth: Truth, limit: Limit = 200, after: AfterId = None) -> JsonReply:
     """Themes with their numbers of sessions."""
     with truth.connection() as connection:
-        return JsonReply(Themes(themes=Theme.from_rows(reading.themes(connection))))
+        found = reading.themes(connection, scope=truth.scope, after=after, limit=limit)
+    following = found[-1]["theme_id"] if len(found) == limit else None
+    return JsonReply(Themes(themes=Theme.from_rows(found), next=following))
 
 
 @router.get("/sessions", response_model=Sessions)
 def sessions(
     truth: Truth,
     limit: Limit = 50,
-    before: Annotated[str | None, Query(description="`next` of an earlier page, or an ISO 8601 time.")] = None,
+    before: Before = None,
     theme: Annotated[str | None, Query(description="Only sessions of this theme.")] = None,
     side: Annotated[
         bool | None, Query(description="Only clients' side calls (titles, probes), or only others.")
@@ -237,9 +244,11 @@ def sessions(
     at, last_id = page_start(before)
     storable("theme", theme)
     with truth.connection() as connection:
-        found = reading.sessions(connection, limit, before=at, before_id=last_id, theme=theme, side=side)
+        found = reading.sessions(
+            connection, limit, before=at, before_id=last_id, theme=theme, side=side, scope=truth.scope
+        )
     last = found[-1] if len(found) == limit else None
-    following = f"{last['last_turn_at'].astimezone(UTC).isoformat()},{last['session_id']}" if last else None
+    following = page_end(last["last_turn_at"], last["session_id"]) if last else None
     return JsonReply(Sessions(sessions=Session.from_rows(found), next=following))
 
 
@@ -247,22 +256,24 @@ def sessions(
 def session(id: str, truth: Truth) -> JsonReply:
     """One session, by its id, the first digits of it, or the name that its client gave."""
     with truth.connection() as connection:
-        return JsonReply(Session.model_validate(reading.session(connection, id)))
+        return JsonReply(Session.model_validate(reading.session(connection, id, truth.scope)))
 
 
 @router.get("/sessions/{id}/tree", response_model=Tree)
-def tree(id: str, truth: Truth) -> JsonReply:
+def tree(id: str, truth: Truth, limit: Scroll = 1000, after: AfterId = None) -> JsonReply:
     """A session's nodes in tree order."""
     with truth.connection() as connection:
-        found = reading.tree(connection, id)
-    return JsonReply(Tree(session=Session.model_validate(found.session), nodes=TreeNode.from_rows(found.nodes)))
+        found = reading.tree_page(connection, id, limit, after=after, scope=truth.scope)
+    following = found.nodes[-1]["node_id"] if len(found.nodes) == limit else None
+    shown = Session.model_validate(found.session)
+    return JsonReply(Tree(session=shown, nodes=TreeNode.from_rows(found.nodes), next=following))
 
 
 @router.get("/nodes/{id}", response_model=Node)
 def node(id: str, truth: Truth) -> JsonReply:
     """One node, by its id or the first digits of it."""
     with truth.connection() as connection:
-        found = reading.node(connection, id)
+        found = reading.node(connection, id, truth.scope)
     parts = {
         "path": found.path,
         "children": found.children,
@@ -277,5 +288,5 @@ def node(id: str, truth: Truth) -> JsonReply:
 def anchor(id: str, truth: Truth) -> JsonReply:
     """The anchor of a turn, with the history and all answers to it."""
     with truth.connection() as connection:
-        found = reading.anchor(connection, id)
+        found = reading.anchor(connection, id, truth.scope)
     return JsonReply(Anchor.model_validate({**found.anchor, "alternatives": found.alternatives}))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.responses import StreamingResponse
 
 from regraft.flows.replay import progress as plans
 from regraft.flows.replay.comparison import compare
 from regraft.presentation.web.answer import JsonReply, Model, StoredJson
 from regraft.presentation.web.events import Progress, progress_events
-from regraft.presentation.web.request import Limit, Truth
+from regraft.presentation.web.request import Before, Limit, Scroll, Truth, page_end, page_start
 
 router = APIRouter(tags=["replay"])
 
@@ -85,9 +86,10 @@ class Comparison(Model):
 
 
 class Plans(Model):
-    """Replay plans, the latest first."""
+    """A page of replay plans, the latest first. ``next`` is the ``before`` of the following page."""
 
     replays: list[Progress]
+    next: str | None
 
 
 class JobFailure(Model):
@@ -117,38 +119,48 @@ class Job(Model):
 
 
 class Plan(Progress):
-    """A replay plan with its definition and its jobs."""
+    """A replay plan with its definition and a page of its jobs. ``next`` is the ``after`` of the following page."""
 
     definition: StoredJson
     experiment: str | None
     failures: list[JobFailure]
     job_records: list[Job]
+    next: int | None
 
 
 @router.get("/compare/{id}", response_model=Comparison)
 def comparison(id: str, truth: Truth) -> JsonReply:
     """All answers under a node's anchor, variant by variant."""
     with truth.connection() as connection:
-        return JsonReply(Comparison.model_validate(compare(connection, id)))
+        return JsonReply(Comparison.model_validate(compare(connection, id, scope=truth.scope)))
 
 
 @router.get("/replays", response_model=Plans)
-def replays(truth: Truth, limit: Limit = 50) -> JsonReply:
-    """The latest replay plans."""
+def replays(truth: Truth, limit: Limit = 50, before: Before = None) -> JsonReply:
+    """Replay plans, the latest first. A tenant's token sees those of which every node is the tenant's."""
+    at, last_id = page_start(before)
     with truth.connection() as connection:
-        return JsonReply(Plans(replays=Progress.from_rows(plans.plans(connection, limit))))
+        found = plans.plans(connection, limit, scope=truth.scope, before=at, before_id=last_id)
+    following = page_end(found[-1]["created_at"], found[-1]["plan_id"]) if len(found) == limit else None
+    return JsonReply(Plans(replays=Progress.from_rows(found), next=following))
 
 
 @router.get("/replays/{id}", response_model=Plan)
-def replay(id: str, truth: Truth) -> JsonReply:
+def replay(
+    id: str,
+    truth: Truth,
+    limit: Scroll = 1000,
+    after: Annotated[int | None, Query(ge=0, le=2**31 - 1, description="`next` of an earlier page of jobs.")] = None,
+) -> JsonReply:
     """One replay plan, by its id or the first digits of it."""
     with truth.connection() as connection:
-        found = plans.plan(connection, id)
+        found = plans.plan(connection, id, scope=truth.scope, after=after, limit=limit)
     parts = {
         "definition": found.definition,
         "experiment": found.experiment,
         "failures": found.failures,
         "job_records": found.jobs,
+        "next": found.jobs[-1]["number"] if len(found.jobs) == limit else None,
     }
     return JsonReply(Plan.model_validate({**found.progress, **parts}))
 
@@ -161,7 +173,7 @@ def replay(id: str, truth: Truth) -> JsonReply:
 def replay_events(id: str, truth: Truth) -> StreamingResponse:
     """Server-sent events: `progress` after every change, then `end`. The data of both is the plan's progress."""
     with truth.connection() as connection:
-        plan_id = plans.plan_id(connection, id)  # an unknown plan is a plain 404
+        plan_id = plans.plan_id(connection, id, truth.scope)  # an unknown plan is a plain 404
     return StreamingResponse(progress_events(lambda: _progress(truth, plan_id)), media_type="text/event-stream")
 
 

@@ -10,9 +10,10 @@ from uuid import UUID
 from fastapi import Depends, Query, Request
 
 from regraft.domain.errors import UsageError
-from regraft.flows.reader import Reader
+from regraft.flows.reader import Reader, ScopedReader
 
 LONGEST_PAGE = 200
+LONGEST_SCROLL = 5000
 
 
 async def _reader(request: Request) -> Reader:
@@ -20,8 +21,16 @@ async def _reader(request: Request) -> Reader:
     return reader
 
 
-Truth = Annotated[Reader, Depends(_reader)]
+async def _scoped_reader(request: Request) -> ScopedReader:
+    return ScopedReader(request.app.state.reader, request.state.grant)
+
+
+Database = Annotated[Reader, Depends(_reader)]  # to see whether it answers, never what is in it
+Truth = Annotated[ScopedReader, Depends(_scoped_reader)]
 Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="Longest page.")]
+Scroll = Annotated[int, Query(ge=1, le=LONGEST_SCROLL, description="Longest page.")]  # of rows that are small
+Before = Annotated[str | None, Query(description="`next` of an earlier page, or an ISO 8601 time.")]
+AfterId = Annotated[UUID | None, Query(description="`next` of an earlier page.")]
 
 
 def page_start(before: str | None) -> tuple[datetime | None, UUID | None]:
@@ -34,6 +43,11 @@ def page_start(before: str | None) -> tuple[datetime | None, UUID | None]:
         return at if at.tzinfo else at.replace(tzinfo=UTC), UUID(identity) if identity else None
     except ValueError:
         raise UsageError("before is the `next` of an earlier page, or a time such as 2026-01-31T12:00:00Z.") from None
+
+
+def page_end(at: datetime, identity: UUID) -> str:
+    """The ``before`` of the page that begins after a row of this time and id."""
+    return f"{at.astimezone(UTC).isoformat()},{identity}"
 
 
 def storable(name: str, text: str | None) -> str | None:

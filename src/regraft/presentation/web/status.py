@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from regraft import __version__
 from regraft.flows.lineage import reading
 from regraft.presentation.web.answer import JsonReply, Model
-from regraft.presentation.web.request import Truth
+from regraft.presentation.web.request import Database, Truth
 
 router = APIRouter(tags=["status"])
 
@@ -32,7 +32,8 @@ class Build(Model):
 
 
 class Status(Model):
-    """Counts of every layer."""
+    """Counts of every layer; with a tenant's token the tenant's own. Then there are no builds, and ``quarantine`` and
+    ``waiting_calls`` are null: what could not be read is of no known tenant."""
 
     version: str
     inbox: int
@@ -47,8 +48,8 @@ class Status(Model):
     nodes: int
     runs: int
     replays: int
-    quarantine: int
-    waiting_calls: int
+    quarantine: int | None
+    waiting_calls: int | None
     snapshots: int
     ratings: int
     preferences: int
@@ -56,9 +57,9 @@ class Status(Model):
 
 
 @router.get("/health", response_model=Health)
-def health(truth: Truth) -> JsonReply:
+def health(database: Database) -> JsonReply:
     """Whether PostgreSQL answers; 503 when it does not."""
-    with truth.connection() as connection:
+    with database.connection() as connection:
         connection.execute("SELECT 1")
     return JsonReply(Health(status="ok", version=__version__))
 
@@ -67,4 +68,4 @@ def health(truth: Truth) -> JsonReply:
 def status(truth: Truth) -> JsonReply:
     """How much is stored in each layer, and how far the graph is behind the log."""
     with truth.connection() as connection:
-        return JsonReply(Status.model_validate({"version": __version__, **reading.status(connection)}))
+        return JsonReply(Status.model_validate({"version": __version__, **reading.status(connection, truth.scope)}))

@@ -29,9 +29,9 @@ def find(connection: Connection, snapshot_id: str) -> Record | None:
     return connection.execute(_SQL["snapshot"], {"snapshot_id": snapshot_id}).fetchone()
 
 
-def get(connection: Connection, snapshot_id: str) -> Record:
-    """A snapshot's row, by its id or the start of it. Raises NotFoundError unless exactly one fits."""
-    found = connection.execute(_SQL["snapshots_like"], {"snapshot_id": snapshot_id}).fetchall()
+def get(connection: Connection, snapshot_id: str, scope: str | None = None) -> Record:
+    """A snapshot's row, by its id or the start of it, if ``scope`` may see it. Raises NotFoundError unless one fits."""
+    found = connection.execute(_SQL["snapshots_like"], {"snapshot_id": snapshot_id, "scope": scope}).fetchall()
     if not found:
         raise NotFoundError(f"There is no snapshot {snapshot_id}. `regraft dataset list` shows them.")
     if len(found) > 1 and found[0]["snapshot_id"] != snapshot_id:
@@ -39,9 +39,11 @@ def get(connection: Connection, snapshot_id: str) -> Record:
     return found[0]
 
 
-def snapshots(connection: Connection) -> list[Record]:
-    """All snapshots, oldest first."""
-    return connection.execute(_SQL["snapshots"]).fetchall()
+def snapshots(
+    connection: Connection, *, scope: str | None = None, after: str | None = None, limit: int | None = None
+) -> list[Record]:
+    """Snapshots, oldest first: all, or those that the tenant ``scope`` may see, ``limit`` at most from ``after`` on."""
+    return connection.execute(_SQL["snapshots"], {"scope": scope, "after": after, "limit": limit}).fetchall()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,9 +65,9 @@ def add(connection: Connection, record: Record, nodes: Iterable[RowNode]) -> Non
     connection.execute(named["add_nodes"], {"snapshot_id": record["snapshot_id"]})
 
 
-def snapshots_of_node(connection: Connection, node_id: UUID) -> list[Record]:
-    """Every snapshot that holds a node: snapshot_id, row_id, part."""
-    return connection.execute(_SQL["snapshots_of_node"], {"node_id": node_id}).fetchall()
+def snapshots_of_node(connection: Connection, node_id: UUID, scope: str | None = None) -> list[Record]:
+    """Every snapshot that holds a node, and that ``scope`` may see: snapshot_id, row_id, part."""
+    return connection.execute(_SQL["snapshots_of_node"], {"node_id": node_id, "scope": scope}).fetchall()
 
 
 def nodes_of_row(connection: Connection, snapshot_id: str, row_id: str) -> list[Record]:

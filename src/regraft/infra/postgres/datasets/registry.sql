@@ -1,4 +1,4 @@
--- The registry of frozen datasets.
+-- The registry of frozen datasets. `scope` is a tenant: it sees the snapshots of which every row is its own; NULL: all.
 
 -- name: lock
 -- One freeze of a dataset at a time; held to the end of the transaction.
@@ -10,13 +10,24 @@ SELECT * FROM dataset_snapshot_registry WHERE snapshot_id = %(snapshot_id)s;
 
 -- name: snapshots_like
 -- Snapshots whose id is this or starts like this, the exact one first, two at most.
-SELECT * FROM dataset_snapshot_registry
-WHERE snapshot_id = %(snapshot_id)s OR starts_with(snapshot_id, %(snapshot_id)s)
+SELECT * FROM dataset_snapshot_registry d
+WHERE (snapshot_id = %(snapshot_id)s OR starts_with(snapshot_id, %(snapshot_id)s))
+  AND (%(scope)s::text IS NULL OR (
+        EXISTS (SELECT FROM dataset_snapshot_nodes h WHERE h.snapshot_id = d.snapshot_id)
+        AND NOT EXISTS (SELECT FROM dataset_snapshot_nodes h JOIN session s USING (session_id)
+                        WHERE h.snapshot_id = d.snapshot_id AND s.scope <> %(scope)s)))
 ORDER BY snapshot_id <> %(snapshot_id)s, snapshot_id LIMIT 2;
 
 -- name: snapshots
--- All snapshots, oldest first.
-SELECT * FROM dataset_snapshot_registry ORDER BY created_at, snapshot_id;
+-- Snapshots, oldest first. A page starts after one of them.
+SELECT * FROM dataset_snapshot_registry d
+WHERE (%(after)s::text IS NULL OR (d.created_at, d.snapshot_id) > (
+        SELECT a.created_at, a.snapshot_id FROM dataset_snapshot_registry a WHERE a.snapshot_id = %(after)s))
+  AND (%(scope)s::text IS NULL OR (
+        EXISTS (SELECT FROM dataset_snapshot_nodes h WHERE h.snapshot_id = d.snapshot_id)
+        AND NOT EXISTS (SELECT FROM dataset_snapshot_nodes h JOIN session s USING (session_id)
+                        WHERE h.snapshot_id = d.snapshot_id AND s.scope <> %(scope)s)))
+ORDER BY d.created_at, d.snapshot_id LIMIT %(limit)s;
 
 -- name: add_snapshot
 -- A snapshot becomes visible.
@@ -45,7 +56,11 @@ FROM up ORDER BY row_id, node_id, part = 'history';
 
 -- name: snapshots_of_node
 -- Every snapshot that holds a node, and as what.
-SELECT snapshot_id, row_id, part FROM dataset_snapshot_nodes WHERE node_id = %(node_id)s ORDER BY snapshot_id, row_id;
+SELECT d.snapshot_id, d.row_id, d.part FROM dataset_snapshot_nodes d
+WHERE d.node_id = %(node_id)s AND (%(scope)s::text IS NULL OR NOT EXISTS (
+        SELECT FROM dataset_snapshot_nodes h JOIN session s USING (session_id)
+        WHERE h.snapshot_id = d.snapshot_id AND s.scope <> %(scope)s))
+ORDER BY d.snapshot_id, d.row_id;
 
 -- name: nodes_of_row
 -- The nodes of one row.

@@ -32,38 +32,38 @@ def parsed(row: Row) -> Row:
     }
 
 
-def resolve_node(connection: Connection, text: str) -> UUID:
-    """The node that an id, or the start of one, names. Raises UsageError or NotFoundError."""
-    return _resolve(connection, "node", text)
+def resolve_node(connection: Connection, text: str, scope: str | None = None) -> UUID:
+    """The node that an id, or the start of one, names, among those of ``scope``. Raises UsageError or NotFoundError."""
+    return _resolve(connection, "node", text, scope)
 
 
-def resolve_session(connection: Connection, text: str) -> UUID:
-    """The session with this id, start of an id, or client's name. Raises UsageError or NotFoundError."""
+def resolve_session(connection: Connection, text: str, scope: str | None = None) -> UUID:
+    """The session of ``scope`` with this id, start of an id, or client's name. Raises UsageError or NotFoundError."""
     if not _HEX.fullmatch(_bare(text)) and text.isprintable():  # PostgreSQL refuses NUL and lone surrogates
-        found = connection.execute(_SQL["sessions_named"], {"name": text}).fetchall()
+        found = connection.execute(_SQL["sessions_named"], {"name": text, "scope": scope}).fetchall()
         if len(found) > 1:
             raise UsageError(f"Several sessions are called {text!r}. Give the id.")
         if found:
             return UUID(str(found[0]["id"]))
-    return _resolve(connection, "session", text)
+    return _resolve(connection, "session", text, scope)
 
 
-def resolve_turn(connection: Connection, text: str) -> UUID:
-    """The placed turn that an id, or the start of one, names. Raises UsageError or NotFoundError."""
-    return _resolve(connection, "turn", text)
+def resolve_turn(connection: Connection, text: str, scope: str | None = None) -> UUID:
+    """The placed turn of ``scope`` that an id, or the start of one, names. Raises UsageError or NotFoundError."""
+    return _resolve(connection, "turn", text, scope)
 
 
 def _bare(text: str) -> str:
     return text.strip().lower().replace("-", "")
 
 
-def _resolve(connection: Connection, noun: str, text: str) -> UUID:
+def _resolve(connection: Connection, noun: str, text: str, scope: str | None) -> UUID:
     prefix = _bare(text)
     if not _HEX.fullmatch(prefix):
         raise UsageError(f"{text[:80]!r} is not a {noun} id: give hexadecimal digits, at least {SHORTEST_PREFIX}.")
     if len(prefix) < SHORTEST_PREFIX:
         raise UsageError(f"{text!r} is too short for a {noun} id: give at least {SHORTEST_PREFIX} digits.")
-    bounds = {"low": UUID(prefix.ljust(32, "0")), "high": UUID(prefix.ljust(32, "f"))}
+    bounds = {"low": UUID(prefix.ljust(32, "0")), "high": UUID(prefix.ljust(32, "f")), "scope": scope}
     found = connection.execute(_SQL[f"{noun}s_like"], bounds).fetchall()
     if not found:
         raise NotFoundError(f"There is no {noun} {text}.")
@@ -72,15 +72,25 @@ def _resolve(connection: Connection, noun: str, text: str) -> UUID:
     return UUID(str(found[0]["id"]))
 
 
-def status(connection: Connection) -> Row:
-    """Counts of every layer, and ``builds``: how far each derived one is."""
+def status(connection: Connection, scope: str | None = None) -> Row:
+    """Counts of every layer, and ``builds``: how far each derived one is.
+
+    Of a tenant, ``scope``: its own counts, and no builds, which count the turns of all.
+    """
+    if scope is not None:
+        row = connection.execute(_SQL["status_of_scope"], {"scope": scope}).fetchone() or {}
+        return {**row, "builds": []}
     row = connection.execute(_SQL["status"]).fetchone() or {}
     return {**row, "builds": connection.execute(_SQL["builds"]).fetchall()}
 
 
-def themes(connection: Connection) -> list[Row]:
-    """Themes by name, with their counts of sessions."""
-    return connection.execute(_SQL["themes"]).fetchall()
+def themes(
+    connection: Connection, *, scope: str | None = None, after: UUID | None = None, limit: int | None = None
+) -> list[Row]:
+    """Themes by name, with their counts of sessions: ``limit`` at most, after one of them. Raises NotFoundError."""
+    if after is not None and connection.execute(_SQL["theme"], {"theme": after, "scope": scope}).fetchone() is None:
+        raise NotFoundError(f"There is no theme {after}.")
+    return connection.execute(_SQL["themes"], {"scope": scope, "after": after, "limit": limit}).fetchall()
 
 
 def sessions(
@@ -91,12 +101,14 @@ def sessions(
     before_id: UUID | None = None,
     theme: str | None = None,
     side: bool | None = None,
+    scope: str | None = None,
 ) -> list[Row]:
     """Sessions, the most recent first; the next page starts before the last row's ``last_turn_at``, ``session_id``.
 
-    ``side``: only those of which every call is a client's side call, or only the others.
+    ``side``: only those of which every call is a client's side call, or only the others. ``scope``: of this tenant.
     """
-    return _sessions(connection, limit=limit, before=before, before_id=before_id, theme=theme, side=side)
+    asked = {"before": before, "before_id": before_id, "theme": theme, "side": side, "scope": scope}
+    return _sessions(connection, limit=limit, **asked)
 
 
 def session(connection: Connection, session_id: UUID) -> Row:
@@ -128,7 +140,16 @@ def links(connection: Connection, session_id: UUID) -> dict[UUID, dict[str, list
 
 
 def _sessions(connection: Connection, **given: Any) -> list[Row]:
-    asked = {"limit": 1, "session": None, "before": None, "before_id": None, "theme": None, "side": None, **given}
+    asked: dict[str, Any] = {
+        "limit": 1,
+        "session": None,
+        "before": None,
+        "before_id": None,
+        "theme": None,
+        "side": None,
+        "scope": None,
+    }
+    asked |= given
     if asked["before"] is not None and asked["before_id"] is None:
         asked["before_id"] = UUID(int=0)
     return connection.execute(_SQL["sessions"], asked).fetchall()
@@ -136,8 +157,25 @@ def _sessions(connection: Connection, **given: Any) -> list[Row]:
 
 def session_tree(connection: Connection, session_id: UUID) -> list[Row]:
     """Every node of a session in tree order: a node, then all below it; siblings by time."""
+    return _in_tree_order(connection.execute(_SQL["tree"], {"session": session_id, "nodes": None}).fetchall())
+
+
+def session_tree_page(connection: Connection, session_id: UUID, after: UUID | None, limit: int) -> list[Row]:
+    """Nodes of a session in tree order: ``limit`` at most, after one of them. Raises NotFoundError."""
+    places = _in_tree_order(connection.execute(_SQL["tree_order"], {"session": session_id}).fetchall())
+    order = [row["node_id"] for row in places]
+    if after is not None and after not in order:
+        raise NotFoundError(f"There is no node {after} in this session.")
+    start = 0 if after is None else order.index(after) + 1
+    wanted = order[start : start + limit]
+    found = connection.execute(_SQL["tree"], {"session": session_id, "nodes": wanted}).fetchall()
+    rows = {row["node_id"]: row for row in found}
+    return [rows[node] for node in wanted]
+
+
+def _in_tree_order(rows: list[Row]) -> list[Row]:
     children: dict[UUID | None, list[Row]] = defaultdict(list)
-    for row in connection.execute(_SQL["tree"], {"session": session_id}).fetchall():
+    for row in rows:
         children[row["parent_node_id"]].append(row)
     ordered: list[Row] = []
     waiting = children[None][::-1]

@@ -1,29 +1,34 @@
 -- What people and pages ask of the truth. JSON is read as text: a number, NUL or lone surrogate comes back as written.
+-- `scope` is the tenant whose data may be seen; NULL: all.
 
 -- name: nodes_like
 -- Nodes whose ids, those of other projections included, lie between two bounds: enough to tell one from several.
-(SELECT node_id AS id FROM conversation_branch_nodes WHERE node_id BETWEEN %(low)s AND %(high)s ORDER BY node_id LIMIT 2)
+(SELECT n.node_id AS id FROM conversation_branch_nodes n JOIN session s USING (session_id)
+ WHERE n.node_id BETWEEN %(low)s AND %(high)s AND (%(scope)s::text IS NULL OR s.scope = %(scope)s) ORDER BY n.node_id LIMIT 2)
 UNION
-(SELECT t.node_id FROM former_node f JOIN session_turn t USING (turn_id)
- WHERE f.node_id BETWEEN %(low)s AND %(high)s ORDER BY f.node_id LIMIT 2)
+(SELECT t.node_id FROM former_node f JOIN session_turn t USING (turn_id) JOIN session s USING (session_id)
+ WHERE f.node_id BETWEEN %(low)s AND %(high)s AND (%(scope)s::text IS NULL OR s.scope = %(scope)s) ORDER BY f.node_id LIMIT 2)
 ORDER BY id LIMIT 2;
 
 -- name: sessions_like
 -- Sessions whose ids, those of other projections included, lie between two bounds.
-(SELECT session_id AS id FROM session WHERE session_id BETWEEN %(low)s AND %(high)s ORDER BY session_id LIMIT 2)
+(SELECT s.session_id AS id FROM session s
+ WHERE s.session_id BETWEEN %(low)s AND %(high)s AND (%(scope)s::text IS NULL OR s.scope = %(scope)s) ORDER BY s.session_id LIMIT 2)
 UNION
-(SELECT t.session_id FROM former_session f JOIN session_turn t USING (turn_id)
- WHERE f.session_id BETWEEN %(low)s AND %(high)s ORDER BY f.session_id LIMIT 2)
+(SELECT t.session_id FROM former_session f JOIN session_turn t USING (turn_id) JOIN session s ON s.session_id = t.session_id
+ WHERE f.session_id BETWEEN %(low)s AND %(high)s AND (%(scope)s::text IS NULL OR s.scope = %(scope)s) ORDER BY f.session_id LIMIT 2)
 ORDER BY id LIMIT 2;
 
 -- name: turns_like
 -- Placed turns whose ids lie between two bounds.
-SELECT turn_id AS id FROM response_branch_records WHERE turn_id BETWEEN %(low)s AND %(high)s ORDER BY turn_id LIMIT 2;
+SELECT b.turn_id AS id FROM response_branch_records b JOIN session s USING (session_id)
+WHERE b.turn_id BETWEEN %(low)s AND %(high)s AND (%(scope)s::text IS NULL OR s.scope = %(scope)s) ORDER BY b.turn_id LIMIT 2;
 
 -- name: sessions_named
 -- Sessions that their clients called so: by our own header if any did, since that name is one session's alone.
-SELECT session_id AS id FROM session s WHERE external_id = %(name)s AND (evidence = 'explicit_header'
-    OR NOT EXISTS (SELECT FROM session o WHERE o.external_id = %(name)s AND o.evidence = 'explicit_header'))
+SELECT session_id AS id FROM session s WHERE external_id = %(name)s AND (%(scope)s::text IS NULL OR s.scope = %(scope)s)
+    AND (evidence = 'explicit_header' OR NOT EXISTS (
+        SELECT FROM session o WHERE o.external_id = %(name)s AND o.evidence = 'explicit_header' AND o.scope = s.scope))
 ORDER BY session_id LIMIT 2;
 
 -- name: status
@@ -47,15 +52,49 @@ SELECT (SELECT count(*) FROM pipeline_event_inbox) AS inbox,
     (SELECT count(*) FROM current_human_eval_labels) AS ratings,
     (SELECT count(*) FROM current_preference_labels) AS preferences;
 
+-- name: status_of_scope
+-- The same of one tenant alone. What could not be read is of no known tenant; a snapshot is a tenant's when all its rows are.
+WITH own AS (SELECT session_id FROM session WHERE scope = %(scope)s)
+SELECT inbox.calls AS inbox, inbox.last_received_at, turn.turns, turn.ambiguous_turns, turn.unknown_endings,
+    waiting.waiting_turns, waiting.failed_turns, waiting.waiting_sessions,
+    (SELECT count(*) FROM conversation_sessions WHERE scope = %(scope)s) AS sessions,
+    (SELECT count(*) FROM conversation_branch_nodes JOIN own USING (session_id) WHERE parent_node_id IS NOT NULL) AS nodes,
+    run.runs, run.replays, NULL AS quarantine, NULL AS waiting_calls,
+    (SELECT count(DISTINCT h.snapshot_id) FROM dataset_snapshot_nodes h JOIN own USING (session_id)
+     WHERE NOT EXISTS (SELECT FROM dataset_snapshot_nodes o JOIN session s USING (session_id)
+                       WHERE o.snapshot_id = h.snapshot_id AND s.scope <> %(scope)s)) AS snapshots,
+    (SELECT count(*) FROM current_human_eval_labels JOIN own USING (session_id)) AS ratings,
+    (SELECT count(*) FROM current_preference_labels l JOIN session_turn t ON t.turn_id = l.anchor_turn_id
+     JOIN own USING (session_id)) AS preferences
+FROM (SELECT count(*) AS calls, max(received_at) AS last_received_at
+      FROM pipeline_event_inbox WHERE scope = %(scope)s) AS inbox,
+    (SELECT count(*) AS turns, count(*) FILTER (WHERE node_status = 'ambiguous') AS ambiguous_turns,
+        count(*) FILTER (WHERE node_status = 'unknown') AS unknown_endings
+     FROM session_turn JOIN own USING (session_id)) AS turn,
+    (SELECT count(*) FILTER (WHERE q.failure IS NULL) AS waiting_turns,
+        count(*) FILTER (WHERE q.failure IS NOT NULL) AS failed_turns,
+        count(DISTINCT t.session_id) FILTER (WHERE q.failure IS NULL) AS waiting_sessions
+     FROM lineage_queue q JOIN session_turn t USING (turn_id) JOIN own ON own.session_id = t.session_id) AS waiting,
+    (SELECT count(*) AS runs, count(*) FILTER (WHERE purpose = 'replay') AS replays
+     FROM execution_run_records JOIN own USING (session_id)) AS run;
+
 -- name: builds
 -- How far each derived layer of the truth is.
 SELECT name, build, turns_built, projection_version, built_at FROM lineage_watermark ORDER BY name;
 
+-- name: theme
+-- Whether there is a theme.
+SELECT theme_id FROM seed_themes
+WHERE theme_id = %(theme)s AND (%(scope)s::text IS NULL OR scope = %(scope)s);
+
 -- name: themes
--- Themes with their sessions.
-SELECT t.theme_id, t.name, t.scope, t.description, t.created_at, count(s.session_id) AS sessions
-FROM seed_themes t LEFT JOIN conversation_sessions s USING (theme_id)
-GROUP BY t.theme_id ORDER BY t.name, t.scope;
+-- Themes by name, with their sessions. A page starts after a theme.
+SELECT t.theme_id, t.name, t.scope, t.description, t.created_at,
+    (SELECT count(*) FROM conversation_sessions s WHERE s.theme_id = t.theme_id) AS sessions
+FROM seed_themes t
+WHERE (%(scope)s::text IS NULL OR t.scope = %(scope)s)
+  AND (%(after)s::uuid IS NULL OR (t.name, t.scope) > (SELECT a.name, a.scope FROM seed_themes a WHERE a.theme_id = %(after)s))
+ORDER BY t.name, t.scope LIMIT %(limit)s;
 
 -- name: sessions
 -- Sessions, the most recent first, with the words that each opened with. A page starts after a (time, id). One of which every
@@ -77,15 +116,20 @@ LEFT JOIN LATERAL (
     WHERE n.session_id = s.session_id AND n.depth = 1
     ORDER BY o.started_at, n.node_id LIMIT 1) AS opening ON true
 LEFT JOIN LATERAL outcome_of_session(s.session_id) AS o ON true
-WHERE (%(session)s::uuid IS NULL OR s.session_id = %(session)s)
+WHERE (%(session)s::uuid IS NULL OR s.session_id = %(session)s) AND (%(scope)s::text IS NULL OR s.scope = %(scope)s)
   AND (%(theme)s::text IS NULL OR t.name = %(theme)s)
   AND (%(side)s::bool IS NULL OR %(side)s = NOT EXISTS (
       SELECT FROM execution_run_records r WHERE r.session_id = s.session_id AND left(r.purpose, 5) <> 'side:'))
   AND (%(before)s::timestamptz IS NULL OR (s.last_turn_at, s.session_id) < (%(before)s, %(before_id)s::uuid))
 ORDER BY s.last_turn_at DESC, s.session_id DESC LIMIT %(limit)s;
 
+-- name: tree_order
+-- Every node of a session, with what its place in tree order depends on.
+SELECT n.node_id, n.parent_node_id FROM conversation_branch_nodes n LEFT JOIN session_turn t USING (turn_id)
+WHERE n.session_id = %(session)s ORDER BY n.depth, t.started_at, n.node_id;
+
 -- name: tree
--- Every node of a session with its first run: what was asked last, how the answer starts, and what came of it: the
+-- Nodes of a session, all or those given, each with its first run: what was asked last, how the answer starts, and what came of it: the
 -- verdict that the view turn_outcome gives, for all turns at once.
 WITH said AS (
     SELECT t.turn_id, f.value, f.source, f.name, f.given_at, f.feedback_id
@@ -115,7 +159,7 @@ LEFT JOIN LATERAL (
     SELECT m.role, m.body FROM context c JOIN message m USING (message_id) WHERE c.context_id = n.context_snapshot_id
     OFFSET 0) AS asked ON true
 LEFT JOIN LATERAL (SELECT m.body FROM message m WHERE m.message_id = r.answer_id OFFSET 0) AS answer ON true
-WHERE n.session_id = %(session)s
+WHERE n.session_id = %(session)s AND (%(nodes)s::uuid[] IS NULL OR n.node_id = ANY(%(nodes)s))
 ORDER BY n.depth, r.started_at, n.node_id;
 
 -- name: node

@@ -11,9 +11,9 @@ from regraft.infra.queries import queries
 _SQL = queries("postgres/lineage/search")
 
 
-def find(connection: Connection, text: str, limit: int) -> list[dict[str, Any]]:
+def find(connection: Connection, text: str, limit: int, scope: str | None = None) -> list[dict[str, Any]]:
     """Nodes whose answer or last question holds the words: node_id, session_id, place, rank, started_at, excerpt.
 
     ``text`` is read like a web search: words, "phrases", ``or``, ``-not``.
     """
-    return connection.execute(_SQL["find"], {"text": storable(text), "limit": limit}).fetchall()
+    return connection.execute(_SQL["find"], {"text": storable(text), "limit": limit, "scope": scope}).fetchall()

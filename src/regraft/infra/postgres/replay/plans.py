@@ -124,12 +124,12 @@ def arrived(connection: Connection, events: Collection[UUID]) -> set[UUID]:
 # Plans
 
 
-def resolve_plan(connection: Connection, text: str) -> UUID:
-    """The plan that an id, or the start of one, names. Raises UsageError or NotFoundError."""
+def resolve_plan(connection: Connection, text: str, scope: str | None = None) -> UUID:
+    """The plan that an id, or the start of one, names, if ``scope`` may see it. Raises UsageError or NotFoundError."""
     prefix = text.strip().lower().replace("-", "")
     if not _START_OF_ID.fullmatch(prefix):
         raise UsageError(f"{text[:80]!r} is not the id of a replay plan: give at least 6 of its digits.")
-    bounds = {"low": UUID(prefix.ljust(32, "0")), "high": UUID(prefix.ljust(32, "f"))}
+    bounds = {"low": UUID(prefix.ljust(32, "0")), "high": UUID(prefix.ljust(32, "f")), "scope": scope}
     found = connection.execute(_SQL["plans_like"], bounds).fetchall()
     if len(found) > 1:
         raise UsageError(f"Several replay plans start with {text}. Give more digits.")
@@ -158,9 +158,17 @@ def get_plan(connection: Connection, plan_id: UUID) -> dict[str, Any]:
     return row
 
 
-def jobs(connection: Connection, plan_id: UUID) -> list[dict[str, Any]]:
-    """A plan's jobs in order."""
-    return connection.execute(_SQL["jobs"], {"plan": plan_id}).fetchall()
+def jobs(
+    connection: Connection,
+    plan_id: UUID,
+    *,
+    scope: str | None = None,
+    after: int | None = None,
+    limit: int | None = None,
+) -> list[dict[str, Any]]:
+    """A plan's jobs in order, with the answers that ``scope`` may see: ``limit`` at most after the number ``after``."""
+    given = {"plan": plan_id, "scope": scope, "after": after, "limit": limit}
+    return connection.execute(_SQL["jobs"], given).fetchall()
 
 
 def lock(connection: Connection, plan_id: UUID) -> bool:
@@ -234,9 +242,17 @@ def progress(connection: Connection, plan_id: UUID) -> dict[str, Any]:
     return row
 
 
-def plans(connection: Connection, limit: int) -> list[dict[str, Any]]:
-    """State and figures of the latest plans."""
-    return connection.execute(_SQL["plans"], {"limit": limit}).fetchall()
+def plans(
+    connection: Connection,
+    limit: int,
+    *,
+    scope: str | None = None,
+    before: datetime | None = None,
+    before_id: UUID | None = None,
+) -> list[dict[str, Any]]:
+    """State and figures of the latest plans that ``scope`` may see, from those made before a time and id on."""
+    given = {"limit": limit, "scope": scope, "before": before, "before_id": before_id or UUID(int=0)}
+    return connection.execute(_SQL["plans"], given).fetchall()
 
 
 def plans_waiting(connection: Connection, limit: int) -> list[UUID]:

@@ -80,8 +80,14 @@ SELECT pg_try_advisory_lock(hashtextextended(%(plan)s::text, 7267426615)) AS min
 SELECT plan_id FROM replay_plan WHERE definition_digest = %(digest)s ORDER BY created_at DESC, plan_id LIMIT 1;
 
 -- name: plans_like
--- Plans whose ids lie between two bounds.
-SELECT plan_id AS id FROM replay_plan WHERE plan_id BETWEEN %(low)s AND %(high)s ORDER BY plan_id LIMIT 2;
+-- Plans whose ids lie between two bounds. A tenant, `scope`, sees those of which every node is its own; NULL: all.
+SELECT plan_id AS id FROM replay_plan p WHERE plan_id BETWEEN %(low)s AND %(high)s
+    AND (%(scope)s::text IS NULL OR (
+        EXISTS (SELECT FROM replay_job j WHERE j.plan_id = p.plan_id)
+        AND NOT EXISTS (SELECT FROM replay_job j LEFT JOIN conversation_branch_nodes n USING (node_id)
+                        LEFT JOIN session s ON s.session_id = n.session_id
+                        WHERE j.plan_id = p.plan_id AND s.scope IS DISTINCT FROM %(scope)s)))
+ORDER BY plan_id LIMIT 2;
 
 -- name: save_plan
 -- A new plan.
@@ -96,10 +102,14 @@ SELECT plan_id, name, definition::text, theme, again, concurrency, budget_tokens
 FROM replay_plan WHERE plan_id = %(plan)s;
 
 -- name: jobs
--- A plan's jobs in order.
-SELECT number, fingerprint, node_id, variant_index, sample, model, state, turn_id, failure, prompt_tokens,
-    completion_tokens, cached_tokens, started_at, ended_at
-FROM replay_job WHERE plan_id = %(plan)s ORDER BY number;
+-- A plan's jobs in order, with the answers that the tenant `scope` may see (NULL: all). A page starts after a number.
+SELECT number, fingerprint, node_id, variant_index, sample, model, state,
+    CASE WHEN %(scope)s::text IS NULL OR EXISTS (
+        SELECT FROM session_turn t JOIN session s USING (session_id)
+        WHERE t.turn_id = j.turn_id AND s.scope = %(scope)s) THEN turn_id END AS turn_id,
+    failure, prompt_tokens, completion_tokens, cached_tokens, started_at, ended_at
+FROM replay_job j WHERE plan_id = %(plan)s AND (%(after)s::int IS NULL OR number > %(after)s)
+ORDER BY number LIMIT %(limit)s;
 
 -- name: update_jobs
 -- The new states of jobs.
@@ -133,9 +143,17 @@ UPDATE replay_plan SET ended_at = %(now)s, stopped = %(stopped)s WHERE plan_id =
 SELECT * FROM replay_progress WHERE plan_id = %(plan)s;
 
 -- name: plans
--- Plans, the latest first.
-SELECT p.* FROM (SELECT plan_id FROM replay_plan ORDER BY created_at DESC, plan_id LIMIT %(limit)s) AS latest
-JOIN replay_progress p USING (plan_id) ORDER BY p.created_at DESC, p.plan_id;
+-- Plans, the latest first. A page starts after a (time, id). A tenant, `scope`, sees those of which every node is its own.
+SELECT p.* FROM (
+    SELECT plan_id FROM replay_plan p
+    WHERE (%(before)s::timestamptz IS NULL OR (created_at, plan_id) < (%(before)s, %(before_id)s::uuid))
+      AND (%(scope)s::text IS NULL OR (
+        EXISTS (SELECT FROM replay_job j WHERE j.plan_id = p.plan_id)
+        AND NOT EXISTS (SELECT FROM replay_job j LEFT JOIN conversation_branch_nodes n USING (node_id)
+                        LEFT JOIN session s ON s.session_id = n.session_id
+                        WHERE j.plan_id = p.plan_id AND s.scope IS DISTINCT FROM %(scope)s)))
+    ORDER BY created_at DESC, plan_id DESC LIMIT %(limit)s) AS latest
+JOIN replay_progress p USING (plan_id) ORDER BY p.created_at DESC, p.plan_id DESC;
 
 -- name: spent
 -- Tokens that a plan's jobs took, by model.

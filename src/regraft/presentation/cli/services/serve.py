@@ -12,6 +12,7 @@ from regraft.infra.embedded.process import require_port
 from regraft.infra.telemetry.logs import configure_logging
 from regraft.presentation.cli.capture.keys import keys_path
 from regraft.presentation.cli.context import context
+from regraft.presentation.cli.services.web_token import tokens_path
 
 
 def register(app: typer.Typer) -> None:
@@ -98,14 +99,19 @@ def ingest() -> None:
 
 def web() -> None:
     """Run the web API until Ctrl-C."""
+    from regraft.flows.access import ReadAccess
     from regraft.presentation.web.app import serve_web
 
     run = context()
     configure_logging(run.settings.log_level)
     require_port(run.settings.web.port, "web.port")
     web = run.settings.web
-    token = web.token.get_secret_value() if web.token else ""
-    serve_web(run.stack.postgres(), web.host, web.port, tuple(web.hosts), token)
+    access = ReadAccess(
+        web.token.get_secret_value() if web.token else "",
+        web.tokens_file or tokens_path(run.settings.data_dir),
+        required=web.tokens_file is not None,
+    )
+    serve_web(run.stack.postgres(), web.host, web.port, tuple(web.hosts), access)
 
 
 def dagster() -> None:

@@ -1,0 +1,53 @@
+"""Who may read the truth through the web API, and which tenant's part of it."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from regraft.infra.files.web_tokens import WebTokenStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What a request may read: all that is of the tenant ``scope``, or everything where that is None.
+
+    ``holds`` says whether it still holds: a token may be revoked while an answer is being sent.
+    """
+
+    scope: str | None
+    holds: Callable[[], bool]
+
+
+class ReadAccess:
+    """Checks tokens: ``token`` reads everything, those in the file ``tokens`` what each was made for.
+
+    A token is needed as soon as there is one, a revoked one included, and where ``required``. Without any, everybody
+    reads everything.
+    """
+
+    def __init__(self, token: str = "", tokens: Path | None = None, *, required: bool = False) -> None:
+        self._token = token.encode()
+        self._store = WebTokenStore(tokens) if tokens else None
+        self._required = required or bool(token)
+
+    def grant(self, shown: str | None) -> Grant | None:
+        """What a request may read that shows this token, or none; None: nothing.
+
+        Raises UnavailableError or ConfigError while the file of tokens cannot be read.
+        """
+        if not self._is_needed():
+            return Grant(scope=None, holds=lambda: not self._is_needed())
+        if not shown:
+            return None
+        if self._token and hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), self._token):
+            return Grant(scope=None, holds=lambda: True)
+        found = self._store.find(shown) if self._store else None
+        if found is None:
+            return None
+        return Grant(scope=found.scope, holds=lambda: self._store is not None and self._store.find(shown) == found)
+
+    def _is_needed(self) -> bool:
+        return self._required or (self._store is not None and self._store.is_used())

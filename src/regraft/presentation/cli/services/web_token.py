@@ -1,0 +1,87 @@
+"""``regraft web-token``: tokens that read the web API, each of one tenant or of all."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from regraft.domain.errors import UsageError
+from regraft.infra.files.web_tokens import WebToken, WebTokenStore
+from regraft.presentation.cli.context import context
+
+app = typer.Typer(help="Tokens of the web API: make, list and revoke them.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def tokens_path(data_dir: Path) -> Path:
+    """The token file of a data folder."""
+    return data_dir / "web-tokens.json"
+
+
+def _store() -> WebTokenStore:
+    settings = context().settings
+    return WebTokenStore(settings.web.tokens_file or tokens_path(settings.data_dir))
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="Who uses the token.")],
+    scope: Annotated[str | None, typer.Option(help="Tenant whose data it reads; without it: everything.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Create a token and print it once; only its digest is stored. From the first one on, every request needs one."""
+    if not name.strip() or (scope is not None and not scope.strip()):
+        raise UsageError("A token needs a name, and a scope if any, that are not empty.")
+    token, secret = _store().create(name, scope)
+    run = context()
+    if as_json:
+        run.print_json({**_shown(token), "token": secret})
+        return
+    print(secret)
+    run.console.print(f"Keep it now, it is not shown again. Its id is {token.key_id}; send it as a Bearer token.")
+
+
+@app.command("list")
+def list_tokens(as_json: Json = False) -> None:
+    """List tokens. The tokens themselves are never shown."""
+    run, tokens = context(), _store().all()
+    if as_json:
+        run.print_json([_shown(token) for token in tokens])
+        return
+    table = Table("id", "name", "scope", "made", "revoked")
+    for token in tokens:
+        scope = "(everything)" if token.scope is None else token.scope
+        table.add_row(*map(escape, (token.key_id, token.name, scope, _day(token.created), _day(token.revoked))))
+    run.console.print(table)
+
+
+@app.command("revoke")
+def revoke(
+    token_id: Annotated[str, typer.Argument(help="Token: id or start of an id.")], as_json: Json = False
+) -> None:
+    """Revoke a token. A running web API refuses it within two seconds."""
+    run, token = context(), _store().revoke(token_id)
+    if as_json:
+        run.print_json(_shown(token))
+    else:
+        run.console.print(f"Revoked {token.key_id} ({escape(token.name)}).")
+
+
+def _shown(token: WebToken) -> dict[str, Any]:
+    return {
+        "id": token.key_id,
+        "name": token.name,
+        "scope": token.scope,
+        "created": _day(token.created),
+        "revoked": _day(token.revoked) or None,
+    }
+
+
+def _day(seconds: int | None) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat() if seconds else ""
