@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from regraft.domain.capture.clients import LONGEST_NAME, ClientName, client_name
+from regraft.domain.capture.clients import LONGEST_NAME, ClientName, KnownClients
 from regraft.domain.capture.dialects import dialect_of
 from regraft.infra.client_table import KnownClientSection, built_in_table, client_table
 from regraft.infra.http.headers import read_head
@@ -22,7 +22,7 @@ def named(headers=None, endpoint=CHAT, table=None, **fields):
     if endpoint == RESPONSES:
         body["input"] = body.pop("messages")
     request = dialect_of(endpoint).read_request(json.dumps(body).encode())
-    return client_name((table or built_in_table()).clients, headers or {}, request)
+    return KnownClients((table or built_in_table()).clients).name(headers or {}, request)
 
 
 @pytest.mark.parametrize(

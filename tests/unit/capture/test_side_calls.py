@@ -8,7 +8,7 @@ import time
 import pytest
 
 from regraft.domain.capture.dialects import dialect_of
-from regraft.domain.capture.side_calls import is_side_call, side_purpose
+from regraft.domain.capture.side_calls import SideCallRules, is_side_call
 from regraft.infra.client_table import SideCallSection, built_in_table, client_table
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
@@ -23,7 +23,7 @@ def user(text):
 def purpose(*messages, endpoint=CHAT, table=None, headers=None, **fields):
     body = {"model": "m", "messages": messages, **fields}
     request = dialect_of(endpoint).read_request(json.dumps(body).encode())
-    return side_purpose((table or built_in_table()).side_calls, headers or {}, request)
+    return SideCallRules((table or built_in_table()).side_calls).purpose(headers or {}, request)
 
 
 @pytest.mark.parametrize(

@@ -68,18 +68,32 @@ class ClientTable:
         return frozenset({*(source.header.lower() for source in sources if source.header), *rules})
 
 
-def client_name(clients: Iterable[KnownClient], headers: Mapping[str, str], request: Request) -> ClientName | None:
-    """The name of the first client in the table that names the call's session. ``headers`` have lower-case names."""
-    for client in clients:
-        session = _first(client.session, headers, request)
-        if session:
-            return ClientName(
-                client=client.name,
-                session=session,
-                agent=_first(client.agent, headers, request),
-                parent_agent=_first(client.parent_agent, headers, request),
-            )
-    return None
+class KnownClients:
+    """Known clients in the order in which they are tried, made ready to be looked for in many calls."""
+
+    def __init__(self, clients: Iterable[KnownClient]) -> None:
+        self._clients = [(each, _places(each.session)) for each in clients]
+
+    def name(self, headers: Mapping[str, str], request: Request) -> ClientName | None:
+        """The name of the first client that names the call's session. ``headers`` have lower-case names."""
+        given = {*headers, *request.other, *request.sampling, *request.tools}
+        for client, places in self._clients:
+            if places.isdisjoint(given):
+                continue
+            session = _first(client.session, headers, request)
+            if session:
+                return ClientName(
+                    client=client.name,
+                    session=session,
+                    agent=_first(client.agent, headers, request),
+                    parent_agent=_first(client.parent_agent, headers, request),
+                )
+        return None
+
+
+def _places(sources: Iterable[NameSource]) -> frozenset[str]:
+    """The headers, and the fields of the body by the first step of their paths."""
+    return frozenset(source.header.lower() or source.field.partition(".")[0] for source in sources)
 
 
 def _first(sources: Iterable[NameSource], headers: Mapping[str, str], request: Request) -> str | None:

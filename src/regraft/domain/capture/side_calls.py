@@ -6,9 +6,10 @@ beginning and the end of what was said, so that reading a call is linear in its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import product
 from typing import Any
 
 from regraft.domain.capture.request import Request
@@ -16,7 +17,7 @@ from regraft.domain.capture.request import Request
 SIDE = "side"
 _PREFIX = "side:"
 _HEAD, _TAIL = 16_000, 4_000  # characters of a text that are searched, from its beginning and its end
-_SYSTEM = ("system", "developer")
+INSTRUCTING = frozenset({"system", "developer"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,24 +45,75 @@ class SideCallRule:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(slots=True)
-class _Said:
-    """What of a call the rules look at, read once."""
+class SideCallRules:
+    """Rules in the order in which they are tried, made ready to be applied to many calls."""
 
-    system: list[str] = field(default_factory=list)
-    user: list[str] = field(default_factory=list)
-    messages: int = 0
+    def __init__(self, rules: Iterable[SideCallRule]) -> None:
+        self._rules = tuple(rules)
+        self._user_is = frozenset(text for rule in self._rules for text in rule.user_is)
+        self._user_starts = tuple(text for rule in self._rules for text in rule.user_starts)
+        self._few = max((rule.messages or 0 for rule in self._rules), default=0)
+        # By what can be said of a call at once: an ordinary one is left with few rules.
+        self._left = {
+            said: tuple(rule for rule in self._rules if not _asks_system(rule) and _may_meet(rule, *said))
+            for said in product((False, True), repeat=4)
+        }
 
+    def purpose(self, headers: Mapping[str, str], request: Request) -> str | None:
+        """``side:PURPOSE`` of the first rule that the call meets; None: it is part of a conversation."""
+        messages = request.messages
+        prompts = 0
+        while prompts < len(messages) and _role(messages[prompts]) in INSTRUCTING:
+            prompts += 1
+        by_user = len(messages) > prompts and _role(messages[-1]) == "user"
+        met = self.met_by_system(messages[:prompts])
+        return self.purpose_under(met, headers, request, prompts=prompts, by_user=by_user)
 
-def side_purpose(rules: Sequence[SideCallRule], headers: Mapping[str, str], request: Request) -> str | None:
-    """``side:PURPOSE`` of the first rule that the call meets; None: it is part of a conversation."""
-    if not rules or not request.messages:
+    def met_by_system(self, prompts: Iterable[Any]) -> frozenset[str]:
+        """The names of the rules on system prompts whose conditions on these are met: the messages a call begins with.
+
+        Takes time with their length, and gives the same for each call of a conversation.
+        """
+        parts = [part for message in prompts for part in _texts(message)]
+        whole = "\n".join(parts)
+        return frozenset(
+            rule.name
+            for rule in self._rules
+            if _asks_system(rule)
+            and (not rule.system_starts or _starts(parts, rule.system_starts))
+            and (not rule.system_has or _has(whole, rule.system_has))
+        )
+
+    def purpose_under(
+        self, met: frozenset[str], headers: Mapping[str, str], request: Request, *, prompts: int, by_user: bool
+    ) -> str | None:
+        """The purpose where it is known what the system prompts meet (``met_by_system``), how many of them there are
+        and whether the last message is the user's."""
+        count = len(request.messages) - prompts
+        if not count and not prompts:
+            return None
+        user = _texts(request.messages[-1]) if by_user else []
+        whole = "\n".join(user)
+        said = (
+            count <= self._few,
+            bool(user),
+            bool(user) and user[-1].strip() in self._user_is,
+            bool(user) and _starts(user, self._user_starts),
+        )
+        left = self._left[said]
+        if met:
+            left = tuple(rule for rule in self._rules if rule.name in met or not _asks_system(rule))
+        for rule in left:
+            if (
+                (rule.messages is None or count <= rule.messages)
+                and (not rule.user_is or bool(user and user[-1].strip() in rule.user_is))
+                and (not rule.user_starts or _starts(user, rule.user_starts))
+                and (not rule.user_has or _has(whole, rule.user_has))
+                and _fits(rule, headers, request)
+                and not any(text in part for text in rule.user_lacks for part in user)
+            ):
+                return _PREFIX + rule.purpose
         return None
-    said = _read(request)
-    for rule in rules:
-        if _meets(rule, said, headers, request):
-            return _PREFIX + rule.purpose
-    return None
 
 
 def is_side_call(purpose: str) -> bool:
@@ -69,25 +121,27 @@ def is_side_call(purpose: str) -> bool:
     return purpose.startswith(_PREFIX)
 
 
-def _meets(rule: SideCallRule, said: _Said, headers: Mapping[str, str], request: Request) -> bool:
-    if rule.messages is not None and said.messages > rule.messages:  # the cheap conditions first: most calls meet none
-        return False
-    if rule.user_is and not (said.user and said.user[-1].strip() in rule.user_is):
-        return False
-    if rule.user_starts and not _starts(said.user, rule.user_starts):
-        return False
-    if rule.system_starts and not _starts(said.system, rule.system_starts):
-        return False
-    if rule.user_has and not _has(said.user, rule.user_has):
-        return False
-    if rule.system_has and not _has(said.system, rule.system_has):
-        return False
+def _asks_system(rule: SideCallRule) -> bool:
+    return bool(rule.system_starts or rule.system_has)
+
+
+def _may_meet(rule: SideCallRule, few: bool, user: bool, user_is: bool, user_starts: bool) -> bool:
+    """Whether a call can meet a rule: of few messages, with a last one by the user that is, or begins with, a text of
+    some rule."""
+    return (
+        (few or rule.messages is None)
+        and (user or not (rule.user_is or rule.user_starts or rule.user_has))
+        and (user_is or not rule.user_is)
+        and (user_starts or not rule.user_starts)
+    )
+
+
+def _fits(rule: SideCallRule, headers: Mapping[str, str], request: Request) -> bool:
     return (
         (rule.max_tokens is None or _at_most(request, rule.max_tokens))
         and (rule.tools is None or rule.tools == bool(request.tools.get("tools") or request.tools.get("functions")))
         and (not rule.models or any(fnmatchcase(request.model, glob) for glob in rule.models))
         and all(fnmatchcase(headers.get(name.lower(), ""), glob) for name, glob in rule.headers)
-        and not any(text in part for text in rule.user_lacks for part in said.user)
     )
 
 
@@ -95,17 +149,8 @@ def _starts(parts: Sequence[str], texts: tuple[str, ...]) -> bool:
     return any(part.lstrip().startswith(texts) for part in parts)
 
 
-def _has(parts: Sequence[str], wanted: Sequence[tuple[str, ...]]) -> bool:
-    if not parts:
-        return False
-    whole = parts[0] if len(parts) == 1 else "\n".join(parts)
-    for texts in wanted:
-        for text in texts:
-            if text not in whole:
-                break
-        else:
-            return True
-    return False
+def _has(whole: str, wanted: Sequence[tuple[str, ...]]) -> bool:
+    return any(all(text in whole for text in texts) for texts in wanted)
 
 
 def _at_most(request: Request, most: int) -> bool:
@@ -114,33 +159,18 @@ def _at_most(request: Request, most: int) -> bool:
     return bool(given) and min(given) <= most
 
 
-def _read(request: Request) -> _Said:
-    said = _Said()
-    messages = request.messages
-    count = len(messages)
-    place = 0
-    while place < count:
-        role, parts = _message(messages[place])
-        if role not in _SYSTEM:
-            break
-        said.system += parts
-        place += 1
-    said.messages = count - place
-    if said.messages:
-        role, parts = _message(messages[count - 1])
-        if role == "user":
-            said.user = parts
-    return said
+def _role(message: Any) -> str:
+    role = message.get("role") if isinstance(message, Mapping) else None
+    return role if isinstance(role, str) else ""
 
 
-def _message(message: Any) -> tuple[str, list[str]]:
-    if not isinstance(message, Mapping):
-        return "", []
-    role, content = message.get("role"), message.get("content")
+def _texts(message: Any) -> list[str]:
+    """What a message says, part by part."""
+    content = message.get("content") if isinstance(message, Mapping) else None
     texts: list[Any] = [content]
     if isinstance(content, list):
         texts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
-    return role if isinstance(role, str) else "", [_searched(text) for text in texts if isinstance(text, str)]
+    return [_searched(text) for text in texts if isinstance(text, str)]
 
 
 def _searched(text: str) -> str:

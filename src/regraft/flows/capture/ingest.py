@@ -12,6 +12,7 @@ import psycopg
 
 from regraft.domain.capture.clients import ClientTable
 from regraft.domain.ids import Digest
+from regraft.flows.capture.identification import CallIdentifier
 from regraft.flows.capture.session_resolver import (
     ParsedCall,
     ParsedRecord,
@@ -21,7 +22,6 @@ from regraft.flows.capture.session_resolver import (
 )
 from regraft.flows.capture.time_budget import ReadingLimits, SlowCallError
 from regraft.flows.lineage.history_cache import CachedStep, HistoryCache
-from regraft.infra.client_table import built_in_table
 from regraft.infra.postgres.capture import inbox, quarantine
 from regraft.infra.postgres.lineage import projection
 from regraft.infra.postgres.pool import Connection
@@ -71,7 +71,7 @@ class SeenIds:
 
     def __init__(self, limit: int = _REMEMBERED, table: ClientTable | None = None) -> None:
         self.cache = HistoryCache()
-        self.table = table or built_in_table()
+        self.identifier = CallIdentifier(table)
         self._ids: OrderedDict[Digest, None] = OrderedDict()
         self._limit = limit
 
@@ -104,7 +104,7 @@ def read_in_parts(records: list[bytes], seen: SeenIds, limits: ReadingLimits) ->
     part: list[ParsedRecord] = []
     size, started = 0, time.monotonic()
     for record in records:
-        part.append(ParsedRecord(record, parse_record(record, seen.cache, limits, seen.table)))
+        part.append(ParsedRecord(record, parse_record(record, seen.cache, limits, seen.identifier)))
         if is_slow(part[-1]):
             limits = replace(limits, seconds=max(limits.seconds / 2, _LEAST_SECONDS))
         size += len(record)
@@ -122,7 +122,7 @@ def is_slow(record: ParsedRecord) -> bool:
 
 def read(records: list[bytes], seen: SeenIds) -> list[ParsedRecord]:
     """Captured calls, read for ``store``. May be done while another batch is being stored."""
-    return [ParsedRecord(record, parse_record(record, seen.cache, table=seen.table)) for record in records]
+    return [ParsedRecord(record, parse_record(record, seen.cache, identifier=seen.identifier)) for record in records]
 
 
 def store(
@@ -141,7 +141,11 @@ def store(
         with connection.transaction():
             # The refused row may be one of these, which would come along with every batch.
             due = parse_quarantined(quarantine.due(connection, _MOST_RESUMED), patience, seen)
-            return counts + store_by_bisection(connection, due, SeenIds(table=seen.table), patience) if due else counts
+            return (
+                counts + store_by_bisection(connection, due, SeenIds(table=seen.identifier.table), patience)
+                if due
+                else counts
+            )
 
 
 def store_parsed(
@@ -209,7 +213,7 @@ def _under_version(version: int, record: ParsedRecord, seen: SeenIds) -> ParsedR
     content = record.content
     if not isinstance(content, ParsedCall) or content.version == version:
         return record
-    return replace(record, content=parse_record(record.data, seen.cache, table=seen.table))
+    return replace(record, content=parse_record(record.data, seen.cache, identifier=seen.identifier))
 
 
 def parse_quarantined(
@@ -220,7 +224,7 @@ def parse_quarantined(
     return [
         ParsedRecord(
             each.event,
-            parse_record(each.event, seen.cache, table=seen.table),
+            parse_record(each.event, seen.cache, identifier=seen.identifier),
             each.event_id,
             may_wait=now - each.received_at < patience,
         )

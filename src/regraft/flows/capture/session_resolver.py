@@ -16,16 +16,15 @@ from uuid import UUID
 import psycopg
 
 from regraft.domain.capture.answer import Answer
-from regraft.domain.capture.clients import ClientTable, client_name
 from regraft.domain.capture.dialects import CHAT, FEEDBACK, RESPONSES, Dialect, dialect_of
 from regraft.domain.capture.dialects.responses import with_history
-from regraft.domain.capture.exchange import Exchange, Identity
+from regraft.domain.capture.exchange import Exchange
 from regraft.domain.capture.request import Request
-from regraft.domain.capture.side_calls import side_purpose
 from regraft.domain.errors import CorruptEventError
-from regraft.domain.ids import SessionId, TurnId, digest, parse_json, uuid_of
+from regraft.domain.ids import SessionId, TurnId, digest, uuid_of
 from regraft.domain.lineage.feedback import Feedback, read_feedback
 from regraft.domain.lineage.turn import Capture, capture, claim, internal_session
+from regraft.flows.capture.identification import CallIdentifier
 from regraft.flows.capture.time_budget import (
     APART,
     ReadingLimits,
@@ -34,7 +33,6 @@ from regraft.flows.capture.time_budget import (
     TimeBudgetExceeded,
 )
 from regraft.flows.lineage.history_cache import CachedStep, HistoryCache
-from regraft.infra.client_table import built_in_table
 from regraft.infra.http.coding import decode
 from regraft.infra.http.slicing import cut
 from regraft.infra.nats.codec import decode_exchange
@@ -42,7 +40,6 @@ from regraft.infra.postgres.capture import inbox, quarantine
 from regraft.infra.postgres.pool import Connection
 
 WAITING = "waiting:"
-CHAT_PURPOSE = Identity().purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +93,7 @@ class ParsedRecord:
 
 
 def parse_record(
-    record: bytes, cache: HistoryCache, limits: ReadingLimits = APART, table: ClientTable | None = None
+    record: bytes, cache: HistoryCache, limits: ReadingLimits = APART, identifier: CallIdentifier | None = None
 ) -> ParsedCall | tuple[Feedback, Exchange] | ParseFailure:
     """Read a captured call, within limits; any content gives a result. Needs no store, so it can be done ahead."""
     event_id: UUID | None = None
@@ -104,7 +101,7 @@ def parse_record(
         exchange = decode_exchange(record)
         event_id = exchange.event_id
         with TimeBudget(limits.seconds):
-            return _parsed(exchange, cache, limits, table or built_in_table())
+            return _parsed(exchange, cache, limits, identifier or CallIdentifier())
     except TimeBudgetExceeded:
         slow = SlowCallError(f"{limits.prefix}reading it takes longer than {limits.seconds:g} s")
         return ParseFailure(event_id or uuid_of(digest(record)), slow)
@@ -115,7 +112,7 @@ def parse_record(
 
 
 def _parsed(
-    exchange: Exchange, cache: HistoryCache, limits: ReadingLimits, table: ClientTable
+    exchange: Exchange, cache: HistoryCache, limits: ReadingLimits, identifier: CallIdentifier
 ) -> ParsedCall | tuple[Feedback, Exchange]:
     if exchange.request_encoding:
         plain = decode(exchange.request_body, exchange.request_encoding, "request")
@@ -132,25 +129,14 @@ def _parsed(
     if exchange.asked_model and not request.model:
         request = replace(request, model=exchange.asked_model)
     end = cache.history(exchange.scope, request.messages) if request.messages else None
-    exchange = replace(exchange, identity=_identified(exchange.identity, request, table))
+    who = identifier.identified(exchange.identity, request, end)
+    if who is not exchange.identity:
+        exchange = replace(exchange, identity=who)
     answer = dialect.answer(body, exchange.response_type, request)
     for choice in answer.choices if end else ():
         if choice.message is not None:
             cache.message(choice.message)  # digested here, where it is limited, and found again when it is placed
     return ParsedCall(exchange, dialect, cache.version, request, answer, end)
-
-
-def _identified(who: Identity, request: Request, table: ClientTable) -> Identity:
-    """What the client's own headers and fields say of the call: its session's name, and whether it is a side call."""
-    headers = parse_json(who.client_headers) if who.client_headers else {}
-    name = client_name(table.clients, headers, request)
-    if name:
-        who = replace(
-            who, client=name.client, client_session=name.session, agent=name.agent, parent_agent=name.parent_agent
-        )
-    if who.purpose == CHAT_PURPOSE and (purpose := side_purpose(table.side_calls, headers, request)):
-        who = replace(who, purpose=purpose)
-    return who
 
 
 class SessionResolver:

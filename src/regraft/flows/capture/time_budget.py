@@ -10,7 +10,7 @@ import signal
 import threading
 from dataclasses import dataclass
 from types import FrameType, TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from regraft.domain.errors import CorruptEventError
 
@@ -48,34 +48,32 @@ class SlowCallError(CorruptEventError):
 
 
 class TimeBudget:
-    """Use as ``with``: raises TimeBudgetExceeded in its block after so many seconds of processor time."""
+    """Use as ``with``, one at a time: raises TimeBudgetExceeded in its block after this much processor time."""
 
-    __slots__ = ("_active", "_seconds")
+    __slots__ = ("_seconds",)
+    _handled: ClassVar[bool] = False  # for good: a late signal ends a process that has no handler any more
+    _running: ClassVar[TimeBudget | None] = None
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._active = False
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._active = True
-            signal.signal(signal.SIGPROF, self._over)
+            if not TimeBudget._handled:
+                signal.signal(signal.SIGPROF, _over)
+                TimeBudget._handled = True
+            TimeBudget._running = self
             signal.setitimer(signal.ITIMER_PROF, self._seconds, _AGAIN)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._active:
-            self._active = False
+        if TimeBudget._running is self:
+            TimeBudget._running = None
             signal.setitimer(signal.ITIMER_PROF, 0)
-            # Late signals that are still on their way end a process without a handler.
-            signal.signal(signal.SIGPROF, _ignore)
-
-    def _over(self, _number: int, _frame: FrameType | None) -> None:
-        if self._active:
-            raise TimeBudgetExceeded
 
 
-def _ignore(_number: int, _frame: FrameType | None) -> None:
-    return None
+def _over(_number: int, _frame: FrameType | None) -> None:
+    if TimeBudget._running is not None:
+        raise TimeBudgetExceeded

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import RLock
 from typing import Any
 
@@ -17,17 +17,22 @@ from regraft.domain.ids import Digest, canonical_json, parse_json
 from regraft.domain.lineage.history import History, ReadHistory, empty_history
 from regraft.domain.lineage.message import StoredMessage, store_message
 from regraft.domain.lineage.projection import PROJECTION_VERSION
+from regraft.domain.lineage.prompt_digests import SYSTEM
 
 _HEADS = 4_096  # requests without their messages: a client sends few different ones
 
 
 @dataclass(slots=True, eq=False)
 class CachedStep:
-    """A history, its last message, and the step before. ``saved``: this step and all before it are stored."""
+    """A history, its last message, and the step before. ``saved``: this step and all before it are stored.
+
+    ``prompts``: the exact digests of the system prompts that it begins with.
+    """
 
     history: History
     message: StoredMessage
     before: CachedStep | None
+    prompts: tuple[Digest, ...]
     saved: bool = False
 
     def back(self) -> Iterator[CachedStep]:
@@ -85,7 +90,9 @@ class HistoryCache:
                 head = self._heads[key] = read_fields(fields)
                 if len(self._heads) > _HEADS:
                     self._heads.popitem(last=False)
-        return replace(head, messages=Slices(messages))
+        return Request(
+            model=head.model, messages=Slices(messages), tools=head.tools, sampling=head.sampling, other=head.other
+        )
 
     def message(self, message: Any) -> StoredMessage:
         """The digests of a message."""
@@ -142,7 +149,10 @@ class HistoryCache:
         if step is None:
             past = before.history if before else empty_history(scope, self.version)
             history = past.extend(message.role, message.message_id, message.projection)
-            step = CachedStep(history, message, before)
+            prompts = before.prompts if before else ()
+            if len(prompts) == past.context.depth and message.role in SYSTEM:
+                prompts = (*prompts, message.message_id)
+            step = CachedStep(history, message, before, prompts)
             self._keep(key, step)
         return step
 

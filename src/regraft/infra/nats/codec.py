@@ -7,6 +7,7 @@ zstd-compressed when that makes them smaller.
 from __future__ import annotations
 
 import struct
+import threading
 from dataclasses import fields
 from typing import Any
 from uuid import UUID
@@ -29,6 +30,16 @@ IDENTITY_FIELDS = tuple(each.name for each in fields(Identity))
 _LENGTH = struct.Struct("<I")
 _BIN32 = struct.Struct(">BI")
 _COMPRESSOR = zstandard.ZstdCompressor(level=1)
+
+
+class _Decompressor(threading.local):
+    """One for each thread: making one costs many times what reading an ordinary body does."""
+
+    def __init__(self) -> None:
+        self.decompress = zstandard.ZstdDecompressor().decompress
+
+
+_decompressor = _Decompressor()
 
 
 class CallEvent(msgspec.Struct, array_like=True, kw_only=True, gc=False):
@@ -168,7 +179,7 @@ def _unpacked(body: bytes, packed: int) -> bytes:
     size = zstandard.frame_content_size(body)
     if not 0 <= size <= MAX_BODY_BYTES:
         raise CorruptEventError(f"The event claims a body of {size} bytes")
-    return zstandard.ZstdDecompressor().decompress(body, max_output_size=size)
+    return _decompressor.decompress(body, max_output_size=size)
 
 
 def identity_fields(who: Identity) -> tuple[str | None, ...]:
