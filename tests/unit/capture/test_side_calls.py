@@ -129,7 +129,7 @@ def test_a_rule_needs_a_condition_on_what_is_said():
 def test_rules_are_applied_in_linear_time():
     seconds = []
     for size in (1_000_000, 4_000_000):
-        start = time.perf_counter()
+        start = time.process_time()
         purpose(user("### task:\n" + "<chat_history" * (size // 13)))
-        seconds.append(time.perf_counter() - start)
-    assert seconds[1] < 12 * max(seconds[0], 0.01)
+        seconds.append(time.process_time() - start)
+    assert seconds[1] < 12 * max(seconds[0], 0.03)
