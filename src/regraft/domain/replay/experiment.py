@@ -9,9 +9,10 @@ from math import isfinite
 from typing import Any, Literal, get_args
 
 from regraft.domain.capture.endings import STATUSES
+from regraft.domain.capture.side_calls import is_side_call
 from regraft.domain.errors import UsageError
 from regraft.domain.ids import Digest, canonical_json, digest, parse_json
-from regraft.domain.replay.job import Variant, tool_name
+from regraft.domain.replay.job import Origin, Variant, tool_name
 
 Kind = Literal[
     "continuation",
@@ -26,6 +27,7 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SAMPLING = ("temperature", "top_p", "seed", "max_tokens")
 MOST_JOBS = 1_000_000
+SIDE_CALL = "side_call"  # a refusal: a client's call for itself, which no conversation goes on from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,7 @@ class Experiment:
     """What is asked for. ``nodes`` are ids (or starts of ids) and win over ``query``.
 
     ``growth`` says how an answer is grown where it takes more than one call. ``text`` is the file as it was written.
+    Clients' side calls (titles, tags, ...) are refused unless ``side_calls``.
     """
 
     nodes: tuple[str, ...] = ()
@@ -87,6 +90,7 @@ class Experiment:
     name: str = ""
     theme: str | None = None
     again: bool = False
+    side_calls: bool = False
     growth: str = ""
     concurrency: int = 2
     budget_tokens: int | None = None
@@ -102,9 +106,14 @@ class Experiment:
             "samples": self.samples,
             "theme": self.theme,
             "again": self.again,
+            "side_calls": self.side_calls,
             "growth": self.growth,
         }
         return {key: value for key, value in whole.items() if value not in (None, False, "")}
+
+    def refusal(self, origin: Origin) -> str | None:
+        """Why a node is not grown again; None: it is."""
+        return SIDE_CALL if is_side_call(origin.purpose) and not self.side_calls else None
 
     def definition_digest(self) -> Digest:
         """The digest of the definition."""

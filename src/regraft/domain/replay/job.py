@@ -25,8 +25,9 @@ LONGEST_LABEL = 1300  # bytes: the gateway reads 4,096 of a header, and a byte m
 class Origin:
     """What is grown again: a node, the exact history that its call was made with, and the rest of that request.
 
-    ``endpoint`` is the dialect that it was asked in, ``plan`` the plan that the call named. ``prompt_tokens`` and
-    ``completion_tokens`` are those of the recorded answer, None where they were not reported.
+    ``endpoint`` is the dialect that it was asked in, ``plan`` the plan that the call named, ``purpose`` what the call
+    was for. ``prompt_tokens`` and ``completion_tokens`` are those of the recorded answer, None where they were not
+    reported.
     """
 
     node_id: NodeId
@@ -41,6 +42,7 @@ class Origin:
     plan: str = ""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    purpose: str = ""
 
     def request(self) -> Request:
         """The request, whole and in the chat form."""

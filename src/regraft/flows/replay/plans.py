@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -67,7 +68,7 @@ class ReplayPlan:
     """``todo`` are the jobs to run; ``done`` how many of all were finished before.
 
     ``jobs`` are all of them, and ``found`` the fingerprints that have an answer already, with it. ``plan_id`` is None
-    while the plan is not stored. ``resumed``: it was begun before.
+    while the plan is not stored. ``resumed``: it was begun before. ``refused``: nodes that are not replayed, by reason.
     """
 
     origins: list[Origin]
@@ -78,6 +79,7 @@ class ReplayPlan:
     found: dict[str, store.Finished] = field(default_factory=dict)
     plan_id: UUID | None = None
     resumed: bool = False
+    refused: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,25 @@ class ReplayCounts:
 
 
 def prepare(
-    dsn: str, nodes: Collection[UUID], variants: Sequence[Variant], samples: int = 1, *, again: bool = False
+    dsn: str,
+    nodes: Collection[UUID],
+    variants: Sequence[Variant],
+    samples: int = 1,
+    *,
+    again: bool = False,
+    side_calls: bool = False,
 ) -> ReplayPlan:
-    """The plan of a replay of these nodes. Raises NotFoundError for a node that was never asked anything."""
-    asked = Experiment(nodes=tuple(str(node) for node in nodes), variants=tuple(variants), samples=samples, again=again)
+    """The plan of a replay of these nodes. Clients' side calls are refused unless ``side_calls``.
+
+    Raises NotFoundError for a node that was never asked anything.
+    """
+    asked = Experiment(
+        nodes=tuple(str(node) for node in nodes),
+        variants=tuple(variants),
+        samples=samples,
+        again=again,
+        side_calls=side_calls,
+    )
     return prepare_experiment(dsn, asked)
 
 
@@ -122,18 +139,20 @@ def prepare_experiment(
     with transaction(dsn) as connection:
         nodes: Collection[UUID] = [UUID(node) for node in asked.nodes]
         if asked.query is not None and not asked.nodes:
-            nodes = store.choose(connection, asked.query)
+            nodes = store.choose(connection, asked.query, side_calls=asked.side_calls)
         if len(nodes) * len(asked.variants) * asked.samples > MOST_JOBS:
             raise UsageError(f"That would be more than {MOST_JOBS:,} jobs. Give a smaller --limit.")
         origins = _origins(connection, nodes)
+        refused = Counter(reason for origin in origins if (reason := asked.refusal(origin)))
+        origins = [origin for origin in origins if asked.refusal(origin) is None]
         jobs = plan(origins, asked.variants, asked.samples, pin_of=pin_of, growth=asked.growth)
         jobs = list({job.fingerprint: job for job in reversed(jobs)}.values())[::-1]
         marks = [job.fingerprint for job in jobs]
         found = {} if asked.again else store.finished(connection, marks)
     if earlier and not asked.again and {row["fingerprint"] for row in rows} == set(marks) == found.keys():
-        return ReplayPlan(origins, [], len(jobs), jobs, asked, found, earlier)
+        return ReplayPlan(origins, [], len(jobs), jobs, asked, found, earlier, refused=refused)
     todo = [job for job in jobs if job.fingerprint not in found]
-    return ReplayPlan(origins, todo, len(found), jobs, asked, found)
+    return ReplayPlan(origins, todo, len(found), jobs, asked, found, refused=refused)
 
 
 def resume(dsn: str, plan_id: UUID, settle: Settle | None = None) -> ReplayPlan:
@@ -155,6 +174,7 @@ def resume(dsn: str, plan_id: UUID, settle: Settle | None = None) -> ReplayPlan:
         name=row["name"],
         theme=row["theme"],
         again=row["again"],
+        side_calls=definition.get("side_calls", False),
         growth=definition.get("growth", ""),
         concurrency=row["concurrency"],
         budget_tokens=row["budget_tokens"],
@@ -175,7 +195,9 @@ def resume(dsn: str, plan_id: UUID, settle: Settle | None = None) -> ReplayPlan:
     found = _settled(dsn, unfinished, since, wait=died)
     rest = set(unfinished) - found.keys()
     todo = [job for job in jobs if job.fingerprint in rest]
-    return ReplayPlan(origins, todo, len(jobs) - len(todo), jobs, asked, found, plan_id, resumed=True)
+    return ReplayPlan(
+        origins, todo, len(jobs) - len(todo), jobs, asked, found, plan_id, resumed=True, refused=row["refused"]
+    )
 
 
 def save(dsn: str, planned: ReplayPlan) -> UUID:
@@ -197,6 +219,7 @@ def save(dsn: str, planned: ReplayPlan) -> UUID:
         "concurrency": asked.concurrency,
         "budget_tokens": asked.budget_tokens,
         "budget_money": asked.budget_money,
+        "refused": dict(planned.refused),
         "created_at": now,
     }
     jobs = [

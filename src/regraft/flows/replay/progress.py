@@ -21,12 +21,13 @@ OVER = frozenset({"done", "failed", "stopped"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanDetail:
     """``progress``: state and figures; ``definition``: JSON text as stored; ``experiment``: its TOML, if there was one;
-    ``failures``: reasons with their counts of jobs."""
+    ``refused``: nodes without jobs, by reason; ``failures``: reasons with their counts of jobs."""
 
     plan_id: UUID
     progress: Row
     definition: str
     experiment: str | None
+    refused: dict[str, int]
     failures: list[Row]
     jobs: list[Row]
 
@@ -66,12 +67,13 @@ def plan(
         stored = store.get_plan(connection, found)
         if scope is not None:  # what the nodes were chosen among may be of others
             asked = {name: value for name, value in parse_json(stored["definition"]).items() if name != "nodes"}
-            stored = {**stored, "definition": canonical_json(asked), "experiment": None}
+            stored = {**stored, "definition": canonical_json(asked), "experiment": None, "refused": {}}
         return PlanDetail(
             plan_id=found,
             progress=store.progress(connection, found),
             definition=stored["definition"],
             experiment=stored["experiment"],
+            refused=stored["refused"],
             failures=store.failures(connection, found),
             jobs=store.jobs(connection, found, scope=scope, after=after, limit=limit),
         )

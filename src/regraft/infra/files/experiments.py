@@ -56,6 +56,7 @@ class ExperimentSection(FileSection):
     samples: int = Field(1, ge=1, description="answers for each node and variant")
     concurrency: int = Field(2, ge=1, description="calls at the same time")
     again: bool = Field(False, description="whether jobs that were finished before are run again")
+    side_calls: bool = Field(False, description="whether clients' side calls (titles, tags, ...) are replayed too")
     turns: int = Field(1, description="must be 1: conversations are continued by the option --continue")
     budget_tokens: int | None = Field(None, ge=1, description="tokens after which no new job starts")
     budget_money: float | None = Field(None, description="money after which no new job starts; it needs prices")
@@ -207,6 +208,7 @@ class ExperimentFile(FileSection):
             name=said.name,
             theme=said.theme,
             again=said.again,
+            side_calls=said.side_calls,
             concurrency=said.concurrency,
             budget_tokens=said.budget_tokens,
             budget_money=said.budget_money,

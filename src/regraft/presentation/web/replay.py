@@ -119,10 +119,14 @@ class Job(Model):
 
 
 class Plan(Progress):
-    """A replay plan with its definition and a page of its jobs. ``next`` is the ``after`` of the following page."""
+    """A replay plan with its definition and a page of its jobs. ``next`` is the ``after`` of the following page.
+
+    ``refused`` counts, by reason, nodes that were asked for and have no jobs: ``side_call``.
+    """
 
     definition: StoredJson
     experiment: str | None
+    refused: dict[str, int]
     failures: list[JobFailure]
     job_records: list[Job]
     next: int | None
@@ -158,6 +162,7 @@ def replay(
     parts = {
         "definition": found.definition,
         "experiment": found.experiment,
+        "refused": found.refused,
         "failures": found.failures,
         "job_records": found.jobs,
         "next": found.jobs[-1]["number"] if len(found.jobs) == limit else None,

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+
 from regraft.domain.errors import NotFoundError, UsageError
 from regraft.domain.ids import Digest, NodeId, SessionId, parse_json
 from regraft.domain.replay.budget import Spent
@@ -76,13 +78,15 @@ def origins(connection: Connection, nodes: Collection[UUID]) -> list[Origin]:
             plan=parse_json(row["identity"]).get("plan") or "",
             prompt_tokens=row["prompt_tokens"],
             completion_tokens=row["completion_tokens"],
+            purpose=row["purpose"],
         )
         for row in rows
     ]
 
 
-def choose(connection: Connection, query: Query) -> list[UUID]:
-    """The nodes that a query finds, oldest first."""
+def choose(connection: Connection, query: Query, *, side_calls: bool = False) -> list[UUID]:
+    """The nodes that a query finds, oldest first. Clients' side calls are among them, but count toward its limit only
+    with ``side_calls``."""
     given = {
         "sessions": [UUID(session) for session in query.sessions] or None,
         "themes": list(query.themes) or None,
@@ -96,6 +100,7 @@ def choose(connection: Connection, query: Query) -> list[UUID]:
         "pivot": query.pivot,
         "replays": query.replays,
         "limit": query.limit,
+        "side_calls": side_calls,
     }
     return [row["node_id"] for row in connection.execute(_SQL["choose"], given).fetchall()]
 
@@ -146,7 +151,7 @@ def plan_of_definition(connection: Connection, definition: Digest) -> UUID | Non
 
 def save_plan(connection: Connection, plan: Mapping[str, Any], jobs: Iterable[JobRow]) -> None:
     """Add a plan with its jobs."""
-    connection.execute(_SQL["save_plan"], plan)
+    connection.execute(_SQL["save_plan"], {**plan, "refused": Jsonb(plan["refused"])})
     copy_rows(connection, "replay_job", JobRow, jobs)
 
 

@@ -1,16 +1,18 @@
 -- Queries of replays: which nodes, what was asked there, what was grown already, and how far plans are.
 
 -- name: origins
--- For each node the exact history and the request of the run that gave it first, and what that took.
+-- For each node the exact history and the request of the run that gave it first, what that took, and what it was for: a
+-- replay is for what the original under its anchor was for.
 SELECT n.node_id, t.session_id, n.context_snapshot_id AS context_id,
     context_messages(n.context_snapshot_id)::text AS messages,
     coalesce(nullif(e.asked_model, ''), e.model_requested, '') AS model, e.endpoint, e.identity::text,
     tools.body::text AS tools, sampling.body::text AS sampling, other.body::text AS other, r.prompt_tokens,
-    r.completion_tokens
+    r.completion_tokens, CASE WHEN t.purpose = 'replay' THEN coalesce(a.purpose, t.purpose) ELSE t.purpose END AS purpose
 FROM unnest(%(nodes)s::uuid[]) WITH ORDINALITY AS wanted (node_id, place)
 JOIN conversation_branch_nodes n USING (node_id)
 JOIN session_turn t USING (turn_id) JOIN pipeline_event_inbox e USING (event_id)
 LEFT JOIN execution_run_records r ON r.run_id = n.turn_id
+LEFT JOIN response_branch_records b ON b.turn_id = n.turn_id LEFT JOIN session_turn a ON a.turn_id = b.context_anchor_turn_id
 JOIN request_part tools ON tools.part_id = e.tools_id
 JOIN request_part sampling ON sampling.part_id = e.sampling_id
 JOIN request_part other ON other.part_id = e.other_id
@@ -39,7 +41,8 @@ UNION ALL
 SELECT event_id FROM quarantine WHERE event_id = ANY(%(events)s::uuid[]);
 
 -- name: choose
--- Nodes with an answer that meet every condition given, oldest first. A node's outcome is the latest reward of one of
+-- Nodes with an answer that meet every condition given, oldest first, and side calls among them, which the limit does not
+-- count unless they are asked for. A node's outcome is the latest reward of one of
 -- its runs, else its session's; a pivot is the first of several answers to one context that differ.
 WITH turn_reward AS (
     SELECT DISTINCT ON (t.node_id) t.node_id, o.reward
@@ -52,10 +55,14 @@ pivot AS (
     LEFT JOIN turn_outcome o USING (turn_id)
     WHERE %(pivot)s GROUP BY b.context_anchor_turn_id
     HAVING count(*) >= 2 AND (count(DISTINCT b.node_id) >= 2 OR min(o.reward) < max(o.reward)))
-SELECT n.node_id
+SELECT node_id FROM (
+SELECT n.node_id, r.started_at, count(*) FILTER (WHERE %(side_calls)s OR left(coalesce(a.purpose, r.purpose), 5) <> 'side:')
+    OVER (ORDER BY r.started_at, n.node_id) AS place
 FROM conversation_branch_nodes n
 JOIN execution_run_records r ON r.run_id = n.turn_id
 JOIN conversation_sessions s ON s.session_id = n.session_id
+LEFT JOIN response_branch_records b ON b.turn_id = n.turn_id
+LEFT JOIN session_turn a ON a.turn_id = b.context_anchor_turn_id
 LEFT JOIN seed_themes th ON th.theme_id = s.theme_id
 LEFT JOIN turn_reward tr ON tr.node_id = n.node_id
 LEFT JOIN session_reward sr ON sr.session_id = n.session_id
@@ -69,7 +76,7 @@ WHERE (%(sessions)s::uuid[] IS NULL OR n.session_id = ANY(%(sessions)s::uuid[]))
   AND (%(below)s::float8 IS NULL OR coalesce(tr.reward, sr.reward) < %(below)s)
   AND (%(above)s::float8 IS NULL OR coalesce(tr.reward, sr.reward) > %(above)s)
   AND (NOT %(pivot)s OR n.turn_id IN (SELECT context_anchor_turn_id FROM pivot))
-ORDER BY r.started_at, n.node_id LIMIT %(limit)s;
+) AS found WHERE %(limit)s::int IS NULL OR place <= %(limit)s ORDER BY started_at, node_id;
 
 -- name: lock
 -- Whether this connection is now the one that drives the plan; it stays so until it is closed, however that happens.
@@ -92,13 +99,13 @@ ORDER BY plan_id LIMIT 2;
 -- name: save_plan
 -- A new plan.
 INSERT INTO replay_plan (plan_id, name, definition, definition_digest, experiment, experiment_digest, theme, again,
-    concurrency, budget_tokens, budget_money, created_at)
+    concurrency, budget_tokens, budget_money, refused, created_at)
 VALUES (%(plan_id)s, %(name)s, %(definition)s, %(definition_digest)s, %(experiment)s, %(experiment_digest)s, %(theme)s,
-    %(again)s, %(concurrency)s, %(budget_tokens)s, %(budget_money)s, %(created_at)s);
+    %(again)s, %(concurrency)s, %(budget_tokens)s, %(budget_money)s, %(refused)s, %(created_at)s);
 
 -- name: plan
 -- A plan as it was asked for.
-SELECT plan_id, name, definition::text, theme, again, concurrency, budget_tokens, budget_money, experiment, created_at
+SELECT plan_id, name, definition::text, theme, again, concurrency, budget_tokens, budget_money, experiment, refused, created_at
 FROM replay_plan WHERE plan_id = %(plan)s;
 
 -- name: jobs

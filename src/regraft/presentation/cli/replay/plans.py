@@ -98,7 +98,12 @@ def show_plan(plan: PlanId, json: Json = False) -> None:
     row, plan_id = found.progress, found.plan_id
     definition = plain(parse_json(found.definition))
     if json:
-        more = {"experiment": found.experiment, "failures": found.failures, "jobs": found.jobs}
+        more = {
+            "experiment": found.experiment,
+            "refused": found.refused,
+            "failures": found.failures,
+            "jobs": found.jobs,
+        }
         run.print_json({**row, "definition": definition, **more})
         return
     console = run.console

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from regraft.domain.errors import UsageError
 from regraft.domain.replay.comparison import changes_in_words
-from regraft.domain.replay.experiment import Experiment, Query, grid, read_tools
+from regraft.domain.replay.experiment import SIDE_CALL, Experiment, Query, grid, read_tools
 from regraft.domain.replay.job import Variant
 from regraft.infra.files.experiments import read_experiment
 from regraft.infra.files.text import read_text
@@ -70,6 +70,10 @@ def replay(
     ] = False,
     replays: Annotated[
         bool, typer.Option("--replays", rich_help_panel=_NODES, help="Include nodes that replays made.")
+    ] = False,
+    side_calls: Annotated[
+        bool,
+        typer.Option("--side-calls", rich_help_panel=_NODES, help="Include clients' side calls (titles, tags, ...)."),
     ] = False,
     limit: Annotated[int | None, typer.Option(rich_help_panel=_NODES, help="Maximum number of nodes.")] = None,
     experiment: Annotated[
@@ -239,7 +243,7 @@ def replay(
             asked = Experiment(
                 nodes=tuple(nodes or ()), query=None if nodes else query, variants=variants, samples=samples or 1
             )
-        asked = replace(asked, again=again or asked.again, growth=growth)
+        asked = replace(asked, again=again or asked.again, side_calls=side_calls or asked.side_calls, growth=growth)
         planned = flow.prepare_experiment(dsn, asked, flow.pins(run.settings), lambda: _settle(run))
     limits: dict[str, Any] = {"concurrency": concurrency, "budget_tokens": budget_tokens, "budget_money": budget_money}
     given = {name: value for name, value in limits.items() if value is not None}
@@ -344,14 +348,15 @@ def _print_plan(run: CommandContext, planned: ReplayPlan, prices: dict[str, Pric
             "jobs": jobs,
             "skipped": planned.done,
             "plan": planned.plan_id,
+            "refused": dict(planned.refused),
             "tokens": tokens,
             "cost": cost,
             **about,
         }
         run.print_json(found)
         return
+    _print_refused(run, planned)
     if not planned.origins:
-        run.console.print(_NONE_FOUND)
         return
     run.console.print(f"{len(planned.todo)} jobs would run; {planned.done} were finished before.")
     for job in planned.todo[:50]:
@@ -368,10 +373,24 @@ def _print_plan(run: CommandContext, planned: ReplayPlan, prices: dict[str, Pric
         run.console.print(f"[dim]{unbounded} answers have no max_tokens: as long as the original's is assumed.[/]")
 
 
+def _print_refused(run: CommandContext, planned: ReplayPlan) -> None:
+    """Why nodes that were asked for are not replayed, or that there are none."""
+    if side_calls := planned.refused.get(SIDE_CALL):
+        run.console.print(
+            f"Refused (side_call): {side_calls} nodes are calls that clients make for themselves, such as titles and "
+            "tags. --side-calls includes them.",
+            highlight=False,
+        )
+    elif not planned.origins:
+        run.console.print(_NONE_FOUND)
+
+
 def _print_stored(run: CommandContext, plan_id: Any, planned: ReplayPlan, *, as_json: bool) -> None:
     if as_json:
-        run.print_json({"plan": plan_id, "jobs": len(planned.todo), "skipped": planned.done})
+        counts = {"jobs": len(planned.todo), "skipped": planned.done, "refused": dict(planned.refused)}
+        run.print_json({"plan": plan_id, **counts})
     else:
+        _print_refused(run, planned)
         run.console.print(
             f"Stored plan {plan_id}: {len(planned.todo)} jobs, {planned.done} finished before. "
             f"Run it with `regraft replay --resume {short(plan_id)}`."
@@ -411,6 +430,7 @@ def _print_counts(
                 "plan": counts.plan_id,
                 "ran": counts.ran,
                 "skipped": counts.skipped,
+                "refused": dict(planned.refused),
                 "left": left,
                 "stopped": "budget" if tally.stopped else None,
                 "failures": counts.failures,
@@ -423,8 +443,8 @@ def _print_counts(
             }
         )
         return
+    _print_refused(run, planned)
     if not planned.origins:
-        run.console.print(_NONE_FOUND)
         return
     ran = counts.ran - len(counts.failures)
     plan = f" Plan {short(counts.plan_id)}." if counts.plan_id else ""
