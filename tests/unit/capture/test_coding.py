@@ -7,6 +7,7 @@ import os
 import tracemalloc
 import zlib
 
+import brotli
 import pytest
 import zstandard
 
@@ -42,6 +43,9 @@ def coding_alone(value):
         ("deflate", zlib.compress(TEXT)),
         ("deflate", bare_deflate(TEXT)),
         ("zstd", ZSTD.compress(TEXT)),
+        ("br", brotli.compress(TEXT)),
+        ("gzip, br", brotli.compress(gzip.compress(TEXT))),
+        ("br, gzip", gzip.compress(brotli.compress(TEXT))),
         ("gzip, zstd", ZSTD.compress(gzip.compress(TEXT))),
         ("zstd,identity , gzip", gzip.compress(ZSTD.compress(TEXT))),
         ("gzip", gzip.compress(TEXT[:99]) + gzip.compress(TEXT[99:])),
@@ -55,7 +59,11 @@ def test_codings_are_undone_in_the_order_that_they_were_applied_in(encoding, bod
 
 def test_a_body_that_was_cut_gives_what_is_there():
     random = os.urandom(300_000)
-    for encoding, body in (("gzip", gzip.compress(random)), ("zstd", ZSTD.compress(random))):
+    for encoding, body in (
+        ("gzip", gzip.compress(random)),
+        ("zstd", ZSTD.compress(random)),
+        ("br", brotli.compress(random, quality=1)),
+    ):
         found = decode(body[:200_000], encoding)
         assert len(found) > 100_000
         assert random.startswith(found)
@@ -64,8 +72,9 @@ def test_a_body_that_was_cut_gives_what_is_there():
 @pytest.mark.parametrize(
     ("encoding", "body", "said"),
     [
-        ("br", b"x", "the request's content coding 'br' cannot be undone"),
-        ("gzip, br", b"x", "the request's content coding 'br' cannot be undone"),
+        ("compress", b"x", "the request's content coding 'compress' cannot be undone"),
+        ("gzip, compress", b"x", "the request's content coding 'compress' cannot be undone"),
+        ("br", b"nonsense", "the request's br content is damaged"),
         ("gzip", b"\x1f\x8bxx", "the request's gzip content is damaged"),
         ("deflate", b"nonsense", "the request's deflate content is damaged"),
         ("zstd", b"nonsense", "the request's zstd content is damaged"),
@@ -85,6 +94,8 @@ def test_what_cannot_be_undone_is_named(encoding, body, said):
         ("gzip, gzip", gzip.compress(zeros(512 << 20))),
         ("gzip, zstd", ZSTD.compress(zeros(256 << 20))),
         ("deflate", zlib.compress(bytes(128 << 20))),
+        ("br", brotli.compress(bytes(256 << 20), quality=1)),
+        ("gzip, br", brotli.compress(zeros(512 << 20))),
     ],
     ids=coding_alone,
 )
@@ -101,6 +112,7 @@ def test_a_bomb_is_kept_packed_and_costs_no_more_memory_than_the_limit(encoding,
 def test_small_repetitive_text_is_no_bomb():
     text = b"ha " * (FREE_BYTES // 4)
     assert decode(ZSTD.compress(text), "zstd") == text
+    assert decode(brotli.compress(text, quality=1), "br") == text
 
 
 def test_many_small_members_are_read_in_linear_time():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
+import brotli
 import zstandard
 
 from regraft.domain.errors import CorruptEventError
@@ -45,7 +46,7 @@ def decode(body: bytes, encoding: str, what: str = "answer", most: int = MOST_BY
             raise UnpackLimitError(
                 f"the {what}'s {coding} content unpacks to more than {allowed} bytes; it is kept packed and not read"
             ) from error
-        except (zlib.error, zstandard.ZstdError) as error:
+        except (zlib.error, zstandard.ZstdError, brotli.error) as error:
             raise CorruptEventError(f"the {what}'s {coding} content is damaged: {error}") from error
     return body
 
@@ -101,7 +102,24 @@ def _unzstd(body: bytes, most: int) -> bytes:
     return b"".join(parts)
 
 
+def _unbrotli(body: bytes, most: int) -> bytes:
+    """One stream. Raises OverflowError and brotli.error."""
+    parts: list[bytes] = []
+    size, reader = 0, brotli.Decompressor()
+    view = memoryview(body)
+    for start in range(0, len(body), _STEP):
+        part = reader.process(view[start : start + _STEP], output_buffer_limit=_STEP)
+        while part:  # it may have more to give although it would take more
+            size += len(part)  # up to twice the limit at a time: its last block is given out whole
+            if size > most:
+                raise OverflowError
+            parts.append(part)
+            part = reader.process(b"", output_buffer_limit=_STEP)
+    return b"".join(parts)
+
+
 _UNPACK: dict[str, Callable[[bytes, int], bytes]] = {
+    "br": _unbrotli,
     "gzip": _unzip,
     "x-gzip": _unzip,
     "deflate": _unzip,
