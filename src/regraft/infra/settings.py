@@ -17,6 +17,7 @@ from regraft.infra.client_table import KnownClientSection, SideCallSection, clie
 from regraft.infra.config.document import read_toml
 from regraft.infra.config.mistakes import config_error
 from regraft.infra.config.section import Section
+from regraft.infra.environment import is_plain
 from regraft.infra.host_policy import host_name, is_loopback
 
 CONFIG_VARIABLE = "REGRAFT_CONFIG"
@@ -397,6 +398,25 @@ class Settings(BaseSettings):
     def client_table(self) -> ClientTable:
         """The known clients and the rules for side calls, with those of this config."""
         return client_table(self.clients, self.side_calls)
+
+    @property
+    def gateway_variables(self) -> frozenset[str]:
+        """The environment variables with keys that the gateway uses: those of model servers and of tools."""
+        named = {name for upstream in self.upstreams.values() if (name := upstream.api_key_env)}
+        return frozenset(named) | self.tool_variables
+
+    @property
+    def tool_variables(self) -> frozenset[str]:
+        """The environment variables that tool servers are given, or shown."""
+        tools = self.tools.values()
+        passed = {name for tool in tools for name in tool.pass_env if not is_plain(name)}
+        return frozenset(passed | {name for tool in tools if (name := tool.api_key_env)})
+
+    @property
+    def key_variables(self) -> frozenset[str]:
+        """The environment variables with keys: of model servers, of tools, and of the gateway itself."""
+        own = {KEY_VARIABLE, self.client.api_key_env or KEY_VARIABLE}
+        return self.gateway_variables | own
 
     @property
     def workbench_path(self) -> Path:

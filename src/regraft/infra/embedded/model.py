@@ -7,8 +7,8 @@ import http.client
 import importlib.metadata
 import importlib.util
 import json
-import os
 import sys
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGTERM
@@ -16,6 +16,7 @@ from signal import SIGTERM
 from regraft.domain.errors import ServerStartError
 from regraft.infra.embedded.process import LOOPBACK, ChildProcess, free_port, port_free, require_port
 from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
+from regraft.infra.environment import environment_without
 
 PORT_SETTING = "model.port"
 MODEL = "smollm2-135m-instruct"
@@ -48,11 +49,20 @@ class EmbeddedModel:
     An adopted server keeps the threads and the context that it was started with; its pin says so.
     """
 
-    def __init__(self, data_dir: Path, port: int | None = None, threads: int = 1, context: int = 4096) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        port: int | None = None,
+        threads: int = 1,
+        context: int = 4096,
+        *,
+        withheld: Set[str] = frozenset(),
+    ) -> None:
         self._data_dir = data_dir.resolve()
         self._port = port
         self._threads = threads
         self._context = context
+        self._withheld = withheld
         self._child: ChildProcess | None = None
 
     def start(self) -> ModelEndpoint:
@@ -95,7 +105,7 @@ class EmbeddedModel:
                     *("--cache-prompt", str(int(_CACHE_PROMPT))),
                 ],
                 log=self._data_dir / "logs" / "model.log",
-                env={**os.environ, "REGRAFT_MODEL_KEY": key},
+                env={**environment_without(self._withheld), "REGRAFT_MODEL_KEY": key},
                 cwd=self._data_dir,
             )
             pid = child.start()

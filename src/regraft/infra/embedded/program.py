@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from regraft.domain.errors import ServerStartError
 from regraft.infra.embedded.process import ChildProcess, require_port
 from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
+from regraft.infra.environment import environment_without
 
 STOP_TIMEOUT = 15.0
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback is never behind a proxy
@@ -22,7 +22,7 @@ class EmbeddedProgram:
     """``python -m MODULE ARGUMENTS`` in the background of a data folder; the log is ``<data>/logs/NAME.log``.
 
     port: checked to be free before the start, under the setting's name. health: a URL that answers 200 when ready;
-    without one the program is ready when it runs.
+    without one the program is ready when it runs. It gets our environment without ``withheld``, and with ``env``.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class EmbeddedProgram:
         port_setting: str = "",
         health: str | None = None,
         env: Mapping[str, str] | None = None,
+        withheld: Set[str] = frozenset(),
         start_timeout: float = 60.0,
     ) -> None:
         self.name = name
@@ -44,7 +45,7 @@ class EmbeddedProgram:
         self._port = port
         self._port_setting = port_setting
         self._health = health
-        self._env = {**os.environ, **(env or {})}
+        self._env = {**environment_without(withheld), **(env or {})}
         self._timeout = start_timeout
         self._child: ChildProcess | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,13 @@ class Stack:
             return None
         if self._model is None:
             section = self.settings.model
-            self._model = EmbeddedModel(self.settings.data_dir, section.port, section.threads, section.context)
+            self._model = EmbeddedModel(
+                self.settings.data_dir,
+                section.port,
+                section.threads,
+                section.context,
+                withheld=self.settings.key_variables,
+            )
         return self._model.start()
 
     def gateway_url(self) -> str:
@@ -122,10 +129,18 @@ class Stack:
                 port_setting=port_setting,
                 health=health,
                 env=env,
+                withheld=self._withheld(name),
                 start_timeout=start_timeout,
             )
         self._programs[name].start()
         return self._programs[name]
+
+    def _withheld(self, name: str) -> Set[str]:
+        """Keys that a program has no use for. Dagster's runs ask models and tools, and may start the gateway."""
+        keys = self.settings.key_variables
+        if name == DAGSTER:
+            return frozenset()
+        return keys - self.settings.gateway_variables if name == GATEWAY else keys
 
     def programs(self) -> list[EmbeddedProgram]:
         """Our own processes, in the order in which they were started."""

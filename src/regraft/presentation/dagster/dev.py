@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+from regraft.infra.environment import environment_without
+from regraft.infra.settings import load_settings
+
 PAGE = "regraft.presentation.dagster.page"
 _WEBSERVER = "dagster_webserver"
 
@@ -24,6 +27,7 @@ def main() -> None:
     dev: Any = import_module("dagster._cli.dev")
     begin = dev.open_ipc_subprocess  # raises AttributeError where Dagster has changed
     guarded = 0
+    keys = load_settings().key_variables
 
     def begin_guarded(parts: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         nonlocal guarded
@@ -32,7 +36,8 @@ def main() -> None:
             parts = [parts[0], "-m", PAGE, *parts[3:]]
         elif not guarded:
             raise UnguardedError("This version of Dagster starts its page in another way, and nothing would guard it.")
-        process: subprocess.Popen[Any] = begin(parts, **options)
+        # Only code servers, and the runs that they start, ask models and tools: page and daemon get no keys.
+        process: subprocess.Popen[Any] = begin(parts, env=environment_without(keys), **options)
         return process
 
     dev.open_ipc_subprocess = begin_guarded

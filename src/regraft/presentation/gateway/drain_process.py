@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 
+from regraft.infra.environment import plain_environment
 from regraft.infra.spool.writer import Spool
 from regraft.presentation.gateway.drain import FAREWELL, POSITION, REPORT, DrainOrder
 from regraft.presentation.gateway.metrics import Metrics
@@ -45,7 +46,13 @@ class DrainProcess:
         pipe = subprocess.PIPE
         # A session of its own: a Ctrl-C at the terminal is for the gateway, which says farewell.
         process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, bufsize=0, pass_fds=(self._spool.lock,), start_new_session=True
+            command,
+            stdin=pipe,
+            stdout=pipe,
+            bufsize=0,
+            env=plain_environment(),
+            pass_fds=(self._spool.lock,),
+            start_new_session=True,
         )
         assert process.stdin is not None
         assert process.stdout is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from datetime import timedelta
 
@@ -56,6 +57,8 @@ def gateway() -> None:
             )
             for name, upstream in settings.upstreams.items()
         }
+    for name in settings.key_variables - settings.tool_variables:
+        os.environ.pop(name, None)  # read: the processes of the gateway are given what they need of it
     rules = settings.gateway.redact
     redact = RedactSettings(identities=tuple(rules.identities), fields=rules.fields, texts=tuple(rules.texts.items()))
     serve(

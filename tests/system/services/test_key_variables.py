@@ -1,0 +1,103 @@
+"""Keys in the environment reach the processes that use them, and no other one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from gateways import free_port
+
+from regraft.infra.settings import Settings
+
+UPSTREAM, TOOL, CLIENT = "sk-upstream-4711", "tool-key-4712", "rgk_client_4713"
+CONFIG = """
+[gateway]
+workers = 2
+[client]
+api_key_env = "OWN_KEY"
+[upstreams.away]
+base_url = "http://127.0.0.1:9/v1"
+api_key_env = "AWAY_API_KEY"
+[tools.notes]
+command = "notes"
+pass_env = ["NOTES_KEY", "PATH"]
+"""
+
+
+@pytest.fixture
+def tree(servers_dir: Path) -> Iterator[dict[str, set[str]]]:
+    """The keys in the environment of each process of ``regraft up``, by a word of its command line."""
+    config = servers_dir / "regraft.toml"
+    config.write_text(CONFIG)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
+    ports = {f"REGRAFT_{name}__PORT": str(free_port()) for name in ("GATEWAY", "WEB", "DAGSTER")}
+    environment = {
+        **clean,
+        **ports,
+        "REGRAFT_DATA_DIR": str(servers_dir / "data"),
+        "AWAY_API_KEY": UPSTREAM,
+        "NOTES_KEY": TOOL,
+        "OWN_KEY": CLIENT,
+    }
+    command = [sys.executable, "-m", "regraft", "--config", str(config), "up"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as up:
+        assert up.stdout is not None
+        try:
+            assert any("All up" in line for line in up.stdout)
+            yield _keys_by_process(up.pid)
+        finally:
+            up.terminate()
+            up.communicate(timeout=90)
+
+
+def _keys_by_process(root: int) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for process in psutil.Process(root).children(recursive=True):
+        try:
+            line = " ".join(process.cmdline())
+            raw = Path(f"/proc/{process.pid}/environ").read_text("utf-8", "replace")
+        except (psutil.Error, OSError):
+            continue  # it ended meanwhile
+        keys = {key for key in (UPSTREAM, TOOL, CLIENT) if key in raw or key in line}
+        for name, word in NAMES.items():
+            if word in line:
+                found.setdefault(name, set()).update(keys)
+                break
+        else:
+            found.setdefault(line, set()).update(keys)
+    return found
+
+
+NAMES = {
+    "nats": "nats-server",
+    "drainer": "gateway.drain",
+    "gateway worker": "multiprocessing.spawn",
+    "resource tracker": "resource_tracker",
+    "page": "regraft.presentation.dagster.page",
+    "daemon": "dagster._daemon",
+    "code server": " api grpc",
+    "its proxy": "code-server",
+    "dagster": "dagster.dev",
+    "gateway": " gateway",
+    "ingest": " ingest",
+    "web": " web",
+    "postgres": "postgres",
+}
+
+
+def test_keys_are_in_the_environment_of_what_uses_them_only(tree: dict[str, set[str]]) -> None:
+    for name in ("postgres", "nats", "drainer", "ingest", "web", "page", "daemon"):
+        assert tree[name] == set(), name
+    assert tree["gateway"] == {UPSTREAM, TOOL}
+    assert tree["gateway worker"] == {TOOL}  # read anew whenever a tool server is started
+    assert tree["code server"] == {UPSTREAM, TOOL, CLIENT}
+
+
+def test_a_variable_that_every_program_needs_is_no_key() -> None:
+    settings = Settings(tools={"a": {"command": "a", "pass_env": ["PATH", "LC_ALL", "A_KEY"]}})  # type: ignore[arg-type]
+    assert settings.key_variables == {"A_KEY", "REGRAFT_API_KEY"}
