@@ -10,9 +10,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from gateways import free_port
 
 from regraft.infra.settings import Settings
+from support.gateways import free_port
 
 UPSTREAM, TOOL, CLIENT = "sk-upstream-4711", "tool-key-4712", "rgk_client_4713"
 CONFIG = """
