@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from regraft.domain.datasets.kinds import KINDS
-from regraft.domain.datasets.kinds.kind import PlannedRow, RecordedTurn
-from regraft.domain.datasets.rows import Message, Row, RowRefusal, RowSource
+from regraft.domain.datasets.kinds.kind import PlannedRow
+from regraft.domain.datasets.messages import Message, RowRefusal, compact, text_of
+from regraft.domain.datasets.recipe import Content
+from regraft.domain.datasets.rows import Row, RowSource
+from regraft.domain.datasets.tools import unlisted_call
+from regraft.domain.datasets.turns import RecordedTurn
 from regraft.domain.ids import Digest, canonical_json, digest
 
+LISTS = ("messages", "prompt", "completion", "chosen", "rejected")  # the fields of a row that hold messages
+_CERTIFICATE = ("label", "stratum", "negative", "evidence")  # texts that the first snapshots did not have
 
-def compose(planned: PlannedRow, turns: Mapping[str, RecordedTurn]) -> Row | RowRefusal:
+
+def compose(planned: PlannedRow, turns: Mapping[str, RecordedTurn], content: Content) -> Row | RowRefusal:
     """The row of a plan, from recorded turns by id; or why the turns make no row of this kind."""
     by_part: dict[str, RecordedTurn] = {}
     for part, turn_id in planned.turns.items():
@@ -20,7 +28,7 @@ def compose(planned: PlannedRow, turns: Mapping[str, RecordedTurn]) -> Row | Row
             return RowRefusal("source_gone", f"the turn {turn_id} is not in the execution log")
         if turn.refusal:
             return turn.refusal
-        by_part[part] = turn
+        by_part[part] = _kept(turn, content)
     first = next(iter(by_part.values()))
     row = Row(
         row_id=planned.row_id,
@@ -30,11 +38,48 @@ def compose(planned: PlannedRow, turns: Mapping[str, RecordedTurn]) -> Row | Row
         tools=first.tools,
         tools_digest=first.tools_digest,
         anchor=planned.anchor,
+        label=planned.label,
         label_source=planned.label_source,
         margin=planned.margin,
         score=planned.score,
+        stratum=planned.stratum,
+        negative=planned.negative,
+        evidence=planned.evidence,
+        agreement=planned.agreement,
+        notes=("prefill joined to its answer",) if any(turn.joined_prefill for turn in by_part.values()) else (),
     )
-    return KINDS[planned.kind].fill(row, by_part)
+    filled = KINDS[planned.kind].fill(row, by_part)
+    if isinstance(filled, RowRefusal) or content.unlisted_tools == "keep":
+        return filled
+    return unlisted_call((message for name in LISTS for message in getattr(filled, name)), filled.tools) or filled
+
+
+def _kept(turn: RecordedTurn, content: Content) -> RecordedTurn:
+    """The turn with what the recipe wants of its messages."""
+    models = turn.models or ("",) * len(turn.history)
+    history = tuple(
+        _message(message, content, learned=_is_learned(content, model, last=False))
+        for message, model in zip(turn.history, models, strict=True)
+    )
+    learned = _is_learned(content, turn.model, last=True)
+    return replace(turn, history=history, answer=tuple(_message(one, content, learned=learned) for one in turn.answer))
+
+
+def _is_learned(content: Content, model: str, *, last: bool) -> bool:
+    if content.learn == "models":
+        return model in content.learn_models
+    return last or content.learn == "all"
+
+
+def _message(message: Message, content: Content, *, learned: bool) -> Message:
+    changed: Message = {}
+    if message["reasoning"] is not None and not content.reasoning:
+        changed["reasoning"] = None
+    if message["role"] == "developer" and content.developer == "system":
+        changed["role"] = "system"
+    if message["role"] == "assistant" and not learned:
+        changed["weight"] = 0.0
+    return {**message, **changed} if changed else message
 
 
 def illegal(row: Row) -> RowRefusal | None:
@@ -47,12 +92,17 @@ def parts_of(row: Row) -> dict[str, Any]:
     return {**{name: list(getattr(row, name)) for name in KINDS[row.kind].columns}, "tools": row.tools}
 
 
-def _text_of(messages: Iterable[Message]) -> list[Any]:
+def all_messages(row: Row) -> list[Message]:
+    """Every message of a row, in the order in which a trainer reads them; the rejected side comes last."""
+    return [message for name in LISTS for message in getattr(row, name)]
+
+
+def _words(messages: Iterable[Message]) -> list[Any]:
     """Messages without the ids that differ between two copies of one conversation."""
     return [
         (
             message["role"],
-            (message["content"] or "").strip(),
+            text_of(message).strip(),
             [
                 (call["function"]["name"], "".join(call["function"]["arguments"].split()))
                 for call in message["tool_calls"]
@@ -62,33 +112,52 @@ def _text_of(messages: Iterable[Message]) -> list[Any]:
     ]
 
 
-def content_keys(row: Row) -> tuple[str, ...]:
+def content_keys(row: Row) -> tuple[str, str]:
     """Digests of the prompt and of the whole row, without ids: rows that share one belong to one split."""
-    prompt = KINDS[row.kind].prompt(row)
-    whole = [_text_of(row.messages), _text_of(row.prompt), _text_of(row.chosen), _text_of(row.rejected), row.tools]
-    return digest(b"prompt", canonical_json(_text_of(prompt)).encode()).hex(), digest(
-        b"row", canonical_json(whole).encode()
-    ).hex()
+    prompt = _words(KINDS[row.kind].prompt(row))
+    sides = [_words(getattr(row, name)) for name in LISTS if name != "completion" or row.completion]
+    whole = [*sides, row.tools, *([row.label] if row.label else [])]
+    return (
+        digest(b"prompt", canonical_json(prompt).encode()).hex(),
+        digest(b"row", canonical_json(whole).encode()).hex(),
+    )
 
 
-def content_hash(rows: Iterable[tuple[Row, str]]) -> Digest:
-    """The digest of a dataset: each (row, split) with its certificate, in the order of row ids."""
-    lines = []
-    for row, split in sorted(rows, key=lambda pair: pair[0].row_id):
-        lines.append(
-            canonical_json(
-                {
-                    **parts_of(row),
-                    "row_id": row.row_id,
-                    "split": split,
-                    "session_id": row.session_id,
-                    "sources": [[source.part, source.node_id, source.turn_id] for source in row.sources],
-                    "tools_digest": row.tools_digest,
-                    "anchor": row.anchor,
-                    "label_source": row.label_source,
-                    "margin": repr(row.margin),
-                    "score": repr(row.score),
-                }
-            ).encode()
-        )
-    return digest(*lines)
+def row_line(row: Row, split: str) -> bytes:
+    """A row with its certificate and its split as canonical JSON: what digests of datasets are made of."""
+    line = {
+        "tools": row.tools,
+        "row_id": row.row_id,
+        "split": split,
+        "session_id": row.session_id,
+        "sources": [[source.part, source.node_id, source.turn_id] for source in row.sources],
+        "tools_digest": row.tools_digest,
+        "anchor": row.anchor,
+        "label_source": row.label_source,
+        "margin": repr(row.margin),
+        "score": repr(row.score),
+    }
+    for name in KINDS[row.kind].columns:
+        line[name] = [compact(message) for message in getattr(row, name)]
+    line |= {name: value for name in _CERTIFICATE if (value := getattr(row, name))}
+    if row.notes:
+        line["notes"] = row.notes
+    if row.agreement is not None:
+        line["agreement"] = repr(row.agreement)
+    return canonical_json(line).encode()
+
+
+def content_hash(lines: Mapping[str, bytes], *, version: int = 2) -> Digest:
+    """The digest of a dataset, whatever the order of its rows: ``lines`` are by row id.
+
+    In version 2 each is the digest of a row's line, so that a dataset of any size is hashed as it streams; in version 1,
+    of the first snapshots, each is the line itself.
+    """
+    ordered = [lines[row_id] for row_id in sorted(lines)]
+    return digest(*ordered) if version == 1 else digest(b"rows", *ordered)
+
+
+def hash_parts(rows: Sequence[tuple[Row, str]], *, version: int = 2) -> dict[str, bytes]:
+    """What ``content_hash`` is made of, for some rows with their splits."""
+    lines = {row.row_id: row_line(row, split) for row, split in rows}
+    return lines if version == 1 else {row_id: digest(line) for row_id, line in lines.items()}

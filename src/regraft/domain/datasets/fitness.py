@@ -1,11 +1,11 @@
-"""Whether an answer may be trained on: by how it ended, and whether it says anything."""
+"""Whether an answer may be trained on, by how it ended."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from regraft.domain.capture.endings import Ending
-from regraft.domain.datasets.rows import Message, RowRefusal
+from regraft.domain.datasets.messages import RowRefusal
 
 _REASONS: dict[Ending, str] = {
     "finished": "finished_answer",
@@ -20,12 +20,7 @@ _REASONS: dict[Ending, str] = {
 
 
 def unfit_ending(ending: Ending, allowed: Collection[str]) -> RowRefusal | None:
-    """Why an answer that ended so is not learned from; None when the recipe takes it."""
+    """Why an answer that ended so is no training target; None when the recipe takes it."""
     if ending in allowed:
         return None
     return RowRefusal(_REASONS[ending], f"the answer's ending is {ending}; the recipe takes {', '.join(allowed)}")
-
-
-def says_nothing(messages: Iterable[Message]) -> bool:
-    """Whether canonical messages hold neither words nor a call."""
-    return not any((message["content"] or "").strip() or message["tool_calls"] for message in messages)

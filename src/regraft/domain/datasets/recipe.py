@@ -1,28 +1,60 @@
-"""A recipe: what a dataset is made of, as a small TOML text under version control."""
+"""A recipe: what a dataset is made of. ``infra.files.recipes`` reads it from TOML."""
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 from regraft.domain.capture.endings import WHOLE, Ending
-from regraft.domain.errors import ConfigError
 from regraft.domain.evaluation.score import Weights
 from regraft.domain.ids import Digest, canonical_json, digest
 
-KINDS = ("sft", "dpo")
-LABELS = ("human", "imported", "outcome", "model", "signals")
+KindName = Literal["sft", "dpo", "reward", "suppression", "unlearning"]
+Label = Literal["human", "imported", "outcome", "model", "signals"]
+Stratum = Literal["theme", "model", "purpose", "task", "category"]
+Negative = Literal["hard_negative", "tool_misuse", "hallucination", "noise_reject", "suppression_candidate"]
+
 CHOOSABLE: tuple[Ending, ...] = (*WHOLE, "cut")  # endings that a recipe may ask for
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-_KEYS = {
-    "": {"name", "kind", "description", "source", "select", "splits", "weights"},
-    "source": {"themes", "purposes", "models", "min_score", "min_fidelity", "labels", "endings"},
-    "select": {"k_per_theme", "per_context", "min_margin"},
-    "weights": {one.name for one in fields(Weights)},
-}
+DEFAULT_LABELS: tuple[Label, ...] = ("human", "imported")
+DEFAULT_SPLITS: Mapping[str, float] = {"train": 0.9, "validation": 0.1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What rows keep of the recorded messages, and which answers in them count.
+
+    ``reasoning`` keeps what models thought. ``learn`` says which answers of a conversation a trainer learns from: all,
+    the last one, or those of ``learn_models``; the others get weight 0. ``developer`` messages stay as they are, or
+    become ``system`` messages. ``unlisted_tools`` says whether a call to a tool that the request did not offer refuses
+    the row.
+    """
+
+    reasoning: bool = False
+    learn: Literal["all", "last", "models"] = "all"
+    learn_models: tuple[str, ...] = ()
+    developer: Literal["keep", "system"] = "keep"
+    unlisted_tools: Literal["refuse", "keep"] = "refuse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What is left out although it is legal, and what is replaced in the rest.
+
+    Lengths are in tokens of ``tokenizer``, 0 for no limit. ``languages`` are ISO 639-1 codes. ``near_duplicates`` is the
+    share of 5-grams of words (Jaccard, 0 to 1) from which two rows count as one; 0 compares exact copies only.
+    ``decontaminate`` names files of evaluation prompts; a row that shares ``ngram`` words in a row with one is refused.
+    """
+
+    tokenizer: str = ""
+    min_tokens: int = 0
+    max_tokens: int = 0
+    languages: tuple[str, ...] = ()
+    near_duplicates: float = 0.0
+    decontaminate: tuple[str, ...] = ()
+    ngram: int = 13
+    redact: Literal["", "secrets", "pii"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,28 +62,41 @@ class Recipe:
     """What to take, how much of it, and how to split it.
 
     Empty ``themes`` and ``models`` mean all, and so do ``purposes``, but that a client's side calls must be named
-    (``side:title``, or ``side`` for all). ``labels`` names the sources that may decide. ``k_per_theme`` and
-    ``per_context`` of 0 mean no limit; ``min_score`` and ``min_margin`` are 0 to 1, and a path without a judgement
-    scores about 0.5. ``min_fidelity`` leaves out rollouts of which less of the tools' results is in the record; paths
-    that are no rollouts have none. ``endings`` are of answers to learn from: whole ones, and ``cut`` where it is named.
-    ``splits`` are ratios by name, in order. ``text`` is the recipe as it was written.
+    (``side:title``, or ``side`` for all). ``labels`` names the sources that may decide; a model decides only when its
+    agreement with people is at least ``min_agreement``. ``k_per_stratum`` and ``per_context`` of 0 mean no limit;
+    ``min_score`` and ``min_margin`` are 0 to 1, and a path without a judgement scores about 0.5. ``min_outcome`` leaves
+    out paths whose reported outcome is lower. ``min_fidelity`` leaves out rollouts of which less of the tools' results
+    is in the record. ``endings`` are of answers to learn from. ``negatives`` are the types that suppression and
+    unlearning take. ``retain_per_forget`` is how many rows to retain for each row to forget. ``splits`` are ratios by
+    name, in order; with ``split_by_task`` rows of one task stay together. ``text`` is the recipe as it was written.
     """
 
     name: str
-    kind: str
+    kind: KindName
     description: str = ""
     themes: tuple[str, ...] = ()
-    purposes: tuple[str, ...] = ("chat", "replay")
+    purposes: tuple[str, ...] = ("chat", "replay", "import")
     models: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
     min_score: float = 0.0
+    min_outcome: float = 0.5
     min_fidelity: float = 0.0
-    labels: tuple[str, ...] = ("human", "signals")
-    endings: tuple[str, ...] = WHOLE
-    k_per_theme: int = 0
+    min_agreement: float = 0.0
+    labels: tuple[Label, ...] = DEFAULT_LABELS
+    endings: tuple[Ending, ...] = WHOLE
+    strata: tuple[Stratum, ...] = ("theme",)
+    k_per_stratum: int = 0
     per_context: int = 1
     min_margin: float = 0.0
-    splits: Mapping[str, float] = field(default_factory=lambda: {"train": 0.9, "validation": 0.1})
+    negatives: tuple[Negative, ...] = ("suppression_candidate",)
+    retain_per_forget: float = 1.0
+    content: Content = field(default_factory=Content)
+    filters: Filters = field(default_factory=Filters)
+    splits: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_SPLITS))
+    split_by_task: bool = False
     weights: Weights = field(default_factory=Weights)
+    targets: tuple[str, ...] = ()
     text: str = ""
 
     @property
@@ -60,111 +105,37 @@ class Recipe:
         return self.name.replace("-", "_")
 
 
+# What a recipe says in addition to the first form of recipes: part of its digest only where it is not the default.
+_ADDED = (
+    *("since", "until", "min_outcome", "min_fidelity", "min_agreement", "strata", "negatives", "retain_per_forget"),
+    *("content", "filters", "split_by_task"),
+)
+_FIRST = ("name", "kind", "themes", "purposes", "models", "labels", "per_context")
+
+
 def recipe_hash(recipe: Recipe) -> Digest:
-    """The digest of what a recipe means: comments, order and blanks are not part of it."""
-    meaning = {one.name: getattr(recipe, one.name) for one in fields(recipe) if one.name not in {"text", "description"}}
+    """The digest of what a recipe means: comments, order, blanks, description and targets are not part of it."""
+    meaning: dict[str, Any] = {name: getattr(recipe, name) for name in _FIRST}
+    meaning["k_per_theme"] = recipe.k_per_stratum
     meaning["weights"] = [repr(getattr(recipe.weights, one.name)) for one in fields(Weights)]
     meaning["splits"] = [[name, repr(ratio)] for name, ratio in recipe.splits.items()]
-    meaning |= {name: repr(meaning[name]) for name in ("min_score", "min_margin")}
-    fidelity, endings = meaning.pop("min_fidelity"), sorted(meaning.pop("endings"))
-    if fidelity:  # a recipe that says nothing of it keeps the digest that it always had
-        meaning["min_fidelity"] = repr(fidelity)
-    if endings != sorted(WHOLE):
-        meaning["endings"] = endings
+    meaning |= {name: repr(getattr(recipe, name)) for name in ("min_score", "min_margin")}
+    defaults = {one.name: one for one in fields(Recipe)}
+    for name in _ADDED:
+        value, default = getattr(recipe, name), defaults[name]
+        usual = default.default_factory() if callable(default.default_factory) else default.default
+        if value != usual:
+            meaning[name] = _meaning(value)
+    if sorted(recipe.endings) != sorted(WHOLE):
+        meaning["endings"] = sorted(recipe.endings)
     return digest(canonical_json(meaning).encode())
 
 
-def parse_recipe(text: str) -> Recipe:
-    """Read a recipe. Raises ConfigError that names the key and what it should have been."""
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"The recipe is not TOML: {error}.") from error
-    for section, known in _KEYS.items():
-        present = table if section == "" else _section(table, section)
-        for key in present:
-            if key not in known:
-                where = f"[{section}]" if section else "the recipe"
-                raise ConfigError(f"Unknown key {key!r} in {where}. It may hold: {', '.join(sorted(known))}.")
-    source, select = _section(table, "source"), _section(table, "select")
-    name, kind = _text(table, "name", ""), _text(table, "kind", "")
-    if not _NAME.fullmatch(name):
-        raise ConfigError("A recipe needs a name of small letters, digits, hyphens and underscores: name = 'my-set'.")
-    if kind not in KINDS:
-        raise ConfigError(f"A recipe's kind is one of {', '.join(KINDS)}, not {kind!r}.")
-    labels = _texts(source, "labels", ("human", "signals"))
-    for label in labels:
-        if label not in LABELS:
-            raise ConfigError(f"Unknown label source {label!r}. It is one of {', '.join(LABELS)}.")
-    endings = _texts(source, "endings", WHOLE)
-    for ending in endings:
-        if ending not in CHOOSABLE:
-            raise ConfigError(f"Unknown ending {ending!r}. It is one of {', '.join(CHOOSABLE)}.")
-    splits = {key: _number(value, f"splits.{key}") for key, value in _section(table, "splits").items()}
-    splits = splits or {"train": 0.9, "validation": 0.1}
-    for split in splits:
-        if not _NAME.fullmatch(split):
-            raise ConfigError(f"A split's name is of small letters, digits, hyphens and underscores, not {split!r}.")
-    if min(splits.values()) < 0 or abs(sum(splits.values()) - 1.0) > 1e-6:
-        raise ConfigError(
-            f"The ratios in [splits] must not be negative and must sum to 1, not {sum(splits.values()):g}."
-        )
-    weights = {key: _number(value, f"weights.{key}") for key, value in _section(table, "weights").items()}
-    return Recipe(
-        name=name,
-        kind=kind,
-        description=_text(table, "description", ""),
-        themes=_texts(source, "themes", ()),
-        purposes=_texts(source, "purposes", ("chat", "replay")),
-        models=_texts(source, "models", ()),
-        min_score=_share(source.get("min_score", 0.0), "source.min_score"),
-        min_fidelity=_share(source.get("min_fidelity", 0.0), "source.min_fidelity"),
-        labels=labels,
-        endings=endings,
-        k_per_theme=_count(select.get("k_per_theme", 0), "select.k_per_theme"),
-        per_context=_count(select.get("per_context", 1), "select.per_context"),
-        min_margin=_share(select.get("min_margin", 0.0), "select.min_margin"),
-        splits=splits,
-        weights=Weights(**weights),
-        text=text,
-    )
-
-
-def _section(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = table.get(name, {})
-    if not isinstance(value, dict):
-        raise ConfigError(f"{name!r} is a section: write [{name}].")
-    return value
-
-
-def _text(table: Mapping[str, Any], key: str, default: str) -> str:
-    value = table.get(key, default)
-    if not isinstance(value, str):
-        raise ConfigError(f"{key!r} must be text.")
-    return value
-
-
-def _texts(table: Mapping[str, Any], key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-    value = table.get(key, default)
-    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
-        raise ConfigError(f"{key!r} must be a list of texts.")
-    return tuple(value)
-
-
-def _number(value: Any, key: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError(f"{key} must be a number.")
-    return float(value)
-
-
-def _share(value: Any, key: str) -> float:
-    number = _number(value, key)
-    if not 0.0 <= number <= 1.0:
-        raise ConfigError(f"{key} must be from 0 to 1, not {number:g}.")
-    return number
-
-
-def _count(value: Any, key: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigError(f"{key} must be a whole number, 0 for no limit.")
-    return value
+def _meaning(value: Any) -> Any:
+    if isinstance(value, Content | Filters):
+        return {one.name: _meaning(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return [_meaning(one) for one in value]
+    return repr(value) if isinstance(value, float) else value

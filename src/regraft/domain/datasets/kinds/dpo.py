@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from regraft.domain.datasets.fitness import says_nothing, unfit_ending
+from regraft.domain.datasets.fitness import unfit_ending
 from regraft.domain.datasets.kinds.kind import (
     Candidates,
+    Counts,
     Limit,
     PlannedRow,
-    RecordedTurn,
-    Selection,
     allowed_parts,
     mismatch,
+    stratum_of,
 )
+from regraft.domain.datasets.messages import Message, RowRefusal, says_nothing
 from regraft.domain.datasets.recipe import Recipe
-from regraft.domain.datasets.rows import Message, Row, RowRefusal
+from regraft.domain.datasets.rows import Row
+from regraft.domain.datasets.turns import RecordedTurn
 from regraft.domain.evaluation.score import PARTS, ScoreParts, score
 
 _SOURCES = {
@@ -33,64 +35,71 @@ class DpoKind:
     """Rows fill ``prompt``, ``chosen`` and ``rejected``."""
 
     name = "dpo"
-    columns = ("prompt", "chosen", "rejected")
+    columns: tuple[str, ...] = ("prompt", "chosen", "rejected")
 
-    def select(self, recipe: Recipe, candidates: Candidates) -> Selection:
+    def plan(self, recipe: Recipe, candidates: Candidates, counts: Counts) -> Iterator[PlannedRow]:
         """The legal pairs that an allowed label source decides with a sufficient margin."""
-        selection = Selection()
         sources = {source for label in recipe.labels for source in _SOURCES.get(label, ())}
         allowed = allowed_parts(recipe)
         for pair in candidates.pairs():
             models, purposes = ([pair[f"{name}_a"], pair[f"{name}_b"]] for name in ("model", "purpose"))
             if cause := mismatch(recipe, pair["theme"], models, purposes):
-                selection.passed_over[cause] += 1
+                counts.passed_over[cause] += 1
                 continue
             if pair["verdict"] != "legal":
-                selection.refused[pair["reason"]] += 1
+                counts.refused[pair["reason"]] += 1
                 continue
             better, worse = ("a", "b") if pair["chosen"] == pair["node_a"] else ("b", "a")
             worth = score(ScoreParts(**{part: pair[f"{part}_{better}"] for part in PARTS}), recipe.weights, allowed)
             if pair["source"] not in sources:
-                selection.refused["label_source_not_allowed"] += 1
+                counts.refused["label_source_not_allowed"] += 1
             elif pair["margin"] < recipe.min_margin:
-                selection.refused["margin_below_minimum"] += 1
+                counts.refused["margin_below_minimum"] += 1
             elif worth < recipe.min_score:
-                selection.refused["score_below_minimum"] += 1
+                counts.refused["score_below_minimum"] += 1
             else:
-                selection.rows.append(
-                    PlannedRow(
-                        row_id=str(pair["pair_id"]),
-                        kind=self.name,
-                        turns={"chosen": str(pair[f"turn_{better}"]), "rejected": str(pair[f"turn_{worse}"])},
+                yield PlannedRow(
+                    row_id=str(pair["pair_id"]),
+                    kind=self.name,
+                    turns={"chosen": str(pair[f"turn_{better}"]), "rejected": str(pair[f"turn_{worse}"])},
+                    theme=pair["theme"],
+                    stratum=stratum_of(
+                        recipe,
                         theme=pair["theme"],
-                        anchor=str(pair["anchor_turn_id"]),
-                        label_source=pair["source"],
-                        margin=pair["margin"],
-                        score=worth,
-                        rank=_STRENGTH[pair["source"]] + pair["margin"] / 2,
-                    )
+                        model=pair[f"model_{better}"],
+                        purpose=pair[f"purpose_{better}"],
+                        task="",
+                        category="",
+                    ),
+                    anchor=str(pair["anchor_turn_id"]),
+                    label_source=pair["source"],
+                    margin=pair["margin"],
+                    score=worth,
+                    rank=_STRENGTH[pair["source"]] + pair["margin"] / 2,
                 )
-        return selection
 
     def limits(self, recipe: Recipe) -> tuple[Limit, ...]:
-        """Pairs of one context first, then of one theme."""
+        """Pairs of one context first, then of one stratum."""
         return (
             Limit(lambda row: row.anchor, recipe.per_context),
-            Limit(lambda row: row.theme, recipe.k_per_theme),
+            Limit(lambda row: row.stratum, recipe.k_per_stratum),
         )
 
     def fill(self, row: Row, turns: Mapping[str, RecordedTurn]) -> Row | RowRefusal:
-        """Both answers with their common history; refused when the two calls differ in more than the answer."""
+        """Both answers with their common history; refused when the two calls differ in more than the answer.
+
+        Weights of the history say nothing here: a preference is learned from the two answers alone.
+        """
         chosen, rejected = turns["chosen"], turns["rejected"]
         if chosen.history != rejected.history:
             return RowRefusal("context_differs")
-        if chosen.weighted_answer or rejected.weighted_answer:
-            return RowRefusal("message_weight", "an answer has a weight, which the row cannot say")
+        if any(message["weight"] is not None for message in chosen.answer + rejected.answer):
+            return RowRefusal("message_weight", "an answer has a weight, which a pair cannot say")
         if chosen.tools_digest != rejected.tools_digest:
             return RowRefusal("tools_differ")
         if chosen.answer == rejected.answer:
             return RowRefusal("identical_answer")
-        return replace(row, prompt=chosen.history, chosen=chosen.answer, rejected=rejected.answer)
+        return replace(row, prompt=unweighted(chosen.history), chosen=chosen.answer, rejected=rejected.answer)
 
     def unfit(self, recipe: Recipe, turns: Mapping[str, RecordedTurn]) -> RowRefusal | None:
         """Both answers have to say something, and the one to prefer has to be whole; a recipe may ask for cut ones."""
@@ -107,10 +116,15 @@ class DpoKind:
         if row.prompt[-1]["role"] == "assistant":
             return RowRefusal("prompt_ends_with_answer", "chat templates would open a second answer")
         for side, messages in (("chosen", row.chosen), ("rejected", row.rejected)):
-            if [message["role"] for message in messages] != ["assistant"]:
-                return RowRefusal("no_answer", f"{side} is not one answer")
+            if not messages or messages[-1]["role"] != "assistant":
+                return RowRefusal("no_answer", f"{side} does not end with an answer")
         return None
 
     def prompt(self, row: Row) -> tuple[Message, ...]:
         """The history that both answers share."""
         return row.prompt
+
+
+def unweighted(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The same messages without their weights."""
+    return tuple({**one, "weight": None} if one["weight"] is not None else one for one in messages)

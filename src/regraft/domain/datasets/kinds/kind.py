@@ -3,57 +3,52 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from regraft.domain.capture.endings import Ending
 from regraft.domain.capture.side_calls import SIDE, is_side_call
+from regraft.domain.datasets.messages import Message, RowRefusal
 from regraft.domain.datasets.recipe import Recipe
-from regraft.domain.datasets.rows import Message, Row, RowRefusal
+from regraft.domain.datasets.rows import Row
+from regraft.domain.datasets.turns import RecordedTurn
 
 Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRow:
-    """A row before its messages are fetched. ``turns`` are turn ids by part; ``rank`` orders rows of one stratum."""
+    """A row before its messages are fetched.
+
+    ``turns`` are turn ids by part; ``rank`` orders rows, the best first. ``groups`` are the tasks and contexts in which
+    the row competes, ``group`` the one of which it has to be among the best; without a group it competes with no other.
+    A row with a ``refusal`` competes, and is refused for that reason when it wins. ``task`` is its task key, or ''.
+    """
 
     row_id: str
     kind: str
     turns: Mapping[str, str]
-    theme: str
-    anchor: str | None
-    label_source: str
-    margin: float
-    score: float
-    rank: float
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedTurn:
-    """One call of the execution log in canonical form; ``refusal`` says why it has none.
-
-    Weighted: an answer in the history, or the answer itself, says that a trainer shall learn nothing from it, or not as
-    much as from others. ``ending`` is how the answer ended.
-    """
-
-    node_id: str
-    session_id: str
-    history: tuple[Message, ...]
-    answer: tuple[Message, ...]
-    tools: str | None
-    tools_digest: str | None
-    dropped: frozenset[str]
-    refusal: RowRefusal | None
-    ending: Ending = "finished"
-    weighted_history: bool = False
-    weighted_answer: bool = False
+    theme: str = ""
+    stratum: str = ""
+    task: str = ""
+    anchor: str | None = None
+    label: str | None = None
+    label_source: str = ""
+    margin: float = 0.0
+    score: float = 0.0
+    rank: float = 0.0
+    length: int = 0
+    group: str = ""
+    groups: tuple[str, ...] = ()
+    refusal: str = ""
+    negative: str = ""
+    evidence: str = ""
+    agreement: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Where a kind finds its candidates; each is read only when it is called.
+    """Where a kind finds its candidates; each is read as a stream, when it is called.
 
     ``units`` are paths from root to leaf, ``ratings`` the human ratings of each (JSON), ``pairs`` sibling answers.
     """
@@ -64,10 +59,9 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """The rows that a recipe selects; counts of refused candidates by reason, and of others by cause."""
+class Counts:
+    """Candidates that became no row: refused ones by reason, and those that the recipe did not ask for by cause."""
 
-    rows: list[PlannedRow] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     passed_over: Counter[str] = field(default_factory=Counter)
 
@@ -91,8 +85,8 @@ class Kind(Protocol):
     def columns(self) -> tuple[str, ...]:
         """Names of the fields of ``Row`` that hold messages."""
 
-    def select(self, recipe: Recipe, candidates: Candidates) -> Selection:
-        """The candidates that match a recipe."""
+    def plan(self, recipe: Recipe, candidates: Candidates, counts: Counts) -> Iterator[PlannedRow]:
+        """The candidates that match a recipe, in no order; the others are counted."""
 
     def limits(self, recipe: Recipe) -> Sequence[Limit]:
         """Limits to apply to legal rows, in order."""
@@ -101,7 +95,7 @@ class Kind(Protocol):
         """The row with its messages, from recorded turns by part."""
 
     def unfit(self, recipe: Recipe, turns: Mapping[str, RecordedTurn]) -> RowRefusal | None:
-        """Why a row shall not be learned from, although it is legal: by how its answers ended, and what they say."""
+        """Why a row is no training target, although it is legal: by how its answers ended, and what they say."""
 
     def illegal(self, row: Row) -> RowRefusal | None:
         """Why no target may train on the row; None when it is legal."""
@@ -121,6 +115,12 @@ def mismatch(recipe: Recipe, theme: str, models: Sequence[str], purposes: Sequen
     if recipe.purposes and not all(each in recipe.purposes or is_side_call(each) for each in purposes):
         return "other_purpose"
     return ""
+
+
+def stratum_of(recipe: Recipe, *, theme: str, model: str, purpose: str, task: str | None, category: str) -> str:
+    """The stratum of a candidate: the values that the recipe's strata name, joined by `` / ``."""
+    values = {"theme": theme, "model": model, "purpose": purpose, "task": task or "", "category": category}
+    return " / ".join(values[name] for name in recipe.strata)
 
 
 SCORE_PARTS = {"human": "human", "outcome": "outcome", "model": "judge", "signals": "signals"}

@@ -3,95 +3,106 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from regraft.domain.capture.endings import recorded_ending
-from regraft.domain.datasets.fitness import says_nothing, unfit_ending
+from regraft.domain.datasets.fitness import unfit_ending
 from regraft.domain.datasets.kinds.kind import (
     Candidates,
+    Counts,
     Limit,
     PlannedRow,
     Record,
-    RecordedTurn,
-    Selection,
     allowed_parts,
     mismatch,
+    stratum_of,
 )
+from regraft.domain.datasets.messages import Message, RowRefusal, says_nothing
 from regraft.domain.datasets.recipe import Recipe
-from regraft.domain.datasets.rows import Message, Row, RowRefusal
+from regraft.domain.datasets.rows import Row
+from regraft.domain.datasets.turns import RecordedTurn
 from regraft.domain.evaluation.score import ScoreParts, human_part, score
 
 _LABELS = (("human", "ratings"), ("outcome", "outcome"), ("judge", "model"), ("signals", "signals"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredUnit:
+    """A path that a recipe's filters let pass, with the parts of its score. ``source`` is the best part that is known."""
+
+    unit: Record
+    parts: ScoreParts
+    score: float
+    source: str
+    category: str
+
+    @property
+    def unit_id(self) -> str:
+        """The id of the path's terminal node."""
+        return str(self.unit["unit_id"])
+
+
+def scored_units(recipe: Recipe, candidates: Candidates, counts: Counts) -> Iterator[ScoredUnit]:
+    """The paths that pass the recipe's filters, each with its score; the others are counted."""
+    rated = {row["unit_id"]: row for row in candidates.ratings()}
+    allowed = allowed_parts(recipe)
+    for unit in candidates.units():
+        cause = _mismatch(recipe, unit)
+        if cause:
+            counts.passed_over[cause] += 1
+            continue
+        label = rated.get(str(unit["unit_id"]), {})
+        human = human_part(json.loads(label["ratings"])) if label else None
+        categories = json.loads(label.get("categories") or "[]") if label else []
+        parts = ScoreParts(
+            human=unit["human_outcome"] if human is None else human,
+            outcome=unit["outcome"],
+            judge=unit["judge_outcome"],
+            signals=unit["quality"],
+        )
+        source = next((name for part, name in _LABELS if part in allowed and getattr(parts, part) is not None), "none")
+        yield ScoredUnit(
+            unit=unit,
+            parts=parts,
+            score=score(parts, recipe.weights, allowed),
+            source=source,
+            category=categories[0] if categories else "",
+        )
+
+
+def _mismatch(recipe: Recipe, unit: Record) -> str:
+    cause = mismatch(recipe, unit["theme"], [unit["model"]], [unit["purpose"]])
+    if not cause and unit["fidelity"] is not None and unit["fidelity"] < recipe.min_fidelity:
+        return "low_fidelity"
+    return cause
 
 
 class SftKind:
     """Rows fill ``messages``."""
 
     name = "sft"
-    columns = ("messages",)
+    columns: tuple[str, ...] = ("messages",)
 
-    def select(self, recipe: Recipe, candidates: Candidates) -> Selection:
-        """The best paths of each task, or of each context where calls named no task."""
-        selection = Selection()
-        ratings = {row["unit_id"]: json.loads(row["ratings"]) for row in candidates.ratings()}
-        allowed = allowed_parts(recipe)
-        scored = []
-        for unit in candidates.units():
-            cause = mismatch(recipe, unit["theme"], [unit["model"]], [unit["purpose"]])
-            if not cause and unit["fidelity"] is not None and unit["fidelity"] < recipe.min_fidelity:
-                cause = "low_fidelity"
-            if cause:
-                selection.passed_over[cause] += 1
-                continue
-            refusal = _refusal(recipe, unit)
+    def plan(self, recipe: Recipe, candidates: Candidates, counts: Counts) -> Iterator[PlannedRow]:
+        """The paths that may win their task, or their context where calls named no task."""
+        for one in scored_units(recipe, candidates, counts):
+            refusal = _refusal(recipe, one.unit)
             if refusal:
-                selection.refused[refusal] += 1
+                counts.refused[refusal] += 1
                 continue
-            human = human_part(ratings.get(str(unit["unit_id"]), []))
-            parts = ScoreParts(
-                human=unit["human_outcome"] if human is None else human,
-                outcome=unit["outcome"],
-                judge=unit["judge_outcome"],
-                signals=unit["quality"],
-            )
-            source = next(
-                (label for part, label in _LABELS if part in allowed and getattr(parts, part) is not None), "none"
-            )
-            scored.append((unit, score(parts, recipe.weights, allowed), source))
-        best = _best_units([(unit, worth) for unit, worth, _ in scored], recipe.per_context)
-        for unit, worth, source in scored:
-            unit_id = str(unit["unit_id"])
-            if unit_id not in best.get(_task(unit), {unit_id}):
-                selection.passed_over["not_among_best"] += 1
-            elif worth < recipe.min_score:
-                selection.refused["score_below_minimum"] += 1
-            else:
-                selection.rows.append(
-                    PlannedRow(
-                        row_id=unit_id,
-                        kind=self.name,
-                        turns={"answer": str(unit["turn_id"])},
-                        theme=unit["theme"],
-                        anchor=str(unit["anchor"]) if unit["anchor"] else None,
-                        label_source=source,
-                        margin=0.0,
-                        score=worth,
-                        rank=worth,
-                    )
-                )
-        return selection
+            yield planned_unit(recipe, one, self.name)
 
     def limits(self, recipe: Recipe) -> tuple[Limit, ...]:
-        """``per_context`` is applied to whole paths while they are selected."""
-        return (Limit(lambda row: row.theme, recipe.k_per_theme),)
+        """``per_context`` is applied to whole paths while they compete."""
+        return (Limit(lambda row: row.stratum, recipe.k_per_stratum),)
 
     def fill(self, row: Row, turns: Mapping[str, RecordedTurn]) -> Row | RowRefusal:
-        """The history and its answer; refused when not all answers in them shall be learned from alike."""
-        if turns["answer"].weighted_history or turns["answer"].weighted_answer:
-            return RowRefusal("message_weight", "an answer in it has a weight, which the row cannot say")
-        return replace(row, messages=turns["answer"].history + turns["answer"].answer)
+        """The history and its answer; refused when nothing shall be learned from the answer."""
+        answer = turns["answer"].answer
+        if answer and answer[-1]["weight"] == 0.0:
+            return RowRefusal("weight_zero", "the answer's weight is 0")
+        return replace(row, messages=turns["answer"].history + answer)
 
     def unfit(self, recipe: Recipe, turns: Mapping[str, RecordedTurn]) -> RowRefusal | None:
         """The answer has to be whole and to say something; a recipe may ask for cut ones."""
@@ -101,9 +112,11 @@ class SftKind:
         return unfit_ending(answer.ending, recipe.endings)
 
     def illegal(self, row: Row) -> RowRefusal | None:
-        """A row without an answer at its end has no target."""
+        """A row without an answer at its end has no target, one without a question no task."""
         if not row.messages or row.messages[-1]["role"] != "assistant":
             return RowRefusal("no_answer", "the last message is not an answer")
+        if not any(message["role"] in {"user", "tool"} for message in row.messages):
+            return RowRefusal("empty_prompt", "nothing was asked")
         return None
 
     def prompt(self, row: Row) -> tuple[Message, ...]:
@@ -111,27 +124,47 @@ class SftKind:
         return row.messages[:-1]
 
 
+def planned_unit(recipe: Recipe, one: ScoredUnit, kind: str) -> PlannedRow:
+    """The plan of a row whose answer is the last of a path.
+
+    A path competes in each context that it passed through: an answer that was abandoned for a sibling with which the
+    conversation continued is not the best of its context.
+    """
+    unit = one.unit
+    task = unit["task_key"] or ""
+    anchor = str(unit["anchor"]) if unit["anchor"] else None
+    refusal = "score_below_minimum" if one.score < recipe.min_score else ""
+    if one.parts.outcome is not None and one.parts.outcome < recipe.min_outcome and one.parts.human is None:
+        refusal = refusal or "outcome_below_minimum"
+    return PlannedRow(
+        row_id=one.unit_id,
+        kind=kind,
+        turns={"answer": str(unit["turn_id"])},
+        theme=unit["theme"],
+        stratum=stratum_of(
+            recipe,
+            theme=unit["theme"],
+            model=unit["model"],
+            purpose=unit["purpose"],
+            task=task,
+            category=one.category,
+        ),
+        task=task,
+        anchor=anchor,
+        label_source=one.source,
+        score=one.score,
+        rank=one.score,
+        length=unit["turns"],
+        group=f"task {task}" if task else f"context {anchor}",
+        groups=(f"task {task}",) if task else tuple(f"context {each}" for each in unit["path_anchors"]),
+        refusal=refusal,
+    )
+
+
 def _refusal(recipe: Recipe, unit: Record) -> str:
-    """Why a path does not compete, '' when it does: nobody learns from how it ended."""
+    """Why a path does not compete, '' when it does: its last answer is empty, or of no ending that the recipe takes."""
     if unit["node_status"] == "error" or unit["answer_empty"]:
         return "no_answer"
     reasons = unit["finish_reasons"]
     unfit = unfit_ending(recorded_ending(unit["node_status"], reasons[-1] if reasons else None), recipe.endings)
     return unfit.reason if unfit else ""
-
-
-def _task(unit: Record) -> tuple[str, str]:
-    return ("task", unit["task_key"]) if unit["task_key"] else ("context", str(unit["anchor"]))
-
-
-def _best_units(scored: list[tuple[Record, float]], k: int) -> dict[tuple[str, str], set[str]]:
-    """The ids of the best ``k`` units (all when ``k`` is 0) of each task or context."""
-    groups: dict[tuple[str, str], list[tuple[float, int, str]]] = defaultdict(list)
-    for unit, worth in scored:
-        # A path competes in each context that it passed through: an answer that was abandoned for a sibling with which
-        # the conversation continued is not the best of its context.
-        entry = (-worth, -unit["turns"], str(unit["unit_id"]))
-        keys = [_task(unit)] if unit["task_key"] else [("context", str(anchor)) for anchor in unit["path_anchors"]]
-        for key in keys:
-            groups[key].append(entry)
-    return {key: {unit_id for _, _, unit_id in sorted(entries)[: k or None]} for key, entries in groups.items()}
