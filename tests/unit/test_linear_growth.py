@@ -18,7 +18,7 @@ from regraft.domain.capture.importers.conversation import RefusedConversation
 from regraft.domain.capture.importers.links import link, tree_of
 from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.capture.request import read_request
-from regraft.domain.datasets.rows import result_without_call
+from regraft.domain.datasets.tools import broken_exchange
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.evaluation.trajectory import repetition_of
 from regraft.domain.ids import MAX_NESTING, canonical_json, parse_json, plain
@@ -205,7 +205,7 @@ def test_very_many_results_without_ids_find_their_calls_in_linear_time():
     calls = [{"id": str(at), "type": "function", "function": {"name": "f"}} for at in range(100_000)]
     asked = {"role": "assistant", "content": None, "tool_calls": calls, "tool_call_id": None}
     result = {"role": "tool", "content": "", "tool_calls": [], "tool_call_id": None}
-    assert result_without_call([asked, *[result] * len(calls)]) is None
+    assert broken_exchange([asked, *[result] * len(calls)]) is None
 
 
 def test_very_many_thoughts_before_an_answer_are_refused():

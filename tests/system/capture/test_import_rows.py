@@ -5,14 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import zipfile
+from collections import Counter
 
 import pytest
 import zstandard
 
-from regraft.domain.datasets.recipe import parse_recipe
+from regraft.domain.datasets.formats import FORMATS
+from regraft.domain.datasets.formats.format import write_row
+from regraft.domain.datasets.messages import RowRefusal
 from regraft.domain.errors import UsageError
 from regraft.flows.capture.importing import import_files
 from regraft.flows.datasets.assembly import assemble
+from regraft.infra.files.recipes import parse_recipe
 
 RECIPE = """
 name = "imported"
@@ -24,6 +28,8 @@ purposes = ["import"]
 labels = ["signals"]
 [select]
 per_context = 9
+[content]
+unlisted_tools = "keep"
 [splits]
 train = 1.0
 """
@@ -31,13 +37,18 @@ train = 1.0
 
 @pytest.fixture
 def rows(truth, tmp_path):
-    """What an import came to, and the SFT rows of it, with the counts of those that were refused."""
+    """What an import came to, and the SFT rows of it for TRL, with the counts of those that were refused."""
 
     def made(path):
         counts = import_files(truth, [path], theme="t")
-        assembly = assemble(parse_recipe(RECIPE), truth, tmp_path / "workbench.duckdb")
-        texts = [[message["content"] for message in row.messages] for row in assembly.rows]
-        return counts, sorted(texts), {reason: n for reason, n in assembly.refused.items() if n}
+        with assemble(parse_recipe(RECIPE), truth, tmp_path / "workbench.duckdb") as assembly:
+            kept = list(assembly.rows.rows())
+        written = [row for row in kept if not isinstance(write_row(FORMATS["trl"], row), RowRefusal)]
+        texts = [[message["content"] for message in row.messages] for row in written]
+        refused = assembly.counts.refused + Counter(
+            found.reason for row in kept if isinstance(found := write_row(FORMATS["trl"], row), RowRefusal)
+        )
+        return counts, sorted(texts), dict(+refused)
 
     return made
 
@@ -94,9 +105,10 @@ def test_no_row_trains_on_a_message_that_says_it_must_not_be_trained_on(rows, tm
     asked, again = say("user", "q"), say("user", "try again")
     wrong, right = say("assistant", "wrong", **flag), say("assistant", "right", weight=1)
     other = [say("user", "other"), say("assistant", "fine", weight=1)]
-    _, texts, refused = rows(lines(tmp_path / "a.jsonl", [asked, wrong, again, right], other))
+    last = [say("user", "last"), say("assistant", "not this", weight=0)]
+    _, texts, refused = rows(lines(tmp_path / "a.jsonl", [asked, wrong, again, right], other, last))
     assert texts == [["other", "fine"]]
-    assert refused == {"message_weight": 1}
+    assert refused == {"message_weight": 1, "weight_zero": 1}
 
 
 def test_no_row_holds_a_tool_result_that_no_call_asked_for(rows, tmp_path):

@@ -15,7 +15,7 @@ from regraft.domain.evaluation.pairs import pair_id
 from regraft.domain.lineage.projection import PROJECTION_VERSION
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.datasets.export import export
-from regraft.flows.datasets.freeze import Frozen, freeze, list_snapshots
+from regraft.flows.datasets.freeze import Frozen, freeze, list_snapshots, stored_rows
 from regraft.flows.datasets.verify import verify
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.review import next_pair, rate_unit, record_preference
@@ -29,8 +29,11 @@ from regraft.infra.postgres.datasets import registry
 from regraft.infra.postgres.pool import connect, transaction
 from support.small_graph import READ, WEATHER, SmallGraph, Turn, call, every_kind, many_choices, say
 
-SFT = 'name = "good"\nkind = "sft"\n'
-DPO = 'name = "better"\nkind = "dpo"\n[select]\nper_context = 0\n'
+SOURCE = '[source]\nlabels = ["human", "signals"]\n'
+SFT = f'name = "good"\nkind = "sft"\n{SOURCE}'
+DPO = f'name = "better"\nkind = "dpo"\n[select]\nper_context = 0\n{SOURCE}'
+
+SUM = {"type": "function", "function": {"name": "sum", "parameters": {"type": "array"}}}
 
 
 @pytest.fixture
@@ -212,10 +215,10 @@ def test_an_sft_dataset_holds_the_best_path_of_each_context_with_its_tools(
     rate_unit(truth, turns["worse"].node_id, 1, "ann")
     snapshot = frozen(SFT)
     with snapshots.catalog(truth, str(tmp_path / "warehouse")) as opened:
-        table = snapshots.read(opened, snapshot.iceberg_table, snapshot.iceberg_snapshot_id)
+        batches = list(snapshots.read(opened, snapshot.iceberg_table, snapshot.iceberg_snapshot_id))
         properties = snapshots.properties_of(opened, snapshot.iceberg_table, snapshot.iceberg_snapshot_id)
         assert snapshots.tagged(opened, snapshot.iceberg_table, snapshot.snapshot_id) == snapshot.iceberg_snapshot_id
-    rows = {row["row_id"]: row for row in table.to_pylist()}
+    rows = {row["row_id"]: row for batch in batches for row in batch.to_pylist()}
     assert str(turns["worse"].node_id) not in rows
     assert str(turns["retry"].node_id) not in rows, "it lost to the path that went on"
     answered = rows[str(turns["answered"].node_id)]
@@ -225,7 +228,8 @@ def test_an_sft_dataset_holds_the_best_path_of_each_context_with_its_tools(
     assert answered["messages"][3]["tool_calls"][0]["function"]["arguments"] == '{"path":"oslo.txt","lines":3}'
     assert [tool["function"]["name"] for tool in json.loads(answered["tools"])] == ["weather", "read"]
     assert properties["content-hash"] == snapshot.content_hash
-    assert json.loads(properties["dropped-fields"]) == ["reasoning_content"]
+    assert json.loads(properties["report"])["labels"] == {"signals": len(rows)}
+    assert all(message["reasoning"] is None for message in answered["messages"])
     assert snapshot.leakage["sessions_in_two_splits"] == 0
     with transaction(truth) as connection:
         held = registry.snapshots_of_node(connection, turns["asked"].node_id)
@@ -239,8 +243,7 @@ def test_a_dpo_dataset_holds_only_legal_pairs_and_counts_what_it_refused(
     truth: str, turns: dict[str, Turn], frozen: Callable[[str], Frozen], tmp_path: Path
 ) -> None:
     snapshot = frozen(DPO)
-    with snapshots.catalog(truth, str(tmp_path / "warehouse")) as opened:
-        rows = snapshots.from_arrow(snapshots.read(opened, snapshot.iceberg_table, snapshot.iceberg_snapshot_id), "dpo")
+    rows = [row for batch in stored_rows(truth, str(tmp_path / "warehouse"), snapshot) for row in batch]
     assert len(rows) == 3
     assert all(row.prompt and row.chosen != row.rejected and row.margin > 0 for row, _ in rows)
     assert snapshot.refused == {"no_answer": 6, "no_preference": 2, "prompt_differs": 5, "tools_differ": 6}
@@ -358,7 +361,7 @@ def test_a_row_that_a_format_cannot_express_is_frozen_and_left_out_of_its_export
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "call_1", "content": "3"},
     ]
-    made = [calls([{"role": "user", "content": "Hello"}], "Hello!"), calls(summed, "It is 3.")]
+    made = [calls([{"role": "user", "content": "Hello"}], "Hello!"), calls(summed, "It is 3.", tools=[SUM])]
     with connect(truth, autocommit=True) as connection:
         ingest(connection, [encode_exchange(each) for each in made], SeenIds())
     build(truth)
@@ -405,11 +408,11 @@ def test_a_recipe_that_gives_nothing_or_is_wrong_says_why(
     truth: str, turns: dict[str, Turn], frozen: Callable[[str], Frozen]
 ) -> None:
     with pytest.raises(IllegalRowError, match="other_theme"):
-        frozen(DPO + '[source]\nthemes = ["nowhere"]\n')
-    with pytest.raises(ConfigError, match="'k_per_them'"):
+        frozen(DPO + 'themes = ["nowhere"]\n')
+    with pytest.raises(ConfigError, match="k_per_them is unknown"):
         frozen(SFT + "[select]\nk_per_them = 3\n")
     with pytest.raises(IllegalRowError, match="label_source_not_allowed"):
-        frozen(DPO + '[source]\nlabels = ["human"]\n')
+        frozen(DPO.replace(', "signals"', ""))
 
 
 def test_captured_calls_become_certified_rows(
@@ -433,9 +436,7 @@ def test_captured_calls_become_certified_rows(
         ingest(connection, [encode_exchange(each) for each in captured], SeenIds())
     build(truth)
     pairs = frozen(DPO)
-    with snapshots.catalog(truth, str(tmp_path / "warehouse")) as opened:
-        stored = snapshots.read(opened, pairs.iceberg_table, pairs.iceberg_snapshot_id)
-        ((row, split),) = snapshots.from_arrow(stored, "dpo")
+    (((row, split),),) = stored_rows(truth, str(tmp_path / "warehouse"), pairs)
     assert split == "train"
     assert [message["role"] for message in row.prompt] == ["user", "assistant", "tool"]
     assert (row.chosen[0]["content"], row.rejected[0]["content"]) == ("It snows in Oslo.", "so " * 40)

@@ -9,13 +9,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from regraft.domain.datasets.recipe import parse_recipe
+from regraft.domain.datasets.rows import Row
 from regraft.domain.evaluation.pairs import pair_id
 from regraft.flows.datasets.assembly import assemble
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.review import rate_unit
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.infra.duckdb.evaluation.workbench import Workbench
+from regraft.infra.files.recipes import parse_recipe
 from regraft.infra.postgres.pool import transaction
 from support.small_graph import START, SmallGraph, Turn, every_kind
 
@@ -107,6 +108,11 @@ def test_the_reward_of_a_session_counts_for_what_its_clients_saw(
     assert unit(bench, turns["answered"])["outcome"] is None  # another session
 
 
+def rows_of(recipe: str, truth: str, bench: Path) -> list[Row]:
+    with assemble(parse_recipe(recipe), truth, bench) as made:
+        return list(made.rows.rows())
+
+
 def test_an_outcome_decides_a_pair_and_its_part_of_the_score(
     truth: str, turns: dict[str, Turn], bench: Path, report: Reports
 ) -> None:
@@ -120,7 +126,7 @@ def test_an_outcome_decides_a_pair_and_its_part_of_the_score(
     found = Workbench(bench).pair(pair)
     assert (found["source"], found["chosen"], found["margin"]) == ("outcome", retry.node_id, 1.0)
     assert {found["outcome_a"], found["outcome_b"]} == {0.0, 1.0}
-    rows = assemble(parse_recipe(DPO), truth, bench).rows
+    rows = rows_of(DPO, truth, bench)
     assert [(row.label_source, row.margin) for row in rows] == [("outcome", 1.0)]
 
 
@@ -128,7 +134,7 @@ def test_an_outcome_outweighs_a_model_and_a_persons_word_outweighs_both(
     truth: str, turns: dict[str, Turn], bench: Path, report: Reports
 ) -> None:
     def best() -> tuple[str, str]:
-        rows = assemble(parse_recipe(SFT), truth, bench).rows
+        rows = rows_of(SFT, truth, bench)
         found = [row for row in rows if row.row_id in {str(turns[name].node_id) for name in ("answered", "worse")}]
         (row,) = found
         return row.row_id, row.label_source

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from regraft.domain.datasets.kinds import KINDS
-from regraft.domain.datasets.kinds.kind import Candidates, RecordedTurn
-from regraft.domain.datasets.recipe import parse_recipe, recipe_hash
-from regraft.domain.datasets.rows import canonical_messages
+from regraft.domain.datasets.kinds.kind import Candidates, Counts
+from regraft.domain.datasets.messages import canonical_messages
+from regraft.domain.datasets.recipe import recipe_hash
+from regraft.domain.datasets.turns import RecordedTurn
 from regraft.domain.errors import ConfigError
+from regraft.infra.files.recipes import parse_recipe
 
 SFT, DPO = ('name = "r"\nkind = "{}"\n{}'.format(kind, "{}") for kind in ("sft", "dpo"))
 CUT = '[source]\nendings = ["finished", "tool_use", "cut"]\n'
@@ -26,7 +28,7 @@ NOT_WHOLE = {
 def turn(ending="finished", content="Yes.", **more):
     answer = canonical_messages([{"role": "assistant", "content": content, **more}])
     history = canonical_messages([{"role": "user", "content": "?"}])
-    return RecordedTurn("n", "s", history, answer, None, None, frozenset(), None, ending=ending)
+    return RecordedTurn(node_id="n", session_id="s", history=history, answer=answer, ending=ending)
 
 
 def unfit(kind, recipe="", **turns):
@@ -90,9 +92,10 @@ def test_an_unfit_answer_does_not_take_the_place_of_a_fit_one():
         unit("empty", empty=True),
         unit("recorded before its ending was known", reason="abort"),
     ]
-    found = KINDS["sft"].select(parse_recipe(SFT.format("")), Candidates(lambda: units, list, list))
-    assert [row.row_id for row in found.rows] == ["good"]
-    assert found.refused == {
+    counts = Counts()
+    found = list(KINDS["sft"].plan(parse_recipe(SFT.format("")), Candidates(lambda: units, list, list), counts))
+    assert [row.row_id for row in found] == ["good"]
+    assert counts.refused == {
         "cut_answer": 1,
         "not_finished": 2,
         "unknown_ending": 1,
@@ -110,5 +113,5 @@ def test_a_recipe_keeps_its_hash_unless_it_asks_for_other_endings():
 
 
 def test_a_recipe_may_not_ask_for_answers_that_failed():
-    with pytest.raises(ConfigError, match=r"Unknown ending 'failed'\. It is one of finished, tool_use, cut\."):
+    with pytest.raises(ConfigError, match=r"source\.endings.*'finished', 'tool_use'.*'cut'"):
         parse_recipe(SFT.format('[source]\nendings = ["failed"]\n'))

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regraft.domain.datasets import recipe
-from regraft.domain.datasets.content import content_hash, illegal, parts_of
+from regraft.domain.datasets.content import content_hash, illegal, parts_of, row_digest
 from regraft.domain.datasets.formats import FORMATS, format_named, trl
 from regraft.domain.datasets.formats.format import write_row
 from regraft.domain.datasets.kinds import KINDS
-from regraft.domain.datasets.rows import (
-    Row,
+from regraft.domain.datasets.messages import (
     RowRefusal,
     canonical_message,
     canonical_messages,
     dropped_fields,
-    tool_list,
+    message_of,
 )
+from regraft.domain.datasets.recipe import KindName
+from regraft.domain.datasets.rows import LAST_ONLY, Row
+from regraft.domain.datasets.tools import tool_list
 from regraft.domain.errors import IllegalRowError, UsageError
 from regraft.domain.ids import parse_json
 
@@ -143,11 +144,12 @@ def test_numbers_that_only_look_different_pass() -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ({"role": "developer", "content": "x"}, "role_unsupported"),
+        ({"role": "critic", "content": "x"}, "role_unsupported"),
+        ({"role": "developer", "content": "x"}, ""),
         ({"role": "user", "content": [{"type": "image_url", "image_url": {}}]}, "content_not_text"),
         (
             {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
-            "several_text_parts",
+            "",
         ),
         ({"role": "assistant", "content": None}, "no_answer"),
         ({"role": "user"}, "no_content"),
@@ -179,16 +181,17 @@ def test_shapes_that_trainers_take_without_a_word_are_refused() -> None:
 
 
 def test_dropped_fields_are_named_when_they_hold_something() -> None:
-    body = {"role": "assistant", "content": "x", "refusal": None, "annotations": [], "reasoning_content": "hm"}
-    assert dropped_fields(body) == {"reasoning_content"}
+    body = {"role": "assistant", "content": "x", "refusal": None, "annotations": [], "logprobs": [1], "weight": 1}
+    assert dropped_fields(body) == {"logprobs"}
     assert canonical_message(body) == canonical_message({"role": "assistant", "content": "x"})
 
 
 def test_a_datasets_hash_is_of_its_rows_not_of_their_order() -> None:
     one, two = sft(USER, {"role": "assistant", "content": "a"}), dpo([USER], "a", "b")
     two = Row(**{**{name: getattr(two, name) for name in Row.__slots__}, "row_id": "q"})
-    assert content_hash([(one, "train"), (two, "train")]) == content_hash([(two, "train"), (one, "train")])
-    assert content_hash([(one, "train"), (two, "train")]) != content_hash([(one, "train"), (two, "validation")])
+    entries = [(row.row_id, "train", row_digest(row)) for row in (one, two)]
+    other = [entries[0], (*entries[1][:1], "validation", entries[1][2])]
+    assert content_hash(entries) == content_hash(entries[::-1]) != content_hash(other)
 
 
 def test_a_line_keeps_order_and_literals() -> None:
@@ -227,6 +230,48 @@ def test_a_row_that_a_format_cannot_express_is_legal_all_the_same() -> None:
     assert found.reason == "arguments_not_object"
 
 
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (message_of("developer", "x"), "role_unsupported"),
+        (message_of("user", None, parts=["a", "b"]), "several_text_parts"),
+        (message_of("assistant", "x", weight=0.5), "message_weight"),
+    ],
+)
+def test_what_trl_has_no_form_for_is_refused(message: dict[str, Any], expected: str) -> None:
+    row = Row(row_id="r", kind="sft", session_id="s", sources=(), messages=(message, message_of("assistant", "y")))
+    found = write_row(FORMATS["trl"], row)
+    assert isinstance(found, RowRefusal)
+    assert found.reason == expected
+
+
+def test_what_the_model_thought_is_thinking() -> None:
+    row = Row(
+        row_id="r",
+        kind="sft",
+        session_id="s",
+        sources=(),
+        messages=(message_of("user", "?"), message_of("assistant", "x", reasoning="hm")),
+    )
+    assert encoded(row)["messages"][1] == {"role": "assistant", "content": "x", "thinking": "hm"}
+
+
+def test_a_row_of_which_only_the_last_answer_counts_is_prompt_and_completion() -> None:
+    messages = (message_of("user", "?"), message_of("assistant", "a", weight=0.0), message_of("user", "And?"))
+    row = Row(
+        row_id="r",
+        kind="sft",
+        session_id="s",
+        sources=(),
+        messages=(*messages, message_of("assistant", "b")),
+        notes=(LAST_ONLY,),
+    )
+    record = encoded(row)
+    assert list(record) == ["prompt", "completion"]
+    assert [message["content"] for message in record["prompt"]] == ["?", "a", "And?"]
+    assert record["completion"] == [{"role": "assistant", "content": "b"}]
+
+
 def test_a_format_has_its_name_and_an_unknown_one_is_refused_with_the_names_there_are() -> None:
     assert all(format_named(name).name == name for name in FORMATS)
     with pytest.raises(UsageError, match=r"'csv'.*trl"):
@@ -234,4 +279,4 @@ def test_a_format_has_its_name_and_an_unknown_one_is_refused_with_the_names_ther
 
 
 def test_every_kind_that_a_recipe_may_name_is_registered() -> None:
-    assert set(recipe.KINDS) == set(KINDS)
+    assert set(get_args(KindName)) >= set(KINDS)

@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regraft.domain.datasets.recipe import parse_recipe, recipe_hash
-from regraft.domain.datasets.selection import Scored, top
+from regraft.domain.datasets.kinds.kind import Limit, PlannedRow
+from regraft.domain.datasets.recipe import recipe_hash
+from regraft.domain.datasets.selection import Quota
 from regraft.domain.errors import ConfigError
 from regraft.domain.evaluation.score import ScoreParts, Weights, answer_quality, human_part, score
 from regraft.domain.evaluation.trajectory import AnswerSignals
+from regraft.infra.files.recipes import parse_recipe
 
 SHARE = st.floats(0, 1)
 WEIGHTS = Weights()
@@ -65,11 +67,16 @@ def test_signals_take_worth_away() -> None:
     assert answer_quality(signals(relative_length=4.0)) == 0.9
 
 
-def test_the_best_of_each_stratum_are_taken_and_ties_go_by_id() -> None:
-    items = [Scored(name, name[0], worth, None) for name, worth in (("a2", 1.0), ("a1", 1.0), ("a3", 2.0), ("b1", 0.0))]
-    assert [one.id for one in top(items, 2)] == ["a3", "a1", "b1"]
-    assert [one.id for one in top(reversed(items), 2)] == ["a3", "a1", "b1"]
-    assert len(top(items, 0)) == 4
+def test_a_quota_counts_the_rows_of_each_stratum_against_every_limit() -> None:
+    quota = Quota([Limit(lambda row: row.stratum, 2), Limit(lambda row: row.anchor, 1), Limit(lambda row: row.kind, 0)])
+    rows = [("1", "a", "x"), ("2", "a", "x"), ("3", "a", "y"), ("4", "a", "z"), ("5", "b", "w")]
+    kept = []
+    for row_id, stratum, anchor in rows:
+        planned = PlannedRow(row_id=row_id, kind="sft", turns={}, stratum=stratum, anchor=anchor)
+        if quota.has_room(planned):
+            quota.take(planned)
+            kept.append(row_id)
+    assert kept == ["1", "3", "5"]
 
 
 RECIPE = """
@@ -108,15 +115,15 @@ def test_a_recipe_keeps_its_hash_unless_it_asks_for_fidelity() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("kind", "knid"), "'knid'"),
-        (("themes", "theme"), r"'theme' in \[source\]"),
-        (('"dpo"', '"kto"'), "'kto'"),
+        (("kind", "knid"), "knid"),
+        (("themes", "theme"), "theme is unknown"),
+        (('"dpo"', '"kto"'), "kind"),
         (('"one"', '"One!"'), "small letters"),
         (("train = 0.5", "train = 0.6"), "sum to 1"),
-        (("min_score = 0.5", "min_score = 5"), "from 0 to 1"),
+        (("min_score = 0.5", "min_score = 5"), "at most 1, not 5"),
         (("min_score = 0.5", 'labels = ["astrology"]'), "astrology"),
-        (('["x"]', '"x"'), "list of texts"),
-        (("[select]", "[select"), "not TOML"),
+        (('["x"]', '"x"'), "list"),
+        (("[select]", "[select"), "not valid TOML"),
     ],
 )
 def test_a_wrong_recipe_is_told_what_is_wrong(change: tuple[str, str], said: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +10,10 @@ from regraft.domain.datasets.kinds import KINDS
 from regraft.domain.datasets.kinds.kind import PlannedRow
 from regraft.domain.datasets.messages import Message, RowRefusal, compact, text_of
 from regraft.domain.datasets.recipe import Content
-from regraft.domain.datasets.rows import Row, RowSource
+from regraft.domain.datasets.rows import LAST_ONLY, PREFILL_JOINED, Row, RowSource
 from regraft.domain.datasets.tools import unlisted_call
 from regraft.domain.datasets.turns import RecordedTurn
-from regraft.domain.ids import Digest, canonical_json, digest
+from regraft.domain.ids import Digest, canonical_json, digest, further, no_parts
 
 LISTS = ("messages", "prompt", "completion", "chosen", "rejected")  # the fields of a row that hold messages
 _CERTIFICATE = ("label", "stratum", "negative", "evidence")  # texts that the first snapshots did not have
@@ -46,12 +46,17 @@ def compose(planned: PlannedRow, turns: Mapping[str, RecordedTurn], content: Con
         negative=planned.negative,
         evidence=planned.evidence,
         agreement=planned.agreement,
-        notes=("prefill joined to its answer",) if any(turn.joined_prefill for turn in by_part.values()) else (),
+        notes=_notes(by_part.values(), content),
     )
     filled = KINDS[planned.kind].fill(row, by_part)
     if isinstance(filled, RowRefusal) or content.unlisted_tools == "keep":
         return filled
     return unlisted_call((message for name in LISTS for message in getattr(filled, name)), filled.tools) or filled
+
+
+def _notes(turns: Iterable[RecordedTurn], content: Content) -> tuple[str, ...]:
+    joined = (PREFILL_JOINED,) if any(turn.joined_prefill for turn in turns) else ()
+    return (*joined, LAST_ONLY) if content.learn == "last" else joined
 
 
 def _kept(turn: RecordedTurn, content: Content) -> RecordedTurn:
@@ -88,8 +93,9 @@ def illegal(row: Row) -> RowRefusal | None:
 
 
 def parts_of(row: Row) -> dict[str, Any]:
-    """What a trainer sees of a row: its columns of messages, and its tools."""
-    return {**{name: list(getattr(row, name)) for name in KINDS[row.kind].columns}, "tools": row.tools}
+    """What a trainer sees of a row: its columns of messages, its label where it has one, and its tools."""
+    label = {"label": row.label} if row.label is not None else {}
+    return {**{name: list(getattr(row, name)) for name in KINDS[row.kind].columns}, **label, "tools": row.tools}
 
 
 def all_messages(row: Row) -> list[Message]:
@@ -123,12 +129,11 @@ def content_keys(row: Row) -> tuple[str, str]:
     )
 
 
-def row_line(row: Row, split: str) -> bytes:
-    """A row with its certificate and its split as canonical JSON: what digests of datasets are made of."""
-    line = {
+def row_line(row: Row, split: str | None = None) -> bytes:
+    """A row with its certificate as canonical JSON, and with its split where that is given."""
+    line: dict[str, Any] = {
         "tools": row.tools,
         "row_id": row.row_id,
-        "split": split,
         "session_id": row.session_id,
         "sources": [[source.part, source.node_id, source.turn_id] for source in row.sources],
         "tools_digest": row.tools_digest,
@@ -137,6 +142,8 @@ def row_line(row: Row, split: str) -> bytes:
         "margin": repr(row.margin),
         "score": repr(row.score),
     }
+    if split is not None:
+        line["split"] = split
     for name in KINDS[row.kind].columns:
         line[name] = [compact(message) for message in getattr(row, name)]
     line |= {name: value for name in _CERTIFICATE if (value := getattr(row, name))}
@@ -147,17 +154,19 @@ def row_line(row: Row, split: str) -> bytes:
     return canonical_json(line).encode()
 
 
-def content_hash(lines: Mapping[str, bytes], *, version: int = 2) -> Digest:
-    """The digest of a dataset, whatever the order of its rows: ``lines`` are by row id.
-
-    In version 2 each is the digest of a row's line, so that a dataset of any size is hashed as it streams; in version 1,
-    of the first snapshots, each is the line itself.
-    """
-    ordered = [lines[row_id] for row_id in sorted(lines)]
-    return digest(*ordered) if version == 1 else digest(b"rows", *ordered)
+def row_digest(row: Row) -> Digest:
+    """The digest of a row without its split."""
+    return digest(row_line(row))
 
 
-def hash_parts(rows: Sequence[tuple[Row, str]], *, version: int = 2) -> dict[str, bytes]:
-    """What ``content_hash`` is made of, for some rows with their splits."""
-    lines = {row.row_id: row_line(row, split) for row, split in rows}
-    return lines if version == 1 else {row_id: digest(line) for row_id, line in lines.items()}
+def content_hash(entries: Iterable[tuple[str, str, bytes]]) -> Digest:
+    """The digest of a dataset from (row id, split, digest of the row), in any order, so that rows may stream."""
+    hasher = no_parts()
+    for row_id, split, row in sorted(entries):
+        hasher = further(hasher, row_id.encode() + b"\0" + split.encode() + b"\0" + row)
+    return Digest(hasher.digest())
+
+
+def first_content_hash(rows: Iterable[tuple[Row, str]]) -> Digest:
+    """The digest of a dataset as the first snapshots have it: over whole lines, all in memory."""
+    return digest(*(row_line(row, split) for row, split in sorted(rows, key=lambda pair: pair[0].row_id)))

@@ -1,8 +1,8 @@
 """Messages in canonical form: what a dataset row keeps of a wire message, and why some messages have no such form.
 
-A canonical message has exactly the keys of ``Message``. Arguments of calls are the text that crossed the wire. Reasoning
-and the weight of an answer are kept beside its content. Several text parts stay apart, because targets join them in
-different ways. Fields that carry nothing for a trainer are dropped, and their names are reported.
+A canonical message has exactly the keys of ``Message``. Arguments of calls are the text that crossed the wire.
+Reasoning and the weight of an answer are kept beside its content. Several text parts stay apart, because targets join
+them in different ways. Fields that carry nothing for a trainer are dropped, and their names are reported.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ class Content:
 class Filters:
     """What is left out although it is legal, and what is replaced in the rest.
 
-    Lengths are in tokens of ``tokenizer``, 0 for no limit. ``languages`` are ISO 639-1 codes. ``near_duplicates`` is the
-    share of 5-grams of words (Jaccard, 0 to 1) from which two rows count as one; 0 compares exact copies only.
+    Lengths are in tokens of ``tokenizer``, 0 for no limit. ``languages`` are ISO 639-1 codes. ``near_duplicates`` is
+    the share of 5-grams of words (Jaccard, 0 to 1) from which two rows count as one; 0 compares exact copies only.
     ``decontaminate`` names files of evaluation prompts; a row that shares ``ngram`` words in a row with one is refused.
     """
 

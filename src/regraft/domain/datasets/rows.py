@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from regraft.domain.datasets.messages import Message
 
+LAST_ONLY = "only the last answer is learned from"  # notes of rows
+PREFILL_JOINED = "prefill joined to its answer"
+
 
 @dataclass(frozen=True, slots=True)
 class RowSource:

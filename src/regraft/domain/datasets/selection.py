@@ -1,31 +1,24 @@
-"""The best candidates of each stratum."""
+"""How many rows of each stratum are taken."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections import Counter
+from collections.abc import Sequence
 
-Item = TypeVar("Item")
-
-
-@dataclass(frozen=True, slots=True)
-class Scored(Generic[Item]):
-    """Something that can be chosen: ``score`` orders it within ``stratum``, ``id`` breaks ties."""
-
-    id: str
-    stratum: Hashable
-    score: float
-    item: Item
+from regraft.domain.datasets.kinds.kind import Limit, PlannedRow
 
 
-def top(candidates: Iterable[Scored[Item]], k: int) -> list[Scored[Item]]:
-    """The best ``k`` of each stratum (all when ``k`` is 0), best first, ties by id."""
-    taken: dict[Hashable, int] = {}
-    chosen = []
-    for candidate in sorted(candidates, key=lambda one: (-one.score, one.id)):
-        count = taken.get(candidate.stratum, 0)
-        if k == 0 or count < k:
-            taken[candidate.stratum] = count + 1
-            chosen.append(candidate)
-    return chosen
+class Quota:
+    """Counts rows against limits, when they are taken in the order of their rank."""
+
+    def __init__(self, limits: Sequence[Limit]) -> None:
+        self._limits = [(limit, Counter[str | None]()) for limit in limits if limit.rows]
+
+    def has_room(self, planned: PlannedRow) -> bool:
+        """Whether a row more of its strata is within every limit."""
+        return all(taken[limit.stratum(planned)] < limit.rows for limit, taken in self._limits)
+
+    def take(self, planned: PlannedRow) -> None:
+        """Count a row that is kept."""
+        for limit, taken in self._limits:
+            taken[limit.stratum(planned)] += 1

@@ -1,8 +1,8 @@
 """Splits that do not leak: what belongs together lands on one side.
 
-Rows belong together when they come from one session, hold the same content, or share another key; the unit that is split
-is a connected component of these relations, found by union-find (Tarjan 1975). Rows are kept as numbers and keys as 16
-bytes each, so that a million rows fit into some hundred megabytes.
+Rows belong together when they come from one session, hold the same content, or share another key; the unit that is
+split is a connected component of these relations, found by union-find (Tarjan 1975). Rows are kept as numbers and keys
+as 16 bytes each, so that a million rows fit into some hundred megabytes.
 """
 
 from __future__ import annotations

@@ -54,7 +54,9 @@ def broken_exchange(messages: Sequence[Message]) -> RowRefusal | None:
                 return RowRefusal("tool_result_without_call", f"a result for {asked!r}"[:80])
             continue
         if waiting or without_id:
-            return RowRefusal("call_without_result", f"a message of {message['role']} follows a call that has no result")
+            return RowRefusal(
+                "call_without_result", f"a message of {message['role']} follows a call that has no result"
+            )
         for call in message["tool_calls"]:
             if call["id"]:
                 waiting[call["id"]] = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from regraft.domain.capture.endings import Ending
 from regraft.domain.datasets.messages import Message, RowRefusal
@@ -63,7 +64,7 @@ def _joined(prefill: Message, answer: Message) -> Message | RowRefusal:
 
 
 def _two_answers_in_a_row(messages: Sequence[Message]) -> RowRefusal | None:
-    for before, after in zip(messages, messages[1:], strict=False):
+    for before, after in pairwise(messages):
         if before["role"] == after["role"] == "assistant":
             return RowRefusal("two_answers_in_a_row", "trainers join them, or drop one")
     return None

@@ -1,100 +1,184 @@
-"""Rows from a recipe: select candidates, fetch their messages from the execution log, refuse what is not legal."""
+"""Rows from a recipe: rank candidates, fetch the messages of those that may win, refuse what is not legal.
+
+Candidates are ranked on disk. Messages are fetched in the order of rank, in batches, while the batch before is turned
+into rows; the rows go to a temporary file. So memory grows neither with candidates nor with texts.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from regraft.domain.datasets.content import compose, content_keys, illegal
+from regraft.domain.datasets.content import compose, content_keys, illegal, row_digest
 from regraft.domain.datasets.kinds import KINDS
-from regraft.domain.datasets.kinds.kind import Candidates, Limit, PlannedRow
+from regraft.domain.datasets.kinds.kind import Candidates, Counts, Kind, PlannedRow
+from regraft.domain.datasets.messages import RowRefusal
 from regraft.domain.datasets.recipe import Recipe
-from regraft.domain.datasets.rows import Row, RowRefusal
-from regraft.domain.datasets.selection import Scored, top
-from regraft.flows.datasets.recorded_turns import recorded_turns
+from regraft.domain.datasets.rows import Row
+from regraft.domain.datasets.selection import Quota
+from regraft.domain.datasets.splits import Members
+from regraft.domain.datasets.turns import RecordedTurn
+from regraft.flows.datasets.filters import RowFilters
+from regraft.flows.datasets.recorded_turns import QUERIES, TurnReader
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.trajectories import materialise_units
-from regraft.infra.duckdb.evaluation.workbench import Workbench
+from regraft.infra.duckdb.datasets.selection import SelectionFile, selection_file
+from regraft.infra.iceberg.row_file import RowFile
 from regraft.infra.postgres.arrow import reading
 
-_BATCH = 500  # rows in memory as wire messages at a time
+_BATCH = 1_000  # rows in memory as messages at a time
+EXAMPLES = 3  # refused candidates that are named for each reason
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, kw_only=True)
 class Assembly:
-    """The rows of a recipe, with counts of refused candidates by reason and of unselected ones by cause; the names of
-    message fields that were dropped; and the build of the graph."""
+    """The rows of a recipe, best first in ``rows``; ``members`` and ``digests`` are in the same order.
 
-    rows: tuple[Row, ...]
-    refused: Mapping[str, int]
-    passed_over: Mapping[str, int]
-    dropped: tuple[str, ...]
+    ``refused`` counts candidates by reason, ``passed_over`` those that the recipe did not ask for by cause;
+    ``examples`` names some (row id, detail) of each reason. ``dropped`` names message fields that rows leave out,
+    ``build`` is the build of the graph.
+    """
+
+    recipe: Recipe
     build: int
+    rows: RowFile
+    counts: Counts = field(default_factory=Counts)
+    examples: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    dropped: set[str] = field(default_factory=set)
+    members: Members = field(default_factory=Members)
+    digests: list[bytes] = field(default_factory=list)
+    strata: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+    filters: Mapping[str, object] = field(default_factory=dict)
+    links: list[tuple[int, int]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def refuse(self, row_id: str, refusal: RowRefusal) -> None:
+        """Count a refused candidate, and keep some of them as examples."""
+        self.counts.refused[refusal.reason] += 1
+        examples = self.examples.setdefault(refusal.reason, [])
+        if len(examples) < EXAMPLES:
+            examples.append((row_id, refusal.detail))
+
+    def reasons(self) -> str:
+        """Why candidates became no rows, as one line."""
+        counts = {**+self.counts.refused, **+self.counts.passed_over}
+        return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items())) or "nothing was found"
 
 
-def assemble(recipe: Recipe, dsn: str, workbench: Path) -> Assembly:
-    """Update the workbench from the graph and make the recipe's rows, ordered by id."""
+@contextmanager
+def assemble(recipe: Recipe, dsn: str, workbench: Path, *, at_most: int = 0) -> Iterator[Assembly]:
+    """Update the workbench from the graph and make the recipe's rows; the best ``at_most`` of them, all when it is 0.
+
+    The rows lie in a temporary file beside the workbench, until the end of the block.
+    """
     build = materialise_units(dsn, workbench).build
     propose_pairs(dsn, workbench)
-    bench = Workbench(workbench)
-    kind = KINDS[recipe.kind]
-    dropped: set[str] = set()
-    made: list[tuple[PlannedRow, Row]] = []
-    with reading(dsn, "postgres/evaluation/evaluation") as reader:
-        selection = kind.select(recipe, Candidates(bench.units, lambda: reader.rows("ratings"), bench.pairs))
-        refused, passed_over = selection.refused, selection.passed_over
-        for batch in _batches(sorted(selection.rows, key=lambda planned: planned.row_id)):
-            turns = recorded_turns(reader, [turn for planned in batch for turn in planned.turns.values()])
-            for planned in batch:
-                row = compose(planned, turns)
-                refusal = row if isinstance(row, RowRefusal) else illegal(row)
-                if not refusal:
-                    refusal = kind.unfit(recipe, {part: turns[turn] for part, turn in planned.turns.items()})
-                if isinstance(row, RowRefusal) or refusal:
-                    assert refusal is not None
-                    refused[refusal.reason] += 1
+    filters = RowFilters(recipe.filters)
+    with (
+        selection_file(workbench) as selection,
+        TemporaryDirectory(prefix="rows-", dir=workbench.parent) as place,
+        RowFile(Path(place) / "rows.arrow", recipe.kind) as rows,
+    ):
+        made = Assembly(recipe=recipe, build=build, rows=rows)
+        kind = KINDS[recipe.kind]
+        rank(recipe, kind, dsn, selection, made.counts)
+        digests: set[bytes] = set()
+        quota = Quota(kind.limits(recipe))
+        for batch in _composed(kind, dsn, selection, quota, made, at_most):
+            kept: list[Row] = []
+            for planned, row in batch:
+                prompt, whole = content_keys(row)
+                key = bytes.fromhex(whole)[:16]
+                if key in digests:
+                    made.refuse(row.row_id, RowRefusal("duplicate_row"))
                     continue
-                dropped.update(*(turns[turn].dropped for turn in planned.turns.values()))
-                made.append((planned, row))
-    kept = _distinct(made, refused)
-    for limit in kind.limits(recipe):
-        kept = _best(kept, limit, passed_over)
-    return Assembly(
-        rows=tuple(sorted((row for _, row in kept), key=lambda row: row.row_id)),
-        refused=dict(sorted((+refused).items())),
-        passed_over=dict(sorted((+passed_over).items())),
-        dropped=tuple(sorted(dropped)),
-        build=build,
-    )
+                if not quota.has_room(planned):
+                    made.counts.passed_over["not_among_best"] += 1
+                    continue
+                checked = filters.check(row)
+                if isinstance(checked, RowRefusal):
+                    made.refuse(row.row_id, checked)
+                    continue
+                quota.take(planned)
+                digests.add(key)
+                _keep(made, planned, checked, prompt)
+                kept.append(checked)
+            rows.write([(row, "") for row in kept])
+            if at_most and len(made) >= at_most:
+                break
+        made.filters, made.links = filters.report(), filters.links()
+        rows.close()
+        yield made
 
 
-def _batches(planned: Iterable[PlannedRow]) -> Iterator[list[PlannedRow]]:
-    stream = iter(planned)
-    while batch := list(islice(stream, _BATCH)):
-        yield batch
+def _keep(made: Assembly, planned: PlannedRow, row: Row, prompt: str) -> None:
+    task = [f"task {planned.task}"] if made.recipe.split_by_task and planned.task else []
+    made.members.add(row.row_id, row.session_id, [f"prompt {prompt}", *task])
+    made.digests.append(row_digest(row))
+    made.strata[planned.stratum] += 1
+    made.labels[planned.label_source] += 1
 
 
-def _distinct(made: Iterable[tuple[PlannedRow, Row]], refused: Counter[str]) -> list[tuple[PlannedRow, Row]]:
-    """The best-ranked of rows with equal content."""
-    found: dict[str, tuple[PlannedRow, Row]] = {}
-    for planned, row in sorted(made, key=lambda one: (-one[0].rank, one[0].row_id)):
-        whole = content_keys(row)[1]
-        if whole in found:
-            refused["duplicate_row"] += 1
+def rank(recipe: Recipe, kind: Kind, dsn: str, selection: SelectionFile, counts: Counts) -> None:
+    """Plan the rows of every candidate that may win, and let them compete."""
+    with reading(dsn, "postgres/evaluation/evaluation") as reader:
+        ratings = reader.rows("ratings")
+    candidates = Candidates(selection.units, lambda: ratings, selection.pairs)
+    selection.add(kind.plan(recipe, candidates, counts))
+    counts.passed_over["not_among_best"] += selection.compete(recipe.per_context)
+
+
+def _composed(
+    kind: Kind, dsn: str, selection: SelectionFile, quota: Quota, made: Assembly, at_most: int
+) -> Iterator[list[tuple[PlannedRow, Row]]]:
+    """Legal rows by rank, in batches. The next batch is fetched while this one is used."""
+    size = min(_BATCH, max(50, at_most)) if at_most else _BATCH
+    with reading(dsn, QUERIES) as log, ThreadPoolExecutor(1) as fetching:
+        reader = TurnReader(log, models=made.recipe.content.learn == "models")
+        plans = _wanted(selection.ranked(), quota, made)
+        batch = list(islice(plans, size))
+        pending = fetching.submit(_fetch, reader, batch)
+        while batch:
+            turns = pending.result()
+            following = list(islice(plans, size))
+            pending = fetching.submit(_fetch, reader, following)
+            yield list(_legal(kind, batch, turns, made))
+            batch = following
+
+
+def _wanted(plans: Iterator[PlannedRow], quota: Quota, made: Assembly) -> Iterator[PlannedRow]:
+    """The plans whose messages are worth fetching: strata that are full already take no more."""
+    for planned in plans:
+        if planned.refusal:
+            made.refuse(planned.row_id, RowRefusal(planned.refusal))
+        elif not quota.has_room(planned):
+            made.counts.passed_over["not_among_best"] += 1
         else:
-            found[whole] = (planned, row)
-    return list(found.values())
+            yield planned
 
 
-def _best(
-    made: Sequence[tuple[PlannedRow, Row]], limit: Limit, passed_over: Counter[str]
-) -> list[tuple[PlannedRow, Row]]:
-    kept = top(
-        (Scored(planned.row_id, limit.stratum(planned), planned.rank, (planned, row)) for planned, row in made),
-        limit.rows,
-    )
-    passed_over["not_among_best"] += len(made) - len(kept)
-    return [one.item for one in kept]
+def _fetch(reader: TurnReader, batch: list[PlannedRow]) -> dict[str, RecordedTurn]:
+    return reader.read(turn for planned in batch for turn in planned.turns.values()) if batch else {}
+
+
+def _legal(
+    kind: Kind, batch: list[PlannedRow], turns: Mapping[str, RecordedTurn], made: Assembly
+) -> Iterator[tuple[PlannedRow, Row]]:
+    for planned in batch:
+        row = compose(planned, turns, made.recipe.content)
+        refusal = row if isinstance(row, RowRefusal) else illegal(row)
+        refusal = refusal or kind.unfit(made.recipe, {part: turns[turn] for part, turn in planned.turns.items()})
+        if refusal:
+            made.refuse(planned.row_id, refusal)
+        elif isinstance(row, Row):
+            made.dropped.update(*(turns[turn].dropped for turn in planned.turns.values()))
+            yield planned, row

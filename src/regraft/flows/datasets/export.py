@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Any
 
-from regraft.domain.datasets.content import content_hash
 from regraft.domain.datasets.formats import format_named
 from regraft.domain.datasets.formats.format import Format, write_row
-from regraft.domain.datasets.recipe import Recipe
-from regraft.domain.datasets.rows import RowRefusal
+from regraft.domain.datasets.messages import RowRefusal
+from regraft.domain.datasets.rows import Row
 from regraft.domain.errors import IllegalRowError, IntegrityError, UsageError
-from regraft.flows.datasets.freeze import Frozen, find_snapshot, stored_rows
+from regraft.flows.datasets.card import WrittenFiles, card
+from regraft.flows.datasets.freeze import Frozen, StoredHash, find_snapshot, stored_rows
 
 _MANIFEST = "manifest.json"
 _GENERATOR = "regraft dataset export"
@@ -44,53 +46,90 @@ def export(snapshot_id: str, folder: Path, *, dsn: str, warehouse: str, format: 
     target = format_named(format)
     snapshot, recipe = find_snapshot(dsn, snapshot_id)
     snapshot_id = snapshot.snapshot_id
-    old = _own_files(folder)
-    rows = stored_rows(dsn, warehouse, snapshot)
-    if content_hash(rows).hex() != snapshot.content_hash:
+    _own_files(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as place:
+        written = _write_rows(target, snapshot, Path(place), stored_rows(dsn, warehouse, snapshot))
+        if not written.rows:
+            why = ", ".join(f"{count} {reason}" for reason, count in sorted(written.left_out.items()))
+            raise IllegalRowError(f"No row of {snapshot_id} can be written for {target.name}: {why}.")
+        for name, content in target.companions(snapshot.dataset, snapshot.kind, sorted(written.digests)).items():
+            written.add(Path(place) / name, content)
+        written.add(Path(place) / "README.md", card(snapshot, recipe, target, written))
+        manifest = {
+            "generator": _GENERATOR,
+            "code_version": snapshot.code_version,
+            "snapshot_id": snapshot.snapshot_id,
+            "target": target.name,
+            "kind": snapshot.kind,
+            "content_hash": snapshot.content_hash,
+            "recipe_hash": snapshot.recipe_hash,
+            "rows": dict(written.splits),
+            "left_out": dict(sorted(written.left_out.items())),
+            "leakage": dict(snapshot.leakage),
+            "sha256": dict(sorted(written.digests.items())),
+        }
+        (Path(place) / _MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        _move(Path(place), folder)
+    return Exported(
+        snapshot_id=snapshot_id,
+        target=target.name,
+        folder=folder,
+        files=dict(sorted(written.digests.items())),
+        row_counts=dict(written.splits),
+        left_out=dict(sorted(written.left_out.items())),
+    )
+
+
+def _write_rows(
+    target: Format, snapshot: Frozen, place: Path, batches: Iterable[list[tuple[Row, str]]]
+) -> WrittenFiles:
+    """One pass over the stored rows: each is proven and written. Raises IntegrityError when they are not as frozen."""
+    written = WrittenFiles(splits=dict.fromkeys(snapshot.row_counts, 0))
+    stored = StoredHash(snapshot.hash_version)
+    with ExitStack() as stack:
+        files: dict[str, tuple[IO[bytes], Any]] = {}
+        for rows in batches:
+            stored.add(rows)
+            for row, split in rows:
+                line = write_row(target, row)
+                if isinstance(line, RowRefusal):
+                    written.left_out[line.reason] += 1
+                    continue
+                name = target.file_name(row, split)
+                if name not in files:
+                    files[name] = (stack.enter_context((place / name).open("wb")), sha256())
+                file, digest = files[name]
+                encoded = line.encode() + b"\n"
+                file.write(encoded)
+                digest.update(encoded)
+                written.splits[split] += 1
+                written.lines[name] += 1
+    if stored.hex() != snapshot.content_hash:
         raise IntegrityError(
-            f"{snapshot_id} is not what was frozen. `regraft dataset verify {snapshot_id}` says what changed."
+            f"{snapshot.snapshot_id} is not what was frozen. `regraft dataset verify {snapshot.snapshot_id}` says what "
+            "changed."
         )
-    lines: dict[str, list[str]] = {split: [] for split in recipe.splits}
-    refused: Counter[str] = Counter()
-    for row, split in rows:
-        line = write_row(target, row)
-        if isinstance(line, RowRefusal):
-            refused[line.reason] += 1
-        else:
-            lines[split].append(line)
-    if not any(lines.values()):
-        why = ", ".join(f"{count} {reason}" for reason, count in sorted(refused.items()))
-        raise IllegalRowError(f"No row of {snapshot_id} can be written for {target.name}: {why}.")
-    contents = {target.file_name(split): "".join(f"{line}\n" for line in each) for split, each in lines.items() if each}
-    contents["README.md"] = _card(snapshot, recipe, target, lines, refused)
-    digests = {name: sha256(content.encode()).hexdigest() for name, content in contents.items()}
-    counts = {split: len(each) for split, each in lines.items()}
-    manifest = {
-        "generator": _GENERATOR,
-        "code_version": snapshot.code_version,
-        "snapshot_id": snapshot.snapshot_id,
-        "target": target.name,
-        "kind": snapshot.kind,
-        "content_hash": snapshot.content_hash,
-        "recipe_hash": snapshot.recipe_hash,
-        "rows": counts,
-        "left_out": dict(sorted(refused.items())),
-        "leakage": dict(snapshot.leakage),
-        "sha256": digests,
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in old:
-        if name != _MANIFEST:
-            (folder / name).unlink(missing_ok=True)
-    # The manifest first: an export that is cut short is then known to be ours, and its digests say it is not whole.
-    _write(folder / _MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
-    for name, content in contents.items():
-        _write(folder / name, content)
-    return Exported(snapshot_id, target.name, folder, digests, counts, dict(sorted(refused.items())))
+    written.digests |= {name: digest.hexdigest() for name, (_, digest) in files.items()}
+    return written
 
 
-def _write(path: Path, content: str) -> None:
-    path.write_text(content, "utf-8", newline="\n")
+def _move(place: Path, folder: Path) -> None:
+    """Put finished files where they belong: at once where there is no folder yet.
+
+    Into a folder that is there the manifest goes first: an export that is cut short is then known to be ours, and its
+    digests say that it is not whole.
+    """
+    if not folder.exists():
+        place.rename(folder)
+        place.mkdir()  # it is removed at the end of its block
+        return
+    new = {path.name for path in place.iterdir()}
+    for name in sorted(new, key=lambda name: (name != _MANIFEST, name)):
+        (place / name).replace(folder / name)
+    for path in folder.iterdir():
+        if path.name not in new:
+            path.unlink()
 
 
 def _own_files(folder: Path) -> list[str]:
@@ -111,58 +150,3 @@ def _own_files(folder: Path) -> list[str]:
     if foreign:
         raise UsageError(f"{folder} holds {foreign[0]}, which no export wrote. Name an empty or a new folder.")
     return present
-
-
-def _card(
-    snapshot: Frozen, recipe: Recipe, target: Format, lines: Mapping[str, list[str]], left_out: Mapping[str, int]
-) -> str:
-    files = "\n".join(
-        f"  - split: {split}\n    path: {target.file_name(split)}" for split, each in lines.items() if each
-    )
-    rows = "\n".join(f"| {split} | {len(each)} |" for split, each in lines.items())
-    refused = _counts(snapshot.refused)
-    leaks = snapshot.leakage
-    columns = ", ".join(f"`{column}`" for column in target.columns(snapshot.kind))
-    return f"""---
-configs:
-- config_name: default
-  data_files:
-{files}
-tags:
-- {target.name}
-- {snapshot.kind}
----
-# {recipe.name}
-
-{recipe.description or "A dataset of recorded and replayed conversations."}
-
-Snapshot `{snapshot.snapshot_id}`, kind {snapshot.kind}, written for {target.name} (columns {columns}; {target.note}).
-Made by Regraft {snapshot.code_version} from build {snapshot.lineage_build} of the conversation graph.
-
-| split | rows |
-|---|---|
-{rows}
-
-In more than one split: {leaks["sessions_in_two_splits"]} sessions, {leaks["contents_in_two_splits"]} contents, of
-{leaks["components"]} connected components of sessions and equal contents.
-
-| refused because | candidates |
-|---|---|
-{refused}
-
-| left out of these files because {target.name} cannot express them | rows |
-|---|---|
-{_counts(left_out)}
-
-Content hash `{snapshot.content_hash}`; Iceberg table `{snapshot.iceberg_table}`, snapshot
-`{snapshot.iceberg_snapshot_id}`. `regraft dataset verify {snapshot.snapshot_id}` proves it. To train from the table
-itself, `load_dataset("iceberg", ...)` and map it with `regraft.domain.datasets.formats.trl.from_stored`. The recipe:
-
-```toml
-{recipe.text.strip()}
-```
-"""
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    return "\n".join(f"| {name} | {count} |" for name, count in sorted(counts.items())) or "| none | 0 |"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,24 +12,31 @@ from typing import Any
 from uuid import UUID
 
 from regraft import __version__
-from regraft.domain.datasets.content import content_hash, content_keys
-from regraft.domain.datasets.recipe import Recipe, parse_recipe, recipe_hash
+from regraft.domain.datasets.content import content_hash, first_content_hash, row_digest
+from regraft.domain.datasets.recipe import Recipe, recipe_hash
 from regraft.domain.datasets.rows import Row
-from regraft.domain.datasets.splits import Member, assign, leakage
+from regraft.domain.datasets.splits import assign, leakage
 from regraft.domain.errors import IllegalRowError, IntegrityError
 from regraft.domain.ids import digest
-from regraft.flows.datasets.assembly import assemble
+from regraft.flows.datasets.assembly import Assembly, assemble
+from regraft.infra.files.recipes import parse_recipe
 from regraft.infra.iceberg import snapshots
+from regraft.infra.iceberg.row_file import RowFile
+from regraft.infra.iceberg.rows import from_batch
 from regraft.infra.postgres.datasets import registry
 from regraft.infra.postgres.pool import transaction
 
 _log = logging.getLogger(__name__)
 
+HASH_VERSION = 2
+_BATCH = 1_000  # stored rows in memory at a time
+
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
     """A frozen dataset. ``created`` is False when this very snapshot existed; counts are rows by split, refusals by
-    reason; ``content_hash`` is hexadecimal."""
+    reason; ``content_hash`` is hexadecimal. ``report`` holds counts by stratum and label source, and what filters
+    did."""
 
     snapshot_id: str
     dataset: str
@@ -38,8 +44,11 @@ class Frozen:
     created: bool
     row_counts: Mapping[str, int]
     refused: Mapping[str, int]
+    passed_over: Mapping[str, int]
     leakage: Mapping[str, int]
+    report: Mapping[str, Any]
     content_hash: str
+    hash_version: int
     recipe_hash: str
     code_version: str
     lineage_build: int
@@ -56,72 +65,86 @@ def freeze(recipe_text: str, *, dsn: str, workbench: Path, warehouse: str) -> Fr
     Raises ConfigError for a bad recipe, IllegalRowError when no row is left.
     """
     recipe = parse_recipe(recipe_text)
-    made = assemble(recipe, dsn, workbench)
-    if not made.rows:
-        counts = {**made.refused, **made.passed_over}
-        why = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items())) or "nothing was found"
-        raise IllegalRowError(f"The recipe {recipe.name} gives no rows: {why}.")
-    members = [Member(row.row_id, row.session_id, content_keys(row)) for row in made.rows]
-    splits = assign(members, recipe.splits)
-    proof = leakage(members, splits)
-    if proof.total:
-        raise IntegrityError(f"The splits of {recipe.name} leak: {asdict(proof)}.")
-    rows = [(row, splits[row.row_id]) for row in made.rows]
-    content, meaning = content_hash(rows), recipe_hash(recipe)
-    snapshot_id = f"{recipe.name}-{digest(meaning, content).hex()[:16]}"
-    counts = Counter(splits.values())
-    row_counts = {name: counts[name] for name in recipe.splits}
-    with transaction(dsn) as connection:
-        registry.lock(connection, recipe.table)
-        found = registry.find(connection, snapshot_id)
-        if found is not None:
-            return _frozen(found, created=False)
-        properties = {
-            "snapshot-id": snapshot_id,
-            "recipe-hash": meaning.hex(),
-            "content-hash": content.hex(),
-            "code-version": __version__,
-            "lineage-build": str(made.build),
-            "row-counts": json.dumps(row_counts),
-            "refused": json.dumps(made.refused),
-            "passed-over": json.dumps(made.passed_over),
-            "dropped-fields": json.dumps(made.dropped),
-            "leakage": json.dumps(asdict(proof)),
-        }
-        with snapshots.catalog(dsn, warehouse) as opened:
-            table, iceberg_id = snapshots.write(
-                opened, recipe.table, recipe.kind, snapshots.to_arrow(rows, recipe.kind), snapshot_id, properties
-            )
+    with assemble(recipe, dsn, workbench) as made:
+        if not made:
+            raise IllegalRowError(f"The recipe {recipe.name} gives no rows: {made.reasons()}.")
+        splits = assign(made.members, recipe.splits, links=made.links)
+        proof = leakage(made.members, splits, made.links)
+        if proof.total:
+            raise IntegrityError(f"The splits of {recipe.name} leak: {asdict(proof)}.")
+        content = content_hash(zip(made.members.row_ids, splits, made.digests, strict=True))
+        meaning = recipe_hash(recipe)
         record = {
-            "snapshot_id": snapshot_id,
+            "snapshot_id": f"{recipe.name}-{digest(meaning, content).hex()[:16]}",
             "dataset": recipe.name,
             "kind": recipe.kind,
             "recipe": recipe.text,
             "recipe_hash": meaning,
             "code_version": __version__,
             "lineage_build": made.build,
-            "iceberg_table": table,
-            "iceberg_snapshot_id": iceberg_id,
-            "iceberg_tag": snapshot_id,
-            "row_counts": row_counts,
-            "refused": dict(made.refused),
+            "row_counts": {name: splits.count(name) for name in recipe.splits},
+            "refused": dict(sorted((+made.counts.refused).items())),
+            "passed_over": dict(sorted((+made.counts.passed_over).items())),
             "leakage": asdict(proof),
             "content_hash": content,
+            "hash_version": HASH_VERSION,
+            "report": {
+                "strata": dict(sorted(made.strata.items())),
+                "labels": dict(sorted(made.labels.items())),
+                "dropped_fields": sorted(made.dropped),
+                "filters": dict(made.filters),
+            },
             "created_at": datetime.now(UTC),
         }
-        nodes = [
-            registry.RowNode(row_id=row.row_id, node_id=UUID(source.node_id), part=source.part)
-            for row, _ in rows
-            for source in row.sources
-        ]
-        registry.add(connection, record, nodes)
-        frozen = _frozen({**record, "withdrawn_at": None}, created=True)
-    _log.info("froze %s: %s rows into %s", snapshot_id, len(rows), table)
-    return frozen
+        return _write(made, splits, record, dsn=dsn, warehouse=warehouse)
+
+
+def _write(made: Assembly, splits: list[str], record: dict[str, Any], *, dsn: str, warehouse: str) -> Frozen:
+    """The files, then the table's snapshot with its tag, then the registry: nothing is visible before the last step."""
+    recipe, snapshot_id = made.recipe, record["snapshot_id"]
+    with transaction(dsn) as connection, snapshots.catalog(dsn, warehouse) as opened:
+        registry.lock(connection, recipe.table)
+        found = registry.find(connection, snapshot_id)
+        if found is not None:
+            return _frozen(found, created=False)
+        table = snapshots.open_table(opened, recipe.table, recipe.kind)
+        files = snapshots.DataFiles(table, recipe.kind)
+        try:
+            files.write_all(made.rows.batches(), splits)
+            identifier, iceberg_id = snapshots.commit(table, files, snapshot_id, _properties(record))
+        except BaseException:
+            files.remove()
+            raise
+        record |= {"iceberg_table": identifier, "iceberg_snapshot_id": iceberg_id, "iceberg_tag": snapshot_id}
+        registry.add(connection, record, _row_nodes(made.rows))
+    _log.info("froze %s: %s rows into %s", snapshot_id, len(made), identifier)
+    return _frozen({**record, "withdrawn_at": None}, created=True)
+
+
+def _properties(record: Mapping[str, Any]) -> dict[str, str]:
+    """What the Iceberg snapshot says of itself."""
+    texts = ("snapshot_id", "code_version", "lineage_build", "hash_version")
+    documents = ("row_counts", "refused", "passed_over", "leakage", "report")
+    return {
+        **{name.replace("_", "-"): str(record[name]) for name in texts},
+        **{name.replace("_", "-"): json.dumps(record[name]) for name in documents},
+        **{name.replace("_", "-"): record[name].hex() for name in ("recipe_hash", "content_hash")},
+    }
+
+
+def _row_nodes(rows: RowFile) -> Iterator[registry.RowNode]:
+    for batch in rows.batches():
+        columns = (batch.column(name).to_pylist() for name in ("row_id", "source_nodes", "source_parts"))
+        for row_id, nodes, parts in zip(*columns, strict=True):
+            for node, part in zip(nodes, parts, strict=True):
+                yield registry.RowNode(row_id=row_id, node_id=UUID(node), part=part)
 
 
 def _frozen(record: Mapping[str, Any], *, created: bool) -> Frozen:
-    same = ("snapshot_id", "dataset", "kind", "row_counts", "leakage", "code_version", "lineage_build")
+    same = (
+        *("snapshot_id", "dataset", "kind", "row_counts", "leakage", "code_version", "lineage_build"),
+        *("passed_over", "report", "hash_version"),
+    )
     last = ("iceberg_table", "iceberg_snapshot_id", "created_at", "withdrawn_at")
     return Frozen(
         **{name: record[name] for name in (*same, *last)},
@@ -145,8 +168,29 @@ def find_snapshot(dsn: str, snapshot_id: str) -> tuple[Frozen, Recipe]:
     return _frozen(record, created=False), parse_recipe(record["recipe"])
 
 
-def stored_rows(dsn: str, warehouse: str, snapshot: Frozen) -> list[tuple[Row, str]]:
-    """The (row, split) of a snapshot as they are stored, by row id. Raises IntegrityError."""
+def stored_rows(dsn: str, warehouse: str, snapshot: Frozen) -> Iterator[list[tuple[Row, str]]]:
+    """The (row, split) of a snapshot as they are stored, in batches, in no order. Raises IntegrityError."""
     with snapshots.catalog(dsn, warehouse) as opened:
-        table = snapshots.read(opened, snapshot.iceberg_table, snapshot.iceberg_snapshot_id)
-    return snapshots.from_arrow(table, snapshot.kind)
+        for batch in snapshots.read(opened, snapshot.iceberg_table, snapshot.iceberg_snapshot_id):
+            for start in range(0, batch.num_rows, _BATCH):
+                yield from_batch(batch.slice(start, _BATCH), snapshot.kind)
+
+
+class StoredHash:
+    """The content hash of the rows of a snapshot as they stream past."""
+
+    def __init__(self, version: int) -> None:
+        self._entries: list[tuple[str, str, bytes]] = []
+        self._rows: list[tuple[Row, str]] | None = [] if version == 1 else None
+
+    def add(self, rows: list[tuple[Row, str]]) -> None:
+        """Take in some rows."""
+        if self._rows is not None:
+            self._rows += rows
+        else:
+            self._entries += ((row.row_id, split, row_digest(row)) for row, split in rows)
+
+    def hex(self) -> str:
+        """The hash of all rows, hexadecimal."""
+        whole = content_hash(self._entries) if self._rows is None else first_content_hash(self._rows)
+        return whole.hex()

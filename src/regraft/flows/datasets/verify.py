@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from regraft.domain.datasets.content import compose, content_hash, parts_of
-from regraft.domain.datasets.kinds.kind import PlannedRow, RecordedTurn
-from regraft.domain.datasets.rows import Row, RowRefusal
+from regraft.domain.datasets.content import compose, parts_of
+from regraft.domain.datasets.kinds.kind import PlannedRow
+from regraft.domain.datasets.messages import RowRefusal
+from regraft.domain.datasets.rows import Row
+from regraft.domain.datasets.turns import RecordedTurn
 from regraft.domain.errors import IntegrityError
-from regraft.flows.datasets.freeze import find_snapshot, stored_rows
-from regraft.flows.datasets.recorded_turns import recorded_turns
+from regraft.flows.datasets.filters import RowFilters
+from regraft.flows.datasets.freeze import StoredHash, find_snapshot, stored_rows
+from regraft.flows.datasets.recorded_turns import QUERIES, TurnReader
 from regraft.infra.postgres.arrow import ArrowReader, reading
 
-_BATCH = 500  # rows compared with the log at a time
+_SHOWN = 100  # rows that disagree are named up to this many
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """``files`` and ``rows`` say what is wrong, or are ''. ``changed`` names the rows that disagree with the log, and
-    in what."""
+    """``files`` and ``rows`` say what is wrong, or are ''. ``changed`` names rows that disagree with the log, and in
+    what: at most the first hundred."""
 
     snapshot_id: str
     checked: int
@@ -39,27 +42,34 @@ def verify(snapshot_id: str, *, dsn: str, warehouse: str) -> Verification:
     A row is found by its turns, whose ids never change. Its nodes and its session may have other ids by now, if the log
     was derived again under another version of the projection: then the ids in the row must be ones that they had.
     """
-    snapshot, _ = find_snapshot(dsn, snapshot_id)
+    snapshot, recipe = find_snapshot(dsn, snapshot_id)
     snapshot_id = snapshot.snapshot_id
-    try:
-        rows = stored_rows(dsn, warehouse, snapshot)
-    except IntegrityError as error:
-        return Verification(snapshot_id, 0, str(error), "not checked: the files cannot be read", ())
-    computed = content_hash(rows).hex()
+    stored = StoredHash(snapshot.hash_version)
+    changed: list[tuple[str, str]] = []
+    disagreeing = checked = 0
+    with reading(dsn, QUERIES) as log:
+        reader = TurnReader(log, models=recipe.content.learn == "models")
+        filters = RowFilters(recipe.filters)
+        try:
+            for rows in stored_rows(dsn, warehouse, snapshot):
+                stored.add(rows)
+                batch = [row for row, _ in rows]
+                turns = reader.read(source.turn_id for row in batch for source in row.sources)
+                former = _former_ids(log, batch, turns)
+                for row in batch:
+                    again = compose(_planned(row), turns, recipe.content)
+                    if isinstance(again, Row):
+                        again = filters.replaced(again)
+                    if how := _difference(row, again, former):
+                        disagreeing += 1
+                        changed += [(row.row_id, how)] if disagreeing <= _SHOWN else []
+                checked += len(batch)
+        except IntegrityError as error:
+            return Verification(snapshot_id, checked, str(error), "not checked: the files cannot be read", ())
+    computed = stored.hex()
     files = "" if computed == snapshot.content_hash else f"content hash {computed}, recorded {snapshot.content_hash}"
-    changed = []
-    with reading(dsn, "postgres/evaluation/evaluation") as reader:
-        for start in range(0, len(rows), _BATCH):
-            batch = [row for row, _ in rows[start : start + _BATCH]]
-            turns = recorded_turns(reader, [source.turn_id for row in batch for source in row.sources])
-            former = _former_ids(reader, batch, turns)
-            for row in batch:
-                again = compose(_planned(row), turns)
-                how = _difference(row, again, former)
-                if how:
-                    changed.append((row.row_id, how))
-    disagree = f"{len(changed)} of {len(rows)} rows disagree with the truth" if changed else ""
-    return Verification(snapshot_id, len(rows), files, disagree, tuple(changed))
+    rows_differ = f"{disagreeing} of {checked} rows disagree with the log" if disagreeing else ""
+    return Verification(snapshot_id, checked, files, rows_differ, tuple(changed))
 
 
 def _planned(row: Row) -> PlannedRow:
@@ -67,12 +77,15 @@ def _planned(row: Row) -> PlannedRow:
         row_id=row.row_id,
         kind=row.kind,
         turns={source.part: source.turn_id for source in row.sources},
-        theme="",
+        stratum=row.stratum,
         anchor=row.anchor,
+        label=row.label,
         label_source=row.label_source,
         margin=row.margin,
         score=row.score,
-        rank=0.0,
+        negative=row.negative,
+        evidence=row.evidence,
+        agreement=row.agreement,
     )
 
 

@@ -6,16 +6,19 @@ can write to. A tag is a reference that expiry of old snapshots leaves alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from regraft.domain.datasets.kinds import KINDS
-from regraft.domain.datasets.rows import Message, Row, RowSource
 from regraft.domain.errors import IntegrityError, NotFoundError, UsageError
+from regraft.infra.iceberg.rows import schema
 
 if TYPE_CHECKING:
     from pyiceberg.catalog.sql import SqlCatalog
@@ -25,45 +28,14 @@ CATALOG = "regraft"
 NAMESPACE = "regraft"
 PROPERTY = "regraft."
 
+_ROW_GROUP = 65_536
+_DICTIONARY = 16_777_216  # bytes
+_FILE_ROWS = 1_000_000
 TABLE_PROPERTIES = {
-    "write.parquet.row-group-limit": "65536",
-    "write.parquet.dict-size-bytes": "16777216",
+    "write.parquet.row-group-limit": str(_ROW_GROUP),
+    "write.parquet.dict-size-bytes": str(_DICTIONARY),
     "write.parquet.compression-codec": "zstd",
 }
-
-_TEXT = pa.string()
-_CALL = pa.struct([("id", _TEXT), ("type", _TEXT), ("function", pa.struct([("name", _TEXT), ("arguments", _TEXT)]))])
-_MESSAGES = pa.list_(
-    pa.struct(
-        [
-            ("role", _TEXT),
-            ("content", _TEXT),
-            ("tool_calls", pa.list_(_CALL)),
-            ("tool_call_id", _TEXT),
-            ("name", _TEXT),
-        ]
-    )
-)
-
-
-def _schema(kind: str) -> pa.Schema:
-    return pa.schema(
-        [
-            pa.field("row_id", _TEXT, nullable=False),
-            pa.field("split", _TEXT, nullable=False),
-            *(pa.field(part, _MESSAGES) for part in KINDS[kind].columns),
-            pa.field("tools", _TEXT),
-            pa.field("session_id", _TEXT, nullable=False),
-            pa.field("source_parts", pa.list_(_TEXT)),
-            pa.field("source_nodes", pa.list_(_TEXT)),
-            pa.field("source_turns", pa.list_(_TEXT)),
-            pa.field("anchor", _TEXT),
-            pa.field("label_source", _TEXT),
-            pa.field("margin", pa.float64()),
-            pa.field("score", pa.float64()),
-            pa.field("tools_digest", _TEXT),
-        ]
-    )
 
 
 def catalog_properties(dsn: str, warehouse: str) -> dict[str, str]:
@@ -110,62 +82,9 @@ def catalog(dsn: str, warehouse: str) -> Iterator[SqlCatalog]:
         opened.engine.dispose()
 
 
-def to_arrow(rows: Iterable[tuple[Row, str]], kind: str) -> pa.Table:
-    """(row, split) as the table that is stored, in the order of row ids."""
-    records = [
-        {
-            "row_id": row.row_id,
-            "split": split,
-            **{part: list(getattr(row, part)) for part in KINDS[kind].columns},
-            "tools": row.tools,
-            "session_id": row.session_id,
-            "source_parts": [source.part for source in row.sources],
-            "source_nodes": [source.node_id for source in row.sources],
-            "source_turns": [source.turn_id for source in row.sources],
-            "anchor": row.anchor,
-            "label_source": row.label_source,
-            "margin": row.margin,
-            "score": row.score,
-            "tools_digest": row.tools_digest,
-        }
-        for row, split in sorted(rows, key=lambda pair: pair[0].row_id)
-    ]
-    return pa.Table.from_pylist(records, schema=_schema(kind))
+def open_table(opened: SqlCatalog, name: str, kind: str) -> Table:
+    """The table of a dataset, made where there is none, with today's columns.
 
-
-def from_arrow(table: pa.Table, kind: str) -> list[tuple[Row, str]]:
-    """Stored rows as they were given, by row id."""
-    found = []
-    for record in table.to_pylist():
-        parts: dict[str, tuple[Message, ...]] = {part: tuple(record[part] or ()) for part in KINDS[kind].columns}
-        sources = zip(record["source_parts"], record["source_nodes"], record["source_turns"], strict=True)
-        found.append(
-            (
-                Row(
-                    row_id=record["row_id"],
-                    kind=kind,
-                    session_id=record["session_id"],
-                    sources=tuple(RowSource(*source) for source in sources),
-                    tools=record["tools"],
-                    tools_digest=record["tools_digest"],
-                    anchor=record["anchor"],
-                    label_source=record["label_source"],
-                    margin=record["margin"],
-                    score=record["score"],
-                    **parts,
-                ),
-                record["split"],
-            )
-        )
-    return sorted(found, key=lambda pair: pair[0].row_id)
-
-
-def write(
-    opened: SqlCatalog, name: str, kind: str, rows: pa.Table, tag: str, properties: Mapping[str, str]
-) -> tuple[str, int]:
-    """Add a snapshot that holds exactly ``rows`` and tag it; returns (table, snapshot id).
-
-    A tag that is there already, from a freeze that was killed before its last step, is moved to the new snapshot.
     Raises UsageError when the dataset's name was used for another kind.
     """
     from pyiceberg.partitioning import PartitionSpec
@@ -173,20 +92,91 @@ def write(
 
     identifier = f"{NAMESPACE}.{name}"
     opened.create_namespace_if_not_exists(NAMESPACE)
-    if opened.table_exists(identifier):
-        table = opened.load_table(identifier)
-        if KINDS[kind].columns[0] not in table.schema().column_names:
-            raise UsageError(f"The dataset {name} is not of kind {kind}. Give the recipe another name.")
-    else:
-        table = opened.create_table(identifier, _schema(kind), properties=TABLE_PROPERTIES)
+    if not opened.table_exists(identifier):
+        table = opened.create_table(identifier, schema(kind), properties=TABLE_PROPERTIES)
         if PartitionSpec() == table.spec():
             with table.update_spec() as spec:
                 spec.add_field("split", IdentityTransform(), "split")
+        return table
+    table = opened.load_table(identifier)
+    if not set(KINDS[kind].columns) <= set(table.schema().column_names):
+        raise UsageError(f"The dataset {name} is not of kind {kind}. Give the recipe another name.")
+    with table.update_schema() as update:
+        update.union_by_name(schema(kind))
+    return table
+
+
+class DataFiles:
+    """Parquet files of a table that no snapshot names yet: one at a time for each split, closed when it is large."""
+
+    def __init__(self, table: Table, kind: str) -> None:
+        self._table = table
+        self._schema = schema(kind)
+        self._open: dict[str, tuple[pq.ParquetWriter, Any, int]] = {}
+        self.paths: list[str] = []
+
+    def write_all(self, batches: Iterable[pa.RecordBatch], splits: Sequence[str]) -> None:
+        """Write the rows of ``batches``, of which ``splits`` names the split of each, and finish every file."""
+        place = self._schema.get_field_index("split")
+        start = 0
+        waiting: list[pa.RecordBatch] = []
+        for batch in batches:
+            named = pa.array(splits[start : start + batch.num_rows], pa.string())
+            waiting.append(batch.set_column(place, self._schema.field(place), named))
+            start += batch.num_rows
+            if sum(each.num_rows for each in waiting) >= _ROW_GROUP:
+                self._write(pa.Table.from_batches(waiting))
+                waiting.clear()
+        if waiting:
+            self._write(pa.Table.from_batches(waiting))
+        for split in list(self._open):
+            self._close(split)
+
+    def _write(self, rows: pa.Table) -> None:
+        splits = rows.column("split")
+        for split in pc.unique(splits).to_pylist():
+            part = rows.filter(pc.equal(splits, split))
+            writer, stream, count = self._open.get(split) or self._new(split)
+            writer.write_table(part, row_group_size=_ROW_GROUP)
+            self._open[split] = (writer, stream, count + part.num_rows)
+            if count + part.num_rows >= _FILE_ROWS:
+                self._close(split)
+
+    def _new(self, split: str) -> tuple[pq.ParquetWriter, Any, int]:
+        location = self._table.location_provider().new_data_location(f"{split}-{uuid4()}.parquet")
+        stream = self._table.io.new_output(location).create()
+        self.paths.append(location)
+        writer = pq.ParquetWriter(stream, self._schema, compression="zstd", dictionary_pagesize_limit=_DICTIONARY)
+        return writer, stream, 0
+
+    def _close(self, split: str) -> None:
+        writer, stream, _ = self._open.pop(split)
+        writer.close()
+        stream.close()
+
+    def remove(self) -> None:
+        """Remove the files again, when nothing shall come of them."""
+        for split in list(self._open):
+            with suppress(OSError, pa.ArrowException):
+                self._close(split)
+        for path in self.paths:
+            with suppress(OSError):
+                self._table.io.delete(path)
+
+
+def commit(table: Table, files: DataFiles, tag: str, properties: Mapping[str, str]) -> tuple[str, int]:
+    """A snapshot that holds exactly the rows of ``files``, tagged; returns (table, snapshot id).
+
+    A tag that is there already, from a freeze that was killed before its last step, is moved to the new snapshot.
+    """
+    from pyiceberg.expressions import AlwaysTrue
+
+    identifier = ".".join(table.name()[-2:])
     summary = {f"{PROPERTY}{key}": value for key, value in properties.items()}
-    if table.current_snapshot() is None or not table.inspect.files().num_rows:
-        table.append(rows, snapshot_properties=summary)
-    else:
-        table.overwrite(rows, snapshot_properties=summary)
+    with table.transaction() as change:
+        if table.current_snapshot() is not None:
+            change.delete(AlwaysTrue())
+        change.add_files(files.paths, snapshot_properties=summary, check_duplicate_files=False)
     current = table.current_snapshot()
     if current is None:
         raise IntegrityError(f"The write to {identifier} left no snapshot.")
@@ -208,11 +198,11 @@ def _at(opened: SqlCatalog, identifier: str, snapshot_id: int) -> Table:
     return table
 
 
-def read(opened: SqlCatalog, identifier: str, snapshot_id: int) -> pa.Table:
-    """The rows of a snapshot. Raises IntegrityError when its files are gone or cannot be read."""
+def read(opened: SqlCatalog, identifier: str, snapshot_id: int) -> Iterator[pa.RecordBatch]:
+    """The rows of a snapshot, in batches. Raises IntegrityError when its files are gone or cannot be read."""
     table = _at(opened, identifier, snapshot_id)
     try:
-        return table.scan(snapshot_id=snapshot_id).to_arrow()
+        yield from table.scan(snapshot_id=snapshot_id).to_arrow_batch_reader()
     except (OSError, pa.ArrowException, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise IntegrityError(f"The files of {identifier} at {snapshot_id} cannot be read: {reason}") from error

@@ -58,8 +58,8 @@ def know_snapshots(instance: DagsterInstance, snapshot_ids: list[str]) -> None:
 
 
 def _freeze(context: AssetExecutionContext, servers: Servers, path: Path, kind: str) -> MaterializeResult[None]:
-    from regraft.domain.datasets.recipe import parse_recipe
     from regraft.flows.datasets.freeze import freeze
+    from regraft.infra.files.recipes import parse_recipe
 
     with regraft_failures():
         try:

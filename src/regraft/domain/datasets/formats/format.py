@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from regraft.domain.datasets.rows import Row, RowRefusal
+from regraft.domain.datasets.messages import RowRefusal
+from regraft.domain.datasets.rows import Row
 
 Parts = dict[str, Any]  # the columns of a row, each a list of canonical messages, and its tools
 
@@ -36,8 +38,11 @@ class Format(Protocol):
     def columns(self, kind: str) -> tuple[str, ...]:
         """The keys of a line."""
 
-    def file_name(self, split: str) -> str:
-        """The file that holds the rows of a split."""
+    def file_name(self, row: Row, split: str) -> str:
+        """The file that a row belongs to."""
+
+    def companions(self, dataset: str, kind: str, files: Sequence[str]) -> Mapping[str, str]:
+        """Files that the target wants beside the rows, by name: a registration of the dataset, a configuration."""
 
 
 def write_row(target: Format, row: Row) -> str | RowRefusal:

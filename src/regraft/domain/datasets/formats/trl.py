@@ -1,9 +1,11 @@
 """Rows for TRL, and back.
 
-SFT is ``messages`` (+ ``tools``). DPO is the explicit ``prompt``/``chosen``/``rejected`` (+ ``tools``): in the implicit
-form the common start of the two sides becomes the prompt. A call's ``arguments`` are an object (chat templates
-print them as JSON; text would be quoted twice); ``tools`` is JSON text, which TRL's trainers decode. Source: TRL 1.16,
-"Dataset formats and types".
+SFT is ``messages`` (+ ``tools``), or ``prompt``/``completion`` where only the last answer is learned from. DPO and
+reward are the explicit ``prompt``/``chosen``/``rejected`` (+ ``tools``): in the implicit form the common start of the
+two sides becomes the prompt. Suppression is KTO's ``prompt``/``completion``/``label``. A call's ``arguments`` are an
+object (chat templates print them as JSON; text would be quoted twice); ``tools`` is JSON text, which TRL's trainers
+decode; what a model thought is ``thinking``. No form has a weight for each message. Source: TRL 1.16, "Dataset formats
+and types".
 """
 
 from __future__ import annotations
@@ -13,24 +15,26 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from regraft.domain.datasets.content import parts_of
+from regraft.domain.datasets.content import LISTS, parts_of
 from regraft.domain.datasets.formats.format import Parts
 from regraft.domain.datasets.kinds import KINDS
-from regraft.domain.datasets.rows import Message, Row, RowRefusal
+from regraft.domain.datasets.kinds.dpo import unweighted
+from regraft.domain.datasets.messages import Message, RowRefusal, message_of
+from regraft.domain.datasets.rows import LAST_ONLY, Row
 from regraft.domain.errors import IllegalRowError
 from regraft.domain.ids import Number, parse_json, plain
 
 Record = dict[str, Any]
 
 _INT64 = 1 << 63
-_EMPTY: Message = {"content": None, "tool_calls": [], "tool_call_id": None, "name": None}
 
 
 class TrlFormat:
-    """The record types "language modeling" and "preference" of TRL, both conversational."""
+    """The record types "language modeling", "prompt-completion", "preference" and "unpaired preference",
+    conversational."""
 
     name = "trl"
-    kinds = frozenset({"sft", "dpo"})
+    kinds = frozenset({"sft", "dpo", "reward", "suppression"})
     note = "`tools` is JSON text, the arguments of a call are an object"
 
     def encode(self, row: Row) -> str | RowRefusal:
@@ -56,33 +60,57 @@ class TrlFormat:
 
     def columns(self, kind: str) -> tuple[str, ...]:
         """The row's own columns and its tools."""
-        return (*KINDS[kind].columns, "tools")
+        return (*KINDS[kind].columns, *(("label",) if kind == "suppression" else ()), "tools")
 
-    def file_name(self, split: str) -> str:
+    def file_name(self, row: Row, split: str) -> str:
         """One JSON Lines file per split."""
         return f"{split}.jsonl"
+
+    def companions(self, dataset: str, kind: str, files: Sequence[str]) -> Mapping[str, str]:
+        """TRL wants nothing beside the rows."""
+        return {}
 
 
 def record_of(row: Row) -> Record | RowRefusal:
     """A row as a record for TRL, not yet proven."""
     record: Record = {}
-    for name, value in parts_of(row).items():
-        if name == "tools":
-            if value is not None:
-                record["tools"] = value
-            continue
-        messages = [_encode_message(message) for message in value]
+    columns = {name: getattr(row, name) for name in KINDS[row.kind].columns}
+    if row.kind == "sft" and LAST_ONLY in row.notes:
+        columns = _split_last(row)
+    for name, messages in columns.items():
+        encoded = []
         for message in messages:
-            if isinstance(message, RowRefusal):
-                return message
-        record[name] = messages
+            one = _encode_message(message)
+            if isinstance(one, RowRefusal):
+                return one
+            encoded.append(one)
+        record[name] = encoded
+    if row.kind == "suppression":
+        record["label"] = row.label == "true"
+    if row.tools is not None:
+        record["tools"] = row.tools
     return record
 
 
+def _split_last(row: Row) -> dict[str, tuple[Message, ...]]:
+    """The form in which a trainer learns from the last answer alone; the others need no weight then."""
+    return {"prompt": unweighted(row.messages[:-1]), "completion": row.messages[-1:]}
+
+
 def _encode_message(message: Message) -> Record | RowRefusal:
+    if message["role"] == "developer":
+        return RowRefusal(
+            "role_unsupported", 'chat templates know no developer; `developer = "system"` in [content] helps'
+        )
+    if message["parts"]:
+        return RowRefusal("several_text_parts", "chat templates join text parts in different ways")
+    if message["weight"] is not None:
+        return RowRefusal("message_weight", "an answer has a weight, which the record cannot say")
     encoded: Record = {
         key: message[key] for key in ("role", "content", "tool_call_id", "name") if message[key] is not None
     }
+    if message["reasoning"] is not None:
+        encoded["thinking"] = message["reasoning"]
     calls = []
     for call in message["tool_calls"] or []:
         arguments = _object(call["function"]["arguments"])
@@ -122,9 +150,9 @@ def from_stored(record: Mapping[str, Any]) -> Record:
     The table keeps a call's arguments as text; a chat template would quote that text a second time, without an error.
     """
     changed: Record = {}
-    for name in ("messages", "prompt", "chosen", "rejected"):
+    for name in LISTS:
         if record.get(name) is not None:
-            messages = [_encode_message({**_EMPTY, **message}) for message in record[name]]
+            messages = [_encode_message(message_of(**message)) for message in record[name]]
             refusal = next((message for message in messages if isinstance(message, RowRefusal)), None)
             if refusal:
                 raise IllegalRowError(f"{name} cannot be written for TRL: {refusal.reason} {refusal.detail}".strip())
@@ -134,7 +162,15 @@ def from_stored(record: Mapping[str, Any]) -> Record:
 
 def decode(record: Mapping[str, Any], kind: str) -> Parts:
     """What ``encode`` wrote, as canonical parts again; keys that a loader filled with null are absent keys."""
-    parts: Parts = {name: [_decode_message(message) for message in record[name]] for name in KINDS[kind].columns}
+    columns = KINDS[kind].columns
+    if kind == "sft" and record.get("messages") is None:
+        before = [_decode_message(message) for message in record["prompt"]]
+        read = [{**one, "weight": 0.0} if one["role"] == "assistant" else one for one in before]
+        parts: Parts = {"messages": [*read, *(_decode_message(message) for message in record["completion"])]}
+    else:
+        parts = {name: [_decode_message(message) for message in record[name]] for name in columns}
+    if kind == "suppression":
+        parts["label"] = "true" if record["label"] else "false"
     parts["tools"] = record.get("tools")
     return parts
 
@@ -148,8 +184,10 @@ def _decode_message(message: Mapping[str, Any]) -> Message:
         }
         for call in message.get("tool_calls") or []
     ]
-    plain = {key: message.get(key) for key in ("role", "content", "tool_call_id", "name")}
-    return {**plain, "tool_calls": calls}
+    same = {key: message.get(key) for key in ("tool_call_id", "name")}
+    return message_of(
+        message["role"], message.get("content"), **same, reasoning=message.get("thinking"), tool_calls=calls
+    )
 
 
 def _comparable(value: Any) -> Any:

@@ -29,7 +29,8 @@ _LABELS = (("human", "ratings"), ("outcome", "outcome"), ("judge", "model"), ("s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredUnit:
-    """A path that a recipe's filters let pass, with the parts of its score. ``source`` is the best part that is known."""
+    """A path that a recipe's filters let pass, with the parts of its score. ``source`` is the best part that is
+    known."""
 
     unit: Record
     parts: ScoreParts

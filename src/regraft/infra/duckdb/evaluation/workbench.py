@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from uuid import UUID
 
 import pyarrow as pa
@@ -72,6 +73,14 @@ class Workbench(WorkbenchFile):
     def units(self) -> list[Record]:
         """All units, without their texts, by id."""
         return self._rows("units")
+
+    def copy_candidates(self, selection: Path) -> None:
+        """Write all units and pairs to another database file, as its tables ``unit`` and ``pair``."""
+        with self._open() as connection:
+            connection.execute(f"ATTACH '{str(selection).replace(chr(39), chr(39) * 2)}' AS selection")
+            for name in ("copy_units", "copy_pairs"):
+                connection.execute(self._query(name))
+            connection.execute("DETACH selection")
 
     def unit_text(self, unit_id: UUID) -> str:
         """How a unit reads. Raises NotFoundError."""

@@ -145,3 +145,16 @@ SELECT unit_id AS id FROM trajectory_units WHERE starts_with(unit_id::VARCHAR, $
 -- name: resolve_pair
 -- Pairs whose id starts like this, two at most.
 SELECT pair_id AS id FROM candidate_preference_pairs WHERE starts_with(pair_id::VARCHAR, $start) ORDER BY pair_id LIMIT 2;
+
+-- name: copy_units
+-- Paths for a selection file, without what no recipe asks for.
+CREATE TABLE selection.unit AS
+SELECT unit_id::VARCHAR AS unit_id, session_id::VARCHAR AS session_id, turn_id::VARCHAR AS turn_id, anchor::VARCHAR AS anchor,
+       theme, task_key, purpose, model, node_status, path_nodes::VARCHAR[] AS path_nodes,
+       path_anchors::VARCHAR[] AS path_anchors, finish_reasons, turns, tool_calls, tool_errors, repeated_calls, answer_empty,
+       repetition, quality, outcome, outcome_source, human_outcome, judge_outcome, fidelity
+FROM trajectory_units;
+
+-- name: copy_pairs
+-- Pairs for a selection file.
+CREATE TABLE selection.pair AS SELECT * FROM candidate_preference_pairs;

@@ -17,6 +17,7 @@ from regraft.infra.queries import queries
 _SQL = queries("postgres/datasets/registry")
 
 Record = dict[str, Any]
+_DOCUMENTS = ("row_counts", "refused", "passed_over", "leakage", "report")
 
 
 def lock(connection: Connection, dataset: str) -> None:
@@ -58,7 +59,7 @@ class RowNode:
 def add(connection: Connection, record: Record, nodes: Iterable[RowNode]) -> None:
     """Add a snapshot and the nodes of its rows in this transaction; the nodes of a row's history are added too."""
     named = _SQL
-    sent = {**record, **{key: Jsonb(record[key]) for key in ("row_counts", "refused", "leakage")}}
+    sent = {**record, **{key: Jsonb(record[key]) for key in _DOCUMENTS}}
     connection.execute(named["add_snapshot"], sent)
     connection.execute(named["stage_nodes"])
     copy_rows(connection, "staged_row_nodes", RowNode, nodes)

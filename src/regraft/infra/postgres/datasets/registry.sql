@@ -32,10 +32,11 @@ ORDER BY d.created_at, d.snapshot_id LIMIT %(limit)s;
 -- name: add_snapshot
 -- A snapshot becomes visible.
 INSERT INTO dataset_snapshot_registry (snapshot_id, dataset, kind, recipe, recipe_hash, code_version, lineage_build,
-    iceberg_table, iceberg_snapshot_id, iceberg_tag, row_counts, refused, leakage, content_hash, created_at)
+    iceberg_table, iceberg_snapshot_id, iceberg_tag, row_counts, refused, passed_over, leakage,
+    report, content_hash, hash_version, created_at)
 VALUES (%(snapshot_id)s, %(dataset)s, %(kind)s, %(recipe)s, %(recipe_hash)s, %(code_version)s, %(lineage_build)s,
-    %(iceberg_table)s, %(iceberg_snapshot_id)s, %(iceberg_tag)s, %(row_counts)s, %(refused)s, %(leakage)s,
-    %(content_hash)s, %(created_at)s);
+    %(iceberg_table)s, %(iceberg_snapshot_id)s, %(iceberg_tag)s, %(row_counts)s, %(refused)s, %(passed_over)s,
+    %(leakage)s, %(report)s, %(content_hash)s, %(hash_version)s, %(created_at)s);
 
 -- name: stage_nodes
 -- Where the rows' own nodes arrive.

@@ -135,36 +135,9 @@ FROM anchors JOIN current_preference_labels p ON p.anchor_turn_id = anchors.cont
 ORDER BY p.label_id;
 
 -- name: ratings
--- The human ratings that count, by unit.
-SELECT unit_id::text AS unit_id, json_agg(rating ORDER BY label_id)::text AS ratings
-FROM current_human_eval_labels GROUP BY unit_id ORDER BY unit_id;
-
--- name: recorded_turns
--- The calls of the given turns from the execution log: history, answer and tools as they crossed the wire.
-WITH RECURSIVE wanted AS (
-    SELECT DISTINCT one::uuid AS turn_id FROM json_array_elements_text($1::json) AS one),
-turns AS (
-    SELECT t.* FROM wanted JOIN session_turn t USING (turn_id)),
-up AS (
-    SELECT DISTINCT c.context_id AS history_id, c.parent_id, c.message_id, c.depth FROM turns JOIN context c USING (context_id)
-    UNION ALL
-    SELECT up.history_id, c.parent_id, c.message_id, c.depth FROM up JOIN context c ON c.context_id = up.parent_id),
-histories AS (
-    SELECT up.history_id, json_agg(m.body ORDER BY up.depth)::text AS history
-    FROM up JOIN message m USING (message_id) GROUP BY up.history_id)
-SELECT t.turn_id::text AS turn_id, t.node_id::text AS node_id, t.session_id::text AS session_id, t.node_status,
-       t.finish_reason, histories.history,
-       m.body::text AS answer, tools.body::text AS tools, i.tools_id,
-       i.answer_rest -> 'import' -> 'missing_parent' IS NOT NULL AS parent_missing
-FROM turns t
-JOIN histories ON histories.history_id = t.context_id
-JOIN pipeline_event_inbox i ON i.event_id = t.event_id
-LEFT JOIN message m ON m.message_id = t.answer_id
-LEFT JOIN request_part tools ON tools.part_id = i.tools_id
-ORDER BY t.turn_id;
-
--- name: former_ids
--- Which of the given ids nodes or sessions had under another version of the projection.
-SELECT f.id::text AS id
-FROM (SELECT node_id AS id FROM former_node UNION ALL SELECT session_id FROM former_session) AS f
-WHERE f.id IN (SELECT one::uuid FROM json_array_elements_text($1::json) AS one);
+-- The human ratings that count, by unit, with the categories that people named.
+SELECT unit_id::text AS unit_id, json_agg(rating ORDER BY label_id)::text AS ratings,
+       coalesce((SELECT json_agg(DISTINCT category)
+                 FROM current_human_eval_labels o, unnest(o.categories) AS category WHERE o.unit_id = l.unit_id),
+                '[]')::text AS categories
+FROM current_human_eval_labels l GROUP BY unit_id ORDER BY unit_id;

@@ -1,0 +1,99 @@
+"""The card of an exported dataset: what is in it, who decided, what was refused, and how to prove it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from regraft.domain.datasets.formats.format import Format
+from regraft.domain.datasets.recipe import Recipe
+from regraft.flows.datasets.freeze import Frozen
+
+
+@dataclass(slots=True, kw_only=True)
+class WrittenFiles:
+    """What an export has written: digests (SHA-256) by file, rows by split and by file, rows left out by reason."""
+
+    splits: dict[str, int]
+    digests: dict[str, str] = field(default_factory=dict)
+    lines: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def rows(self) -> int:
+        """How many rows were written."""
+        return self.lines.total()
+
+    def add(self, path: Path, content: str) -> None:
+        """Write a file beside the rows."""
+        encoded = content.encode()
+        path.write_bytes(encoded)
+        self.digests[path.name] = sha256(encoded).hexdigest()
+
+
+def card(snapshot: Frozen, recipe: Recipe, target: Format, written: WrittenFiles) -> str:
+    """The card as Markdown, with the metadata that the Hugging Face hub reads."""
+    files = "\n".join(f"  - split: {name.partition('.')[0]}\n    path: {name}" for name in sorted(written.lines))
+    rows = _counts(written.lines)
+    refused = _counts(snapshot.refused)
+    leaks = snapshot.leakage
+    columns = ", ".join(f"`{column}`" for column in target.columns(snapshot.kind))
+    return f"""---
+configs:
+- config_name: default
+  data_files:
+{files}
+tags:
+- {target.name}
+- {snapshot.kind}
+---
+# {recipe.name}
+
+{recipe.description or "A dataset of recorded and replayed conversations."}
+
+Snapshot `{snapshot.snapshot_id}`, kind {snapshot.kind}, written for {target.name} (columns {columns}; {target.note}).
+Made by Regraft {snapshot.code_version} from build {snapshot.lineage_build} of the conversation graph.
+
+| file | rows |
+|---|---|
+{rows}
+
+In more than one split: {leaks["sessions_in_two_splits"]} sessions, {leaks["contents_in_two_splits"]} contents, of
+{leaks["components"]} connected components of sessions and equal contents.
+
+| decided by | rows |
+|---|---|
+{_counts(snapshot.report.get("labels", {}))}
+
+| stratum | rows |
+|---|---|
+{_counts(snapshot.report.get("strata", {}))}
+
+| refused because | candidates |
+|---|---|
+{refused}
+
+| left out of these files because {target.name} cannot express them | rows |
+|---|---|
+{_counts(written.left_out)}
+
+Content hash `{snapshot.content_hash}`; Iceberg table `{snapshot.iceberg_table}`, snapshot
+`{snapshot.iceberg_snapshot_id}`. `regraft dataset verify {snapshot.snapshot_id}` proves it. To train from the table
+itself, `load_dataset("iceberg", ...)` and map it with `regraft.domain.datasets.formats.trl.from_stored`. The recipe:
+
+```toml
+{recipe.text.strip()}
+```
+"""
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return "\n".join(f"| {_cell(name)} | {count} |" for name, count in sorted(counts.items())) or "| none | 0 |"
+
+
+def _cell(text: str) -> str:
+    """Text that stays in one cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|") or "none"

@@ -1,0 +1,57 @@
+"""What a recipe leaves out although it is legal: lengths, languages, near-duplicates, evaluation prompts; and
+redaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from regraft.domain.datasets.messages import RowRefusal
+from regraft.domain.datasets.recipe import Filters
+from regraft.domain.datasets.rows import Row
+
+
+class RowFilter(Protocol):
+    """One step of the way of a row into a dataset, in the order of rank."""
+
+    def check(self, row: Row) -> Row | RowRefusal:
+        """The row, changed where the filter replaces something; or why it is left out."""
+
+    def replaced(self, row: Row) -> Row:
+        """The row with what the filter replaces, and no row left out: to prove a stored row again."""
+
+    def report(self) -> Mapping[str, object]:
+        """Figures for the certificate: what was found, replaced, or compared."""
+
+    def links(self) -> list[tuple[int, int]]:
+        """Pairs of kept rows, by their order, that belong into one split."""
+
+
+class RowFilters:
+    """The filters of a recipe, one after another."""
+
+    def __init__(self, wanted: Filters) -> None:
+        self._filters: list[RowFilter] = []
+
+    def check(self, row: Row) -> Row | RowRefusal:
+        """The row after every filter, or the first refusal."""
+        for each in self._filters:
+            checked = each.check(row)
+            if isinstance(checked, RowRefusal):
+                return checked
+            row = checked
+        return row
+
+    def replaced(self, row: Row) -> Row:
+        """The row with what the filters replace in it."""
+        for each in self._filters:
+            row = each.replaced(row)
+        return row
+
+    def report(self) -> Mapping[str, object]:
+        """The figures of every filter."""
+        return {name: value for each in self._filters for name, value in each.report().items()}
+
+    def links(self) -> list[tuple[int, int]]:
+        """Pairs of kept rows that belong into one split."""
+        return [link for each in self._filters for link in each.links()]

@@ -1,0 +1,120 @@
+"""A temporary database of one freeze: candidates, copied from the workbench, and the rows that are planned from them.
+
+They are ranked on disk, so that memory does not grow with candidates, and the workbench is open only while it is
+copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+
+from regraft.domain.datasets.kinds.kind import PlannedRow
+from regraft.infra.duckdb.evaluation.workbench import Workbench
+from regraft.infra.duckdb.file import Record
+from regraft.infra.queries import queries
+
+_BATCH = 5_000  # plans in memory at a time
+_MEMORY = "400MB"  # of DuckDB's; what is over it goes to disk
+_TEXTS = pa.list_(pa.string())
+_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("row_id", "kind")),
+        ("parts", _TEXTS),
+        ("turns", _TEXTS),
+        *((name, pa.string()) for name in ("theme", "stratum", "task", "anchor", "label", "label_source")),
+        *((name, pa.float64()) for name in ("margin", "score", "rank")),
+        ("length", pa.int32()),
+        *((name, pa.string()) for name in ("own_group", "refusal", "negative", "evidence")),
+        ("agreement", pa.float64()),
+        ("groups", _TEXTS),
+    ]
+)
+_SAME = (
+    *("row_id", "kind", "theme", "stratum", "task", "anchor", "label", "label_source", "margin", "score", "rank"),
+    *("refusal", "negative", "evidence", "agreement"),
+)
+
+
+class SelectionFile:
+    """Candidates as streams; planned rows, added in any order and read by rank."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._queries = {name: query.decode() for name, query in queries("duckdb/datasets/selection").items()}
+        connection.execute(self._queries["schema"])
+
+    def units(self) -> Iterator[Record]:
+        """The paths from root to leaf, by id."""
+        return self._stream("units")
+
+    def pairs(self) -> Iterator[Record]:
+        """The pairs of sibling answers, by id."""
+        return self._stream("pairs")
+
+    def _stream(self, query: str) -> Iterator[Record]:
+        reader = self._connection.cursor().execute(self._queries[query])
+        names = [column[0] for column in reader.description]
+        while batch := reader.fetchmany(_BATCH):
+            for values in batch:
+                yield dict(zip(names, values, strict=True))
+
+    def add(self, plans: Iterable[PlannedRow]) -> None:
+        """Keep planned rows; of two with one id the first counts."""
+        stream = iter(plans)
+        while batch := list(islice(stream, _BATCH)):
+            table = pa.Table.from_pylist([_record(plan) for plan in batch], schema=_SCHEMA)
+            self._connection.register("new_plans", table)
+            self._connection.execute(self._queries["add_plans"])
+            self._connection.execute(self._queries["add_entries"])
+            self._connection.unregister("new_plans")
+
+    def __len__(self) -> int:
+        return int(self._connection.execute(self._queries["count"]).fetchone()[0])
+
+    def compete(self, k: int) -> int:
+        """Keep the best ``k`` of each group, all when ``k`` is 0; returns how many lost."""
+        if not k:
+            return 0
+        before = len(self)
+        self._connection.execute(self._queries["lose"], {"k": k})
+        return before - len(self)
+
+    def ranked(self) -> Iterator[PlannedRow]:
+        """Planned rows, the best first, ties by id."""
+        for record in self._stream("ranked"):
+            turns = dict(zip(record.pop("parts"), record.pop("turns"), strict=True))
+            yield PlannedRow(turns=turns, group=record.pop("own_group"), **record)
+
+
+def _record(plan: PlannedRow) -> dict[str, Any]:
+    return {
+        **{name: getattr(plan, name) for name in _SAME},
+        "parts": list(plan.turns),
+        "turns": list(plan.turns.values()),
+        "length": plan.length,
+        "own_group": plan.group,
+        "groups": list(plan.groups),
+    }
+
+
+@contextmanager
+def selection_file(workbench: Path) -> Iterator[SelectionFile]:
+    """A selection file beside the workbench, with a copy of its candidates; it is gone after the block."""
+    import duckdb  # slow to import, and not every command needs it
+
+    workbench.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="selection-", dir=workbench.parent) as place:
+        path = Path(place) / "selection.duckdb"
+        Workbench(workbench).copy_candidates(path)
+        connection = duckdb.connect(str(path), config={"memory_limit": _MEMORY, "threads": 2})
+        try:
+            yield SelectionFile(connection)
+        finally:
+            connection.close()
