@@ -14,6 +14,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
 from regraft.infra.files.experiments import ExperimentFile
+from regraft.infra.files.recipes import RecipeFile
 from regraft.infra.postgres.migrate import migrations
 from regraft.infra.settings import Settings
 from regraft.presentation.cli.main import app
@@ -64,6 +65,13 @@ def experiment() -> str:
     about = """`regraft replay --experiment FILE` runs an experiment file ([how to](../how-to/replay.md)).
 An unknown key is an error that names the nearest known one. `regraft schema experiment` prints the JSON Schema."""
     return _file_page("Experiment files", about, ExperimentFile)
+
+
+def recipe() -> str:
+    """Every key of a recipe, from its model."""
+    about = """`regraft dataset freeze FILE` makes a dataset from a recipe ([how to](../how-to/datasets.md)).
+An unknown key is an error that names the nearest known one. `regraft schema recipe` prints the JSON Schema."""
+    return _file_page("Recipes", about, RecipeFile)
 
 
 def _file_page(title: str, about: str, model: type[BaseModel]) -> str:
@@ -220,6 +228,7 @@ PAGES = {
     "cli.md": command_line,
     "settings.md": settings,
     "experiment.md": experiment,
+    "recipe.md": recipe,
     "schema.md": schema,
     "api.md": api,
     "openapi.json": openapi,

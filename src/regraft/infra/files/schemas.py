@@ -9,11 +9,13 @@ from pydantic import TypeAdapter
 from regraft.domain.errors import NotFoundError
 from regraft.infra.client_table import KnownClientSection, SideCallSection
 from regraft.infra.files.experiments import ExperimentFile
+from regraft.infra.files.recipes import RecipeFile
 from regraft.infra.settings import OrchestratorSection, RuleSection, Settings
 
 MODELS: dict[str, Any] = {
     "settings": Settings,
     "experiment": ExperimentFile,
+    "recipe": RecipeFile,
     "rules": dict[str, RuleSection],
     "orchestrators": dict[str, OrchestratorSection],
     "clients": dict[str, KnownClientSection],

@@ -16,7 +16,8 @@ def register(app: typer.Typer) -> None:
 
 def schema(
     name: Annotated[
-        str | None, typer.Argument(help="A file (settings, experiment) or a table of the settings; none lists them.")
+        str | None,
+        typer.Argument(help="A file (settings, experiment, recipe) or a table of the settings; none lists them."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the list as JSON; a schema always is.")] = False,
 ) -> None:
