@@ -115,6 +115,7 @@ _TYPES = {
     float: "number",
     bool: "true or false",
     Path: "path",
+    datetime: "date, or date and time",
     SecretStr: "secret text",
 }
 

@@ -131,7 +131,7 @@ def test_only_headers_of_the_table_are_kept_with_a_call():
 def test_names_are_found_in_linear_time():
     seconds = []
     for size in (1_000_000, 4_000_000):
-        start = time.perf_counter()
+        start = time.process_time()
         named(endpoint=MESSAGES, metadata={"user_id": "_session" * (size // 8)})
-        seconds.append(time.perf_counter() - start)
-    assert seconds[1] < 12 * max(seconds[0], 0.01)
+        seconds.append(time.process_time() - start)
+    assert seconds[1] < 12 * max(seconds[0], 0.03)
