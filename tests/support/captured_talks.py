@@ -63,11 +63,7 @@ def chain(calls, length, answer="a"):
 
 
 LONG = "The build fails since the lock file names a package twice; I will remove the older line and run it again. ({})"
-
-
 TASK = "Look through every file below src and list the functions that nobody calls, with the line of each. ({})"
-
-
 TRACE = "00-{}-00f067aa0ba902b7-01"
 
 

@@ -8,9 +8,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -137,14 +136,6 @@ def deployed(folder: Path, postgres: PostgresEndpoint, config: str = "") -> Iter
         nats.stop()
         with psycopg.connect(postgres.dsn, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
-
-
-def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    """Return when the condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not in {seconds:.0f} s"
-        time.sleep(0.02)
 
 
 def fails(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:

@@ -101,6 +101,10 @@ class Upstream:
         self._thread.join()
         self._loop.close()
 
+    def die(self):
+        """Close the server with all its connections."""
+        asyncio.run_coroutine_threadsafe(self.server.__aexit__(), self._loop).result(10)
+
     @property
     def seen(self):
         return self.server.seen

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import http.client
 import json
 import os
 import subprocess
 import sys
-import threading
 from dataclasses import replace
 from uuid import UUID
 
@@ -17,96 +13,13 @@ import pytest
 from dagster import AssetKey, DagsterInstance
 
 from regraft.domain.errors import NotFoundError, UnavailableError
-from regraft.flows.capture.consume import consume
-from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
 from regraft.flows.orchestration import taskify
-from regraft.infra.files.rules import rule_of
 from regraft.infra.postgres.orchestration import taskification
 from regraft.infra.postgres.pool import connect
-from regraft.infra.settings import Settings
 from regraft.presentation.dagster.definitions import defs
-from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
-from support.gateways import Gateway, Upstream, free_port
-from support.scripted_upstream import plain
-
-RULE = rule_of(Settings(), "default")
-STEP = {"instruction": "do it", "inputs": ["prompt"], "worker": "w", "acceptance": "it is done"}
-GOOD = json.dumps({"s1": STEP, "s2": {**STEP, "inputs": ["s1"], "dependencies": ["s1"]}, "s3": None})
-
-
-class Planner:
-    """A scripted model server: it gives the next of its plans to whoever asks for one."""
-
-    def __init__(self, *plans):
-        self.plans = list(plans) or [GOOD]
-        self.asked = []
-
-    def __call__(self, seen):
-        asked = json.loads(seen.body)
-        said = "hello"
-        if "response_format" in asked:
-            self.asked.append(asked)
-            said = self.plans.pop(0) if len(self.plans) > 1 else self.plans[0]
-            if said is None:
-                return plain(400, b'{"error":{"message":"no such model"}}')
-        message = {"role": "assistant", "content": said}
-        reply = {
-            "id": "x",
-            "model": asked["model"],
-            "system_fingerprint": "fp",
-            "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
-            "usage": {"prompt_tokens": 7, "completion_tokens": 2},
-        }
-        return plain(200, json.dumps(reply).encode())
-
-
-class Deployment:
-    """A gateway before the planner, and the database where its calls arrive."""
-
-    def __init__(self, dsn, url):
-        self.dsn, self.url = dsn, url
-
-    def node(self, text):
-        body = json.dumps({"model": "small", "messages": [{"role": "user", "content": text}]})
-        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=30)
-        with contextlib.closing(connection):
-            connection.request("POST", "/v1/chat/completions", body, {"content-type": "application/json"})
-            turn = UUID(connection.getresponse().headers["x-regraft-turn"])
-        wait_until_stored(self.dsn, [turn])
-        lineage.build(self.dsn)
-        with connect(self.dsn) as truth:
-            return taskification.nodes_of_turns(truth, [turn])[turn]
-
-    def taskify(self, todo, rule=RULE):
-        return taskify.taskify(self.dsn, self.url, todo, rule)
-
-    def count(self):
-        with connect(self.dsn) as truth:
-            return taskification.counts(truth)["rows"]
-
-
-@contextlib.contextmanager
-def consuming(dsn, nats_url):
-    loop, stop = asyncio.new_event_loop(), asyncio.Event()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(consume(dsn, nats_url, stop)))
-    thread.start()
-    try:
-        yield
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(30)
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()
-
-
-@contextlib.contextmanager
-def deployed_with(planner, truth, nats_url, spool):
-    with Upstream(planner) as upstream:
-        one = UpstreamSettings(base_url=upstream.base_url)
-        settings = GatewaySettings(upstreams={"main": one}, spool=spool, nats_url=nats_url, port=free_port())
-        with Gateway(settings), consuming(truth, nats_url):
-            yield Deployment(truth, f"http://127.0.0.1:{settings.port}")
+from support.gateways import free_port
+from support.planner import RULE, STEP, Planner, planning_path
 
 
 @pytest.fixture
@@ -116,12 +29,12 @@ def planner():
 
 @pytest.fixture
 def home(planner, truth, nats_server, tmp_path):
-    with deployed_with(planner, truth, nats_server.url, tmp_path / "spool") as made:
+    with planning_path(planner, truth, nats_server.url, tmp_path / "spool") as made:
         yield made
 
 
 def test_a_nodes_request_becomes_a_plan_that_stands_with_the_node_and_its_session(home, planner):
-    node = home.node("Plan a party.")
+    node = home.ask_once("Plan a party.")
     row = home.taskify(taskify.of_node(home.dsn, node, RULE, ("w",)))
     assert (row["status"], row["node_id"], row["prompt"]) == ("planned", node, "Plan a party.")
     assert [each["id"] for each in row["plan"]["subtasks"]] == ["s1", "s2"]
@@ -134,7 +47,7 @@ def test_a_nodes_request_becomes_a_plan_that_stands_with_the_node_and_its_sessio
 
 
 def test_the_same_again_asks_nothing_and_another_rule_or_an_explicit_wish_makes_a_new_generation(home, planner):
-    node = home.node("Plan a party.")
+    node = home.ask_once("Plan a party.")
     first = home.taskify(taskify.of_node(home.dsn, node, RULE))
     again = taskify.of_node(home.dsn, node, RULE)
     assert again.known
@@ -186,7 +99,7 @@ def test_a_node_that_was_never_asked_anything_cannot_be_taskified(truth):
 
 
 def test_plans_survive_a_rebuild_of_the_graph(home):
-    node = home.node("Plan a party.")
+    node = home.ask_once("Plan a party.")
     row = home.taskify(taskify.of_node(home.dsn, node, RULE))
     lineage.rebuild(home.dsn)
     with connect(home.dsn) as truth:

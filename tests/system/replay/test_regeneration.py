@@ -8,8 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from test_replay_flow import Model, WholePath, consumer, gateway_before, stream_url, user
-from test_taskify import RULE, Planner, deployed_with
 
 from regraft.domain.errors import UsageError
 from regraft.domain.replay.job import Variant
@@ -21,10 +19,12 @@ from regraft.flows.replay.regeneration import regenerate
 from regraft.infra.postgres.orchestration import taskification
 from regraft.infra.postgres.pool import connect, transaction
 from regraft.infra.postgres.replay import staleness as store
+from support.messages import user
+from support.planner import RULE, Planner, planning_path
 from support.scripted_upstream import plain
 from support.small_graph import SmallGraph, say
+from support.whole_path import Model
 
-__all__ = ["stream_url"]
 RULES = ["default@1-new"]
 
 
@@ -51,12 +51,6 @@ class Builds(Model):
 def model():
     with Builds() as running:
         yield running
-
-
-@pytest.fixture
-def path(truth, stream_url, model, tmp_path):
-    with gateway_before(model, stream_url, tmp_path / "spool") as port, consumer(truth, stream_url):
-        yield WholePath(truth, stream_url, port)
 
 
 def steps_of(dsn):
@@ -204,8 +198,8 @@ def test_a_new_version_of_a_rule_makes_its_plans_stale_and_a_new_generation_supe
     truth, nats_server, tmp_path
 ):
     newer = replace(RULE, instructions=RULE.instructions + " Be quick.")
-    with deployed_with(Planner(), truth, nats_server.url, tmp_path / "spool") as home:
-        node = home.node("Plan a party.")
+    with planning_path(Planner(), truth, nats_server.url, tmp_path / "spool") as home:
+        node = home.ask_once("Plan a party.")
         first = home.taskify(taskify.of_node(truth, node, RULE, ("w",)))
         bare = home.taskify(taskify.of_prompt(truth, "Plan a trip.", RULE, ("w",), "small"))
         versions = [newer.version]

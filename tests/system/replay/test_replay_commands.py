@@ -12,7 +12,8 @@ from uuid import UUID
 import pytest
 
 from regraft.infra.embedded.postgres import PostgresEndpoint
-from support.deployments import Deployment, deployed, fails, until
+from support.deployments import Deployment, deployed, fails
+from support.waiting import until
 
 
 @pytest.fixture(scope="module")

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -25,212 +20,16 @@ from regraft.domain.ids import parse_json
 from regraft.domain.replay.budget import Price
 from regraft.domain.replay.experiment import Experiment, Query
 from regraft.domain.replay.job import Variant
-from regraft.flows.capture.consume import consume
-from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
 from regraft.flows.replay import plans as flow
-from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.postgres.pool import connect
 from regraft.infra.postgres.replay import plans as store
-from regraft.presentation.gateway.app import server_of
-from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
 from regraft.presentation.web.app import make_app
-from support.scripted_upstream import Pause, Script, ScriptedUpstream, Seen, plain
-
-
-def user(text):
-    return {"role": "user", "content": text}
-
-
-def assistant(text):
-    return {"role": "assistant", "content": text}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(true, seconds=120.0):
-    """Wait for something that other processes do."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
-
-
-def reply_of(path, asked, said):
-    """An answer in the words of the API that was asked."""
-    if path == "/v1/messages":
-        said = [{"type": "text", "text": said}]
-        usage = {"input_tokens": 7, "output_tokens": 2}
-        return {"type": "message", "role": "assistant", "content": said, "stop_reason": "end_turn", "usage": usage}
-    if path == "/v1/responses":
-        parts = [{"type": "output_text", "text": said}]
-        output = [{"type": "message", "role": "assistant", "content": parts}]
-        usage = {"input_tokens": 7, "output_tokens": 2}
-        return {"id": said, "object": "response", "status": "completed", "output": output, "usage": usage}
-    choice = {"index": 0, "finish_reason": "stop"}
-    choice |= {"text": said} if path == "/v1/completions" else {"message": assistant(said)}
-    usage = {"prompt_tokens": 7, "completion_tokens": 2}
-    return {"id": "x", "model": asked["model"], "system_fingerprint": "fp", "choices": [choice], "usage": usage}
-
-
-class Model:
-    """A scripted model server. It answers with the number of the call, the model and the sampling it was asked with."""
-
-    def __init__(self, pause: float = 0.0) -> None:
-        self.asked: list[dict] = []
-        self.paths: list[str] = []
-        self.pause = pause
-        self.later = 0  # calls that are told to come later
-        self.refuse = False
-        self.same = ""
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self.server = ScriptedUpstream(self.answer)
-
-    def answer(self, seen: Seen):
-        asked = json.loads(seen.body)
-        if self.later:
-            self.later -= 1
-            return plain(429, b'{"error":{"message":"slow down"}}', headers=(("Retry-After", "0.2"),))
-        self.asked.append(asked)
-        self.paths.append(seen.path)
-        if self.refuse:
-            return plain(503, b'{"error":{"message":"overloaded"}}')
-        said = self.same or f"answer {len(self.asked)} of {asked['model']} to {len(asked.get('messages', ()))}"
-        script = plain(200, json.dumps(reply_of(seen.path, asked, said)).encode())
-        return Script((Pause(self.pause), *script.steps)) if self.pause else script
-
-    def __enter__(self):
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self.server.__aenter__(), self._loop).result(10)
-        return self
-
-    def __exit__(self, *_):
-        asyncio.run_coroutine_threadsafe(self.server.__aexit__(), self._loop).result(10)
-        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.05), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-
-class WholePath:
-    """The whole path of a call: a gateway before a model server, and the database where its calls arrive."""
-
-    def __init__(self, dsn, nats_url, port):
-        self.dsn = dsn
-        self.nats_url = nats_url
-        self.port = port
-        self.url = f"http://127.0.0.1:{port}"
-
-    def call(self, messages, headers=None, **settings) -> tuple[UUID, int, dict]:
-        body = json.dumps({"model": "small", "messages": messages, **settings})
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        with contextlib.closing(connection):
-            connection.request(
-                "POST", "/v1/chat/completions", body, {"Content-Type": "application/json", **(headers or {})}
-            )
-            response = connection.getresponse()
-            return UUID(response.headers["x-regraft-turn"]), response.status, json.loads(response.read())
-
-    def post(self, endpoint, document) -> UUID:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        with contextlib.closing(connection):
-            connection.request("POST", endpoint, json.dumps(document), {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            response.read()
-            assert response.status == 200
-            return UUID(response.headers["x-regraft-turn"])
-
-    def ask(self, query, **values):
-        with connect(self.dsn) as connection:
-            return connection.execute(query.encode(), values).fetchall()
-
-    def node(self, turn) -> UUID:
-        wait_until_stored(self.dsn, [turn])
-        lineage.build(self.dsn)
-        return self.ask("SELECT node_id FROM session_turn WHERE turn_id = %(turn)s", turn=turn)[0]["node_id"]
-
-    def group(self, anchor) -> list[dict]:
-        return self.ask(
-            """SELECT b.*, r.model, r.run_status, r.variant, r.purpose FROM response_branch_records b
-            JOIN execution_run_records r ON r.run_id = b.turn_id
-            WHERE b.context_anchor_turn_id = %(anchor)s ORDER BY b.branch_index""",
-            anchor=anchor,
-        )
-
-    def replay(self, nodes, variants, samples=1, *, again=False, gateway=None):
-        planned = flow.prepare(self.dsn, nodes, variants, samples, again=again)
-        return flow.run(self.dsn, gateway or self.url, planned, concurrency=3)
-
-
-@contextlib.contextmanager
-def gateway_before(model, nats_url, spool):
-    """A gateway in this process, on a thread of its own, before a model server. Gives its port."""
-    port = free_port()
-    upstream = UpstreamSettings(base_url=model.server.base_url, connect_timeout=2.0)
-    server = server_of(GatewaySettings(upstreams={"main": upstream}, spool=spool, nats_url=nats_url, port=port))
-    server.config.timeout_graceful_shutdown = 5
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    until(lambda: server.started or not thread.is_alive())
-    try:
-        yield port
-    finally:  # a thread that goes on would keep the test run from its end
-        server.should_exit = True
-        thread.join(30)
-    assert not thread.is_alive()
-
-
-@contextlib.contextmanager
-def consumer(dsn, nats_url):
-    """Ingest in this process, on a thread of its own."""
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-    failed: list[BaseException] = []
-
-    def main():
-        try:
-            loop.run_until_complete(consume(dsn, nats_url, stop))
-        except BaseException as error:  # noqa: BLE001 - shown by the test's own thread
-            failed.append(error)
-        finally:
-            loop.run_until_complete(loop.shutdown_default_executor())
-            loop.close()
-
-    thread = threading.Thread(target=main)
-    thread.start()
-    try:
-        yield
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(30)
-    assert failed == []
-    assert not thread.is_alive()
-
-
-@pytest.fixture
-def stream_url(tmp_path):
-    """A stream of its own: what one test leaves there must not arrive in the next one's database."""
-    server = EmbeddedNats(tmp_path / "nats")
-    yield server.start().url
-    server.stop()
-
-
-@pytest.fixture
-def model():
-    with Model() as running:
-        yield running
-
-
-@pytest.fixture
-def path(truth, stream_url, model, tmp_path):
-    with gateway_before(model, stream_url, tmp_path / "spool") as port, consumer(truth, stream_url):
-        yield WholePath(truth, stream_url, port)
-
+from support.consumer import consuming
+from support.gateways import free_port
+from support.messages import assistant, user
+from support.waiting import until
+from support.whole_path import Model, WholePath, gateway_before
 
 # Groups
 
@@ -338,11 +137,11 @@ def test_what_failed_is_run_again(path, model):
 
 
 def test_a_dead_model_server_gives_failures_and_error_nodes(truth, stream_url, tmp_path):
-    with Model() as model, gateway_before(model, stream_url, tmp_path / "spool") as port, consumer(truth, stream_url):
+    with Model() as model, gateway_before(model, stream_url, tmp_path / "spool") as port, consuming(truth, stream_url):
         path = WholePath(truth, stream_url, port)
         original, _, _ = path.call([user("hi")])
         node = path.node(original)
-        asyncio.run_coroutine_threadsafe(model.server.__aexit__(), model._loop).result(10)
+        model.die()
         counts = path.replay([node], [Variant(), Variant(model="large")])
         assert (counts.ran, len(counts.failures), len(counts.turns)) == (2, 2, 2)
         group = path.group(original)
@@ -368,7 +167,7 @@ def test_an_ingest_process_killed_in_the_middle_of_traffic_loses_and_doubles_not
         "REGRAFT_DATA_DIR": str(tmp_path / "data"),
         "REGRAFT_POSTGRES__DSN": truth,
         "REGRAFT_NATS__URL": stream_url,
-        "REGRAFT_UPSTREAMS": json.dumps({"main": {"base_url": model.server.base_url}}),
+        "REGRAFT_UPSTREAMS": json.dumps({"main": {"base_url": model.base_url}}),
     }
     log = (tmp_path / "ingest.log").open("wb")
 
@@ -430,7 +229,7 @@ def test_a_driver_killed_in_the_middle_leaves_a_plan_that_is_finished_without_as
     with (
         Model(pause=0.02) as model,
         gateway_before(model, stream_url, tmp_path / "spool") as port,
-        consumer(truth, stream_url),
+        consuming(truth, stream_url),
     ):
         path = WholePath(truth, stream_url, port)
         original, _, _ = path.call([user("hi")])
