@@ -10,6 +10,7 @@ from mcp.server.mcpserver import Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import AudioContent, BlobResourceContents, EmbeddedResource, ResourceLink, TextResourceContents
 
+PROGRAM = __file__
 server = MCPServer("tools of a test")
 PIXEL = b"\x89PNG\r\n"
 

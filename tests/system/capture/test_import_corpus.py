@@ -9,7 +9,6 @@ from collections import Counter
 
 import pytest
 import zstandard
-from test_projection_totals import FOLDERS
 
 from regraft.domain.capture.importers import conversations, detected
 from regraft.domain.capture.importers.conversation import RefusedConversation
@@ -19,6 +18,7 @@ from regraft.flows.capture import importing
 from regraft.flows.capture.importing import import_files
 from regraft.infra.files.exports import opened, parts
 from regraft.infra.postgres.pool import connect
+from support.recorded_conversations import FOLDERS
 
 FOREST = """
 WITH step AS (

@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections import defaultdict
-from typing import Any
 
 import pytest
-import zstandard
 
 from regraft.domain.lineage.message import store_message
 from support.chains import chain
+from support.recorded_conversations import FOLDERS, conversations
 
 pytestmark = pytest.mark.corpus
-
-FOLDERS = [
-    "glaive-toolcall",
-    "hh-rlhf-harmless",
-    "ja-vicuna-qa",
-    "mt-bench",
-    "oasst-model-eval",
-    "oasst-trees",
-    "pandalm",
-    "sharegpt-dummy",
-    "swe-agent",
-    "tau-bench-airline",
-    "tau2-bench",
-    "toolbench",
-    "vicuna-bench",
-]
-
-
-def conversations(folder) -> list[list[dict[str, Any]]]:
-    found = []
-    for path in sorted(folder.glob("conversations*.jsonl.zst")):
-        with path.open("rb") as file:
-            text = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file), encoding="utf-8", newline="\n")
-            found += [json.loads(line)["messages"] for line in text]
-    return found
 
 
 def forest(histories) -> dict[str, int]:

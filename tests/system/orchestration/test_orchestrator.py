@@ -3,146 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import sys
 import threading
 import time
-from pathlib import Path
-from uuid import UUID
 
 import openai
 import pytest
 
-from regraft.domain.orchestration.orchestration import Orchestrator
-from regraft.domain.orchestration.taskification import read_plan_header
-from regraft.flows.capture.ingest import SeenIds, ingest
-from regraft.flows.lineage import build as lineage
-from regraft.flows.orchestration import taskify
 from regraft.infra.files.keys import KeyStore
-from regraft.infra.files.rules import rule_of
-from regraft.infra.nats.codec import encode_exchange
-from regraft.infra.postgres.orchestration import taskification
-from regraft.infra.postgres.pool import connect
-from regraft.infra.settings import Settings, ToolServerSection
-from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
-from support.gateways import Gateway, Upstream, free_port, spooled
-from support.scripted_upstream import Pause, Script, chunked, plain
-
-RULE = rule_of(Settings(), "default")
-QUESTION = [{"role": "user", "content": "Compare the two."}]
-
-
-def step(name, *inputs, instruction=None, worker="w"):
-    return {
-        "id": name,
-        "instruction": instruction or f"do {name}",
-        "inputs": list(inputs) or ["prompt"],
-        "dependencies": [],
-        "worker": worker,
-        "acceptance": "it is good",
-    }
-
-
-PLAN = [step("s1"), step("s2"), step("s3", "prompt", "s1", "s2")]
-
-
-class Crew:
-    """A scripted model server that knows from a request which part of an orchestrated call it is."""
-
-    def __init__(self, *plans):
-        self.plans = list(plans) or [PLAN]
-        self.asked: list[tuple[str, dict]] = []
-        self.worker = lambda asked: None  # a Script instead of the usual answer
-        self.pieces = ["Both ", "are ", "good."]
-        self.pause = 0.0
-
-    def of(self, part):
-        return [asked for kind, asked in self.asked if kind == part]
-
-    def __call__(self, seen):
-        asked = json.loads(seen.body) if seen.body else {}
-        if seen.path.endswith("/models"):
-            return plain(200, b'{"object":"list","data":[{"id":"small","object":"model"}]}')
-        if "response_format" in asked:
-            self.asked.append(("taskify", asked))
-            made = self.plans.pop(0) if len(self.plans) > 1 else self.plans[0]
-            return whole(made if isinstance(made, str) else json.dumps({"subtasks": made}))
-        system = asked["messages"][0]["content"]
-        if isinstance(system, str) and system.startswith("You carry out"):
-            self.asked.append(("worker", asked))
-            said = asked["messages"][1]["content"].rpartition("[the step]\n")[2]
-            return self.worker(asked) or whole(f"result of <{said}>")
-        self.asked.append(("synthesis", asked))
-        if not asked.get("stream"):
-            return whole("".join(self.pieces))
-        chunks = [{"choices": [{"index": 0, "delta": {"content": piece}}]} for piece in self.pieces]
-        chunks.insert(0, {"choices": [{"index": 0, "delta": {"role": "assistant"}}]})
-        chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
-        chunks.append({"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 5}})
-        events = [b"data: %b\n\n" % json.dumps({"model": "big", **chunk}).encode() for chunk in chunks]
-        return chunked(200, [*events, b"data: [DONE]\n\n"], pause=self.pause)
-
-
-def whole(message, **more):
-    message = message if isinstance(message, dict) else {"role": "assistant", "content": message}
-    reply = {
-        "id": "x",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "big",
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 10, "completion_tokens": 5},
-    }
-    return plain(200, json.dumps({**reply, **more}).encode())
-
-
-def orchestrator(**changed):
-    given = {"name": "team", "model": "big", "rule": RULE, "workers": {"w": "small"}, "retries": 0, "timeout": 20.0}
-    return Orchestrator(**{**given, **changed})
-
-
-@contextlib.contextmanager
-def running(tmp_path, crew, tool_servers=None, keys=None, **changed):
-    """A gateway with one orchestrator before the crew, and the official client for it."""
-    with Upstream(crew) as upstream:
-        settings = GatewaySettings(
-            upstreams={"main": UpstreamSettings(base_url=upstream.base_url)},
-            spool=tmp_path / "spool",
-            nats_url="nats://127.0.0.1:1",
-            port=free_port(),
-            orchestrators={"team": orchestrator(**changed)},
-            tool_servers=tool_servers or {},
-            keys=keys.path if keys else None,
-        )
-        url = f"http://127.0.0.1:{settings.port}/v1"
-        with Gateway(settings) as gateway, openai.OpenAI(base_url=url, api_key="k", max_retries=0) as client:
-            yield client, gateway
-
-
-def ask(client, **more):
-    return client.chat.completions.create(model="orchestrator/team", messages=QUESTION, **more)
-
-
-def captured(tmp_path):
-    """What the stopped gateway kept, by step of the plan."""
-    found = {}
-    for exchange in spooled(tmp_path / "spool"):
-        _, name = read_plan_header(exchange.identity.plan)
-        found.setdefault(name, []).append(exchange)
-    return found
-
-
-def stored(truth, tmp_path):
-    """The same, ingested and placed; the rows of its runs by step."""
-    exchanges = spooled(tmp_path / "spool")
-    with connect(truth) as connection:
-        counts = ingest(connection, [encode_exchange(each) for each in exchanges], SeenIds())
-    assert (counts.quarantined, counts.waiting) == (0, 0)
-    lineage.build(truth)
-    with connect(truth) as connection:
-        runs = connection.execute("SELECT * FROM execution_run_records ORDER BY started_at, run_id").fetchall()
-    return {run["taskify_step"]: run for run in runs}
+from regraft.infra.settings import ToolServerSection
+from support.orchestrator_crew import QUESTION, Crew, ask, captured, running, step, whole
+from support.scripted_upstream import Pause, Script, plain
+from support.tool_server import PROGRAM
 
 
 def test_the_official_client_gets_one_answer_made_of_a_plan_that_workers_carried_out(tmp_path):
@@ -415,9 +288,7 @@ def test_a_worker_may_use_the_tools_of_a_server_and_goes_on_with_what_they_say(t
         return whole({"role": "assistant", "content": None, "tool_calls": [call]})
 
     crew.worker = worker
-    server = ToolServerSection(
-        command=sys.executable, args=[str(Path(__file__).parents[2] / "support" / "tool_server.py"), "stdio"]
-    )
+    server = ToolServerSection(command=sys.executable, args=[PROGRAM, "stdio"])
     with running(tmp_path, crew, {"sums": server}, tools=("sums",)) as (client, _):
         (told,) = ask(client).model_extra["regraft"]["steps"]
     assert (told["status"], told["tool_calls"], told["attempts"]) == ("done", 1, 2)
@@ -430,92 +301,8 @@ def test_a_worker_that_never_stops_asking_for_tools_fails(tmp_path):
     call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
     endless = whole({"role": "assistant", "content": None, "tool_calls": [call]})
     crew.worker = lambda asked: endless if "do s1" in asked["messages"][1]["content"] else None
-    server = ToolServerSection(
-        command=sys.executable, args=[str(Path(__file__).parents[2] / "support" / "tool_server.py"), "stdio"]
-    )
+    server = ToolServerSection(command=sys.executable, args=[PROGRAM, "stdio"])
     with running(tmp_path, crew, {"sums": server}, tools=("sums",)) as (client, _):
         told, _ = ask(client).model_extra["regraft"]["steps"]
     assert told["status"] == "failed"
     assert told["error"] == "The worker still asked for tools after 8 rounds"
-
-
-# The record
-
-
-def test_all_calls_of_an_orchestrated_one_stand_in_its_session_and_name_their_step(truth, tmp_path):
-    with running(tmp_path, Crew()) as (client, _):
-        answer = ask(client)
-    runs = stored(truth, tmp_path)
-    assert set(runs) == {"plan", "s1", "s2", "s3", "synthesis", "answer"}
-    taskification_id = UUID(answer.model_extra["regraft"]["taskification_id"])
-    assert {run["taskification_id"] for run in runs.values()} == {taskification_id}
-    assert len({run["session_id"] for run in runs.values()}) == 1
-    purposes = {name: run["purpose"] for name, run in runs.items()}
-    assert purposes == {
-        "plan": "taskify",
-        **dict.fromkeys(["s1", "s2", "s3"], "worker"),
-        **dict.fromkeys(["synthesis", "answer"], "orchestrator"),
-    }
-    counted = sum(run["prompt_tokens"] for run in runs.values() if run["backend"] != "orchestrator")
-    assert runs["answer"]["backend"] == "orchestrator"
-    assert runs["answer"]["prompt_tokens"] == counted == 50
-    assert runs["answer"]["model_snapshot_id"] == f"orchestrator/team@{orchestrator(retries=0).pin}"
-
-
-def test_inner_calls_are_in_the_session_that_the_client_named(truth, tmp_path):
-    with running(tmp_path, Crew()) as (client, _):
-        ask(client, extra_headers={"X-Regraft-Session": "mine", "X-Regraft-Theme": "tests", "X-Regraft-Task": "t1"})
-    runs = stored(truth, tmp_path)
-    with connect(truth) as connection:
-        (session,) = connection.execute("SELECT session_id, external_id FROM session").fetchall()
-    assert session["external_id"] == "mine"
-    assert {run["session_id"] for run in runs.values()} == {session["session_id"]}
-    assert all(run["theme_id"] for run in runs.values())
-    assert {name for name, run in runs.items() if run["task_key"] == "t1"} == {"answer"}
-
-
-def test_a_plan_is_read_off_the_captured_calls_and_stored_once(truth, tmp_path):
-    with running(tmp_path, Crew([step("s1", "s9")], PLAN)) as (client, _):
-        answer = ask(client)
-    runs = stored(truth, tmp_path)
-    counts = taskify.collect(truth)
-    assert (counts.planned, counts.repaired, counts.failed, counts.waiting) == (0, 1, 0, 0)
-    assert taskify.collect(truth) == taskify.CollectCounts(0, 0, 0, 0)
-    told = answer.model_extra["regraft"]
-    with connect(truth) as connection:
-        row = taskification.one(connection, UUID(told["taskification_id"]))
-        steps = taskification.steps(connection, row["taskification_id"])
-    assert row["status"] == "repaired"
-    assert [str(turn) for turn in row["turn_ids"]] == told["plan"]["turn_ids"]
-    assert row["problems"] == told["plan"]["problems"]
-    assert [each["id"] for each in row["plan"]["subtasks"]] == ["s1", "s2", "s3"]
-    assert row["prompt"] == "Compare the two."
-    assert row["taskify_rule_version"] == RULE.version
-    assert row["node_id"] == runs["answer"]["node_id"]
-    assert row["session_id"] == runs["answer"]["session_id"]
-    assert (row["generation"], row["supersedes"]) == (1, None)
-    assert {each["step"] for each in steps} == {"plan", "repair", "s1", "s2", "s3", "synthesis", "answer"}
-
-
-def test_a_plan_whose_second_try_never_came_is_stored_as_failed_when_its_time_is_over(truth, tmp_path):
-    with running(tmp_path, Crew("no plan")) as (client, _):
-        ask(client)
-    exchanges = [each for each in spooled(tmp_path / "spool") if not (each.identity.plan or "").endswith(":repair")]
-    with connect(truth) as connection:
-        ingest(connection, [encode_exchange(each) for each in exchanges], SeenIds())
-    assert taskify.collect(truth) == taskify.CollectCounts(0, 0, 0, 1)
-    assert taskify.collect(truth, patience=taskify.timedelta(0)) == taskify.CollectCounts(0, 0, 1, 0)
-    with connect(truth) as connection:
-        (row,) = taskification.recent(connection, 10)
-    assert (row["status"], row["subtasks"]) == ("failed", None)
-
-
-def test_calls_that_only_claim_to_be_taskification_make_no_plan(truth, calls):
-    who = [
-        {"purpose": "taskify"},
-        {"purpose": "taskify", "plan": "x", "variant": "{}"},
-        {"purpose": "taskify", "plan": f"{UUID(int=1)}:plan", "variant": '{"subject":"prompt:1"}'},
-    ]
-    with connect(truth) as connection:
-        ingest(connection, [encode_exchange(calls(who=each)) for each in who], SeenIds())
-    assert taskify.collect(truth, patience=taskify.timedelta(0)) == taskify.CollectCounts(0, 0, 0, 0)

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -17,8 +16,7 @@ from regraft.domain.errors import ConfigError
 from regraft.domain.ids import parse_json
 from regraft.infra.mcp.servers import ToolServerError, ToolServers
 from regraft.infra.settings import ToolServerSection, load_settings
-
-PROGRAM = str(Path(__file__).parents[2] / "support" / "tool_server.py")
+from support.tool_server import PROGRAM
 
 
 def process(*arguments, **settings):
