@@ -28,7 +28,7 @@ def says(text):
     return {"role": "assistant", "content": text}
 
 
-def calling(name, arguments, call_id="c"):
+def calls_tool(name, arguments, call_id="c"):
     made = {"id": call_id, "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
     return {"role": "assistant", "content": None, "tool_calls": [made]}
 
@@ -39,11 +39,11 @@ def result(content, call_id="c"):
 
 HELLO = [{"role": "system", "content": "Book flights."}, user("to Rome, please")]
 STORY = [
-    calling("find", {"to": "Rome"}),
+    calls_tool("find", {"to": "Rome"}),
     result("flight 7"),
     says("Flight 7?"),
     user("yes"),
-    calling("book", {"flight": 7}),
+    calls_tool("book", {"flight": 7}),
     result("booked"),
     says("Booked."),
     user("thanks"),

@@ -11,8 +11,7 @@ from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.postgres import pipeline
 from regraft.infra.postgres.pool import transaction
 from regraft.infra.postgres.replay import plans as replays
-from support.messages import calling
-from support.rollouts import MODEL, STORY, answers_of, says
+from support.rollouts import MODEL, STORY, answers_of, calls_tool, says
 
 # What fails
 
@@ -98,7 +97,7 @@ def test_the_command_refuses_options_that_make_no_sense_in_a_line(path, tmp_path
 
 def test_trajectories_and_recipes_know_how_true_a_rollout_is(path, tmp_path):
     nodes = path.record()
-    drifting = [calling("find", {"to": "Oslo"}), *answers_of(STORY)[1:4], says("Ciao.")]
+    drifting = [calls_tool("find", {"to": "Oslo"}), *answers_of(STORY)[1:4], says("Ciao.")]
     path.rollout(nodes[0], drifting, policy="recorded")
     path.rollout(nodes[0], [*answers_of(STORY)[:4], says("See you.")])
     materialise_units(path.dsn, tmp_path / "bench.duckdb")

@@ -10,13 +10,13 @@ from regraft.domain.errors import ConfigError, UsageError
 from regraft.domain.replay.job import Variant
 from regraft.flows.replay.rollouts import RolloutOptions
 from regraft.infra.settings import ToolServerSection
-from support.messages import calling, user
-from support.rollouts import MODEL, STORY, answers_of, result, says
+from support.messages import user
+from support.rollouts import MODEL, STORY, answers_of, calls_tool, result, says
 from support.tool_server import PROGRAM
 
 
 def test_live_tools_run_for_real_in_a_server_of_their_own(path):
-    story = [calling("add", {"a": 1, "b": 2}), result("three"), says("3"), user("thanks"), says("Bye.")]
+    story = [calls_tool("add", {"a": 1, "b": 2}), result("three"), says("3"), user("thanks"), says("Bye.")]
     nodes = path.record(story)
     server = ToolServerSection(command=sys.executable, args=[PROGRAM, "stdio"])
     row = path.rollout(nodes[0], answers_of(story), policy="live", servers={"own": server})
@@ -28,7 +28,7 @@ def test_live_tools_run_for_real_in_a_server_of_their_own(path):
 def test_what_a_live_tool_said_is_a_record_for_later_branches(path):
     nodes = path.record([says("hello")])
     server = ToolServerSection(command=sys.executable, args=[PROGRAM, "stdio"])
-    answers = [calling("add", {"a": 1, "b": 2}), says("3")]
+    answers = [calls_tool("add", {"a": 1, "b": 2}), says("3")]
     path.rollout(nodes[0], answers, policy="live", servers={"own": server})
     row = path.rollout(nodes[0], answers)
     assert (row["stop_reason"], row["tool_sources"]) == ("end_of_record", {"sibling": 1})
@@ -39,7 +39,7 @@ def test_a_tool_that_no_server_offers_is_answered_from_the_record_or_ends_a_live
     server = ToolServerSection(command=sys.executable, args=[PROGRAM, "stdio"], only=["add"])
     row = path.rollout(nodes[0], answers_of(STORY), policy="live", servers={"own": server})
     assert (row["stop_reason"], row["tool_sources"]) == ("end_of_record", {"path": 2})
-    row = path.rollout(nodes[0], [calling("other", {})], policy="live", servers={"own": server})
+    row = path.rollout(nodes[0], [calls_tool("other", {})], policy="live", servers={"own": server})
     assert row["stop_detail"] == "other({}) is not in the record, and no tool server offers it"
 
 
@@ -56,7 +56,7 @@ def test_a_tool_server_that_does_not_start_is_a_failure_of_the_job(path):
 def test_a_simulated_tool_is_marked_and_is_no_record(path):
     nodes = path.record()
     path.script.answers["simulator"] = [says("flight 9")]
-    answers = [calling("find", {"to": "Oslo"}), *answers_of(STORY)[:2]]
+    answers = [calls_tool("find", {"to": "Oslo"}), *answers_of(STORY)[:2]]
     row = path.rollout(nodes[0], answers, policy="simulated", simulator="simulator", max_turns=3)
     assert row["tool_sources"] == {"simulated": 1, "path": 1}
     assert row["fidelity"] == 0.5

@@ -14,8 +14,8 @@ from regraft.flows.lineage import build as lineage
 from regraft.flows.replay.rollouts import RolloutOptions, Rollouts
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
-from support.messages import calling, user
-from support.rollouts import HELLO, MODEL, STORY, answers_of, result, says
+from support.messages import user
+from support.rollouts import HELLO, MODEL, STORY, answers_of, calls_tool, result, says
 
 
 def test_the_recorded_answers_give_the_recorded_conversation_again(path):
@@ -94,7 +94,7 @@ def test_a_changed_answer_parts_exactly_there_and_the_branch_goes_on(path):
 
 def test_strict_ends_at_a_call_that_was_not_recorded(path):
     nodes = path.record()
-    row = path.rollout(nodes[0], [calling("find", {"to": "Oslo"})])
+    row = path.rollout(nodes[0], [calls_tool("find", {"to": "Oslo"})])
     assert row["stop_reason"] == "unrecorded_tool_call"
     assert row["stop_detail"] == 'find({"to":"Oslo"}) is not in the record'
     assert row["first_divergence"]["kind"] == "arguments"
@@ -103,7 +103,7 @@ def test_strict_ends_at_a_call_that_was_not_recorded(path):
 
 def test_recorded_gives_a_drifted_call_the_next_result_of_its_tool_and_tells_it(path):
     nodes = path.record()
-    row = path.rollout(nodes[0], [calling("find", {"to": "Oslo"}), *answers_of(STORY)[1:]], policy="recorded")
+    row = path.rollout(nodes[0], [calls_tool("find", {"to": "Oslo"}), *answers_of(STORY)[1:]], policy="recorded")
     assert (row["stop_reason"], row["fidelity"]) == ("end_of_record", 0.5)
     assert row["tool_sources"] == {"drift": 1, "path": 1}
     assert row["drift"] == ['find({"to":"Oslo"}) was given the result of find({"to":"Rome"})']
@@ -118,9 +118,9 @@ def test_the_users_turn_no_longer_applies_without_the_call_that_it_answers(path)
 
 def test_results_of_another_branch_of_the_session_are_in_the_record(path):
     nodes = path.record()
-    other = [calling("weather", {"in": "Rome"}, "w"), result("sunny", "w"), says("It is sunny.")]
+    other = [calls_tool("weather", {"in": "Rome"}, "w"), result("sunny", "w"), says("It is sunny.")]
     path.record(other)
-    row = path.rollout(nodes[0], [calling("weather", {"in": "Rome"}, "n"), *answers_of(STORY)], toward=nodes[-1])
+    row = path.rollout(nodes[0], [calls_tool("weather", {"in": "Rome"}, "n"), *answers_of(STORY)], toward=nodes[-1])
     assert row["tool_sources"] == {"sibling": 1, "path": 2}
     assert (row["stop_reason"], row["fidelity"]) == ("end_of_record", 1.0)
     assert path.script.followed[MODEL][1][-1] == result("sunny", "n")
@@ -171,7 +171,7 @@ def test_an_edited_question_is_followed_by_the_recorded_turns(path):
 
 def test_odd_bytes_in_answers_and_results_are_followed_unharmed(path):
     odd = "a\0b \ud800 \U0001f600"
-    story = [calling("find", {"to": odd}), result(odd), says(odd), user(odd), says("ok")]
+    story = [calls_tool("find", {"to": odd}), result(odd), says(odd), user(odd), says("ok")]
     nodes = path.record(story)
     answers = answers_of(story)
     row = path.rollout(nodes[0], answers)
