@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from regraft.domain.capture.importers.batch_files import WITHOUT_REQUEST
 from regraft.domain.capture.importers.conversation import Conversation, RefusedConversation
 from support.imported_conversation import found, judged, one, path
 
@@ -118,9 +119,11 @@ def test_a_call_that_failed_is_a_history_without_an_answer_and_its_error_is_kept
 def test_the_input_of_a_batch_has_no_answers_and_its_output_no_histories():
     talk = one("calls", {"custom_id": "c", "method": "POST", "url": "/v1/chat/completions", "body": CHAT})
     assert path(talk) == WHOLE[:2]
-    for line in ({"custom_id": "c", "response": {"status_code": 200, "body": ANSWER}}, ANSWER):
-        (refused,) = found("calls", line)
-        assert refused.reason == "an answer whose request is not in its line"
+    (refused,) = found("calls", {"custom_id": "c", "response": {"status_code": 200, "body": ANSWER}})
+    assert refused.reason == WITHOUT_REQUEST
+    assert "--requests" in WITHOUT_REQUEST
+    (refused,) = found("calls", ANSWER)
+    assert refused.reason == "an answer whose request is not in its line"
 
 
 def serialised(kind, words, **more):

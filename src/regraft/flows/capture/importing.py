@@ -16,17 +16,19 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from regraft.domain.capture.importers import FORMS, Importer, conversations, detected, importer_of
+from regraft.domain.capture.importers import FORMS, Importer, conversations, detected, importer_of, logged_calls
 from regraft.domain.capture.importers.conversation import Conversation, RefusedConversation
 from regraft.domain.capture.importers.growing import Age, settled, whole_lines
 from regraft.domain.capture.importers.records import JsonRecord, UnreadableLine, records
 from regraft.domain.errors import UnavailableError, UsageError
 from regraft.domain.lineage.imported_calls import Projections, TreeMessage, calls, feedback_ids, steps
+from regraft.flows.capture.batch_requests import BatchRequests
 from regraft.flows.capture.import_report import ImportCounts, ImportReport
 from regraft.flows.capture.ingest import SeenIds
 from regraft.flows.lineage import build as lineage
 from regraft.infra.files.exports import LINES, Part, beside, opened, parts
 from regraft.infra.files.json_lines import json_lines
+from regraft.infra.files.request_index import RequestIndex
 from regraft.infra.postgres.capture import imports as store
 from regraft.infra.postgres.capture import inbox
 from regraft.infra.postgres.lineage import projection
@@ -52,10 +54,13 @@ def import_files(
     build: bool = True,
     report: Path | None = None,
     growing: Mapping[Path, Age] | None = None,
+    requests: Sequence[Path] = (),
 ) -> ImportCounts:
     """Import files, then place their turns in the graph. Without a DSN only count: nothing is read or written there.
     ``report`` is a file to write a line of JSON to for each conversation, while they are read. ``growing`` says
     how long ago each file changed, where files are watched: then ends that are not closed wait (``settled``).
+    ``requests`` are files with the requests of batches, for files with their answers; without them requests are looked
+    for among the files, and beside them.
 
     Raises UsageError when no file holds anything of a known format.
     """
@@ -70,7 +75,13 @@ def import_files(
             reading = stack.enter_context(connect(dsn, autocommit=True, name="regraft-import"))
             writing = stack.enter_context(connect(dsn, name="regraft-import"))
             sink = stack.enter_context(_Storing(reading, writing, counts, scope, progress))
-        _read_all(files, chosen, theme, told, sink, growing)
+        batches = None
+        if requests and form not in (None, logged_calls.FORM):
+            raise UsageError(f"--requests is for answers of batches, which are of the format {logged_calls.FORM}.")
+        if growing is None and form in (None, logged_calls.FORM):
+            batches = BatchRequests(files, requests, stack.enter_context(RequestIndex()))
+            files = batches.ordered(files)
+        _read_all(files, chosen, theme, told, sink, growing, batches)
     if dsn is not None and build:
         counts.placed = lineage.build(dsn).turns
     return counts
@@ -83,17 +94,20 @@ def _read_all(
     report: ImportReport,
     sink: _Sink,
     growing: Mapping[Path, Age] | None,
+    batches: BatchRequests | None,
 ) -> None:
     done = 0
     counts = report.counts
     for part in files:
         try:
-            _read(part, chosen, theme, report.begin(part.name), sink, done, growing)
+            _read(part, chosen, theme, report.begin(part.name), sink, done, growing, batches)
         except UsageError as error:  # the rest of this file is lost; the others are not
             report.refuse(RefusedConversation(part.name, str(error)))
         counts.files += 1
         done += part.packed_bytes
         sink.done = done
+    for name, missing in batches.missing() if batches else ():
+        report.begin(name, logged_calls.FORM).refuse(missing)
     if not counts.forms and not counts.recognised and growing is None:
         named = (f"{reason} ({', '.join(names)})" for reason, names in counts.refused_names.items())
         reasons = "; ".join(named) or "the files are empty"
@@ -108,11 +122,14 @@ def _read(
     sink: _Sink,
     done: int,
     growing: Mapping[Path, Age] | None,
+    batches: BatchRequests | None,
 ) -> None:
     head = _head(part)
     with opened(part) as file:
         half = growing is not None and growing.get(part.path) != "settled" and part.path.suffix in LINES
         found = records(whole_lines(file.pieces) if half else file.pieces)
+        if batches is not None:
+            found = batches.joined(part, found)
         ahead, importer = _recognised(found, chosen, head)
         if not ahead:
             return

@@ -97,6 +97,14 @@ def parts(path: Path) -> list[Part]:
     return [Part(path, name, members[name]) for name in talks or members]
 
 
+def is_json(part: Part) -> bool:
+    """Whether a part is JSON by its name."""
+    name = part.member or part.path.name
+    for packed in _PACKED:
+        name = name.removesuffix(packed)
+    return name.endswith(_NAMES)
+
+
 def beside(part: Part, name: str) -> Part | None:
     """The file of this name that lies beside a part, in its folder or in its zip."""
     if part.member is None:

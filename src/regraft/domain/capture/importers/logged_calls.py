@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from regraft.domain.capture.importers import batch_files
 from regraft.domain.capture.importers.conversation import (
     Conversation,
     Found,
     Judgement,
+    RefusedConversation,
     UnreadableConversationError,
 )
 from regraft.domain.capture.importers.judged import number
@@ -47,9 +49,15 @@ def recognises(record: JsonRecord) -> bool:
 def read(record: JsonRecord) -> Iterator[Found]:
     """The call of a line."""
     line = mapping(record.value)
+    if batch_files.is_no_conversation(line):
+        raise UnreadableConversationError(batch_files.NO_CONVERSATION)
     pair = _pair(line)
     key = next((name(line[each]) for each in _NAMES if name(line.get(each))), "")
     if pair is None:
+        if record.head.get(batch_files.SEVERAL):
+            raise UnreadableConversationError(batch_files.SEVERAL_REQUESTS)
+        if batch_files.answer_id(line):
+            raise UnreadableConversationError(batch_files.WITHOUT_REQUEST)
         if _is_answer(line):
             raise UnreadableConversationError(_WITHOUT)
         raise UnreadableConversationError("no request with messages")
@@ -84,8 +92,16 @@ def read(record: JsonRecord) -> Iterator[Found]:
                 **_others(ask),
                 **{key: left[key] for key in left if left[key]},
             },
+            left_out=tuple(_without_answer(record, line)),
         )
     )
+
+
+def _without_answer(record: JsonRecord, line: dict[str, Any]) -> Iterator[RefusedConversation]:
+    """What a batch says of a request that has no answer, or that its answers do not name it."""
+    reason = batch_files.UNANSWERED if record.head.get(batch_files.MISSING) else batch_files.failed_with(line)
+    if reason:
+        yield RefusedConversation("answer", reason)
 
 
 def _others(ask: Asked) -> dict[str, Any]:
@@ -124,7 +140,7 @@ def _is_answer(line: dict[str, Any]) -> bool:
     """Whether a line is an answer alone: a stored completion, or a line of a batch's output."""
     if line.get("object") in ("chat.completion", "response") and (mappings(line.get("choices")) or line.get("output")):
         return "messages" not in line and "input" not in line
-    return "custom_id" in line and bool({"response", "result"} & line.keys()) and not {"body", "params"} & line.keys()
+    return batch_files.answer_id(line) is not None
 
 
 def _judgements(line: dict[str, Any]) -> Iterator[Judgement]:

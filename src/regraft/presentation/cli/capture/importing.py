@@ -31,6 +31,10 @@ def import_(
     report: Annotated[
         Path | None, typer.Option(help="Write a line of JSON for each conversation to this file.", metavar="FILE")
     ] = None,
+    requests: Annotated[
+        list[Path] | None,
+        typer.Option(help="Requests of a batch, whose answers are imported; repeatable.", metavar="FILE"),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on with what is added, until Ctrl-C.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -39,12 +43,12 @@ def import_(
     from regraft.flows.capture.importing import import_files
 
     run = context()
-    for path in paths:
+    for path in (*paths, *(requests or ())):
         if not path.exists():
             raise NotFoundError(f"There is no file or folder {path}.")
     if watch:
-        if dry_run or report is not None:
-            raise UsageError("--watch stores what it reads: it goes with neither --dry-run nor --report.")
+        if dry_run or report is not None or requests:
+            raise UsageError("--watch stores what it reads as it comes: not with --dry-run, --report or --requests.")
         _watch(run, paths, form, theme, scope, json=json)
         return
     size = sum(file.stat().st_size for path in paths for file in ([path] if path.is_file() else path.rglob("*")))
@@ -56,7 +60,9 @@ def import_(
             progress.update(task, completed=done, description=f"Importing: {counts.conversations} conversations")
 
         dsn = None if dry_run else run.postgres_dsn()
-        counts = import_files(dsn, paths, form=form, theme=theme, scope=scope, progress=tell, report=report)
+        counts = import_files(
+            dsn, paths, form=form, theme=theme, scope=scope, progress=tell, report=report, requests=requests or ()
+        )
     if json:
         run.print_json(asdict(counts))
         return
