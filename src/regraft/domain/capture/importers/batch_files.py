@@ -51,7 +51,7 @@ def is_no_conversation(line: Any) -> bool:
     url = text(found.get("url")).partition("?")[0].rstrip("/") if found.get("custom_id") is not None else ""
     if not url or url.endswith(_CONVERSING):
         return False
-    body = next((found[each] for each in _ASKED if isinstance(found.get(each), dict)), {})
+    body: dict[str, Any] = next((found[each] for each in _ASKED if isinstance(found.get(each), dict)), {})
     return not body.get("messages") and not body.get("contents")
 
 
