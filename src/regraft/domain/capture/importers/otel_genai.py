@@ -3,7 +3,8 @@
 Each span that asked a model is one call. Messages are read from ``gen_ai.input.messages``, ``gen_ai.output.messages``
 and ``gen_ai.system_instructions`` (attributes of the span or of its events), from the older ``gen_ai.*.message`` and
 ``gen_ai.choice`` events, and from the numbered attributes ``gen_ai.prompt.N.*`` and ``gen_ai.completion.N.*``. Events
-that went to the log (``resourceLogs``) are put together by the span that they name.
+that went to the log (``resourceLogs``) are put together by the span that they name. Spans in OpenInference's form are
+read as ``openinference`` reads them.
 Source: Semantic conventions for generative client AI spans and events, opentelemetry.io.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from regraft.domain.capture.importers import openinference
 from regraft.domain.capture.importers.conversation import (
     Conversation,
     Found,
@@ -23,6 +25,7 @@ from regraft.domain.capture.importers.messages import tool_list
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.recorded import ASIDE, answer, decoded, history
 from regraft.domain.capture.importers.records import JsonRecord
+from regraft.domain.capture.importers.traced_calls import WRAPS, TracedCall, conversations, spans_above
 from regraft.domain.capture.importers.unread import with_unread
 from regraft.domain.capture.importers.values import figure, mapping, mappings, text
 
@@ -59,15 +62,76 @@ def recognises(record: JsonRecord) -> bool:
 def read(record: JsonRecord) -> Iterator[Found]:
     """The calls of a resource's spans, or of its log records."""
     yield from _logged(mapping(record.value))
+    foreign: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    own: set[str] = set()
+    parents: dict[str, str] = {}
     for scope in mappings(mapping(record.value).get("scopeSpans")):
         for span in mappings(scope.get("spans")):
             attributes = _attributes(span.get("attributes"))
+            parents[text(span.get("spanId"))] = text(span.get("parentSpanId"))
+            if openinference.kind_of(attributes) and not _has_messages(span, attributes):
+                foreign.append((span, attributes))
+                continue
             if not _asked(attributes):
                 continue
+            own.add(text(span.get("spanId")))
             try:
                 yield from with_unread(_told(span, attributes), [_call(span, attributes)], ASIDE)
             except UnreadableConversationError as error:
                 yield RefusedConversation(f"{text(span.get('traceId'))}/{text(span.get('spanId'))}", str(error))
+    yield from _of_openinference(foreign, own, parents)
+
+
+def _of_openinference(
+    spans: list[tuple[dict[str, Any], dict[str, Any]]], own: set[str], parents: dict[str, str]
+) -> Iterator[Found]:
+    """The calls of spans in OpenInference's form, trace by trace. ``own`` are calls in the form of the conventions: a
+    span above one of them tells the same call again."""
+    by_trace: dict[str, list[TracedCall]] = {}
+    told: dict[str, dict[str, Any]] = {}
+    wrapping = spans_above(own, parents)
+    for span, attributes in spans:
+        trace, key = text(span.get("traceId")), text(span.get("spanId"))
+        if openinference.kind_of(attributes) != openinference.ASKING:
+            yield RefusedConversation(f"{trace}/{key}", openinference.NOT_CALLED)
+            continue
+        if key in wrapping:
+            yield RefusedConversation(f"{trace}/{key}", WRAPS)
+            continue
+        started, ended = nanoseconds(span.get("startTimeUnixNano")), nanoseconds(span.get("endTimeUnixNano"))
+        status = mapping(span.get("status"))
+        facts = openinference.Span(
+            key=key,
+            parent=parents[key],
+            title=span.get("name"),
+            started_ns=started,
+            ended_ns=ended,
+            failed=status.get("code") in (_ERROR, "STATUS_CODE_ERROR"),
+            status_message=status.get("message"),
+        )
+        try:
+            by_trace.setdefault(trace, []).append(openinference.traced_call(attributes, facts))
+        except UnreadableConversationError as error:
+            yield RefusedConversation(f"{trace}/{key}", str(error), error.place)
+            continue
+        told[key] = {name: decoded(value) for name, value in attributes.items() if name.startswith("llm.")}
+    for trace, calls in by_trace.items():
+        for each in conversations(trace, calls, parents):
+            if isinstance(each, RefusedConversation):
+                yield each
+                continue
+            try:
+                yield from with_unread(told[each.key], [each], ASIDE)
+            except UnreadableConversationError as error:
+                yield RefusedConversation(f"{trace}/{each.key}", str(error), error.place)
+
+
+def _has_messages(span: dict[str, Any], attributes: dict[str, Any]) -> bool:
+    """Whether a span tells its messages in the form of the conventions here."""
+    stems = ("gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.prompt", "gen_ai.completion")
+    return any(key.startswith(stems) for key in attributes) or any(
+        text(event.get("name")).startswith("gen_ai.") for event in mappings(span.get("events"))
+    )
 
 
 def _log_records(resource: dict[str, Any]) -> Iterator[dict[str, Any]]:
