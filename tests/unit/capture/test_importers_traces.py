@@ -10,7 +10,7 @@ from regraft.domain.capture.importers import conversations, detected
 from regraft.domain.capture.importers.conversation import Conversation, RefusedConversation, UnreadableConversationError
 from regraft.domain.capture.importers.recorded import answer, history
 from regraft.domain.capture.importers.records import JsonRecord
-from regraft.domain.ids import parse_json
+from regraft.domain.ids import Number, parse_json
 
 
 def read(value, **where):
