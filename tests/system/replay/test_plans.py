@@ -61,7 +61,7 @@ def some(large: Connection) -> dict[str, Any]:
     assert row
     nodes, turns = [row["node"]], [row["turn"]]
     more = {"nodes": nodes, "parents": nodes, "moved": nodes, "turns": turns, "origins": turns, "claims": turns}
-    return {**row, **more, "scopes": ["large"], "text": "question", "limit": 20}
+    return {**row, **more, "scopes": ["large"], "text": "question", "limit": 20, "after": None}
 
 
 @pytest.mark.parametrize("name", ["tree", "node", "path", "children", "runs", "anchor", "alternatives"])

@@ -32,6 +32,7 @@ from regraft.infra.settings import load_settings
 from regraft.presentation.web import app as web
 from regraft.presentation.web import datasets, replay, status
 from regraft.presentation.web import lineage as lineage_routes
+from support.frozen import register
 
 HOSTILE = "\\u0000<script>\\ud800 1e-999 \\ud83d\\ude00"
 Message = dict[str, Any]
@@ -165,11 +166,7 @@ def test_every_list_is_read_page_by_page(client: TestClient, truth: str, capture
     plans = [save(truth, prepare(truth, nodes[: size + 1], [Variant(model="n")], 5)) for size in range(5)]
     with connect(truth, autocommit=True) as connection:
         for number in range(5):
-            connection.execute(
-                "INSERT INTO dataset_snapshot_registry VALUES (%s, 'good', 'sft', 'name = \"good\"', '\\x01', '0.1',"
-                """ 3, 'regraft.good', %s, 'good-1', '{"train": 2}', '{}', '{}', '\\x02ff', '2026-01-01')""",
-                (f"good-{number}", number),
-            )
+            register(connection, f"good-{number}", iceberg_snapshot_id=number)
     tree = ok(client, f"/api/sessions/{session}/tree")["nodes"]
     assert len(tree) == 6
     assert walked(client, f"/api/sessions/{session}/tree", "nodes", "after") == tree
@@ -183,6 +180,12 @@ def test_every_list_is_read_page_by_page(client: TestClient, truth: str, capture
         row["number"] for row in ok(client, f"/api/replays/{plans[0]}")["job_records"]
     ]
     assert len(jobs) == 5
+    anchor = ok(client, f"/api/anchors/{turns[0]}")["alternatives"]
+    assert len(anchor) == 5
+    assert walked(client, f"/api/anchors/{turns[0]}", "alternatives", "after") == anchor
+    root = ok(client, f"/api/nodes/{tree[0]['node_id']}?limit=2")
+    assert [child["node_id"] for child in root["children"]] == [row["node_id"] for row in tree[1:3]]
+    assert ok(client, f"/api/nodes/{nodes[0]}?limit=2")["siblings"] == anchor[:2]
     nobody = UUID(int=0)
     for path in (f"/api/sessions/{session}/tree", "/api/themes"):
         assert refused(client, f"{path}?after={nobody}", 404)
@@ -370,10 +373,7 @@ def test_a_database_that_is_away_is_a_503(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_snapshot_is_listed_and_shown(client: TestClient, truth: str) -> None:
     with connect(truth, autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO dataset_snapshot_registry VALUES ('good-1', 'good', 'sft', 'name = \"good\"', '\\x01', '0.1',"
-            """ 3, 'regraft.good', 7, 'good-1', '{"train": 2}', '{}', '{}', '\\x02ff', now())"""
-        )
+        register(connection, "good-1")
     (listed,) = ok(client, "/api/snapshots")["snapshots"]
     shown = ok(client, "/api/snapshots/good-1")
     assert shown == {**listed, "holds": {"rows": 0, "nodes": 0, "sessions": 0}}
@@ -407,10 +407,7 @@ def test_every_route_of_the_document_answers_by_its_declared_model(
     node = ok(client, f"/api/anchors/{turn}")["node_id"]
     plan = save(truth, prepare(truth, [UUID(node)], [Variant()], 1))
     with connect(truth, autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO dataset_snapshot_registry VALUES ('good-1', 'good', 'sft', 'name = \"good\"', '\\x01', '0.1',"
-            """ 3, 'regraft.good', 7, 'good-1', '{"train": 2}', '{}', '{}', '\\x02ff', now())"""
-        )
+        register(connection, "good-1")
     session = ok(client, "/api/sessions")["sessions"][0]["session_id"]
     ids = {"sessions": session, "nodes": node, "anchors": turn, "compare": node, "replays": plan, "snapshots": "good-1"}
     models = {

@@ -28,12 +28,9 @@ from regraft.infra.postgres.pool import connect
 from regraft.infra.settings import load_settings
 from regraft.presentation.cli.main import main
 from regraft.presentation.web import app as web
+from support.frozen import register
 
 Headers = dict[str, str]
-SNAPSHOT = (
-    "INSERT INTO dataset_snapshot_registry VALUES (%s, 'set', 'sft', %s, '\\x01', '0.1', 3, %s, 7, 'tag',"
-    """ '{"train": 1}', '{"short": 9}', '{}', '\\x02ff', now())"""
-)
 
 
 @dataclass
@@ -67,7 +64,7 @@ def tenants(truth: str, tokens: Path, admin: Headers) -> tuple[Tenant, Tenant]:
     """Two tenants that said the same words under the same names, so that only the scope sets them apart."""
     made = [store_of(truth, tokens, name) for name in ("alpha", "beta")]
     with connect(truth, autocommit=True) as connection:
-        connection.execute(SNAPSHOT, ("shared-1", "x = 1", "regraft.shared"))
+        register(connection, "shared-1", iceberg_table="regraft.shared", refused='{"short": 9}')
         for tenant in made:
             hold(connection, "shared-1", tenant)
         connection.execute("INSERT INTO quarantine VALUES (gen_random_uuid(), 'not JSON', '')")
@@ -109,7 +106,8 @@ def store_of(truth: str, tokens: Path, scope: str) -> Tenant:
             "compare": str(found["node_id"]),
             "snapshots": f"{scope}-set-1",
         }
-        connection.execute(SNAPSHOT, (ids["snapshots"], f"name = '{scope}-recipe'", f"regraft.{scope}"))
+        recipe, table = f"name = '{scope}-recipe'", f"regraft.{scope}"
+        register(connection, ids["snapshots"], recipe=recipe, iceberg_table=table, refused='{"short": 9}')
         tenant = Tenant(scope, bearer(WebTokenStore(tokens).create(scope, scope)[1]), ids, set())
         hold(connection, ids["snapshots"], tenant)
         every = connection.execute(
@@ -222,6 +220,8 @@ def test_a_tenants_counts_are_its_own(client: TestClient, tenants: tuple[Tenant,
     whole = client.get("/api/status", headers=admin).json()
     assert (whole["turns"], whole["sessions"], whole["snapshots"], whole["quarantine"]) == (6, 2, 3, 1)
     for tenant in tenants:
+        (snapshot,) = client.get("/api/snapshots", headers=tenant.headers).json()["snapshots"]
+        assert (snapshot["snapshot_id"], snapshot["refused"]) == (tenant.ids["snapshots"], {})
         counts = client.get("/api/status", headers=tenant.headers).json()
         for name in ("inbox", "turns", "nodes", "runs"):
             assert counts[name] == whole[name] / 2, name

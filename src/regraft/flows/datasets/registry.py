@@ -25,7 +25,7 @@ def snapshots(
 ) -> list[Row]:
     """Snapshots, oldest first; the next page starts after the last row's ``snapshot_id``.
 
-    A tenant, ``scope``, sees those of which every row is its own, without what was refused for them: that may have been
+    A tenant, ``scope``, sees those of which every row is its own, without what was refused for them: it may have been
     another's. Raises NotFoundError for an ``after`` that it does not see.
     """
     with reading_from(source) as connection:
@@ -43,4 +43,5 @@ def snapshot(source: Source, snapshot_id: str, scope: str | None = None) -> Snap
 
 
 def _seen(row: Row, scope: str | None) -> Row:
-    return row if scope is None else {**row, "refused": {}}
+    hidden = ("refused", "passed_over", "report")
+    return row if scope is None else {**row, **{name: {} for name in hidden if name in row}}

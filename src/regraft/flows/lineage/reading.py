@@ -153,8 +153,11 @@ def tree_page(
         )
 
 
-def node(source: Source, node: str, scope: str | None = None) -> NodeDetail:
-    """Everything known about one node. Raises UsageError or NotFoundError."""
+def node(source: Source, node: str, scope: str | None = None, limit: int | None = None) -> NodeDetail:
+    """What is known about one node: everything, or the first ``limit`` of its children, runs and alternatives each.
+
+    Raises UsageError or NotFoundError.
+    """
     with reading_from(source) as connection:
         found = store.node(connection, store.resolve_node(connection, node, scope))
         wanted: UUID = found["node_id"]
@@ -162,9 +165,9 @@ def node(source: Source, node: str, scope: str | None = None) -> NodeDetail:
         return NodeDetail(
             node=found,
             path=store.path(connection, wanted),
-            children=store.children(connection, wanted),
-            runs=store.runs(connection, wanted),
-            alternatives=store.alternatives(connection, anchor_id) if anchor_id else [],
+            children=store.children(connection, wanted, limit),
+            runs=store.runs(connection, wanted, limit),
+            alternatives=store.alternatives(connection, anchor_id, limit=limit) if anchor_id else [],
             rollouts=rollouts.of_node(connection, wanted),
             links=store.links(connection, found["session_id"])[wanted],
             snapshots=registry.snapshots_of_node(connection, wanted, scope),
@@ -183,11 +186,17 @@ def path(source: Source, node: str) -> list[Row]:
         return store.path(connection, store.resolve_node(connection, node))
 
 
-def anchor(source: Source, turn: str, scope: str | None = None) -> Anchor:
-    """The anchor of a turn, and all answers under it. Raises UsageError or NotFoundError."""
+def anchor(
+    source: Source, turn: str, scope: str | None = None, *, after: int | None = None, limit: int | None = None
+) -> Anchor:
+    """The anchor of a turn, and the answers under it: all, or ``limit`` at most after a branch index.
+
+    Raises UsageError or NotFoundError.
+    """
     with reading_from(source) as connection:
         found = store.anchor(connection, store.resolve_turn(connection, turn, scope))
-        return Anchor(anchor=found, alternatives=store.alternatives(connection, found["context_anchor_turn_id"]))
+        answers = store.alternatives(connection, found["context_anchor_turn_id"], after=after, limit=limit)
+        return Anchor(anchor=found, alternatives=answers)
 
 
 def anchors(source: Source, nodes: Sequence[UUID]) -> dict[UUID, UUID]:

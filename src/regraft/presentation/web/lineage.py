@@ -10,7 +10,17 @@ from fastapi import APIRouter, Query
 
 from regraft.flows.lineage import reading
 from regraft.presentation.web.answer import JsonReply, Model, StoredJson
-from regraft.presentation.web.request import AfterId, Before, Limit, Scroll, Truth, page_end, page_start, storable
+from regraft.presentation.web.request import (
+    AfterId,
+    AfterNumber,
+    Before,
+    Limit,
+    Scroll,
+    Truth,
+    page_end,
+    page_start,
+    storable,
+)
 
 router = APIRouter(tags=["lineage"])
 
@@ -184,7 +194,10 @@ class NodeSnapshot(Model):
 
 
 class Node(Model):
-    """A node: its history, the runs that gave it, and the other answers to the same context."""
+    """A node: its history, the runs that gave it, and the other answers to the same context.
+
+    ``children``, ``run_records`` and ``siblings`` are the first ones; all are in the tree and under the anchor.
+    """
 
     node_id: UUID
     session_id: UUID
@@ -210,7 +223,7 @@ class Node(Model):
 
 
 class Anchor(Model):
-    """A context, and every answer to it."""
+    """A context, and a page of the answers to it. ``next`` is the ``after`` of the following page."""
 
     context_anchor_turn_id: UUID
     session_id: UUID
@@ -219,6 +232,7 @@ class Anchor(Model):
     context_snapshot_id: str
     history: StoredJson
     alternatives: list[Alternative]
+    next: int | None
 
 
 @router.get("/themes", response_model=Themes)
@@ -270,10 +284,10 @@ def tree(id: str, truth: Truth, limit: Scroll = 1000, after: AfterId = None) -> 
 
 
 @router.get("/nodes/{id}", response_model=Node)
-def node(id: str, truth: Truth) -> JsonReply:
+def node(id: str, truth: Truth, limit: Scroll = 1000) -> JsonReply:
     """One node, by its id or the first digits of it."""
     with truth.connection() as connection:
-        found = reading.node(connection, id, truth.scope)
+        found = reading.node(connection, id, truth.scope, limit)
     parts = {
         "path": found.path,
         "children": found.children,
@@ -285,8 +299,9 @@ def node(id: str, truth: Truth) -> JsonReply:
 
 
 @router.get("/anchors/{id}", response_model=Anchor)
-def anchor(id: str, truth: Truth) -> JsonReply:
-    """The anchor of a turn, with the history and all answers to it."""
+def anchor(id: str, truth: Truth, limit: Scroll = 1000, after: AfterNumber = None) -> JsonReply:
+    """The anchor of a turn, with the history and the answers to it."""
     with truth.connection() as connection:
-        found = reading.anchor(connection, id, truth.scope)
-    return JsonReply(Anchor.model_validate({**found.anchor, "alternatives": found.alternatives}))
+        found = reading.anchor(connection, id, truth.scope, after=after, limit=limit)
+    following = found.alternatives[-1]["branch_index"] if len(found.alternatives) == limit else None
+    return JsonReply(Anchor.model_validate({**found.anchor, "alternatives": found.alternatives, "next": following}))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
 from regraft.flows.replay import progress as plans
 from regraft.flows.replay.comparison import compare
 from regraft.presentation.web.answer import JsonReply, Model, StoredJson
 from regraft.presentation.web.events import Progress, progress_events
-from regraft.presentation.web.request import Before, Limit, Scroll, Truth, page_end, page_start
+from regraft.presentation.web.request import AfterNumber, Before, Limit, Scroll, Truth, page_end, page_start
 
 router = APIRouter(tags=["replay"])
 
@@ -150,12 +149,7 @@ def replays(truth: Truth, limit: Limit = 50, before: Before = None) -> JsonReply
 
 
 @router.get("/replays/{id}", response_model=Plan)
-def replay(
-    id: str,
-    truth: Truth,
-    limit: Scroll = 1000,
-    after: Annotated[int | None, Query(ge=0, le=2**31 - 1, description="`next` of an earlier page of jobs.")] = None,
-) -> JsonReply:
+def replay(id: str, truth: Truth, limit: Scroll = 1000, after: AfterNumber = None) -> JsonReply:
     """One replay plan, by its id or the first digits of it."""
     with truth.connection() as connection:
         found = plans.plan(connection, id, scope=truth.scope, after=after, limit=limit)

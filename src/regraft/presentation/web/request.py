@@ -30,6 +30,7 @@ Truth = Annotated[ScopedReader, Depends(_scoped_reader)]
 Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="Longest page.")]
 Scroll = Annotated[int, Query(ge=1, le=LONGEST_SCROLL, description="Longest page.")]  # of rows that are small
 Before = Annotated[str | None, Query(description="`next` of an earlier page, or an ISO 8601 time.")]
+AfterNumber = Annotated[int | None, Query(ge=0, le=2**31 - 1, description="`next` of an earlier page.")]
 AfterId = Annotated[UUID | None, Query(description="`next` of an earlier page.")]
 
 

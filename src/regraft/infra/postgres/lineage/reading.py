@@ -199,14 +199,14 @@ def path(connection: Connection, node_id: UUID) -> list[Row]:
     return connection.execute(_SQL["path"], {"node": node_id}).fetchall()
 
 
-def children(connection: Connection, node_id: UUID) -> list[Row]:
-    """The nodes that grow from a node."""
-    return connection.execute(_SQL["children"], {"node": node_id}).fetchall()
+def children(connection: Connection, node_id: UUID, limit: int | None = None) -> list[Row]:
+    """The nodes that grow from a node, the first ``limit`` of them."""
+    return connection.execute(_SQL["children"], {"node": node_id, "limit": limit}).fetchall()
 
 
-def runs(connection: Connection, node_id: UUID) -> list[Row]:
-    """Every run that gave a node, with its ``answer``."""
-    return connection.execute(_SQL["runs"], {"node": node_id}).fetchall()
+def runs(connection: Connection, node_id: UUID, limit: int | None = None) -> list[Row]:
+    """The runs that gave a node, the first ``limit`` of them, each with its ``answer``."""
+    return connection.execute(_SQL["runs"], {"node": node_id, "limit": limit}).fetchall()
 
 
 def anchor(connection: Connection, turn_id: UUID) -> Row:
@@ -217,9 +217,12 @@ def anchor(connection: Connection, turn_id: UUID) -> Row:
     return row
 
 
-def alternatives(connection: Connection, anchor_turn_id: UUID) -> list[Row]:
-    """All answers under an anchor, by branch index."""
-    return connection.execute(_SQL["alternatives"], {"anchor": anchor_turn_id}).fetchall()
+def alternatives(
+    connection: Connection, anchor_turn_id: UUID, *, after: int | None = None, limit: int | None = None
+) -> list[Row]:
+    """The answers under an anchor by branch index: ``limit`` at most, after an index."""
+    given = {"anchor": anchor_turn_id, "after": after, "limit": limit}
+    return connection.execute(_SQL["alternatives"], given).fetchall()
 
 
 def snapshot_counts(connection: Connection, snapshot_id: str) -> Row:

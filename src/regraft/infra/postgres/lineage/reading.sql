@@ -202,13 +202,13 @@ WITH RECURSIVE up AS (
 SELECT node_id, depth, branch_kind FROM up ORDER BY depth;
 
 -- name: children
--- The nodes that grow from a node.
+-- The nodes that grow from a node, the first ones where there is a limit.
 SELECT n.node_id, n.depth, n.branch_kind, n.node_status, n.runs, r.model, r.started_at
 FROM conversation_branch_nodes n JOIN execution_run_records r ON r.run_id = n.turn_id
-WHERE n.parent_node_id = %(node)s ORDER BY r.started_at, n.node_id;
+WHERE n.parent_node_id = %(node)s ORDER BY r.started_at, n.node_id LIMIT %(limit)s;
 
 -- name: runs
--- Every run that gave a node, with its answer.
+-- The runs that gave a node, each with its answer, the first ones where there is a limit.
 SELECT r.run_id, r.event_id, r.purpose, r.task_key, r.model, r.model_snapshot_id, r.backend, r.run_status,
     r.finish_reason, r.prompt_tokens, r.completion_tokens, r.cached_tokens, r.usage::text, r.duration_ms,
     r.first_byte_ms, r.error::text, r.sampling::text, r.tool_calls, r.variant::text, r.started_at,
@@ -218,7 +218,7 @@ SELECT r.run_id, r.event_id, r.purpose, r.task_key, r.model, r.model_snapshot_id
 FROM execution_run_records r LEFT JOIN response_branch_records b ON b.turn_id = r.run_id
 LEFT JOIN message m ON m.message_id = r.answer_id
 LEFT JOIN LATERAL outcome_of_turn(r.run_id) AS o ON true
-WHERE r.node_id = %(node)s ORDER BY b.branch_index, r.started_at, r.run_id;
+WHERE r.node_id = %(node)s ORDER BY b.branch_index, r.started_at, r.run_id LIMIT %(limit)s;
 
 -- name: anchor
 -- An anchor: the session it is in, and the history that its answers share.
@@ -228,7 +228,7 @@ FROM session_turn t JOIN response_branch_records b USING (turn_id)
 WHERE t.turn_id = (SELECT context_anchor_turn_id FROM response_branch_records WHERE turn_id = %(turn)s);
 
 -- name: alternatives
--- All answers under an anchor, in the order of their branch indexes.
+-- The answers under an anchor, in the order of their branch indexes. A page starts after an index.
 SELECT b.branch_index, b.turn_id, b.node_id, b.parent_node_id, b.branch_kind, b.variant_config::text, b.same_context,
     b.same_tools, b.is_replay, b.fidelity, b.first_divergence::text, r.model, r.model_snapshot_id, r.backend,
     r.run_status, r.finish_reason,
@@ -237,7 +237,8 @@ SELECT b.branch_index, b.turn_id, b.node_id, b.parent_node_id, b.branch_kind, b.
 FROM response_branch_records b JOIN execution_run_records r ON r.run_id = b.turn_id
 LEFT JOIN message m ON m.message_id = r.answer_id
 LEFT JOIN LATERAL outcome_of_turn(b.turn_id) AS o ON true
-WHERE b.context_anchor_turn_id = %(anchor)s ORDER BY b.branch_index;
+WHERE b.context_anchor_turn_id = %(anchor)s AND (%(after)s::int IS NULL OR b.branch_index > %(after)s)
+ORDER BY b.branch_index LIMIT %(limit)s;
 
 -- name: snapshot_nodes
 -- How many rows, nodes and sessions a snapshot holds.
