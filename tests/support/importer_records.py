@@ -127,6 +127,16 @@ RECORDS: dict[str, Any] = {
             }
         },
     },
+    "annotated_pairs": {
+        "idx": 1,
+        "instruction": "q",
+        "input": "about this",
+        "response1": "a",
+        "response2": "b",
+        "annotator1": 1,
+        "annotator2": 0,
+        "cmp_key": "x_y",
+    },
     "arena": {
         "question_id": "q1",
         "model_a": "x",

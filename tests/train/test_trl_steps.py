@@ -34,7 +34,8 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 RECIPES = {
     "sft": 'name = "train-sft"\nkind = "sft"\n[splits]\ntrain = 0.8\nvalidation = 0.2\n',
-    "dpo": 'name = "train-dpo"\nkind = "dpo"\n[select]\nper_context = 0\n[splits]\ntrain = 0.8\nvalidation = 0.2\n',
+    "dpo": 'name = "train-dpo"\nkind = "dpo"\n[source]\nlabels = ["human", "signals"]\n'
+    "[select]\nper_context = 0\n[splits]\ntrain = 0.8\nvalidation = 0.2\n",
 }
 
 

@@ -155,7 +155,8 @@ def test_a_battle_is_one_question_with_two_judged_answers(winner, votes):
     talk = found("arena", {**BATTLE, "winner": winner})
     assert [each.parent for each in talk.said] == [None, 0, 0]
     assert [each.model for each in talk.said] == [None, "alpha", "beta"]
-    assert [judged(talk, at)["preferred"] for at in (1, 2)] == [(vote, "arena u1") for vote in votes]
+    assert [judged(talk, at)["preferred"] for at in (1, 2)] == [(vote, "arena") for vote in votes]
+    assert {each.annotator for at in (1, 2) for each in talk.said[at].judgements} == {"u1"}
     assert talk.task == "q1"
 
 

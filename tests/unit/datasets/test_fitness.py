@@ -64,6 +64,7 @@ def test_an_answer_without_words_and_calls_is_no_answer(content):
 
 def unit(name, status="ok", reason="stop", worth=0.9, *, empty=False):
     scores = dict.fromkeys(("human_outcome", "outcome", "judge_outcome", "fidelity", "task_key"))
+    scores |= dict.fromkeys(("imported_human", "imported_outcome", "imported_judge", "imported_rank"))
     return {
         **scores,
         "unit_id": name,

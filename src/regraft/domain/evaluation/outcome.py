@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from regraft.domain.capture.judges import MODEL, PERSON, judge_of
 from regraft.domain.evaluation.score import BEST_RATING, WORST_RATING
-
-PEOPLE = ("human", "user", "person", "reviewer")
-MODELS = ("model", "judge", "llm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +42,7 @@ def worth(verdict: Verdict) -> float:
 
 def part_of(source: str) -> str:
     """``human``, ``judge`` or ``outcome``: whose word it is, by the words of the source's name."""
-    words = source.casefold().replace("-", " ").replace("_", " ").split()
-    if any(word in MODELS for word in words):
-        return "judge"
-    return "human" if any(word in PEOPLE for word in words) else "outcome"
+    return {MODEL: "judge", PERSON: "human"}.get(judge_of(source), "outcome")
 
 
 def outcome_of(verdicts: Iterable[Verdict]) -> Outcome:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from uuid import UUID
 
+from regraft.domain.capture.importers.conversation import Judgement
+from regraft.domain.capture.judges import MODEL
+from regraft.domain.evaluation.imported import Judged, majority
 from regraft.domain.evaluation.score import ScoreParts
 from regraft.domain.ids import digest, uuid_of
 
@@ -25,7 +28,8 @@ UNDECIDED = frozenset({"no_preference", "judged_equal"})  # legal contexts, only
 class Sibling:
     """One answer under an anchor. ``context_id`` and ``tools_id`` are exact digests (no tools: None);
     ``answer_projection`` identifies what the answer says, apart from its ids and extra fields. ``outcome_source`` is
-    who reported the outcome in ``score``: only outcomes from one source are compared."""
+    who reported the outcome in ``score``: only outcomes from one source are compared. ``judgements`` came with
+    imported data; none of them is in ``score``."""
 
     node_id: UUID
     turn_id: UUID
@@ -37,6 +41,7 @@ class Sibling:
     node_status: str
     score: ScoreParts
     outcome_source: str | None = None
+    judgements: tuple[Judgement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,8 @@ class Vote:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A pair and its certificate. ``node_a`` is the smaller id. A refused one has a reason, and no sides; ``margin``
-    is 0 to 1 on its source's own scale."""
+    is 0 to 1 on its source's own scale. Of an imported judgement ``basis`` says what it was (preference, rank or
+    rating), ``decided_by`` whose, and ``given_by`` whether a person or a model gave it, '' where that is not known."""
 
     pair_id: UUID
     anchor_turn_id: UUID
@@ -69,6 +75,9 @@ class Candidate:
     tools_id: bytes | None
     score_a: ScoreParts
     score_b: ScoreParts
+    basis: str = ""
+    decided_by: str = ""
+    given_by: str = ""
 
 
 def pair_id(anchor_turn_id: UUID, one: UUID, other: UUID) -> UUID:
@@ -95,35 +104,71 @@ def context_reason(a: Sibling, b: Sibling) -> str:
     return ""
 
 
-def _decide(a: Sibling, b: Sibling, votes: Sequence[Vote], min_margin: float) -> tuple[str, str, float]:
-    """(reason, source, margin); a positive margin prefers ``a``. The best source that says anything decides."""
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """A positive margin prefers ``a``."""
+
+    reason: str
+    source: str
+    margin: float
+    basis: str = ""
+    decided_by: str = ""
+    given_by: str = ""
+
+
+def _decide(a: Sibling, b: Sibling, votes: Sequence[Vote], judged: Judged, min_margin: float) -> _Decision:
+    """The best source that says anything decides."""
     for source in ("human", "imported"):
         said = [vote.preference for vote in votes if vote.source == source]
         if said:
             return _count(said, source)
+    imported = _imported(a, b, judged)
+    if imported and imported.given_by != MODEL:
+        return imported
     if a.score.human is not None and b.score.human is not None:
-        margin = a.score.human - b.score.human
-        return ("" if margin else "judged_equal"), "ratings", margin
+        return _difference(a.score.human - b.score.human, "ratings")
     if a.score.outcome is not None and b.score.outcome is not None and a.outcome_source == b.outcome_source:
-        margin = a.score.outcome - b.score.outcome
-        return ("" if margin else "judged_equal"), "outcome", margin
+        return _difference(a.score.outcome - b.score.outcome, "outcome")
+    if imported:
+        return imported
     said = [vote.preference for vote in votes if vote.source == "model"]
     if said:
         return _count(said, "model")
     if a.score.judge is not None and b.score.judge is not None:
-        margin = a.score.judge - b.score.judge
-        return ("" if margin else "judged_equal"), "model", margin
-    if a.score.signals is None or b.score.signals is None:
-        return "no_preference", "none", 0.0
+        return _difference(a.score.judge - b.score.judge, "model")
+    if _is_judged(a, judged) or _is_judged(b, judged) or a.score.signals is None or b.score.signals is None:
+        return _Decision("no_preference", "none", 0.0)
     margin = a.score.signals - b.score.signals
-    return ("" if abs(margin) >= max(min_margin, 1e-9) else "no_preference"), "signals", margin
+    return _Decision("" if abs(margin) >= max(min_margin, 1e-9) else "no_preference", "signals", margin)
 
 
-def _count(said: Sequence[str], source: str) -> tuple[str, str, float]:
-    margin = (said.count("a") - said.count("b")) / len(said)
-    if said.count("both_bad") * 2 > len(said):
-        return "both_bad", source, 0.0
-    return ("" if margin else "judged_equal"), source, margin
+def _is_judged(sibling: Sibling, judged: Judged) -> bool:
+    """Whether somebody judged an answer, so that what is measured may not speak for it."""
+    parts = sibling.score
+    return judged.is_judged(sibling.node_id) or any(
+        part is not None for part in (parts.human, parts.outcome, parts.judge)
+    )
+
+
+def _difference(margin: float, source: str) -> _Decision:
+    return _Decision("" if margin else "judged_equal", source, margin)
+
+
+def _imported(a: Sibling, b: Sibling, judged: Judged) -> _Decision | None:
+    found = judged.compare(a.node_id, b.node_id)
+    if found is None:
+        return None
+    more = (found.basis, ", ".join(found.decided_by), found.given_by)
+    if found.preference not in ("a", "b"):
+        return _Decision("both_bad" if found.preference == "both_bad" else "judged_equal", "imported", 0.0, *more)
+    return _Decision("", "imported", found.margin if found.preference == "a" else -found.margin, *more)
+
+
+def _count(said: Sequence[str], source: str) -> _Decision:
+    winner = majority(said)
+    if winner not in ("a", "b"):
+        return _Decision("both_bad" if winner == "both_bad" else "judged_equal", source, 0.0)
+    return _Decision("", source, (said.count("a") - said.count("b")) / len(said))
 
 
 def propose(
@@ -136,17 +181,21 @@ def propose(
     """Every unordered pair of distinct nodes under one anchor, legal or refused, in the order of pair ids.
 
     Of a node that answered several times the first sibling given counts. ``votes`` are by pair id. The source of a
-    preference is the best that says anything: human preference > imported > human ratings > model > signals.
+    preference is the best that says anything: human preference > imported judgements (but for those of models) >
+    human ratings > outcome > imported judgements of models > model > signals. Signals decide only between answers that
+    nobody judged.
     """
     distinct: dict[UUID, Sibling] = {}
     for sibling in siblings:
         distinct.setdefault(sibling.node_id, sibling)
+    judged = Judged({one.node_id: one.judgements for one in distinct.values()})
     found = []
     for a, b in combinations(sorted(distinct.values(), key=lambda one: one.node_id), 2):
         identity = pair_id(anchor_turn_id, a.node_id, b.node_id)
-        reason, source, margin = context_reason(a, b), "none", 0.0
-        if not reason:
-            reason, source, margin = _decide(a, b, votes.get(identity, ()), min_margin)
+        decision = _Decision(context_reason(a, b), "none", 0.0)
+        if not decision.reason:
+            decision = _decide(a, b, votes.get(identity, ()), judged, min_margin)
+        reason, margin = decision.reason, decision.margin
         better, worse = (a, b) if margin > 0 else (b, a)
         found.append(
             Candidate(
@@ -160,13 +209,16 @@ def propose(
                 kind_b=b.branch_kind,
                 verdict="refused" if reason else "legal",
                 reason=reason,
-                source=source,
+                source=decision.source,
                 margin=round(abs(margin), 6),
                 chosen=None if reason else better.node_id,
                 rejected=None if reason else worse.node_id,
                 tools_id=a.tools_id if a.tools_id == b.tools_id else None,
                 score_a=a.score,
                 score_b=b.score,
+                basis=decision.basis,
+                decided_by=decision.decided_by,
+                given_by=decision.given_by,
             )
         )
     return sorted(found, key=lambda candidate: candidate.pair_id)

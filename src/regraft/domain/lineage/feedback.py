@@ -23,7 +23,10 @@ _FIGURES = ("reward", "rating", "value")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
-    """``turn_id`` may be a node's. ``session_id`` is what the name gives, ``session_claim`` an id of our own."""
+    """``turn_id`` may be a node's. ``session_id`` is what the name gives, ``session_claim`` an id of our own.
+
+    ``imported``: it came with a file, and ``annotator``, ``given_by``, ``comparison`` and ``scale`` say what the file
+    says of it (see ``Judgement``)."""
 
     feedback_id: UUID
     scope: str
@@ -34,6 +37,11 @@ class Feedback:
     value: float
     comment: str | None
     source: str
+    imported: bool = False
+    annotator: str = ""
+    given_by: str = ""
+    comparison: str = ""
+    scale: tuple[float, float] | None = None
 
 
 def read_feedback(exchange: Exchange) -> Feedback:

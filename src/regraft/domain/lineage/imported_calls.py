@@ -14,7 +14,9 @@ from uuid import UUID
 from regraft.domain.capture.answer import Answer, Choice
 from regraft.domain.capture.endings import with_ending
 from regraft.domain.capture.exchange import Exchange, Identity
+from regraft.domain.capture.importers.comparisons import Comparisons
 from regraft.domain.capture.importers.conversation import Conversation, ImportedMessage, Judgement
+from regraft.domain.capture.judges import judge_of
 from regraft.domain.capture.request import Request
 from regraft.domain.ids import Digest, SessionId, TurnId, canonical_json, digest, uuid_of
 from regraft.domain.lineage.feedback import Feedback
@@ -122,6 +124,7 @@ def calls(
     feedback: list[Feedback] = []
     others: list[dict[str, Any]] = []  # what the file says of messages that are no call of their own
     sessions: dict[Digest, SessionId] = {}  # by opening
+    comparisons = Comparisons(conversation, form)
     # One that begins with an answer has no opening that would tell it from others: its key has to.
     named = conversation.named or conversation.said[0].message.get("role") == "assistant"
     session_name = f"{form}:{conversation.key}" if named else None
@@ -150,7 +153,10 @@ def calls(
         if session is None:
             named_so = session_by_name(scope, session_name) if session_name else None
             session = sessions[opening] = named_so or session_by_opening(scope, opening)
-        feedback += [_feedback(judgement, each, step, session, scope) for judgement in each.judgements]
+        feedback += [
+            _feedback(judgement, each, step, session, scope, comparisons.of(judgement, each))
+            for judgement in each.judgements
+        ]
         if step.event_id is None:
             continue
         yield ImportedCall(
@@ -256,11 +262,17 @@ def _judged_turn(said: ImportedMessage, step: TreeMessage) -> TurnId | None:
 def _feedback_id(judgement: Judgement, said: ImportedMessage, step: TreeMessage) -> UUID:
     turn = _judged_turn(said, step)
     about = turn.bytes if turn else step.context_id + _bytes(said.key)
-    return uuid_of(digest(b"imported-judgement", about, _bytes(judgement.name), _bytes(judgement.source)))
+    who = [_bytes(judgement.annotator)] if judgement.annotator else []
+    return uuid_of(digest(b"imported-judgement", about, _bytes(judgement.name), _bytes(judgement.source), *who))
 
 
 def _feedback(
-    judgement: Judgement, said: ImportedMessage, step: TreeMessage, session: SessionId, scope: str
+    judgement: Judgement,
+    said: ImportedMessage,
+    step: TreeMessage,
+    session: SessionId,
+    scope: str,
+    comparison: str,
 ) -> Feedback:
     """A judgement as feedback: of a turn, or of the session where it is about a message that no model gave."""
     turn = _judged_turn(said, step)
@@ -275,6 +287,11 @@ def _feedback(
         value=judgement.value,
         comment=judgement.comment if turn else judgement.comment or of_message,
         source=judgement.source,
+        imported=True,
+        annotator=judgement.annotator,
+        given_by=judgement.given_by or judge_of(judgement.source, judgement.annotator),
+        comparison=comparison,
+        scale=judgement.scale,
     )
 
 

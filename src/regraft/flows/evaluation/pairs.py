@@ -19,6 +19,7 @@ from regraft.domain.evaluation.pairs import Candidate, Sibling, Vote, propose
 from regraft.domain.evaluation.score import ScoreParts, answer_quality, human_part
 from regraft.domain.evaluation.trajectory import measure_answer
 from regraft.domain.ids import parse_json
+from regraft.flows.evaluation.judgements import imported_judgements
 from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.postgres.arrow import reading
 
@@ -27,7 +28,7 @@ _BATCH = 500  # sessions in memory at a time
 _TEXTS = (
     *("pair_id", "anchor_turn_id", "session_id", "theme", "node_a", "node_b", "turn_a", "turn_b", "kind_a", "kind_b"),
     *("model_a", "model_b", "purpose_a", "purpose_b", "verdict", "reason", "source", "chosen", "rejected"),
-    "tools_digest",
+    *("tools_digest", "basis", "decided_by", "given_by"),
 )
 _PAIRS = pa.schema(
     [
@@ -115,6 +116,7 @@ def _compare(
                     signals=answer_quality(signals),
                 ),
                 outcome_source=reported.source,
+                judgements=imported_judgements(row["judgements"]),
             )
         )
     by_turn = {row["turn_id"]: row for row in rows}

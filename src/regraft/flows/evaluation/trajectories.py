@@ -11,10 +11,12 @@ from uuid import UUID
 import pyarrow as pa
 
 from regraft.domain.capture.message import messages_of
+from regraft.domain.evaluation.imported import worth_of
 from regraft.domain.evaluation.outcome import Verdict, outcome_of
 from regraft.domain.evaluation.score import unit_quality
 from regraft.domain.evaluation.trajectory import TrajectoryStep, measure_unit, render
 from regraft.domain.ids import parse_json
+from regraft.flows.evaluation.judgements import imported_judgements
 from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.postgres.arrow import reading
 
@@ -32,6 +34,7 @@ _UNITS = pa.schema(
         ("answer_empty", pa.bool_()),
         ("outcome_source", pa.string()),
         *((name, pa.float64()) for name in ("outcome", "human_outcome", "judge_outcome", "fidelity")),
+        *((f"imported_{name}", pa.float64()) for name in ("human", "outcome", "judge", "rank")),
     ]
 )
 
@@ -83,6 +86,7 @@ def _unit(row: dict[str, Any]) -> dict[str, Any]:
     lengths = [length for length in json.loads(row["sibling_lengths"] or "[]") if length is not None]
     signals = measure_unit(steps, history, answer, sibling_lengths=lengths)
     reported = outcome_of(Verdict(*one) for one in json.loads(row["verdicts"]))
+    imported = worth_of(imported_judgements(row["judgements"]))
     same = ("unit_id", "session_id", "turn_id", "anchor", "theme", "task_key", "purpose", "model", "node_status")
     return {
         **{name: row[name] for name in same},
@@ -106,6 +110,10 @@ def _unit(row: dict[str, Any]) -> dict[str, Any]:
         "outcome_source": reported.source,
         "human_outcome": reported.human,
         "judge_outcome": reported.judge,
+        "imported_human": imported.human,
+        "imported_outcome": imported.outcome,
+        "imported_judge": imported.judge,
+        "imported_rank": imported.rank,
         "fidelity": row["fidelity"],
         "text": render([*history, answer] if answer else history),
     }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from regraft.domain.capture.importers import (
+    annotated_pairs,
     arena,
     chatgpt,
     claude_code,
@@ -122,6 +123,12 @@ IMPORTERS = (
     Importer(oasst.FLAT, "OpenAssistant messages", oasst.recognises_flat, oasst.read, oasst.gather),
     Importer(gemini.FORM, "Gemini contents", gemini.recognises, gemini.read),
     Importer(arena.FORM, "Battles of two models", arena.recognises, arena.read),
+    Importer(
+        annotated_pairs.FORM,
+        "Two answers with votes of annotators (PandaLM)",
+        annotated_pairs.recognises,
+        annotated_pairs.read,
+    ),
     Importer(sharegpt.FORM, "ShareGPT", sharegpt.recognises, sharegpt.read),
     Importer(preferences.FORM, "Preferences of two answers", preferences.recognises, preferences.read),
     Importer(rated_answers.FORM, "Several rated answers", rated_answers.recognises, rated_answers.read),

@@ -1,8 +1,8 @@
 """Battles of two models over one question: ``conversation_a`` and ``conversation_b`` with a ``winner``.
 
 Chatbot Arena, MT-bench's human judgements, and ``prompt`` with ``response_a`` and ``response_b``. Both answers hang on
-what they share; the vote belongs to the answer of its turn, with the judge as its source. A tie is 0.5 for both, "both
-bad" 0.
+what they share; the vote belongs to the answer of its turn, with the judge as its annotator. A tie is 0.5 for both,
+"both bad" 0.
 """
 
 from __future__ import annotations
@@ -53,13 +53,12 @@ def read(record: JsonRecord) -> Iterator[Found]:
     """The battle as a tree of two branches."""
     line = mapping(record.value)
     judge = name(line.get("judge")) or name(mapping(line.get("judge")).get("name"))
-    source = f"{FORM} {judge}".strip()
     votes = _votes(line)
     sides = []
     for side, vote in zip("ab", votes, strict=True):
         model = text(line.get(f"model_{side}")) or None
-        said = read_turns(_turns(line, side), source, model=model)
-        sides.append(_judged(said, line.get("turn"), vote, source, side))
+        said = read_turns(_turns(line, side), FORM, model=model)
+        sides.append(_judged(said, line.get("turn"), vote, judge, side))
     yield checked(
         Conversation(
             key=name(line.get("id")) or f"{record.position}:{digest_json(line).hex()[:32]}",
@@ -100,15 +99,13 @@ def _votes(line: dict[str, Any]) -> tuple[float | None, float | None]:
     return _WINNERS.get(winner, (None, None)) if isinstance(winner, str) else (None, None)
 
 
-def _judged(
-    said: list[ImportedMessage], turn: Any, vote: float | None, source: str, side: str
-) -> list[ImportedMessage]:
+def _judged(said: list[ImportedMessage], turn: Any, vote: float | None, judge: str, side: str) -> list[ImportedMessage]:
     """The side with its vote, at the answer of the turn that was judged."""
     answers = [at for at, each in enumerate(said) if each.answered]
     said = [replace(each, key=each.key or f"{side}:{at}") if each.answered else each for at, each in enumerate(said)]
     if not answers or vote is None:
         return said
     place = answers[turn - 1] if isinstance(turn, int) and 1 <= turn <= len(answers) else answers[-1]
-    verdict = Judgement(name="preferred", value=vote, source=source)
+    verdict = Judgement(name="preferred", value=vote, source=FORM, annotator=judge)
     said[place] = replace(said[place], judgements=(*said[place].judgements, verdict))
     return said

@@ -25,13 +25,19 @@ class UnreadableConversationError(RegraftError):
 class Judgement:
     """A judgement on a message: ``reward``, ``success``, ``preferred``, ``rank`` (0 is best), a vote, a score.
 
-    ``source`` says who judged, so that it is never taken for a judgement of our own.
+    ``source`` says where it is from, so that it is never taken for a judgement of our own; ``annotator`` who gave it,
+    as the source calls them. ``given_by`` is ``person``, ``model`` or ``program``; '' where the names have to say it.
+    Judgements of one ``comparison`` were made over the same answers. ``scale`` is lowest and highest, where known.
     """
 
     name: str
     value: float
     source: str
     comment: str | None = None
+    annotator: str = ""
+    given_by: str = ""
+    comparison: str = ""
+    scale: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,8 +25,10 @@ from regraft.domain.capture.importers.recorded import ASIDE, answer, decoded, hi
 from regraft.domain.capture.importers.records import JsonRecord
 from regraft.domain.capture.importers.unread import with_unread
 from regraft.domain.capture.importers.values import figure, mapping, mappings, text
+from regraft.domain.capture.judges import MODEL, PERSON
 
 FORM = "langfuse"
+_GIVEN_BY = {"EVAL": MODEL, "ANNOTATION": PERSON}
 _SAMPLING = frozenset(
     {"temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "seed", "stop", "frequency_penalty"}
     | {"presence_penalty", "reasoning_effort", "n"}
@@ -164,7 +166,13 @@ def _judged(conversation: Conversation, scores: list[dict[str, Any]]) -> Convers
             source = f"langfuse {text(score.get('source'))}".strip()
             comment = text(score.get("comment")) or None
             found.append(
-                Judgement(name=f"score:{text(score.get('name'))}", value=value, source=source, comment=comment)
+                Judgement(
+                    name=f"score:{text(score.get('name'))}",
+                    value=value,
+                    source=source,
+                    comment=comment,
+                    given_by=_GIVEN_BY.get(text(score.get("source")), ""),
+                )
             )
     if not found:
         return conversation

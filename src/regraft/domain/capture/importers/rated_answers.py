@@ -32,6 +32,7 @@ _MODELS = ("model_names", "models", "generation_models")
 _RATINGS = ("ratings", "scores", "rewards", "ranks")
 _RATIONALES = ("rationales", "critiques")
 _SYSTEM = "custom_system_prompt"
+_SCALE = (1.0, 5.0)  # of the aspects that UltraFeedback's annotations rate
 
 
 def recognises(record: JsonRecord) -> bool:
@@ -123,7 +124,8 @@ def _aspects(annotations: dict[str, Any], source: str) -> Iterator[Judgement]:
         value = number(about.get("Rating", about.get("rating")))
         if value is not None:
             reason = text(about.get("Rationale")) or text(about.get("rationale")) or None
-            yield Judgement(name=f"score:{aspect}", value=value, source=source, comment=reason)
+            scale = _SCALE if _SCALE[0] <= value <= _SCALE[1] else None
+            yield Judgement(name=f"score:{aspect}", value=value, source=source, comment=reason, scale=scale)
 
 
 def _listed(line: dict[str, Any], at: int, source: str) -> Iterator[Judgement]:

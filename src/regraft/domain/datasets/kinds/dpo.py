@@ -51,7 +51,9 @@ class DpoKind:
                 continue
             better, worse = ("a", "b") if pair["chosen"] == pair["node_a"] else ("b", "a")
             worth = score(ScoreParts(**{part: pair[f"{part}_{better}"] for part in PARTS}), recipe.weights, allowed)
-            if pair["source"] not in sources:
+            # A reward that was imported is an outcome, too.
+            outcome = "outcome" in recipe.labels and pair["basis"] == "rating"
+            if pair["source"] not in sources and not outcome:
                 counts.refused["label_source_not_allowed"] += 1
             elif pair["margin"] < recipe.min_margin:
                 counts.refused["margin_below_minimum"] += 1

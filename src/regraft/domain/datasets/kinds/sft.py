@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 from regraft.domain.capture.endings import recorded_ending
 from regraft.domain.datasets.fitness import unfit_ending
+from regraft.domain.datasets.kinds.judged import JudgedUnit
 from regraft.domain.datasets.kinds.kind import (
     Candidates,
     Counts,
     Limit,
     PlannedRow,
     Record,
-    allowed_parts,
     mismatch,
     stratum_of,
 )
@@ -24,19 +24,18 @@ from regraft.domain.datasets.rows import Row
 from regraft.domain.datasets.turns import RecordedTurn
 from regraft.domain.evaluation.score import ScoreParts, human_part, score
 
-_LABELS = (("human", "ratings"), ("outcome", "outcome"), ("judge", "model"), ("signals", "signals"))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredUnit:
-    """A path that a recipe's filters let pass, with the parts of its score. ``source`` is the best part that is
-    known."""
+    """A path that a recipe's filters let pass, with all known parts of its score. ``source`` is the label source of
+    the best part that the recipe allows, ``outcome`` what came of the path as far as anybody said."""
 
     unit: Record
     parts: ScoreParts
     score: float
     source: str
     category: str
+    outcome: float | None
 
     @property
     def unit_id(self) -> str:
@@ -47,7 +46,6 @@ class ScoredUnit:
 def scored_units(recipe: Recipe, candidates: Candidates, counts: Counts) -> Iterator[ScoredUnit]:
     """The paths that pass the recipe's filters, each with its score; the others are counted."""
     rated = {row["unit_id"]: row for row in candidates.ratings()}
-    allowed = allowed_parts(recipe)
     for unit in candidates.units():
         cause = _mismatch(recipe, unit)
         if cause:
@@ -56,19 +54,15 @@ def scored_units(recipe: Recipe, candidates: Candidates, counts: Counts) -> Iter
         label = rated.get(str(unit["unit_id"]), {})
         human = human_part(json.loads(label["ratings"])) if label else None
         categories = json.loads(label.get("categories") or "[]") if label else []
-        parts = ScoreParts(
-            human=unit["human_outcome"] if human is None else human,
-            outcome=unit["outcome"],
-            judge=unit["judge_outcome"],
-            signals=unit["quality"],
-        )
-        source = next((name for part, name in _LABELS if part in allowed and getattr(parts, part) is not None), "none")
+        judged = JudgedUnit(unit, human)
+        allowed, source = judged.allowed(recipe.labels)
         yield ScoredUnit(
             unit=unit,
-            parts=parts,
-            score=score(parts, recipe.weights, allowed),
+            parts=judged.parts,
+            score=score(allowed, recipe.weights),
             source=source,
             category=categories[0] if categories else "",
+            outcome=judged.outcome(recipe.labels),
         )
 
 
@@ -89,6 +83,8 @@ class SftKind:
         """The paths that may win their task, or their context where calls named no task."""
         for one in scored_units(recipe, candidates, counts):
             refusal = _refusal(recipe, one.unit)
+            if not refusal and one.outcome is not None and one.outcome < recipe.min_outcome:
+                refusal = "outcome_below_minimum"  # it takes no other path's place, too
             if refusal:
                 counts.refused[refusal] += 1
                 continue
@@ -135,7 +131,7 @@ def planned_unit(recipe: Recipe, one: ScoredUnit, kind: str) -> PlannedRow:
     task = unit["task_key"] or ""
     anchor = str(unit["anchor"]) if unit["anchor"] else None
     refusal = "score_below_minimum" if one.score < recipe.min_score else ""
-    if one.parts.outcome is not None and one.parts.outcome < recipe.min_outcome and one.parts.human is None:
+    if one.outcome is not None and one.outcome < recipe.min_outcome:
         refusal = refusal or "outcome_below_minimum"
     return PlannedRow(
         row_id=one.unit_id,

@@ -67,6 +67,14 @@ ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS outcome_a DOUBLE
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS outcome_b DOUBLE;
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS judge_a DOUBLE;
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS judge_b DOUBLE;
+-- Of judgements that came with imported data.
+ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS basis VARCHAR;       -- preference, rank or rating
+ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS decided_by VARCHAR;  -- sources, with their annotators
+ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS given_by VARCHAR;    -- person or model; '' is not known
+ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS imported_human DOUBLE;         -- 0 to 1, by people
+ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS imported_outcome DOUBLE;       -- 0 to 1, by whom is not known, or by a program
+ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS imported_judge DOUBLE;         -- 0 to 1, by models
+ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS imported_rank DOUBLE;          -- 1 is the best of those ranked with it
 
 -- name: forget_units
 -- Take out the units of sessions that are measured again.
@@ -152,7 +160,8 @@ CREATE TABLE selection.unit AS
 SELECT unit_id::VARCHAR AS unit_id, session_id::VARCHAR AS session_id, turn_id::VARCHAR AS turn_id, anchor::VARCHAR AS anchor,
        theme, task_key, purpose, model, node_status, path_nodes::VARCHAR[] AS path_nodes,
        path_anchors::VARCHAR[] AS path_anchors, finish_reasons, turns, tool_calls, tool_errors, repeated_calls, answer_empty,
-       repetition, quality, outcome, outcome_source, human_outcome, judge_outcome, fidelity
+       repetition, quality, outcome, outcome_source, human_outcome, judge_outcome, imported_human, imported_outcome,
+       imported_judge, imported_rank, fidelity
 FROM trajectory_units;
 
 -- name: copy_pairs

@@ -164,6 +164,12 @@ class InboxBatch:
                 comment=storable(given.comment),
                 source=storable(given.source),
                 given_at=_EPOCH + timedelta(microseconds=exchange.started_ns // 1000),
+                imported=given.imported,
+                annotator=storable(given.annotator or None),
+                given_by=given.given_by or None,
+                comparison=storable(given.comparison or None),
+                scale_low=given.scale[0] if given.scale else None,
+                scale_high=given.scale[1] if given.scale else None,
             )
         )
 

@@ -21,7 +21,8 @@ CREATE TEMP TABLE IF NOT EXISTS stage_turn (turn_id uuid, event_id uuid, choice_
     user_digest bytea, awaited_projection bytea, parent_claim uuid, replay_claim uuid, filed_by text) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS stage_response (scope text, response_id text, turn_id uuid) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS stage_feedback (feedback_id uuid, scope text, turn_id uuid, session_id uuid,
-    session_claim uuid, name text, value float8, comment text, source text, given_at timestamptz)
+    session_claim uuid, name text, value float8, comment text, source text, given_at timestamptz, imported bool,
+    annotator text, given_by text, comparison text, scale_low float8, scale_high float8)
     ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS stage_quarantine (event_id uuid, reason text, event bytea, waits_for text)
     ON COMMIT DELETE ROWS;
@@ -123,9 +124,10 @@ ON CONFLICT DO NOTHING;
 
 -- name: store_feedback
 -- The event id decides: feedback delivered twice is stored once.
-INSERT INTO feedback (feedback_id, scope, turn_id, session_id, session_claim, name, value, comment, source, given_at)
+INSERT INTO feedback (feedback_id, scope, turn_id, session_id, session_claim, name, value, comment, source, given_at,
+    imported, annotator, given_by, comparison, scale_low, scale_high)
 SELECT DISTINCT ON (feedback_id) feedback_id, scope, turn_id, session_id, session_claim, name, value, comment, source,
-    given_at
+    given_at, imported, annotator, given_by, comparison, scale_low, scale_high
 FROM stage_feedback ORDER BY feedback_id
 ON CONFLICT DO NOTHING;
 

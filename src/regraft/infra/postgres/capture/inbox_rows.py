@@ -135,6 +135,12 @@ class FeedbackRow:
     comment: str | None
     source: str | None
     given_at: datetime
+    imported: bool
+    annotator: str | None
+    given_by: str | None
+    comparison: str | None
+    scale_low: float | None
+    scale_high: float | None
 
 
 @dataclass(slots=True, kw_only=True)

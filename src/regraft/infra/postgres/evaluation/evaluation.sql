@@ -22,11 +22,14 @@ FROM (SELECT session_id, label_id FROM current_human_eval_labels
 GROUP BY session_id ORDER BY session_id;
 
 -- name: outcome_states
--- A digest of the rewards and ratings that were reported, per session that has any.
-SELECT session_id::text AS session_id, md5(string_agg(feedback_id::text, ',' ORDER BY feedback_id)) AS state
+-- A digest of the rewards, ratings and imported judgements that were reported, per session that has any. The number in
+-- it goes up with what is made of them.
+SELECT session_id::text AS session_id,
+       md5('2,' || string_agg(feedback_id::text, ',' ORDER BY feedback_id)) AS state
 FROM (SELECT coalesce(b.session_id, f.target_session_id) AS session_id, f.feedback_id
-      FROM feedback_target f LEFT JOIN response_branch_records b ON b.turn_id = f.target_turn_id
-      WHERE f.name IN ('reward', 'rating') AND f.target_session_id IS NOT NULL) AS reported
+      FROM feedback_target f JOIN feedback said USING (feedback_id)
+      LEFT JOIN response_branch_records b ON b.turn_id = f.target_turn_id
+      WHERE (f.name IN ('reward', 'rating') OR said.imported) AND f.target_session_id IS NOT NULL) AS reported
 GROUP BY session_id ORDER BY session_id;
 
 -- name: units
@@ -80,12 +83,15 @@ SELECT leaf.node_id::text AS unit_id, leaf.session_id::text AS session_id, leaf.
        coalesce(
            (SELECT json_agg(json_build_array(v.name, v.value, v.source)
                             ORDER BY v.name = 'reward' DESC, v.given_at DESC, v.feedback_id DESC)::text
-            FROM verdicts_of_node(leaf.node_id) AS v),
+            FROM judgements_of_node(leaf.node_id) AS v WHERE v.name IN ('reward', 'rating') AND NOT v.imported),
            -- What was said of a session as a whole was said of what its clients saw, not of replays that came later.
            CASE WHEN NOT coalesce(steps.replayed, false) THEN
                (SELECT json_agg(json_build_array(v.name, v.value, v.source)
                                 ORDER BY v.name = 'reward' DESC, v.given_at DESC, v.feedback_id DESC)::text
-                FROM verdicts_of_session(leaf.session_id) AS v) END, '[]') AS verdicts
+                FROM verdicts_of_session(leaf.session_id) AS v) END, '[]') AS verdicts,
+       coalesce((SELECT json_agg(json_build_array(v.name, v.value, v.source, v.annotator, v.given_by, v.comparison,
+                                                    v.scale_low, v.scale_high) ORDER BY v.feedback_id)::text
+                 FROM judgements_of_node(leaf.node_id) AS v WHERE v.imported), '[]') AS judgements
 FROM leaf
 JOIN steps ON steps.unit_id = leaf.node_id
 LEFT JOIN histories ON histories.history_id = leaf.context_snapshot_id
@@ -111,7 +117,11 @@ SELECT b.context_anchor_turn_id::text AS anchor, b.node_id::text AS node_id, b.t
        ratings.ratings,
        coalesce((SELECT json_agg(json_build_array(v.name, v.value, v.source)
                                  ORDER BY v.name = 'reward' DESC, v.given_at DESC, v.feedback_id DESC)::text
-                 FROM verdicts_of_node(b.node_id) AS v), '[]') AS verdicts
+                 FROM judgements_of_node(b.node_id) AS v
+                 WHERE v.name IN ('reward', 'rating') AND NOT v.imported), '[]') AS verdicts,
+       coalesce((SELECT json_agg(json_build_array(v.name, v.value, v.source, v.annotator, v.given_by, v.comparison,
+                                                    v.scale_low, v.scale_high) ORDER BY v.feedback_id)::text
+                 FROM judgements_of_node(b.node_id) AS v WHERE v.imported), '[]') AS judgements
 FROM anchors
 JOIN response_branch_records b USING (context_anchor_turn_id)
 JOIN session_turn t ON t.turn_id = b.turn_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -13,6 +13,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from regraft.domain.errors import NotFoundError, UsageError
 from regraft.presentation.cli.context import CommandContext, context
+
+if TYPE_CHECKING:
+    from regraft.domain.evaluation.label_lines import LabelDefaults
+    from regraft.flows.capture.import_report import ImportCounts
 
 _NAMES_SHOWN = 3  # of what was refused for one reason; --json has more
 
@@ -36,16 +40,30 @@ def import_(
         typer.Option(help="Requests of a batch, whose answers are imported; repeatable.", metavar="FILE"),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on with what is added, until Ctrl-C.")] = False,
+    source: Annotated[str, typer.Option(help="Labels: source of lines that name none.")] = "",
+    annotator: Annotated[str, typer.Option(help="Labels: annotator of lines that name none.")] = "",
+    given_by: Annotated[str, typer.Option(help="Labels: person, model or program, where no line says it.")] = "",
+    key_prefix: Annotated[str, typer.Option(help="Labels: put this before every key.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Import conversations with all their branches, ranks and rewards. A second import adds nothing."""
-    from regraft.flows.capture.import_report import ImportCounts
+    """Import conversations with all their branches and judgements, or files of labels. A second import adds nothing."""
+    from regraft.domain.evaluation.label_lines import LabelDefaults
     from regraft.flows.capture.importing import import_files
+    from regraft.flows.evaluation import label_files
 
     run = context()
     for path in (*paths, *(requests or ())):
         if not path.exists():
             raise NotFoundError(f"There is no file or folder {path}.")
+    labels = [path for path in paths if form == label_files.FORM or (form is None and label_files.is_label_file(path))]
+    if labels:
+        if watch or len(labels) < len(paths):
+            raise UsageError("Import labels by themselves, after the conversations that they are about.")
+        defaults = LabelDefaults(source=source, annotator=annotator, given_by=given_by, key_prefix=key_prefix)
+        _import_labels(run, labels, scope, defaults, report, dry_run=dry_run, json=json)
+        return
+    if source or annotator or given_by or key_prefix:
+        raise UsageError("--source, --annotator, --given-by and --key-prefix are for files of labels.")
     if watch:
         if dry_run or report is not None or requests:
             raise UsageError("--watch stores what it reads as it comes: not with --dry-run, --report or --requests.")
@@ -74,6 +92,32 @@ def import_(
         f"{counts.judgements} judgements. Formats: {', '.join(sorted(counts.forms))}.",
         highlight=False,
     )
+    _print_refused(run, counts)
+
+
+def _import_labels(
+    run: CommandContext,
+    paths: list[Path],
+    scope: str,
+    defaults: LabelDefaults,
+    report: Path | None,
+    *,
+    dry_run: bool,
+    json: bool,
+) -> None:
+    from regraft.flows.evaluation.label_files import import_labels
+
+    dsn = None if dry_run else run.postgres_dsn()
+    counts = import_labels(dsn, paths, scope=scope, defaults=defaults, report=report)
+    if json:
+        run.print_json(asdict(counts))
+        return
+    state = "would be added" if dry_run else "added"
+    run.console.print(f"{counts.judgements} judgements {state}, from {counts.files} files.", highlight=False)
+    _print_refused(run, counts)
+
+
+def _print_refused(run: CommandContext, counts: ImportCounts) -> None:
     for reason, count in sorted(counts.refused.items()):
         names = ", ".join(counts.refused_names[reason][:_NAMES_SHOWN]) + (", ..." if count > _NAMES_SHOWN else "")
         run.console.print(f"[yellow]refused[/] {count} x {escape(reason)}: {escape(names)}", highlight=False)
@@ -82,7 +126,6 @@ def import_(
 def _watch(
     run: CommandContext, paths: list[Path], form: str | None, theme: str | None, scope: str, *, json: bool
 ) -> None:
-    from regraft.flows.capture.import_report import ImportCounts
     from regraft.flows.capture.watching import watch
 
     def tell(counts: ImportCounts) -> None:

@@ -1,0 +1,252 @@
+"""What the judgements that came with imported data say of two answers, and of one.
+
+Preferences and ranks count within their comparison, ratings and labels within their source and name. People decide
+before those of whom the source does not say what they are, and models come last; of one kind of judge, preferences
+decide before ranks, and ranks before ratings. Figures whose better end is not known (counts of emojis, toxicity) decide
+nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from regraft.domain.capture.importers.conversation import Judgement
+from regraft.domain.capture.judges import MODEL, PERSON
+
+Basis = Literal["preference", "rank", "rating"]
+Preference = Literal["a", "b", "equal", "both_bad"]
+
+_BASES: tuple[Basis, ...] = ("preference", "rank", "rating")
+_JUDGES = (PERSON, "", MODEL)
+# Names of ratings, the first that a source gave both answers counts: what is said of the whole, then of its aspects.
+_WHOLE = (
+    *("reward", "success", "label", "preferred", "vote", "rating", "score", "score:overall", "score:overall_score"),
+    *("score:rating", "score:average_rating", "score:quality_score", "score:fine-grained_score", "score:reward_score"),
+    *("score:rm_score", "elo"),
+)
+_ASPECTS = (
+    *("score:quality", "score:helpfulness", "score:correctness", "score:instruction_following"),
+    *("score:instruction-following", "score:truthfulness", "score:honesty", "score:coherence", "score:harmlessness"),
+    "score:safety",
+)
+_RANKING = {name: place for place, name in enumerate((*_WHOLE, *_ASPECTS))}
+_SCALES = {
+    "reward": (0.0, 1.0),
+    "success": (0.0, 1.0),
+    "label": (0.0, 1.0),
+    "preferred": (0.0, 1.0),
+    "vote": (-1.0, 1.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """Judgements that are compared with one another. A rating has no ``comparison``; a scorer's name is its own."""
+
+    basis: Basis
+    name: str
+    source: str
+    annotator: str
+    given_by: str
+    comparison: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What was said of two answers, with a margin from 0 to 1; ``decided_by`` names sources and their annotators."""
+
+    preference: Preference
+    margin: float
+    basis: Basis
+    given_by: str
+    decided_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worth:
+    """What imported judgements say of one answer alone, each 0 to 1 by who judged. ``rank`` only orders answers: 1 is
+    the best of those that were ranked together, and nothing says that a lower one is bad."""
+
+    human: float | None = None
+    outcome: float | None = None
+    judge: float | None = None
+    rank: float | None = None
+
+
+def basis_of(judgement: Judgement) -> Basis | None:
+    """How a judgement decides; None when nothing says which end of its scale is the better one."""
+    if judgement.name == "rank":
+        return "rank"
+    if judgement.name == "preferred" and judgement.comparison:
+        return "preference"
+    if judgement.name in _RANKING or (judgement.name.startswith("score:") and judgement.source.startswith("inspect ")):
+        return "rating"
+    return None
+
+
+def _ballot(judgement: Judgement) -> Ballot | None:
+    basis = basis_of(judgement)
+    if basis is None:
+        return None
+    given_by = judgement.given_by if judgement.given_by in (PERSON, MODEL) else ""
+    comparison = "" if basis == "rating" else judgement.comparison
+    return Ballot(basis, judgement.name, judgement.source, judgement.annotator, given_by, comparison)
+
+
+class Judged:
+    """The judgements of all answers to one context, by answer."""
+
+    def __init__(self, judgements: Mapping[UUID, Iterable[Judgement]]) -> None:
+        self._said: dict[UUID, dict[Ballot, list[float]]] = {}
+        self._range: dict[Ballot, tuple[float, float]] = {}
+        scales: dict[Ballot, tuple[float, float]] = {}
+        for node, given in judgements.items():
+            of_node: dict[Ballot, list[float]] = defaultdict(list)
+            for judgement in given:
+                ballot = _ballot(judgement)
+                if ballot is None:
+                    continue
+                of_node[ballot].append(judgement.value)
+                low, high = self._range.get(ballot, (judgement.value, judgement.value))
+                self._range[ballot] = (min(low, judgement.value), max(high, judgement.value))
+                scale = judgement.scale or _SCALES.get(judgement.name)
+                if scale and ballot.basis == "rating":
+                    scales[ballot] = scale
+            self._said[node] = {ballot: sorted(values) for ballot, values in of_node.items()}
+        for ballot, (low, high) in scales.items():
+            seen = self._range[ballot]
+            if low <= seen[0] and seen[1] <= high:
+                self._range[ballot] = (low, high)
+
+    def is_judged(self, node: UUID) -> bool:
+        """Whether anything that was said of an answer says whether it is good."""
+        return bool(self._said.get(node))
+
+    def compare(self, a: UUID, b: UUID) -> Verdict | None:
+        """What was said of two answers; None when nobody judged both."""
+        mine, others = self._said.get(a, {}), self._said.get(b, {})
+        shared = [ballot for ballot in mine if ballot in others]
+        for given_by in _JUDGES:
+            for basis in _BASES:
+                ballots = [each for each in shared if (each.given_by, each.basis) == (given_by, basis)]
+                found = self._count(_weightiest(ballots), mine, others)
+                if found:
+                    return found
+        return None
+
+    def _count(
+        self, ballots: Sequence[Ballot], mine: Mapping[Ballot, list[float]], others: Mapping[Ballot, list[float]]
+    ) -> Verdict | None:
+        votes: list[tuple[Preference, float]] = []
+        names: set[str] = set()
+        for ballot in ballots:
+            vote = self._vote(ballot, mine[ballot], others[ballot])
+            if vote is not None:
+                votes.append(vote)
+                names.add(f"{ballot.source}: {ballot.annotator}" if ballot.annotator else ballot.source)
+        if not votes:
+            return None
+        preference = majority([said for said, _ in votes])
+        margin = 0.0
+        if preference in ("a", "b"):
+            sign = 1.0 if preference == "a" else -1.0
+            margin = sign * sum(strength if said == "a" else -strength for said, strength in votes) / len(votes)
+            if margin <= 0.0:  # the majority was small where it was sure, and the others were not
+                other = "b" if preference == "a" else "a"
+                said: list[str] = [each for each, _ in votes]
+                margin = (said.count(preference) - said.count(other)) / len(votes)
+        first = ballots[0]
+        return Verdict(
+            preference=preference,
+            margin=min(1.0, margin),
+            basis=first.basis,
+            given_by=first.given_by,
+            decided_by=tuple(sorted(names)),
+        )
+
+    def _vote(self, ballot: Ballot, mine: list[float], others: list[float]) -> tuple[Preference, float] | None:
+        low, high = self._range[ballot]
+        spread = high - low
+        if ballot.basis == "rating":
+            difference = sum(mine) / len(mine) - sum(others) / len(others)
+            return _said(difference), min(1.0, abs(difference) / spread) if spread else 0.0
+        if ballot.basis == "preference":
+            if mine[-1] <= 0.0 and others[-1] <= 0.0:
+                return ("both_bad", 0.0) if high <= 0.0 else None  # another answer was preferred to both
+            difference = float(_wins(mine, others))
+            return _said(difference), 1.0 if difference else 0.0
+        difference = float(_wins(others, mine))  # a rank is the better the smaller it is
+        distance = abs(sum(mine) / len(mine) - sum(others) / len(others))
+        return _said(difference), min(1.0, distance / spread) if spread and difference else 0.0
+
+
+def majority(said: Sequence[str]) -> Preference:
+    """What more said than anything else; ``equal`` when two things were said as often."""
+    counts = Counter(said).most_common()
+    if len(counts) > 1 and counts[0][1] == counts[1][1]:
+        return "equal"
+    return counts[0][0]  # type: ignore[return-value]
+
+
+def _said(difference: float) -> Preference:
+    return "equal" if not difference else "a" if difference > 0 else "b"
+
+
+def _wins(mine: list[float], others: list[float]) -> int:
+    """How many more of all pairs of values have the greater one on the first side; both are sorted."""
+    return sum(bisect_left(others, value) - (len(others) - bisect_right(others, value)) for value in mine)
+
+
+def _weightiest(ballots: Sequence[Ballot]) -> list[Ballot]:
+    """Of the ratings of one source those that say most: of the whole answer, or of all aspects where none does."""
+    if not ballots or ballots[0].basis != "rating":
+        return list(ballots)
+    best: dict[str, int] = {}
+    for each in ballots:
+        best[each.source] = min(best.get(each.source, len(_RANKING)), _RANKING.get(each.name, len(_RANKING)))
+    kept = []
+    for each in ballots:
+        place, first = _RANKING.get(each.name, len(_RANKING)), best[each.source]
+        if place == first or (first >= len(_WHOLE) and place >= len(_WHOLE)):
+            kept.append(each)
+    return kept
+
+
+def worth_of(judgements: Iterable[Judgement]) -> Worth:
+    """What was said of an answer alone: ratings on a known scale, else the share of comparisons that it won."""
+    rated: dict[str, tuple[int, list[float]]] = {}
+    preferred: dict[str, list[float]] = defaultdict(list)
+    ranks: list[float] = []
+    for judgement in judgements:
+        ballot = _ballot(judgement)
+        if ballot is None:
+            continue
+        if ballot.basis == "rank":
+            ranks.append(max(0.0, judgement.value))
+            continue
+        if ballot.basis == "preference":
+            preferred[ballot.given_by].append(min(1.0, max(0.0, judgement.value)))
+            continue
+        low, high = judgement.scale or _SCALES.get(judgement.name, (0.0, 0.0))
+        if not low <= judgement.value <= high or low == high:
+            continue
+        place = _RANKING.get(judgement.name, len(_RANKING))
+        before, values = rated.get(ballot.given_by, (place, []))
+        if place < before:
+            before, values = place, []
+        if place == before:
+            values.append((judgement.value - low) / (high - low))
+        rated[ballot.given_by] = (before, values)
+    parts = {by: sum(values) / len(values) for by, values in preferred.items()}
+    parts |= {by: sum(values) / len(values) for by, (_, values) in rated.items()}
+    return Worth(
+        human=parts.get(PERSON),
+        outcome=parts.get(""),
+        judge=parts.get(MODEL),
+        rank=1.0 / (1.0 + sum(ranks) / len(ranks)) if ranks else None,
+    )

@@ -1,0 +1,34 @@
+"""Labels from files, in the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from regraft.infra.postgres.pool import Connection
+from regraft.infra.queries import queries
+
+_SQL = queries("postgres/evaluation/labels")
+
+Record = dict[str, Any]
+
+
+def named_turns(connection: Connection, scope: str, ids: Sequence[UUID]) -> list[Record]:
+    """The turns of a tenant by their own ids or those of their nodes: ``named`` and ``turn_id``."""
+    return connection.execute(_SQL["named_turns"], {"scope": scope, "ids": list(ids)}).fetchall()
+
+
+def keyed_turns(connection: Connection, query: str, scope: str, keys: Sequence[str]) -> list[Record]:
+    """The turns of a tenant by keys; ``query`` is ``answered_with``, ``imported_messages`` or
+    ``imported_conversations``."""
+    return connection.execute(_SQL[query], {"scope": scope, "keys": list(keys)}).fetchall()
+
+
+def add_labels(connection: Connection, labels: Sequence[Record]) -> int:
+    """Store judgements; how many were not there before."""
+    if not labels:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.executemany(_SQL["add_label"], labels)
+        return max(0, cursor.rowcount)
