@@ -8,8 +8,9 @@ import time
 import pytest
 
 from regraft.domain.errors import NotFoundError
+from regraft.infra.config.gateway import GatewaySection
 from regraft.infra.files.keys import KeyStore
-from regraft.infra.settings import GatewaySection, WebSection
+from regraft.infra.settings import WebSection
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
 from support.gateways import BODY, Gateway, Upstream, free_port, gateway_to, spooled
 from support.scripted_upstream import Pause, Script, plain

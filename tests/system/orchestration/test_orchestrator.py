@@ -11,8 +11,8 @@ import time
 import openai
 import pytest
 
+from regraft.infra.config.tool_server import ToolServerSection
 from regraft.infra.files.keys import KeyStore
-from regraft.infra.settings import ToolServerSection
 from support.orchestrator_crew import QUESTION, Crew, ask, captured, running, step, whole
 from support.scripted_upstream import Pause, Script, plain
 from support.tool_server import PROGRAM

@@ -14,8 +14,9 @@ import pytest
 
 from regraft.domain.errors import ConfigError
 from regraft.domain.ids import parse_json
+from regraft.infra.config.tool_server import ToolServerSection
 from regraft.infra.mcp.servers import ToolServerError, ToolServers
-from regraft.infra.settings import ToolServerSection, load_settings
+from regraft.infra.settings import load_settings
 from support.tool_server import PROGRAM
 
 

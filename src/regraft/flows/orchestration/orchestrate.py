@@ -33,8 +33,8 @@ from regraft.domain.orchestration.taskification import Assignment, Plan, Subtask
 from regraft.flows.orchestration.model_caller import Completion, ModelCaller, StepCost, make_plan
 
 if TYPE_CHECKING:
+    from regraft.infra.config.tool_server import ToolServerSection
     from regraft.infra.mcp.servers import ToolServers
-    from regraft.infra.settings import ToolServerSection
 
 _OURS = frozenset({"model", "messages", "stream", "stream_options", "n", "store", "metadata"})
 _REFUSED = frozenset({"tools", "tool_choice", "functions", "function_call"})

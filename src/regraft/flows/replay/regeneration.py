@@ -41,7 +41,7 @@ from regraft.infra.postgres.pool import transaction
 from regraft.infra.postgres.replay import staleness as store
 
 if TYPE_CHECKING:
-    from regraft.infra.settings import ToolServerSection
+    from regraft.infra.config.tool_server import ToolServerSection
 
 _BATCH = 32  # things that are made between two notes of what was made
 

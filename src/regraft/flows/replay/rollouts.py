@@ -60,8 +60,8 @@ from regraft.infra.postgres.pool import Connection, transaction
 from regraft.infra.postgres.replay import rollouts as store
 
 if TYPE_CHECKING:
+    from regraft.infra.config.tool_server import ToolServerSection
     from regraft.infra.mcp.servers import ToolServers
-    from regraft.infra.settings import ToolServerSection
 
 MOST_TURNS = 100  # answers of a rollout without a limit of its own: an agent may go round in circles
 WORKER = "worker"  # the purpose of calls to a model that simulates a tool or a user

@@ -7,7 +7,8 @@ from importlib.resources import files
 from regraft.domain.errors import NotFoundError
 from regraft.domain.orchestration.taskification import Rule
 from regraft.infra.config.document import parse_document
-from regraft.infra.settings import RuleSection, Settings
+from regraft.infra.config.rule import RuleSection
+from regraft.infra.settings import Settings
 
 DEFAULT = "default"
 

@@ -8,9 +8,11 @@ from pydantic import TypeAdapter
 
 from regraft.domain.errors import NotFoundError
 from regraft.infra.client_table import KnownClientSection, SideCallSection
+from regraft.infra.config.orchestrator import OrchestratorSection
+from regraft.infra.config.rule import RuleSection
 from regraft.infra.files.experiments import ExperimentFile
 from regraft.infra.files.recipes import RecipeFile
-from regraft.infra.settings import OrchestratorSection, RuleSection, Settings
+from regraft.infra.settings import Settings
 
 MODELS: dict[str, Any] = {
     "settings": Settings,

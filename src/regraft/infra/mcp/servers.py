@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from regraft import __version__
 from regraft.domain.errors import ConfigError, UnavailableError
 from regraft.domain.ids import canonical_json, parse_json, plain
-from regraft.infra.settings import ToolServerSection
+from regraft.infra.config.tool_server import ToolServerSection
 
 if TYPE_CHECKING:
     from mcp import Client

@@ -11,7 +11,7 @@ from regraft.domain.orchestration.orchestration import Orchestrator
 from regraft.infra.client_table import built_in_table
 
 if TYPE_CHECKING:
-    from regraft.infra.settings import ToolServerSection
+    from regraft.infra.config.tool_server import ToolServerSection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import pytest
 from regraft.domain.errors import ConfigError, UsageError
 from regraft.domain.replay.job import Variant
 from regraft.flows.replay.rollouts import RolloutOptions
-from regraft.infra.settings import ToolServerSection
+from regraft.infra.config.tool_server import ToolServerSection
 from support.messages import user
 from support.rollouts import MODEL, STORY, answers_of, calls_tool, result, says
 from support.tool_server import PROGRAM

@@ -1,0 +1,41 @@
+"""The virtual key that our own commands call the gateway with."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from regraft.domain.errors import ConfigError
+from regraft.infra.config.secrets import secret_file, secret_variable
+from regraft.infra.config.section import Section
+
+KEY_VARIABLE = "REGRAFT_API_KEY"
+
+
+class ClientSection(Section):
+    """What our own commands show the gateway, where it needs keys: replays, plans, embeddings, the demo."""
+
+    api_key_env: str | None = Field(
+        None, description="the environment variable that holds a virtual key; REGRAFT_API_KEY if unset"
+    )
+    api_key_file: Path | None = Field(None, description="the file that holds it")
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.api_key_env and self.api_key_file:
+            raise ValueError("takes api_key_env or api_key_file, not both")
+        return self
+
+    def api_key(self) -> str:
+        """The key, read now; empty: none. Raises ConfigError when it is named but not there, or can be no key."""
+        if self.api_key_env:
+            key = secret_variable(self.api_key_env, "the gateway")
+        else:
+            key = secret_file(self.api_key_file) if self.api_key_file else os.environ.get(KEY_VARIABLE, "")
+        if not (key.isascii() and key.isprintable() and " " not in key):
+            place = self.api_key_env or self.api_key_file or KEY_VARIABLE
+            raise ConfigError(f"What {place} holds is no virtual key: it has characters that no key has.")
+        return key
