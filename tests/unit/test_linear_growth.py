@@ -26,7 +26,7 @@ from regraft.domain.lineage import projection
 from regraft.domain.lineage.fingerprints import anchors_of
 from regraft.domain.lineage.projection import PROJECTIONS, plain_text, projection_digest, volatile_system_text
 from regraft.domain.lineage.tool_calls import is_tool_error
-from regraft.domain.orchestration.taskification import read_plan
+from regraft.domain.orchestration.plan import read_plan
 
 SIZE = 1 << 18  # characters
 ROLES = ("system", "user", "assistant", "tool")

@@ -16,7 +16,8 @@ from regraft.domain.orchestration.orchestration import (
     synthesis_messages,
     worker_messages,
 )
-from regraft.domain.orchestration.taskification import Plan, Rule, Subtask, problems_of
+from regraft.domain.orchestration.plan import Plan, Subtask, problems_of
+from regraft.domain.orchestration.rule import Rule
 
 RULE = Rule(name="r", instructions="x", repair="{problems}")
 

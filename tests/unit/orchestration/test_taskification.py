@@ -11,25 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regraft.domain.errors import UsageError
+from regraft.domain.orchestration.plan import PLAN, REPAIR, Plan, Subtask, judge, problems_of, read_plan
+from regraft.domain.orchestration.prompt import prompt_of
+from regraft.domain.orchestration.rule import Rule, ask, ask_again, rule_name, schema
 from regraft.domain.orchestration.taskification import (
-    PLAN,
-    REPAIR,
     Assignment,
     Attempt,
-    Plan,
-    Rule,
-    Subtask,
-    ask,
-    ask_again,
-    judge,
     plan_header,
-    problems_of,
-    prompt_of,
     read_assignment,
-    read_plan,
     read_plan_header,
-    rule_name,
-    schema,
     settle,
     subject_of_prompt,
 )
@@ -297,3 +287,16 @@ def test_whatever_a_model_says_is_judged_and_nothing_without_a_problem_lacks_wha
         ids = {each.id for each in plan.subtasks}
         assert 1 <= len(ids) == len(plan.subtasks) <= 4
         assert all(each.needs <= ids and each.worker in WORKERS and each.instruction for each in plan.subtasks)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("last", [(), ("s0",)], ids=["a chain", "a circle"])
+def test_a_plan_of_very_many_steps_that_wait_for_one_another_is_checked_in_linear_time(last):
+    count = 50_000
+    steps = [
+        Subtask(id=f"s{place}", instruction="do", dependencies=(f"s{place + 1}",), worker="w", acceptance="done")
+        for place in range(count - 1)
+    ]
+    steps.append(Subtask(id=f"s{count - 1}", instruction="do", dependencies=last, worker="w", acceptance="done"))
+    found = {problem.name for problem in problems_of(Plan(tuple(steps)), ["w"], count)}
+    assert found == ({"circle"} if last else set())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from uuid import UUID
 
-from regraft.flows.replay import plans
+from regraft.flows.replay.job_recorder import JobRecorder
 from regraft.infra.postgres.replay import plans as store
 
 PLAN = UUID(int=1)
@@ -21,7 +21,7 @@ def test_a_change_added_while_others_are_stored_is_stored_by_the_next_flush(monk
         stored.append([change.number for change in changes])
 
     monkeypatch.setattr(store, "update_jobs", update_jobs)
-    recorder = plans._Recorder(None, PLAN, {}, None)
+    recorder = JobRecorder(None, PLAN, {}, None)
     recorder._add(store.JobChange(number=1, state="running"))
     flushing = threading.Thread(target=recorder.flush)
     flushing.start()
@@ -37,7 +37,7 @@ def test_a_change_waits_until_a_flush_has_taken_the_earlier_ones(monkeypatch):
     """A change cannot come between the reading of the pending changes and their replacement."""
     stored: list[list[int]] = []
     monkeypatch.setattr(store, "update_jobs", lambda c, p, changes: stored.append([each.number for each in changes]))
-    recorder = plans._Recorder(None, PLAN, {}, None)
+    recorder = JobRecorder(None, PLAN, {}, None)
     recorder._add(store.JobChange(number=1, state="running"))
     adding = threading.Thread(target=lambda: recorder._add(store.JobChange(number=2, state="running")))
     with recorder._lock:

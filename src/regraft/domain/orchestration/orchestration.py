@@ -11,7 +11,8 @@ from typing import Any, Literal
 from uuid import UUID
 
 from regraft.domain.ids import digest_json
-from regraft.domain.orchestration.taskification import PROMPT, Plan, Rule, Subtask
+from regraft.domain.orchestration.plan import PROMPT, Plan, Subtask
+from regraft.domain.orchestration.rule import Rule
 
 PREFIX = "orchestrator/"  # of the model names that orchestrators answer to
 BACKEND = "orchestrator"  # the "upstream" of an orchestrated call: what it used was used, and is counted, by others

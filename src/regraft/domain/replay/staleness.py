@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from regraft.domain.orchestration.taskification import rule_name
+from regraft.domain.orchestration.rule import rule_name
 
 TASKIFICATIONS, RUNS = "taskification_results", "execution_run_records"
 RULE, MODEL, CONDITIONS, AFTER = "rule", "model", "conditions", "after"  # causes

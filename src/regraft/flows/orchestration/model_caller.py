@@ -13,20 +13,10 @@ from regraft.domain.capture.answer import events, read_answer
 from regraft.domain.errors import RegraftError, UpstreamError
 from regraft.domain.ids import canonical_json, parse_json
 from regraft.domain.orchestration.orchestration import TASKIFY
-from regraft.domain.orchestration.taskification import (
-    PLAN,
-    REPAIR,
-    Assignment,
-    Attempt,
-    Rule,
-    Taskified,
-    ask,
-    ask_again,
-    judge,
-    plan_header,
-    settle,
-    words,
-)
+from regraft.domain.orchestration.plan import PLAN, REPAIR, judge
+from regraft.domain.orchestration.prompt import words
+from regraft.domain.orchestration.rule import Rule, ask, ask_again
+from regraft.domain.orchestration.taskification import Assignment, Attempt, Taskified, plan_header, settle
 from regraft.infra.llm.client import GatewayClient, StreamedReply
 from regraft.infra.llm.upstream import Headers
 

@@ -29,7 +29,9 @@ from regraft.domain.orchestration.orchestration import (
     tool_result,
     worker_messages,
 )
-from regraft.domain.orchestration.taskification import Assignment, Plan, Subtask, Taskified, prompt_of
+from regraft.domain.orchestration.plan import Plan, Subtask
+from regraft.domain.orchestration.prompt import prompt_of
+from regraft.domain.orchestration.taskification import Assignment, Taskified
 from regraft.flows.orchestration.model_caller import Completion, ModelCaller, StepCost, make_plan
 
 if TYPE_CHECKING:

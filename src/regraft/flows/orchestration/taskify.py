@@ -19,17 +19,16 @@ from regraft.domain.errors import NotFoundError, UnavailableError
 from regraft.domain.ids import canonical_json, digest
 from regraft.domain.lineage.difference import model_snapshot
 from regraft.domain.lineage.turn import INTERNAL_SESSION
+from regraft.domain.orchestration.prompt import prompt_of, words
+from regraft.domain.orchestration.rule import Rule
 from regraft.domain.orchestration.taskification import (
     Assignment,
     Attempt,
-    Rule,
     Taskified,
-    prompt_of,
     read_assignment,
     read_plan_header,
     settle,
     subject_of_prompt,
-    words,
 )
 from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.orchestration.model_caller import ModelCaller, StepCost, make_plan

@@ -6,9 +6,6 @@ the log by the fingerprint that each call bears, and the rest is run by the next
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,7 +22,8 @@ from regraft.domain.replay.experiment import MOST_JOBS, Experiment
 from regraft.domain.replay.job import Job, Origin, Variant, plan
 from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
-from regraft.flows.replay.execution import Grow, JobResult, JobWatcher, Tally, execute, grow_once, run_async
+from regraft.flows.replay.execution import Grow, JobResult, Tally, grow_once, run_async
+from regraft.flows.replay.job_recorder import OPEN_STATES, JobRecorder, Progress
 from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.infra.postgres.lineage import reading
 from regraft.infra.postgres.pool import Connection, connect, transaction
@@ -48,15 +46,11 @@ __all__ = [
     "save",
 ]
 
-Progress = Callable[[int], None]
 PinOf = Callable[[str], str]
 Settle = Callable[[], None]
 
-_FLUSH = 0.2  # seconds between two notes of what became of jobs
-_BEAT = 1.0
 # Calls of a driver that died may still be on their way from the gateway to the log: this long after the last came.
 _QUIET = 2.0
-_OPEN = ("planned", "running", "failed")
 
 
 def _unpinned(_model: str) -> str:
@@ -133,7 +127,7 @@ def prepare_experiment(
         asked = _resolved(connection, asked)
         earlier = store.plan_of_definition(connection, asked.definition_digest())
         rows = store.jobs(connection, earlier) if earlier else []
-    if earlier and any(row["state"] in _OPEN for row in rows):
+    if earlier and any(row["state"] in OPEN_STATES for row in rows):
         resumed = resume(dsn, earlier, settle)
         return replace(resumed, experiment=replace(asked, name=resumed.experiment.name or asked.name))
     with transaction(dsn) as connection:
@@ -187,7 +181,7 @@ def resume(dsn: str, plan_id: UUID, settle: Settle | None = None) -> ReplayPlan:
         replace(places[each["node_id"], each["variant_index"], each["sample"]], fingerprint=each["fingerprint"])
         for each in rows
     ]
-    unfinished = [job["fingerprint"] for job in rows if job["state"] in _OPEN]
+    unfinished = [job["fingerprint"] for job in rows if job["state"] in OPEN_STATES]
     since = row["created_at"] if asked.again else None
     died = standing["state"] in ("running", "interrupted")
     if died and settle is not None:
@@ -280,8 +274,8 @@ def run(
             raise UsageError(f"The replay plan {plan_id} is being run by another process: `regraft plans` shows it.")
         states = {row["fingerprint"]: row["state"] for row in store.jobs(connection, plan_id)}
         numbers = {job.fingerprint: number for number, job in enumerate(planned.jobs)}
-        todo = [job for job in planned.todo if states[job.fingerprint] in _OPEN]
-        recorder = _Recorder(connection, plan_id, numbers, progress)
+        todo = [job for job in planned.todo if states[job.fingerprint] in OPEN_STATES]
+        recorder = JobRecorder(connection, plan_id, numbers, progress)
         store.start(connection, plan_id, datetime.now(UTC), at_once, asked.budget_tokens, asked.budget_money)
         recorder.note_found(planned.found, states)
         count.spent = store.spent(connection, plan_id)
@@ -350,104 +344,3 @@ def _settled(dsn: str, marks: Sequence[str], since: datetime | None, *, wait: bo
                 quiet_since = time.monotonic()
             found = now
     return found
-
-
-class _Recorder(JobWatcher):
-    """Notes what becomes of jobs, many at a time: the calls do not wait for it."""
-
-    def __init__(
-        self, connection: Connection, plan_id: UUID, numbers: Mapping[str, int], progress: Progress | None
-    ) -> None:
-        self.turns: list[UUID] = []
-        self.failures: list[str] = []
-        self._connection = connection
-        self._plan_id = plan_id
-        self._numbers = numbers
-        self._progress = progress
-        self._changes: dict[int, store.JobChange] = {}
-        # The event loop adds changes; a worker thread takes them away to store them.
-        self._lock = threading.Lock()
-
-    def began(self, job: Job) -> None:
-        number = self._numbers[job.fingerprint]
-        self._add(store.JobChange(number=number, state="running", started_at=datetime.now(UTC)))
-
-    def ended(self, job: Job, grown: JobResult) -> None:
-        number = self._numbers[job.fingerprint]
-        failure = grown.failure
-        self._add(
-            store.JobChange(
-                number=number,
-                state="done" if failure is None else "failed",
-                turn_id=grown.turns[-1] if grown.turns else None,
-                # PostgreSQL holds no NUL, and no lone surrogate, in text.
-                failure=failure.replace("\0", "?").encode("utf-8", "replace").decode() if failure is not None else None,
-                spent=grown.spent,
-                ended_at=datetime.now(UTC),
-            )
-        )
-        self.turns.extend(grown.turns)
-        if failure is not None:
-            self.failures.append(failure)
-        if self._progress:
-            self._progress(1)
-
-    def note_found(self, found: Mapping[str, store.Finished], states: Mapping[str, str]) -> None:
-        """Answers that an earlier driver got, and could not note any more."""
-        now = datetime.now(UTC)
-        for mark, answer in found.items():
-            if states[mark] in _OPEN:
-                number = self._numbers[mark]
-                self._add(
-                    store.JobChange(
-                        number=number, state="done", turn_id=answer.turn_id, spent=answer.spent, ended_at=now
-                    )
-                )
-                self.turns.append(answer.turn_id)
-        self.flush()
-
-    def _add(self, change: store.JobChange) -> None:
-        with self._lock:
-            before = self._changes.get(change.number)
-            started_at = change.started_at or (before.started_at if before else None)
-            self._changes[change.number] = replace(change, started_at=started_at)
-
-    def flush(self) -> None:
-        """Store what is not stored yet."""
-        with self._lock:
-            changes, self._changes = self._changes, {}
-        if changes:
-            store.update_jobs(self._connection, self._plan_id, list(changes.values()))
-
-    async def drive(
-        self,
-        gateway: GatewayEndpoint | str,
-        todo: Sequence[Job],
-        concurrency: int,
-        tally: Tally,
-        budget: Budget,
-        grow: Grow,
-        theme: str | None,
-    ) -> None:
-        """Run the jobs, and store meanwhile how they go."""
-        over = asyncio.Event()
-
-        async def work() -> None:
-            try:
-                await execute(gateway, todo, concurrency, tally, self, budget, grow, theme)
-            finally:
-                over.set()
-
-        async with asyncio.TaskGroup() as group:
-            group.create_task(work())
-            group.create_task(self._keep_storing(over))
-
-    async def _keep_storing(self, over: asyncio.Event) -> None:
-        beat = 0.0
-        while not over.is_set():
-            await asyncio.to_thread(self.flush)
-            if time.monotonic() - beat > _BEAT:
-                await asyncio.to_thread(store.beat, self._connection, self._plan_id)
-                beat = time.monotonic()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(over.wait(), _FLUSH)

@@ -15,7 +15,8 @@ from uuid import UUID
 from regraft.domain.errors import RegraftError, UsageError
 from regraft.domain.ids import EventId, NodeId, canonical_json, digest, parse_json
 from regraft.domain.lineage.turn import INTERNAL_SESSION, turn_id
-from regraft.domain.orchestration.taskification import Rule, read_assignment, rule_name
+from regraft.domain.orchestration.rule import Rule, rule_name
+from regraft.domain.orchestration.taskification import read_assignment
 from regraft.domain.replay.job import Job, Variant, plan
 from regraft.domain.replay.staleness import FOLLOW, REPLAY, RUNS, TASKIFICATIONS, TASKIFY, RegenerationStep
 from regraft.flows.capture.waiting import wait_until_stored

@@ -7,7 +7,7 @@ which rollout it belongs to and how true that is so far, so that the graph deriv
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from regraft.domain.ids import canonical_json, digest, parse_json
 from regraft.domain.lineage.difference import tool_names
 from regraft.domain.replay.budget import Spent
 from regraft.domain.replay.job import LONGEST_LABEL, Job
-from regraft.domain.replay.recording import RecordedConversation, holds, main_line, steps_of
+from regraft.domain.replay.recording import RecordedConversation
 from regraft.domain.replay.rollout import (
     ERROR,
     USER_ENDED,
@@ -37,35 +37,27 @@ from regraft.domain.replay.rollout import (
     user_ended,
 )
 from regraft.domain.replay.tool_results import (
-    LIVE,
     POLICIES,
     SIMULATED,
-    ForestMessage,
     InOrder,
-    RecordedResults,
-    ServedResult,
     StrictResults,
     ToolCall,
     ToolOracle,
     UnservedCall,
-    is_result,
-    result_message,
-    sibling_results,
-    simulation,
 )
 from regraft.flows.replay.execution import JobResult, identity_of, refusal, spent_in
+from regraft.flows.replay.recorded_conversations import read_record
 from regraft.flows.replay.retrying_client import RetryingClient
+from regraft.flows.replay.tool_oracles import LiveTools, SimulatedTools
 from regraft.infra.llm.client import GatewayReply
-from regraft.infra.postgres.pool import Connection, transaction
+from regraft.infra.postgres.pool import transaction
 from regraft.infra.postgres.replay import rollouts as store
 
 if TYPE_CHECKING:
     from regraft.infra.config.tool_server import ToolServerSection
-    from regraft.infra.mcp.servers import ToolServers
 
 MOST_TURNS = 100  # answers of a rollout without a limit of its own: an agent may go round in circles
 WORKER = "worker"  # the purpose of calls to a model that simulates a tool or a user
-_EXAMPLES = 4  # recorded results that a simulated tool is shown
 _SOURCES_TOLD = 40  # results of one step whose sources a call tells
 
 
@@ -149,66 +141,6 @@ class Rollouts:
     def _read(self, node: UUID) -> RecordedConversation:
         with transaction(self._dsn) as connection:
             return read_record(connection, node, self._options.toward)
-
-
-def read_record(connection: Connection, node: UUID, toward: UUID | None = None) -> RecordedConversation:
-    """What was recorded from a node on, along the path that a rollout follows, and of tools in the whole session.
-
-    A path ends where the client changed the history that it had sent before (a summary, an edit). Raises UsageError
-    when ``toward`` is not below the node.
-    """
-    line = main_line(store.below(connection, node), node, toward)
-    chain: list[tuple[Any, Any]] = []
-    while line:
-        chain = store.history(connection, line[-1].context_id)
-        if holds(line, [projection for projection, _ in chain]):
-            break
-        line = line[:-1]
-    if not line:
-        return RecordedConversation(opening=[], steps=[])
-    messages = [message for _, message in chain] + [store.answer(connection, line[-1].node_id)]
-    steps = steps_of(messages, [each.context_depth for each in line], [each.finish_reason for each in line])
-    session = line[0].session_id
-    forest = _forest(store.forest(connection, session), store.grown(connection, session), {each for each, _ in chain})
-    return RecordedConversation(
-        opening=messages[: line[0].context_depth], steps=steps, siblings=sibling_results(forest)
-    )
-
-
-def _forest(rows: Sequence[store.Row], grown: Sequence[tuple[bytes, Any]], path: set[Any]) -> list[ForestMessage]:
-    """A session's messages. On no shelf are the path's own, copies of a result, and what rollouts were given that no
-    tool said."""
-    by_id = {row["context_id"]: row for row in rows}
-    given: set[bytes] = set()
-    for context_id, variant in grown:
-        told = variant.get("rollout") if isinstance(variant, dict) else None
-        if isinstance(told, dict):
-            given.update(_given(by_id, context_id, told))
-    seen = set(path)
-    found = []
-    for row in rows:
-        left_out = row["projection_id"] in seen or row["context_id"] in given
-        if is_result(row["message"]) and not left_out:
-            seen.add(row["projection_id"])
-        found.append(
-            ForestMessage(
-                context_id=row["context_id"], parent_id=row["parent_id"], message=row["message"], left_out=left_out
-            )
-        )
-    return found
-
-
-def _given(by_id: Mapping[bytes, store.Row], context_id: bytes, told: Mapping[str, Any]) -> list[bytes]:
-    """The results before a rollout's call that no tool said then: all but live ones, last first."""
-    sources = told.get("sources")
-    left = list(sources) if isinstance(sources, list) else []
-    found = []
-    row = by_id.get(context_id)
-    while row is not None and left:
-        if is_result(row["message"]) and left.pop() != LIVE:
-            found.append(row["context_id"])
-        row = by_id.get(row["parent_id"])
-    return found
 
 
 class _Rollout:
@@ -324,9 +256,9 @@ class _Rollout:
             from regraft.infra.mcp.servers import ToolServers
 
             async with ToolServers(self._options.servers) as servers:
-                yield _Live(servers, shelf)
+                yield LiveTools(servers, shelf)
         elif self._options.policy == "simulated":
-            yield _Simulated(self, shelf, tool_names(self._request.tools))
+            yield SimulatedTools(self.stand_in_for, shelf, tool_names(self._request.tools))
         else:
             yield InOrder(shelf) if self._options.policy == "recorded" else StrictResults(shelf)
 
@@ -368,40 +300,3 @@ class _Rollout:
             "fidelity": branch.fidelity,
             "first_divergence": branch.first.describe() if branch.first else None,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class _Live:
-    """Tools that a server offers run for real; others are answered as ``strict`` does."""
-
-    servers: ToolServers
-    shelf: RecordedResults
-
-    async def serve(self, call: ToolCall) -> ServedResult | UnservedCall:
-        if not self.servers.has(call.name):
-            recorded = await StrictResults(self.shelf).serve(call)
-            return (
-                UnservedCall(f"{recorded.reason}, and no tool server offers it")
-                if isinstance(recorded, UnservedCall)
-                else recorded
-            )
-        result = await self.servers.call(call.name, call.sent)
-        return ServedResult(message=result_message(call, result.content), source=LIVE, stands_for=call.key)
-
-
-@dataclass(frozen=True, slots=True)
-class _Simulated:
-    """What the record does not hold is made up by a model, which is shown what the tool said of other calls."""
-
-    rollout: _Rollout
-    shelf: RecordedResults
-    definitions: Mapping[str, Any]
-
-    async def serve(self, call: ToolCall) -> ServedResult | UnservedCall:
-        recorded = await StrictResults(self.shelf).serve(call)
-        if isinstance(recorded, ServedResult):
-            return recorded
-        examples = [each for each in self.shelf.results if each.call.name == call.name][:_EXAMPLES]
-        asked = simulation(call, self.definitions.get(call.name), examples)
-        said = await self.rollout.stand_in_for(call, asked)
-        return ServedResult(message=result_message(call, said), source=SIMULATED, stands_for=call.key)

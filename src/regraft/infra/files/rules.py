@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 from regraft.domain.errors import NotFoundError
-from regraft.domain.orchestration.taskification import Rule
+from regraft.domain.orchestration.rule import Rule
 from regraft.infra.config.document import parse_document
 from regraft.infra.config.rule import RuleSection
 from regraft.infra.settings import Settings

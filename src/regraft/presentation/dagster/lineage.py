@@ -20,7 +20,7 @@ from dagster import (
 )
 
 from regraft.domain.lineage.projection import PROJECTION_VERSION
-from regraft.domain.orchestration.taskification import CODE_VERSION
+from regraft.domain.orchestration.rule import CODE_VERSION
 from regraft.presentation.dagster.partitions import SESSIONS
 from regraft.presentation.dagster.resources import Servers, regraft_failures
 
