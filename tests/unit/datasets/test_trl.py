@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from regraft.domain.datasets.content import content_hash, illegal, parts_of, row_digest
 from regraft.domain.datasets.formats import FORMATS, format_named, trl
 from regraft.domain.datasets.formats.format import write_row
+from regraft.domain.datasets.formats.json_text import line
 from regraft.domain.datasets.kinds import KINDS
 from regraft.domain.datasets.messages import (
     RowRefusal,
@@ -67,11 +68,11 @@ def reason(body: Any) -> str:
 
 
 def encoded(row: Row) -> dict[str, Any]:
-    line = write_row(FORMATS["trl"], row)
-    assert not isinstance(line, RowRefusal), line
+    written = write_row(FORMATS["trl"], row)
+    assert not isinstance(written, RowRefusal), written
     record = trl.record_of(row)
     assert not isinstance(record, RowRefusal)
-    assert line == trl.line(record)
+    assert written == line(record)
     return record
 
 
@@ -83,7 +84,7 @@ def test_arguments_become_an_object_and_tools_stay_text() -> None:
         {"role": "assistant", "content": "Here."},
         tools='[{"type":"function"}]',
     )
-    record = json.loads(trl.line(encoded(row)))
+    record = json.loads(line(encoded(row)))
     assert list(record) == ["messages", "tools"]
     assert record["tools"] == '[{"type":"function"}]'
     arguments = record["messages"][1]["tool_calls"][0]["function"]["arguments"]
@@ -105,7 +106,7 @@ def test_dpo_is_explicit() -> None:
 def test_what_is_written_reads_back_as_the_same_branch(arguments: dict[str, Any], content: str) -> None:
     row = sft({"role": "user", "content": content}, calling(json.dumps(arguments)))
     record = encoded(row)
-    decoded = trl.decode(json.loads(trl.line(record)), "sft")
+    decoded = trl.decode(json.loads(line(record)), "sft")
     assert decoded["messages"][0] == row.messages[0]
     again = json.loads(decoded["messages"][1]["tool_calls"][0]["function"]["arguments"])
     assert again == arguments
@@ -196,13 +197,13 @@ def test_a_datasets_hash_is_of_its_rows_not_of_their_order() -> None:
 
 def test_a_line_keeps_order_and_literals() -> None:
     text = '{"b": 1e-999, "a": [true, null, "é"]}'
-    assert trl.line(parse_json(text)) == text
+    assert line(parse_json(text)) == text
 
 
 def test_a_stored_record_becomes_what_an_export_holds() -> None:
     row = sft(USER, calling('{"b": 1.5, "a": [1]}'), {"role": "assistant", "content": "x"}, tools="[]")
     stored = {"messages": [dict(message) for message in row.messages], "tools": row.tools}
-    assert trl.from_stored(stored) == json.loads(trl.line(encoded(row)))
+    assert trl.from_stored(stored) == json.loads(line(encoded(row)))
     broken = {"messages": [canonical_message(calling("[1]"))]}
     with pytest.raises(IllegalRowError, match="arguments_not_object"):
         trl.from_stored(broken)

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from regraft.domain.datasets.formats.alpaca import AlpacaFormat
+from regraft.domain.datasets.formats.axolotl import AxolotlFormat
 from regraft.domain.datasets.formats.format import Format
+from regraft.domain.datasets.formats.llamafactory import LlamaFactoryFormat
+from regraft.domain.datasets.formats.openai import FIREWORKS, OPENAI, TOGETHER
+from regraft.domain.datasets.formats.sharegpt import ShareGptFormat
 from regraft.domain.datasets.formats.trl import TrlFormat
 from regraft.domain.errors import UsageError
 
-FORMATS: Mapping[str, Format] = {one.name: one for one in (TrlFormat(),)}
+FORMATS: Mapping[str, Format] = {
+    one.name: one
+    for one in (
+        TrlFormat(),
+        OPENAI,
+        TOGETHER,
+        FIREWORKS,
+        LlamaFactoryFormat(),
+        AxolotlFormat(),
+        ShareGptFormat(),
+        AlpacaFormat(),
+    )
+}
 
 
 def format_named(name: str) -> Format:

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from regraft.domain.datasets.formats import FORMATS
 from regraft.domain.errors import IntegrityError
 from regraft.infra.files.recipes import recipe_text
 from regraft.presentation.cli.context import CommandContext, context
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 dataset_app = typer.Typer(help="Freeze, verify and export training data.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Target = Annotated[str, typer.Option("--target", "--format", help=f"What the files are for: {', '.join(FORMATS)}.")]
 Snapshot = Annotated[str, typer.Argument(help="Snapshot: id or start of an id.")]
 
 
@@ -98,7 +100,9 @@ def verify(snapshot: Snapshot, json: Json = False) -> None:
 def export(
     snapshot: Snapshot,
     to: Annotated[Path, typer.Option(help="Folder, new or empty or an earlier export.")],
-    target: Annotated[str, typer.Option("--target", "--format", help="Trainer that the files are for: trl.")] = "trl",
+    target: Annotated[
+        str, typer.Option("--target", "--format", help=f"What the files are for: {', '.join(FORMATS)}.")
+    ] = "trl",
     json: Json = False,
 ) -> None:
     """Write a snapshot's files for a trainer, with a dataset card and a manifest of digests."""
