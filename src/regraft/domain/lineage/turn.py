@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -85,26 +84,26 @@ def capture(
     session_of_claim: Callable[[UUID], SessionId | None],
     previous: TurnId | None = None,
     read: ReadHistory | None = None,
-    stored: Callable[[Any], StoredMessage] | None = None,
+    answers: Sequence[StoredMessage | None] = (),
 ) -> Capture:
     """Place a call in its session.
 
     ``session_of_claim`` knows the session of a claimed session, node or turn, if the tenant has it. ``previous`` is the
-    turn whose answer the call says that it continues. ``read`` is the request's history, if it was read already, and
-    ``stored`` digests an answer under the same version of the projection.
+    turn whose answer the call says that it continues. ``read`` is the request's history, and ``answers`` are the
+    messages of the answer's choices under the same version of the projection, if they were read already.
     """
     read = read or read_history(exchange.scope, request.messages)
     history = read.history
     last = history.context
-    if stored is None:
-        stored = partial(store_message, version=history.version)
     session_id, evidence, name = _session(
         exchange, history.opening or last.projection_id, session_of_claim, previous, request.conversation
     )
     choices = answer.choices or [Choice(index=0, message=None, finish_reason=None)]
     turns = []
-    for choice in choices:
-        message = stored(choice.message) if choice.message is not None else None
+    for place, choice in enumerate(choices):
+        message = answers[place] if answers else None
+        if message is None and choice.message is not None:
+            message = store_message(choice.message, version=history.version)
         status = node_status(exchange, answer, choice)
         ending = message.projection if message else digest(b"no answer", status.encode())
         after = extend_projection(exchange.scope, last.projection_id, ending, history.version)

@@ -21,8 +21,9 @@ from regraft.domain.capture.dialects.responses import with_history
 from regraft.domain.capture.exchange import Exchange
 from regraft.domain.capture.request import Request
 from regraft.domain.errors import CorruptEventError
-from regraft.domain.ids import SessionId, TurnId, digest, uuid_of
+from regraft.domain.ids import SessionId, digest, uuid_of
 from regraft.domain.lineage.feedback import Feedback, read_feedback
+from regraft.domain.lineage.message import StoredMessage
 from regraft.domain.lineage.turn import Capture, capture, claim, internal_session
 from regraft.flows.capture.identification import CallIdentifier
 from regraft.flows.capture.time_budget import (
@@ -40,12 +41,13 @@ from regraft.infra.postgres.capture import inbox, quarantine
 from regraft.infra.postgres.pool import Connection
 
 WAITING = "waiting:"
+AwaitedKey = UUID | tuple[str, str]  # a turn, node or session; or a response by tenant and id
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedCall:
     """One captured call, read under a version of the projection: ``end`` is the end of the history that it was sent
-    with, if it was sent with one."""
+    with, if it was sent with one, and ``answers`` are then the messages of the answer's choices."""
 
     exchange: Exchange
     dialect: Dialect
@@ -53,6 +55,7 @@ class ParsedCall:
     request: Request
     answer: Answer
     end: CachedStep | None
+    answers: list[StoredMessage | None]
 
     @property
     def previous(self) -> tuple[str, str] | None:
@@ -133,10 +136,8 @@ def _parsed(
     if who is not exchange.identity:
         exchange = replace(exchange, identity=who)
     answer = dialect.answer(body, exchange.response_type, request)
-    for choice in answer.choices if end else ():
-        if choice.message is not None:
-            cache.message(choice.message)  # digested here, where it is limited, and found again when it is placed
-    return ParsedCall(exchange, dialect, cache.version, request, answer, end)
+    answers = cache.answers(answer) if end else []  # digested here, where reading is limited
+    return ParsedCall(exchange, dialect, cache.version, request, answer, end, answers)
 
 
 class SessionResolver:
@@ -151,8 +152,8 @@ class SessionResolver:
         self._cache = cache
         self._sessions: dict[tuple[str, UUID], SessionId] = {}
         self._histories: dict[tuple[str, str], inbox.StoredHistory] = {}
-        self._made: list[str] = []
-        self._waiting: dict[str, list[tuple[ParsedRecord, ParsedCall]]] = defaultdict(list)
+        self._made: list[AwaitedKey] = []
+        self._waiting: dict[AwaitedKey, list[tuple[ParsedRecord, ParsedCall]]] = defaultdict(list)
 
     def place(self, parsed: Iterable[ParsedRecord]) -> None:
         """Place calls, and those placed before that waited for them. None of them stops another."""
@@ -183,7 +184,7 @@ class SessionResolver:
     def take_resolved_keys(self) -> list[str]:
         """The keys that waiting calls can be resumed by now; each is returned once."""
         made, self._made = self._made, []
-        return made
+        return [_text(each) for each in made]
 
     def _open(self, record: ParsedRecord) -> tuple[ParsedRecord, ParsedCall] | None:
         content = record.content
@@ -202,12 +203,12 @@ class SessionResolver:
             self._done(record)
         return None
 
-    def _awaited(self, call: ParsedCall) -> str | None:
+    def _awaited(self, call: ParsedCall) -> AwaitedKey | None:
         """What this call has to wait for, if anything."""
         if call.previous and call.previous not in self._histories:
-            return _response_key(*call.previous)
+            return call.previous
         if call.claims and not any(each in self._sessions for each in call.claims):
-            return _turn_key(call.claims[-1][1])
+            return call.claims[-1][1]
         return None
 
     def _settle(self, record: ParsedRecord, call: ParsedCall) -> None:
@@ -221,17 +222,18 @@ class SessionResolver:
             self._done(record)
 
     def _read(self, call: ParsedCall) -> None:
-        exchange, request, answer, end = call.exchange, call.request, call.answer, call.end
+        exchange, request, answer, end, answers = call.exchange, call.request, call.answer, call.end, call.answers
         history = self._histories.get(call.previous) if call.previous else None
         if history:
             request = with_history(request, history.messages)
             end = self._cache.history(exchange.scope, request.messages) if request.messages else None
+            answers = self._cache.answers(answer)
             self._sessions.setdefault((exchange.scope, history.turn_id), history.session_id)
         placed: Capture | None = None
         if end:
             previous = history.turn_id if history else None
             known = partial(self._session_of, exchange.scope)
-            placed = capture(exchange, request, answer, known, previous, end.read(), self._cache.message)
+            placed = capture(exchange, request, answer, known, previous, end.read(), answers)
             if not exchange.final:
                 placed.turns.clear()
         self.batch.add(exchange, request, answer, placed)
@@ -242,7 +244,7 @@ class SessionResolver:
         for turn in placed.turns:
             for found in (turn.turn_id, turn.node_id, turn.session_id):
                 self._sessions.setdefault((exchange.scope, found), turn.session_id)
-                self._made.append(_turn_key(found))
+                self._made.append(found)
         response = answer.rest.get("id")
         if exchange.endpoint == RESPONSES and isinstance(response, str) and response:
             said = answer.choices[0].message if answer.choices else None
@@ -255,7 +257,7 @@ class SessionResolver:
         self.batch.add_response(scope, response, turn.turn_id)
         messages = [*request.messages, *([] if said is None else [said])]
         self._histories.setdefault((scope, response), inbox.StoredHistory(turn.turn_id, turn.session_id, messages))
-        self._made.append(_response_key(scope, response))
+        self._made.append((scope, response))
 
     def _session_of(self, scope: str, claimed: UUID) -> SessionId | None:
         return self._sessions.get((scope, claimed))
@@ -265,13 +267,13 @@ class SessionResolver:
         if record.quarantine_id:
             self.outcome.resolved.append(record.quarantine_id)
 
-    def _wait(self, record: ParsedRecord, call: ParsedCall, awaited: str) -> None:
-        kind = "previous_response" if call.previous and awaited == _response_key(*call.previous) else "parent"
-        reason = f"{WAITING}{kind} {awaited} is not known yet"
+    def _wait(self, record: ParsedRecord, call: ParsedCall, awaited: AwaitedKey) -> None:
+        kind, key = "previous_response" if awaited == call.previous else "parent", _text(awaited)
+        reason = f"{WAITING}{kind} {key} is not known yet"
         if record.quarantine_id:
-            self.outcome.postponed.append((record.quarantine_id, reason, awaited))
+            self.outcome.postponed.append((record.quarantine_id, reason, key))
         else:
-            self.batch.set_aside(call.exchange.event_id, reason, record.data, awaited)
+            self.batch.set_aside(call.exchange.event_id, reason, record.data, key)
 
     def refuse(self, record: ParsedRecord, error: Exception) -> None:
         """Set a call aside that its reader took and PostgreSQL did not."""
@@ -287,9 +289,6 @@ class SessionResolver:
             self.batch.set_aside(event_id, reason, record.data)
 
 
-def _turn_key(turn: UUID | TurnId) -> str:
-    return f"turn:{turn}"
-
-
-def _response_key(scope: str, response: str) -> str:
-    return f"response:{scope}:{response}"
+def _text(key: AwaitedKey) -> str:
+    """The key as quarantine keeps it."""
+    return f"turn:{key}" if isinstance(key, UUID) else f"response:{key[0]}:{key[1]}"

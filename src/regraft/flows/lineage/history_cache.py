@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import Any
 
+from regraft.domain.capture.answer import Answer
 from regraft.domain.capture.request import Request, Slices, read_fields
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.ids import Digest, canonical_json, parse_json
@@ -103,6 +104,10 @@ class HistoryCache:
                 known = store_message(message, body, self.version)
                 self._remember(body, known)
         return known
+
+    def answers(self, answer: Answer) -> list[StoredMessage | None]:
+        """The messages of an answer's choices."""
+        return [None if each.message is None else self.message(each.message) for each in answer.choices]
 
     def history(self, scope: str, messages: Sequence[Any]) -> CachedStep:
         """The last step of a history of at least one message. Raises CorruptEventError for a text that is no JSON."""
