@@ -16,6 +16,7 @@ from regraft.flows.capture.ingest import PATIENCE, IngestCounts, SeenIds, is_slo
 from regraft.flows.capture.session_resolver import ParsedRecord
 from regraft.flows.capture.slow_calls import SlowCallReader
 from regraft.flows.capture.time_budget import AT_ONCE
+from regraft.infra.garbage import seldom_collected
 from regraft.infra.nats.stream import PART_GRACE, CallStream
 from regraft.infra.postgres.capture import quarantine
 from regraft.infra.postgres.pool import Connection, connect
@@ -47,7 +48,8 @@ async def consume(
     """
     slow_calls = SlowCallReader(dsn, patience, table)
     try:
-        await _consume(dsn, nats_url, stop, patience, part_grace, slow_calls, SeenIds(table=table))
+        with seldom_collected():
+            await _consume(dsn, nats_url, stop, patience, part_grace, slow_calls, SeenIds(table=table))
     finally:
         await slow_calls.aclose()
 

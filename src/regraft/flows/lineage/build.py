@@ -12,6 +12,7 @@ import psycopg
 
 from regraft.domain.errors import UnavailableError
 from regraft.flows.lineage.graph_rows import decide
+from regraft.infra.garbage import seldom_collected
 from regraft.infra.postgres.capture.inbox import storable
 from regraft.infra.postgres.lineage import graph as store
 from regraft.infra.postgres.lineage import projection
@@ -55,6 +56,11 @@ def build(dsn: str, sessions: Collection[UUID] | None = None, progress: Progress
     A turn that cannot be placed is found by halving, set aside with the reason, and stops no other. A fault of the
     system (a lost connection, a missing column, a full disk) is raised, and every turn stays in the queue.
     """
+    with seldom_collected():
+        return _build(dsn, sessions, progress)
+
+
+def _build(dsn: str, sessions: Collection[UUID] | None, progress: Progress | None) -> BuildCounts:
     counts = BuildCounts(0, 0, 0, 0, 0)
     touched: set[UUID] = set()
     size = _CHUNK

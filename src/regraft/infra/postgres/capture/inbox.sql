@@ -30,7 +30,7 @@ CREATE TEMP TABLE IF NOT EXISTS stage_quarantine (event_id uuid, reason text, ev
 -- name: sessions_of_claims
 -- The session of each claimed turn, node or session that is known to the tenant who claims it.
 SELECT c.scope, c.claimed, s.session_id
-FROM unnest(%(scopes)s::text[], %(claims)s::uuid[]) AS c (scope, claimed)
+FROM unnest(%(scopes)s::text[], %(claims)b::uuid[]) AS c (scope, claimed)
 CROSS JOIN LATERAL (
     SELECT t.session_id FROM session_turn t WHERE t.turn_id = c.claimed
     UNION ALL

@@ -40,19 +40,19 @@ WHERE event_id = (
 -- name: resolve
 -- These are stored now.
 UPDATE quarantine SET resolved_at = now(), waits_for = NULL, next_try_at = NULL
-WHERE event_id = ANY(%(events)s::uuid[]);
+WHERE event_id = ANY(%(events)b::uuid[]);
 
 -- name: postpone
 -- These still wait, each time for twice as long, up to ten minutes. What a call waits for may have become another.
 UPDATE quarantine q SET reason = still.reason, waits_for = still.waits_for, tries = q.tries + 1,
     next_try_at = now() + least(interval '5 seconds' * power(2, least(q.tries + 1, 10)), interval '10 minutes')
-FROM unnest(%(events)s::uuid[], %(reasons)s::text[], %(keys)s::text[]) AS still (event_id, reason, waits_for)
+FROM unnest(%(events)b::uuid[], %(reasons)s::text[], %(keys)s::text[]) AS still (event_id, reason, waits_for)
 WHERE q.event_id = still.event_id;
 
 -- name: refuse
 -- These cannot be read, and wait no longer.
 UPDATE quarantine q SET reason = refused.reason, waits_for = NULL, next_try_at = NULL, tries = q.tries + 1
-FROM unnest(%(events)s::uuid[], %(reasons)s::text[]) AS refused (event_id, reason)
+FROM unnest(%(events)b::uuid[], %(reasons)s::text[]) AS refused (event_id, reason)
 WHERE q.event_id = refused.event_id;
 
 -- name: listing

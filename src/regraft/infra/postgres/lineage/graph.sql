@@ -8,7 +8,7 @@ SELECT pg_advisory_xact_lock(7267426612);
 -- The next turns that the graph has not placed, oldest ids first; all of them gone from the queue with this commit.
 DELETE FROM lineage_queue q USING (
     SELECT turn_id FROM lineage_queue
-    WHERE failure IS NULL AND (%(sessions)s::uuid[] IS NULL OR session_id = ANY(%(sessions)s::uuid[]))
+    WHERE failure IS NULL AND (%(sessions)b::uuid[] IS NULL OR session_id = ANY(%(sessions)b::uuid[]))
     ORDER BY turn_id LIMIT %(limit)s) AS next
 WHERE q.turn_id = next.turn_id
 RETURNING q.turn_id;
@@ -36,7 +36,7 @@ TRUNCATE conversation_branch_nodes, execution_run_records, response_branch_recor
 -- answers; turns that claim them; replays of all these. Then, again, every run of those nodes.
 WITH RECURSIVE new AS (
     SELECT t.turn_id, t.session_id, t.node_id, t.answer_projection, t.answer_id FROM session_turn t
-    WHERE t.turn_id = ANY(%(turns)s::uuid[])),
+    WHERE t.turn_id = ANY(%(turns)b::uuid[])),
 touched AS (
     SELECT node_id FROM new
     UNION
@@ -64,7 +64,7 @@ WHERE NOT EXISTS (SELECT FROM lineage_queue q WHERE q.turn_id = t.turn_id);
 -- A claim counts within one session, and only on something that was asked before it.
 WITH RECURSIVE claims AS (
     SELECT t.turn_id, t.turn_id AS origin, t.session_id, t.started_at, 0 AS step
-    FROM session_turn t WHERE t.turn_id = ANY(%(turns)s::uuid[])
+    FROM session_turn t WHERE t.turn_id = ANY(%(turns)b::uuid[])
     UNION ALL
     SELECT c.turn_id, found.turn_id, c.session_id, found.started_at, c.step + 1
     FROM claims c JOIN session_lineage l ON l.turn_id = c.origin AND l.replay_claim IS NOT NULL
@@ -82,7 +82,7 @@ ORDER BY claims.turn_id, claims.step DESC;
 -- A turn that still waits, or that cannot be placed, is no parent yet.
 WITH RECURSIVE wanted AS (
     SELECT o.turn_id, o.origin, t.session_id, t.context_id, t.started_at, l.parent_claim, l.awaited_projection
-    FROM unnest(%(turns)s::uuid[], %(origins)s::uuid[]) AS o (turn_id, origin)
+    FROM unnest(%(turns)b::uuid[], %(origins)b::uuid[]) AS o (turn_id, origin)
     JOIN session_turn t ON t.turn_id = o.origin JOIN session_lineage l ON l.turn_id = o.origin),
 claimed AS (
     SELECT w.turn_id, found.node_id FROM wanted w CROSS JOIN LATERAL (
@@ -124,7 +124,7 @@ TRUNCATE stage_kept;
 -- See keep_histories.
 WITH RECURSIVE wanted AS (
     SELECT o.node_id, o.turn_id, o.known, t.context_id, s.scope
-    FROM unnest(%(nodes)s::uuid[], %(turns)s::uuid[], %(known)s::int[]) AS o (node_id, turn_id, known)
+    FROM unnest(%(nodes)b::uuid[], %(turns)b::uuid[], %(known)s::int[]) AS o (node_id, turn_id, known)
     JOIN session_turn t USING (turn_id) JOIN session s USING (session_id)),
 up AS (
     SELECT w.node_id, w.turn_id, w.scope, w.known, c.parent_id, c.message_id, c.depth
@@ -204,7 +204,7 @@ GROUP BY k.node_id, k.depth, k.turn_id, k.parent_id, mine.session_id, my.evidenc
 -- The last messages of histories, the nearest first; bodies only of those since the last answer.
 WITH RECURSIVE up AS (
     SELECT c.context_id AS start, c.parent_id, c.message_id, 1 AS place
-    FROM context c WHERE c.context_id = ANY(%(contexts)s::bytea[])
+    FROM context c WHERE c.context_id = ANY(%(contexts)b::bytea[])
     UNION ALL
     SELECT up.start, c.parent_id, c.message_id, up.place + 1
     FROM up JOIN context c ON c.context_id = up.parent_id WHERE up.place < %(most)s),
@@ -232,7 +232,7 @@ WHERE n.parent_evidence IN ('longest_prefix', 'unmatched', 'compaction_anchor', 
 -- name: ancestors
 -- The parents of the given nodes, and theirs, up to the roots. UNION ends it even where claims make a circle.
 WITH RECURSIVE up AS (
-    SELECT node_id, parent_node_id, depth FROM conversation_branch_nodes WHERE node_id = ANY(%(nodes)s::uuid[])
+    SELECT node_id, parent_node_id, depth FROM conversation_branch_nodes WHERE node_id = ANY(%(nodes)b::uuid[])
     UNION
     SELECT n.node_id, n.parent_node_id, n.depth FROM up JOIN conversation_branch_nodes n ON n.node_id = up.parent_node_id)
 SELECT node_id, parent_node_id, depth FROM up;
@@ -242,11 +242,11 @@ SELECT node_id, parent_node_id, depth FROM up;
 SELECT r.run_id AS turn_id, n.node_id, n.parent_node_id, n.parent_evidence, n.branch_kind, n.branch_reason,
     n.variant_config
 FROM conversation_branch_nodes n JOIN execution_run_records r USING (node_id)
-WHERE n.parent_node_id = ANY(%(parents)s::uuid[]);
+WHERE n.parent_node_id = ANY(%(parents)b::uuid[]);
 
 -- name: current_parents
 -- The current places of nodes.
-SELECT node_id, parent_node_id, depth, session_id FROM conversation_branch_nodes WHERE node_id = ANY(%(nodes)s::uuid[]);
+SELECT node_id, parent_node_id, depth, session_id FROM conversation_branch_nodes WHERE node_id = ANY(%(nodes)b::uuid[]);
 
 -- name: facts
 -- What the builder has to know of each turn, all of it from the log.
@@ -256,11 +256,11 @@ SELECT t.turn_id, t.node_id, t.session_id, t.started_at, t.purpose, t.context_id
     e.upstream_pin, e.tools_id, e.sampling_id, e.usage::text, e.duration_ms, e.first_byte_ms, e.error::text, e.http_status,
     e.cut, coalesce(e.system_fingerprint, '') AS fingerprint, e.identity::text, t.tool_calls
 FROM session_turn t JOIN pipeline_event_inbox e USING (event_id)
-WHERE t.turn_id = ANY(%(turns)s::uuid[]);
+WHERE t.turn_id = ANY(%(turns)b::uuid[]);
 
 -- name: parts
 -- Tool lists and sampling settings by id.
-SELECT part_id, body::text FROM request_part WHERE part_id = ANY(%(parts)s::bytea[]);
+SELECT part_id, body::text FROM request_part WHERE part_id = ANY(%(parts)b::bytea[]);
 
 -- name: stage
 -- Temporary twins of the graph's tables.
@@ -308,7 +308,7 @@ WHERE (conversation_branch_nodes.session_id, conversation_branch_nodes.parent_no
 -- What hangs below a place that moved, moves with it, into another tree too. Of places that moved one below the other,
 -- the highest knows best.
 WITH RECURSIVE down AS (
-    SELECT node_id, depth, session_id, 0 AS steps FROM conversation_branch_nodes WHERE node_id = ANY(%(moved)s::uuid[])
+    SELECT node_id, depth, session_id, 0 AS steps FROM conversation_branch_nodes WHERE node_id = ANY(%(moved)b::uuid[])
     UNION ALL
     SELECT n.node_id, down.depth + 1, down.session_id, down.steps + 1
     FROM down JOIN conversation_branch_nodes n ON n.parent_node_id = down.node_id),
@@ -326,7 +326,7 @@ FROM placed p WHERE n.node_id = p.node_id AND (n.depth, n.session_id) <> (p.dept
 -- A session whose every node hangs in another tree has none of its own.
 WITH gone AS (
     DELETE FROM conversation_branch_nodes root
-    WHERE root.session_id = ANY(%(sessions)s::uuid[]) AND root.depth = 0
+    WHERE root.session_id = ANY(%(sessions)b::uuid[]) AND root.depth = 0
       AND NOT EXISTS (SELECT FROM conversation_branch_nodes n WHERE n.parent_node_id = root.node_id)
     RETURNING root.session_id)
 DELETE FROM conversation_sessions s USING gone WHERE s.session_id = gone.session_id;
@@ -376,7 +376,7 @@ CROSS JOIN LATERAL (
     SELECT count(*) AS turns, count(DISTINCT r.node_id) AS nodes, min(r.started_at) AS started_at,
            max(r.started_at) AS last_turn_at
     FROM execution_run_records r WHERE r.session_id = s.session_id) AS figures
-WHERE s.session_id = ANY(%(sessions)s::uuid[])
+WHERE s.session_id = ANY(%(sessions)b::uuid[])
 ORDER BY s.session_id
 ON CONFLICT (session_id) DO UPDATE SET external_id = excluded.external_id, theme_id = excluded.theme_id, turns = excluded.turns, nodes = excluded.nodes,
     started_at = excluded.started_at, last_turn_at = excluded.last_turn_at, build = excluded.build;
@@ -385,10 +385,10 @@ ON CONFLICT (session_id) DO UPDATE SET external_id = excluded.external_id, theme
 -- Calls that named a node of another session as their parent: the client says which conversation started this one.
 WITH claiming AS MATERIALIZED (SELECT turn_id, parent_claim FROM session_lineage WHERE parent_claim IS NOT NULL),
 made AS MATERIALIZED (
-    SELECT turn_id FROM claiming WHERE turn_id = ANY(%(turns)s::uuid[]) OR parent_claim = ANY(%(turns)s::uuid[])
+    SELECT turn_id FROM claiming WHERE turn_id = ANY(%(turns)b::uuid[]) OR parent_claim = ANY(%(turns)b::uuid[])
     UNION
     SELECT c.turn_id FROM claiming c JOIN session_turn t ON t.node_id = c.parent_claim
-    WHERE t.turn_id = ANY(%(turns)s::uuid[]))
+    WHERE t.turn_id = ANY(%(turns)b::uuid[]))
 SELECT t.turn_id AS to_turn_id, found.turn_id AS from_turn_id
 FROM made JOIN session_turn t USING (turn_id) JOIN session_lineage l USING (turn_id)
 JOIN session s ON s.session_id = t.session_id
@@ -402,7 +402,7 @@ CROSS JOIN LATERAL (
 -- name: link_tasks
 -- Conversations whose first words are among the arguments of an earlier tool call of another conversation.
 -- A replay is started by its driver; its first words prove nothing.
-WITH new AS (SELECT turn_id, answer_id, tool_calls, purpose FROM session_turn WHERE turn_id = ANY(%(turns)s::uuid[])),
+WITH new AS (SELECT turn_id, answer_id, tool_calls, purpose FROM session_turn WHERE turn_id = ANY(%(turns)b::uuid[])),
 first AS (
     SELECT new.turn_id FROM new JOIN session_lineage l USING (turn_id)
     WHERE l.awaited_projection IS NULL AND new.purpose <> 'replay'
@@ -429,7 +429,7 @@ ORDER BY t.turn_id, o.started_at DESC, o.turn_id DESC;
 -- name: link_results
 -- Answers that another conversation was given as the result of an earlier tool call, known by the id of that call.
 WITH RECURSIVE new AS (
-    SELECT turn_id, context_id, answer_id, tool_calls FROM session_turn WHERE turn_id = ANY(%(turns)s::uuid[])),
+    SELECT turn_id, context_id, answer_id, tool_calls FROM session_turn WHERE turn_id = ANY(%(turns)b::uuid[])),
 told AS (
     SELECT c.parent_id, m.message_id, m.anchors FROM new JOIN context c USING (context_id)
     JOIN message m ON m.message_id = c.message_id AND m.role IN ('tool', 'function')
@@ -468,7 +468,7 @@ ORDER BY t.turn_id, o.started_at DESC, o.turn_id DESC, call_id;
 WITH trace AS (
     SELECT DISTINCT e.scope, substr(e.traceparent, 4, 32) AS id
     FROM session_turn t JOIN pipeline_event_inbox e USING (event_id)
-    WHERE t.turn_id = ANY(%(turns)s::uuid[]) AND length(e.traceparent) >= 55
+    WHERE t.turn_id = ANY(%(turns)b::uuid[]) AND length(e.traceparent) >= 55
       AND substr(e.traceparent, 4, 32) ~ '^[0-9a-f]{32}$' AND substr(e.traceparent, 4, 32) <> repeat('0', 32)),
 member AS (
     SELECT trace.scope, trace.id, t.turn_id, t.session_id, t.started_at,
@@ -490,7 +490,7 @@ FROM member m LEFT JOIN LATERAL (
 WITH touched AS (
     SELECT DISTINCT s.scope, stored_text(e.identity, 'client_session') AS name
     FROM session_turn t JOIN pipeline_event_inbox e USING (event_id) JOIN session s ON s.session_id = t.session_id
-    WHERE t.turn_id = ANY(%(turns)s::uuid[]) AND s.evidence = 'named_opening'),
+    WHERE t.turn_id = ANY(%(turns)b::uuid[]) AND s.evidence = 'named_opening'),
 made AS (
     SELECT touched.scope, touched.name, s.session_id, first.turn_id, first.started_at,
         stored_text(e.identity, 'parent_agent') AS parent
@@ -511,16 +511,16 @@ FROM made m LEFT JOIN LATERAL (
 -- name: drop_agent_links
 -- Links of agents' conversations that are looked at again.
 DELETE FROM turn_link l USING session_turn t
-WHERE l.evidence = 'client_agent' AND t.turn_id = l.to_turn_id AND t.session_id = ANY(%(sessions)s::uuid[]);
+WHERE l.evidence = 'client_agent' AND t.turn_id = l.to_turn_id AND t.session_id = ANY(%(sessions)b::uuid[]);
 
 -- name: drop_trace_links
 -- Links of traces that are looked at again.
-DELETE FROM turn_link WHERE evidence = 'trace' AND to_turn_id = ANY(%(turns)s::uuid[]);
+DELETE FROM turn_link WHERE evidence = 'trace' AND to_turn_id = ANY(%(turns)b::uuid[]);
 
 -- name: save_links
 -- New links, and links that a later arrival corrected.
 INSERT INTO turn_link (to_turn_id, evidence, from_turn_id, call_id, detail)
-SELECT * FROM unnest(%(to)s::uuid[], %(evidence)s::text[], %(from)s::uuid[], %(calls)s::text[], %(details)s::text[])
+SELECT * FROM unnest(%(to)b::uuid[], %(evidence)s::text[], %(from)b::uuid[], %(calls)s::text[], %(details)s::text[])
 ON CONFLICT (to_turn_id, evidence) DO UPDATE SET from_turn_id = excluded.from_turn_id, call_id = excluded.call_id,
     detail = excluded.detail
 WHERE (turn_link.from_turn_id, turn_link.call_id, turn_link.detail)

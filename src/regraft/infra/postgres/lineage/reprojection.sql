@@ -19,7 +19,7 @@ ORDER BY message_id LIMIT %(limit)s;
 -- name: save_anchors
 -- What these messages can be recognised by, each list as an array's text.
 UPDATE message m SET anchors = found.anchors::bigint[]
-FROM unnest(%(messages)s::bytea[], %(anchors)s::text[]) AS found (message_id, anchors)
+FROM unnest(%(messages)b::bytea[], %(anchors)s::text[]) AS found (message_id, anchors)
 WHERE m.message_id = found.message_id;
 
 -- name: stage_steps
@@ -60,7 +60,7 @@ ORDER BY context_id LIMIT %(limit)s;
 -- name: next_steps
 -- The steps after the given ones, which are in ascending order: a page after a given step of the first of them.
 SELECT c.parent_id, c.context_id, c.message_id
-FROM unnest(%(parents)s::bytea[]) WITH ORDINALITY AS p (parent_id, place)
+FROM unnest(%(parents)b::bytea[]) WITH ORDINALITY AS p (parent_id, place)
 CROSS JOIN LATERAL (
     SELECT s.parent_id, s.context_id, s.message_id FROM again_step s
     WHERE s.parent_id = p.parent_id AND (p.place > 1 OR s.context_id > %(after)s)
