@@ -6,6 +6,7 @@ RegraftError
 |-- NotFoundError          a node, session, pair or snapshot that is not there       exit 3
 |-- CorruptEventError      a captured call that cannot be read (goes to quarantine)  exit 1
 |-- IllegalRowError        a dataset row that is not legal or lossless               exit 1
+|-- WithdrawnError         a frozen dataset that is not to be trained on          exit 1
 |-- IntegrityError         stored bytes disagree with what was recorded of them      exit 4
 |-- UnavailableError       a server that is needed cannot be reached     retryable   exit 5
 |   |-- UpstreamError      a model server failed or cut the answer       retryable
@@ -55,6 +56,10 @@ class CorruptEventError(RegraftError):
 
 class IllegalRowError(RegraftError):
     """A dataset row is not legal or would lose something."""
+
+
+class WithdrawnError(RegraftError):
+    """The dataset was withdrawn."""
 
 
 class IntegrityError(RegraftError):

@@ -65,15 +65,23 @@ class History:
     system: hashlib.blake2b
     user: hashlib.blake2b
 
-    def extend(self, role: str, message_id: Digest, projection: Digest, context_id: Digest | None = None) -> History:
-        """This history and one more message. ``context_id`` is the exact id, where it is known already."""
+    def extend(
+        self,
+        role: str,
+        message_id: Digest,
+        projection: Digest,
+        context_id: Digest | None = None,
+        projection_id: Digest | None = None,
+    ) -> History:
+        """This history and one more message. ``context_id`` is the exact id, where it is known already, and
+        ``projection_id`` the joining id, where the message was erased and it cannot be derived any more."""
         before = self.context
         here = Context(
             extend(self.scope, before.context_id, message_id) if context_id is None else context_id,
             before.context_id,
             message_id,
             before.depth + 1,
-            extend_projection(self.scope, before.projection_id, projection, self.version),
+            projection_id or extend_projection(self.scope, before.projection_id, projection, self.version),
         )
         answered, instructed = role == "assistant", role in SYSTEM
         opening = self.opening

@@ -15,6 +15,7 @@ from typing import Any
 
 from regraft.domain.capture.message import text_of
 from regraft.domain.ids import Digest, Number, canonical_json, digest, parse_json
+from regraft.domain.lineage.tombstone import ERASED, is_erased
 
 _HARNESS_TAG = (
     r"system-reminder|environment_context|command-[\w-]+|local-command-[\w-]+|task-notification|new-diagnostics"
@@ -85,6 +86,8 @@ def project(message: Any, *, first: bool = False) -> Any:
     """
     if not isinstance(message, Mapping):
         return {"raw": message}
+    if is_erased(message):
+        return {ERASED: message[ERASED]}
     role = message.get("role")
     speaker = role if isinstance(role, str) else ""
     projected: dict[str, Any] = {"role": role, "content": _content(speaker, message.get("content"), first=first)}

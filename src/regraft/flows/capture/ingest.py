@@ -80,6 +80,10 @@ class SeenIds:
         self.cache = HistoryCache(version=version)
         self._ids.clear()
 
+    def forget(self) -> None:
+        """What was known to be stored may have been erased since."""
+        self.turn_to(self.cache.version)
+
     def __contains__(self, key: Digest) -> bool:
         return key in self._ids
 
@@ -135,7 +139,17 @@ def store(
     refuses is found by halving: then there are several transactions, each of them whole.
     """
     try:
-        return store_parsed(connection, parsed, seen, patience)
+        try:
+            return store_parsed(connection, parsed, seen, patience)
+        except psycopg.errors.ForeignKeyViolation:
+            # What was remembered as stored was erased meanwhile: it is read and sent again, as if it came for the
+            # first time.
+            seen.forget()
+            parsed = [
+                replace(each, content=parse_record(each.data, seen.cache, identifier=seen.identifier))
+                for each in parsed
+            ]
+            return store_parsed(connection, parsed, seen, patience)
     except _BAD_ROW:
         counts = store_by_bisection(connection, parsed, seen, patience)
         with connection.transaction():

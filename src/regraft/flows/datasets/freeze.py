@@ -16,7 +16,7 @@ from regraft.domain.datasets.content import content_hash, first_content_hash, ro
 from regraft.domain.datasets.recipe import Recipe, recipe_hash
 from regraft.domain.datasets.rows import Row
 from regraft.domain.datasets.splits import assign, leakage
-from regraft.domain.errors import IllegalRowError, IntegrityError
+from regraft.domain.errors import IllegalRowError, IntegrityError, WithdrawnError
 from regraft.domain.ids import digest
 from regraft.flows.datasets.assembly import Assembly, assemble
 from regraft.infra.files.recipes import parse_recipe
@@ -24,7 +24,7 @@ from regraft.infra.iceberg import snapshots
 from regraft.infra.iceberg.row_file import RowFile
 from regraft.infra.iceberg.rows import from_batch
 from regraft.infra.postgres.datasets import registry
-from regraft.infra.postgres.pool import transaction
+from regraft.infra.postgres.pool import connect, transaction
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +65,12 @@ def freeze(recipe_text: str, *, dsn: str, workbench: Path, warehouse: str) -> Fr
     Raises ConfigError for a bad recipe, IllegalRowError when no row is left.
     """
     recipe = parse_recipe(recipe_text)
+    with connect(dsn, autocommit=True, name="regraft-freeze") as guard:
+        registry.begin_freeze(guard)
+        return _freeze(recipe, dsn=dsn, workbench=workbench, warehouse=warehouse)
+
+
+def _freeze(recipe: Recipe, *, dsn: str, workbench: Path, warehouse: str) -> Frozen:
     with assemble(recipe, dsn, workbench) as made:
         if not made:
             raise IllegalRowError(f"The recipe {recipe.name} gives no rows: {made.reasons()}.")
@@ -105,6 +111,11 @@ def _write(made: Assembly, splits: list[str], record: dict[str, Any], *, dsn: st
     with transaction(dsn) as connection, snapshots.catalog(dsn, warehouse) as opened:
         registry.lock(connection, recipe.table)
         found = registry.find(connection, snapshot_id)
+        if found is not None and found["withdrawn_at"]:
+            raise WithdrawnError(
+                f"These very rows were frozen as {snapshot_id}, which was withdrawn: {found['withdrawn_because']}. "
+                "Change the recipe."
+            )
         if found is not None:
             return _frozen(found, created=False)
         table = snapshots.open_table(opened, recipe.table, recipe.kind)
@@ -162,9 +173,14 @@ def list_snapshots(dsn: str) -> list[Frozen]:
 
 
 def find_snapshot(dsn: str, snapshot_id: str) -> tuple[Frozen, Recipe]:
-    """A frozen dataset and its recipe, by its id or the start of it. Raises NotFoundError."""
+    """A frozen dataset and its recipe, by its id or the start of it. Raises NotFoundError, and WithdrawnError for one
+    that nobody is to train on any more."""
     with transaction(dsn) as connection:
         record = registry.get(connection, snapshot_id)
+    if record["withdrawn_at"]:
+        instead = f" {record['successor']} took its place." if record["successor"] else ""
+        why = record["withdrawn_because"] or "no reason was given"
+        raise WithdrawnError(f"{record['snapshot_id']} was withdrawn: {why}.{instead}")
     return _frozen(record, created=False), parse_recipe(record["recipe"])
 
 

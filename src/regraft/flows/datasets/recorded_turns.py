@@ -11,6 +11,7 @@ from regraft.domain.datasets.messages import Message, RowRefusal, canonical_mess
 from regraft.domain.datasets.tools import tool_list
 from regraft.domain.datasets.turns import RecordedTurn, checked
 from regraft.domain.ids import parse_json
+from regraft.domain.lineage.tombstone import is_erased
 from regraft.infra.postgres.arrow import ArrowReader
 
 QUERIES = "postgres/datasets/turns"
@@ -18,6 +19,7 @@ _CACHED = 32_000_000  # characters of messages, and of tool lists, that are kept
 
 Value = TypeVar("Value")
 _Read = tuple[Message | RowRefusal, frozenset[str]]
+_ERASED = RowRefusal("erased", "its content was erased")
 
 
 class _Cache(Generic[Value]):
@@ -52,7 +54,7 @@ class TurnReader:
         self._reader = reader
         self._models = models
         self._messages: _Cache[_Read] = _Cache(_message)
-        self._tools: _Cache[str | RowRefusal | None] = _Cache(lambda text: tool_list(parse_json(text)))
+        self._tools: _Cache[str | RowRefusal | None] = _Cache(_tool_list)
 
     def read(self, turn_ids: Iterable[str]) -> dict[str, RecordedTurn]:
         """The turns with these ids, by id; ids that the log does not hold are left out."""
@@ -109,4 +111,11 @@ class TurnReader:
 
 def _message(text: str) -> _Read:
     body = parse_json(text)
+    if is_erased(body):
+        return _ERASED, frozenset()
     return canonical_message(body), frozenset(dropped_fields(body))
+
+
+def _tool_list(text: str) -> str | RowRefusal | None:
+    part = parse_json(text)
+    return _ERASED if is_erased(part) else tool_list(part)

@@ -96,7 +96,7 @@ def rebuild(
         store.turn_to(connection, chosen)
         waiting, _ = graph.waiting(connection)
         seen = store.fingerprint(connection)
-        _derive(connection, chosen)
+        _derive(connection, chosen, same=chosen == before)
         changes = store.changes(connection)
         if changes["contexts"] != changes["contexts_derived"] or changes["turns"] != changes["derived"]:
             raise IntegrityError(
@@ -152,9 +152,10 @@ def add_anchors(dsn: str) -> int:
     return added
 
 
-def _derive(connection: Connection, version: int) -> None:
+def _derive(connection: Connection, version: int, *, same: bool) -> None:
+    """``same``: what was erased keeps its joining ids; under another version it is joined by its tombstones."""
     messages = _Messages(connection, version)
-    for ends in _walk(connection, store.prepare(connection), messages, version):
+    for ends in _walk(connection, store.prepare(connection), messages, version, same=same):
         store.stage_contexts(
             connection,
             (
@@ -169,7 +170,7 @@ def _derive(connection: Connection, version: int) -> None:
                 for end in ends
             ),
         )
-    _derive_turns(connection, messages, version)
+    _derive_turns(connection, messages, version, same=same)
     store.file_by_claims(connection)
     after = _NO_TURN
     while rows := store.filed(connection, after, _TURNS):
@@ -207,7 +208,9 @@ class _Messages:
         return found
 
 
-def _walk(connection: Connection, scopes: list[str], messages: _Messages, version: int) -> Iterator[Sequence[History]]:
+def _walk(
+    connection: Connection, scopes: list[str], messages: _Messages, version: int, *, same: bool
+) -> Iterator[Sequence[History]]:
     """Every step of every history, parents before children, a page at a time.
 
     Depth first by pages: what is kept is a page for each place where histories part into more than a page.
@@ -216,7 +219,7 @@ def _walk(connection: Connection, scopes: list[str], messages: _Messages, versio
     while firsts := store.roots(connection, after, _STEPS):
         after = bytes(firsts[-1]["context_id"])
         known = messages.of({bytes(row["message_id"]) for row in firsts})
-        page = [_first(row, scopes, known[bytes(row["message_id"])], version) for row in firsts]
+        page = [_first(row, scopes, known[bytes(row["message_id"])], version, same=same) for row in firsts]
         yield page
         waiting: list[tuple[list[History], bytes]] = [(page, b"")]
         while waiting:
@@ -231,13 +234,14 @@ def _walk(connection: Connection, scopes: list[str], messages: _Messages, versio
             by_id = {end.context.context_id: end for end in ends}
             known = messages.of({bytes(row["message_id"]) for row in rows})
             page = [
-                _extended(by_id[Digest(bytes(row["parent_id"]))], row, known[bytes(row["message_id"])]) for row in rows
+                _extended(by_id[Digest(bytes(row["parent_id"]))], row, known[bytes(row["message_id"])], same=same)
+                for row in rows
             ]
             yield page
             waiting.append((page, b""))
 
 
-def _first(row: store.Row, scopes: list[str], message: tuple[str, Digest], version: int) -> History:
+def _first(row: store.Row, scopes: list[str], message: tuple[str, Digest], version: int, *, same: bool) -> History:
     """The first step of a history: its id says whose it is. Tenants seen last are tried first."""
     context_id = Digest(bytes(row["context_id"]))
     for place, scope in enumerate(scopes):
@@ -246,28 +250,32 @@ def _first(row: store.Row, scopes: list[str], message: tuple[str, Digest], versi
             break
     else:
         raise IntegrityError(f"The history that begins with {context_id.hex()} is of no tenant. Nothing was changed.")
-    return _extended(empty_history(scope, version), row, message)
+    return _extended(empty_history(scope, version), row, message, same=same)
 
 
-def _extended(before: History, row: store.Row, message: tuple[str, Digest]) -> History:
+def _extended(before: History, row: store.Row, message: tuple[str, Digest], *, same: bool) -> History:
     role, projected = message
-    return before.extend(role, Digest(bytes(row["message_id"])), projected, Digest(bytes(row["context_id"])))
+    kept = Digest(bytes(row["kept"])) if same and row["kept"] is not None else None
+    return before.extend(role, Digest(bytes(row["message_id"])), projected, Digest(bytes(row["context_id"])), kept)
 
 
-def _derive_turns(connection: Connection, messages: _Messages, version: int) -> None:
+def _derive_turns(connection: Connection, messages: _Messages, version: int, *, same: bool) -> None:
     after = _NO_TURN
     while rows := store.turns(connection, after, _TURNS):
         known = messages.of({bytes(row["answer_id"]) for row in rows if row["answer_id"] is not None})
-        store.stage_turns(connection, (_turn(row, known, version) for row in rows))
+        store.stage_turns(connection, (_turn(row, known, version, same=same) for row in rows))
         after = rows[-1]["turn_id"]
 
 
-def _turn(row: store.Row, known: dict[bytes, tuple[str, Digest]], version: int) -> store.DerivedTurn:
+def _turn(row: store.Row, known: dict[bytes, tuple[str, Digest]], version: int, *, same: bool) -> store.DerivedTurn:
     past = Digest(bytes(row["projection_id"]))
     if row["answer_id"] is None:
         ending = digest(b"no answer", row["node_status"].encode())
     else:
         ending = known[bytes(row["answer_id"])][1]
+    answer = extend_projection(row["scope"], past, ending, version)
+    if same and row["kept"] is not None:
+        answer = Digest(bytes(row["kept"]))
     session: UUID | None = row["session_id"]
     named: UUID | None = None
     if row["filed_by"] == "opening":
@@ -279,7 +287,7 @@ def _turn(row: store.Row, known: dict[bytes, tuple[str, Digest]], version: int) 
         session, named = None, internal_session(parse_json(row["identity"]).get("session"))
     return store.DerivedTurn(
         turn_id=row["turn_id"],
-        answer_projection=extend_projection(row["scope"], past, ending, version),
+        answer_projection=answer,
         session_id=session,
         named=named,
     )

@@ -253,6 +253,27 @@ class CallStream:
                     deleted += 1
         return deleted
 
+    async def drop_acknowledged(self, patience: float = 20.0) -> bool:
+        """Have the server remove the bytes of what was acknowledged, which stay in its files until a block is full.
+
+        That takes a moment in which nothing waits: what arrives meanwhile is never touched. False if none came.
+        """
+        deadline = asyncio.get_running_loop().time() + patience
+        with _as_unavailable("remove acknowledged packs"):
+            while True:
+                try:
+                    before = (await self._context.stream_info(STREAM)).state
+                    if not before.messages:
+                        await self._context.purge_stream(STREAM, seq=before.last_seq + 1)
+                        after = (await self._context.stream_info(STREAM)).state
+                        if not after.messages and after.last_seq == before.last_seq:
+                            return True
+                except StreamNotFoundError:
+                    return True
+                if asyncio.get_running_loop().time() > deadline:
+                    return False
+                await asyncio.sleep(0.1)
+
     async def forget_parts(self, parts: tuple[int, ...]) -> None:
         with _as_unavailable("delete the parts of a large record"):
             for sequence in parts:

@@ -14,9 +14,9 @@ import typer
 from regraft import __version__
 from regraft.domain.errors import RegraftError, UsageError
 from regraft.presentation.cli import demo
-from regraft.presentation.cli.capture import importing, keys, quarantine, runtime
+from regraft.presentation.cli.capture import importing, keys, quarantine, retention, runtime
 from regraft.presentation.cli.context import begin, context
-from regraft.presentation.cli.datasets import dataset
+from regraft.presentation.cli.datasets import dataset, erase
 from regraft.presentation.cli.evaluation import evaluate, label, similar
 from regraft.presentation.cli.lineage import build as lineage
 from regraft.presentation.cli.lineage import sessions
@@ -67,6 +67,8 @@ for module in (
     models,
     similar,
     stale,
+    erase,
+    retention,
 ):
     module.register(app)
 serve.register(app)

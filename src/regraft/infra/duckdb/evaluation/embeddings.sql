@@ -58,3 +58,19 @@ ORDER BY e.unit_id;
 -- What is shown of units.
 SELECT unit_id, session_id, theme, task_key, model, purpose, turns, quality, text FROM trajectory_units
 WHERE unit_id IN (SELECT unnest($units::UUID[]));
+
+-- name: carry_schema
+-- The table of vectors in another workbench.
+CREATE TABLE IF NOT EXISTS draft.trajectory_embeddings (
+    unit_id UUID NOT NULL, model VARCHAR NOT NULL, text_hash VARCHAR NOT NULL, vector FLOAT[] NOT NULL,
+    PRIMARY KEY (unit_id, model));
+
+-- name: carry_over
+-- Vectors of units that read the same there.
+INSERT OR IGNORE INTO draft.trajectory_embeddings BY NAME
+SELECT e.* FROM trajectory_embeddings e JOIN draft.trajectory_units u
+    ON u.unit_id = e.unit_id AND sha256(u.text) = e.text_hash;
+
+-- name: carried
+-- How many that are.
+SELECT count(*) FROM draft.trajectory_embeddings;

@@ -25,6 +25,11 @@ def lock(connection: Connection, dataset: str) -> None:
     connection.execute(_SQL["lock"], {"dataset": dataset})
 
 
+def begin_freeze(connection: Connection) -> None:
+    """Until this connection is closed nothing is erased; waits for an erasure that is at work."""
+    connection.execute(_SQL["begin_freeze"])
+
+
 def find(connection: Connection, snapshot_id: str) -> Record | None:
     """A snapshot's row, or None."""
     return connection.execute(_SQL["snapshot"], {"snapshot_id": snapshot_id}).fetchone()

@@ -4,6 +4,10 @@
 -- One freeze of a dataset at a time; held to the end of the transaction.
 SELECT pg_advisory_xact_lock(hashtextextended('dataset ' || %(dataset)s::text, 0));
 
+-- name: begin_freeze
+-- An erasure waits for running freezes, and they for it: none freezes what is being erased. Held by the connection.
+SELECT pg_advisory_lock_shared(7267426622);
+
 -- name: snapshot
 -- One snapshot.
 SELECT * FROM dataset_snapshot_registry WHERE snapshot_id = %(snapshot_id)s;

@@ -24,7 +24,9 @@ WHERE m.message_id = found.message_id;
 
 -- name: stage_steps
 -- Every step of every history by the one before, which the log has no index for.
-CREATE TEMP TABLE again_step ON COMMIT DROP AS SELECT context_id, parent_id, message_id FROM context;
+CREATE TEMP TABLE again_step ON COMMIT DROP AS
+SELECT c.context_id, c.parent_id, c.message_id, CASE WHEN e.message_id IS NOT NULL THEN c.projection_id END AS kept
+FROM context c LEFT JOIN erased_message e USING (message_id);
 
 -- name: stage_index
 -- See stage_steps.
@@ -54,15 +56,15 @@ ANALYZE again_context, again_turn;
 
 -- name: roots
 -- First steps of histories, a page after a given one.
-SELECT context_id, message_id FROM again_step WHERE parent_id IS NULL AND context_id > %(after)s
+SELECT context_id, message_id, kept FROM again_step WHERE parent_id IS NULL AND context_id > %(after)s
 ORDER BY context_id LIMIT %(limit)s;
 
 -- name: next_steps
 -- The steps after the given ones, which are in ascending order: a page after a given step of the first of them.
-SELECT c.parent_id, c.context_id, c.message_id
+SELECT c.parent_id, c.context_id, c.message_id, c.kept
 FROM unnest(%(parents)b::bytea[]) WITH ORDINALITY AS p (parent_id, place)
 CROSS JOIN LATERAL (
-    SELECT s.parent_id, s.context_id, s.message_id FROM again_step s
+    SELECT s.parent_id, s.context_id, s.message_id, s.kept FROM again_step s
     WHERE s.parent_id = p.parent_id AND (p.place > 1 OR s.context_id > %(after)s)
     ORDER BY s.context_id LIMIT %(limit)s) AS c
 ORDER BY p.place, c.context_id LIMIT %(limit)s;
@@ -73,7 +75,9 @@ SELECT message_id, body::text AS body FROM message WHERE message_id = ANY(%(mess
 
 -- name: turns
 -- A page of turns with what is derived of their histories.
-SELECT t.turn_id, e.scope, t.answer_id, t.node_status, l.filed_by, t.session_id, c.projection_id, c.opening,
+SELECT t.turn_id, e.scope, t.answer_id, t.node_status, t.session_id, c.projection_id, c.opening,
+    CASE WHEN e.erased_at IS NULL THEN l.filed_by ELSE 'explicit_header' END AS filed_by,
+    CASE WHEN EXISTS (SELECT FROM erased_message x WHERE x.message_id = t.answer_id) THEN t.answer_projection END AS kept,
     CASE WHEN l.filed_by IN ('explicit_node', 'named_opening') THEN e.identity::text END AS identity
 FROM session_turn t JOIN pipeline_event_inbox e USING (event_id) JOIN session_lineage l USING (turn_id)
 JOIN again_context c ON c.context_id = t.context_id

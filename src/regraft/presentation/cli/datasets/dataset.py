@@ -97,6 +97,25 @@ def verify(snapshot: Snapshot, json: Json = False) -> None:
 
 
 @dataset_app.command()
+def withdraw(
+    snapshot: Snapshot,
+    reason: Annotated[str, typer.Option(help="Why nobody is to train on it.")],
+    files: Annotated[bool, typer.Option("--files", help="Also remove the files that only it needs.")] = False,
+    json: Json = False,
+) -> None:
+    """Withdraw a snapshot: verify and export refuse it from then on, with the reason."""
+    from regraft.flows.datasets import withdraw as flow
+
+    run = context()
+    done = flow.withdraw(snapshot, reason, dsn=run.postgres_dsn(), warehouse=run.warehouse(), files=files)
+    if json:
+        run.print_json(asdict(done))
+        return
+    removed = "" if done.files_removed is None else f"; {done.files_removed} files removed"
+    run.console.print(f"[bold]{escape(done.snapshot_id)}[/] withdrawn: {escape(done.reason)}{removed}", highlight=False)
+
+
+@dataset_app.command()
 def export(
     snapshot: Snapshot,
     to: Annotated[Path, typer.Option(help="Folder, new or empty or an earlier export.")],

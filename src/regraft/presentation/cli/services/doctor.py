@@ -8,7 +8,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -17,6 +17,8 @@ import typer
 from regraft.domain.errors import RegraftError
 from regraft.infra.embedded.process import port_free
 from regraft.presentation.cli.context import CommandContext, context
+from regraft.presentation.cli.services.finding import Finding
+from regraft.presentation.cli.services.leftovers import unfinished_erasures, warehouse_leftovers
 from regraft.presentation.cli.services.status import backlog, counts, services
 
 _PATIENCE = 3.0  # seconds for a model server to take a connection
@@ -25,24 +27,22 @@ _SLOW, _STALLED = 30.0, 120.0  # seconds that a captured call waits to be stored
 _ROOM = 2 << 30  # bytes of free disk below which a spool or a database may soon be stuck
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """``level`` is ok, warning or wrong; ``mend`` says what to do."""
-
-    level: str
-    what: str
-    mend: str = ""
-
-
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(rich_help_panel="Services")(doctor)
 
 
-def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def doctor(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Finish erasures, and remove what killed freezes left.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Check the machine, the configuration, the services and the stores; exit 1 when something is wrong."""
     run = context()
     findings = [finding for check in _CHECKS for finding in check(run)]
+    for look in (unfinished_erasures, warehouse_leftovers):
+        findings += look(run, repair=repair)
     if json:
         run.print_json([asdict(finding) for finding in findings])
     else:

@@ -1,0 +1,58 @@
+"""Retention: remove raw bytes that nothing else is made from, once they are old.
+
+Messages, tool lists and settings are no raw bytes: histories, replays and frozen rows are made from them. What goes is
+what servers wrote around their answers, the copies of calls that left quarantine, and on request what could never be
+read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from regraft.domain.errors import UsageError
+from regraft.infra.postgres.capture import retention as store
+from regraft.infra.postgres.pool import connect
+
+_AGE = re.compile(r"(\d{1,6})\s*([hdwy])")
+_HOURS = {"h": 1, "d": 24, "w": 24 * 7, "y": 24 * 365}
+_BATCH = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """What was, or would be, removed of calls before a time: by kind (rows, bytes)."""
+
+    before: datetime
+    dry_run: bool
+    counts: Mapping[str, tuple[int, int]]
+
+
+def age_of(text: str) -> timedelta:
+    """``90d``, ``12w``, ``48h`` or ``2y``. Raises UsageError."""
+    found = _AGE.fullmatch(text.strip())
+    if not found:
+        raise UsageError(f"{text} is no age: say a number and h, d, w or y, such as 90d.")
+    return timedelta(hours=int(found[1]) * _HOURS[found[2]])
+
+
+def remove_raw_bodies(
+    dsn: str, older_than: timedelta, *, unreadable: bool = False, dry_run: bool = False, now: datetime | None = None
+) -> Removed:
+    """Remove raw bytes of calls older than that; ``unreadable`` also of those that could never be read.
+
+    In batches, each a transaction of its own: it can be interrupted, and repeated.
+    """
+    try:
+        before = (now or datetime.now(UTC)) - older_than
+    except OverflowError:
+        raise UsageError("That is before all time.") from None
+    kinds = ("answers", "resolved", "unreadable") if unreadable else ("answers", "resolved")
+    with connect(dsn, autocommit=True, name="regraft-retention") as connection:
+        counts = {kind: store.count(connection, kind, before) for kind in kinds}
+        for kind in () if dry_run else kinds:
+            while store.drop(connection, kind, before, _BATCH):
+                pass
+    return Removed(before=before, dry_run=dry_run, counts=counts)

@@ -1,0 +1,46 @@
+"""The workbench without what was erased: made anew from the truth in a new file, which takes the old one's place.
+
+Deleted rows leave their bytes in a DuckDB file. Vectors of texts that still read the same are carried over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+
+from regraft.flows.capture.runtime import build_runtime
+from regraft.flows.evaluation.pairs import propose_pairs
+from regraft.flows.evaluation.trajectories import materialise_units
+from regraft.infra.duckdb.evaluation.embeddings import Embeddings
+
+_DRAFT = ".erasing"
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove rows that freezes put together and were killed before they were frozen. No freeze may be running."""
+    for pattern in ("rows-*", "selection-*"):
+        for path in folder.glob(pattern):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def rebuild_workbench(dsn: str, workbench: Path) -> int:
+    """Make the workbench anew; how many vectors it keeps. A missing one stays missing.
+
+    Raises UnavailableError while another process holds the file.
+    """
+    draft = workbench.with_name(workbench.name + _DRAFT)
+    for path in (draft, draft.with_name(draft.name + ".wal")):
+        path.unlink(missing_ok=True)
+    if not workbench.exists():
+        return 0
+    build_runtime(dsn, draft)
+    materialise_units(dsn, draft)
+    propose_pairs(dsn, draft)
+    kept = Embeddings(workbench).move_to(draft)
+    for path in workbench.parent.glob(f"{workbench.name}.tmp*"):  # what DuckDB spilled to disk
+        with contextlib.suppress(OSError):
+            for file in path.iterdir() if path.is_dir() else ():
+                file.unlink()
+    return kept

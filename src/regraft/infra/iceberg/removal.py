@@ -1,0 +1,125 @@
+"""Removing frozen rows for good: snapshots of a table, and files that no snapshot needs.
+
+Iceberg keeps every file for ever unless it is told otherwise, and PyIceberg's expiry removes names, not files.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from regraft.infra.iceberg.snapshots import NAMESPACE
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog.sql import SqlCatalog
+    from pyiceberg.table import Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftovers:
+    """Of one table: snapshots that are nobody's, their tags, and files that no other snapshot needs."""
+
+    table: str
+    snapshots: tuple[int, ...]
+    tags: tuple[str, ...]
+    files: tuple[str, ...]
+
+    @property
+    def any(self) -> bool:
+        return bool(self.snapshots or self.tags or self.files)
+
+
+def tables(opened: SqlCatalog) -> list[str]:
+    """The names of all tables of frozen rows."""
+    if not opened.namespace_exists(NAMESPACE):
+        return []
+    return [".".join(each) for each in opened.list_tables(NAMESPACE)]
+
+
+def leftovers(opened: SqlCatalog, identifier: str, keep: Collection[int], older_than: float) -> Leftovers:
+    """What of a table is not needed by the snapshots ``keep``. Files must be ``older_than`` so many seconds."""
+    table = opened.load_table(identifier)
+    gone = tuple(one.snapshot_id for one in table.snapshots() if one.snapshot_id not in keep)
+    tags = tuple(name for name, ref in table.metadata.refs.items() if name != "main" and ref.snapshot_id in gone)
+    needed = _needed(table, keep)
+    latest = time.time() - older_than
+    files = tuple(path for path, changed in _files(table) if path not in needed and changed <= latest)
+    return Leftovers(table=identifier, snapshots=gone, tags=tags, files=files)
+
+
+def remove(opened: SqlCatalog, identifier: str, keep: Collection[int], older_than: float = 0.0) -> Leftovers:
+    """Remove it. A table of which nothing is kept goes with its name. Repeating it after a crash finishes it."""
+    from pyiceberg.exceptions import NoSuchTableError
+
+    try:
+        table = opened.load_table(identifier)
+    except NoSuchTableError:
+        return Leftovers(table=identifier, snapshots=(), tags=(), files=())
+    kept = [one.snapshot_id for one in table.snapshots() if one.snapshot_id in keep]
+    found = leftovers(opened, identifier, kept, older_than)
+    if not kept:
+        files = [path for path, _ in _files(table)]
+        opened.drop_table(identifier)
+        _delete(table, files)
+        return found
+    current = table.current_snapshot()
+    if current is None or current.snapshot_id not in kept:
+        last = max((one for one in table.snapshots() if one.snapshot_id in kept), key=lambda one: one.timestamp_ms)
+        table.manage_snapshots().set_current_snapshot(snapshot_id=last.snapshot_id).commit()
+    for tag in found.tags:
+        table.manage_snapshots().remove_tag(tag).commit()
+    if found.snapshots:
+        table.maintenance.expire_snapshots().by_ids(list(found.snapshots)).commit()
+    after = leftovers(opened, identifier, kept, older_than)
+    _delete(opened.load_table(identifier), after.files)
+    return Leftovers(table=identifier, snapshots=found.snapshots, tags=found.tags, files=after.files)
+
+
+def _needed(table: Table, keep: Collection[int]) -> set[str]:
+    """The files of these snapshots, and what the table itself is described by."""
+    needed = {_path(table.metadata_location)}
+    for snapshot in table.snapshots():
+        if snapshot.snapshot_id not in keep:
+            continue
+        needed.add(_path(snapshot.manifest_list))
+        for manifest in snapshot.manifests(table.io):
+            needed.add(_path(manifest.manifest_path))
+            entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+            needed.update(_path(entry.data_file.file_path) for entry in entries)
+    for statistics in (*table.metadata.statistics, *table.metadata.partition_statistics):
+        if statistics.snapshot_id in keep:
+            needed.add(_path(statistics.statistics_path))
+    return needed
+
+
+def _files(table: Table) -> Iterator[tuple[str, float]]:
+    """Every file of a table, and when it was written."""
+    from pyarrow import fs
+
+    system, root = fs.FileSystem.from_uri(table.location())
+    for info in system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True)):
+        if info.type == fs.FileType.File:
+            yield info.path, info.mtime_ns / 1e9 if info.mtime_ns else 0.0
+
+
+def _delete(table: Table, files: Collection[str]) -> None:
+    from pyarrow import fs
+
+    system, root = fs.FileSystem.from_uri(table.location())
+    for path in files:
+        try:
+            system.delete_file(path)
+        except FileNotFoundError:
+            continue
+    left = system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
+    if left and all(info.type != fs.FileType.File for info in left):
+        system.delete_dir(root)
+
+
+def _path(location: str) -> str:
+    """As ``pyarrow.fs`` names it."""
+    from pyarrow import fs
+
+    return str(fs.FileSystem.from_uri(location)[1]) if "://" in location or location.startswith("file:") else location
