@@ -12,6 +12,7 @@ from regraft.domain.capture.endings import STATUSES
 from regraft.domain.capture.side_calls import is_side_call
 from regraft.domain.errors import UsageError
 from regraft.domain.ids import Digest, canonical_json, digest, parse_json
+from regraft.domain.lineage.tombstone import ERASED, is_erased
 from regraft.domain.replay.job import Origin, Variant, tool_name
 
 Kind = Literal[
@@ -113,6 +114,8 @@ class Experiment:
 
     def refusal(self, origin: Origin) -> str | None:
         """Why a node is not grown again; None: it is."""
+        if any(map(is_erased, (*origin.messages, origin.tools, origin.sampling, origin.other))):
+            return ERASED
         return SIDE_CALL if is_side_call(origin.purpose) and not self.side_calls else None
 
     def definition_digest(self) -> Digest:

@@ -25,6 +25,7 @@ from regraft.flows.datasets.erase_workbench import rebuild_workbench, remove_dra
 from regraft.flows.datasets.freeze import freeze
 from regraft.flows.datasets.frozen_messages import rows_that_hold, stored_records, write_forget_set
 from regraft.flows.datasets.withdraw import remove_files
+from regraft.flows.lineage import reading
 from regraft.flows.lineage.build import build
 from regraft.infra.files.service_logs import empty_logs
 from regraft.infra.postgres import compaction, dagster_storage
@@ -99,6 +100,8 @@ def erase(
     """Erase, and return the certificate. ``forget``: a folder for the rows that were frozen of it, as forget.jsonl, and
     others of the same snapshots, as retain.jsonl, written before they go.
 
+    A session is named by its id or name, a node by its id or the start of it.
+
     ``dry_run`` says what would be found in PostgreSQL and in frozen datasets, and changes nothing. Raises NotFoundError
     when nothing is found of a session, a node or a tenant, UsageError while an earlier erasure is not finished, and
     UnavailableError when a store cannot be reached: what had begun to change is finished by ``resume``.
@@ -108,7 +111,7 @@ def erase(
     if kind == "matching":
         Finder(target)
     else:
-        target = _checked_id(kind, target)
+        target = _whole_id(kind, target, places.dsn)
     if dry_run:
         return _dry_run(kind, target, places)
     with _alone(places.dsn) as connection:
@@ -144,13 +147,11 @@ def certificates(dsn: str) -> list[Certificate]:
         return [_certificate(row) for row in store.rows(connection, "erasures")]
 
 
-def _checked_id(kind: str, target: str) -> str:
+def _whole_id(kind: str, target: str, dsn: str) -> str:
+    """A session by its id or name, a node by its id or the start of it."""
     if kind == "scope":
         return target
-    try:
-        return str(UUID(target))
-    except ValueError:
-        raise UsageError(f"{target} is no id of a {kind}.") from None
+    return str(reading.session_id(dsn, target) if kind == "session" else reading.node_id(dsn, target))
 
 
 @contextmanager

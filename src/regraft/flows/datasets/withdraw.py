@@ -70,12 +70,16 @@ def remove_files(snapshot_ids: Iterable[str], *, dsn: str, warehouse: str) -> in
 
 def sweep(dsn: str, warehouse: str, *, repair: bool = False) -> list[removal.Leftovers]:
     """What freezes that were killed left in the warehouse: snapshots and tags that the registry does not know, and
-    files. ``repair`` removes it. A freeze that is running is waited for, and young files are left alone."""
-    found = []
+    files. ``repair`` removes it. A table that is written to now is passed over, and young files are left alone."""
+    found: list[removal.Leftovers] = []
+    with transaction(dsn) as connection:
+        if not registry.has_tables(connection):
+            return found
     with snapshots.catalog(dsn, warehouse) as opened:
         for table in removal.tables(opened):
             with transaction(dsn) as connection:
-                _lock(connection, table, table.rpartition(".")[2])
+                if not registry.try_lock(connection, table.rpartition(".")[2]):
+                    continue
                 keep = {
                     row["iceberg_snapshot_id"]
                     for row in store.rows(connection, "registered", table=table)

@@ -25,6 +25,18 @@ def lock(connection: Connection, dataset: str) -> None:
     connection.execute(_SQL["lock"], {"dataset": dataset})
 
 
+def try_lock(connection: Connection, dataset: str) -> bool:
+    """Keep other transactions from freezing this dataset; False where one does it now."""
+    row = connection.execute(_SQL["try_lock"], {"dataset": dataset}).fetchone()
+    return bool(row and row["mine"])
+
+
+def has_tables(connection: Connection) -> bool:
+    """Whether anything was ever frozen."""
+    row = connection.execute(_SQL["has_tables"]).fetchone()
+    return bool(row and row["there"])
+
+
 def begin_freeze(connection: Connection) -> None:
     """Until this connection is closed nothing is erased; waits for an erasure that is at work."""
     connection.execute(_SQL["begin_freeze"])

@@ -4,6 +4,14 @@
 -- One freeze of a dataset at a time; held to the end of the transaction.
 SELECT pg_advisory_xact_lock(hashtextextended('dataset ' || %(dataset)s::text, 0));
 
+-- name: try_lock
+-- The same, unless one freezes it now.
+SELECT pg_try_advisory_xact_lock(hashtextextended('dataset ' || %(dataset)s::text, 0)) AS mine;
+
+-- name: has_tables
+-- Whether anything was ever frozen here.
+SELECT to_regclass('iceberg_tables') IS NOT NULL AS there;
+
 -- name: begin_freeze
 -- An erasure waits for running freezes, and they for it: none freezes what is being erased. Held by the connection.
 SELECT pg_advisory_lock_shared(7267426622);

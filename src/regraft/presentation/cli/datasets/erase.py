@@ -23,8 +23,10 @@ def register(app: typer.Typer) -> None:
 
 
 def erase(
-    session: Annotated[str | None, typer.Option(help="A session, by its id.")] = None,
-    node: Annotated[str | None, typer.Option(help="A node, by its id: what was asked and answered there.")] = None,
+    session: Annotated[str | None, typer.Option(help="A session: id or name.")] = None,
+    node: Annotated[
+        str | None, typer.Option(help="A node: id or start of an id. What was asked and answered there goes.")
+    ] = None,
     scope: Annotated[str | None, typer.Option(help="All calls of a tenant: the scope of its gateway keys.")] = None,
     matching: Annotated[str | None, typer.Option(help="Every message that holds this text.")] = None,
     forget: Annotated[
