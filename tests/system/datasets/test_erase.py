@@ -31,9 +31,9 @@ from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.embedded.stack import GATEWAY, Stack
 from regraft.infra.postgres.pool import connect
 from regraft.infra.settings import load_settings
-from support.deployments import until
 from support.gateways import Upstream, free_port
 from support.scripted_upstream import Script, Seen, plain
+from support.waiting import until
 
 MARK = "Kirsche4711Quitte"
 TEXT = f'the "{MARK}" of Zürich\n🍒'
