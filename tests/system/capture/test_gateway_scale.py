@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 
+from regraft.infra.files.keys import KeyStore
 from regraft.infra.nats.stream import CallStream
 from regraft.infra.postgres.pool import connect
 from support.gateways import BODY, CHAT, Upstream, free_port, streamed
@@ -23,9 +25,9 @@ from pathlib import Path
 from regraft.presentation.gateway.app import serve
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
 if __name__ == "__main__":
-    base_url, spool, nats_url, port = sys.argv[1:]
+    base_url, spool, nats_url, port, *keys = sys.argv[1:]
     serve(GatewaySettings(upstreams={"main": UpstreamSettings(base_url=base_url)}, spool=Path(spool),
-                          nats_url=nats_url, port=int(port), workers=2))
+                          nats_url=nats_url, port=int(port), workers=2, keys=Path(keys[0]) if keys else None))
 """
 INGEST = """
 import asyncio, signal, sys
@@ -140,6 +142,43 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path, nats_server):
         while any(Path(f"/proc/{each}/cmdline").exists() for each in left):
             assert time.monotonic() < deadline, "a worker outlived its parent"
             time.sleep(0.05)
+
+
+def test_a_rate_of_a_key_is_that_of_all_processes_together(tmp_path):
+    secret = KeyStore(tmp_path / "keys.json").create("a", per_minute=6)[1]
+    script, port, spool = tmp_path / "gateways.py", free_port(), tmp_path / "spool"
+    script.write_text(GATEWAYS)
+    with Upstream(lambda seen: plain(200, ANSWER)) as upstream:
+        arguments = [upstream.base_url, str(spool), "nats://127.0.0.1:1", str(port), str(tmp_path / "keys.json")]
+        gateways = subprocess.Popen([sys.executable, script, *arguments])
+        try:
+            shared = spool / f".workers-{port}"
+            deadline = time.monotonic() + 30
+            while len(list(shared.glob("*.json"))) < 2:
+                assert time.monotonic() < deadline, "two processes did not start"
+                time.sleep(0.05)
+            began = time.monotonic()
+            said = [ask_once(port, secret) for _ in range(60)]
+            seconds = time.monotonic() - began
+            time.sleep(1.2)  # until both have written their numbers
+            refused = [json.loads(path.read_bytes())["counters"]["refusals"] for path in shared.glob("*.json")]
+        finally:
+            gateways.terminate()
+            gateways.wait(30)
+    assert 6 <= said.count(200) <= 6 + seconds / 10
+    assert said.count(200) + said.count(429) == 60
+    assert all(each for each in refused), "one process got every call, so that this proves nothing"
+    assert (shared / "rates").stat().st_mode & 0o777 == 0o600
+
+
+def ask_once(port, secret):
+    """On a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("POST", CHAT, BODY, {"Authorization": f"Bearer {secret}"})
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 def test_two_ingest_processes_share_the_stream(tmp_path, nats_server, truth):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from fnmatch import fnmatchcase
 
 from regraft.domain.capture.paths import COUNT_TOKENS, MODELS, Route
@@ -12,6 +11,7 @@ from regraft.infra.files.keys import KeyStore, VirtualKey
 from regraft.infra.http.replies import error_body, json_block
 from regraft.presentation.gateway.client import Client
 from regraft.presentation.gateway.limits import ConcurrencyLimit
+from regraft.presentation.gateway.rates import OwnRates, Rates
 
 FEEDBACK = "/v1/feedback"
 QUEUE, QUEUE_SECONDS = 100, 30.0
@@ -30,29 +30,29 @@ class AccessRefusedError(Exception):
 
 
 class _Known:
-    """A key in use: its rate as a bucket that fills again, and its turnstile."""
+    """A key in use, and its turnstile."""
 
-    __slots__ = ("at", "client", "key", "left")
+    __slots__ = ("client", "key")
 
     def __init__(self, key: VirtualKey) -> None:
         self.key = key
-        self.left, self.at = float(key.per_minute), time.monotonic()
         turnstile = ConcurrencyLimit(key.max_concurrency, QUEUE, QUEUE_SECONDS) if key.max_concurrency else None
         self.client = Client(key.scope, trusted=False, turnstile=turnstile)
 
 
 class Access:
-    """Checks every call when keys are needed."""
+    """Checks every call when keys are needed. ``rates`` are shared with the other processes of a gateway."""
 
-    def __init__(self, store: KeyStore) -> None:
+    def __init__(self, store: KeyStore, rates: Rates | None = None) -> None:
         self._store = store
+        self._rates = rates or OwnRates()
         self._known: dict[str, _Known] = {}
 
     def may_ask(self, token: str, model: str | None) -> Client:
         """Who asks a model, counted. Raises RefusedError: 401, 403 for the model, 429 beyond the rate."""
         known = self._of(token)
         _check_model(known.key, model)
-        return _counted(known)
+        return self._counted(known)
 
     def may_reach(self, token: str, route: Route, model: str | None) -> Client:
         """Who calls a path that is not captured, counted. Raises RefusedError: 401, 403 for path or model, 429."""
@@ -63,7 +63,7 @@ class Access:
             raise AccessRefusedError(403, message, "invalid_request_error", "path_not_allowed")
         if model is not None or route.endpoint == COUNT_TOKENS:
             _check_model(known.key, model)
-        return _counted(known)
+        return self._counted(known)
 
     def _of(self, token: str) -> _Known:
         try:
@@ -81,6 +81,16 @@ class Access:
             known = self._known[key.key_id] = _Known(key)
         return known
 
+    def _counted(self, known: _Known) -> Client:
+        """The client, after this call was counted. Raises AccessRefusedError beyond the key's rate."""
+        key = known.key
+        if key.per_minute and (seconds := self._rates.take(key.key_id, key.per_minute)):
+            wait = int(seconds) + 1
+            message = f"This key may make {key.per_minute} calls a minute; try again in {wait} s"
+            lines = b"retry-after: %d\r\n" % wait
+            raise AccessRefusedError(429, message, "rate_limit_error", "rate_limit_exceeded", lines)
+        return known.client
+
 
 def _is_open(route: Route, path: str) -> bool:
     """Whether any key may call this: what costs nothing and shows nobody's data."""
@@ -91,19 +101,3 @@ def _check_model(key: VirtualKey, model: str | None) -> None:
     if key.models != ("*",) and not (model and any(fnmatchcase(model, glob) for glob in key.models)):
         message = "This key may not ask for this model"
         raise AccessRefusedError(403, message, "invalid_request_error", "model_not_allowed")
-
-
-def _counted(known: _Known) -> Client:
-    """The client, after this call was counted. Raises AccessRefusedError beyond the key's rate."""
-    key = known.key
-    if key.per_minute:
-        now = time.monotonic()
-        known.left = min(key.per_minute, known.left + (now - known.at) * key.per_minute / 60)
-        known.at = now
-        if known.left < 1:
-            wait = int((1 - known.left) * 60 / key.per_minute) + 1
-            message = f"This key may make {key.per_minute} calls a minute; try again in {wait} s"
-            lines = b"retry-after: %d\r\n" % wait
-            raise AccessRefusedError(429, message, "rate_limit_error", "rate_limit_exceeded", lines)
-        known.left -= 1
-    return known.client

@@ -32,10 +32,11 @@ from regraft.presentation.gateway.drain_process import DrainProcess
 from regraft.presentation.gateway.feedback import FEEDBACK, take_feedback
 from regraft.presentation.gateway.metrics import Metrics
 from regraft.presentation.gateway.models import merged_models
+from regraft.presentation.gateway.rates import SharedRates
 from regraft.presentation.gateway.redaction import Redactor
 from regraft.presentation.gateway.routing import Router
 from regraft.presentation.gateway.settings import GatewaySettings
-from regraft.presentation.gateway.worker_numbers import WorkerNumbers
+from regraft.presentation.gateway.worker_numbers import WorkerNumbers, rates_file
 
 if TYPE_CHECKING:
     from regraft.presentation.gateway.orchestrator import Orchestrators
@@ -90,7 +91,8 @@ class Gateway:
         self._spool: Spool | None = None
         self._drainer: DrainProcess | None = None
         self._recorder: Recorder | None = None
-        self._access = Access(KeyStore(settings.keys)) if settings.keys is not None else None
+        self._rates = SharedRates(rates_file(settings)) if worker is not None and settings.keys is not None else None
+        self._access = Access(KeyStore(settings.keys), self._rates) if settings.keys is not None else None
         self._admission = Admission(HostPolicy(settings.hosts, settings.origins, settings.host))
         self._orchestrators: Orchestrators | None = None
         if settings.orchestrators:
@@ -159,6 +161,8 @@ class Gateway:
             await self._orchestrators.aclose()
         if self._workers is not None:
             self._workers.end()
+        if self._rates is not None:
+            self._rates.close()
         if self._recorder is not None:
             self._recorder.flush()
         if self._drainer is not None:

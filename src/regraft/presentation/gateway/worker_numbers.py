@@ -27,7 +27,7 @@ class WorkerNumbers:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._write()
 
     def end(self) -> None:
@@ -54,6 +54,11 @@ class WorkerNumbers:
             log.warning("the metrics of this process cannot be written: %s", error)
 
 
+def rates_file(settings: GatewaySettings) -> Path:
+    """Where the processes of one gateway keep the rates of keys."""
+    return folder_of(settings) / "rates"
+
+
 def folder_of(settings: GatewaySettings) -> Path:
-    """Where the processes of one gateway keep their metrics."""
+    """Where the processes of one gateway keep what they share."""
     return settings.spool / f".workers-{settings.port}"

@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 
 from regraft.presentation.gateway.settings import GatewaySettings
-from regraft.presentation.gateway.worker_numbers import folder_of
+from regraft.presentation.gateway.worker_numbers import folder_of, rates_file
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 
@@ -38,7 +38,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Until SIGINT or SIGTERM."""
-        for path in folder_of(self._settings).glob("*.json"):
+        for path in (*folder_of(self._settings).glob("*.json"), rates_file(self._settings)):
             path.unlink(missing_ok=True)  # of an earlier start
         before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         workers = {number: self._start(number) for number in range(self._settings.workers)}

@@ -34,7 +34,7 @@ def create(
     name: Annotated[str, typer.Argument(help="Name of the client that uses the key.")],
     scope: Annotated[str, typer.Option(help="Tenant of its calls.")] = "default",
     model: Annotated[list[str] | None, typer.Option(help="Glob of the models it may call; repeatable.")] = None,
-    per_minute: Annotated[int, typer.Option(min=0, help="Calls per minute and gateway process; 0: no limit.")] = 0,
+    per_minute: Annotated[int, typer.Option(min=0, help="Calls per minute, of all workers together; 0: no limit.")] = 0,
     max_concurrency: Annotated[int, typer.Option(min=0, help="Concurrent calls per gateway process; 0: no limit.")] = 0,
     paths: Annotated[
         list[str] | None,
