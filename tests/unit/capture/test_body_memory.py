@@ -7,7 +7,7 @@ import os
 import pytest
 import zstandard
 
-from regraft.infra.http.body_memory import IN_FILE, BodyMemory, GatheredBody, MappedBody, compressed
+from regraft.infra.http.body_memory import IN_FILE, BodyMemory, GatheredBody, MappedBody, PackedBody, compressed
 
 PIECE = os.urandom(1 << 20)
 
@@ -65,3 +65,34 @@ def test_a_body_that_becomes_small_is_in_memory_again(tmp_path):
     for _ in range(3):
         body.append(bytes(1 << 20))
     assert isinstance(compressed(body.finish(), memory), bytes)
+
+
+@pytest.mark.parametrize("most", [0, 1 << 30])
+@pytest.mark.parametrize("pieces", [[], [b"x"], [b"ab" * 300_000] * 4, [PIECE[:70_000]] * 30])
+def test_a_body_is_packed_while_it_comes_into_a_frame_that_says_its_size(tmp_path, most, pieces):
+    body = PackedBody(BodyMemory(most=most, folder=tmp_path))
+    for piece in pieces:
+        body.append(piece)
+    packed = bytes(body.finish())
+    assert zstandard.frame_content_size(packed) == body.size == sum(map(len, pieces))
+    assert zstandard.ZstdDecompressor().decompress(packed) == b"".join(pieces)
+
+
+def test_a_changed_body_is_held_like_any_other(tmp_path):
+    memory = BodyMemory(most=1 << 20, folder=tmp_path)
+    assert memory.take(b"small") == b"small"
+    taken = memory.take(PIECE * 3)
+    assert isinstance(taken, MappedBody)
+    assert bytes(taken) == PIECE * 3
+
+
+def test_files_that_a_killed_process_left_with_their_names_are_removed(tmp_path):
+    old, young, other = tmp_path / ".body-old", tmp_path / ".body-young", tmp_path / "other"
+    for path in (old, young, other):
+        path.write_bytes(b"x")
+    os.utime(old, (0, 0))
+    os.utime(other, (0, 0))
+    BodyMemory(folder=tmp_path).sweep()
+    assert sorted(tmp_path.iterdir()) == [young, other]
+    with BodyMemory(folder=tmp_path).file() as file:
+        assert os.fstat(file.fileno()).st_mode & 0o777 == 0o600

@@ -96,10 +96,13 @@ def encode_exchange(exchange: Exchange) -> bytes:
     return b"".join(encode_event(CallEvent(**values)))
 
 
-def encode_event(event: CallEvent, request_compressed: bytes | None = None) -> list[bytes]:
+def encode_event(
+    event: CallEvent, request_compressed: bytes | None = None, response_compressed: bytes | None = None
+) -> list[bytes]:
     """One record in parts, to be written one after another: large bodies are not copied. Compresses the event's bodies.
 
-    ``request_compressed`` is the request body as it was already compressed elsewhere (zstd, with its size).
+    ``request_compressed`` is the request body as it was already compressed elsewhere (zstd, with its size);
+    ``response_compressed`` the response body likewise, then in place of the one that the event holds.
     """
     request, response = event.request_body, event.response_body
     if len(request) >= _WORTH_COMPRESSING and not event.request_encoding:
@@ -107,7 +110,10 @@ def encode_event(event: CallEvent, request_compressed: bytes | None = None) -> l
         if len(small) < len(request):
             event.request_body = request = small
             event.packed |= _REQUEST_PACKED
-    if len(response) >= _WORTH_COMPRESSING and not event.response_encoding:
+    if response_compressed is not None:
+        event.response_body = response = response_compressed
+        event.packed |= _RESPONSE_PACKED
+    elif len(response) >= _WORTH_COMPRESSING and not event.response_encoding:
         small = _COMPRESSOR.compress(response)
         if len(small) < len(response):
             event.response_body = response = small

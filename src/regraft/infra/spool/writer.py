@@ -20,6 +20,7 @@ from pathlib import Path
 from zlib import crc32
 
 from regraft.domain.errors import UnavailableError
+from regraft.infra.http.body_memory import MappedBody
 from regraft.infra.spool.reader import HEAD, MAGIC, Pack, SpoolReader, orphans, try_lock
 
 __all__ = ["Pack", "Spool", "SpoolFullError", "SpoolReader"]
@@ -103,7 +104,11 @@ class Spool(SpoolReader):
         for parts in records:
             check = size = 0
             for part in parts:
-                check = crc32(part, check)
+                if isinstance(part, MappedBody):
+                    for piece in part.steps():
+                        check = crc32(piece, check)
+                else:
+                    check = crc32(part, check)
                 size += len(part)
             pieces.append(HEAD.pack(MAGIC, size, check))
             pieces += parts
@@ -113,8 +118,9 @@ class Spool(SpoolReader):
         try:
             if self._size and (self._size + length > self._segment_bytes or self._active == self._suspect):
                 self._roll()
-            written = os.writev(self._descriptor, pieces if len(pieces) <= _PIECES else [b"".join(pieces)])
+            written = self._write(pieces)
         except OSError as error:
+            self._take_back()
             raise SpoolFullError(f"The spool {self.folder} cannot be written: {error.strerror}") from error
         if written != length:
             self._take_back()
@@ -125,6 +131,19 @@ class Spool(SpoolReader):
         if not self._unsynced:
             self._unsynced = True
             self._dirty.set()
+
+    def _write(self, pieces: list[bytes]) -> int:
+        """How many bytes were written. Bodies in files go piece by piece, so that they are never in memory whole."""
+        if not any(isinstance(piece, MappedBody) for piece in pieces):
+            return os.writev(self._descriptor, pieces if len(pieces) <= _PIECES else [b"".join(pieces)])
+        written = 0
+        for piece in pieces:
+            for part in piece.steps() if isinstance(piece, MappedBody) else (piece,):
+                size = os.write(self._descriptor, part)
+                written += size
+                if size < len(part):
+                    return written
+        return written
 
     def orphans(self) -> Iterator[SpoolReader]:
         """The spools of dead processes in the same folder, each locked for the caller, who drains and removes it."""

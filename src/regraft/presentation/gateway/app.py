@@ -73,6 +73,7 @@ class GatewayServer:
         gateway = self._gateway
         http = HttpServer(gateway.handle, self.config, gateway.metrics.count_refusal)
         http.begin()
+        self.config.memory.sweep()
         await gateway.startup()
         try:
             server = await loop.create_server(http.connection, sock=listener, backlog=BACKLOG)

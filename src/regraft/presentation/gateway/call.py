@@ -15,7 +15,7 @@ import time
 from typing import cast
 
 from regraft.domain.errors import UpstreamError
-from regraft.infra.http.body_memory import MappedBody, compressed
+from regraft.infra.http.body_memory import GatheredBody, MappedBody, PackedBody, compressed
 from regraft.infra.http.connection import HttpConnection
 from regraft.infra.http.event_stream import HOLD_END, EndWatch
 from regraft.infra.http.headers import returned, without_encoding
@@ -31,6 +31,7 @@ from regraft.presentation.gateway.retries import plan_after, retry_after
 from regraft.presentation.gateway.routing import Upstream
 
 COMPRESS_ASIDE = 1 << 20  # bytes of a request from which on it is compressed on another thread
+GATHER = 1 << 20  # bytes of an answer from which on it shares the memory of large bodies
 FAILURE_SECONDS, FAILURE_BYTES = 1.0, 64 << 10  # what is read of an answer that the client will not get
 STOPPED = "The gateway was stopped before the answer's end"
 
@@ -57,6 +58,9 @@ class ForwardedCall:
     _sending = True  # no byte of the answer has gone to the client
     _written = _ended = False
     _held: list[bytes] | None = None
+    _copied = 0  # bytes of the answer
+    _gathered: GatheredBody | PackedBody | None = None  # a large answer
+    _copy_failed: OSError | None = None
     _watch: EndWatch | None = None
     _type = _encoding = ""
     _request_encoding = ""
@@ -143,7 +147,7 @@ class ForwardedCall:
             self._event_id, self._turn = recorder.ids.new_pair(now_ns)
         head = request.head
         self._body, self._asked_model = (
-            upstream.body(request.body, self._model, head.encoding)
+            upstream.body(request.body, self._model, head.encoding, self._connection.memory)
             if upstream.alias
             else (request.body, self.path_model)
         )
@@ -181,6 +185,7 @@ class ForwardedCall:
         self._first_byte_ns = None
         self._sending, self._written = True, False
         self._held = self._watch = None
+        self._copied, self._gathered, self._copy_failed = 0, None, None
         self._type = self._encoding = ""
 
     def _again(self, wanted: float | None) -> bool:
@@ -240,7 +245,13 @@ class ForwardedCall:
         body, packed = self._body, None
         if self._compressing is not None and body is self._request.body:
             packed = _result(self._compressing, body)
-        copy = self._copy
+        copy, answer = self._copy, None
+        if self._gathered is not None or self._copy_failed is not None:
+            try:
+                copy, answer = self._gathered_answer()
+            except OSError as failure:
+                recorder.lose(failure)
+                return
         event = CallEvent(
             event_id=self._event_id,
             scope=self._client.scope,
@@ -266,7 +277,36 @@ class ForwardedCall:
         )
         if self._request_encoding:
             event.request_encoding = self._request_encoding
-        recorder.keep(event, packed)
+        recorder.keep(event, packed, answer)
+
+    def _keep_copy(self, chunk: bytes) -> None:
+        """Of a large answer in the memory that all large bodies share: packed at once unless somebody looks into it."""
+        if self._copy_failed is not None:
+            return
+        self._copied += len(chunk)
+        gathered = self._gathered
+        if gathered is None:
+            self._copy.append(chunk)
+            if self._copied <= GATHER:
+                return
+            whole = self._encoding or (self._recorder is not None and self._recorder.redacts)
+            gathered = GatheredBody(self._connection.memory) if whole else PackedBody(self._connection.memory)
+            pieces, self._copy, self._gathered = self._copy, [], gathered
+        else:
+            pieces = [chunk]
+        try:
+            for piece in pieces:
+                gathered.append(piece)
+        except OSError as error:  # no room for it: the client gets its answer all the same
+            self._gathered, self._copy_failed = None, error
+
+    def _gathered_answer(self) -> tuple[list[bytes], bytes | None]:
+        """A large answer, as it came or else packed. Raises OSError."""
+        if self._copy_failed is not None:
+            raise self._copy_failed
+        assert self._gathered is not None
+        body = cast(bytes, self._gathered.finish())
+        return ([], body) if isinstance(self._gathered, PackedBody) else ([body], None)
 
     def _over(self) -> None:
         if self._ended:
@@ -363,7 +403,7 @@ class ForwardedCall:
             block = b"%bx-regraft-turn: %b\r\n" % (block, self._turn.encode())
             if chunk:
                 self._first_byte_ns = now - self._started
-                self._copy.append(chunk)
+                self._keep_copy(chunk)
             if self._type.startswith("text/event-stream"):
                 self._watch = EndWatch()
         if response.complete:
@@ -387,7 +427,7 @@ class ForwardedCall:
             if self._first_byte_ns is None:
                 self._first_byte_ns = now() - self._started
             if not self._written:
-                self._copy.append(chunk)
+                self._keep_copy(chunk)
         if response.complete:
             if self._held is not None:
                 chunk = b"".join((*self._held, chunk))

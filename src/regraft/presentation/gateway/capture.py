@@ -94,7 +94,18 @@ class Recorder:
         """``keep``, and write at once. False: the call was lost, which was counted and logged."""
         return self.keep(event) and self.flush()
 
-    def keep(self, event: CallEvent, request_compressed: bytes | None = None) -> bool:
+    @property
+    def redacts(self) -> bool:
+        """Whether bodies are looked into before they are kept."""
+        return self._redactor is not None
+
+    def lose(self, error: Exception) -> None:
+        """Count and log a call that could not be kept."""
+        self._lost(error)
+
+    def keep(
+        self, event: CallEvent, request_compressed: bytes | None = None, response_compressed: bytes | None = None
+    ) -> bool:
         """Write a call in this turn of the loop; without a scope it is the gateway's. False: it cannot be written."""
         try:
             event.scope = event.scope or self.scope
@@ -102,7 +113,7 @@ class Recorder:
             if self._redactor is not None:
                 _redact(event, self._redactor)
                 request_compressed = None
-            self._records.append(encode_event(event, request_compressed))
+            self._records.append(encode_event(event, request_compressed, response_compressed))
         except Exception as failure:  # noqa: BLE001 capture never breaks a client
             self._lost(failure)
             return False

@@ -10,7 +10,7 @@ import msgspec
 
 from regraft.domain.capture.paths import route_of
 from regraft.domain.errors import ConfigError, CorruptEventError
-from regraft.infra.http.body_memory import MappedBody
+from regraft.infra.http.body_memory import BodyMemory, MappedBody
 from regraft.infra.http.coding import decode
 from regraft.infra.http.headers import ClientHead, Headers
 from regraft.infra.http.json_spans import with_model
@@ -100,14 +100,17 @@ class Upstream:
         pairs = [line.partition(b": ")[::2] for line in block.split(b"\r\n") if line]
         return [*pairs, (b"accept-encoding", b"identity")]
 
-    def body(self, body: bytes, model: str | None, encoding: str = "") -> tuple[bytes, str]:
+    def body(
+        self, body: bytes, model: str | None, encoding: str = "", memory: BodyMemory | None = None
+    ) -> tuple[bytes, str]:
         """The body for this server, and the client's name of the model if an alias replaced it: then it is unpacked."""
         real = self.alias.get(model) if model else None
         if real is None or model is None:
             return body, ""
         try:
-            return with_model(decode(body, encoding, "request") if encoding else bytes(body), real), model
-        except (ValueError, CorruptEventError):
+            changed = with_model(decode(body, encoding, "request") if encoding else bytes(body), real)
+            return (changed if memory is None else memory.take(changed)), model
+        except (ValueError, CorruptEventError, OSError):
             return body, ""
 
 
@@ -119,6 +122,7 @@ class RequestedModel(msgspec.Struct):
 
 
 _NOTHING = RequestedModel()
+_LENIENT_BYTES = 32 << 20
 
 
 class Router:
@@ -178,7 +182,12 @@ class Router:
 
 
 def _read_leniently(body: bytes) -> RequestedModel:
-    """For what servers accept and a strict parser does not (lone surrogates, NaN, a store that is no boolean)."""
+    """For what servers accept and a strict parser does not (lone surrogates, NaN, a store that is no boolean).
+
+    It makes many times as much of a body, so that a large one is not read.
+    """
+    if len(body) > _LENIENT_BYTES:
+        return _NOTHING
     try:
         parsed = json.loads(bytes(body))
     except (ValueError, RecursionError):
