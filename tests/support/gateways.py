@@ -34,9 +34,10 @@ import sys
 from pathlib import Path
 from regraft.presentation.gateway.app import serve
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
-base_url, spool, nats_url, port = sys.argv[1:]
+base_url, spool, nats_url, port, *memory = sys.argv[1:]
+more = {"body_memory_bytes": int(memory[0])} if memory else {}
 serve(GatewaySettings(upstreams={"main": UpstreamSettings(base_url=base_url)}, spool=Path(spool),
-                      nats_url=nats_url, port=int(port)))
+                      nats_url=nats_url, port=int(port), **more))
 """
 
 

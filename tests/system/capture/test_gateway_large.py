@@ -30,10 +30,10 @@ def large():
 class Process:
     """A gateway process of its own, and the most memory that it has held."""
 
-    def __init__(self, folder, base_url, nats_url="nats://127.0.0.1:1", limits=""):
+    def __init__(self, folder, base_url, nats_url="nats://127.0.0.1:1", limits="", memory=None):
         self.port = free_port()
         program = limits + GATEWAY_PROCESS
-        arguments = [base_url, str(folder / "spool"), nats_url, str(self.port)]
+        arguments = [base_url, str(folder / "spool"), nats_url, str(self.port), *([str(memory)] if memory else [])]
         self.process = subprocess.Popen([sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, text=True)
         deadline = time.monotonic() + 60
         while not self._answers():
@@ -127,6 +127,35 @@ def test_many_large_requests_at_once_are_in_files_and_not_in_memory(tmp_path, la
 
 
 @pytest.mark.parametrize("script", [lambda body: plain(200, body), in_chunks])
+def test_many_large_bodies_both_ways_are_in_files_and_not_in_memory(tmp_path, large, script):
+    calls, limit = 12, 16 << 20
+    body = large[: 24 << 20] + b'"}'
+    together = threading.Barrier(calls)
+
+    def answer(_seen):
+        return Script((Pause(1), *script(body).steps))
+
+    def ask():
+        together.wait()
+        said.append(gateway.ask(body=body)[:2])
+
+    said = []
+    with Upstream(answer) as upstream, Process(tmp_path, upstream.base_url, memory=limit) as gateway:
+        threads = [threading.Thread(target=ask) for _ in range(calls)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert said == [(200, body)] * calls
+        assert gateway.most() - gateway.at_rest < limit + 4 * len(body)  # of 24 bodies
+        assert gateway.stop().count("could NOT") == 0
+    assert [path for path in (tmp_path / "spool").iterdir() if path.is_file()] == []
+    found = spooled(tmp_path / "spool")
+    assert len(found) == calls
+    assert all((each.request_body, each.response_body, each.cut) == (body, body, "") for each in found)
+
+
+@pytest.mark.parametrize("script", [lambda body: plain(200, body), in_chunks])
 def test_a_large_answer_is_not_in_memory_twice(tmp_path, large, script):
     with Upstream(lambda seen: script(large)) as upstream, Process(tmp_path, upstream.base_url) as gateway:
         assert gateway.ask(body=b"{}")[:2] == (200, large)
@@ -158,6 +187,20 @@ import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 """
+
+
+def test_a_large_answer_that_has_no_room_on_the_disk_passes_whole_and_is_counted_as_lost(tmp_path, large):
+    body = large[: 12 << 20] + b'"}'
+    with (
+        Upstream(lambda seen: plain(200, body)) as upstream,
+        Process(tmp_path, upstream.base_url, limits=FULL, memory=1 << 20) as gateway,
+    ):
+        assert gateway.ask(body=b"{}")[:2] == (200, body)
+        assert gateway.metric("regraft_gateway_capture_failures_total") == 1
+        said = gateway.stop()
+    assert "could NOT be captured" in said
+    assert "Traceback" not in said
+    assert spooled(tmp_path / "spool") == []
 
 
 def test_on_a_full_disk_calls_pass_and_what_is_lost_is_counted_and_logged(tmp_path):

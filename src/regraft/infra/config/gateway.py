@@ -49,7 +49,7 @@ class GatewaySection(Section):
         [], description="web pages that may call it, e.g. https://app.example.com or http://localhost:*"
     )
     body_memory: int = Field(
-        256, ge=1, description="MiB of large request bodies that a process holds in memory; more are in files"
+        256, ge=1, description="MiB of large bodies in flight that a process holds in memory; more are in files"
     )
     workers: int = Field(1, ge=1, le=64, description="gateway processes on the port")
     redact: RedactSection = Field(RedactSection(), description="what is taken out of calls before they are kept")

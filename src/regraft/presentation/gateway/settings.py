@@ -55,7 +55,7 @@ class GatewaySettings:
     """The gateway. The first of ``upstreams`` also gets every call that no glob matches.
 
     ``keys`` is the file of virtual keys; with it every call needs one. ``workers`` are processes on the same port.
-    ``body_memory_bytes`` of large request bodies are held in memory by each process, more are in files by the spool.
+    ``body_memory_bytes`` of large bodies in flight are held in memory by each process, more are in files by the spool.
     ``hosts`` are names that it answers to beside loopback ones, ``origins`` the web pages that may call it.
     ``kept_headers`` are request headers that are kept with a call: what its client calls its session.
     ``orchestrators`` answer to ``orchestrator/NAME``, with the ``tool_servers`` that they name.
