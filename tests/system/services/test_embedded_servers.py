@@ -272,7 +272,7 @@ def test_a_plain_user_can_start_servers(data_dir: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), str(home / "data"), str(nobody.pw_uid), str(nobody.pw_gid)],
         cwd=home,
-        env={"HOME": str(home), "PATH": os.environ["PATH"]},
+        env={"HOME": str(home), "PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
         capture_output=True,
         text=True,
         timeout=120,
@@ -280,6 +280,8 @@ def test_a_plain_user_can_start_servers(data_dir: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert (home / "data" / "postgres").stat().st_uid == nobody.pw_uid
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (home / "data", *(home / "data").iterdir())}
+    assert {path: oct(mode) for path, mode in modes.items() if path.is_dir() and mode != 0o700} == {}
 
 
 @pytest.mark.parametrize(("kind", "setting"), SERVERS)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from regraft.domain.errors import UnavailableError
+from regraft.infra.data_folder import make_data_folder
 from regraft.infra.queries import queries
 
 Record = dict[str, Any]
@@ -33,7 +34,7 @@ class WorkbenchFile:
     def _open(self) -> Iterator[Any]:
         import duckdb  # slow to import, and not every command needs it
 
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_data_folder(self.path.parent)
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
@@ -46,6 +47,7 @@ class WorkbenchFile:
                         "holds it, wait or stop that one; if it is damaged, delete it: it can be made again."
                     ) from error
                 time.sleep(0.05)
+        self.path.chmod(0o600)
         try:
             connection.execute(_query("watermark", "schema"))
             connection.execute(self._query("schema"))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regraft.domain.errors import ServerStartError
+from regraft.infra.data_folder import SERVER_ACCOUNT, let_server_through
 from regraft.infra.embedded.postgres_binaries import PostgresBinaries
 from regraft.infra.embedded.process import Account
 from regraft.infra.embedded.state import RunFolder
@@ -79,7 +80,7 @@ def _account(home: Path) -> Account | None:
         return None
     if cluster.exists() and (owner := cluster.stat()).st_uid != 0:
         return Account(owner.st_uid, owner.st_gid)
-    nobody = pwd.getpwnam("nobody")
+    nobody = pwd.getpwnam(SERVER_ACCOUNT)
     return Account(nobody.pw_uid, nobody.pw_gid)
 
 
@@ -89,7 +90,7 @@ def _new_shared_home(data_dir: Path, run: RunFolder) -> Path:
     path.mkdir(parents=True)
     # Not left to the umask, which may keep others out of them.
     SHARED_HOMES.chmod(0o755)
-    path.chmod(0o711)
+    let_server_through(path)
     run.write_private(_MARKER, str(path))
     return path
 

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from regraft.domain.errors import ServerStartError
+from regraft.infra.data_folder import make_data_folder
 
 _POLL = 0.05
 _ORPHAN_PATIENCE = 15.0
@@ -54,8 +55,8 @@ class RunFolder:
     @classmethod
     def of(cls, data_dir: Path) -> RunFolder:
         """The run folder of a data folder, made if missing."""
-        path = data_dir / "run"
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = make_data_folder(data_dir) / "run"
+        path.mkdir(mode=0o700, exist_ok=True)
         return cls(path)
 
     @contextmanager

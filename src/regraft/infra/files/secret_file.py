@@ -20,6 +20,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from regraft.domain.errors import ConfigError, NotFoundError, UnavailableError
+from regraft.infra.data_folder import make_data_folder
 
 LOOK_SECONDS = 1.0
 
@@ -139,7 +140,7 @@ class SecretFile(Generic[S]):
     def _changing(self) -> Iterator[list[S]]:
         """The entries to change; they are written when the block ends, and no other process writes meanwhile."""
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_data_folder(self.path.parent)
             with (self.path.parent / f"{self.path.name}.lock").open("a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 entries = self._read()

@@ -74,6 +74,8 @@ def catalog(dsn: str, warehouse: str) -> Iterator[SqlCatalog]:
     """The catalog, its connections closed at the end of the block."""
     from pyiceberg.catalog.sql import SqlCatalog  # slow to import, and few commands need it
 
+    if "://" not in warehouse:
+        Path(warehouse).mkdir(mode=0o700, parents=True, exist_ok=True)
     properties = catalog_properties(dsn, warehouse)
     opened = SqlCatalog(CATALOG, **{key: value for key, value in properties.items() if key != "type"})
     try:

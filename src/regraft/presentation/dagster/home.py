@@ -33,7 +33,7 @@ def is_own(home: Path) -> bool:
 
 def write_home(home: Path) -> None:
     """Write ``dagster.yaml``, which keeps what Dagster knows in the database that ``environment`` names."""
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = home / "dagster.yaml.new"
     draft.write_text(_MARK + _configuration(home), "utf-8")
     draft.replace(home / "dagster.yaml")

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from regraft.domain.datasets.kinds.kind import PlannedRow
+from regraft.infra.data_folder import make_data_folder
 from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.duckdb.file import Record
 from regraft.infra.queries import queries
@@ -109,7 +110,7 @@ def selection_file(workbench: Path) -> Iterator[SelectionFile]:
     """A selection file beside the workbench, with a copy of its candidates; it is gone after the block."""
     import duckdb  # slow to import, and not every command needs it
 
-    workbench.parent.mkdir(parents=True, exist_ok=True)
+    make_data_folder(workbench.parent)
     with TemporaryDirectory(prefix="selection-", dir=workbench.parent) as place:
         path = Path(place) / "selection.duckdb"
         Workbench(workbench).copy_candidates(path)

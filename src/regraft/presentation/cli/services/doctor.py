@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import typer
 
 from regraft.domain.errors import RegraftError
+from regraft.infra.data_folder import closing_command, is_open
 from regraft.infra.embedded.process import port_free
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.services.finding import Finding
@@ -62,6 +63,8 @@ def _machine(run: CommandContext) -> Iterator[Finding]:
     if not os.access(place, os.W_OK):
         yield Finding("wrong", f"{place} cannot be written.", "Set data_dir to a folder of yours.")
         return
+    if is_open(folder):
+        yield Finding("warning", f"Other accounts can enter {folder}, where calls lie.", closing_command(folder))
     free = shutil.disk_usage(place).free
     room = f"{free / (1 << 30):.1f} GiB free in {place}"
     yield Finding("ok", room) if free > _ROOM else Finding("wrong", f"Only {room}.", "Free some disk space.")

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import typer
 
+from regraft.infra.data_folder import make_data_folder
 from regraft.infra.embedded.process import require_port
 from regraft.infra.telemetry.logs import configure_logging
 from regraft.presentation.cli.capture.keys import keys_path
@@ -33,6 +34,7 @@ def gateway() -> None:
     settings = run.settings
     configure_logging(settings.log_level)
     require_port(settings.gateway.port, "gateway.port")
+    make_data_folder(settings.data_dir)
     model = run.stack.model()
     if model is not None:
         upstreams = {

@@ -1,8 +1,10 @@
-"""Keys in the environment reach the processes that use them, and no other one."""
+"""What `regraft up` leaves open: keys only to the processes that use them, folders to nobody else."""
 
 from __future__ import annotations
 
 import os
+import pwd
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from regraft.infra.data_folder import is_open, make_data_folder
 from regraft.infra.settings import Settings
 from support.gateways import free_port
 
@@ -29,7 +32,7 @@ pass_env = ["NOTES_KEY", "PATH"]
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tree(servers_dir: Path) -> Iterator[dict[str, set[str]]]:
     """The keys in the environment of each process of ``regraft up``, by a word of its command line."""
     config = servers_dir / "regraft.toml"
@@ -39,7 +42,7 @@ def tree(servers_dir: Path) -> Iterator[dict[str, set[str]]]:
     environment = {
         **clean,
         **ports,
-        "REGRAFT_DATA_DIR": str(servers_dir / "data"),
+        "REGRAFT_DATA_DIR": str(servers_dir / "data-of-up"),
         "AWAY_API_KEY": UPSTREAM,
         "NOTES_KEY": TOOL,
         "OWN_KEY": CLIENT,
@@ -90,12 +93,45 @@ NAMES = {
 }
 
 
+def test_everything_below_the_data_folder_is_closed_to_others(tree: dict[str, set[str]], servers_dir: Path) -> None:
+    assert tree
+    data = servers_dir / "data-of-up"
+    assert not is_open(data)
+    folders = [path for path in data.iterdir() if path.is_dir()]
+    assert {"run", "logs", "spool", "nats", "postgres", "dagster"} <= {path.name for path in folders}
+    assert [path.name for path in folders if stat.S_IMODE(path.stat().st_mode) != 0o700] == []
+    assert [path.name for path in data.iterdir() if path.is_file() and path.stat().st_mode & 0o077] == []
+    if os.geteuid() == 0:
+        assert {path.name for path in folders if path.stat().st_uid} == {"postgres"}
+
+
 def test_keys_are_in_the_environment_of_what_uses_them_only(tree: dict[str, set[str]]) -> None:
     for name in ("postgres", "nats", "drainer", "ingest", "web", "page", "daemon"):
         assert tree[name] == set(), name
     assert tree["gateway"] == {UPSTREAM, TOOL}
     assert tree["gateway worker"] == {TOOL}  # read anew whenever a tool server is started
     assert tree["code server"] == {UPSTREAM, TOOL, CLIENT}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can")
+def test_a_folder_that_root_makes_lets_only_the_account_of_postgresql_through(servers_dir: Path) -> None:
+    group = pwd.getpwnam("nobody").pw_gid
+    folder = make_data_folder(servers_dir / "made" / "data")
+    assert (stat.S_IMODE(folder.stat().st_mode), folder.stat().st_gid, is_open(folder)) == (0o710, group, False)
+    folder.chmod(0o711)
+    assert is_open(folder)
+
+
+def test_folders_that_an_earlier_version_left_open_are_closed_and_the_users_own_mode_is_kept(tmp_path: Path) -> None:
+    names = ("spool", "logs", "mine")
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(0o755)
+    tmp_path.chmod(0o755)
+    make_data_folder(tmp_path)
+    found = [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path, *(tmp_path / name for name in names))]
+    assert found == [0o755, 0o700, 0o700, 0o755]
+    assert is_open(tmp_path)
 
 
 def test_a_variable_that_every_program_needs_is_no_key() -> None:
