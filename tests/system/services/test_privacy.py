@@ -105,6 +105,20 @@ def test_everything_below_the_data_folder_is_closed_to_others(tree: dict[str, se
         assert {path.name for path in folders if path.stat().st_uid} == {"postgres"}
 
 
+def test_the_token_of_the_stream_is_in_no_command_line_and_in_no_log(
+    tree: dict[str, set[str]], servers_dir: Path
+) -> None:
+    assert tree
+    data = servers_dir / "data-of-up"
+    token = (data / "run" / "nats.token").read_text().strip()
+    lines = subprocess.run(["ps", "-eo", "args", "-ww"], capture_output=True, text=True, check=True).stdout
+    assert "nats-server" in lines
+    assert token not in lines
+    logs = {path.name: path.read_text("utf-8", "replace") for path in (data / "logs").iterdir()}
+    assert {"gateway.log", "ingest.log", "nats.log"} <= logs.keys()
+    assert [name for name, text in logs.items() if token in text] == []
+
+
 def test_keys_are_in_the_environment_of_what_uses_them_only(tree: dict[str, set[str]]) -> None:
     for name in ("postgres", "nats", "drainer", "ingest", "web", "page", "daemon"):
         assert tree[name] == set(), name

@@ -34,6 +34,8 @@ class UpstreamSection(Section):
     def _is_http(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
+        if "@" in value.split("//", 1)[1].partition("/")[0]:
+            raise ValueError("must not hold a password: name it with api_key_env or api_key_file")
         return value.rstrip("/")
 
     @model_validator(mode="after")
