@@ -14,10 +14,12 @@ from pydantic import ValidationError
 
 from regraft.domain.datasets.formats import format_named
 from regraft.domain.errors import ConfigError, UnavailableError, UsageError
+from regraft.infra.config.tool_server import ToolServerSection
+from regraft.infra.config.upstream import UpstreamSection
 from regraft.infra.files.recipes import parse_recipe
 from regraft.infra.mcp.servers import ToolServerError, ToolServers
 from regraft.infra.nats.stream import CallStream
-from regraft.infra.settings import Settings, ToolServerSection, UpstreamSection
+from regraft.infra.settings import Settings
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
 from support.gateways import Gateway, Upstream, free_port, spooled
 from support.scripted_upstream import plain
