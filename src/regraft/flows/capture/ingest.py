@@ -22,6 +22,7 @@ from regraft.flows.capture.session_resolver import (
 )
 from regraft.flows.capture.time_budget import ReadingLimits, SlowCallError
 from regraft.flows.lineage.history_cache import CachedStep, HistoryCache
+from regraft.infra.garbage import seldom_collected
 from regraft.infra.postgres.capture import inbox, quarantine
 from regraft.infra.postgres.lineage import projection
 from regraft.infra.postgres.pool import Connection
@@ -97,7 +98,8 @@ class SeenIds:
 
 def ingest(connection: Connection, records: list[bytes], seen: SeenIds, patience: timedelta = PATIENCE) -> IngestCounts:
     """Read and store captured calls."""
-    return store(connection, read(records, seen), seen, patience)
+    with seldom_collected():
+        return store(connection, read(records, seen), seen, patience)
 
 
 def read_in_parts(records: list[bytes], seen: SeenIds, limits: ReadingLimits) -> Iterator[list[ParsedRecord]]:
