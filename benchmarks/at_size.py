@@ -11,18 +11,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import tempfile
 import time
 from pathlib import Path
 
+from _postgres import temporary_postgres
 from graph import BATCH, exchanges
 
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
-from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.nats.codec import encode_exchange
-from regraft.infra.postgres.migrate import migrate
 from regraft.infra.postgres.pool import Connection, connect
 
 RESULTS = Path(__file__).parent / "results"
@@ -39,14 +36,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--largest", type=int, default=SIZES[-1])
     sizes = [size for size in SIZES if size <= parser.parse_args().largest]
-    folder = Path(tempfile.mkdtemp(prefix="regraft-bench-"))
-    folder.chmod(0o755)
-    server = EmbeddedPostgres(folder)
     figures: dict[str, dict[str, float]] = {}
-    try:
-        dsn = server.start().dsn
+    with temporary_postgres() as postgres:
+        dsn = postgres.database()
         with connect(dsn, autocommit=True) as connection:
-            migrate(connection)
             conversation = filled = 0
             for size in sizes:
                 filled = fill(connection, size, filled)
@@ -58,9 +51,6 @@ def main() -> None:
                 figures[f"{size:,}"] = {name: min(each[name] for each in rounds) for name in rounds[0]}
                 told = ", ".join(f"{name} {us:.0f} us" for name, us in figures[f"{size:,}"].items())
                 print(f"{size:>9,} turns stored: {told} a turn", flush=True)
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
     smallest = figures[f"{sizes[0]:,}"]
     for size in sizes[1:]:
         for name, us in figures[f"{size:,}"].items():

@@ -29,13 +29,11 @@ from pathlib import Path
 import psycopg
 import uvloop
 from _peers import AbsentError, process, venv_with
+from _postgres import temporary_postgres
 from _server import Answering, serve_forever
 from gateway import free_port, running
 
-from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.llm.upstream import UpstreamPool
-from regraft.infra.postgres.migrate import migrate
-from regraft.infra.postgres.pool import connect
 
 RESULTS = Path(__file__).parent / "results"
 CONVERSATIONS = int(os.environ.get("BENCH_CONVERSATIONS", "1000"))
@@ -174,37 +172,32 @@ def regraft(folder):
         f'jetstream {{ store_dir: "{folder}/jetstream", sync_interval: always }}\n'
     )
     here = Path(__file__).parent
-    server = EmbeddedPostgres(folder / "data")
-    dsn = server.start().dsn
-    try:
-        with connect(dsn, autocommit=True) as connection, contextlib.ExitStack() as stack:
-            migrate(connection)
-            nats_server = str(Path(sys.executable).parent / "nats-server")
-            stack.enter_context(running(nats_server, "-c", str(config), port=nats_port))
-            myself = (sys.executable, str(here / "end_to_end.py"), "model-server", str(server_port))
-            stack.enter_context(running(*myself, port=server_port))
-            own = (sys.executable, str(here / "gateway.py"), "gateway", str(server_port), str(gateway_port))
-            stack.enter_context(running(*own, str(folder / "spool"), nats_url, port=gateway_port))
-            stack.enter_context(process(sys.executable, "-c", INGEST, dsn, nats_url))
+    with temporary_postgres() as postgres, contextlib.ExitStack() as stack:
+        dsn = postgres.database()
+        nats_server = str(Path(sys.executable).parent / "nats-server")
+        stack.enter_context(running(nats_server, "-c", str(config), port=nats_port))
+        myself = (sys.executable, str(here / "end_to_end.py"), "model-server", str(server_port))
+        stack.enter_context(running(*myself, port=server_port))
+        own = (sys.executable, str(here / "gateway.py"), "gateway", str(server_port), str(gateway_port))
+        stack.enter_context(running(*own, str(folder / "spool"), nats_url, port=gateway_port))
+        stack.enter_context(process(sys.executable, "-c", INGEST, dsn, nats_url))
 
-            def stored():
-                with psycopg.connect(dsn) as reading:
-                    return reading.execute("SELECT count(*) FROM session_turn").fetchone()[0]
+        def stored():
+            with psycopg.connect(dsn) as reading:
+                return reading.execute("SELECT count(*) FROM session_turn").fetchone()[0]
 
-            def measure(found):
-                before, calls = stored(), sum(map(len, found))
-                began = time.time()
-                uvloop.run(talk(gateway_port, found))
-                answered = time.time()
-                until("the last turn", lambda: stored() >= before + calls)
-                ended = time.time()
-                assert stored() == before + calls
-                return messages_of(found) / (ended - began), messages_of(found) / (answered - began)
+        def measure(found):
+            before, calls = stored(), sum(map(len, found))
+            began = time.time()
+            uvloop.run(talk(gateway_port, found))
+            answered = time.time()
+            until("the last turn", lambda: stored() >= before + calls)
+            ended = time.time()
+            assert stored() == before + calls
+            return messages_of(found) / (ended - began), messages_of(found) / (answered - began)
 
-            measure(conversations(20, -1))
-            yield measure
-    finally:
-        server.stop()
+        measure(conversations(20, -1))
+        yield measure
 
 
 def rows(database, table):

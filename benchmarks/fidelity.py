@@ -14,37 +14,32 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import shutil
 import sys
-import tempfile
-import threading
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
-import psycopg
+from _postgres import temporary_postgres
 
 from regraft.domain.ids import canonical_json, parse_json
 from regraft.domain.replay.job import Job, Variant, plan
-from regraft.flows.capture.consume import consume
 from regraft.flows.capture.importing import import_files
 from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
-from regraft.flows.replay.execution import JobResult, JobWatcher, Tally, execute
+from regraft.flows.replay.execution import JobResult, Tally, execute
 from regraft.flows.replay.retrying_client import RetryingClient
 from regraft.flows.replay.rollouts import RolloutOptions, Rollouts
 from regraft.infra.embedded.nats import EmbeddedNats
-from regraft.infra.embedded.postgres import EmbeddedPostgres
-from regraft.infra.postgres.migrate import migrate
-from regraft.infra.postgres.pool import connect, transaction
+from regraft.infra.postgres.pool import connect
 from regraft.infra.postgres.replay import plans as replays
-from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from support.gateways import Gateway, Upstream, free_port
+from support.consumer import consuming
+from support.gateways import Upstream
+from support.rollouts import Turns
 from support.scripted_upstream import Script, Seen, plain
+from support.whole_path import gateway_before
 
 RESULTS = Path(__file__).parent / "results"
 TRAJECTORIES = b"""
@@ -78,17 +73,6 @@ class Repeating:
         choice = {"index": 0, "finish_reason": "stop", "message": answers[place]}
         reply = {"id": "x", "model": name, "choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
         return plain(200, canonical_json(reply).encode())
-
-
-class Turns(JobWatcher):
-    """Collects captured calls."""
-
-    def __init__(self) -> None:
-        self.turns: list[UUID] = []
-
-    def ended(self, job: Job, grown: JobResult) -> None:
-        """A job has ended."""
-        self.turns += grown.turns
 
 
 def measure(dsn: str, gateway: str, model: Repeating, folder: Path, policy: str) -> dict[str, Any]:
@@ -153,27 +137,15 @@ def main() -> int:
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--policy", default="strict", choices=("strict", "recorded"))
     arguments = parser.parse_args()
-    home = Path(tempfile.mkdtemp(prefix="regraft-fidelity-"))
-    home.chmod(0o755)
-    postgres = EmbeddedPostgres(home / "data")
     found = []
-    try:
-        endpoint = postgres.start()
+    with temporary_postgres() as postgres:
         for number, folder in enumerate(arguments.folders):
-            with psycopg.connect(endpoint.dsn, autocommit=True) as admin:
-                admin.execute(f"CREATE DATABASE fidelity_{number}".encode())
-            dsn = endpoint.admin_dsn(f"fidelity_{number}")
-            with transaction(dsn) as connection:
-                migrate(connection)
-            found.append(_measured(dsn, home / str(number), folder, arguments.policy))
+            found.append(_measured(postgres.database(), postgres.folder / str(number), folder, arguments.policy))
             one = found[-1]
             print(
                 f"{one['folder']:20} {one['reproduced']:>4}/{one['trajectories']} reproduced, {one['tool_results']} "
                 f"tool results, {one['new_nodes']} new nodes, {one['calls_per_second']:.0f} calls/s"
             )
-    finally:
-        postgres.stop()
-        shutil.rmtree(home, ignore_errors=True)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "fidelity.json").write_text(
         json.dumps({"policy": arguments.policy, "folders": found}, indent=2, default=str)
@@ -185,18 +157,9 @@ def _measured(dsn: str, home: Path, folder: Path, policy: str) -> dict[str, Any]
     nats = EmbeddedNats(home / "nats")
     url = nats.start().url
     model = Repeating()
-    loop, stop = asyncio.new_event_loop(), asyncio.Event()
-    ingest = threading.Thread(target=lambda: loop.run_until_complete(consume(dsn, url, stop)))
     try:
-        with Upstream(model) as upstream:
-            upstreams = {"main": UpstreamSettings(base_url=upstream.base_url)}
-            settings = GatewaySettings(upstreams=upstreams, spool=home / "spool", nats_url=url, port=free_port())
-            with Gateway(settings):
-                ingest.start()
-                found = measure(dsn, f"http://127.0.0.1:{settings.port}", model, folder, policy)
-                loop.call_soon_threadsafe(stop.set)
-                ingest.join(30)
-                return found
+        with Upstream(model) as upstream, gateway_before(upstream, url, home / "spool") as port, consuming(dsn, url):
+            return measure(dsn, f"http://127.0.0.1:{port}", model, folder, policy)
     finally:
         nats.stop()
 

@@ -24,17 +24,16 @@ from pathlib import Path
 
 import uvloop
 from _peers import PEERS, AbsentError, Contender
+from _postgres import temporary_postgres
 from _server import Answering, serve_forever
 
 from regraft.domain.capture.exchange import Exchange
 from regraft.domain.errors import UpstreamError
 from regraft.domain.ids import time_ordered_uuid
 from regraft.flows.capture.ingest import SeenIds, ingest
-from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.llm.upstream import UpstreamPool
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.nats.stream import CallStream
-from regraft.infra.postgres.migrate import migrate
 from regraft.infra.postgres.pool import connect
 from regraft.presentation.gateway.app import serve
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
@@ -239,29 +238,23 @@ def made(number):
     )
 
 
-def ingest_rate(folder, records):
+def ingest_rate(records):
     """Calls a second that ingest stores, and rows a second of a bare COPY of the same bytes."""
-    server = EmbeddedPostgres(folder)
-    endpoint = server.start()
-    try:
-        with connect(endpoint.dsn, autocommit=True) as connection:
-            migrate(connection)
-            stored = SeenIds()
-            ingest(connection, records[:500], stored)
-            began = time.perf_counter()
-            for start in range(500, len(records), 1000):
-                ingest(connection, records[start : start + 1000], stored)
-            rate = (len(records) - 500) / (time.perf_counter() - began)
-            connection.execute("CREATE TABLE bare (id uuid PRIMARY KEY, body bytea)")
-            began = time.perf_counter()
-            for start in range(500, len(records), 1000):
-                with connection.cursor().copy("COPY bare FROM STDIN (FORMAT binary)") as copy:
-                    copy.set_types(["uuid", "bytea"])
-                    for record in records[start : start + 1000]:
-                        copy.write_row((uuid.uuid4(), record))
-            return rate, (len(records) - 500) / (time.perf_counter() - began)
-    finally:
-        server.stop()
+    with temporary_postgres() as postgres, connect(postgres.database(), autocommit=True) as connection:
+        stored = SeenIds()
+        ingest(connection, records[:500], stored)
+        began = time.perf_counter()
+        for start in range(500, len(records), 1000):
+            ingest(connection, records[start : start + 1000], stored)
+        rate = (len(records) - 500) / (time.perf_counter() - began)
+        connection.execute("CREATE TABLE bare (id uuid PRIMARY KEY, body bytea)")
+        began = time.perf_counter()
+        for start in range(500, len(records), 1000):
+            with connection.cursor().copy("COPY bare FROM STDIN (FORMAT binary)") as copy:
+                copy.set_types(["uuid", "bytea"])
+                for record in records[start : start + 1000]:
+                    copy.write_row((uuid.uuid4(), record))
+        return rate, (len(records) - 500) / (time.perf_counter() - began)
 
 
 def show(found):
@@ -332,7 +325,7 @@ def main():
         direct = Contender("direct", server_port, server_pid)
         result = {"gateways": uvloop.run(measure(contenders, direct))}
         result["stream"] = uvloop.run(stream_rate(nats_url, records))
-        result["ingest"], result["copy"] = ingest_rate(Path(folder) / "data", records)
+        result["ingest"], result["copy"] = ingest_rate(records)
     result["machine"] = {"cpus": os.cpu_count(), "python": platform.python_version()}
     show(result["gateways"])
     for what, figure, target, met in verdicts(result):

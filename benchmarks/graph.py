@@ -12,20 +12,18 @@ import argparse
 import itertools
 import json
 import resource
-import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from uuid import UUID
 
 import psycopg
+from _postgres import temporary_postgres
 
 from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.lineage.history import session_by_name
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
-from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.lineage import reading
 from regraft.infra.postgres.migrate import migrate
@@ -114,15 +112,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=20_000)
     turns = parser.parse_args().turns
-    folder = Path(tempfile.mkdtemp(prefix="regraft-bench-"))
-    folder.chmod(0o755)
-    server = EmbeddedPostgres(folder)
-    try:
-        dsn = server.start().dsn
-        figures = measure(dsn, turns)
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with temporary_postgres() as postgres:
+        figures = measure(postgres.dsn, turns)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "graph.json").write_text(json.dumps(figures, indent=1))
     for name, value in figures.items():

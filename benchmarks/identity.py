@@ -17,9 +17,7 @@ import io
 import json
 import os
 import random
-import shutil
 import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -29,15 +27,14 @@ from typing import Any
 import psycopg
 import zstandard
 from _lookalikes import groups
+from _postgres import temporary_postgres
 from _rewrites import CAUSES, LIMITS, Cause
 
 from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.ids import time_ordered_uuid
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
-from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.nats.codec import encode_exchange
-from regraft.infra.postgres.migrate import migrate
 from regraft.infra.postgres.pool import connect
 
 ROOT = Path(__file__).parents[1]
@@ -364,27 +361,8 @@ def main() -> int:
     beside = Path(named) if named else ROOT.parent / "shared" / "data"
     parser.add_argument("--data", type=Path, default=beside, help="the folder of recorded conversations")
     asked = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="regraft-bench-"))
-    folder.chmod(0o755)
-    server = EmbeddedPostgres(folder)
-    try:
-        endpoint = server.start()
-        made = 0
-
-        def fresh() -> str:
-            nonlocal made
-            made += 1
-            with psycopg.connect(endpoint.dsn, autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE identity_{made}".encode())
-            dsn: str = endpoint.admin_dsn(f"identity_{made}")
-            with connect(dsn, autocommit=True) as connection:
-                migrate(connection)
-            return dsn
-
-        parts = measure(fresh, asked.data if asked.data.is_dir() else None, asked.sample)
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with temporary_postgres() as postgres:
+        parts = measure(postgres.database, asked.data if asked.data.is_dir() else None, asked.sample)
     return report(parts)
 
 

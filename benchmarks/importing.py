@@ -13,21 +13,17 @@ import argparse
 import io
 import json
 import random
-import shutil
 import statistics
-import tempfile
 import time
 from pathlib import Path
 
 import psycopg
 import zstandard
+from _postgres import TemporaryPostgres, temporary_postgres
 
 from regraft.domain.capture.importers.records import records
 from regraft.flows.capture.importing import import_files
-from regraft.infra.embedded.postgres import EmbeddedPostgres, PostgresEndpoint
 from regraft.infra.files.exports import opened, parts
-from regraft.infra.postgres.migrate import migrate
-from regraft.infra.postgres.pool import connect
 
 RESULTS = Path(__file__).parent / "results"
 ROUNDS = 3
@@ -51,17 +47,6 @@ def write(path: Path, conversations: int) -> None:
                 messages += [{"role": "user", "content": text(30)}, {"role": "assistant", "content": text(60)}]
             line = {"id": f"c{number}", "group": f"g{number // 4}", "model": "m", "messages": messages}
             packed.write(json.dumps({**line, "outcome": {"reward": number % 2}}).encode() + b"\n")
-
-
-def fresh(endpoint: PostgresEndpoint, name: str) -> str:
-    """The DSN of an empty, migrated database."""
-    with psycopg.connect(endpoint.dsn, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    dsn = endpoint.admin_dsn(name)
-    with connect(dsn, autocommit=True) as connection:
-        migrate(connection)
-    return dsn
 
 
 def rows(dsn: str) -> dict[str, bytes]:
@@ -91,18 +76,18 @@ def limit(dsn: str, path: Path, ready: dict[str, bytes]) -> tuple[float, float]:
     return parsed - began, time.perf_counter() - parsed
 
 
-def measure(endpoint: PostgresEndpoint, path: Path) -> dict[str, float]:
+def measure(postgres: TemporaryPostgres, path: Path) -> dict[str, float]:
     """The figures of one run: medians of the rounds, taken in turns."""
-    dsn = fresh(endpoint, "first")
+    dsn = postgres.database()
     import_files(dsn, [path], build=False)
     ready = rows(dsn)
     parsing, copying, importing = [], [], []
     counts = None
     for _ in range(ROUNDS):
-        parse, copy = limit(fresh(endpoint, "bare"), path, ready)
+        parse, copy = limit(postgres.database(), path, ready)
         parsing.append(parse)
         copying.append(copy)
-        dsn = fresh(endpoint, "whole")
+        dsn = postgres.database()
         began = time.perf_counter()
         counts = import_files(dsn, [path], build=False)
         importing.append(time.perf_counter() - began)
@@ -129,16 +114,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--conversations", type=int, default=2_000)
     conversations = parser.parse_args().conversations
-    folder = Path(tempfile.mkdtemp(prefix="regraft-bench-"))
-    folder.chmod(0o755)
-    server = EmbeddedPostgres(folder / "data")
-    try:
-        path = folder / "conversations.jsonl.zst"
+    with temporary_postgres() as postgres:
+        path = postgres.folder / "conversations.jsonl.zst"
         write(path, conversations)
-        figures = measure(server.start(), path)
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        figures = measure(postgres, path)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "importing.json").write_text(json.dumps(figures, indent=1) + "\n")
     for name, value in figures.items():

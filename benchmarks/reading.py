@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from _postgres import temporary_postgres
+
 from regraft.flows.capture.runtime import build_runtime
 from regraft.infra.duckdb.capture.runtime import RuntimeTables
-from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.postgres.lineage import reading
 from regraft.infra.postgres.migrate import migrate
 from regraft.infra.postgres.pool import connect
@@ -37,14 +36,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, default=500)
     sessions = parser.parse_args().sessions
-    folder = Path(tempfile.mkdtemp(prefix="regraft-bench-"))
-    folder.chmod(0o755)
-    server = EmbeddedPostgres(folder)
-    try:
-        figures = measure(server.start().dsn, folder, sessions)
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with temporary_postgres() as postgres:
+        figures = measure(postgres.dsn, postgres.folder, sessions)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "reading.json").write_text(json.dumps(figures, indent=1))
     for name, figure in figures.items():

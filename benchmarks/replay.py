@@ -22,6 +22,7 @@ from pathlib import Path
 from uuid import UUID
 
 import uvloop
+from _postgres import temporary_postgres
 from _server import Answering, serve_forever
 from gateway import ANSWER, RESULTS, free_port, running
 
@@ -31,11 +32,9 @@ from regraft.flows.lineage import build as lineage
 from regraft.flows.replay import plans as replay
 from regraft.flows.replay.execution import spent_in
 from regraft.infra.embedded.nats import EmbeddedNats
-from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.embedded.stack import Stack
 from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.infra.llm.client import GatewayClient
-from regraft.infra.postgres.migrate import migrate
 from regraft.infra.postgres.pool import connect
 from regraft.infra.settings import load_settings
 
@@ -141,14 +140,11 @@ def main():
     if sys.argv[1:2] == ["slow-server"]:
         slow_server(int(sys.argv[2]))
         return
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        Path(folder).chmod(0o755)
-        postgres, nats = EmbeddedPostgres(Path(folder) / "data"), EmbeddedNats(Path(folder) / "data")
-        dsn, nats_url = postgres.start().dsn, nats.start().url
-        stack.callback(postgres.stop)
+    with temporary_postgres() as postgres, contextlib.ExitStack() as stack:
+        folder, dsn = str(postgres.folder), postgres.database()
+        nats = EmbeddedNats(postgres.folder / "data")
+        nats_url = nats.start().url
         stack.callback(nats.stop)
-        with connect(dsn, autocommit=True) as connection:
-            migrate(connection)
         server_port, port = free_port(), free_port()
         stack.enter_context(running(sys.executable, __file__, "slow-server", str(server_port), port=server_port))
         gateway = (sys.executable, str(Path(__file__).with_name("gateway.py")), "gateway")

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from _postgres import temporary_postgres
+
 from regraft.flows.replay import staleness
-from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.postgres.migrate import migrate
 from regraft.infra.postgres.pool import Connection, connect
 
@@ -79,15 +78,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1_000_000)
     runs = parser.parse_args().runs // 100 * 100
-    folder = Path(tempfile.mkdtemp(prefix="regraft-bench-"))
-    folder.chmod(0o755)
-    server = EmbeddedPostgres(folder)
-    try:
-        with connect(server.start().dsn, autocommit=True) as connection:
-            figures = measure(connection, runs)
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with temporary_postgres() as postgres, connect(postgres.dsn, autocommit=True) as connection:
+        figures = measure(connection, runs)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "staleness.json").write_text(json.dumps(figures, indent=1))
     for name, value in figures.items():

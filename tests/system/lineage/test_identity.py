@@ -9,7 +9,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 from _lookalikes import groups
-from _rewrites import CAUSES, CLOCKS, LIMITS
+from _message_rewrites import CLOCKS
+from _rewrites import CAUSES, LIMITS
 from identity import (
     Clock,
     calls_of,
