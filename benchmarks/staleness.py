@@ -106,7 +106,7 @@ def measure(connection: Connection, runs: int) -> dict[str, float | int]:
     ):
         connection.execute(CHANGE.replace("%s", str(models)).encode())
         seconds, seen = _median(connection, lambda: staleness.overview(connection, RULES))
-        figures[f"{name}: stale runs"] = sum(row["again"] + row["follow"] + row["keep"] for row in seen["changes"])
+        figures[f"{name}: stale runs"] = sum(row["again"] + row["follow"] + row["keep"] for row in seen)
         figures[f"{name}: plan, s (limit {LIMIT})"] = seconds
         figures[f"{name}: share of the limit"] = seconds / LIMIT * (1_000_000 / runs)
     session = connection.execute(b"SELECT session_id FROM execution_run_records LIMIT 1").fetchone()

@@ -340,8 +340,10 @@ def run_checks(instance: DagsterInstance) -> dict[str, int]:
         ("INSERT INTO quarantine VALUES (gen_random_uuid(), 'not JSON', '')", "quarantine_rate"),
         (
             (
-                "INSERT INTO dataset_snapshot_registry VALUES ('x-1', 'x', 'sft', '', '', '0', 1, 't', 1, 'x-1', '{}',"
-                " '{}', '{\"sessions_in_two_splits\": 1, \"contents_in_two_splits\": 0}', '', now())"
+                "INSERT INTO dataset_snapshot_registry (snapshot_id, dataset, kind, recipe, recipe_hash, code_version,"
+                " lineage_build, iceberg_table, iceberg_snapshot_id, iceberg_tag, row_counts, refused, leakage,"
+                " content_hash, hash_version, created_at) VALUES ('x-1', 'x', 'sft', '', '', '0', 1, 't', 1,"
+                " 'x-1', '{}', '{}', '{\"sessions_in_two_splits\": 1, \"contents_in_two_splits\": 0}', '', 1, now())"
             ),
             "snapshots_do_not_leak",
         ),
