@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import zstandard
 from hypothesis import settings
 
 from regraft.domain.capture.exchange import Exchange, Identity
@@ -71,7 +72,34 @@ def nats_url(servers_dir: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def corpus() -> Path:
+def golden_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few conversations and calls of our own, written by hand and packed as the recorded ones are."""
+    folder = tmp_path_factory.mktemp("golden")
+    for path in (REPOSITORY / "tests" / "golden" / "corpus").rglob("*.json*"):
+        packed = folder / path.relative_to(REPOSITORY / "tests" / "golden" / "corpus")
+        packed.parent.mkdir(exist_ok=True)
+        if path.suffix == ".jsonl":
+            packed.with_name(f"{path.name}.zst").write_bytes(zstandard.ZstdCompressor().compress(path.read_bytes()))
+        else:
+            packed.write_bytes(path.read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="session", params=["golden", pytest.param("recorded", marks=pytest.mark.corpus)])
+def source(request: pytest.FixtureRequest) -> str:
+    """Where conversations and calls come from: written for the tests, or recorded."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def corpus(source: str, request: pytest.FixtureRequest) -> Path:
+    """A test that asks for it runs on the golden data everywhere, and on the recorded conversations where they are."""
+    folder: Path = request.getfixturevalue(f"{source}_corpus")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def recorded_corpus() -> Path:
     """The folder of recorded conversations, which is not part of the project: beside the checkout, or named."""
     folder = Path(os.environ.get("REGRAFT_CORPUS", REPOSITORY.parent / "shared" / "data"))
     if not folder.is_dir():

@@ -35,8 +35,6 @@ from support.recorded_traffic import (
 )
 from support.scripted_upstream import chunked, plain
 
-pytestmark = pytest.mark.corpus
-
 CAPTURED = {CHAT, COMPLETIONS, RESPONSES, EMBEDDINGS, MESSAGES}
 COUNTED_APART = ("other", "count_tokens", "batches")  # endpoints whose calls pass through and are not captured
 # Headers of the recordings that say something of the call; the rest are the framing's and the clock's.
@@ -52,6 +50,15 @@ KEPT = (
     "x-ratelimit-reset-requests",
     "x-ratelimit-reset-tokens",
 )
+
+# What each source of recordings holds.
+RESPONSES_PATHS = {
+    "golden": {RESPONSES: 6, "/v1/responses/input_tokens": 1},
+    "recorded": {RESPONSES: 134, "/v1/responses/compact": 3, "/v1/responses/input_tokens": 3},
+}
+RESPONSES_ENDED = {"golden": {JSON: 3, SSE: 2, "error": 1}, "recorded": {JSON: 108, SSE: 23, "error": 3}}
+MESSAGES_CALLS = {"golden": (6, 6), "recorded": (140, 138)}
+MESSAGES_ENDED = {"golden": {JSON: 3, SSE: 2, "error": 1}, "recorded": {JSON: 113, SSE: 23, "error": 2}}
 
 
 def passed_through(metrics):
@@ -168,13 +175,11 @@ def recorded_calls(corpus, folder, endpoint):
         yield path, row, body, row["response_headers"]["content-type"][0]
 
 
-def test_recorded_responses_pass_unchanged_and_say_what_the_official_client_reads(tmp_path, nats_server, corpus):
+def test_recorded_responses_pass_unchanged_and_say_what_the_official_client_reads(
+    tmp_path, nats_server, corpus, source
+):
     calls = list(recorded_calls(corpus, "wire-openai-responses", RESPONSES))
-    assert Counter(path for path, *_ in calls) == {
-        RESPONSES: 134,
-        "/v1/responses/compact": 3,
-        "/v1/responses/input_tokens": 3,
-    }
+    assert Counter(path for path, *_ in calls) == RESPONSES_PATHS[source]
     ours = [row for path, row, *_ in calls if path == RESPONSES]
     outcomes = Counter()
     for row, exchange in zip(ours, replay(tmp_path, nats_server, calls), strict=True):
@@ -191,13 +196,15 @@ def test_recorded_responses_pass_unchanged_and_say_what_the_official_client_read
         assert got == [(call.call_id, call.name, call.arguments) for call in made], row["id"]
         assert "".join(text_parts(choice.message)) == expected.output_text, row["id"]
         outcomes[kind(row)] += 1
-    assert outcomes == {JSON: 108, SSE: 23, "error": 3}
+    assert outcomes == RESPONSES_ENDED[source]
 
 
-def test_recorded_messages_pass_unchanged_and_say_what_an_independent_reader_reads(tmp_path, nats_server, corpus):
+def test_recorded_messages_pass_unchanged_and_say_what_an_independent_reader_reads(
+    tmp_path, nats_server, corpus, source
+):
     calls = list(recorded_calls(corpus, "wire-anthropic-messages", MESSAGES))
     ours = [row for path, row, *_ in calls if path == MESSAGES]
-    assert (len(calls), len(ours)) == (140, 138)
+    assert (len(calls), len(ours)) == MESSAGES_CALLS[source]
     outcomes = Counter()
     for row, exchange in zip(ours, replay(tmp_path, nats_server, calls), strict=True):
         found = answer_of(exchange)
@@ -213,7 +220,7 @@ def test_recorded_messages_pass_unchanged_and_say_what_an_independent_reader_rea
         assert got == [(block["id"], block["input"]) for block in blocks if block["type"] == "tool_use"]
         assert unfrozen(found.usage) == usage
         outcomes[kind(row)] += 1
-    assert outcomes == {JSON: 113, SSE: 23, "error": 2}
+    assert outcomes == MESSAGES_ENDED[source]
 
 
 # Hostile input
@@ -234,8 +241,9 @@ def is_plain_refusal(status, headers, body):
     return 400 <= status < 500 and set(error) == {"message", "type", "param", "code"} and "json" in headers
 
 
-def test_hostile_bodies_and_answers_pass_untouched_and_are_captured(tmp_path, corpus):
-    raw = hostile(corpus)
+@pytest.mark.corpus
+def test_hostile_bodies_and_answers_pass_untouched_and_are_captured(tmp_path, recorded_corpus):
+    raw = hostile(recorded_corpus)
     sent = [body for text in raw for body in (text, json.dumps({"model": "m", "x": text.decode("latin-1")}).encode())]
     sent += [b'{"model":' + text + b',"messages":[' + text + b"]}" for text in raw]
 
@@ -271,7 +279,8 @@ def test_hostile_bodies_and_answers_pass_untouched_and_are_captured(tmp_path, co
         assert exchange.endpoint == endpoints[number % 5]
 
 
-def test_hostile_heads_are_refused_in_the_apis_shape_or_pass_and_the_gateway_lives(tmp_path, corpus):
+@pytest.mark.corpus
+def test_hostile_heads_are_refused_in_the_apis_shape_or_pass_and_the_gateway_lives(tmp_path, recorded_corpus):
     outcomes = Counter()
     body = b'{"model":"m"}'
     with gateway_to(tmp_path, lambda seen: plain(200, b'{"n":1}')) as (gateway, upstream):
@@ -293,7 +302,7 @@ def test_hostile_heads_are_refused_in_the_apis_shape_or_pass_and_the_gateway_liv
             outcomes["refused"] += 1
 
         line = b"POST /v1/chat/completions"
-        for text in hostile(corpus):
+        for text in hostile(recorded_corpus):
             short, spelled = text[:2000], quote(text[:2000]).encode()
             ask(line + b"?" + spelled + b" HTTP/1.1\r\nhost: localhost\r\nx-regraft-variant: " + spelled + b"\r\n")
             if b"\n" in short or b"\r" in short:
@@ -321,8 +330,9 @@ def concrete(path):
     return "/v1" + re.sub(r"\{\w+\}", "id-1", path)
 
 
-def test_the_documented_examples_pass_unchanged(tmp_path, corpus):
-    examples = list(lines(corpus / "openai-openapi" / "examples.jsonl.zst"))
+@pytest.mark.corpus
+def test_the_documented_examples_pass_unchanged(tmp_path, recorded_corpus):
+    examples = list(lines(recorded_corpus / "openai-openapi" / "examples.jsonl.zst"))
     answers = [row["example"].get("response", "").encode() for row in examples]
 
     def answer(seen):
@@ -348,8 +358,9 @@ def test_the_documented_examples_pass_unchanged(tmp_path, corpus):
     assert len(asked) >= 20
 
 
-def test_every_documented_endpoint_passes_and_only_calls_to_a_model_are_captured(tmp_path, corpus):
-    with (corpus / "openai-openapi" / "openapi.json.zst").open("rb") as file:
+@pytest.mark.corpus
+def test_every_documented_endpoint_passes_and_only_calls_to_a_model_are_captured(tmp_path, recorded_corpus):
+    with (recorded_corpus / "openai-openapi" / "openapi.json.zst").open("rb") as file:
         spec = json.load(zstandard.ZstdDecompressor().stream_reader(file))
     operations = [
         (method.upper(), concrete(path))

@@ -18,7 +18,7 @@ from regraft.flows.capture import importing
 from regraft.flows.capture.importing import import_files
 from regraft.infra.files.exports import opened, parts
 from regraft.infra.postgres.pool import connect
-from support.recorded_conversations import FOLDERS
+from support.recorded_conversations import each_folder
 
 FOREST = """
 WITH step AS (
@@ -65,8 +65,7 @@ def totals(corpus, name):
     return json.loads((corpus / "totals.json").read_text())["sources"][name]
 
 
-@pytest.mark.corpus
-@pytest.mark.parametrize("name", FOLDERS)
+@each_folder()
 def test_every_message_of_every_branch_is_kept_once(truth, corpus, name):
     counts = import_files(truth, normalised(corpus, name))
     counted = totals(corpus, name)
@@ -77,7 +76,6 @@ def test_every_message_of_every_branch_is_kept_once(truth, corpus, name):
     assert count(truth, "SELECT count(*) FROM lineage_queue") == 0
 
 
-@pytest.mark.corpus
 def test_importing_again_adds_nothing(truth, corpus):
     files = [*normalised(corpus, "mt-bench"), *normalised(corpus, "tau-bench-airline"), corpus / "oasst-trees"]
     first = import_files(truth, files)
@@ -93,9 +91,9 @@ class KilledError(Exception):
     """The import is ended from outside."""
 
 
-@pytest.mark.corpus
 def test_an_import_that_was_killed_goes_on_to_the_same_tables(postgres, truth, corpus, monkeypatch):
-    monkeypatch.setattr(importing, "_BATCH_MESSAGES", 300)
+    total = import_files(None, [*normalised(corpus, "tau-bench-airline"), corpus / "oasst-trees"]).messages
+    monkeypatch.setattr(importing, "_BATCH_MESSAGES", min(300, total // 6))
     files = [*normalised(corpus, "tau-bench-airline"), corpus / "oasst-trees" / "trees.jsonl.zst"]
     batches = 0
 
@@ -120,15 +118,13 @@ def test_an_import_that_was_killed_goes_on_to_the_same_tables(postgres, truth, c
     assert everything(truth) == resumed
 
 
-@pytest.mark.corpus
-def test_a_dry_runss_the_same_and_needs_no_database(truth, corpus):
+def test_a_dry_run_says_the_same_and_needs_no_database(truth, corpus):
     files = normalised(corpus, "oasst-trees")
     told, stored = import_files(None, files), import_files(truth, files)
     for name in ("conversations", "messages", "branches", "calls", "unanswered", "judgements", "forms"):
         assert getattr(told, name) == getattr(stored, name), name
 
 
-@pytest.mark.corpus
 def test_trials_of_one_task_are_grouped_and_their_rewards_are_outcomes(truth, corpus):
     import_files(truth, normalised(corpus, "tau-bench-airline"))
     counted = totals(corpus, "tau-bench-airline")
@@ -138,7 +134,6 @@ def test_trials_of_one_task_are_grouped_and_their_rewards_are_outcomes(truth, co
     assert count(truth, rewarded.format(0)) == counted["outcomes"]["failure"]
 
 
-@pytest.mark.corpus
 def test_message_trees_keep_every_message_branch_and_rank(truth, corpus):
     counts = import_files(truth, [corpus / "oasst-trees" / "trees.jsonl.zst"])
     native = totals(corpus, "oasst-trees")["native_trees"]
@@ -155,13 +150,13 @@ def test_message_trees_keep_every_message_branch_and_rank(truth, corpus):
 
 
 @pytest.mark.corpus
-def test_chat_applications_exports_keep_their_branches(truth, corpus):
-    exports = totals(corpus, "chat-exports")
-    counts = import_files(truth, [corpus / "chat-exports" / "chatgpt-tree.json"])
+def test_chat_applications_exports_keep_their_branches(truth, recorded_corpus):
+    exports = totals(recorded_corpus, "chat-exports")
+    counts = import_files(truth, [recorded_corpus / "chat-exports" / "chatgpt-tree.json"])
     chatgpt = exports["chatgpt-tree.json"]
     assert (counts.messages, counts.branches) == (chatgpt["nodes_with_message"], chatgpt["leaves"])
     # Regenerated answers with the same text are one node, which several runs gave.
-    said, unfinished = paths(json.loads((corpus / "chat-exports" / "chatgpt-tree.json").read_text()))
+    said, unfinished = paths(json.loads((recorded_corpus / "chat-exports" / "chatgpt-tree.json").read_text()))
     above = Counter(path[:-1] for path in set(said))
     expected = {
         "nodes": len(set(said)),
@@ -172,7 +167,7 @@ def test_chat_applications_exports_keep_their_branches(truth, corpus):
     runs = Counter(path for path in said if path[-1][0] == "assistant")
     assert count(truth, "SELECT max(runs) FROM conversation_branch_nodes") == max(runs.values())
     assert count(truth, "SELECT count(*) FROM session_turn WHERE node_status = 'interrupted'") == unfinished
-    counts = import_files(truth, [corpus / "chat-exports" / "librechat-tree.json"])
+    counts = import_files(truth, [recorded_corpus / "chat-exports" / "librechat-tree.json"])
     librechat = exports["librechat-tree.json"]
     # The system prompt, which the export holds beside its messages, is one more.
     assert (counts.messages, counts.branches) == (librechat["nodes"] + 1, librechat["leaves"])
@@ -231,25 +226,29 @@ def branch_points(node):
 
 
 @pytest.mark.corpus
-def test_search_trees_keep_every_branch(truth, corpus):
-    counted = totals(corpus, "toolbench")
+def test_search_trees_keep_every_branch(truth, recorded_corpus):
+    counted = totals(recorded_corpus, "toolbench")
     search, evaluated = counted["dfs_tree_stats"], counted["cot_result_stats"]
-    searched = [*trees(corpus / "toolbench" / "dfs_trees.jsonl.zst")]
+    searched = [*trees(recorded_corpus / "toolbench" / "dfs_trees.jsonl.zst")]
     assert len(searched) == search["trees"]
     assert sum(list(below.values()).count(0) for _, below in searched) == search["leaves"]
     # A thought and an action are one answer: where several follow one of them, the message before it branches.
-    natives = [each.value["native"]["tree"]["tree"] for each in raw(corpus / "toolbench" / "dfs_trees.jsonl.zst")]
+    natives = [
+        each.value["native"]["tree"]["tree"] for each in raw(recorded_corpus / "toolbench" / "dfs_trees.jsonl.zst")
+    ]
     assert sum(number > 1 for _, below in searched for number in below.values()) == sum(map(branch_points, natives))
-    counts = import_files(truth, [corpus / "toolbench" / "cot_results.jsonl.zst"])
+    counts = import_files(truth, [recorded_corpus / "toolbench" / "cot_results.jsonl.zst"])
     assert (counts.conversations, counts.branches) == (evaluated["trees"], evaluated["leaves"])
 
 
 @pytest.mark.corpus
-def test_a_winning_path_of_a_search_is_the_prompt_that_was_recorded(corpus):
+def test_a_winning_path_of_a_search_is_the_prompt_that_was_recorded(recorded_corpus):
     """But for what the search told the model in order to make a branch differ, which its tree does not hold."""
-    natives = [each.value["native"] for each in raw(corpus / "toolbench" / "dfs_trees.jsonl.zst")]
+    natives = [each.value["native"] for each in raw(recorded_corpus / "toolbench" / "dfs_trees.jsonl.zst")]
     compared = 0
-    for native, (conversation, _) in zip(natives, trees(corpus / "toolbench" / "dfs_trees.jsonl.zst"), strict=True):
+    for native, (conversation, _) in zip(
+        natives, trees(recorded_corpus / "toolbench" / "dfs_trees.jsonl.zst"), strict=True
+    ):
         prompts = native["answer_generation"].get("train_messages")
         if not prompts or any("This is not the first time" in (each.get("content") or "") for each in prompts[-1]):
             continue
@@ -262,9 +261,9 @@ def test_a_winning_path_of_a_search_is_the_prompt_that_was_recorded(corpus):
 
 
 @pytest.mark.corpus
-def test_evaluation_logs_give_their_samples_from_json_and_from_a_zip(truth, corpus, tmp_path):
-    counted = totals(corpus, "inspect-ai-logs")
-    logs = corpus / "inspect-ai-logs"
+def test_evaluation_logs_give_their_samples_from_json_and_from_a_zip(truth, recorded_corpus, tmp_path):
+    counted = totals(recorded_corpus, "inspect-ai-logs")
+    logs = recorded_corpus / "inspect-ai-logs"
     counts = import_files(truth, [logs])
     assert (counts.files, counts.conversations, counts.messages) == tuple(
         counted[key] for key in ("json_logs", "samples", "messages")
@@ -282,10 +281,10 @@ def test_evaluation_logs_give_their_samples_from_json_and_from_a_zip(truth, corp
 
 
 @pytest.mark.corpus
-def test_traces_give_a_call_for_each_generation_or_a_reason(truth, corpus):
-    files = sorted((corpus / "langfuse-traces").glob("*.trace.json.zst"))
+def test_traces_give_a_call_for_each_generation_or_a_reason(truth, recorded_corpus):
+    files = sorted((recorded_corpus / "langfuse-traces").glob("*.trace.json.zst"))
     counts = import_files(truth, files)
-    generations = totals(corpus, "langfuse-traces")["generations"]
+    generations = totals(recorded_corpus, "langfuse-traces")["generations"]
     left_out = {reason: number for reason, number in counts.refused.items() if not reason.startswith("a score")}
     assert counts.conversations + sum(left_out.values()) == generations
     observed = [one for path in files for record in raw(path) for one in record.value["observations"]]
@@ -302,9 +301,9 @@ TOLD_OTHERWISE = ("agno", "beeai", "google-adk", "koog")  # roles of the framewo
 
 
 @pytest.mark.corpus
-def test_histories_of_traces_are_those_that_the_tracing_tool_reads_itself(corpus):
+def test_histories_of_traces_are_those_that_the_tracing_tool_reads_itself(recorded_corpus):
     compared = 0
-    for path in sorted((corpus / "langfuse-traces").glob("*.trace.json.zst")):
+    for path in sorted((recorded_corpus / "langfuse-traces").glob("*.trace.json.zst")):
         if path.name.startswith(TOLD_OTHERWISE):
             continue
         with path.with_name(path.name.replace(".trace.", ".chatml.")).open("rb") as file:
@@ -444,9 +443,9 @@ def test_a_file_of_no_known_format_is_refused_by_name(truth, tmp_path):
 
 
 @pytest.mark.corpus
-def test_trajectories_hold_the_conversations_that_were_cut_from_them(corpus):
-    told = {record.value["id"]: record.value["messages"] for record in raw(normalised(corpus, "swe-agent")[0])}
-    found = {talk.key: talk for talk, _ in trees(corpus / "swe-agent" / "trajectories.jsonl.zst")}
+def test_trajectories_hold_the_conversations_that_were_cut_from_them(recorded_corpus):
+    told = {record.value["id"]: record.value["messages"] for record in raw(normalised(recorded_corpus, "swe-agent")[0])}
+    found = {talk.key: talk for talk, _ in trees(recorded_corpus / "swe-agent" / "trajectories.jsonl.zst")}
     assert found.keys() == told.keys()
     for key, messages in told.items():
         names = ("role", "content", "tool_calls", "tool_call_id")
@@ -454,7 +453,6 @@ def test_trajectories_hold_the_conversations_that_were_cut_from_them(corpus):
         assert ours == [{name: message[name] for name in names if message.get(name)} for message in messages]
 
 
-@pytest.mark.corpus
 def test_transcripts_of_preferences_hold_the_conversations_that_were_cut_from_them(corpus):
     told = {}
     for record in raw(normalised(corpus, "hh-rlhf-harmless")[0]):

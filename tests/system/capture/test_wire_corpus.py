@@ -14,8 +14,6 @@ from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
 from support.recorded_traffic import in_the_words_of_the_corpus, lines, wire, without_nulls
 
-pytestmark = pytest.mark.corpus
-
 
 @pytest.fixture(scope="module")
 def recorded(corpus):

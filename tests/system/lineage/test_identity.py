@@ -102,8 +102,8 @@ def test_the_measurement_sees_a_fracture_and_a_merge(truth):
 
 
 @pytest.mark.corpus
-def test_recorded_conversations_survive_what_clients_rewrite(truth, corpus):
-    few = [each for folder in recorded_folders(corpus) for each in sample(recorded(folder), 1, paths=2)]
+def test_recorded_conversations_survive_what_clients_rewrite(truth, recorded_corpus):
+    few = [each for folder in recorded_folders(recorded_corpus) for each in sample(recorded(folder), 1, paths=2)]
     few = distinct(few, "recorded")
     names = {*(f"system clock: {name}" for name in [*CLOCKS][1:]), *(cause.name for cause in CAUSES if cause.joins)}
     sets = [each for each in under(Clock(), [cause for cause in CAUSES if cause.name not in names], few) if each[1]]
@@ -113,8 +113,8 @@ def test_recorded_conversations_survive_what_clients_rewrite(truth, corpus):
 
 
 @pytest.mark.corpus
-def test_recorded_conversations_of_one_tenant_are_as_many_trees_and_none_is_a_compaction(truth, corpus):
-    few = [each for folder in recorded_folders(corpus) for each in sample(recorded(folder), 20, paths=4)]
+def test_recorded_conversations_of_one_tenant_are_as_many_trees_and_none_is_a_compaction(truth, recorded_corpus):
+    few = [each for folder in recorded_folders(recorded_corpus) for each in sample(recorded(folder), 20, paths=4)]
     calls = together(Clock(), few)
     assert len({call.conversation for call in calls}) > 200
     (figures,) = run(truth, [("all", calls)])

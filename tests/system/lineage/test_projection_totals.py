@@ -9,9 +9,7 @@ import pytest
 
 from regraft.domain.lineage.message import store_message
 from support.chains import chain
-from support.recorded_conversations import FOLDERS, conversations
-
-pytestmark = pytest.mark.corpus
+from support.recorded_conversations import FOLDERS, conversations, each_folder
 
 
 def forest(histories) -> dict[str, int]:
@@ -31,15 +29,16 @@ def forest(histories) -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize("name", FOLDERS)
+@each_folder()
 def test_a_folder_merges_into_the_forest_that_was_counted(corpus, name):
     counted = json.loads((corpus / "totals.json").read_text())["sources"][name]["semantic"]
     expected = {key: counted[key] for key in ("nodes", "branch_points", "leaves")}
     assert forest(conversations(corpus / name)) == expected
 
 
-def test_no_folder_of_conversations_is_left_out(corpus):
-    assert sorted({path.parent.name for path in corpus.glob("*/conversations*.jsonl.zst")}) == FOLDERS
+@pytest.mark.corpus
+def test_no_folder_of_conversations_is_left_out(recorded_corpus):
+    assert sorted({path.parent.name for path in recorded_corpus.glob("*/conversations*.jsonl.zst")}) == FOLDERS
 
 
 def test_the_counter_counts_a_small_forest_right():

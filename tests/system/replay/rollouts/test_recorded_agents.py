@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-
 from regraft.domain.ids import parse_json
 from regraft.domain.lineage.projection import project
 from regraft.domain.replay.job import Variant
 from regraft.domain.replay.tool_results import calls_of
 from regraft.flows.capture.importing import import_files
 from regraft.flows.replay.rollouts import RolloutOptions
+from support.recorded_conversations import each_folder
 from support.rollouts import MODEL, says
 
 
@@ -31,12 +30,11 @@ def leaves(path):
     return [(row["first"], row["leaf"], [parse_json(body) for body in row["answers"]]) for row in rows]
 
 
-@pytest.mark.corpus
-@pytest.mark.parametrize(("folder", "many"), [("tau-bench-airline", 12), ("tau2-bench", 12), ("swe-agent", 9)])
-def test_recorded_agents_on_a_model_that_repeats_their_answers_give_themselves_again(path, corpus, folder, many):
-    import_files(path.dsn, sorted((corpus / folder).glob("conversations*.jsonl.zst")))
+@each_folder("tau-bench-airline", "tau2-bench", "swe-agent")
+def test_recorded_agents_on_a_model_that_repeats_their_answers_give_themselves_again(path, corpus, name):
+    import_files(path.dsn, sorted((corpus / name).glob("conversations*.jsonl.zst")))
     everything = leaves(path)
-    chosen = everything[:: max(1, len(everything) // many)]
+    chosen = everything[:: max(1, len(everything) // 12)]
     before = path.ask("SELECT count(*) AS nodes, sum(runs) AS runs FROM conversation_branch_nodes")[0]
     work = []
     for number, (first, leaf, answers) in enumerate(chosen):
@@ -54,7 +52,6 @@ def test_recorded_agents_on_a_model_that_repeats_their_answers_give_themselves_a
     assert after["runs"] == before["runs"] + sum(len(answers) for _, _, answers in chosen)
 
 
-@pytest.mark.corpus
 def test_a_changed_answer_of_a_recorded_agent_parts_exactly_there(path, corpus):
     import_files(path.dsn, sorted((corpus / "tau-bench-airline").glob("conversations*.jsonl.zst")))
     chosen = [each for each in leaves(path) if len(each[2]) > 6][:8]
