@@ -56,7 +56,8 @@ ASSETS = {
         "candidate_preference_pairs",
     ),
     *("human_eval_labels", "preference_labels", "sft_messages_dataset", "dpo_preference_dataset"),
-    *("dataset_snapshot_registry", "taskification_results"),
+    *("dataset_snapshot_registry", "taskification_results", "suppression_dataset", "unlearning_dataset"),
+    *("positive_topk_trajectories", "negative_bottomk_trajectories"),
 }
 SFT = 'name = "good"\nkind = "sft"\n'
 Capture = Callable[..., None]

@@ -280,4 +280,4 @@ def test_a_format_has_its_name_and_an_unknown_one_is_refused_with_the_names_ther
 
 
 def test_every_kind_that_a_recipe_may_name_is_registered() -> None:
-    assert set(get_args(KindName)) >= set(KINDS)
+    assert set(get_args(KindName)) == set(KINDS)

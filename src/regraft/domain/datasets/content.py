@@ -15,7 +15,15 @@ from regraft.domain.datasets.tools import unlisted_call
 from regraft.domain.datasets.turns import RecordedTurn
 from regraft.domain.ids import Digest, canonical_json, digest, further, no_parts
 
-LISTS = ("messages", "prompt", "completion", "chosen", "rejected")  # the fields of a row that hold messages
+LISTS = (
+    "messages",
+    "prompt",
+    "completion",
+    "chosen",
+    "rejected",
+    "alternate",
+)  # the fields of a row that hold messages
+_ADDED_LISTS = ("completion", "alternate")  # which the first rows did not have
 _CERTIFICATE = ("label", "stratum", "negative", "evidence")  # texts that the first snapshots did not have
 
 
@@ -121,7 +129,7 @@ def _words(messages: Iterable[Message]) -> list[Any]:
 def content_keys(row: Row) -> tuple[str, str]:
     """Digests of the prompt and of the whole row, without ids: rows that share one belong to one split."""
     prompt = _words(KINDS[row.kind].prompt(row))
-    sides = [_words(getattr(row, name)) for name in LISTS if name != "completion" or row.completion]
+    sides = [_words(getattr(row, name)) for name in LISTS if name not in _ADDED_LISTS or getattr(row, name)]
     whole = [*sides, row.tools, *([row.label] if row.label else [])]
     return (
         digest(b"prompt", canonical_json(prompt).encode()).hex(),

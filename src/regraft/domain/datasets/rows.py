@@ -38,6 +38,7 @@ class Row:
     completion: tuple[Message, ...] = ()
     chosen: tuple[Message, ...] = ()
     rejected: tuple[Message, ...] = ()
+    alternate: tuple[Message, ...] = ()
     tools: str | None = None
     tools_digest: str | None = None
     anchor: str | None = None

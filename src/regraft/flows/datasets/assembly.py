@@ -160,7 +160,7 @@ def _wanted(plans: Iterator[PlannedRow], quota: Quota, made: Assembly) -> Iterat
     for planned in plans:
         if planned.refusal:
             made.refuse(planned.row_id, RowRefusal(planned.refusal))
-        elif not quota.has_room(planned):
+        elif not quota.offer(planned):
             made.counts.passed_over["not_among_best"] += 1
         else:
             yield planned

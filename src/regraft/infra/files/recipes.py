@@ -24,6 +24,7 @@ from regraft.domain.datasets.recipe import (
 from regraft.domain.errors import NotFoundError
 from regraft.domain.evaluation.score import Weights
 from regraft.infra.config.document import parse_document
+from regraft.infra.config.example import example
 from regraft.infra.config.section import FileSection
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -185,6 +186,13 @@ def parse_recipe(text: str, source: str = "the recipe") -> Recipe:
 
 def _tuples(section: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in section.items()}
+
+
+def recipe_example(name: str, kind: str) -> str:
+    """A recipe with every key, its default and its meaning. Raises ConfigError when the name or the kind is unknown."""
+    text = example(RecipeFile, {"name": name, "kind": kind})
+    parse_recipe(text)
+    return text
 
 
 def recipe_text(recipe: str) -> str:

@@ -1,10 +1,11 @@
 """Group ``training_datasets``: made by hand only.
 
 A snapshot's id is a digest of what it holds, known only once it is frozen, so a freeze cannot be a partition that is
-chosen beforehand: the two datasets are configured by the path of a recipe. Each freeze then adds its snapshot to the
+chosen beforehand: the datasets are configured by the path of a recipe. Each freeze then adds its snapshot to the
 partitions of the registry, where materialising a snapshot means to prove it again from its bytes and from the log.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from dagster import (
     DagsterInstance,
     Failure,
     MaterializeResult,
+    MetadataValue,
     asset,
 )
 from pydantic import Field
@@ -26,6 +28,7 @@ from regraft.presentation.dagster.resources import Servers, regraft_failures
 
 if TYPE_CHECKING:
     from regraft.flows.datasets.freeze import Frozen
+    from regraft.flows.datasets.ranking import RankCounts
 
 GROUP = "training_datasets"
 
@@ -57,18 +60,36 @@ def know_snapshots(instance: DagsterInstance, snapshot_ids: list[str]) -> None:
     instance.add_dynamic_partitions(SNAPSHOTS.name, snapshot_ids)
 
 
-def _freeze(context: AssetExecutionContext, servers: Servers, path: Path, kind: str) -> MaterializeResult[None]:
+def _recipe_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The recipe {path} cannot be read: {error}.") from error
+
+
+def _rank(servers: Servers, path: Path) -> "RankCounts":
+    from regraft.flows.datasets.ranking import rank_trajectories
+    from regraft.infra.files.recipes import parse_recipe
+
+    with regraft_failures():
+        recipe = parse_recipe(_recipe_text(path), str(path))
+        return rank_trajectories(recipe, servers.dsn, servers.workbench)
+
+
+def _table(name: str, counts: Mapping[str, int]) -> str:
+    rows = (f"| {key.replace('|', ' ') or 'none'} | {count} |" for key, count in sorted(counts.items()))
+    return "\n".join([f"| {name} | count |", "|---|---|", *rows])
+
+
+def _freeze(context: AssetExecutionContext, servers: Servers, path: Path, *kinds: str) -> MaterializeResult[None]:
     from regraft.flows.datasets.freeze import freeze
     from regraft.infra.files.recipes import parse_recipe
 
     with regraft_failures():
-        try:
-            text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"The recipe {path} cannot be read: {error}.") from error
-        recipe = parse_recipe(text)
-        if recipe.kind != kind:
-            raise UsageError(f"The recipe {path} is of kind {recipe.kind}, this asset makes {kind}.")
+        text = _recipe_text(path)
+        recipe = parse_recipe(text, str(path))
+        if recipe.kind not in kinds:
+            raise UsageError(f"The recipe {path} is of kind {recipe.kind}, this asset makes {' and '.join(kinds)}.")
         frozen = freeze(text, dsn=servers.dsn, workbench=servers.workbench, warehouse=servers.warehouse)
     know_snapshots(context.instance, [frozen.snapshot_id])
     context.log_event(snapshot_event(frozen))
@@ -83,7 +104,39 @@ def _freeze(context: AssetExecutionContext, servers: Servers, path: Path, kind: 
     )
 
 
-@asset(deps=["trajectory_units", "human_eval_labels"], group_name=GROUP, kinds={"iceberg"})
+@asset(deps=["trajectory_units", "human_eval_labels"], group_name=GROUP, kinds={"duckdb"})
+def positive_topk_trajectories(
+    context: AssetExecutionContext, config: RecipeFile, servers: Servers
+) -> MaterializeResult[None]:
+    """The best trajectories of each stratum of a recipe, with the parts of their scores."""
+    counts = _rank(servers, Path(config.recipe))
+    return MaterializeResult(
+        metadata={
+            "trajectories": sum(counts.positives.values()),
+            "strata": MetadataValue.md(_table("stratum", counts.positives)),
+            "refused": MetadataValue.md(_table("reason", counts.refused)),
+            "build": counts.build,
+        }
+    )
+
+
+@asset(deps=["candidate_preference_pairs", "human_eval_labels"], group_name=GROUP, kinds={"duckdb"})
+def negative_bottomk_trajectories(
+    context: AssetExecutionContext, config: RecipeFile, servers: Servers
+) -> MaterializeResult[None]:
+    """The worst trajectories of each stratum of a recipe, typed, with the evidence of what is wrong with each."""
+    counts = _rank(servers, Path(config.recipe))
+    return MaterializeResult(
+        metadata={
+            "trajectories": sum(counts.negatives.values()),
+            "strata": MetadataValue.md(_table("stratum", counts.negatives)),
+            "types": MetadataValue.md(_table("type", counts.types)),
+            "build": counts.build,
+        }
+    )
+
+
+@asset(deps=["positive_topk_trajectories"], group_name=GROUP, kinds={"iceberg"})
 def sft_messages_dataset(
     context: AssetExecutionContext, config: RecipeFile, servers: Servers
 ) -> MaterializeResult[None]:
@@ -91,16 +144,34 @@ def sft_messages_dataset(
     return _freeze(context, servers, Path(config.recipe), "sft")
 
 
-@asset(deps=["candidate_preference_pairs", "preference_labels"], group_name=GROUP, kinds={"iceberg"})
+@asset(
+    deps=["candidate_preference_pairs", "preference_labels", "negative_bottomk_trajectories"],
+    group_name=GROUP,
+    kinds={"iceberg"},
+)
 def dpo_preference_dataset(
     context: AssetExecutionContext, config: RecipeFile, servers: Servers
 ) -> MaterializeResult[None]:
-    """Answers to prefer and to avoid, frozen from a recipe."""
-    return _freeze(context, servers, Path(config.recipe), "dpo")
+    """Answers to prefer and to avoid, frozen from a recipe; rows for reward models are of this form, too."""
+    return _freeze(context, servers, Path(config.recipe), "dpo", "reward")
+
+
+@asset(deps=["positive_topk_trajectories", "negative_bottomk_trajectories"], group_name=GROUP, kinds={"iceberg"})
+def suppression_dataset(
+    context: AssetExecutionContext, config: RecipeFile, servers: Servers
+) -> MaterializeResult[None]:
+    """Answers that are wanted and answers that are not, frozen from a recipe."""
+    return _freeze(context, servers, Path(config.recipe), "suppression")
+
+
+@asset(deps=["positive_topk_trajectories", "negative_bottomk_trajectories"], group_name=GROUP, kinds={"iceberg"})
+def unlearning_dataset(context: AssetExecutionContext, config: RecipeFile, servers: Servers) -> MaterializeResult[None]:
+    """What a model shall forget, and what it shall keep, frozen from a recipe."""
+    return _freeze(context, servers, Path(config.recipe), "unlearning")
 
 
 @asset(
-    deps=["sft_messages_dataset", "dpo_preference_dataset"],
+    deps=["sft_messages_dataset", "dpo_preference_dataset", "suppression_dataset", "unlearning_dataset"],
     partitions_def=SNAPSHOTS,
     group_name=GROUP,
     kinds={"postgres", "iceberg"},
@@ -116,4 +187,12 @@ def dataset_snapshot_registry(context: AssetExecutionContext, servers: Servers) 
     return MaterializeResult(metadata={"rows": proof.checked, "verified": True})
 
 
-ASSETS: list[AssetsDefinition] = [sft_messages_dataset, dpo_preference_dataset, dataset_snapshot_registry]
+ASSETS: list[AssetsDefinition] = [
+    positive_topk_trajectories,
+    negative_bottomk_trajectories,
+    sft_messages_dataset,
+    dpo_preference_dataset,
+    suppression_dataset,
+    unlearning_dataset,
+    dataset_snapshot_registry,
+]

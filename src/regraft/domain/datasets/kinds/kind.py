@@ -12,8 +12,11 @@ from regraft.domain.datasets.messages import Message, RowRefusal
 from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.datasets.rows import Row
 from regraft.domain.datasets.turns import RecordedTurn
+from regraft.domain.evaluation.score import ScoreParts
 
 Record = Mapping[str, Any]
+
+_UNKNOWN = ScoreParts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,7 @@ class PlannedRow:
     negative: str = ""
     evidence: str = ""
     agreement: float | None = None
+    parts: ScoreParts = _UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +72,16 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most ``rows`` rows of each stratum; 0 is no limit."""
+    """At most ``rows`` rows of each stratum; 0 is no limit.
+
+    With ``of``, at most ``ratio`` rows of each stratum for each row that was taken of the stratum ``of``; a row without
+    a stratum is not limited.
+    """
 
     stratum: Callable[[PlannedRow], str | None]
-    rows: int
+    rows: int = 0
+    of: str = ""
+    ratio: float = 0.0
 
 
 class Kind(Protocol):

@@ -34,7 +34,7 @@ class ScoredUnit:
     parts: ScoreParts
     score: float
     source: str
-    category: str
+    categories: tuple[str, ...]
     outcome: float | None
 
     @property
@@ -61,7 +61,7 @@ def scored_units(recipe: Recipe, candidates: Candidates, counts: Counts) -> Iter
             parts=judged.parts,
             score=score(allowed, recipe.weights),
             source=source,
-            category=categories[0] if categories else "",
+            categories=tuple(categories),
             outcome=judged.outcome(recipe.labels),
         )
 
@@ -144,12 +144,13 @@ def planned_unit(recipe: Recipe, one: ScoredUnit, kind: str) -> PlannedRow:
             model=unit["model"],
             purpose=unit["purpose"],
             task=task,
-            category=one.category,
+            category=one.categories[0] if one.categories else "",
         ),
         task=task,
         anchor=anchor,
         label_source=one.source,
         score=one.score,
+        parts=one.parts,
         rank=one.score,
         length=unit["turns"],
         group=f"task {task}" if task else f"context {anchor}",

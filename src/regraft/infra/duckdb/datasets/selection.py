@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from regraft.domain.datasets.kinds.kind import PlannedRow
+from regraft.domain.evaluation.score import PARTS, ScoreParts
 from regraft.infra.data_folder import make_data_folder
 from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.duckdb.file import Record
@@ -33,7 +34,7 @@ _SCHEMA = pa.schema(
         *((name, pa.float64()) for name in ("margin", "score", "rank")),
         ("length", pa.int32()),
         *((name, pa.string()) for name in ("own_group", "refusal", "negative", "evidence")),
-        ("agreement", pa.float64()),
+        *((name, pa.float64()) for name in ("agreement", *PARTS)),
         ("groups", _TEXTS),
     ]
 )
@@ -91,12 +92,14 @@ class SelectionFile:
         """Planned rows, the best first, ties by id."""
         for record in self._stream("ranked"):
             turns = dict(zip(record.pop("parts"), record.pop("turns"), strict=True))
-            yield PlannedRow(turns=turns, group=record.pop("own_group"), **record)
+            parts = ScoreParts(**{name: record.pop(name) for name in PARTS})
+            yield PlannedRow(turns=turns, group=record.pop("own_group"), parts=parts, **record)
 
 
 def _record(plan: PlannedRow) -> dict[str, Any]:
     return {
         **{name: getattr(plan, name) for name in _SAME},
+        **{name: getattr(plan.parts, name) for name in PARTS},
         "parts": list(plan.turns),
         "turns": list(plan.turns.values()),
         "length": plan.length,

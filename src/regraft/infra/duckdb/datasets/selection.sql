@@ -6,7 +6,8 @@ CREATE TABLE plan (
     row_id VARCHAR PRIMARY KEY,
     kind VARCHAR, parts VARCHAR[], turns VARCHAR[], theme VARCHAR, stratum VARCHAR, task VARCHAR, anchor VARCHAR, label VARCHAR,
     label_source VARCHAR, margin DOUBLE, score DOUBLE, rank DOUBLE, length INTEGER, own_group VARCHAR, refusal VARCHAR,
-    negative VARCHAR, evidence VARCHAR, agreement DOUBLE);
+    negative VARCHAR, evidence VARCHAR, agreement DOUBLE,
+    human DOUBLE, outcome DOUBLE, judge DOUBLE, signals DOUBLE);
 CREATE TABLE entry (row_id VARCHAR, in_group VARCHAR);
 
 -- name: units

@@ -78,7 +78,8 @@ class Workbench(WorkbenchFile):
         """Write all units and pairs to another database file, as its tables ``unit`` and ``pair``."""
         with self._open() as connection:
             connection.execute(f"ATTACH '{str(selection).replace(chr(39), chr(39) * 2)}' AS selection")
-            for name in ("copy_units", "copy_pairs"):
+            embedded = connection.execute(self._query("has_vectors")).fetchone()[0]
+            for name in ("vectors" if embedded else "no_vectors", "copy_units", "copy_pairs"):
                 connection.execute(self._query(name))
             connection.execute("DETACH selection")
 

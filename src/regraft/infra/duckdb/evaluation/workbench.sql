@@ -161,9 +161,28 @@ SELECT unit_id::VARCHAR AS unit_id, session_id::VARCHAR AS session_id, turn_id::
        theme, task_key, purpose, model, node_status, path_nodes::VARCHAR[] AS path_nodes,
        path_anchors::VARCHAR[] AS path_anchors, finish_reasons, turns, tool_calls, tool_errors, repeated_calls, answer_empty,
        repetition, quality, outcome, outcome_source, human_outcome, judge_outcome, imported_human, imported_outcome,
-       imported_judge, imported_rank, fidelity
+       imported_judge, imported_rank, fidelity,
+       (length(text) - length(replace(text, '�', ''))) / greatest(length(text), 1) AS garbled
 FROM trajectory_units;
+
+-- name: has_vectors
+-- Whether trajectories were ever embedded.
+SELECT count(*) AS tables FROM information_schema.tables WHERE table_name = 'trajectory_embeddings';
+
+-- name: vectors
+-- The vectors of the model that has most of them.
+CREATE TEMPORARY TABLE vectors AS
+SELECT unit_id, vector FROM trajectory_embeddings
+WHERE len(vector) > 0 AND model = (SELECT mode(model) FROM trajectory_embeddings);
+
+-- name: no_vectors
+-- Nothing was embedded.
+CREATE TEMPORARY TABLE vectors (unit_id UUID, vector FLOAT[]);
 
 -- name: copy_pairs
 -- Pairs for a selection file.
-CREATE TABLE selection.pair AS SELECT * FROM candidate_preference_pairs;
+CREATE TABLE selection.pair AS
+SELECT p.*, list_cosine_similarity(a.vector, b.vector) AS similarity
+FROM candidate_preference_pairs p
+LEFT JOIN vectors a ON a.unit_id = p.node_a
+LEFT JOIN vectors b ON b.unit_id = p.node_b;

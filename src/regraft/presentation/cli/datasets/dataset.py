@@ -14,6 +14,7 @@ from regraft.domain.datasets.formats import FORMATS
 from regraft.domain.errors import IntegrityError
 from regraft.infra.files.recipes import recipe_text
 from regraft.presentation.cli.context import CommandContext, context
+from regraft.presentation.cli.datasets import recipe as recipe_commands
 
 if TYPE_CHECKING:
     from regraft.flows.datasets.freeze import Frozen
@@ -23,6 +24,8 @@ dataset_app = typer.Typer(help="Freeze, verify and export training data.", no_ar
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Target = Annotated[str, typer.Option("--target", "--format", help=f"What the files are for: {', '.join(FORMATS)}.")]
 Snapshot = Annotated[str, typer.Argument(help="Snapshot: id or start of an id.")]
+
+recipe_commands.register(dataset_app)
 
 
 @dataset_app.command()
@@ -39,12 +42,14 @@ def freeze(
     if json:
         run.print_json(asdict(frozen))
         return
+    if not frozen.created:
+        run.console.print("This very snapshot exists; nothing was written.")
     _print_frozen(run, frozen)
 
 
 def _print_frozen(run: CommandContext, frozen: Frozen) -> None:
     counts = ", ".join(f"{count} {split}" for split, count in frozen.row_counts.items())
-    state = "frozen" if frozen.created else "was frozen already; nothing was written"
+    state = "frozen" if frozen.created else "is frozen"
     run.console.print(f"[bold]{escape(frozen.snapshot_id)}[/] {state}")
     run.console.print(f"rows: {counts}", highlight=False)
     if frozen.refused:
@@ -79,6 +84,44 @@ def list_all(json: Json = False) -> None:
 
 
 @dataset_app.command()
+def show(snapshot: Snapshot, json: Json = False) -> None:
+    """Show a snapshot: its recipe, counts, refusals, and what its hash is."""
+    from regraft.flows.datasets.freeze import find_snapshot
+
+    run = context()
+    found, recipe = find_snapshot(run.postgres_dsn(), snapshot)
+    if json:
+        run.print_json({**asdict(found), "recipe": recipe.text})
+        return
+    _print_frozen(run, found)
+    for title, counts in (("strata", found.report.get("strata", {})), ("decided by", found.report.get("labels", {}))):
+        if counts:
+            listed = ", ".join(f"{count} {escape(name or 'none')}" for name, count in counts.items())
+            run.console.print(f"{title}: {listed}", highlight=False)
+    run.console.print(f"content hash: {found.content_hash}", highlight=False)
+    run.console.print(f"frozen at {found.created_at:%Y-%m-%d %H:%M} by Regraft {found.code_version}", highlight=False)
+    run.console.print(escape(recipe.text.strip()), highlight=False)
+
+
+@dataset_app.command()
+def diff(a: Snapshot, b: Snapshot, json: Json = False) -> None:
+    """Compare two snapshots: rows added, removed, changed, and moved to another split."""
+    from regraft.flows.datasets.difference import difference
+
+    run = context()
+    found = difference(a, b, dsn=run.postgres_dsn(), warehouse=run.warehouse())
+    if json:
+        run.print_json(asdict(found))
+        return
+    run.console.print(f"{escape(found.a)} -> {escape(found.b)}: {found.same} rows are the same", highlight=False)
+    for sort in ("added", "removed", "changed", "recertified", "moved"):
+        if count := getattr(found, sort):
+            ids = found.ids[sort]
+            more = f" and {count - len(ids)} more" if count > len(ids) else ""
+            run.console.print(f"{count} {sort}: {', '.join(one[:8] for one in ids[:20])}{more}", highlight=False)
+
+
+@dataset_app.command()
 def verify(snapshot: Snapshot, json: Json = False) -> None:
     """Check that a snapshot's files are unchanged and that its rows still follow from the stored calls."""
     from regraft.flows.datasets import verify as flow
@@ -89,7 +132,7 @@ def verify(snapshot: Snapshot, json: Json = False) -> None:
         run.print_json({**asdict(found), "ok": found.ok})
     else:
         run.console.print(f"files: {escape(found.files) or 'as frozen'}", highlight=False)
-        run.console.print(f"rows: {escape(found.rows) or f'{found.checked} follow from the truth'}", highlight=False)
+        run.console.print(f"rows: {escape(found.rows) or f'{found.checked} follow from the log'}", highlight=False)
         for row_id, how in found.changed:
             run.console.print(f"  {row_id}: {escape(how)}", highlight=False)
     if not found.ok:

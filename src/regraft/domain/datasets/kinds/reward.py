@@ -1,0 +1,90 @@
+"""Reward models: pairs as for preference optimization, and siblings whose continuations came to different outcomes.
+
+A step of a long task is rarely judged itself. Its value is the mean outcome of the paths through it; where the values
+of two siblings differ, the better one is preferred, and the row says from how many paths that is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from regraft.domain.datasets.kinds.dpo import DpoKind
+from regraft.domain.datasets.kinds.kind import Candidates, Counts, PlannedRow, Record, mismatch, stratum_of
+from regraft.domain.datasets.negatives import backed_up
+from regraft.domain.datasets.recipe import Recipe
+from regraft.domain.evaluation.pairs import DEFAULT_MIN_MARGIN, UNDECIDED
+
+_OUTCOMES = ("human_outcome", "outcome", "imported_human", "imported_outcome")  # the first that is known counts
+_RANK = 2.0  # as outcomes have it among preferences
+
+
+class RewardKind(DpoKind):
+    """Rows fill ``prompt``, ``chosen`` and ``rejected``."""
+
+    name = "reward"
+
+    def plan(self, recipe: Recipe, candidates: Candidates, counts: Counts) -> Iterator[PlannedRow]:
+        """Pairs that somebody decided, and pairs that the outcomes of their continuations decide."""
+        if "outcome" not in recipe.labels:
+            yield from super().plan(recipe, candidates, counts)
+            return
+        values = backed_up(_outcomes(candidates.units()))
+        valued: list[PlannedRow] = []
+
+        def undecided(pairs: Iterable[Record]) -> Iterator[Record]:
+            for pair in pairs:
+                planned = self._by_value(recipe, pair, values) if _is_undecided(pair) else None
+                if planned is None:
+                    yield pair
+                else:
+                    valued.append(planned)
+
+        rest = Candidates(candidates.units, candidates.ratings, lambda: undecided(candidates.pairs()))
+        for planned in super().plan(recipe, rest, counts):
+            yield planned
+            yield from valued
+            valued.clear()
+        yield from valued
+
+    def _by_value(self, recipe: Recipe, pair: Record, values: Mapping[str, tuple[float, int]]) -> PlannedRow | None:
+        known = [values.get(str(pair[f"node_{side}"])) for side in "ab"]
+        if known[0] is None or known[1] is None:
+            return None
+        (one, paths), (other, more) = known[0], known[1]
+        margin = round(abs(one - other), 6)
+        models, purposes = ([pair[f"{name}_{side}"] for side in "ab"] for name in ("model", "purpose"))
+        if margin < max(recipe.min_margin, DEFAULT_MIN_MARGIN) or mismatch(recipe, pair["theme"], models, purposes):
+            return None
+        better, worse = ("a", "b") if one > other else ("b", "a")
+        return PlannedRow(
+            row_id=str(pair["pair_id"]),
+            kind=self.name,
+            turns={"chosen": str(pair[f"turn_{better}"]), "rejected": str(pair[f"turn_{worse}"])},
+            theme=pair["theme"],
+            stratum=stratum_of(
+                recipe,
+                theme=pair["theme"],
+                model=pair[f"model_{better}"],
+                purpose=pair[f"purpose_{better}"],
+                task="",
+                category="",
+            ),
+            anchor=str(pair["anchor_turn_id"]),
+            label_source="outcome",
+            margin=margin,
+            score=max(one, other),
+            rank=_RANK + margin / 2,
+            evidence=f"mean outcome {one:g} of {paths} paths through a, {other:g} of {more} through b",
+        )
+
+
+def _is_undecided(pair: Record) -> bool:
+    return pair["reason"] in UNDECIDED or (pair["verdict"] == "legal" and pair["source"] == "signals")
+
+
+def _outcomes(units: Iterable[Record]) -> Iterator[tuple[list[str], float]]:
+    for unit in units:
+        known = (unit[name] for name in _OUTCOMES)
+        outcome = next((value for value in known if value is not None), None)
+        if outcome is not None:
+            yield unit["path_nodes"], outcome

@@ -1,0 +1,138 @@
+"""What a recipe would give, without writing anything: rows, refusals with examples, lengths, duplicates, leakage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from regraft.domain.datasets.content import all_messages
+from regraft.domain.datasets.formats import FORMATS
+from regraft.domain.datasets.formats.format import write_row
+from regraft.domain.datasets.messages import RowRefusal, text_of
+from regraft.domain.datasets.rows import Row
+from regraft.domain.datasets.splits import assign, leakage
+from regraft.flows.datasets.assembly import Assembly, assemble
+from regraft.infra.files.recipes import parse_recipe
+
+SAMPLE = 1_000  # rows that a preview makes, the best first, unless it is asked for all
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Characters of rows: the least, the middle one, the one below which 95 % are, and the greatest."""
+
+    least: int = 0
+    median: int = 0
+    p95: int = 0
+    greatest: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a freeze of the recipe would hold. ``whole`` is False when only the best rows were made.
+
+    ``refused`` and ``passed_over`` count candidates by reason, ``examples`` names some (row id, detail) of each;
+    ``targets`` counts, for each target that takes the kind, the rows that it cannot express, by reason.
+    """
+
+    recipe: str
+    kind: str
+    rows: int
+    whole: bool
+    splits: Mapping[str, int]
+    strata: Mapping[str, int]
+    labels: Mapping[str, int]
+    refused: Mapping[str, int]
+    passed_over: Mapping[str, int]
+    examples: Mapping[str, list[tuple[str, str]]]
+    targets: Mapping[str, Mapping[str, int]]
+    lengths: Lengths
+    messages: int
+    leakage: Mapping[str, int]
+    filters: Mapping[str, object]
+    dropped_fields: tuple[str, ...]
+    sample: tuple[Mapping[str, Any], ...] = field(default=())
+
+
+def preview(recipe_text: str, *, dsn: str, workbench: Path, all_rows: bool = False, show: int = 3) -> Preview:
+    """Make a recipe's rows, the best thousand unless ``all_rows``, and say what they are; nothing is frozen.
+
+    ``show`` rows come with their texts. Raises ConfigError for a bad recipe.
+    """
+    recipe = parse_recipe(recipe_text)
+    with assemble(recipe, dsn, workbench, at_most=0 if all_rows else SAMPLE) as made:
+        targets = {name: _Losses(name) for name, each in FORMATS.items() if recipe.kind in each.kinds}
+        lengths: list[int] = []
+        messages = 0
+        shown: list[Mapping[str, Any]] = []
+        for row in made.rows.rows():
+            texts = all_messages(row)
+            messages += len(texts)
+            lengths.append(sum(len(text_of(message)) for message in texts))
+            for losses in targets.values():
+                losses.add(row)
+            if len(shown) < show:
+                shown.append(_shown(row))
+        splits = assign(made.members, recipe.splits, links=made.links)
+        proof = leakage(made.members, splits, made.links)
+        return Preview(
+            recipe=recipe.name,
+            kind=recipe.kind,
+            rows=len(made),
+            whole=all_rows or len(made) < SAMPLE,
+            splits={name: splits.count(name) for name in recipe.splits},
+            lengths=_lengths(lengths),
+            messages=messages,
+            leakage=asdict(proof),
+            targets={name: losses.reasons for name, losses in targets.items()},
+            sample=tuple(shown),
+            **_counts(made),
+        )
+
+
+def _counts(made: Assembly) -> dict[str, Any]:
+    return {
+        "strata": dict(sorted(made.strata.items())),
+        "labels": dict(sorted(made.labels.items())),
+        "refused": dict(sorted((+made.counts.refused).items())),
+        "passed_over": dict(sorted((+made.counts.passed_over).items())),
+        "examples": dict(sorted(made.examples.items())),
+        "filters": dict(made.filters),
+        "dropped_fields": tuple(sorted(made.dropped)),
+    }
+
+
+class _Losses:
+    """Counts the rows that one target cannot express."""
+
+    def __init__(self, name: str) -> None:
+        self._target = FORMATS[name]
+        self.reasons: dict[str, int] = {}
+
+    def add(self, row: Row) -> None:
+        line = write_row(self._target, row)
+        if isinstance(line, RowRefusal):
+            self.reasons[line.reason] = self.reasons.get(line.reason, 0) + 1
+
+
+def _lengths(lengths: list[int]) -> Lengths:
+    if not lengths:
+        return Lengths()
+    ordered = sorted(lengths)
+    return Lengths(
+        least=ordered[0],
+        median=int(median(ordered)),
+        p95=ordered[min(len(ordered) - 1, len(ordered) * 95 // 100)],
+        greatest=ordered[-1],
+    )
+
+
+def _shown(row: Row) -> Mapping[str, Any]:
+    messages = [
+        {"role": one["role"], "text": text_of(one), "calls": len(one["tool_calls"])} for one in all_messages(row)
+    ]
+    same = ("row_id", "session_id", "label", "label_source", "score", "margin", "stratum", "negative", "evidence")
+    return {**{name: getattr(row, name) for name in same}, "messages": messages}

@@ -1,0 +1,147 @@
+"""``regraft dataset init``, ``preview`` and ``rank``: write a recipe, and see what it would give before it is
+frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from regraft.domain.errors import UsageError
+from regraft.infra.files.recipes import parse_recipe, recipe_example, recipe_text
+from regraft.presentation.cli.context import CommandContext, context
+
+if TYPE_CHECKING:
+    from regraft.flows.datasets.preview import Preview
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RecipeArgument = Annotated[str, typer.Argument(help="Recipe: a TOML file, or the name of a built-in one.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (init, preview, rank):
+        app.command()(command)
+
+
+def init(
+    name: Annotated[str, typer.Argument(help="Name of the dataset; the recipe is NAME.toml.")],
+    kind: Annotated[str, typer.Option(help="sft, dpo, reward, suppression or unlearning.")] = "sft",
+    to: Annotated[Path | None, typer.Option(help="File to write instead; - prints it.")] = None,
+    json: Json = False,
+) -> None:
+    """Write a recipe with every key, its default and its meaning. A file that exists is left as it is."""
+    text = recipe_example(name, kind)
+    path = to or Path(f"{name}.toml")
+    if str(path) == "-":
+        print(text, end="")
+        return
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{path} exists. Name another file with --to.") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
+    run = context()
+    if json:
+        run.print_json({"file": str(path), "name": name, "kind": kind})
+    else:
+        run.console.print(
+            f"{escape(str(path))} is written. `regraft dataset preview {escape(str(path))}` shows its rows."
+        )
+
+
+def preview(
+    recipe: RecipeArgument,
+    all_rows: Annotated[bool, typer.Option("--all", help="Make every row, not only the best thousand.")] = False,
+    show: Annotated[int, typer.Option("-n", "--show", min=0, help="Rows to show with their texts.")] = 3,
+    json: Json = False,
+) -> None:
+    """Show what a recipe would give: rows, refusals with examples, lengths, leakage. Nothing is frozen."""
+    from regraft.flows.datasets import preview as flow
+
+    run = context()
+    text = recipe_text(recipe)
+    found = flow.preview(text, dsn=run.postgres_dsn(), workbench=run.workbench(), all_rows=all_rows, show=show)
+    if json:
+        run.print_json(asdict(found))
+    else:
+        _print_preview(run, found)
+
+
+def _print_preview(run: CommandContext, found: Preview) -> None:
+    out = run.console
+    more = "" if found.whole else " (the best; --all makes every row)"
+    splits = ", ".join(f"{count} {name}" for name, count in found.splits.items())
+    head = f"[bold]{escape(found.recipe)}[/], kind {found.kind}"
+    out.print(f"{head}: {found.rows} rows{more}: {splits}", highlight=False)
+    lengths = found.lengths
+    spread = f"{lengths.least} to {lengths.greatest}, median {lengths.median}, 95 % below {lengths.p95}"
+    out.print(f"lengths in characters: {spread}; {found.messages} messages", highlight=False)
+    leaks = found.leakage["sessions_in_two_splits"] + found.leakage["contents_in_two_splits"]
+    out.print(f"leakage: {leaks} in {found.leakage['components']} components", highlight=False)
+    for title, counts in (("strata", found.strata), ("decided by", found.labels), ("not asked for", found.passed_over)):
+        if counts:
+            out.print(f"{title}: {_listed(counts)}", highlight=False)
+    if found.refused:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in ("refused", "reason", "for example"):
+            table.add_column(name)
+        for reason, count in found.refused.items():
+            examples = "; ".join(f"{row_id[:8]} {detail}".strip() for row_id, detail in found.examples.get(reason, []))
+            table.add_row(str(count), reason, escape(examples))
+        out.print(table)
+    for target, losses in found.targets.items():
+        said = _listed(losses) if losses else "every row"
+        out.print(f"target {target}: {'cannot express ' if losses else 'can express '}{said}", highlight=False)
+    if found.dropped_fields:
+        out.print(f"fields that rows leave out: {', '.join(found.dropped_fields)}", highlight=False)
+    for name, figure in found.filters.items():
+        out.print(f"{name}: {figure}", highlight=False)
+    for row in found.sample:
+        out.print()
+        judged = f"{row['label_source']}, score {row['score']:.3f}"
+        out.print(f"[bold]{row['row_id'][:8]}[/] ({escape(judged)}) {escape(row['evidence'])}", highlight=False)
+        for message in row["messages"]:
+            calls = f" [{message['calls']} calls]" if message["calls"] else ""
+            text = " ".join(message["text"].split())
+            out.print(f"  {message['role']}: {escape(text[:200])}{escape(calls)}", highlight=False)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {escape(name or 'none')}" for name, count in counts.items())
+
+
+def rank(
+    recipe: RecipeArgument,
+    negatives: Annotated[bool, typer.Option("--negatives", help="Show the worst instead of the best.")] = False,
+    n: Annotated[int, typer.Option("-n", "--limit", min=1, help="Trajectories to show.")] = 20,
+    json: Json = False,
+) -> None:
+    """Rank trajectories by a recipe, best and worst of each stratum, and show why each has its place."""
+    from regraft.flows.datasets import ranking as flow
+
+    run = context()
+    parsed = parse_recipe(recipe_text(recipe))
+    counts = flow.rank_trajectories(parsed, run.postgres_dsn(), run.workbench())
+    rows = flow.ranked(run.workbench(), parsed.name, negatives=negatives, n=n)
+    if json:
+        run.print_json({**asdict(counts), "trajectories": rows})
+        return
+    best, worst = sum(counts.positives.values()), sum(counts.negatives.values())
+    types = ", ".join(f"{count} {name}" for name, count in sorted(counts.types.items()))
+    run.console.print(f"{best} positives, {worst} negatives{f' ({types})' if types else ''}", highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("stratum", "place", "unit", "score", *(["type"] if negatives else []), "why"):
+        table.add_column(name)
+    for row in rows:
+        kind = [row["type"]] if negatives else []
+        place = [escape(row["stratum"] or "none"), str(row["place"]), row["unit_id"][:8], f"{row['score']:.3f}"]
+        table.add_row(*place, *kind, escape(row["why"]))
+    run.console.print(table)
