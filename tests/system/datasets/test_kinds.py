@@ -115,11 +115,13 @@ def test_a_difference_names_the_rows_that_came_and_went(
     truth: str, turns: dict[str, Turn], frozen: Callable[[str], Frozen], tmp_path: Path
 ) -> None:
     old = frozen(RECIPE.format(kind="sft"))
-    rate_unit(truth, turns["retry"].node_id, 5, "ann")
+    rate_unit(truth, turns["model"].node_id, 4, "ann")
+    rate_unit(truth, turns["retry"].node_id, 3, "ann")
     new = frozen(RECIPE.format(kind="sft"))
     found = difference(old.snapshot_id, new.snapshot_id, dsn=truth, warehouse=str(tmp_path / "warehouse"))
-    assert (found.added, found.removed, found.changed, found.recertified) == (0, 0, 0, 1)
-    assert found.ids["recertified"] == [str(turns["retry"].node_id)]
+    assert (found.added, found.removed, found.changed, found.recertified) == (1, 0, 0, 1)
+    assert found.ids["added"] == [str(turns["retry"].node_id)], "its outcome was below half"
+    assert found.ids["recertified"] == [str(turns["model"].node_id)]
     best = frozen(RECIPE.format(kind="sft").replace("per_context = 0", "per_context = 1"))
     found = difference(new.snapshot_id, best.snapshot_id, dsn=truth, warehouse=str(tmp_path / "warehouse"))
     assert (found.added, found.changed) == (0, 0)
