@@ -36,7 +36,7 @@ from regraft.flows.capture.time_budget import (
 from regraft.flows.lineage.history_cache import CachedStep, HistoryCache
 from regraft.infra.http.coding import decode
 from regraft.infra.http.slicing import cut
-from regraft.infra.nats.codec import decode_exchange
+from regraft.infra.nats.codec import decode_exchange, measured
 from regraft.infra.postgres.capture import inbox, quarantine
 from regraft.infra.postgres.pool import Connection
 
@@ -101,8 +101,9 @@ def parse_record(
     """Read a captured call, within limits; any content gives a result. Needs no store, so it can be done ahead."""
     event_id: UUID | None = None
     try:
+        event_id, size = measured(record)
+        _check_size(size, limits)
         exchange = decode_exchange(record)
-        event_id = exchange.event_id
         with TimeBudget(limits.seconds):
             return _parsed(exchange, cache, limits, identifier or CallIdentifier())
     except TimeBudgetExceeded:
@@ -114,6 +115,11 @@ def parse_record(
         return ParseFailure(event_id or uuid_of(digest(record)), error)
 
 
+def _check_size(size: int, limits: ReadingLimits) -> None:
+    if size > limits.bytes:
+        raise SlowCallError(f"{limits.prefix}its {size} bytes are more than the {limits.bytes} that are read at once")
+
+
 def _parsed(
     exchange: Exchange, cache: HistoryCache, limits: ReadingLimits, identifier: CallIdentifier
 ) -> ParsedCall | tuple[Feedback, Exchange]:
@@ -121,9 +127,7 @@ def _parsed(
         plain = decode(exchange.request_body, exchange.request_encoding, "request")
         exchange = replace(exchange, request_body=plain, request_encoding="")
     body = decode(exchange.response_body, exchange.response_encoding)
-    size = len(exchange.request_body) + len(body)
-    if size > limits.bytes:
-        raise SlowCallError(f"{limits.prefix}its {size} bytes are more than the {limits.bytes} that are read at once")
+    _check_size(len(exchange.request_body) + len(body), limits)
     if exchange.endpoint == FEEDBACK:
         return read_feedback(exchange), exchange
     dialect = dialect_of(exchange.endpoint)

@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from types import TracebackType
 from typing import Self
 
@@ -341,7 +342,7 @@ class CallStream:
         manifest = _manifest(message)
         if manifest is None:
             return unreadable
-        parts = []
+        record = BytesIO()  # gives its bytes without another copy of them
         for sequence in manifest.parts:
             try:
                 part = await self._context.get_msg(STREAM, sequence, direct=True)
@@ -350,13 +351,13 @@ class CallStream:
             published_as = (part.headers or {}).get("Nats-Msg-Id", "")
             if part.subject != PART_SUBJECT or not published_as.startswith(f"{manifest.record}-"):
                 return unreadable
-            parts.append(part.data or b"")
-            if sum(map(len, parts)) > manifest.bytes:
+            record.write(part.data or b"")
+            if record.tell() > manifest.bytes:
                 return unreadable
-        record = b"".join(parts)
-        if len(record) != manifest.bytes or hashlib.blake2b(record, digest_size=32).hexdigest() != manifest.record:
+        whole = record.getvalue()
+        if len(whole) != manifest.bytes or hashlib.blake2b(whole, digest_size=32).hexdigest() != manifest.record:
             return unreadable
-        return Delivery([record], self, message, manifest.parts)
+        return Delivery([whole], self, message, manifest.parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
