@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -297,3 +298,23 @@ def test_an_erased_node_is_not_replayed(log: Log) -> None:
     planned = prepare(log.dsn, [node], [Variant(model="m")])
     assert planned.refused == {"erased": 1}
     assert planned.todo == []
+
+
+def test_calls_that_arrive_during_an_erasure_are_stored(log: Log) -> None:
+    first, _ = talk(log, "one")
+    session = str(log.of(first)["session_id"])
+    stored: list[UUID] = []
+
+    def go_on() -> None:
+        history = [say("system", "Be kind."), say("user", f"{SECRET} one?"), say("assistant", f"About {SECRET}.")]
+        for number in range(25):
+            stored.append(log.add([*history, say("user", f"Question {number}?")], f"Answer {number}.", "one"))
+
+    with ThreadPoolExecutor(1) as others:
+        going = others.submit(go_on)
+        erase("session", session, log.places)
+        erase("session", session, log.places)
+        going.result()
+    found = log.ask("SELECT count(*) AS n FROM session_turn WHERE turn_id = ANY(%(turns)s)", turns=stored)
+    assert found == [{"n": 25}]
+    assert SECRET not in log.of(first)["history"] + log.of(first)["answer"]
