@@ -9,9 +9,10 @@ READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 TRAIN := $(VENV)/.ready-train
 CLIENTS := .venv-clients/.ready
+TARGETS := .venv-targets/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help setup demo test test-train test-clients lint types docs site bench lock clean
+.PHONY: help setup demo test test-train test-clients test-targets lint types docs site bench lock clean
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | sort
 
@@ -44,6 +45,13 @@ $(CLIENTS): requirements-clients.txt | $(DEV)
 	@.venv-clients/bin/python -m pip --disable-pip-version-check install --progress-bar on --require-hashes -r requirements-clients.txt
 	@touch $@
 
+$(TARGETS): requirements-targets.txt requirements-converters.txt | $(DEV)
+	@echo "==> Installing the converters of LLaMA-Factory and axolotl into .venv-targets (600 MB without torch; once)"
+	@$(BIN)/python -m venv --clear .venv-targets
+	@.venv-targets/bin/python -m pip --disable-pip-version-check install --progress-bar on -r requirements-targets.txt
+	@.venv-targets/bin/python -m pip --disable-pip-version-check install --no-deps -r requirements-converters.txt
+	@touch $@
+
 setup: $(READY)  ## Install into .venv
 demo: $(READY)  ## The whole path on a real local model: talk, replay, pair, freeze
 	@$(BIN)/regraft demo
@@ -53,6 +61,8 @@ test-train: $(TRAIN)  ## Real TRL steps on exported snapshots
 	@$(BIN)/python -m pytest tests/train
 test-clients: $(DEV) $(CLIENTS)  ## LiteLLM, which lives in an environment of its own, before a gateway
 	@$(BIN)/python -m pytest tests/clients
+test-targets: $(DEV) $(TARGETS)  ## Exports, read by the converters of LLaMA-Factory, axolotl and datasets
+	@$(BIN)/python -m pytest tests/targets
 lint: $(DEV)  ## Style and import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 types: $(DEV)  ## mypy --strict
@@ -66,4 +76,4 @@ bench: $(DEV)  ## Every benchmark: a table each, JSON in benchmarks/results
 lock: $(DEV)  ## Solve the dependencies again
 	@./requirements.sh
 clean:  ## Remove the environment (not your data in .regraft)
-	@rm -rf $(VENV) .venv-clients .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .venv-clients .venv-targets .mypy_cache .pytest_cache .ruff_cache .hypothesis

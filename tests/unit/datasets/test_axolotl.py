@@ -68,6 +68,7 @@ def test_a_pair_is_messages_and_one_answer_a_side() -> None:
         (pair((USER,), ANSWER, says("assistant", "user")), "answer_found_elsewhere"),
         (pair((USER,), says("assistant", "dummy_message")), "answer_found_elsewhere"),
         (pair((USER,), says("assistant", " It snows.")), "blanks_around_answer"),
+        (pair((USER,), says("assistant", "<think>hm</think>It snows.")), "thought_in_answer"),
         (pair((USER,), (calls("{}"), result("snow"), ANSWER)), "several_messages"),
         (pair((USER,), calls("{}")), "calls_unsupported"),
         (pair((USER, calls("{}"), result("snow"))), "calls_unsupported"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
+from regraft.domain.datasets.formats.features import features_yaml
 from regraft.domain.datasets.formats.format import Format
 from regraft.domain.datasets.recipe import Recipe
 from regraft.flows.datasets.freeze import Frozen
@@ -40,12 +41,17 @@ def card(snapshot: Frozen, recipe: Recipe, target: Format, written: WrittenFiles
     rows = _counts(written.lines)
     refused = _counts(snapshot.refused)
     leaks = snapshot.leakage
-    columns = ", ".join(f"`{column}`" for column in target.columns(snapshot.kind))
+    features = target.features(snapshot.kind, last_only=recipe.content.learn == "last")
+    columns = ", ".join(f"`{column}`" for column in features)
     return f"""---
 configs:
 - config_name: default
   data_files:
 {files}
+dataset_info:
+  config_name: default
+  features:
+{features_yaml(features, "  ")}
 tags:
 - {target.name}
 - {snapshot.kind}

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from regraft.domain.datasets.formats.dialogue import dialogue, words_only
+from regraft.domain.datasets.formats.features import Features
 from regraft.domain.datasets.formats.format import Parts
 from regraft.domain.datasets.formats.json_text import line
 from regraft.domain.datasets.formats.proof import difference
@@ -61,9 +62,9 @@ class AlpacaFormat:
         """A column that reads back differently."""
         return difference(row, self.decode(line, row.kind))
 
-    def columns(self, kind: str) -> tuple[str, ...]:
-        """The keys of a line."""
-        return ("instruction", "input", "output", "system", "history")
+    def features(self, kind: str, *, last_only: bool) -> Features:
+        """The types of the columns."""
+        return {**dict.fromkeys(("instruction", "input", "output", "system"), "string"), "history": [["string"]]}
 
     def file_name(self, row: Row, split: str) -> str:
         """One JSON Lines file per split."""

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regraft.domain.datasets.formats.dialogue import one_answer
+from regraft.domain.datasets.formats.features import MESSAGES, Features
 from regraft.domain.datasets.formats.format import Parts
 from regraft.domain.datasets.formats.json_text import line
 from regraft.domain.datasets.formats.message_form import MessageForm, Record
@@ -34,6 +35,7 @@ _BEFORE_ANSWER = (
     "### Instruction:\n[[dummy_message]]\n\n### Response:\n USER: [[dummy_message]] ASSISTANT: "
     "You are Qwen, created by Alibaba Cloud. Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n"
 )
+_THOUGHT_MARKS = ("<think>", "</think>", "<|channel>", "<channel|>")
 
 
 class AxolotlFormat:
@@ -60,9 +62,11 @@ class AxolotlFormat:
         """A column that reads back differently."""
         return difference(row, self.decode(line, row.kind))
 
-    def columns(self, kind: str) -> tuple[str, ...]:
-        """The keys of a line."""
-        return ("messages", "tools") if kind == "sft" else ("messages", "chosen", "rejected")
+    def features(self, kind: str, *, last_only: bool) -> Features:
+        """The types of the columns."""
+        if kind == "sft":
+            return {"messages": MESSAGES, "tools": "string"}
+        return {"messages": MESSAGES, "chosen": "json", "rejected": "json"}
 
     def file_name(self, row: Row, split: str) -> str:
         """One JSON Lines file per split."""
@@ -103,6 +107,8 @@ class AxolotlFormat:
             text = encoded.get("content") or ""
             if text in _BEFORE_ANSWER:  # so is an empty one
                 return RowRefusal("answer_found_elsewhere", f"{name} is {text!r}, which templates print before it")
+            if any(mark in text for mark in _THOUGHT_MARKS):
+                return RowRefusal("thought_in_answer", f"{name} is not found where a template takes the thought out")
             if text != text.strip():
                 return RowRefusal("blanks_around_answer", f"{name} is not found where a template takes its blanks off")
             record[name] = encoded

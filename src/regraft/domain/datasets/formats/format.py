@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from regraft.domain.datasets.formats.features import Features
 from regraft.domain.datasets.messages import RowRefusal
 from regraft.domain.datasets.rows import Row
 
@@ -35,8 +36,8 @@ class Format(Protocol):
     def loss(self, row: Row, line: str) -> RowRefusal | None:
         """What the target would read differently from the row; None when nothing is lost."""
 
-    def columns(self, kind: str) -> tuple[str, ...]:
-        """The keys of a line."""
+    def features(self, kind: str, *, last_only: bool) -> Features:
+        """The keys of a line and their types, as ``datasets`` loads them. ``last_only``: only last answers count."""
 
     def file_name(self, row: Row, split: str) -> str:
         """The file that a row belongs to."""

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regraft.domain.datasets.formats.dialogue import Dialogue, dialogue, one_answer
+from regraft.domain.datasets.formats.features import Feature, Features
 from regraft.domain.datasets.formats.format import Parts
 from regraft.domain.datasets.formats.json_text import json_object, line
 from regraft.domain.datasets.formats.message_form import Record
@@ -83,9 +84,11 @@ class LlamaFactoryFormat:
         """A column that reads back differently; ids of calls are places here."""
         return difference(row, self.decode(line, row.kind), ids=False)
 
-    def columns(self, kind: str) -> tuple[str, ...]:
-        """The keys of a line."""
-        return _COLUMNS[kind]
+    def features(self, kind: str, *, last_only: bool) -> Features:
+        """The types of the columns."""
+        turn: Feature = {"from": "string", "value": "string"}
+        types: dict[str, Feature] = {"conversations": [turn], "chosen": turn, "rejected": turn, "label": "bool"}
+        return {name: types.get(name, "string") for name in _COLUMNS[kind]}
 
     def file_name(self, row: Row, split: str) -> str:
         """One JSON Lines file per split."""

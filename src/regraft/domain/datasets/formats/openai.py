@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import Any
 
 from regraft.domain.datasets.formats.dialogue import one_answer
+from regraft.domain.datasets.formats.features import MESSAGES, Features
 from regraft.domain.datasets.formats.format import Parts
 from regraft.domain.datasets.formats.json_text import line
 from regraft.domain.datasets.formats.message_form import COMMON_ROLES, MessageForm, Record
@@ -70,11 +71,12 @@ class OpenAiFormat:
         """A column that reads back differently."""
         return difference(row, self.decode(line, row.kind))
 
-    def columns(self, kind: str) -> tuple[str, ...]:
-        """The keys of a line."""
+    def features(self, kind: str, *, last_only: bool) -> Features:
+        """The types of the columns."""
         if kind == "sft":
-            return ("messages", "tools", *(("parallel_tool_calls",) if self.parallel_flag else ()))
-        return ("input", "preferred_output", "non_preferred_output")
+            flag = {"parallel_tool_calls": "bool"} if self.parallel_flag else {}
+            return {"messages": MESSAGES, "tools": "json", **flag}
+        return {"input": "json", "preferred_output": MESSAGES, "non_preferred_output": MESSAGES}
 
     def file_name(self, row: Row, split: str) -> str:
         """One JSON Lines file per split."""

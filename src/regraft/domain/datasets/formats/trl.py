@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regraft.domain.datasets.content import LISTS
+from regraft.domain.datasets.formats.features import MESSAGES, Feature, Features
 from regraft.domain.datasets.formats.format import Parts
 from regraft.domain.datasets.formats.json_text import line
 from regraft.domain.datasets.formats.message_form import MessageForm, Record
@@ -50,9 +51,11 @@ class TrlFormat:
         """A number that Arrow cannot hold, or a column that reads back differently."""
         return difference(row, self.decode(line, row.kind), int64=True)
 
-    def columns(self, kind: str) -> tuple[str, ...]:
-        """The row's own columns and its tools."""
-        return (*KINDS[kind].columns, *(("label",) if kind == "suppression" else ()), "tools")
+    def features(self, kind: str, *, last_only: bool) -> Features:
+        """The types of the columns."""
+        names = ("prompt", "completion") if kind == "sft" and last_only else KINDS[kind].columns
+        columns: dict[str, Feature] = dict.fromkeys(names, MESSAGES)
+        return {**columns, **({"label": "bool"} if kind == "suppression" else {}), "tools": "string"}
 
     def file_name(self, row: Row, split: str) -> str:
         """One JSON Lines file per split."""
