@@ -50,7 +50,7 @@ def rank_logger(name: str | None = None) -> logging.Logger:
 
 
 def rows_of(path: Path) -> Any:
-    """The rows as both trainers load them: by the builder for JSON, from the file alone."""
+    """The rows as LLaMA-Factory loads them: by the builder for JSON, from the file alone."""
     from datasets import load_dataset
 
     cache = path.parent.parent / f"cache-{path.parent.name}"
@@ -120,6 +120,14 @@ def axolotl_modules() -> None:
     given_module("axolotl.utils.schemas.datasets", DatasetConfig=dict)
 
 
+def split_of(folder: Path, dataset: dict[str, Any]) -> Any:
+    """The rows as axolotl loads them from the folder that its configuration names."""
+    from datasets import load_dataset
+
+    cache = folder.parent / f"cache-{folder.name}"
+    return load_dataset(str(folder / dataset["path"]), split=dataset["split"], cache_dir=str(cache))
+
+
 def configuration(folder: Path) -> dict[str, Any]:
     import yaml
 
@@ -137,7 +145,7 @@ def axolotl_sft(folder: Path) -> list[Any]:
     tokenizer = small_tokenizer()
     strategy = load(tokenizer, cfg, ds_cfg=dataset)
     found = []
-    for row in rows_of(folder / dataset["path"]):
+    for row in split_of(folder, dataset):
         made = strategy.tokenize_prompt(row)
         learned = [token for token, label in zip(made["input_ids"], made["labels"], strict=True) if label != -100]
         found.append(
@@ -163,7 +171,7 @@ def axolotl_dpo(folder: Path) -> list[Any]:
     tokenizer = small_tokenizer()
     tokenizer.add_special_tokens({"bos_token": "<s>"})
     found = []
-    for row in rows_of(folder / dataset["path"]):
+    for row in split_of(folder, dataset):
         by_template = {}
         for template in sorted(_CHAT_TEMPLATES):
             transform, _ = default({"datasets": [dataset], "chat_template": template})

@@ -80,9 +80,17 @@ def files(folder: Path, target: str, rows: Iterable[Row], name: str = "talks") -
             kept.append(one)
             lines.append(line + "\n")
     (folder / "train.jsonl").write_text("".join(lines), "utf-8")
+    (folder / "README.md").write_text(card(target, kept[0].kind), "utf-8")
     for file, content in FORMATS[target].companions(name, kept[0].kind, ["train.jsonl"]).items():
         (folder / file).write_text(content, "utf-8")
     return kept
+
+
+def card(target: str, kind: str) -> str:
+    """What the card of an export says to `datasets`."""
+    types = features_yaml(FORMATS[target].features(kind, last_only=False), "  ")
+    files_of = "configs:\n- config_name: default\n  data_files:\n  - split: train\n    path: train.jsonl"
+    return f"---\n{files_of}\ndataset_info:\n  config_name: default\n  features:\n{types}\n---\n"
 
 
 def conversation(dice: random.Random, number: int, *, words_alone: bool = False) -> tuple[Message, ...]:
@@ -293,14 +301,11 @@ def test_datasets_takes_keys_and_arguments_that_only_late_rows_have(tmp_path: Pa
     long = "word " * 500
     first = row("sft", messages=(says("user", long), says("assistant", "Yes.")))
     late = row("sft", messages=(says("user", "?"), calls('{"a": {"b": null}}', weight=None)), tools=TOOLS)
-    for target in ("trl", "openai"):
+    for target in ("trl", "openai", "axolotl"):
         folder = tmp_path / target
         folder.mkdir()
         lines = [line for one in (*([first] * 5000), late) if isinstance(line := write_row(FORMATS[target], one), str)]
         (folder / "train.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
-        types = features_yaml(FORMATS[target].features("sft", last_only=False), "  ")
-        files_of = "configs:\n- config_name: default\n  data_files:\n  - split: train\n    path: train.jsonl"
-        card = f"---\n{files_of}\ndataset_info:\n  config_name: default\n  features:\n{types}\n---\n"
-        (folder / "README.md").write_text(card, "utf-8")
+        (folder / "README.md").write_text(card(target, "sft"), "utf-8")
         *_, last = read("datasets", folder)
         assert without_nulls(last["row"]) == without_nulls(json.loads(lines[-1]))

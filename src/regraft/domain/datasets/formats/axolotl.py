@@ -73,12 +73,16 @@ class AxolotlFormat:
         return f"{split}.jsonl"
 
     def companions(self, dataset: str, kind: str, files: Sequence[str]) -> Mapping[str, str]:
-        """``axolotl.yaml``: the part of a configuration that names the files and their fields."""
-        train = [file for file in files if file.partition(".")[0] == "train"]
-        rest = [file for file in files if file not in train]
-        text = [f"# {dataset}: put this into the configuration of a training, and name the folder of the files."]
+        """``axolotl.yaml``: the part of a configuration that names the files and their fields.
+
+        It names the folder, whose card tells the types of the columns: of a file alone they would be guessed.
+        """
+        splits = [file.partition(".")[0] for file in files]
+        train = [split for split in splits if split == "train"] or splits
+        rest = [split for split in splits if split not in train]
+        text = [f"# {dataset}: put this into the configuration of a training. `path` is the folder of this file."]
         text += ["rl: dpo"] if kind == "dpo" else []
-        for key, names in (("datasets", train or rest), ("test_datasets", rest if train else [])):
+        for key, names in (("datasets", train), ("test_datasets", rest)):
             text += [f"{key}:"] if names else []
             for name in names:
                 text += _entry(name, kind)
@@ -126,14 +130,9 @@ def _role_and_content(record: Mapping[str, Any]) -> Message:
     return message_of(record["role"], record.get("content"))
 
 
-def _entry(name: str, kind: str) -> list[str]:
-    lines = [f"  - path: {name}", "    ds_type: json", "    split: train"]
+def _entry(split: str, kind: str) -> list[str]:
+    lines = ["  - path: .", f"    split: {split}"]
     if kind == "sft":
         return [*lines, "    type: chat_template", "    field_messages: messages", "    message_field_training: train"]
-    return [
-        *lines,
-        "    type: chat_template.default",
-        "    field_messages: messages",
-        "    field_chosen: chosen",
-        "    field_rejected: rejected",
-    ]
+    fields = ("messages", "chosen", "rejected")
+    return [*lines, "    type: chat_template.default", *(f"    field_{name}: {name}" for name in fields)]
