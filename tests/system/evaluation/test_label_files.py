@@ -146,6 +146,12 @@ def test_the_command_imports_labels_and_says_what_it_refused(truth, answers, tmp
     with transaction(truth) as connection:
         row = connection.execute("SELECT name, value, source, imported FROM feedback").fetchone()
     assert row == {"name": "label", "value": 1.0, "source": "study", "imported": True}
+    shown = CliRunner().invoke(app, ["show", str(answers["one"]["node_id"])])
+    assert "judged label 1 by study" in shown.output
+    judges = CliRunner().invoke(app, ["evaluate", "judges", "--json"])
+    assert [(each["source"], each["name"], each["judgements"]) for each in json.loads(judges.output)] == [
+        ("study", "label", 1)
+    ]
 
 
 @pytest.mark.corpus

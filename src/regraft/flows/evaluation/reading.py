@@ -7,6 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from regraft.infra.duckdb.evaluation.workbench import Workbench
+from regraft.infra.postgres.evaluation import labels
+from regraft.infra.postgres.pool import transaction
 
 Row = dict[str, Any]
 
@@ -15,6 +17,18 @@ def units(workbench: Path, *, theme: str | None = None) -> list[Row]:
     """All units, or those of a theme, without their texts; the worst quality first."""
     found = [unit for unit in Workbench(workbench).units() if theme in (None, unit["theme"])]
     return sorted(found, key=lambda unit: (unit["quality"], unit["unit_id"]))
+
+
+def judgements_of_node(dsn: str, node_id: UUID) -> list[Row]:
+    """What was judged of a node, by whom: of clients and of imports, the latest first."""
+    with transaction(dsn) as connection:
+        return labels.judgements_of_node(connection, node_id)
+
+
+def judges(dsn: str) -> list[Row]:
+    """Who judged answers, by source and annotator: how many judgements of each name, over how many comparisons."""
+    with transaction(dsn) as connection:
+        return labels.judgement_counts(connection)
 
 
 def unit_id(workbench: Path, text: str) -> UUID:

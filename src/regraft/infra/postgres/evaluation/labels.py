@@ -32,3 +32,13 @@ def add_labels(connection: Connection, labels: Sequence[Record]) -> int:
     with connection.cursor() as cursor:
         cursor.executemany(_SQL["add_label"], labels)
         return max(0, cursor.rowcount)
+
+
+def judgements_of_node(connection: Connection, node: UUID) -> list[Record]:
+    """What was judged of a node, the latest first."""
+    return connection.execute(_SQL["judgements_of_node"], {"node": node}).fetchall()
+
+
+def judgement_counts(connection: Connection) -> list[Record]:
+    """How many judgements of answers there are by source, annotator, kind of judge and name."""
+    return connection.execute(_SQL["judgement_counts"]).fetchall()

@@ -36,3 +36,14 @@ INSERT INTO feedback (feedback_id, scope, turn_id, name, value, comment, source,
 VALUES (%(feedback_id)s, %(scope)s, %(turn_id)s, %(name)s, %(value)s, %(comment)s, %(source)s, %(given_at)s, true,
         %(annotator)s, %(given_by)s, %(comparison)s, %(scale_low)s, %(scale_high)s)
 ON CONFLICT DO NOTHING;
+
+-- name: judgements_of_node
+-- What was judged of a node, the latest first.
+SELECT name, value, source, annotator, given_by, comparison, scale_low, scale_high, imported, given_at
+FROM judgements_of_node(%(node)s) ORDER BY given_at DESC, source, name, annotator;
+
+-- name: judgement_counts
+-- How many judgements there are by who gave them.
+SELECT source, annotator, given_by, name, imported, count(*) AS judgements, count(DISTINCT comparison) AS comparisons
+FROM feedback WHERE turn_id IS NOT NULL
+GROUP BY source, annotator, given_by, name, imported ORDER BY source, annotator, name;

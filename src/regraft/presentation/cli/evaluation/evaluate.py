@@ -59,6 +59,33 @@ def units(
 
 
 @evaluate_app.command()
+def judges(json: Json = False) -> None:
+    """Show who judged answers, reported or imported: how often, and over how many comparisons."""
+    from regraft.flows.evaluation import reading
+
+    run = context()
+    found = reading.judges(run.postgres_dsn())
+    if json:
+        run.print_json(found)
+        return
+    table = listing(
+        ("source", "annotator", "kind", "judgement", "count", "comparisons"),
+        figures=("count", "comparisons"),
+        texts=("source", "annotator", "judgement"),
+    )
+    for row in found:
+        table.add_row(
+            cut(row["source"]),
+            cut(row["annotator"] or ""),
+            row["given_by"] or "",
+            cut(row["name"]),
+            str(row["judgements"]),
+            str(row["comparisons"]),
+        )
+    run.console.print(table)
+
+
+@evaluate_app.command()
 def embed(json: Json = False) -> None:
     """Turn the paths of conversations into vectors; a text is embedded once."""
     from regraft.flows.evaluation.embeddings import embedder_of, materialise_embeddings
@@ -129,7 +156,7 @@ def pairs(
             cut(f"{pair['kind_a']}, {pair['kind_b']}"),
             cut(f"{pair['model_a']}, {pair['model_b']}"),
             pair["reason"] or "legal",
-            pair["source"],
+            f"{pair['source']} (model)" if pair["given_by"] == "model" else pair["source"],
             f"{pair['margin']:.2f}",
             chosen,
         )

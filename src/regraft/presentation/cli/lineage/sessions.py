@@ -149,18 +149,30 @@ def _links(row: dict[str, Any]) -> str:
 
 
 def show(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")], json: Json = False) -> None:
-    """Show a node: the history it was asked with, its answer, its runs, its siblings, its rollouts, and its links."""
+    """Show a node: the history it was asked with, its answer, its runs, what was judged of it, its siblings, its
+    rollouts, and its links."""
+    from regraft.flows.evaluation.reading import judgements_of_node
     from regraft.flows.lineage import reading
 
     run = context()
     detail = reading.node(run.postgres_dsn(), node)
     found, siblings = detail.node, detail.alternatives
+    judged = judgements_of_node(run.postgres_dsn(), found["node_id"])
     parsed = [reading.values(row) for row in detail.runs]
     whole = reading.values(found)
     if json:
         others = [reading.values(row) for row in siblings]
         rollouts = plain(detail.rollouts)
-        run.print_json({**whole, "run_records": parsed, "alternatives": others, "rollouts": rollouts, **detail.links})
+        run.print_json(
+            {
+                **whole,
+                "run_records": parsed,
+                "alternatives": others,
+                "rollouts": rollouts,
+                **detail.links,
+                "judgements": judged,
+            }
+        )
         return
     console = run.console
     place = f"{found['branch_kind']}, depth {found['depth']}: {found['branch_reason']}"
@@ -180,6 +192,12 @@ def show(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")
         last = (f"{record['duration_ms']:.0f}", figure(record["reward"]))
         table.add_row(*(escape(str(value)) for value in values), *last)
     console.print(table)
+    for each in judged:
+        who = ": ".join(filter(None, (each["source"], each["annotator"])))
+        kind = f" ({each['given_by']})" if each["given_by"] else ""
+        console.print(
+            f"judged [bold]{escape(each['name'])} {each['value']:g}[/] by {escape(who)}{kind}", highlight=False
+        )
     if len(siblings) > 1:
         console.print(alternatives_table(siblings, title="answers under this anchor"))
     for each in detail.rollouts:
