@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from regraft.domain.datasets.formats import FORMATS
 from regraft.domain.datasets.formats.features import features_yaml
 from regraft.domain.datasets.formats.format import write_row
-from regraft.domain.datasets.kinds import KINDS
 from regraft.domain.datasets.messages import Message, RowRefusal
 from regraft.domain.datasets.rows import Row
 from regraft.flows.datasets.export import export
@@ -172,7 +171,7 @@ def test_llamafactory_reads_conversations_as_they_were(tmp_path: Path) -> None:
         assert [*seen["prompt"], *seen["response"]] == turns
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ("dpo", "reward") if kind in KINDS])
+@pytest.mark.parametrize("kind", ["dpo", "reward"])
 def test_llamafactory_reads_both_sides_of_a_pair(kind: str, tmp_path: Path) -> None:
     kept = files(tmp_path / "out", "llamafactory", pairs(kind))
     assert len(kept) > ROWS / 6
@@ -182,7 +181,6 @@ def test_llamafactory_reads_both_sides_of_a_pair(kind: str, tmp_path: Path) -> N
         assert seen["response"] == [as_llamafactory(one.chosen[0]), as_llamafactory(one.rejected[0])]
 
 
-@pytest.mark.skipif("suppression" not in KINDS, reason="there is no such kind yet")
 def test_llamafactory_reads_what_is_wanted_and_what_is_not(tmp_path: Path) -> None:
     rows = [
         row("suppression", prompt=one.prompt, completion=one.chosen, tools=one.tools, label=label)

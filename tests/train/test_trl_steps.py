@@ -21,13 +21,18 @@ import trl
 from datasets import load_dataset
 from pyiceberg.catalog import load_catalog
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, Qwen2ForSequenceClassification
 
+from regraft.domain.datasets.formats import FORMATS
+from regraft.domain.datasets.formats.features import features_yaml
+from regraft.domain.datasets.formats.format import write_row
 from regraft.domain.datasets.formats.trl import from_stored
+from regraft.domain.datasets.rows import Row
 from regraft.flows.datasets.export import export
 from regraft.flows.datasets.freeze import Frozen, freeze
 from regraft.infra.iceberg.snapshots import catalog_properties
 from regraft.infra.postgres.pool import transaction
+from support.rows import TOOLS, calls, row, says
 from support.small_graph import SmallGraph, every_kind, many_choices
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -59,9 +64,9 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return wrapped
 
 
-@pytest.fixture
-def model(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> Callable[[], Qwen2ForCausalLM]:
-    config = Qwen2Config(
+def small(tokenizer: PreTrainedTokenizerFast, **more: Any) -> Qwen2Config:
+    """A model of some thousand weights."""
+    return Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=32,
         intermediate_size=64,
@@ -71,9 +76,14 @@ def model(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> Callable[[], Qw
         max_position_embeddings=2048,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
+        **more,
     )
+
+
+@pytest.fixture
+def model(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> Callable[[], Qwen2ForCausalLM]:
     # From a folder, because DPO loads its reference model from where the policy came from.
-    Qwen2ForCausalLM(config).save_pretrained(tmp_path / "model")
+    Qwen2ForCausalLM(small(tokenizer)).save_pretrained(tmp_path / "model")
     return lambda: Qwen2ForCausalLM.from_pretrained(tmp_path / "model")
 
 
@@ -88,9 +98,9 @@ def frozen(truth: str, tmp_path: Path) -> Callable[[str], Frozen]:
     )
 
 
-def settings(kind: str, folder: Path) -> Any:
+def common(folder: Path) -> dict[str, Any]:
     """Two steps, nothing saved, on the CPU."""
-    common: dict[str, Any] = {
+    return {
         "output_dir": str(folder),
         "max_steps": 2,
         "per_device_train_batch_size": 2,
@@ -102,7 +112,13 @@ def settings(kind: str, folder: Path) -> Any:
         "logging_steps": 1,
         "disable_tqdm": True,
     }
-    return trl.SFTConfig(**common, assistant_only_loss=True) if kind == "sft" else trl.DPOConfig(**common)
+
+
+def settings(kind: str, folder: Path) -> Any:
+    """The settings of the trainer of a kind."""
+    return (
+        trl.SFTConfig(**common(folder), assistant_only_loss=True) if kind == "sft" else trl.DPOConfig(**common(folder))
+    )
 
 
 def train(
@@ -190,3 +206,59 @@ def test_a_trainer_takes_two_steps_on_the_snapshot_in_place(
             assert '"arguments": "' not in text, "arguments were quoted twice"
     losses = train(kind, rows, model(), tokenizer, tmp_path / "run")
     assert len(losses) == 2
+
+
+def written(folder: Path, rows: list[Row]) -> Any:
+    """Rows of one kind as an export holds them, loaded by the card."""
+    folder.mkdir()
+    lines = [write_row(FORMATS["trl"], one) for one in rows]
+    assert all(isinstance(line, str) for line in lines), lines
+    (folder / "train.jsonl").write_text("\n".join(map(str, lines)) + "\n", "utf-8")
+    types = features_yaml(FORMATS["trl"].features(rows[0].kind, last_only=False), "  ")
+    (folder / "README.md").write_text(f"---\ndataset_info:\n  features:\n{types}\n---\n", "utf-8")
+    return load_dataset(str(folder), cache_dir=str(folder.parent / "cache"), split="train")
+
+
+PROMPTS = [(says("user", f"What is {number} plus one?"),) for number in range(6)]
+
+
+def test_kto_takes_two_steps_on_rows_of_suppression(
+    tmp_path: Path, model: Callable[[], Qwen2ForCausalLM], tokenizer: PreTrainedTokenizerFast
+) -> None:
+    rows = [
+        row("suppression", prompt=prompt, completion=says("assistant", text), label=label)
+        for prompt in PROMPTS
+        for text, label in (("It is more.", "true"), ("maybe", "false"))
+    ]
+    rows += [row("suppression", prompt=PROMPTS[0], completion=calls('{"city": "Oslo"}'), tools=TOOLS, label="true")]
+    settings_of = trl.KTOConfig(**common(tmp_path / "run"))
+    trainer = trl.KTOTrainer(
+        model=model(),
+        args=settings_of,
+        train_dataset=written(tmp_path / "out", rows),
+        processing_class=tokenizer,
+    )
+    trainer.train()
+    assert len([entry for entry in trainer.state.log_history if "loss" in entry]) == 2
+
+
+def test_a_reward_model_takes_two_steps_on_pairs(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    rows = [
+        row(
+            "reward",
+            prompt=prompt,
+            chosen=says("assistant", "It is more."),
+            rejected=calls('{"city": "Oslo"}'),
+            tools=TOOLS,
+        )
+        for prompt in PROMPTS
+    ]
+    model = Qwen2ForSequenceClassification(small(tokenizer, num_labels=1))
+    trainer = trl.RewardTrainer(
+        model=model,
+        args=trl.RewardConfig(**common(tmp_path / "run")),
+        train_dataset=written(tmp_path / "out", rows),
+        processing_class=tokenizer,
+    )
+    trainer.train()
+    assert len([entry for entry in trainer.state.log_history if "loss" in entry]) == 2

@@ -9,7 +9,6 @@ import pytest
 
 from regraft.domain.datasets.formats import FORMATS
 from regraft.domain.datasets.formats.format import write_row
-from regraft.domain.datasets.kinds import KINDS
 from regraft.domain.datasets.messages import Message, RowRefusal
 from regraft.domain.datasets.rows import Row
 from support.rows import ANSWER, OTHER, SYSTEM, TOOLS, USER, calls, pair, result, row, says, sft
@@ -76,7 +75,7 @@ def test_the_name_of_a_result_is_that_of_its_call() -> None:
     assert refused(sft(USER, CALL, {**named, "name": "tides"}, ANSWER)) == "name_unsupported"
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ("dpo", "reward") if kind in KINDS])
+@pytest.mark.parametrize("kind", ["dpo", "reward"])
 def test_a_pair_is_a_prompt_with_one_turn_a_side_and_a_call_is_a_call(kind: str) -> None:
     record = written(pair((SYSTEM, USER), CALL, OTHER, tools=TOOLS, kind=kind))
     assert record["chosen"] == {
@@ -87,7 +86,6 @@ def test_a_pair_is_a_prompt_with_one_turn_a_side_and_a_call_is_a_call(kind: str)
     assert record["conversations"] == [{"from": "human", "value": "What is the weather in Oslo?"}]
 
 
-@pytest.mark.skipif("suppression" not in KINDS, reason="there is no such kind yet")
 @pytest.mark.parametrize(("label", "wanted"), [("true", True), ("false", False)])
 def test_suppression_is_kto(label: str, wanted: bool) -> None:
     record = written(row("suppression", prompt=(USER,), completion=ANSWER, label=label))

@@ -8,6 +8,7 @@ from regraft.domain.datasets.formats.alpaca import AlpacaFormat
 from regraft.domain.datasets.formats.axolotl import AxolotlFormat
 from regraft.domain.datasets.formats.format import Format
 from regraft.domain.datasets.formats.llamafactory import LlamaFactoryFormat
+from regraft.domain.datasets.formats.open_unlearning import OpenUnlearningFormat
 from regraft.domain.datasets.formats.openai import FIREWORKS, OPENAI, TOGETHER
 from regraft.domain.datasets.formats.sharegpt import ShareGptFormat
 from regraft.domain.datasets.formats.trl import TrlFormat
@@ -22,6 +23,7 @@ FORMATS: Mapping[str, Format] = {
         FIREWORKS,
         LlamaFactoryFormat(),
         AxolotlFormat(),
+        OpenUnlearningFormat(),
         ShareGptFormat(),
         AlpacaFormat(),
     )
