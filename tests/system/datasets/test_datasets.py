@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from regraft.domain.datasets.formats import FORMATS
 from regraft.domain.errors import ConfigError, IllegalRowError, NotFoundError, UsageError
 from regraft.domain.evaluation.pairs import pair_id
 from regraft.domain.lineage.projection import PROJECTION_VERSION
@@ -372,6 +373,22 @@ def test_a_row_that_a_format_cannot_express_is_frozen_and_left_out_of_its_export
     assert sum(done.row_counts.values()) == 1
     assert json.loads((folder / "manifest.json").read_text())["left_out"] == done.left_out
     assert "| arguments_not_object | 1 |" in (folder / "README.md").read_text()
+
+
+def test_an_export_for_each_target_has_the_files_that_it_wants_and_counts_what_it_cannot_say(
+    truth: str, turns: dict[str, Turn], frozen: Callable[[str], Frozen], tmp_path: Path
+) -> None:
+    snapshot = frozen(SFT)
+    beside = {"llamafactory": "dataset_info.json", "axolotl": "axolotl.yaml"}
+    for target in (name for name, one in FORMATS.items() if snapshot.kind in one.kinds):
+        folder = tmp_path / target
+        done = export(snapshot.snapshot_id, folder, dsn=truth, warehouse=str(tmp_path / "warehouse"), format=target)
+        written = sum(len(path.read_text("utf-8").split("\n")) - 1 for path in folder.glob("*.jsonl"))
+        assert written == sum(done.row_counts.values())
+        assert written + sum(done.left_out.values()) == sum(snapshot.row_counts.values())
+        assert target not in beside or beside[target] in done.files
+        assert set(done.files) | {"manifest.json"} == {path.name for path in folder.iterdir()}
+        assert "dataset_info:" in (folder / "README.md").read_text("utf-8")
 
 
 def test_an_export_is_complete_and_never_overwrites_a_strangers_files(
