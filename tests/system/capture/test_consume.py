@@ -24,6 +24,7 @@ from regraft.infra.postgres import pipeline
 from regraft.infra.postgres.lineage import reading
 from regraft.infra.postgres.pool import connect, transaction
 from support.gateways import abandoned
+from support.waiting import until
 
 
 @contextlib.contextmanager
@@ -49,15 +50,7 @@ def publish(url, *exchanges):
     asyncio.run(main())
 
 
-def wait_until(condition, seconds=60.0):
-    """Wait until this holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
-def until(dsn, query, wanted, seconds=60.0):
+def until_query(dsn, query, wanted, seconds=60.0):
     """Wait until a query gives this one value."""
     deadline = time.monotonic() + seconds
     with connect(dsn, autocommit=True) as connection:
@@ -84,13 +77,13 @@ def test_a_call_that_no_writer_saw_wait_is_placed_without_further_traffic(truth,
     first, second = asked(calls, 1), asked(calls, 2, previous=1)
     with ingesting(truth, nats_server.url):
         publish(nats_server.url, second)
-        until(truth, WAITING, 1)
+        until_query(truth, WAITING, 1)
         with connect(truth, autocommit=True) as connection:
             # The earlier call arrives through a transaction that could not see this one wait.
             connection.execute("UPDATE quarantine SET waits_for = 'hidden'")
             ingest(connection, [encode_exchange(first)], SeenIds())
             connection.execute("UPDATE quarantine SET waits_for = 'response:default:resp_1', next_try_at = now()")
-        until(truth, WAITING, 0)
+        until_query(truth, WAITING, 0)
     with connect(truth, autocommit=True) as connection:
         row = connection.execute("SELECT count(*) AS n, count(DISTINCT session_id) AS s FROM session_turn").fetchone()
     assert row == {"n": 2, "s": 1}
@@ -107,8 +100,8 @@ def test_the_patience_of_waiting_calls_is_a_setting_of_the_ingest_service(truth,
     }
     service = subprocess.Popen([sys.executable, "-m", "regraft", "ingest"], env={**clean, **variables}, cwd=tmp_path)
     try:
-        until(truth, "SELECT count(*) FROM session_turn", 1)
-        until(truth, WAITING, 0)
+        until_query(truth, "SELECT count(*) FROM session_turn", 1)
+        until_query(truth, WAITING, 0)
     finally:
         service.terminate()
         assert service.wait(20) == 0
@@ -134,10 +127,7 @@ def test_the_ingest_process_sweeps_what_a_dead_publisher_left(truth, nats_server
             return await stream.waiting()
 
     with ingesting(truth, nats_server.url, part_grace=timedelta(0)):
-        deadline = time.monotonic() + 30
-        while asyncio.run(left()):
-            assert time.monotonic() < deadline, "the parts are still there"
-            time.sleep(0.1)
+        until(lambda: not asyncio.run(left()))
 
 
 BROKEN = {
@@ -170,9 +160,9 @@ def test_a_fault_of_the_database_loses_no_call_and_sets_none_aside(truth, nats_s
     made = [calls([{"role": "user", "content": str(number)}]) for number in range(5)]
     with caplog.at_level("WARNING"), ingesting(truth, nats_server.url):
         publish(nats_server.url, *made)
-        wait_until(lambda: sum("storing again" in each.message for each in caplog.records) >= 2)
+        until(lambda: sum("storing again" in each.message for each in caplog.records) >= 2)
         administer(mends)
-        until(truth, "SELECT count(*) FROM session_turn", 5)
+        until_query(truth, "SELECT count(*) FROM session_turn", 5)
     with connect(truth) as connection:
         assert connection.execute("SELECT count(*) AS n FROM quarantine").fetchone() == {"n": 0}
 

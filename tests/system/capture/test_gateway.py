@@ -24,6 +24,7 @@ from regraft.presentation.gateway.app import serve, server_of
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
 from support.gateways import BODY, CHAT, GATEWAY_PROCESS, Gateway, Upstream, free_port, gateway_to, spooled, streamed
 from support.scripted_upstream import Pause, Script, chunked, plain
+from support.waiting import until
 
 # Transparency
 
@@ -215,11 +216,7 @@ def test_a_client_that_leaves_frees_the_upstream_and_is_captured_as_far_as_it_go
         while b"data: 5" not in got:
             got += sock.recv(65536)
         sock.close()
-        for _ in range(100):
-            if upstream.server.dropped:
-                break
-            time.sleep(0.02)
-        assert upstream.server.dropped == 1
+        until(lambda: upstream.server.dropped == 1)
     (exchange,) = spooled(tmp_path / "spool")
     assert (exchange.status, exchange.cut) == (200, "client")
     assert b"".join(pieces).startswith(exchange.response_body)
@@ -233,11 +230,7 @@ def test_a_client_that_leaves_before_the_answer_frees_the_upstream(tmp_path):
         while not upstream.seen:
             time.sleep(0.01)
         sock.close()
-        for _ in range(100):
-            if upstream.server.dropped:
-                break
-            time.sleep(0.02)
-        assert upstream.server.dropped == 1
+        until(lambda: upstream.server.dropped == 1)
     (exchange,) = spooled(tmp_path / "spool")
     assert (exchange.status, exchange.cut, exchange.response_body) == (0, "client", b"")
 
@@ -360,17 +353,11 @@ def test_nats_may_be_down_at_the_start_and_go_away_later(tmp_path, nats_server):
         turns = [gateway.call()[1]["x-regraft-turn"] for _ in range(20)]
         nats_server.start()
         turns += [gateway.call()[1]["x-regraft-turn"] for _ in range(20)]
-        for _ in range(200):
-            if gateway.metrics()["regraft_gateway_published_total"] >= 40:
-                break
-            time.sleep(0.05)
+        until(lambda: gateway.metrics()["regraft_gateway_published_total"] >= 40)
         nats_server.stop()
         turns += [gateway.call()[1]["x-regraft-turn"] for _ in range(20)]
         nats_server.start()
-        for _ in range(200):
-            if gateway.metrics()["regraft_gateway_published_total"] >= 60:
-                break
-            time.sleep(0.05)
+        until(lambda: gateway.metrics()["regraft_gateway_published_total"] >= 60)
         assert json.loads(gateway.call("GET", "/readyz", None)[2])["spool_bytes"] == 0
     assert [str(each.event_id) for each in streamed(nats_server.url, 60)] == turns
     assert list((tmp_path / "spool").iterdir()) == []

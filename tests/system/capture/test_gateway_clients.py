@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from uuid import UUID
 
 import anthropic
@@ -21,6 +20,7 @@ from regraft.infra.postgres.pool import connect
 from support.api_scripts import ARGUMENTS, TEXT, TOOL, answer
 from support.gateways import CHAT, gateway_to, spooled, stored_turns
 from support.scripted_upstream import plain
+from support.waiting import until
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 FUNCTION = {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
@@ -90,10 +90,7 @@ def unchunked(data):
 
 def until_dropped(running):
     """The model server was told that nobody listens any more."""
-    deadline = time.monotonic() + 10
-    while not running.upstream.server.dropped:
-        assert time.monotonic() < deadline, "the model server still writes"
-        time.sleep(0.02)
+    until(lambda: running.upstream.server.dropped)
 
 
 def function_of(row):

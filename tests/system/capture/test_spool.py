@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from regraft.infra.spool.writer import Spool, SpoolFullError
+from support.waiting import until
 
 WRITER = """
 import os, sys
@@ -188,13 +189,6 @@ def test_a_broken_cursor_repeats_and_loses_nothing(tmp_path):
     heir.close()
 
 
-def wait_until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
-
-
 def test_a_failed_sync_is_said_and_no_later_record_trusts_that_segment(tmp_path, monkeypatch):
     spool = Spool(tmp_path)
     real = os.fdatasync
@@ -204,12 +198,12 @@ def test_a_failed_sync_is_said_and_no_later_record_trusts_that_segment(tmp_path,
 
     monkeypatch.setattr(os, "fdatasync", broken)
     spool.append(b"before")
-    wait_until(lambda: spool.sync_failures)
+    until(lambda: spool.sync_failures)
     assert "Input/output error" in spool.sync_error
     spool.append(b"after")
     assert spool.written[0] == 2, "the record went to a segment that a sync has failed for"
     monkeypatch.setattr(os, "fdatasync", real)
-    wait_until(lambda: spool.sync_error is None)
+    until(lambda: spool.sync_error is None)
     assert read_all(spool) == [b"before", b"after"]
     spool.close()
 
@@ -219,9 +213,9 @@ def test_a_spool_that_could_not_be_synced_recovers_without_another_record(tmp_pa
     real = os.fdatasync
     monkeypatch.setattr(os, "fdatasync", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "broken")))
     spool.append(b"one")
-    wait_until(lambda: spool.sync_error)
+    until(lambda: spool.sync_error)
     monkeypatch.setattr(os, "fdatasync", real)
-    wait_until(lambda: spool.sync_error is None)
+    until(lambda: spool.sync_error is None)
     assert read_all(spool) == [b"one"]
     spool.close()
 
@@ -237,9 +231,9 @@ def test_the_folders_of_a_spool_are_synced_when_they_get_a_new_file(tmp_path, mo
     monkeypatch.setattr(os, "fsync", noted)
     spool = Spool(tmp_path, segment_bytes=1000)
     spool.append(bytes(900))
-    wait_until(lambda: {str(tmp_path), str(spool.home)} <= set(synced))
+    until(lambda: {str(tmp_path), str(spool.home)} <= set(synced))
     synced.clear()
     spool.append(bytes(900))
-    wait_until(lambda: str(spool.home) in synced)
+    until(lambda: str(spool.home) in synced)
     assert str(tmp_path) not in synced
     spool.close()

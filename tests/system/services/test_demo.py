@@ -9,8 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -18,6 +17,7 @@ import pytest
 
 from regraft.infra.embedded.postgres import EmbeddedPostgres
 from support.gateways import free_port
+from support.waiting import until
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
@@ -57,10 +57,10 @@ def test_a_demo_whose_ingest_and_then_itself_are_killed_goes_on_where_it_stopped
         [sys.executable, "-m", "regraft", "demo", "--json"], cwd=place, env=environment, stdout=subprocess.DEVNULL
     )
     try:
-        _wait(lambda: state.exists() and _captured(place) >= 3)
+        until(lambda: state.exists() and _captured(place) >= 3, 120)
         ingest = json.loads(state.read_text())["pid"]
         os.kill(ingest, signal.SIGKILL)
-        _wait(lambda: _ended(ingest))
+        until(lambda: _ended(ingest), 120)
     finally:
         first.kill()
         first.wait()
@@ -100,13 +100,6 @@ def test_a_demo_whose_ingest_and_then_itself_are_killed_goes_on_where_it_stopped
     told = json.loads(third.stdout)
     assert (told["turns"]["asked"], told["replays"]["ran"]) == (0, 0)
     assert [snapshot["created"] for snapshot in told["snapshots"]] == [False, False]
-
-
-def _wait(condition: Callable[[], bool], seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
 
 
 def _captured(place: Path) -> int:
