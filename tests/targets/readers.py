@@ -77,6 +77,9 @@ def llamafactory(folder: Path, name: str) -> list[Any]:
     words = {"thought_words": template.thought_words, "tool_call_words": template.tool_call_words}
 
     def said(message: dict[str, str]) -> dict[str, Any]:
+        if message["role"] == "user":
+            printed = "".join(template.format_user.apply(content=message["content"], idx="7"))
+            return message if message["content"] in printed else {"role": "user", "content": printed}
         if message["role"] != "function":
             return message
         text = "".join(template.format_function.apply(content=message["content"], **words))

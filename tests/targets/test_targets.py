@@ -167,7 +167,8 @@ def test_llamafactory_reads_conversations_as_they_were(tmp_path: Path) -> None:
         assert seen["system"] == system
         assert seen["tools"] == (one.tools or "")
         assert '"weather"' in seen["tools_text"] or not one.tools
-        assert seen["response"], "the converter dropped a row"
+        assert len(seen["response"]) == 1, "the converter dropped a row"
+        assert len(seen["prompt"]) % 2 == 1, "the processor drops the row"
         assert [*seen["prompt"], *seen["response"]] == turns
 
 
@@ -260,6 +261,9 @@ RECIPES = {
     "sft": 'name = "talks"\nkind = "sft"\n[splits]\ntrain = 0.8\nvalidation = 0.2\n',
     "dpo": 'name = "pairs"\nkind = "dpo"\n[source]\nlabels = ["human", "signals"]\n[select]\nper_context = 0\n'
     "[splits]\ntrain = 0.8\nvalidation = 0.2\n",
+    "reward": 'name = "pairs"\nkind = "reward"\n[source]\nlabels = ["human", "signals"]\n[select]\nper_context = 0\n',
+    "suppression": 'name = "unwanted"\nkind = "suppression"\n[select]\nnegatives = ["hard_negative", "tool_misuse"]\n',
+    "unlearning": 'name = "unwanted"\nkind = "unlearning"\n[select]\nnegatives = ["hard_negative", "tool_misuse"]\n',
 }
 
 
