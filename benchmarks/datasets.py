@@ -1,0 +1,118 @@
+"""Datasets: preview, freeze, verify, export, and what memory they take, over many short conversations.
+
+    python benchmarks/datasets.py [--rows 100000]
+
+The truth is filled as sets (large_graph.sql): one conversation of two turns a row. Units are measured before the clock
+starts. A freeze is compared with a bare Parquet write of the very same rows in the same run. Prints a table and writes
+JSON to benchmarks/results/datasets.json. A million rows need about 10 GB of disk and half an hour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow.parquet as pq
+from _postgres import temporary_postgres
+
+from regraft.flows.datasets.assembly import assemble
+from regraft.flows.datasets.export import export
+from regraft.flows.datasets.freeze import freeze
+from regraft.flows.datasets.preview import preview
+from regraft.flows.datasets.verify import verify
+from regraft.flows.evaluation.pairs import propose_pairs
+from regraft.flows.evaluation.trajectories import materialise_units
+from regraft.infra.files.recipes import parse_recipe
+from regraft.infra.postgres.pool import connect
+
+RESULTS = Path(__file__).parent / "results"
+LARGE = Path(__file__).with_name("large_graph.sql")
+FILLED_AT_ONCE = 50_000
+RECIPE = """
+name = "many"
+kind = "sft"
+[source]
+labels = ["signals"]
+min_outcome = 0.0
+[splits]
+train = 0.9
+validation = 0.1
+"""
+Result = TypeVar("Result")
+
+
+def timed(work: Callable[[], Result]) -> tuple[float, Result]:
+    """Seconds, and what came of it."""
+    began = time.perf_counter()
+    result = work()
+    return time.perf_counter() - began, result
+
+
+def main() -> None:
+    """Fill, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000)
+    rows = parser.parse_args().rows
+    with temporary_postgres() as postgres:
+        dsn, folder = postgres.database(), postgres.folder / "datasets"
+        folder.mkdir()
+        bench, warehouse = folder / "workbench.duckdb", str(folder / "warehouse")
+        fill(dsn, rows)
+        seconds, units = timed(lambda: materialise_units(dsn, bench))
+        print(f"units measured: {units.units / seconds:,.0f} a second", flush=True)
+        propose_pairs(dsn, bench)
+        previewed, _ = timed(lambda: preview(RECIPE, dsn=dsn, workbench=bench))
+        frozen, snapshot = timed(lambda: freeze(RECIPE, dsn=dsn, workbench=bench, warehouse=warehouse))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        count = sum(snapshot.row_counts.values())
+        proved, proof = timed(lambda: verify(snapshot.snapshot_id, dsn=dsn, warehouse=warehouse))
+        assert proof.ok, proof
+        exported, _ = timed(lambda: export(snapshot.snapshot_id, folder / "out", dsn=dsn, warehouse=warehouse))
+        bare = bare_write(dsn, bench, folder / "bare.parquet")
+    figures = {
+        "rows": count,
+        "preview, seconds (limit 5 at 100,000 candidates)": previewed,
+        "freeze, rows a second": count / frozen,
+        "bare Parquet write, rows a second": count / bare,
+        "freeze over bare Parquet write (target 0.5)": bare / frozen,
+        "verify, rows a second": count / proved,
+        "verify over 20,000 rows a second": count / proved / 20_000,
+        "export, rows a second": count / exported,
+        "export over 20,000 rows a second": count / exported / 20_000,
+        "peak memory of the freeze, MB (limit 1,500 at 1,000,000 rows)": peak,
+    }
+    for name, value in figures.items():
+        print(f"{name}: {value:,.3f}" if value < 100 else f"{name}: {value:,.0f}")
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "datasets.json").write_text(json.dumps(figures, indent=1))
+
+
+def fill(dsn: str, rows: int) -> None:
+    """Store conversations of two turns each."""
+    with connect(dsn, autocommit=True) as connection:
+        for start in range(0, rows, FILLED_AT_ONCE):
+            sessions = min(FILLED_AT_ONCE, rows - start)
+            with connection.transaction():
+                text = LARGE.read_text().format(prefix=f"fill{start}-", sessions=sessions, turns=2)
+                connection.execute(text.encode())
+        connection.execute("VACUUM ANALYZE")
+
+
+def bare_write(dsn: str, bench: Path, path: Path) -> float:
+    """Seconds that a plain Parquet write of the same rows takes."""
+    with assemble(parse_recipe(RECIPE), dsn, bench) as made:
+        batches = list(made.rows.batches())
+        began = time.perf_counter()
+        with pq.ParquetWriter(path, batches[0].schema, compression="zstd") as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()
