@@ -13,17 +13,29 @@ from regraft.domain.ids import Number, parse_json
 _INT64 = 1 << 63
 
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def line(value: Any) -> str:
     """JSON text on one line, keys in their order and number literals as written (the order is part of what a model
     learns, so this is not the canonical form)."""
+    try:
+        return _ENCODE(value)
+    except TypeError:  # there is a Number in it, whose literal stays as it was written
+        return _with_literals(value)
+
+
+def _with_literals(value: Any) -> str:
     if isinstance(value, Number):
         return value.literal
     if isinstance(value, Mapping):
         return (
-            "{" + ", ".join(f"{json.dumps(key, ensure_ascii=False)}: {line(one)}" for key, one in value.items()) + "}"
+            "{"
+            + ", ".join(f"{json.dumps(key, ensure_ascii=False)}: {_with_literals(one)}" for key, one in value.items())
+            + "}"
         )
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[" + ", ".join(map(line, value)) + "]"
+        return "[" + ", ".join(map(_with_literals, value)) + "]"
     return json.dumps(value, ensure_ascii=False)
 
 
