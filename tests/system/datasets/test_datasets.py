@@ -373,6 +373,10 @@ def test_a_row_that_a_format_cannot_express_is_frozen_and_left_out_of_its_export
     assert sum(done.row_counts.values()) == 1
     assert json.loads((folder / "manifest.json").read_text())["left_out"] == done.left_out
     assert "| arguments_not_object | 1 |" in (folder / "README.md").read_text()
+    head, named = (folder / "left_out.csv").read_text("utf-8").splitlines()
+    assert head == "row_id,split,reason,detail"
+    assert named.split(",")[2:] == ["arguments_not_object", "list"]
+    assert "left_out.csv" in done.files
 
 
 def test_an_export_for_each_target_has_the_files_that_it_wants_and_counts_what_it_cannot_say(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
@@ -20,6 +22,7 @@ from regraft.flows.datasets.card import WrittenFiles, card
 from regraft.flows.datasets.freeze import Frozen, StoredHash, find_snapshot, stored_rows
 
 _MANIFEST = "manifest.json"
+_LEFT_OUT = "left_out.csv"
 _GENERATOR = "regraft dataset export"
 
 
@@ -39,9 +42,9 @@ def export(snapshot_id: str, folder: Path, *, dsn: str, warehouse: str, format: 
     """Write a snapshot's files in a format: one JSON Lines file a split, a dataset card and a manifest of digests.
 
     A row that the format cannot express without loss is left out, and counted by its reason in the card, in the
-    manifest and in the result. Raises UsageError for an unknown format, or when the folder holds anything but an
-    earlier export; IllegalRowError when no row can be written; IntegrityError when the stored rows are not the ones
-    that were frozen.
+    manifest and in the result; ``left_out.csv`` names each. Raises UsageError for an unknown format, or when the folder
+    holds anything but an earlier export; IllegalRowError when no row can be written; IntegrityError when the stored
+    rows are not the ones that were frozen.
     """
     target = format_named(format)
     snapshot, recipe = find_snapshot(dsn, snapshot_id)
@@ -53,7 +56,7 @@ def export(snapshot_id: str, folder: Path, *, dsn: str, warehouse: str, format: 
         if not written.rows:
             why = ", ".join(f"{count} {reason}" for reason, count in sorted(written.left_out.items()))
             raise IllegalRowError(f"No row of {snapshot_id} can be written for {target.name}: {why}.")
-        for name, content in target.companions(snapshot.dataset, snapshot.kind, sorted(written.digests)).items():
+        for name, content in target.companions(snapshot.dataset, snapshot.kind, sorted(written.lines)).items():
             written.add(Path(place) / name, content)
         written.add(Path(place) / "README.md", card(snapshot, recipe, target, written))
         manifest = {
@@ -84,25 +87,35 @@ def export(snapshot_id: str, folder: Path, *, dsn: str, warehouse: str, format: 
 def _write_rows(
     target: Format, snapshot: Frozen, place: Path, batches: Iterable[list[tuple[Row, str]]]
 ) -> WrittenFiles:
-    """One pass over the stored rows: each is proven and written. Raises IntegrityError when they are not as frozen."""
+    """One pass over the stored rows: each is proven and written, or named with the reason why it cannot be.
+
+    Raises IntegrityError when they are not as frozen.
+    """
     written = WrittenFiles(splits=dict.fromkeys(snapshot.row_counts, 0))
     stored = StoredHash(snapshot.hash_version)
     with ExitStack() as stack:
         files: dict[str, tuple[IO[bytes], Any]] = {}
+
+        def append(name: str, line: str) -> None:
+            if name not in files:
+                files[name] = (stack.enter_context((place / name).open("wb")), sha256())
+            file, digest = files[name]
+            encoded = line.encode() + b"\n"
+            file.write(encoded)
+            digest.update(encoded)
+
         for rows in batches:
             stored.add(rows)
             for row, split in rows:
                 line = write_row(target, row)
                 if isinstance(line, RowRefusal):
+                    if _LEFT_OUT not in files:
+                        append(_LEFT_OUT, "row_id,split,reason,detail")
+                    append(_LEFT_OUT, _csv_line(row.row_id, split, line.reason, line.detail))
                     written.left_out[line.reason] += 1
                     continue
                 name = target.file_name(row, split)
-                if name not in files:
-                    files[name] = (stack.enter_context((place / name).open("wb")), sha256())
-                file, digest = files[name]
-                encoded = line.encode() + b"\n"
-                file.write(encoded)
-                digest.update(encoded)
+                append(name, line)
                 written.splits[split] += 1
                 written.lines[name] += 1
     if stored.hex() != snapshot.content_hash:
@@ -112,6 +125,12 @@ def _write_rows(
         )
     written.digests |= {name: digest.hexdigest() for name, (_, digest) in files.items()}
     return written
+
+
+def _csv_line(*cells: str) -> str:
+    text = StringIO()
+    csv.writer(text, lineterminator="").writerow(" ".join(cell.split()) for cell in cells)
+    return text.getvalue()
 
 
 def _move(place: Path, folder: Path) -> None:
