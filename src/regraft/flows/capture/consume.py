@@ -16,6 +16,7 @@ from regraft.flows.capture.ingest import PATIENCE, IngestCounts, SeenIds, is_slo
 from regraft.flows.capture.session_resolver import ParsedRecord
 from regraft.flows.capture.slow_calls import SlowCallReader
 from regraft.flows.capture.time_budget import AT_ONCE
+from regraft.infra.backoff import Backoff
 from regraft.infra.garbage import seldom_collected
 from regraft.infra.nats.stream import PART_GRACE, CallStream
 from regraft.infra.postgres.capture import quarantine
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 _BATCH_PACKS = 8  # of up to 256 calls each
 _FETCH_SECONDS = 1.0
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0  # seconds between two tries to reach a server that is away
+_BACKOFF = Backoff(0.2, 10.0)  # between two tries to reach a server that is away
 _QUIET_SECONDS = 5.0  # without a call, after which waiting ones are looked after
 _SWEEP_SECONDS = 600.0  # between two looks for parts that a dead publisher left in the stream
 
@@ -63,7 +64,7 @@ async def _consume(
     slow_calls: SlowCallReader,
     seen: SeenIds,
 ) -> None:
-    delay = _SHORTEST_PAUSE
+    failures = 0
     while not stop.is_set():
         started = time.monotonic()
         try:
@@ -75,12 +76,14 @@ async def _consume(
                         slow_calls.wake()
                     await _consume_connected(stream, connection, seen, stop, patience, part_grace, slow_calls)
         except (UnavailableError, psycopg.Error) as error:
+            failures += 1
+            delay = _BACKOFF.after(failures)
             away = isinstance(error, UnavailableError | psycopg.OperationalError)
             log.log(logging.WARNING if away else logging.ERROR, "storing again in %.1f s: %s", delay, error)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), delay)
-            worked = time.monotonic() - started > _LONGEST_PAUSE + delay
-            delay = _SHORTEST_PAUSE if worked else min(delay * 2, _LONGEST_PAUSE)
+            if time.monotonic() - started > _BACKOFF.longest + delay:  # it had worked for a while
+                failures = 0
 
 
 async def _consume_connected(

@@ -15,12 +15,13 @@ from regraft.domain.capture.importers.growing import Age
 from regraft.domain.errors import NotFoundError, UnavailableError
 from regraft.flows.capture.import_report import ImportCounts
 from regraft.flows.capture.importing import DEFAULT_SCOPE, import_files
+from regraft.infra.backoff import Backoff
 from regraft.infra.files.exports import parts
 
 INTERVAL_SECONDS = 2.0
 FRESH_SECONDS = 5.0  # after a change, in which no last answer counts as whole
 SETTLE_SECONDS = 60.0  # without a change, after which every answer does
-_LONGEST_PAUSE_SECONDS = 60.0
+_BACKOFF = Backoff(2 * INTERVAL_SECONDS, 60.0)  # while PostgreSQL is away
 
 Wait = Callable[[float], bool]  # wait so many seconds; False: end
 
@@ -48,7 +49,7 @@ def watch(
     """Import what is in files and folders, and go on with what is added, until ``wait`` says to end. ``told`` gets the
     counts of each round that read something. While PostgreSQL is away, nothing is read."""
     seen: dict[Path, _Look] = {}
-    pause = INTERVAL_SECONDS
+    failures = 0
     while True:
         changed = {path: look for path, look in _looks(paths, fresh, settle) if seen.get(path) != look}
         if changed:
@@ -56,14 +57,14 @@ def watch(
             try:
                 counts = import_files(dsn, list(changed), form=form, theme=theme, scope=scope, growing=growing)
             except UnavailableError:
-                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+                failures += 1
             except (NotFoundError, FileNotFoundError):  # one that was there a moment ago
-                pause = INTERVAL_SECONDS
+                failures = 0
             else:
                 seen.update(changed)
-                pause = INTERVAL_SECONDS
+                failures = 0
                 told(counts)
-        if not wait(pause):
+        if not wait(_BACKOFF.after(failures) or INTERVAL_SECONDS):
             return
 
 

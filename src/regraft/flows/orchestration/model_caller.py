@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,10 +16,11 @@ from regraft.domain.orchestration.plan import PLAN, REPAIR, judge
 from regraft.domain.orchestration.prompt import words
 from regraft.domain.orchestration.rule import Rule, ask, ask_again
 from regraft.domain.orchestration.taskification import Assignment, Attempt, Taskified, plan_header, settle
+from regraft.infra.backoff import Backoff
 from regraft.infra.llm.client import GatewayClient, StreamedReply
 from regraft.infra.llm.upstream import Headers
 
-FIRST_BACKOFF, LONGEST_BACKOFF = 0.25, 8.0  # seconds
+BACKOFF = Backoff(0.25, 8.0)
 _AGAIN = frozenset({408, 425, 429})
 _EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
@@ -84,7 +84,7 @@ class ModelCaller:
         """A whole answer. Raises UpstreamError when there is none after all tries, RefusedError when none will help."""
         body, identity = canonical_json(dict(request)), self._who(purpose, step, more)
         for attempt in range(1 + self._retries):
-            await _pause(attempt)
+            await asyncio.sleep(BACKOFF.spread(attempt))
             spent.attempts += 1
             try:
                 reply = await self._client.chat(body, identity, self._headers)
@@ -102,7 +102,7 @@ class ModelCaller:
         """An answer as it comes; tried again only before its first piece. ``silence``: seconds without a byte."""
         body, identity = canonical_json(dict(request)), self._who(purpose, step, {})
         for attempt in range(1 + self._retries):
-            await _pause(attempt)
+            await asyncio.sleep(BACKOFF.spread(attempt))
             spent.attempts += 1
             began = False
             reply: StreamedReply | None = None
@@ -131,12 +131,6 @@ class ModelCaller:
             "plan": plan_header(self._taskification_id, step),
             **more,
         }
-
-
-async def _pause(attempt: int) -> None:
-    if attempt:
-        longest = min(FIRST_BACKOFF * 2 ** (attempt - 1), LONGEST_BACKOFF)
-        await asyncio.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 spread, no secret
 
 
 def _check(status: int, body: bytes) -> None:

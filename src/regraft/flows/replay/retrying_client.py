@@ -7,10 +7,11 @@ import random
 from collections.abc import Mapping
 
 from regraft.domain.errors import UpstreamError
+from regraft.infra.backoff import Backoff
 from regraft.infra.llm.client import GatewayClient, GatewayReply
 
 TRIES = 8  # of one call
-FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 30.0  # seconds
+BACKOFF = Backoff(0.5, 30.0)
 LONGEST_RETRY_AFTER = 300.0  # a server that asks for more has refused the call
 _LATER = frozenset({429, 503, 529})  # 529: Anthropic's "overloaded"
 
@@ -45,10 +46,9 @@ class RetryingClient:
             if not later or attempt == self._tries or (reply.retry_after or 0.0) > LONGEST_RETRY_AFTER:
                 return reply
             self.limited += 1
-            backoff = min(FIRST_BACKOFF * 2 ** (attempt - 1), LONGEST_BACKOFF)
             if reply.retry_after is not None:
                 until = loop.time() + reply.retry_after
                 self._not_before[model] = max(until, self._not_before.get(model, 0.0))
             else:
-                await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311 spread, no secret
+                await asyncio.sleep(BACKOFF.spread(attempt))
         raise UpstreamError("No call was tried.")

@@ -26,6 +26,7 @@ from dagster import (
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
+from regraft.infra.backoff import Backoff
 from regraft.presentation.dagster import capture as runtime
 from regraft.presentation.dagster import checks, evaluation, lineage
 from regraft.presentation.dagster.datasets import know_snapshots, snapshot_event
@@ -37,8 +38,8 @@ BATCH_TAG = "regraft/batch"
 
 SESSIONS_A_TICK = 5_000
 RANGES_A_TICK = 10
-_FIRST_WAIT = 60.0  # seconds after a failure, doubled by each further one
 _REMEMBERED_FAILURES = 7
+_BACKOFF = Backoff(60.0, 60.0 * 2 ** (_REMEMBERED_FAILURES - 1))
 
 _RUNTIME_KEYS = [AssetKey(table) for table in runtime.MADE]
 _RUNTIME = AssetSelection.assets(*_RUNTIME_KEYS)
@@ -57,7 +58,7 @@ def _hindrance(instance: DagsterInstance, pipeline: str) -> str | None:
             break
         failures += 1
         ended = max(ended, record.end_time or record.update_timestamp.timestamp())
-    wait = ended + _FIRST_WAIT * 2 ** (failures - 1) - time.time() if failures else 0.0
+    wait = ended + _BACKOFF.after(failures) - time.time() if failures else 0.0
     return f"The last batch failed; the next try is in {wait:.0f} s." if wait > 0 else None
 
 

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from regraft.domain.errors import UnavailableError
+from regraft.infra.backoff import Backoff
 from regraft.infra.nats.stream import CallStream
 from regraft.infra.spool.reader import LiveReader, SpoolReader, orphans
 
@@ -27,7 +28,7 @@ FAREWELL = POSITION.pack(0, 0)  # move what is there, then end
 REPORT = struct.Struct("<QQQ?")  # calls moved in all; segment and offset delivered; whether the stream is connected
 PACK_RECORDS, PACK_BYTES = 256, 900 << 10  # one fsync of the server covers them; a default server takes 1 MiB
 ORPHAN_SECONDS = 5.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+BACKOFF = Backoff(0.1, 5.0)
 
 log = logging.getLogger("regraft.gateway.drain")
 
@@ -61,29 +62,29 @@ class Drainer:
     async def run(self) -> None:
         """Until the farewell."""
         asyncio.get_running_loop().add_reader(0, self._listen)
-        pause = FIRST_PAUSE
+        failures = 0
         while True:
             try:
                 async with await CallStream.connect(self._order.nats_url) as stream:
                     await stream.ensure()
                     self._say_connected(True)
-                    pause = FIRST_PAUSE
+                    failures = 0
                     await self._move_forever(stream)
                     return
             except UnavailableError as error:
-                if self._connected or pause == FIRST_PAUSE:
+                if self._connected or not failures:
                     log.warning("calls wait in the spool: %s", error)
             except Exception:  # a bug must not end capture's second half for good
                 log.exception("moving calls to the stream failed; trying again")
             self._say_connected(False)
             if self._stopping:
                 return
-            self._pausing = asyncio.create_task(asyncio.sleep(pause))
+            failures += 1
+            self._pausing = asyncio.create_task(asyncio.sleep(BACKOFF.after(failures)))
             await asyncio.wait([self._pausing])
             self._pausing = None
             if self._stopping:
                 return
-            pause = min(pause * 2, LONGEST_PAUSE)
 
     def _listen(self) -> None:
         heard = os.read(0, 1 << 16)

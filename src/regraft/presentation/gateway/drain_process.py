@@ -9,13 +9,14 @@ import os
 import subprocess
 import sys
 
+from regraft.infra.backoff import Backoff
 from regraft.infra.environment import plain_environment
 from regraft.infra.spool.writer import Spool
 from regraft.presentation.gateway.drain import FAREWELL, POSITION, REPORT, DrainOrder
 from regraft.presentation.gateway.metrics import Metrics
 
 LINGER_SECONDS = 0.05  # lets a pack fill: one fsync of the server then covers many calls
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+BACKOFF = Backoff(0.1, 5.0)
 FAREWELL_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class DrainProcess:
         self._start_again: asyncio.TimerHandle | None = None
         self._ended = asyncio.Event()
         self._stopping = False
-        self._pause = FIRST_PAUSE
+        self._failures = 0
         self._moved = 0
         self._heard = b""
         self.connected = False
@@ -117,23 +118,23 @@ class DrainProcess:
             self._metrics.stream_up = int(self.connected)
             self._spool.delivered(segment, offset)
             if self.connected:
-                self._pause = FIRST_PAUSE
+                self._failures = 0
 
     def _lost(self) -> None:
         code = self._let_go()
         self._ended.set()
         if self._stopping:
             return
+        self._failures += 1
         log.error("the drainer ended (%s); starting it again", code)
-        self._start_again = asyncio.get_running_loop().call_later(self._pause, self._restart)
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self._start_again = asyncio.get_running_loop().call_later(BACKOFF.after(self._failures), self._restart)
 
     def _restart(self) -> None:
         try:
             self.start()
         except OSError as error:
             log.error("the drainer cannot be started: %s", error)
-            self._start_again = asyncio.get_running_loop().call_later(LONGEST_PAUSE, self._restart)
+            self._start_again = asyncio.get_running_loop().call_later(BACKOFF.longest, self._restart)
 
     def _let_go(self) -> int | None:
         """End what is left of the process. Its exit code, if it had ended by itself."""

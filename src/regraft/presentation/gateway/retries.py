@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import random
-
+from regraft.infra.backoff import Backoff
 from regraft.infra.llm.upstream import Headers
 from regraft.presentation.gateway.routing import Upstream
 
-FIRST_BACKOFF, LONGEST_BACKOFF = 0.25, 8.0
+BACKOFF = Backoff(0.25, 8.0)
 LONGEST_RETRY_AFTER = 20.0  # a server that asks for more is passed over
 
 
@@ -27,8 +26,7 @@ def plan_after(
         others = [number for number in range(done, len(attempts)) if attempts[number] is not last]
         return (attempts[:done] + attempts[others[0] :], 0.0) if others else None
     tries = attempts[:done].count(last)
-    wait = min(FIRST_BACKOFF * 2 ** (tries - 1), LONGEST_BACKOFF) * random.uniform(0.5, 1.0)  # noqa: S311
-    return attempts, max(wait, retry_after or 0.0)
+    return attempts, max(BACKOFF.spread(tries), retry_after or 0.0)
 
 
 def retry_after(headers: Headers) -> float | None:

@@ -15,10 +15,11 @@ from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
+from regraft.infra.backoff import Backoff
 from regraft.presentation.gateway.settings import GatewaySettings
 from regraft.presentation.gateway.worker_numbers import folder_of, rates_file
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+BACKOFF = Backoff(0.2, 5.0)
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class Supervisor:
             path.unlink(missing_ok=True)  # of an earlier start
         before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         workers = {number: self._start(number) for number in range(self._settings.workers)}
-        pauses = dict.fromkeys(workers, FIRST_PAUSE)
+        failures = dict.fromkeys(workers, 0)
         born = dict.fromkeys(workers, time.monotonic())
         try:
             while not self._stopping.is_set():
@@ -52,8 +53,8 @@ class Supervisor:
                         continue
                     log.error("gateway process %d ended (%s); starting it again", number, worker.exitcode)
                     lived = time.monotonic() - born[number]
-                    pauses[number] = FIRST_PAUSE if lived > 10 else min(pauses[number] * 2, LONGEST_PAUSE)
-                    self._stopping.wait(pauses[number])
+                    failures[number] = 1 if lived > 10 else failures[number] + 1
+                    self._stopping.wait(BACKOFF.after(failures[number]))
                     workers[number], born[number] = self._start(number), time.monotonic()
         finally:
             for worker in workers.values():

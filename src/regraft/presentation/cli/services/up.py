@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from regraft.domain.errors import RegraftError, UsageError
+from regraft.infra.backoff import Backoff
 from regraft.infra.embedded.program import EmbeddedProgram
 from regraft.infra.embedded.stack import DAGSTER, WEB, Stack
 from regraft.infra.embedded.state import RunFolder, ServerState
@@ -17,7 +18,7 @@ from regraft.presentation.cli.context import CommandContext, context
 
 SUPERVISOR = "up"
 _LOOK_SECONDS = 1.0
-_PATIENCE = 30.0
+_BACKOFF = Backoff(1.0, 30.0)
 
 
 def register(app: typer.Typer) -> None:
@@ -79,7 +80,7 @@ def _dagster(stack: Stack) -> str:
 def _watch(run: CommandContext, stack: Stack) -> None:
     """Start again what has ended, at a slower pace the more often it does. Servers first: their start is a no-op
     while they run, and they come back on the port that the programs know."""
-    waits: dict[str, float] = {}
+    ended: dict[str, int] = {}
     next_try: dict[str, float] = {}
     while True:
         time.sleep(_LOOK_SECONDS)
@@ -90,8 +91,8 @@ def _watch(run: CommandContext, stack: Stack) -> None:
             now = time.monotonic()
             if now < next_try.get(program.name, 0.0):
                 continue
-            waits[program.name] = min(waits.get(program.name, 0.5) * 2, _PATIENCE)
-            next_try[program.name] = now + waits[program.name]
+            ended[program.name] = ended.get(program.name, 0) + 1
+            next_try[program.name] = now + _BACKOFF.after(ended[program.name])
             _restart(run, program)
 
 
