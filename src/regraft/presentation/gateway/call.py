@@ -15,22 +15,23 @@ import time
 from typing import cast
 
 from regraft.domain.errors import UpstreamError
-from regraft.infra.http.body_memory import GatheredBody, MappedBody, PackedBody, compressed
+from regraft.infra.http.body_memory import GatheredBody, PackedBody
 from regraft.infra.http.connection import HttpConnection
 from regraft.infra.http.event_stream import HOLD_END, EndWatch
-from regraft.infra.http.headers import returned, without_encoding
+from regraft.infra.http.headers import returned
 from regraft.infra.http.replies import error_body, json_block
 from regraft.infra.http.requests import HttpRequest
 from regraft.infra.llm.upstream import UpstreamResponse
 from regraft.infra.nats.codec import CallEvent
 from regraft.presentation.gateway.capture import Recorder
 from regraft.presentation.gateway.client import ANY_CLIENT, Client
-from regraft.presentation.gateway.limits import ConcurrencyLimit, TooBusyError
+from regraft.presentation.gateway.compression import COMPRESS_ASIDE, BodyCompression
+from regraft.presentation.gateway.limits import ConcurrencyLimit
 from regraft.presentation.gateway.metrics import Metrics
 from regraft.presentation.gateway.retries import plan_after, retry_after
 from regraft.presentation.gateway.routing import Upstream
+from regraft.presentation.gateway.turns import Turns
 
-COMPRESS_ASIDE = 1 << 20  # bytes of a request from which on it is compressed on another thread
 GATHER = 1 << 20  # bytes of an answer from which on it shares the memory of large bodies
 FAILURE_SECONDS, FAILURE_BYTES = 1.0, 64 << 10  # what is read of an answer that the client will not get
 STOPPED = "The gateway was stopped before the answer's end"
@@ -46,11 +47,9 @@ class ForwardedCall:
     _status = 0
     _own_ns = 0
     _operation_id = b""
-    _inside: tuple[ConcurrencyLimit, ...] = ()
-    _queued_at: ConcurrencyLimit | None = None
-    _ahead: tuple[ConcurrencyLimit | None, ...] = ()
+    _turns: Turns | None = None
     _timer: asyncio.TimerHandle | None = None
-    _compressing: asyncio.Future[bytes | MappedBody] | None = None
+    _compressing: BodyCompression | None = None
     _response: UpstreamResponse | None = None
     _event_id = b""
     _turn = ""  # the event id as it is usually written
@@ -91,39 +90,18 @@ class ForwardedCall:
         """Send it on. Never raises for what the model server or the client does."""
         request = self._request
         if self._recorder is not None and len(request.body) >= COMPRESS_ASIDE and not request.head.encoding:
-            loop = asyncio.get_running_loop()
-            self._compressing = loop.run_in_executor(None, compressed, request.body, self._connection.memory)
+            self._compressing = BodyCompression(request.body, self._connection.memory)
         before, behind = self._client.turnstile, self._upstream.turnstile
-        if (before is None and behind is None) or self._through((before, behind)):
+        if (before is None and behind is None) or self._take_turns(before, behind):
             self._send()
 
     # Turns
 
-    def admitted(self) -> None:
-        turnstile, self._queued_at = self._queued_at, None
-        assert turnstile is not None
-        self._inside += (turnstile,)
-        if self._through(self._ahead):
-            self._send()
-
-    def turned_away(self) -> None:
-        self._queued_at = None
-        self._turn_away()
-
-    def _through(self, turnstiles: tuple[ConcurrencyLimit | None, ...]) -> bool:
+    def _take_turns(self, *limits: ConcurrencyLimit | None) -> bool:
         """False: the call waits for its turn, or was refused."""
-        for number, turnstile in enumerate(turnstiles):
-            if turnstile is None:
-                continue
-            try:
-                if not turnstile.enter(self):
-                    self._queued_at, self._ahead = turnstile, turnstiles[number + 1 :]
-                    return False
-            except TooBusyError:
-                self._turn_away()
-                return False
-            self._inside += (turnstile,)
-        return True
+        if self._turns is None:
+            self._turns = Turns(self._send, self._turn_away)
+        return self._turns.take(limits)
 
     def _turn_away(self) -> None:
         message = "Too many calls are under way; try again in a moment"
@@ -154,27 +132,8 @@ class ForwardedCall:
         if head.encoding:
             self._request_encoding = head.encoding if self._body is request.body else ""
         try:
-            if head.encoding and not self._request_encoding:  # it was unpacked for an alias
-                self._response = upstream.pool.begin(
-                    request.method,
-                    upstream.path(request.path, request.query),
-                    without_encoding(upstream.headers(head, self._client.trusted)),
-                    self._body,
-                    self,
-                    upstream.root(request.path),
-                )
-            elif request.plain and request.method == b"POST":
-                opening = upstream.opening(request, self._client.trusted)
-                self._response = upstream.pool.begin_opened(opening, self._body, self)
-            else:
-                self._response = upstream.pool.begin(
-                    request.method,
-                    upstream.path(request.path, request.query),
-                    upstream.headers(head, self._client.trusted),
-                    self._body,
-                    self,
-                    upstream.root(request.path),
-                )
+            decoded = bool(head.encoding) and not self._request_encoding  # for an alias
+            self._response = upstream.begin(request, self._body, self._client.trusted, self, decoded=decoded)
         except UpstreamError as error:
             self._refuse(str(error))
             return
@@ -204,10 +163,9 @@ class ForwardedCall:
     def _retry(self, before: Upstream) -> None:
         self._timer = None
         if before is not self._upstream:
-            if before.turnstile is not None:
-                self._inside = tuple(each for each in self._inside if each is not before.turnstile)
-                before.turnstile.leave()
-            if not self._through((self._upstream.turnstile,)):
+            if before.turnstile is not None and self._turns is not None:
+                self._turns.leave(before.turnstile)
+            if self._upstream.turnstile is not None and not self._take_turns(self._upstream.turnstile):
                 return
         self._send()
 
@@ -244,7 +202,7 @@ class ForwardedCall:
             return
         body, packed = self._body, None
         if self._compressing is not None and body is self._request.body:
-            packed = _result(self._compressing, body)
+            packed = self._compressing.result()
         copy, answer = self._copy, None
         if self._gathered is not None or self._copy_failed is not None:
             try:
@@ -316,10 +274,9 @@ class ForwardedCall:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._inside:
-            for turnstile in self._inside:
-                turnstile.leave()
-            self._inside = ()
+        if self._turns is not None:
+            self._turns.end()
+            self._turns = None  # it knows this call too
         own = self._own_ns + now() - self._began if self._attempt else 0
         self._metrics.count_call(self._endpoint, self._upstream.name, self._status, own / 1e9)
 
@@ -507,19 +464,9 @@ class ForwardedCall:
             self._response.resume()
 
     def _give_up(self, error: str) -> None:
-        if self._queued_at is not None:
-            self._queued_at.forget(self)
-            self._queued_at = None
         response, self._response = self._response, None
         self._began = now()
         if response is not None:
             response.close()
             self._record(self._upstream, cut="client", error=error)
         self._over()
-
-
-def _result(compressing: asyncio.Future[bytes | MappedBody], body: bytes) -> bytes:
-    """What compressing came to; the body itself where it is not done, or failed for want of room."""
-    if not compressing.done() or compressing.cancelled() or compressing.exception() is not None:
-        return body
-    return cast(bytes, compressing.result())

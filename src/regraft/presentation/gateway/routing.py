@@ -12,10 +12,10 @@ from regraft.domain.capture.paths import route_of
 from regraft.domain.errors import ConfigError, CorruptEventError
 from regraft.infra.http.body_memory import BodyMemory, MappedBody
 from regraft.infra.http.coding import decode
-from regraft.infra.http.headers import ClientHead, Headers
+from regraft.infra.http.headers import ClientHead, Headers, without_encoding
 from regraft.infra.http.json_spans import with_model
 from regraft.infra.http.requests import HttpRequest
-from regraft.infra.llm.upstream import RepeatedAnswer, UpstreamPool
+from regraft.infra.llm.upstream import RepeatedAnswer, ResponseListener, UpstreamPool, UpstreamResponse
 from regraft.presentation.gateway.limits import ConcurrencyLimit
 from regraft.presentation.gateway.settings import UpstreamSettings
 
@@ -52,6 +52,22 @@ class Upstream:
         self.attempts: tuple[Upstream, ...] = (self,)
         # The head of answers that came last again and again; what goes to a client for it, up to its length.
         self.known: tuple[RepeatedAnswer | None, bytes, str, str] = (None, b"", "", "")
+
+    def begin(
+        self, request: HttpRequest, body: bytes, trusted: bool, listener: ResponseListener, *, decoded: bool
+    ) -> UpstreamResponse:
+        """Send a request on. ``decoded``: its content coding was undone. Raises UpstreamError."""
+        if request.plain and request.method == b"POST" and not decoded:
+            return self.pool.begin_opened(self.opening(request, trusted), body, listener)
+        headers = self.headers(request.head, trusted)
+        return self.pool.begin(
+            request.method,
+            self.path(request.path, request.query),
+            without_encoding(headers) if decoded else headers,
+            body,
+            listener,
+            self.root(request.path),
+        )
 
     def opening(self, request: HttpRequest, trusted: bool) -> bytes:
         """The start of a message for this server (see ``UpstreamPool.opening``); made once for a head that repeats."""
