@@ -69,6 +69,9 @@ class IngestSection(Section):
         ge=0,
         description="seconds that a call waits for the one it goes on from; then it is placed without it",
     )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="port of its /metrics, on loopback; it has none if unset"
+    )
 
 
 class EmbeddingSection(Section):

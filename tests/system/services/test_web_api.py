@@ -453,3 +453,15 @@ def test_an_address_beyond_loopback_needs_a_token(tmp_path: Path) -> None:
         load_settings(config)
     config.write_text('[web]\nhost = "192.0.2.1"\ntoken = "0123456789abcdef"\n')
     assert "0123456789abcdef" not in repr(load_settings(config))
+
+
+def test_requests_are_counted_by_the_route_that_answered_them(client: TestClient) -> None:
+    client.get("/api/sessions")
+    client.get("/api/sessions/no-such-session")
+    client.get("/nowhere")
+    page = client.get("/metrics")
+    assert page.status_code == 200
+    assert 'regraft_web_requests_total{route="/sessions",status="200"} 1.0' in page.text
+    assert 'regraft_web_requests_total{route="none",status="404"} 1.0' in page.text
+    assert "no-such-session" not in page.text
+    assert "regraft_web_request_seconds_count 3.0" in page.text

@@ -21,6 +21,16 @@ from regraft.infra.garbage import seldom_collected
 from regraft.infra.nats.stream import PART_GRACE, CallStream
 from regraft.infra.postgres.capture import quarantine
 from regraft.infra.postgres.pool import Connection, connect
+from regraft.infra.telemetry.metrics import (
+    INGEST_BATCH_SECONDS,
+    INGEST_CALLS,
+    INGEST_FAILURES,
+    INGEST_QUARANTINED,
+    INGEST_RESUMED,
+    INGEST_TURNS,
+    INGEST_WAITING,
+    ProcessMetrics,
+)
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +48,7 @@ async def consume(
     patience: timedelta = PATIENCE,
     part_grace: timedelta = PART_GRACE,
     table: ClientTable | None = None,
+    metrics: ProcessMetrics | None = None,
 ) -> None:
     """Store captured calls until ``stop`` is set. Either server may be away for any time: nothing is lost meanwhile.
 
@@ -45,12 +56,13 @@ async def consume(
     violated constraint) is a fault of the system: the batch goes back to the stream and is tried again later.
 
     A call that waits for another is placed without it after ``patience``. ``part_grace``: see CallStream.sweep_parts.
-    ``table``: the known clients, the package's own if none is given.
+    ``table``: the known clients, the package's own if none is given. ``metrics`` counts what is stored.
     """
     slow_calls = SlowCallReader(dsn, patience, table)
     try:
+        seen, counted = SeenIds(table=table), metrics or ProcessMetrics("ingest")
         with seldom_collected():
-            await _consume(dsn, nats_url, stop, patience, part_grace, slow_calls, SeenIds(table=table))
+            await _consume(dsn, nats_url, stop, patience, part_grace, slow_calls, seen, counted)
     finally:
         await slow_calls.aclose()
 
@@ -63,6 +75,7 @@ async def _consume(
     part_grace: timedelta,
     slow_calls: SlowCallReader,
     seen: SeenIds,
+    metrics: ProcessMetrics,
 ) -> None:
     failures = 0
     while not stop.is_set():
@@ -74,9 +87,10 @@ async def _consume(
                     log.info("storing captured calls")
                     if await asyncio.to_thread(quarantine.any_slow, connection):
                         slow_calls.wake()
-                    await _consume_connected(stream, connection, seen, stop, patience, part_grace, slow_calls)
+                    await _consume_connected(stream, connection, seen, stop, patience, part_grace, slow_calls, metrics)
         except (UnavailableError, psycopg.Error) as error:
             failures += 1
+            metrics.count(INGEST_FAILURES)
             delay = _BACKOFF.after(failures)
             away = isinstance(error, UnavailableError | psycopg.OperationalError)
             log.log(logging.WARNING if away else logging.ERROR, "storing again in %.1f s: %s", delay, error)
@@ -94,6 +108,7 @@ async def _consume_connected(
     patience: timedelta,
     part_grace: timedelta,
     slow_calls: SlowCallReader,
+    metrics: ProcessMetrics,
 ) -> None:
     loop = asyncio.get_running_loop()
     next_look = next_sweep = loop.time()
@@ -107,12 +122,14 @@ async def _consume_connected(
             # A batch of none takes along what is due, like any other: what was stored at the same moment as the call
             # it waits for, and what has waited for long enough, need no traffic to find their place.
             counts = await _store(connection, [], seen, patience)
+            metrics.count(INGEST_RESUMED, by=counts.resumed)
             if counts.resumed:
                 log.info("stored %d calls that had waited", counts.resumed)
             else:
                 next_look = loop.time() + _QUIET_SECONDS
         if deliveries:
-            next_look = loop.time() + _QUIET_SECONDS
+            began = loop.time()
+            next_look = began + _QUIET_SECONDS
             records = [record for delivery in deliveries for record in delivery.records]
             counts = IngestCounts(0, 0, 0)
             try:
@@ -128,7 +145,17 @@ async def _consume_connected(
                 raise
             for delivery in deliveries:
                 await delivery.ack()
+            _count(metrics, counts)
+            metrics.observe(INGEST_BATCH_SECONDS, loop.time() - began)
             log.info("stored %d calls, %d new turns, %d set aside", counts.events, counts.new_turns, counts.quarantined)
+
+
+def _count(metrics: ProcessMetrics, counts: IngestCounts) -> None:
+    metrics.count(INGEST_CALLS, by=counts.events)
+    metrics.count(INGEST_TURNS, by=counts.new_turns)
+    metrics.count(INGEST_QUARANTINED, by=counts.quarantined)
+    metrics.count(INGEST_WAITING, by=counts.waiting)
+    metrics.count(INGEST_RESUMED, by=counts.resumed)
 
 
 async def _store(

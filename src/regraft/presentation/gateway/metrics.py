@@ -1,4 +1,4 @@
-"""What the gateway counts, in a registry of its own.
+"""The gateway's numbers.
 
 Plain numbers on the path of a call; they become Prometheus families only on a scrape.
 """
@@ -11,12 +11,27 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
+
+from regraft.infra.telemetry.metrics import (
+    GATEWAY_CALLS,
+    GATEWAY_CAPTURE_FAILURES,
+    GATEWAY_CAPTURED,
+    GATEWAY_CUTS,
+    GATEWAY_OPTED_OUT,
+    GATEWAY_OVERHEAD,
+    GATEWAY_PUBLISHED,
+    GATEWAY_REFUSALS,
+    GATEWAY_RETRIES,
+    GATEWAY_SPOOL_BYTES,
+    GATEWAY_SPOOL_SYNC_FAILURES,
+    GATEWAY_STREAM_UP,
+)
 
 Numbers = dict[str, Any]  # what one process has counted, as JSON
 
-OVERHEAD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+OVERHEAD_BUCKETS = GATEWAY_OVERHEAD.buckets
 
 
 _COUNTERS = ("cuts", "retries", "refusals")
@@ -89,59 +104,21 @@ class Metrics(Collector):
         self._overhead_sum += numbers["overhead_sum"]
 
     def collect(self) -> Iterator[Metric]:
-        calls = CounterMetricFamily(
-            "regraft_gateway_calls",
-            "Calls answered, by endpoint, upstream and status class (cut: no status reached the client)",
-            labels=["endpoint", "upstream", "status"],
-        )
+        calls = GATEWAY_CALLS.family()
         for (endpoint, upstream, klass), count in list(self.calls.items()):
             calls.add_metric([endpoint, upstream, f"{klass}xx" if klass else "cut"], count)
         yield calls
-        cuts = CounterMetricFamily("regraft_gateway_cuts", "Answers cut before their end", labels=["by"])
-        for who, count in self.cuts.items():
-            cuts.add_metric([who], count)
-        yield cuts
-        retries = CounterMetricFamily(
-            "regraft_gateway_retries", "Attempts that failed and were followed by another", labels=["upstream"]
-        )
-        for upstream, count in list(self.retries.items()):
-            retries.add_metric([upstream], count)
-        yield retries
-        refusals = CounterMetricFamily(
-            "regraft_gateway_refusals", "Requests that the gateway refused itself", labels=["reason"]
-        )
-        for reason, count in list(self.refusals.items()):
-            refusals.add_metric([reason], count)
-        yield refusals
-        yield CounterMetricFamily(
-            "regraft_gateway_opted_out", "Calls whose client asked that they not be captured", self.opted_out
-        )
-        yield CounterMetricFamily("regraft_gateway_captured", "Calls written to the spool", self.captured)
-        yield CounterMetricFamily(
-            "regraft_gateway_capture_failures",
-            "Calls that were answered and could NOT be written to the spool",
-            self.capture_failures,
-        )
-        yield CounterMetricFamily("regraft_gateway_published", "Calls acknowledged by the stream", self.published)
-        yield GaugeMetricFamily(
-            "regraft_gateway_spool_bytes", "Bytes in the spool that the stream has not got", self.spool_bytes()
-        )
-        yield CounterMetricFamily(
-            "regraft_gateway_spool_sync_failures",
-            "Syncs of the spool that failed: calls before one may be lost in a power cut",
-            self.sync_failures(),
-        )
-        yield GaugeMetricFamily("regraft_gateway_stream_up", "1 while the stream can be reached", self.stream_up)
-        yield HistogramMetricFamily(
-            "regraft_gateway_overhead_seconds",
-            "Time of a call that was not spent waiting for the model server",
-            buckets=self._cumulated(),
-            sum_value=self._overhead_sum,
-        )
-
-    def _cumulated(self) -> list[tuple[str, float]]:
-        total, found = 0, []
-        for bound, count in zip([*map(str, OVERHEAD_BUCKETS), "+Inf"], self._overhead, strict=True):
-            total += count
-            found.append((bound, float(total)))
-        return found
+        labelled = ((GATEWAY_CUTS, self.cuts), (GATEWAY_RETRIES, self.retries), (GATEWAY_REFUSALS, self.refusals))
+        for definition, counts in labelled:
+            family = definition.family()
+            for label, count in list(counts.items()):
+                family.add_metric([label], count)
+            yield family
+        yield GATEWAY_OPTED_OUT.single(self.opted_out)
+        yield GATEWAY_CAPTURED.single(self.captured)
+        yield GATEWAY_CAPTURE_FAILURES.single(self.capture_failures)
+        yield GATEWAY_PUBLISHED.single(self.published)
+        yield GATEWAY_SPOOL_BYTES.single(self.spool_bytes())
+        yield GATEWAY_SPOOL_SYNC_FAILURES.single(self.sync_failures())
+        yield GATEWAY_STREAM_UP.single(self.stream_up)
+        yield GATEWAY_OVERHEAD.histogram(self._overhead, self._overhead_sum)

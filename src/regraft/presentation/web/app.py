@@ -21,9 +21,12 @@ from regraft.flows.access import ReadAccess
 from regraft.flows.reader import open_reader
 from regraft.infra.asgi_guard import Guard
 from regraft.infra.host_policy import HostPolicy
+from regraft.infra.telemetry.metrics import ProcessMetrics
 from regraft.presentation.web import datasets, lineage, replay, status
 from regraft.presentation.web.access import TokenRequired
 from regraft.presentation.web.answer import FailedReply, Failure, JsonReply
+from regraft.presentation.web.metrics import RequestMetrics
+from regraft.presentation.web.metrics import router as metrics_page
 
 HEADERS = {
     # What a model wrote is never run: no script but our own files, no frame, no form, nothing from elsewhere.
@@ -124,6 +127,7 @@ def make_app(dsn: str, hosts: tuple[str, ...] = ("*",), access: ReadAccess | Non
         finally:
             app.state.reader.close()
 
+    metrics = ProcessMetrics("web")
     app = _Api(
         title="Regraft",
         version=__version__,
@@ -136,6 +140,7 @@ def make_app(dsn: str, hosts: tuple[str, ...] = ("*",), access: ReadAccess | Non
             Middleware(_Headers),
             Middleware(Guard, HostPolicy(hosts), "web.hosts"),
             Middleware(TokenRequired, access or ReadAccess()),
+            Middleware(RequestMetrics, metrics),
         ],
         exception_handlers={
             RegraftError: _on_known_error,
@@ -148,6 +153,8 @@ def make_app(dsn: str, hosts: tuple[str, ...] = ("*",), access: ReadAccess | Non
     )
     for room in (status, lineage, replay, datasets):
         app.include_router(room.router, prefix="/api")
+    app.include_router(metrics_page)
+    app.state.metrics = metrics
     return app
 
 

@@ -85,11 +85,19 @@ def gateway() -> None:
 
 def ingest() -> None:
     """Store captured calls from the stream until Ctrl-C. Several may run side by side."""
+    from prometheus_client import start_http_server
+
     from regraft.flows.capture.consume import consume
+    from regraft.infra.telemetry.metrics import ProcessMetrics
 
     run = context()
     configure_logging(run.settings.log_level)
     dsn, nats_url = run.stack.postgres(), run.stack.nats()
+
+    metrics = ProcessMetrics("ingest")
+    if port := run.settings.ingest.metrics_port:
+        require_port(port, "ingest.metrics_port")
+        start_http_server(port, "127.0.0.1", metrics.registry)
 
     async def until_told() -> None:
         stop = asyncio.Event()
@@ -97,7 +105,7 @@ def ingest() -> None:
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signal_number, stop.set)
         patience = timedelta(seconds=run.settings.ingest.patience)
-        await consume(dsn, nats_url, stop, patience, table=run.settings.client_table)
+        await consume(dsn, nats_url, stop, patience, table=run.settings.client_table, metrics=metrics)
 
     asyncio.run(until_told())
 
