@@ -62,7 +62,7 @@ class SideCallSection(Section):
     user_is: list[str] = Field([], description="the user's last message; any of them")
     user_starts: list[str] = Field([], description="beginnings of the user's last message; any of them")
     user_has: list[list[str]] = Field([], description="texts in the user's last message; all of any list")
-    user_lacks: list[str] = Field([], description="texts that must not be in the user's last message")
+    user_lacks: list[str] = Field([], description="texts that the user's last message must not contain")
     max_tokens: int | None = Field(None, ge=1, description="the longest answer that is asked for, at most")
     messages: int | None = Field(None, ge=1, description="messages at most, without system prompts")
     tools: bool | None = Field(None, description="whether tools are offered")

@@ -67,7 +67,7 @@ class IngestSection(Section):
     patience: float = Field(
         3600.0,
         ge=0,
-        description="seconds that a call waits for the one it goes on from; then it is placed without it",
+        description="seconds that a call waits for the call that it continues; then it is placed without it",
     )
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="port of its /metrics, on loopback; it has none if unset"
@@ -85,7 +85,7 @@ class WebSection(Section):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(4701, ge=1, le=65535, description="port to listen on")
-    hosts: list[str] = Field([], description="names it answers to beside loopback ones; needed beyond loopback")
+    hosts: list[str] = Field([], description="host names it answers to beside loopback ones; needed beyond loopback")
     token: SecretStr | None = Field(
         None,
         min_length=16,

@@ -88,7 +88,7 @@ def test_a_model_that_refuses_is_a_failed_plan_that_says_so(home, planner):
 
 def test_without_a_gateway_nothing_is_stored_and_the_error_says_what_is_missing(truth):
     todo = taskify.of_prompt(truth, "x", RULE, model="small")
-    with pytest.raises(UnavailableError, match=r"No plan was asked for: plan: no_answer: .* cannot be reached"):
+    with pytest.raises(UnavailableError, match=r"No plan was requested: plan: no_answer: .* cannot be reached"):
         taskify.taskify(truth, f"http://127.0.0.1:{free_port()}", todo, RULE)
     assert taskify.collect(truth) == taskify.CollectCounts(0, 0, 0, 0)
 

@@ -106,7 +106,7 @@ def test_a_grid_is_each_with_each_and_one_model_stands_together():
         ("[nodes]\ntheme = 'x'\n[[variant]]\nuser = 'a'\nuser_file = 'b'", "variant[0] has user and user_file"),
         ("[nodes]\nkind = 'retri'", "nodes.kind[0] must be 'continuation', 'retry',"),
         ("[nodes]\nkind = 'retri'", "not 'retri'. Did you mean 'retry'?"),
-        ("[nodes]\ntheme = 'x\\u0000'".replace("'", '"'), "holds no NUL"),
+        ("[nodes]\ntheme = 'x\\u0000'".replace("'", '"'), "must not contain NUL"),
         ("[nodes]\ntheme = 'x'\n[grid]\ntools_file = 't.json'", "t.json must be a JSON list"),
         ("[nodes", "e.toml is not valid TOML"),
     ],

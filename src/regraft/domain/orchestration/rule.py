@@ -28,7 +28,7 @@ class Rule:
         if not ID.fullmatch(self.name):
             raise UsageError(f"A rule cannot be called {self.name!r}: use letters, digits, '.', '_' and '-'.")
         if "{problems}" not in self.repair:
-            raise UsageError(f"The rule {self.name} does not say {{problems}} in its repair.")
+            raise UsageError(f"The repair message of the rule {self.name} must contain {{problems}}.")
         if not 1 <= self.max_subtasks <= 64:
             raise UsageError(f"The rule {self.name} allows {self.max_subtasks} subtasks; it can be 1 to 64.")
 

@@ -55,7 +55,7 @@ class Query:
         for name, given, known in (("kind", self.kinds, KINDS), ("status", self.statuses, STATUSES)):
             for value in given:
                 if value not in known:
-                    raise UsageError(f"{value!r} is no {name} of a node. It is one of: {', '.join(known)}.")
+                    raise UsageError(f"{value!r} is not a {name} of a node. It is one of: {', '.join(known)}.")
         for outcome in (self.outcome_below, self.outcome_above):
             if outcome is not None and not isfinite(outcome):
                 raise UsageError(f"An outcome is compared with a finite number, not {outcome}.")
@@ -63,7 +63,7 @@ class Query:
             raise UsageError(f"A limit is at least 1, not {self.limit}.")
         for text in (*self.themes, *self.tasks, *self.models):
             if "\0" in text or any("\ud800" <= each <= "\udfff" for each in text):
-                raise UsageError("A theme, task or model holds no NUL and no lone surrogate.")
+                raise UsageError("A theme, task or model must not contain NUL or a lone surrogate.")
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class Experiment:
         return {key: value for key, value in whole.items() if value not in (None, False, "")}
 
     def refusal(self, origin: Origin) -> str | None:
-        """Why a node is not grown again; None: it is."""
+        """Why a node is not replayed; None: it is."""
         if any(map(is_erased, (*origin.messages, origin.tools, origin.sampling, origin.other))):
             return ERASED
         return SIDE_CALL if is_side_call(origin.purpose) and not self.side_calls else None

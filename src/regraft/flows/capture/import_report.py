@@ -1,4 +1,4 @@
-"""What an import came to: counts of all files, and a line of JSON for each conversation in a report."""
+"""The result of an import: counts of all files, and a line of JSON for each conversation in a report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMES_KEPT = 100  # of what was refused for one reason
 
 @dataclass(slots=True)
 class ImportCounts:
-    """What an import came to. ``already`` counts conversations of which everything was stored; ``turns`` new answers,
+    """The result of an import. ``already`` counts conversations of which everything was stored; ``turns`` new answers,
     ``calls`` all of them; ``branches`` the ends of all trees; ``unanswered`` those that end without an answer;
     ``recognised`` the files of a known format."""
 

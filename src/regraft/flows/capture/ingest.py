@@ -44,7 +44,7 @@ _BAD_ROW = (
 
 @dataclass(frozen=True, slots=True)
 class IngestCounts:
-    """What one batch came to. ``new_turns`` is less than ``events`` when calls were delivered again.
+    """The result of one batch. ``new_turns`` is less than ``events`` when calls were delivered again.
 
     ``quarantined`` are calls that cannot be read, ``waiting`` those that wait for another, ``resumed`` earlier ones
     that wait no longer.

@@ -18,7 +18,7 @@ _FIRST = UUID(int=0)
 
 @dataclass(frozen=True, slots=True)
 class RetryCounts:
-    """What trying again came to. ``left`` is what is still in quarantine, unreadable calls included."""
+    """The result of a retry. ``left`` is what is still in quarantine, unreadable calls included."""
 
     tried: int
     resolved: int

@@ -54,7 +54,7 @@ class Regrouping:
 
 @dataclass(frozen=True, slots=True)
 class RebuildReport:
-    """What a rebuild came to.
+    """The result of a rebuild.
 
     ``identical``: the graph is row for row what it was; None where that cannot be decided, because the version changed,
     calls arrived meanwhile, or nothing was written. ``followed`` are rows that name nodes or sessions by their new ids,

@@ -118,7 +118,7 @@ class ModelCaller:
             except (UpstreamError, TimeoutError) as error:
                 if began or attempt == self._retries:
                     if isinstance(error, TimeoutError):
-                        raise UpstreamError(f"The model said nothing for {silence:g} s") from error
+                        raise UpstreamError(f"The model sent nothing for {silence:g} s") from error
                     raise
             finally:
                 if reply is not None:

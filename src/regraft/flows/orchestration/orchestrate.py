@@ -1,4 +1,4 @@
-"""An orchestrated call: a plan, its steps as soon as their inputs are there, and one answer made of what came of them.
+"""An orchestrated call: a plan, its steps as soon as their inputs are there, and one answer made from their results.
 
 Every call goes through the gateway, like any client's. This is all asynchronous and small, so that it runs beside the
 gateway's own work; nothing here waits for a database.
@@ -225,7 +225,7 @@ class Orchestration:
     async def _run_tool(self, call: Any, spent: StepCost) -> dict[str, Any]:
         function = call.get("function") if isinstance(call, dict) else None
         if self._tools is None or not isinstance(function, dict):
-            raise UpstreamError("The worker asked for a tool, and there is none")
+            raise UpstreamError("The worker called a tool, but has none")
         spent.tool_calls += 1
         result = await self._tools.call(str(function.get("name")), function.get("arguments"))
         return tool_result(call, result.content)
@@ -269,7 +269,7 @@ class Orchestration:
                 async with asyncio.timeout(self._orchestrator.timeout):
                     return await self._asker.ask(request, ORCHESTRATOR, SYNTHESIS, spent)
             except TimeoutError as error:
-                raise UpstreamError(f"The answer was not there in {self._orchestrator.timeout:g} s") from error
+                raise UpstreamError(f"The answer took longer than {self._orchestrator.timeout:g} s") from error
         request |= {"stream": True, "stream_options": {"include_usage": True}}
         finish = None
         silence = self._orchestrator.timeout

@@ -122,7 +122,7 @@ def taskify(
     if not todo.known:
         made = asyncio.run(_ask(gateway, todo, rule, timeout))
         if not made.turn_ids:
-            raise UnavailableError(f"No plan was asked for: {'; '.join(made.problems)}")
+            raise UnavailableError(f"No plan was requested: {'; '.join(made.problems)}")
         wait_until_stored(dsn, made.turn_ids, keep)
         collect(dsn, finished={taskification_id})
     with transaction(dsn) as connection:

@@ -1,4 +1,4 @@
-"""Grow nodes again: plan, call the gateway like any client, wait for the records, build the graph.
+"""Replay nodes: plan, call the gateway like any client, wait for the records, build the graph.
 
 A plan is stored with its jobs before the first call. A driver that dies loses nothing: what it had asked is found in
 the log by the fingerprint that each call bears, and the rest is run by the next driver of the plan.

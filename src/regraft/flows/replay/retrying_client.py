@@ -51,4 +51,4 @@ class RetryingClient:
                 self._not_before[model] = max(until, self._not_before.get(model, 0.0))
             else:
                 await asyncio.sleep(BACKOFF.spread(attempt))
-        raise UpstreamError("No call was tried.")
+        raise UpstreamError("No attempt was made.")

@@ -276,7 +276,7 @@ class _Rollout:
         body = canonical_json({"model": model, "messages": messages})
         reply: GatewayReply = await self._caller.post(CHAT, body, identity, model)
         if reply.status >= 400:
-            raise UpstreamError(f"The model that stands in for the {whom} failed: {refusal(reply)}")
+            raise UpstreamError(f"The model that simulates the {whom} failed: {refusal(reply)}")
         self.spent += spent_in(reply, CHAT)
         choices = dialect_of(CHAT).read_answer(reply.body, reply.content_type).choices
         return text_of(choices[0].message) if choices else ""

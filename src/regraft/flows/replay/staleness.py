@@ -145,7 +145,7 @@ def outdate(dsn: str, node: UUID, reason: str | None, by: str) -> UUID:
     of what was said. Raises NotFoundError for a node that is not there, UsageError for a root and for an empty reason.
     """
     if reason is not None and not reason.strip():
-        raise UsageError("Say why: --because needs words.")
+        raise UsageError("--because needs a reason.")
     now = datetime.now(UTC)
     change = time_ordered_uuid(int(now.timestamp() * 1000), token_bytes(10))
     with transaction(dsn) as connection:

@@ -37,5 +37,5 @@ class ClientSection(Section):
             key = secret_file(self.api_key_file) if self.api_key_file else os.environ.get(KEY_VARIABLE, "")
         if not (key.isascii() and key.isprintable() and " " not in key):
             place = self.api_key_env or self.api_key_file or KEY_VARIABLE
-            raise ConfigError(f"What {place} holds is no virtual key: it has characters that no key has.")
+            raise ConfigError(f"{place} holds no valid virtual key: it has characters that no key can have.")
         return key

@@ -14,7 +14,7 @@ from regraft.infra.host_policy import is_loopback
 
 
 class RedactSection(Section):
-    """What is taken out of calls before they are kept. What the model server is sent stays as it is."""
+    """What is removed from calls before they are stored. What the model server is sent stays as it is."""
 
     identities: list[Literal["session", "parent_node", "replay_node", "theme", "task", "variant", "plan"]] = Field(
         [], description="X-Regraft values to drop"
@@ -43,7 +43,7 @@ class GatewaySection(Section):
     require_keys: bool | None = Field(None, description="whether calls need a virtual key; if unset: beyond loopback")
     keys_file: Path | None = Field(None, description="the file of virtual keys; <data_dir>/keys.json if unset")
     hosts: list[str] = Field(
-        [], description="names it answers to beside loopback ones, e.g. llm.example.com; needed beyond loopback"
+        [], description="host names it answers to beside loopback ones, e.g. llm.example.com; needed beyond loopback"
     )
     origins: list[str] = Field(
         [], description="web pages that may call it, e.g. https://app.example.com or http://localhost:*"
@@ -52,7 +52,7 @@ class GatewaySection(Section):
         256, ge=1, description="MiB of large bodies in flight that a process holds in memory; more are in files"
     )
     workers: int = Field(1, ge=1, le=64, description="gateway processes on the port")
-    redact: RedactSection = Field(RedactSection(), description="what is taken out of calls before they are kept")
+    redact: RedactSection = Field(RedactSection(), description="what is removed from calls before they are stored")
 
     @model_validator(mode="after")
     def _names_its_hosts(self) -> Self:

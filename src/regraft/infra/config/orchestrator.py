@@ -21,7 +21,7 @@ class OrchestratorSection(Section):
     timeout: float = Field(
         120.0, gt=0, description="seconds for the plan, for each step with its tools, for the answer"
     )
-    retries: int = Field(1, ge=0, le=10, description="tries of a call after the first")
+    retries: int = Field(1, ge=0, le=10, description="further attempts at a call")
     max_tokens: int | None = Field(None, ge=1, description="longest result of a step; also of the answer by default")
     on_failure: Literal["continue", "cancel"] = Field(
         "continue", description="after a failed step: go on without it, or end the whole call"

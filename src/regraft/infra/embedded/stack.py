@@ -1,4 +1,4 @@
-"""The servers of one data folder together: what is configured is used, what runs is adopted, what lacks is started."""
+"""The servers of one data folder together: configured ones are used, running ones adopted, missing ones started."""
 
 from __future__ import annotations
 

@@ -71,5 +71,5 @@ class RequestIndex:
         return source in self._used
 
     def unused(self) -> Iterator[tuple[str, str]]:
-        """Ids and sources of lines that nobody asked for."""
+        """Ids and sources of lines that were not requested."""
         return ((key, place.source) for key, place in self._places.items() if not place.used)

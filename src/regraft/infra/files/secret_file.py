@@ -79,7 +79,7 @@ class SecretFile(Generic[S]):
         return bool(self._by_digest)
 
     def all(self) -> list[S]:
-        """Every entry, revoked ones too, in the order of their making."""
+        """Every entry, revoked ones too, oldest first."""
         return self._read()
 
     def revoke(self, key_id: str) -> S:
@@ -131,7 +131,7 @@ class SecretFile(Generic[S]):
         except OSError as error:
             raise self._unreadable(error) from error
         except msgspec.MsgspecError as error:
-            raise ConfigError(f"{self.path} is no file of {self._noun}s: {error}.") from error
+            raise ConfigError(f"{self.path} is not a file of {self._noun}s: {error}.") from error
 
     def _unreadable(self, error: OSError) -> UnavailableError:
         return UnavailableError(f"The {self._noun}s in {self.path} cannot be read: {error.strerror}.")

@@ -133,7 +133,7 @@ class UpstreamResponse:
     def close(self) -> None:
         """Give up what has not arrived: the connection is dropped unless the answer is whole."""
         if not self.complete and self.error is None:
-            self.error = UpstreamError("the answer was given up by the caller")
+            self.error = UpstreamError("the caller cancelled the answer")
             if self.connection is not None:
                 self.connection.abandon(self)
 

@@ -21,7 +21,7 @@ PIPE_WIDTH = 140  # columns when the output is no terminal
 
 @dataclass(slots=False)
 class CommandContext:
-    """One run of the command. Servers that lack are started for its duration and stopped at its end."""
+    """One run of the command. Missing servers are started for its duration and stopped at its end."""
 
     config: Path | None = None
     console: Console = field(default_factory=lambda: Console(width=None if sys.stdout.isatty() else PIPE_WIDTH))

@@ -21,7 +21,7 @@ class BodyCompression:
         self._result: asyncio.Future[bytes | MappedBody] = loop.run_in_executor(None, compressed, body, memory)
 
     def result(self) -> bytes:
-        """The compressed body; the body itself where compressing is not done, or failed for want of room."""
+        """The compressed body; the body itself where compressing is not done, or failed because there was no room."""
         result = self._result
         if not result.done() or result.cancelled() or result.exception() is not None:
             return self._body

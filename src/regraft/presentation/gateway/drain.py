@@ -2,7 +2,7 @@
 
 This is a process of its own, so that it takes no time from calls: ``python -m regraft.presentation.gateway.drain``. The
 gateway starts it and tells it on standard input what to do: a line of JSON, then POSITIONs as far as it may read. It
-says on standard output how far it is (REPORTs). When its input ends without a FAREWELL the gateway is dead, and so is
+says on standard output how far it is (REPORTs). When its input ends without a SHUTDOWN the gateway is dead, and so is
 it: what it held is an heir's.
 """
 
@@ -24,7 +24,7 @@ from regraft.infra.nats.stream import CallStream
 from regraft.infra.spool.reader import LiveReader, SpoolReader, orphans
 
 POSITION = struct.Struct("<QQ")  # the newest segment of the spool, and its bytes
-FAREWELL = POSITION.pack(0, 0)  # move what is there, then end
+SHUTDOWN = POSITION.pack(0, 0)  # move what is there, then end
 REPORT = struct.Struct("<QQQ?")  # calls moved in all; segment and offset delivered; whether the stream is connected
 PACK_RECORDS, PACK_BYTES = 256, 900 << 10  # one fsync of the server covers them; a default server takes 1 MiB
 ORPHAN_SECONDS = 5.0
@@ -60,7 +60,7 @@ class Drainer:
         self._connected = False
 
     async def run(self) -> None:
-        """Until the farewell."""
+        """Run until the shutdown message."""
         asyncio.get_running_loop().add_reader(0, self._listen)
         failures = 0
         while True:
@@ -94,12 +94,12 @@ class Drainer:
         whole = len(heard) - len(heard) % POSITION.size
         self._heard = heard[whole:]
         positions = [heard[start : start + POSITION.size] for start in range(0, whole, POSITION.size)]
-        if FAREWELL in positions:
+        if SHUTDOWN in positions:
             asyncio.get_running_loop().remove_reader(0)
             self._stopping = True
             if self._pausing is not None:
                 self._pausing.cancel()  # the stream is away: it would only be tried again
-        if told := [each for each in positions if each != FAREWELL]:
+        if told := [each for each in positions if each != SHUTDOWN]:
             self._spool.written(*POSITION.unpack(told[-1]))
         self._waiting.set()
 

@@ -12,12 +12,12 @@ import sys
 from regraft.infra.backoff import Backoff
 from regraft.infra.environment import plain_environment
 from regraft.infra.spool.writer import Spool
-from regraft.presentation.gateway.drain import FAREWELL, POSITION, REPORT, DrainOrder
+from regraft.presentation.gateway.drain import POSITION, REPORT, SHUTDOWN, DrainOrder
 from regraft.presentation.gateway.metrics import Metrics
 
 LINGER_SECONDS = 0.05  # lets a pack fill: one fsync of the server then covers many calls
 BACKOFF = Backoff(0.1, 5.0)
-FAREWELL_SECONDS = 5.0
+SHUTDOWN_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -78,9 +78,9 @@ class DrainProcess:
         if self._process is None:
             return
         self._tell()
-        self._send(FAREWELL)
+        self._send(SHUTDOWN)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FAREWELL_SECONDS):
+            async with asyncio.timeout(SHUTDOWN_SECONDS):
                 await self._ended.wait()
         self._let_go()
 

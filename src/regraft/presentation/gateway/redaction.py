@@ -1,4 +1,4 @@
-"""What is taken out of a call before it is kept. It fails closed: what cannot be read cannot be kept.
+"""What is removed from a call before it is stored. It fails closed: what cannot be read cannot be kept.
 
 Fields go by their path in JSON bodies, and in every JSON event of a stream. Texts go by regular expression, on each
 string value; in a stream the pieces of one text (the same place, the same choice) are searched as the whole that they

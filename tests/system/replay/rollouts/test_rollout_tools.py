@@ -87,7 +87,7 @@ def test_a_stand_in_that_fails_ends_the_branch_as_a_failure(path):
     path.script.answers["simulator"] = []
     row = path.rollout(nodes[0], [says("Which Rome?")], persona="Polite.", simulator="simulator", max_turns=9)
     assert row["stop_reason"] == "error"
-    assert "stands in for the user" in row["stop_detail"]
+    assert "simulates the user" in row["stop_detail"]
 
 
 def test_options_that_make_no_sense_are_refused():

@@ -73,7 +73,7 @@ def _kept(connection: Connection, name: str, given: dict[str, Any]) -> list[Quar
 
 
 def settle(connection: Connection, outcome: RetryOutcome) -> None:
-    """Write what became of calls that were tried again; one that still waited at first may be stored by now."""
+    """Store the results of retried calls; one that still waited at first may be stored by now."""
     named = _SQL
     if outcome.postponed:
         events, reasons, keys = zip(*outcome.postponed, strict=True)

@@ -1,4 +1,4 @@
-"""Replays in the truth: nodes to grow again, what was grown, and plans with their jobs."""
+"""Replays in PostgreSQL: nodes to replay, replayed nodes, and plans with their jobs."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def end(connection: Connection, plan_id: UUID, now: datetime, *, stopped: str = 
 
 
 def update_jobs(connection: Connection, plan_id: UUID, changes: Sequence[JobChange]) -> None:
-    """Store what became of jobs: each number at most once."""
+    """Store the new states of jobs: each number at most once."""
     given = {
         "plan": plan_id,
         "numbers": [one.number for one in changes],

@@ -66,7 +66,7 @@ def import_(
         raise UsageError("--source, --annotator, --given-by and --key-prefix are for files of labels.")
     if watch:
         if dry_run or report is not None or requests:
-            raise UsageError("--watch stores what it reads as it comes: not with --dry-run, --report or --requests.")
+            raise UsageError("--watch cannot be combined with --dry-run, --report or --requests.")
         _watch(run, paths, form, theme, scope, json=json)
         return
     size = sum(file.stat().st_size for path in paths for file in ([path] if path.is_file() else path.rglob("*")))

@@ -71,7 +71,7 @@ def rebuild(
         run.console.print(f"{rows} rows of {place} name the new ids.")
     for table, rows in done.left_behind.items():
         if rows:
-            run.console.print(f"{rows} rows of {table} keep ids of before; former_node says what became of them.")
+            run.console.print(f"{rows} rows of {table} keep ids of before; former_node names their new ids.")
     if done.identical:
         run.console.print("The graph is identical.")
     elif done.identical is False:

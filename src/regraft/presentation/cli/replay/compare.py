@@ -46,7 +46,7 @@ def compare(
     if (to_csv is not None) + markdown + json > 1:
         raise UsageError("Give one of --json, --csv and --markdown.")
     if other is not None and (to_csv is not None or markdown):
-        raise UsageError("Where two ways part is no table: give --json, or nothing.")
+        raise UsageError("--csv and --markdown are for one node: with two nodes give --json, or neither.")
     run = context()
     dsn = run.postgres_dsn()
     if other is not None:

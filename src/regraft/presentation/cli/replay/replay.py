@@ -1,4 +1,4 @@
-"""``regraft replay``: grow nodes again under other conditions."""
+"""``regraft replay``: re-run nodes under other conditions."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ def replay(
         planned = flow.resume(dsn, progress.plan_id(dsn, resume), lambda: _settle(run))
         if planned.experiment.growth != growth:
             raise UsageError(
-                "The answers of this plan are grown in another way: give --continue, --turns, --tools and the like as "
+                "This plan was started with other options: give --continue, --turns, --tools and the like as "
                 "in the command that began it."
             )
     else:

@@ -46,5 +46,5 @@ def psql(arguments: typer.Context) -> None:
         (binaries.program("psql") for binaries in available() if shutil.which(binaries.program("psql"))), None
     )
     if program is None:
-        raise NotFoundError("There is no psql on this machine; the DSN for other tools: `regraft db url`.")
+        raise NotFoundError("psql is not installed. `regraft db url` prints the DSN for other tools.")
     raise typer.Exit(subprocess.run([program, run.postgres_dsn(), *arguments.args], check=False).returncode)
