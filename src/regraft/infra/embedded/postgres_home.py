@@ -43,6 +43,13 @@ class PostgresHome:
         return binaries.copy_to(self.path / "binaries")
 
 
+def has_cluster(data_dir: Path) -> bool:
+    """Whether a data folder has a database. Nothing is made."""
+    marker = data_dir / "run" / _MARKER
+    home = Path(marker.read_text("utf-8").strip()) if marker.exists() else data_dir
+    return (home / "postgres").is_dir()
+
+
 def find_home(data_dir: Path, run: RunFolder) -> PostgresHome:
     """The home of a data folder's cluster.
 

@@ -6,12 +6,13 @@ from collections.abc import Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regraft.domain.errors import ConfigError
+from regraft.domain.errors import ConfigError, NotFoundError, UsageError
 from regraft.infra.embedded.model import EmbeddedModel, ModelEndpoint
 from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.embedded.postgres import EmbeddedPostgres
+from regraft.infra.embedded.postgres_home import has_cluster
 from regraft.infra.embedded.program import EmbeddedProgram
-from regraft.infra.postgres.migrate import migrate
+from regraft.infra.postgres.migrate import migrate, migrations, pending
 from regraft.infra.postgres.pool import connect
 from regraft.infra.settings import Settings
 
@@ -46,6 +47,32 @@ class Stack:
                 dsn = self._postgres.start().dsn
             with connect(dsn, autocommit=True, name="regraft-migrate") as connection:
                 migrate(connection)
+            self._dsn = dsn
+        return self._dsn
+
+    def existing_postgres(self) -> str:
+        """The DSN of the truth as it is: no database is made, and no migration applied.
+
+        Raises NotFoundError where there is none, UsageError when it waits for migrations.
+        """
+        if not self._dsn:
+            if self.settings.postgres.dsn:
+                place, dsn = "the database of postgres.dsn", self.settings.postgres.dsn.get_secret_value()
+            else:
+                place = str(self.settings.data_dir)
+                if not has_cluster(self.settings.data_dir):
+                    raise NotFoundError(f"There is no log in {place}. `regraft up` or `regraft import` makes one.")
+                self._postgres = EmbeddedPostgres(self.settings.data_dir, self.settings.postgres.port)
+                dsn = self._postgres.start().dsn
+            with connect(dsn, autocommit=True, name="regraft-schema") as connection:
+                waiting = pending(connection)
+            if len(waiting) == len(migrations()):
+                raise NotFoundError(f"There is no log in {place}: it has no tables. `regraft db migrate` makes them.")
+            if waiting:
+                raise UsageError(
+                    f"The log in {place} was made by an older version of Regraft: {len(waiting)} migrations wait. "
+                    "`regraft db migrate` applies them."
+                )
             self._dsn = dsn
         return self._dsn
 

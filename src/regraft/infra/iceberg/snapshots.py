@@ -200,11 +200,15 @@ def _at(opened: SqlCatalog, identifier: str, snapshot_id: int) -> Table:
     return table
 
 
-def read(opened: SqlCatalog, identifier: str, snapshot_id: int) -> Iterator[pa.RecordBatch]:
-    """The rows of a snapshot, in batches. Raises IntegrityError when its files are gone or cannot be read."""
+def read(opened: SqlCatalog, identifier: str, snapshot_id: int, split: str | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a snapshot, or of one of its splits, in batches. Raises IntegrityError when its files are gone or
+    cannot be read."""
+    from pyiceberg.expressions import AlwaysTrue, EqualTo
+
     table = _at(opened, identifier, snapshot_id)
+    wanted = AlwaysTrue() if split is None else EqualTo(term="split", value=split)
     try:
-        yield from table.scan(snapshot_id=snapshot_id).to_arrow_batch_reader()
+        yield from table.scan(wanted, snapshot_id=snapshot_id).to_arrow_batch_reader()
     except (OSError, pa.ArrowException, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise IntegrityError(f"The files of {identifier} at {snapshot_id} cannot be read: {reason}") from error

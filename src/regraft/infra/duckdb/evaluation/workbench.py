@@ -74,6 +74,25 @@ class Workbench(WorkbenchFile):
         """All units, without their texts, by id."""
         return self._rows("units")
 
+    def page(
+        self,
+        noun: str,
+        limit: int,
+        *,
+        after: str | None = None,
+        theme: str | None = None,
+        session: str | None = None,
+        verdict: str | None = None,
+    ) -> pa.Table:
+        """At most ``limit`` rows of a ``unit`` or a ``pair``, by id, after an id; ids are text."""
+        if not self.path.exists():
+            return pa.table({f"{noun}_id": pa.array([], pa.string())})
+        asked = {"after": after, "theme": theme, "session": session, "limit": limit}
+        if noun == "pair":
+            asked["verdict"] = verdict
+        with self._open() as connection:
+            return connection.sql(self._query(f"{noun}_page"), params=asked).to_arrow_table()
+
     def copy_candidates(self, selection: Path) -> None:
         """Write all units and pairs to another database file, as its tables ``unit`` and ``pair``."""
         with self._open() as connection:

@@ -134,6 +134,25 @@ INSERT INTO outcome_states SELECT $station, session_id, state FROM new_states;
 -- All units but their texts.
 SELECT * EXCLUDE (text) FROM trajectory_units ORDER BY unit_id;
 
+-- name: unit_page
+-- Units after an id, with ids as text.
+SELECT * EXCLUDE (text) REPLACE (unit_id::VARCHAR AS unit_id, session_id::VARCHAR AS session_id, turn_id::VARCHAR AS turn_id,
+    anchor::VARCHAR AS anchor, path_nodes::VARCHAR[] AS path_nodes, path_anchors::VARCHAR[] AS path_anchors)
+FROM trajectory_units
+WHERE ($after IS NULL OR unit_id > $after::UUID) AND ($theme IS NULL OR theme = $theme)
+  AND ($session IS NULL OR session_id = $session::UUID)
+ORDER BY trajectory_units.unit_id LIMIT $limit;
+
+-- name: pair_page
+-- Pairs after an id, with ids as text.
+SELECT * REPLACE (pair_id::VARCHAR AS pair_id, anchor_turn_id::VARCHAR AS anchor_turn_id, session_id::VARCHAR AS session_id,
+    node_a::VARCHAR AS node_a, node_b::VARCHAR AS node_b, turn_a::VARCHAR AS turn_a, turn_b::VARCHAR AS turn_b,
+    chosen::VARCHAR AS chosen, rejected::VARCHAR AS rejected)
+FROM candidate_preference_pairs
+WHERE ($after IS NULL OR pair_id > $after::UUID) AND ($theme IS NULL OR theme = $theme)
+  AND ($session IS NULL OR session_id = $session::UUID) AND ($verdict IS NULL OR verdict = $verdict)
+ORDER BY candidate_preference_pairs.pair_id LIMIT $limit;
+
 -- name: unit_text
 -- How one unit reads.
 SELECT text FROM trajectory_units WHERE unit_id = $unit_id;

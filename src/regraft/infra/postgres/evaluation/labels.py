@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -42,3 +42,11 @@ def judgements_of_node(connection: Connection, node: UUID) -> list[Record]:
 def judgement_counts(connection: Connection) -> list[Record]:
     """How many judgements of answers there are by source, annotator, kind of judge and name."""
     return connection.execute(_SQL["judgement_counts"]).fetchall()
+
+
+def labels(connection: Connection, *, theme: str | None, session: UUID | None, at_once: int) -> Iterator[Record]:
+    """Every label that counts today, the oldest first; ``at_once`` rows are in memory at a time."""
+    with connection.cursor("labels") as cursor:
+        cursor.itersize = at_once
+        cursor.execute(_SQL["labels"], {"theme": theme, "session": session})
+        yield from cursor

@@ -47,3 +47,24 @@ FROM judgements_of_node(%(node)s) ORDER BY given_at DESC, source, name, annotato
 SELECT source, annotator, given_by, name, imported, count(*) AS judgements, count(DISTINCT comparison) AS comparisons
 FROM feedback WHERE turn_id IS NOT NULL
 GROUP BY source, annotator, given_by, name, imported ORDER BY source, annotator, name;
+
+-- name: labels
+-- Every label that counts today: ratings and preferences of reviews, and what clients and imports said of answers.
+SELECT l.* FROM (
+    SELECT label_id, 'rating' AS kind, session_id, unit_id AS node_id, NULL::uuid AS other_node_id, 'rating' AS name,
+        rating::double precision AS value, 1.0::double precision AS scale_low, 5.0::double precision AS scale_high,
+        NULL AS preference, 'human' AS source, reviewer AS decided_by, 'person' AS given_by, NULL AS comparison, categories,
+        note, false AS imported, created_at AS given_at
+    FROM current_human_eval_labels
+    UNION ALL
+    SELECT p.label_id, 'preference', t.session_id, p.node_a, p.node_b, 'preference', NULL, NULL, NULL, p.preference, p.source,
+        p.decided_by, CASE p.source WHEN 'human' THEN 'person' WHEN 'model' THEN 'model' END, NULL, '{}', p.note,
+        p.source = 'imported', p.created_at
+    FROM current_preference_labels p JOIN session_turn t ON t.turn_id = p.anchor_turn_id
+    UNION ALL
+    SELECT feedback_id, 'judgement', session_id, node_id, NULL, name, value, scale_low, scale_high, NULL, source, annotator,
+        given_by, comparison, '{}', comment, imported, given_at
+    FROM judgements WHERE NOT superseded) AS l
+LEFT JOIN conversation_sessions s USING (session_id) LEFT JOIN seed_themes t USING (theme_id)
+WHERE (%(session)s::uuid IS NULL OR l.session_id = %(session)s) AND (%(theme)s::text IS NULL OR t.name = %(theme)s)
+ORDER BY l.given_at, l.label_id;
