@@ -95,7 +95,7 @@ SCRIPTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class DemoConversation:
     """``asked`` calls were made now; ``found`` were captured by an earlier run."""
 
     session_id: SessionId
@@ -111,14 +111,14 @@ def turns() -> int:
 
 def hold(
     dsn: str, gateway: GatewayEndpoint, model: str, said: Callable[[str], None], keep: Callable[[], None] | None = None
-) -> list[Talk]:
+) -> list[DemoConversation]:
     """Hold every conversation; ``said`` is called for each turn. Returns when all of them are stored."""
     client = openai.OpenAI(
         base_url=f"{gateway.url}/v1", api_key=gateway.key or "not-needed-on-loopback", timeout=300, max_retries=0
     )
     with connect(dsn, autocommit=True) as connection, client:
         version = projection.held(connection)
-        talks: list[Talk] = []
+        talks: list[DemoConversation] = []
         calls: list[UUID] = []
         for number, script in enumerate(SCRIPTS):
             session = _session(script, version)
@@ -134,7 +134,7 @@ def hold(
                     answer = text_of(parse_json(known))
                 messages.append({"role": "assistant", "content": answer})
                 said(script.theme)
-            talks.append(Talk(session, script.theme, asked, len(script.says) - asked))
+            talks.append(DemoConversation(session, script.theme, asked, len(script.says) - asked))
     wait_until_stored(dsn, calls, keep)
     return talks
 

@@ -16,12 +16,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from regraft.domain.datasets.erasure import Finder
+from regraft.domain.datasets.erasure import TextFinder
 from regraft.domain.errors import NotFoundError, UsageError, WithdrawnError
 from regraft.domain.replay.job import Variant
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.capture.retention import age_of, remove_raw_bodies
-from regraft.flows.datasets.erase import Places, certificates, erase, resume
+from regraft.flows.datasets.erase import ErasureStores, certificates, erase, resume
 from regraft.flows.datasets.freeze import find_snapshot, freeze
 from regraft.flows.datasets.verify import verify
 from regraft.flows.datasets.withdraw import sweep, withdraw
@@ -46,7 +46,7 @@ class Log:
 
     def __init__(self, dsn: str, folder: Path, calls: Any) -> None:
         self.dsn, self.calls, self.seen = dsn, calls, SeenIds()
-        self.places = Places(
+        self.places = ErasureStores(
             dsn=dsn,
             workbench=folder / "workbench.duckdb",
             warehouse=str(folder / "warehouse"),
@@ -136,7 +136,7 @@ def test_a_text_stays_erased_when_it_is_sent_again(log: Log) -> None:
 
 
 def test_a_text_is_found_however_it_is_escaped() -> None:
-    finder = Finder('a "quoted" café 🍒\nline')
+    finder = TextFinder('a "quoted" café 🍒\nline')
     once = json.dumps({"x": 'see a "quoted" café 🍒\nline!'})
     assert finder(once)
     assert finder(json.dumps({"arguments": once}, ensure_ascii=False))
@@ -144,7 +144,7 @@ def test_a_text_is_found_however_it_is_escaped() -> None:
     assert finder('see a "quoted" cafe\u0301 🍒\nline')
     assert not finder(json.dumps({"x": 'a "quoted" cafe'}))
     with pytest.raises(UsageError):
-        Finder(" a ")
+        TextFinder(" a ")
 
 
 def test_a_node_is_erased_in_the_histories_of_what_follows(log: Log) -> None:

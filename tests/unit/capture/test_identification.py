@@ -8,7 +8,7 @@ import pytest
 
 from regraft.domain.capture.clients import ClientTable
 from regraft.domain.capture.exchange import Identity
-from regraft.domain.capture.request import Request, Slices
+from regraft.domain.capture.request import LazyMessages, Request
 from regraft.domain.capture.side_calls import SideCallRule, SideCallRules
 from regraft.flows.capture.identification import CallIdentifier
 from regraft.flows.lineage.history_cache import HistoryCache
@@ -42,7 +42,7 @@ CALLS = [
 def test_the_purpose_is_that_of_the_rules_whatever_was_read_before(sliced):
     identifier, cache = CallIdentifier(ClientTable(side_calls=RULES)), HistoryCache()
     for messages, purpose in CALLS * 2:
-        texts = Slices([json.dumps(each).encode() for each in messages])
+        texts = LazyMessages([json.dumps(each).encode() for each in messages])
         given = texts if sliced else messages
         request = Request(model="m", messages=given, tools={}, sampling={}, other={})
         end = cache.history("", given)

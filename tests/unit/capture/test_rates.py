@@ -7,7 +7,7 @@ import multiprocessing
 import pytest
 
 from regraft.presentation.gateway import rates
-from regraft.presentation.gateway.rates import OwnRates, SharedRates
+from regraft.presentation.gateway.rates import LocalRates, SharedRates
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def clock(monkeypatch):
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_bucket_is_emptied_and_fills_again(tmp_path, clock, shared):
-    taker = SharedRates(tmp_path / "rates") if shared else OwnRates()
+    taker = SharedRates(tmp_path / "rates") if shared else LocalRates()
     assert [taker.take("a", 3) for _ in range(4)] == [0, 0, 0, 20]
     assert taker.take("b", 3) == 0
     clock[0] += 5

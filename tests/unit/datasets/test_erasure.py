@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from regraft.domain.datasets.erasure import Finder, blanked, hollow, identity_tombstone
+from regraft.domain.datasets.erasure import TextFinder, blanked, hollow, identity_tombstone
 from regraft.domain.errors import UsageError
 from regraft.domain.ids import parse_json
 from regraft.domain.lineage.projection import projection_digest
@@ -19,7 +19,7 @@ ONE, OTHER = UUID(int=1), UUID(int=2)
 
 def test_a_text_is_found_however_often_it_was_escaped() -> None:
     text = 'a "quoted" café 🍒\nline'
-    finder = Finder(text)
+    finder = TextFinder(text)
     held = json.dumps({"x": f"see {text}!"})
     for _ in range(3):
         assert finder(held)
@@ -29,7 +29,7 @@ def test_a_text_is_found_however_often_it_was_escaped() -> None:
 
 
 def test_finding_takes_linear_time() -> None:
-    finder = Finder("walnut")
+    finder = TextFinder("walnut")
 
     def seconds(size: int) -> float:
         hidden = "\\" * size
@@ -42,7 +42,7 @@ def test_finding_takes_linear_time() -> None:
 
 def test_a_text_that_stands_everywhere_is_refused() -> None:
     with pytest.raises(UsageError):
-        Finder(" a ")
+        TextFinder(" a ")
 
 
 def test_what_is_left_of_a_value_keeps_its_structure() -> None:
@@ -52,7 +52,7 @@ def test_what_is_left_of_a_value_keeps_its_structure() -> None:
         "args": json.dumps({"q": "a walnut", "n": 2}),
         "cut": '{"q": "walnut',
     }
-    left = blanked(value, Finder("walnut"))
+    left = blanked(value, TextFinder("walnut"))
     assert left["a"] == ["[erased]", "plum"]
     assert left["[erased]"] == 1
     assert parse_json(left["args"]) == {"q": "[erased]", "n": 2}

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from regraft.domain.capture.importers.conversation import Judgement
-from regraft.domain.evaluation.imported import Judged, Worth, majority, worth_of
+from regraft.domain.evaluation.imported import AnswerScores, JudgedAnswers, majority, worth_of
 from regraft.domain.evaluation.pairs import Candidate, Sibling, Vote, pair_id, propose
 from regraft.domain.evaluation.score import ScoreParts
 
@@ -20,7 +20,7 @@ def said(value: float, name: str = "preferred", **more: object) -> Judgement:
 
 def compare(a: list[Judgement], b: list[Judgement], *others: list[Judgement]) -> tuple[str, float, str] | None:
     more = {UUID(int=10 + place): given for place, given in enumerate(others)}
-    found = Judged({A: a, B: b, **more}).compare(A, B)
+    found = JudgedAnswers({A: a, B: b, **more}).compare(A, B)
     return (found.preference, round(found.margin, 6), found.given_by) if found else None
 
 
@@ -132,7 +132,7 @@ def test_what_is_said_of_the_whole_answer_outweighs_its_aspects() -> None:
 def test_figures_whose_better_end_is_not_known_decide_nothing() -> None:
     toxic = [said(0.9, "score:toxicity"), said(3, "emoji:+1")]
     assert compare(toxic, [said(0.1, "score:toxicity"), said(5, "emoji:+1")]) is None
-    assert not Judged({A: toxic}).is_judged(A)
+    assert not JudgedAnswers({A: toxic}).is_judged(A)
     assert only(toxic, toxic).source == "signals"
 
 
@@ -165,8 +165,8 @@ def test_a_majority_is_what_more_said_than_anything_else() -> None:
 
 
 def test_an_answer_alone_is_worth_what_was_said_of_it_by_who_said_it() -> None:
-    assert worth_of([said(1, "reward"), said(0, "success")]) == Worth(outcome=1.0)
-    assert worth_of([said(3, "score:quality", scale=(1, 5), given_by="model")]) == Worth(judge=0.5)
-    assert worth_of([said(0, comparison="c", given_by="person")]) == Worth(human=0.0)
-    assert worth_of([said(0, "rank")]) == Worth(rank=1.0)
-    assert worth_of([said(7, "score"), said(4, "emoji:+1")]) == Worth()
+    assert worth_of([said(1, "reward"), said(0, "success")]) == AnswerScores(outcome=1.0)
+    assert worth_of([said(3, "score:quality", scale=(1, 5), given_by="model")]) == AnswerScores(judge=0.5)
+    assert worth_of([said(0, comparison="c", given_by="person")]) == AnswerScores(human=0.0)
+    assert worth_of([said(0, "rank")]) == AnswerScores(rank=1.0)
+    assert worth_of([said(7, "score"), said(4, "emoji:+1")]) == AnswerScores()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from regraft.domain.evaluation.outcome import Outcome, Verdict, outcome_of, part_of, worth
+from regraft.domain.evaluation.outcome import Outcome, OutcomeReport, outcome_of, part_of, worth
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from regraft.domain.evaluation.outcome import Outcome, Verdict, outcome_of, part
     ],
 )
 def test_rewards_and_ratings_are_worth_0_to_1(name: str, value: float, expected: float) -> None:
-    assert worth(Verdict(name, value, "client")) == expected
+    assert worth(OutcomeReport(name, value, "client")) == expected
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,11 @@ def test_a_source_says_whose_word_it_is(source: str, part: str) -> None:
 
 
 def test_the_first_verdict_of_each_kind_counts_and_none_overwrites_another() -> None:
-    said = [Verdict("reward", 1, "judge"), Verdict("reward", 0.5, "tests"), Verdict("reward", 0, "tests")]
+    said = [
+        OutcomeReport("reward", 1, "judge"),
+        OutcomeReport("reward", 0.5, "tests"),
+        OutcomeReport("reward", 0, "tests"),
+    ]
     assert outcome_of(said) == Outcome(human=None, outcome=0.5, judge=1.0, source="tests")
-    assert outcome_of([*said, Verdict("rating", 2, "human")]).human == 0.25
+    assert outcome_of([*said, OutcomeReport("rating", 2, "human")]).human == 0.25
     assert outcome_of([]) == Outcome()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regraft.domain.capture.request import Slices, read_request
+from regraft.domain.capture.request import LazyMessages, read_request
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.lineage.message import store_message
 from regraft.domain.lineage.prompt_digests import SYSTEM, USER, said_by
@@ -34,7 +34,7 @@ def test_digests_are_those_without_a_cache_whatever_came_before_and_however_litt
         plain = [store_message(message) for message in history]
         expected = chain(scope, ((m.message_id, m.projection) for m in plain))
         texts = [json.dumps(message, indent=indent).encode() for message in history]
-        end = cache.history(scope, history if indent is None else Slices(texts))
+        end = cache.history(scope, history if indent is None else LazyMessages(texts))
         steps = [*end.back()][::-1]
         assert [step.message for step in steps] == plain
         assert [step.history.context for step in steps] == expected
@@ -73,4 +73,4 @@ def test_a_request_in_slices_is_the_request_that_was_sent() -> None:
 @pytest.mark.parametrize("text", [b'{"role": nothing}', b'{"role": "user", "content": "\n"}', b"[\xff]"])
 def test_a_message_that_is_no_json_is_named(text) -> None:
     with pytest.raises(CorruptEventError, match="a message of the request is not JSON"):
-        HistoryCache().history("", Slices([text]))
+        HistoryCache().history("", LazyMessages([text]))

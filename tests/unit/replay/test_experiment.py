@@ -10,7 +10,7 @@ import pytest
 
 from regraft.domain.errors import ConfigError, UsageError
 from regraft.domain.ids import NodeId, SessionId, digest
-from regraft.domain.replay.budget import Budget, Price, Spent, estimate
+from regraft.domain.replay.budget import Budget, Price, TokenSpend, estimate
 from regraft.domain.replay.experiment import Experiment, Query, grid, read_tools
 from regraft.domain.replay.job import Origin, Variant, plan
 from regraft.infra.files.experiments import parse_experiment
@@ -160,7 +160,7 @@ def test_what_a_job_takes_is_counted_where_it_was_and_estimated_where_it_was_not
 
 def test_a_budget_is_spent_in_tokens_or_in_money():
     prices = {"a": Price(prompt=2.0, completion=10.0)}
-    spent = {"a": Spent(500_000, 100_000)}
+    spent = {"a": TokenSpend(500_000, 100_000)}
     assert Budget(prices=prices).cost(spent) == 2.0
     assert Budget(money=2.0, prices=prices).spent(spent)
     assert not Budget(money=2.01, prices=prices).spent(spent)

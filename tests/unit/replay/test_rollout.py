@@ -24,7 +24,7 @@ from regraft.domain.replay.rollout import (
     user_ended,
 )
 from regraft.domain.replay.tool_results import (
-    InOrder,
+    OrderedResults,
     RecordedResult,
     ServedResult,
     StrictResults,
@@ -117,7 +117,7 @@ def story_answers(story=STORY):
 # The same answers
 
 
-@pytest.mark.parametrize("policy", [StrictResults, InOrder])
+@pytest.mark.parametrize("policy", [StrictResults, OrderedResults])
 def test_the_recorded_answers_give_the_recorded_conversation_again(policy):
     branch, stop = grown(tell(*story_answers()), policy)
     assert stop == RolloutEnd("end_of_record")
@@ -209,7 +209,7 @@ def test_an_unrecorded_call_ends_a_strict_branch_with_the_call():
 
 
 def test_by_order_the_branch_goes_on_with_the_drift_reported_and_not_counted():
-    branch, stop = grown(tell(calling(("find", '{"a": 2}', "n")), *story_answers()[1:]), InOrder)
+    branch, stop = grown(tell(calling(("find", '{"a": 2}', "n")), *story_answers()[1:]), OrderedResults)
     assert stop == RolloutEnd("end_of_record")
     assert branch.fidelity == round(2 / 3, 4)
     assert branch.notes == ['find({"a":2}) was given the result of find({"a":1})']
@@ -274,7 +274,7 @@ def test_calls_that_the_opening_holds_are_spent():
     opening = [*HELLO, calling(("f", "{}")), result("old", "f-id")]
     told = tell(calling(("f", "{}")), story=[says("ok")], opening=opening)
     assert grown(told)[1] == RolloutEnd("unrecorded_tool_call", "f({}) was called more often than in the record")
-    branch, _ = grown(told, InOrder)
+    branch, _ = grown(told, OrderedResults)
     assert branch.history[-1] == result("old", "f-id")
     assert branch.fidelity == 0.0
 

@@ -12,7 +12,7 @@ from regraft.domain.replay.tool_results import (
     PATH,
     SIBLING,
     ForestMessage,
-    InOrder,
+    OrderedResults,
     RecordedResult,
     RecordedResults,
     ServedResult,
@@ -163,7 +163,7 @@ def test_by_order_a_call_with_other_arguments_gets_the_next_result_of_its_tool_a
         [recorded("g", "{}", "x"), recorded("f", '{"a":1}', "one"), recorded("f", '{"a":2}', "two")]
     )
     drifted, exact, none = served(
-        InOrder(shelf), call("f", '{"a":9}'), call("f", '{"a":2}'), call("f", '{"a":8}', "new")
+        OrderedResults(shelf), call("f", '{"a":9}'), call("f", '{"a":2}'), call("f", '{"a":8}', "new")
     )
     assert (drifted.message["content"], drifted.source) == ("one", DRIFT)
     assert drifted.note == 'f({"a":9}) was given the result of f({"a":1})'
@@ -174,7 +174,7 @@ def test_by_order_a_call_with_other_arguments_gets_the_next_result_of_its_tool_a
 
 def test_by_order_a_call_that_is_made_again_gets_its_own_result_again_and_not_that_of_another():
     shelf = RecordedResults([recorded("f", '{"a":1}', "one"), recorded("f", '{"a":2}', "two")])
-    _, again, other = served(InOrder(shelf), call("f", '{"a":1}'), call("f", '{"a":1}'), call("f", '{"a":2}'))
+    _, again, other = served(OrderedResults(shelf), call("f", '{"a":1}'), call("f", '{"a":1}'), call("f", '{"a":2}'))
     assert (again.message["content"], again.source) == ("one", DRIFT)
     assert again.note.endswith(", again")
     assert (other.message["content"], other.source) == ("two", PATH)
@@ -182,14 +182,14 @@ def test_by_order_a_call_that_is_made_again_gets_its_own_result_again_and_not_th
 
 def test_by_order_what_the_history_holds_can_be_said_again():
     shelf = RecordedResults([recorded("f", "{}", "before")], spent=1)
-    (again,) = served(InOrder(shelf), call("f"))
+    (again,) = served(OrderedResults(shelf), call("f"))
     assert isinstance(again, ServedResult)
     assert (again.message["content"], again.source) == ("before", DRIFT)
 
 
 def test_no_policy_answers_a_tool_that_the_record_does_not_know():
     shelf = RecordedResults([recorded("f", "{}", "x")])
-    assert all(isinstance(served(each(shelf), call("h"))[0], UnservedCall) for each in (StrictResults, InOrder))
+    assert all(isinstance(served(each(shelf), call("h"))[0], UnservedCall) for each in (StrictResults, OrderedResults))
 
 
 # Other branches of the session

@@ -18,7 +18,7 @@ _OWN_KEYS = frozenset({"messages", "model"})
 _UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-class Slices(Sequence[Any]):
+class LazyMessages(Sequence[Any]):
     """Messages by their JSON texts, each parsed when it is first accessed; ``texts`` may have been read before."""
 
     __slots__ = ("texts",)

@@ -30,7 +30,7 @@ def check_text(text: str) -> str:
     return text
 
 
-class Finder:
+class TextFinder:
     """Says whether a text is held by others: as it is, or escaped as in JSON, as often as that was done.
 
     Linear in the length of what is looked through.
@@ -69,7 +69,7 @@ def _meant(escape: re.Match[str]) -> str:
     return chr(int(said[1:], 16)) if len(said) == 5 else _SHORT.get(said, said)
 
 
-def blanked(value: Any, holds: Finder) -> Any:
+def blanked(value: Any, holds: TextFinder) -> Any:
     """A JSON value in which each text that holds what is erased is replaced; its structure stays."""
     if isinstance(value, str):
         return _blanked_text(value, holds) if holds(value) else value
@@ -80,7 +80,7 @@ def blanked(value: Any, holds: Finder) -> Any:
     return value
 
 
-def _blanked_text(text: str, holds: Finder) -> str:
+def _blanked_text(text: str, holds: TextFinder) -> str:
     """JSON in a string stays JSON: what reads it finds the rest."""
     if text[:1] not in "{[":
         return SHOWN

@@ -28,7 +28,7 @@ _JUDGED = frozenset({"human", "ratings", "imported", "outcome"})
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class PathFlaw:
     """One thing that is wrong with a path, and what shows it."""
 
     type: Negative
@@ -36,7 +36,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Defeat:
+class LostPair:
     """A pair that a path's last answer lost: to which turn, how clearly, and how alike the two are."""
 
     pair_id: str
@@ -51,7 +51,7 @@ class Defeat:
 class SiblingFacts:
     """What pairs say of terminal nodes, by node id."""
 
-    defeats: dict[str, list[Defeat]] = field(default_factory=dict)
+    defeats: dict[str, list[LostPair]] = field(default_factory=dict)
     both_bad: dict[str, str] = field(default_factory=dict)  # node -> label source
     better_without_tools: dict[str, str] = field(default_factory=dict)  # node -> evidence
 
@@ -75,7 +75,7 @@ def _add_defeat(facts: SiblingFacts, pair: Record, worse: str) -> None:
     better = "a" if worse == "b" else "b"
     signals = (pair[f"signals_{better}"], pair[f"signals_{worse}"])
     facts.defeats.setdefault(str(pair[f"node_{worse}"]), []).append(
-        Defeat(
+        LostPair(
             pair_id=str(pair["pair_id"]),
             winner_turn=str(pair[f"turn_{better}"]),
             source=pair["source"],
@@ -97,53 +97,53 @@ def _compare_tools(facts: SiblingFacts, pair: Record) -> None:
     )
 
 
-def findings_of(unit: Record, *, human: float | None, categories: Sequence[str], facts: SiblingFacts) -> list[Finding]:
+def findings_of(unit: Record, *, human: float | None, categories: Sequence[str], facts: SiblingFacts) -> list[PathFlaw]:
     """What is wrong with a path, the most serious first; ``human`` is what people think of it, 0 to 1."""
     node = str(unit["unit_id"])
     found = _noise(unit, liked=human is not None and human > NEUTRAL)
     if "hallucination" in categories:
-        found.append(Finding("hallucination", "a person named it so"))
+        found.append(PathFlaw("hallucination", "a person named it so"))
     found += _tool_misuse(unit, facts.better_without_tools.get(node, ""))
     if human is not None and human <= DISLIKED:
-        found.append(Finding("suppression_candidate", f"people rate it {human:.2f} of 1"))
+        found.append(PathFlaw("suppression_candidate", f"people rate it {human:.2f} of 1"))
     elif node in facts.both_bad:
-        found.append(Finding("suppression_candidate", f"judged bad beside a sibling ({facts.both_bad[node]})"))
+        found.append(PathFlaw("suppression_candidate", f"judged bad beside a sibling ({facts.both_bad[node]})"))
     elif "suppress" in categories:
-        found.append(Finding("suppression_candidate", "a person asked for less of it"))
+        found.append(PathFlaw("suppression_candidate", "a person asked for less of it"))
     return found + [one for defeat in facts.defeats.get(node, ()) if (one := _hard_negative(defeat))][:1]
 
 
-def _noise(unit: Record, *, liked: bool) -> list[Finding]:
+def _noise(unit: Record, *, liked: bool) -> list[PathFlaw]:
     """An answer that people like is no noise for what is measured in its text."""
     reasons: Sequence[str] = unit["finish_reasons"]
     ending = recorded_ending(unit["node_status"], reasons[-1] if reasons else None)
     if unit["answer_empty"]:
-        return [Finding(NOISE, "the answer is empty")]
+        return [PathFlaw(NOISE, "the answer is empty")]
     if ending not in WHOLE:
-        return [Finding(NOISE, f"the answer's ending is {ending}")]
+        return [PathFlaw(NOISE, f"the answer's ending is {ending}")]
     if unit["repetition"] >= REPETITIVE and not liked:
-        return [Finding(NOISE, f"{unit['repetition']:.0%} of its 4-grams repeat")]
+        return [PathFlaw(NOISE, f"{unit['repetition']:.0%} of its 4-grams repeat")]
     if unit["garbled"] >= GARBLED and not liked:
-        return [Finding(NOISE, f"{unit['garbled']:.0%} of its characters are replacement characters")]
+        return [PathFlaw(NOISE, f"{unit['garbled']:.0%} of its characters are replacement characters")]
     return []
 
 
-def _tool_misuse(unit: Record, better_without: str) -> list[Finding]:
+def _tool_misuse(unit: Record, better_without: str) -> list[PathFlaw]:
     calls = unit["tool_calls"]
     if unit["tool_errors"]:
-        return [Finding("tool_misuse", f"{unit['tool_errors']} of {calls} calls failed")]
+        return [PathFlaw("tool_misuse", f"{unit['tool_errors']} of {calls} calls failed")]
     if unit["repeated_calls"]:
-        return [Finding("tool_misuse", f"{unit['repeated_calls']} of {calls} calls repeat an earlier one")]
-    return [Finding("tool_misuse", better_without)] if better_without and calls else []
+        return [PathFlaw("tool_misuse", f"{unit['repeated_calls']} of {calls} calls repeat an earlier one")]
+    return [PathFlaw("tool_misuse", better_without)] if better_without and calls else []
 
 
-def _hard_negative(defeat: Defeat) -> Finding | None:
+def _hard_negative(defeat: LostPair) -> PathFlaw | None:
     if defeat.quality_gap is None or defeat.quality_gap > ALIKE:
         return None
     if defeat.similarity is not None and defeat.similarity < SAME_MEANING:
         return None
     meaning = "not compared in meaning" if defeat.similarity is None else f"cosine {defeat.similarity:.2f}"
-    return Finding(
+    return PathFlaw(
         "hard_negative",
         f"lost the pair {defeat.pair_id} by {defeat.margin:g} ({defeat.source}); signals differ by "
         f"{defeat.quality_gap:.2f}, {meaning}",

@@ -45,7 +45,7 @@ _SCALES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Ballot:
+class JudgementGroup:
     """Judgements that are compared with one another. A rating has no ``comparison``; a scorer's name is its own."""
 
     basis: Basis
@@ -57,7 +57,7 @@ class Ballot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class PairVerdict:
     """What was said of two answers, with a margin from 0 to 1; ``decided_by`` names sources and their annotators."""
 
     preference: Preference
@@ -68,7 +68,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Worth:
+class AnswerScores:
     """What imported judgements say of one answer alone, each 0 to 1 by who judged. ``rank`` only orders answers: 1 is
     the best of those that were ranked together, and nothing says that a lower one is bad."""
 
@@ -89,24 +89,24 @@ def basis_of(judgement: Judgement) -> Basis | None:
     return None
 
 
-def _ballot(judgement: Judgement) -> Ballot | None:
+def _ballot(judgement: Judgement) -> JudgementGroup | None:
     basis = basis_of(judgement)
     if basis is None:
         return None
     given_by = judgement.given_by if judgement.given_by in (PERSON, MODEL) else ""
     comparison = "" if basis == "rating" else judgement.comparison
-    return Ballot(basis, judgement.name, judgement.source, judgement.annotator, given_by, comparison)
+    return JudgementGroup(basis, judgement.name, judgement.source, judgement.annotator, given_by, comparison)
 
 
-class Judged:
+class JudgedAnswers:
     """The judgements of all answers to one context, by answer."""
 
     def __init__(self, judgements: Mapping[UUID, Iterable[Judgement]]) -> None:
-        self._said: dict[UUID, dict[Ballot, list[float]]] = {}
-        self._range: dict[Ballot, tuple[float, float]] = {}
-        scales: dict[Ballot, tuple[float, float]] = {}
+        self._said: dict[UUID, dict[JudgementGroup, list[float]]] = {}
+        self._range: dict[JudgementGroup, tuple[float, float]] = {}
+        scales: dict[JudgementGroup, tuple[float, float]] = {}
         for node, given in judgements.items():
-            of_node: dict[Ballot, list[float]] = defaultdict(list)
+            of_node: dict[JudgementGroup, list[float]] = defaultdict(list)
             for judgement in given:
                 ballot = _ballot(judgement)
                 if ballot is None:
@@ -127,7 +127,7 @@ class Judged:
         """Whether anything that was said of an answer says whether it is good."""
         return bool(self._said.get(node))
 
-    def compare(self, a: UUID, b: UUID) -> Verdict | None:
+    def compare(self, a: UUID, b: UUID) -> PairVerdict | None:
         """What was said of two answers; None when nobody judged both."""
         mine, others = self._said.get(a, {}), self._said.get(b, {})
         shared = [ballot for ballot in mine if ballot in others]
@@ -140,8 +140,11 @@ class Judged:
         return None
 
     def _count(
-        self, ballots: Sequence[Ballot], mine: Mapping[Ballot, list[float]], others: Mapping[Ballot, list[float]]
-    ) -> Verdict | None:
+        self,
+        ballots: Sequence[JudgementGroup],
+        mine: Mapping[JudgementGroup, list[float]],
+        others: Mapping[JudgementGroup, list[float]],
+    ) -> PairVerdict | None:
         votes: list[tuple[Preference, float]] = []
         names: set[str] = set()
         for ballot in ballots:
@@ -161,7 +164,7 @@ class Judged:
                 said: list[str] = [each for each, _ in votes]
                 margin = (said.count(preference) - said.count(other)) / len(votes)
         first = ballots[0]
-        return Verdict(
+        return PairVerdict(
             preference=preference,
             margin=min(1.0, margin),
             basis=first.basis,
@@ -169,7 +172,7 @@ class Judged:
             decided_by=tuple(sorted(names)),
         )
 
-    def _vote(self, ballot: Ballot, mine: list[float], others: list[float]) -> tuple[Preference, float] | None:
+    def _vote(self, ballot: JudgementGroup, mine: list[float], others: list[float]) -> tuple[Preference, float] | None:
         low, high = self._range[ballot]
         spread = high - low
         if ballot.basis == "rating":
@@ -202,7 +205,7 @@ def _wins(mine: list[float], others: list[float]) -> int:
     return sum(bisect_left(others, value) - (len(others) - bisect_right(others, value)) for value in mine)
 
 
-def _weightiest(ballots: Sequence[Ballot]) -> list[Ballot]:
+def _weightiest(ballots: Sequence[JudgementGroup]) -> list[JudgementGroup]:
     """Of the ratings of one source those that say most: of the whole answer, or of all aspects where none does."""
     if not ballots or ballots[0].basis != "rating":
         return list(ballots)
@@ -217,7 +220,7 @@ def _weightiest(ballots: Sequence[Ballot]) -> list[Ballot]:
     return kept
 
 
-def worth_of(judgements: Iterable[Judgement]) -> Worth:
+def worth_of(judgements: Iterable[Judgement]) -> AnswerScores:
     """What was said of an answer alone: ratings on a known scale, else the share of comparisons that it won."""
     rated: dict[str, tuple[int, list[float]]] = {}
     preferred: dict[str, list[float]] = defaultdict(list)
@@ -244,7 +247,7 @@ def worth_of(judgements: Iterable[Judgement]) -> Worth:
         rated[ballot.given_by] = (before, values)
     parts = {by: sum(values) / len(values) for by, values in preferred.items()}
     parts |= {by: sum(values) / len(values) for by, (_, values) in rated.items()}
-    return Worth(
+    return AnswerScores(
         human=parts.get(PERSON),
         outcome=parts.get(""),
         judge=parts.get(MODEL),

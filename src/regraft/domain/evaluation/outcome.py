@@ -14,7 +14,7 @@ from regraft.domain.evaluation.score import BEST_RATING, WORST_RATING
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class OutcomeReport:
     """One report: ``name`` is ``reward`` or ``rating``, ``source`` what the reporter called itself."""
 
     name: str
@@ -32,7 +32,7 @@ class Outcome:
     source: str | None = None
 
 
-def worth(verdict: Verdict) -> float:
+def worth(verdict: OutcomeReport) -> float:
     """A reward from 0 to 1 as it is, cut off beyond; a rating from 1 to 5 on the scale of our own ratings."""
     value = verdict.value
     if verdict.name == "rating":
@@ -45,9 +45,9 @@ def part_of(source: str) -> str:
     return {MODEL: "judge", PERSON: "human"}.get(judge_of(source), "outcome")
 
 
-def outcome_of(verdicts: Iterable[Verdict]) -> Outcome:
+def outcome_of(verdicts: Iterable[OutcomeReport]) -> Outcome:
     """The first verdict of each kind counts: give the one that weighs most first."""
-    first: dict[str, Verdict] = {}
+    first: dict[str, OutcomeReport] = {}
     for verdict in verdicts:
         first.setdefault(part_of(verdict.source), verdict)
     parts = {part: worth(verdict) for part, verdict in first.items()}

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from regraft.domain.capture.importers.conversation import Judgement
 from regraft.domain.capture.judges import MODEL
-from regraft.domain.evaluation.imported import Judged, majority
+from regraft.domain.evaluation.imported import JudgedAnswers, majority
 from regraft.domain.evaluation.score import ScoreParts
 from regraft.domain.ids import digest, uuid_of
 
@@ -116,7 +116,7 @@ class _Decision:
     given_by: str = ""
 
 
-def _decide(a: Sibling, b: Sibling, votes: Sequence[Vote], judged: Judged, min_margin: float) -> _Decision:
+def _decide(a: Sibling, b: Sibling, votes: Sequence[Vote], judged: JudgedAnswers, min_margin: float) -> _Decision:
     """The best source that says anything decides."""
     for source in ("human", "imported"):
         said = [vote.preference for vote in votes if vote.source == source]
@@ -142,7 +142,7 @@ def _decide(a: Sibling, b: Sibling, votes: Sequence[Vote], judged: Judged, min_m
     return _Decision("" if abs(margin) >= max(min_margin, 1e-9) else "no_preference", "signals", margin)
 
 
-def _is_judged(sibling: Sibling, judged: Judged) -> bool:
+def _is_judged(sibling: Sibling, judged: JudgedAnswers) -> bool:
     """Whether somebody judged an answer, so that what is measured may not speak for it."""
     parts = sibling.score
     return judged.is_judged(sibling.node_id) or any(
@@ -154,7 +154,7 @@ def _difference(margin: float, source: str) -> _Decision:
     return _Decision("" if margin else "judged_equal", source, margin)
 
 
-def _imported(a: Sibling, b: Sibling, judged: Judged) -> _Decision | None:
+def _imported(a: Sibling, b: Sibling, judged: JudgedAnswers) -> _Decision | None:
     found = judged.compare(a.node_id, b.node_id)
     if found is None:
         return None
@@ -188,7 +188,7 @@ def propose(
     distinct: dict[UUID, Sibling] = {}
     for sibling in siblings:
         distinct.setdefault(sibling.node_id, sibling)
-    judged = Judged({one.node_id: one.judgements for one in distinct.values()})
+    judged = JudgedAnswers({one.node_id: one.judgements for one in distinct.values()})
     found = []
     for a, b in combinations(sorted(distinct.values(), key=lambda one: one.node_id), 2):
         identity = pair_id(anchor_turn_id, a.node_id, b.node_id)

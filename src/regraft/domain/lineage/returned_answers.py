@@ -52,7 +52,7 @@ class RewrittenTurn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deliverer:
+class DeliveringTurn:
     """A turn that delivered the answer. ``position`` counts its messages with the answer; ``tail``: the last ones
     before the answer, the nearest first. ``by_call``: the two share the id of a tool call, ``by_answer``: what
     they say. ``long``: the answer is a long text or holds calls; a short one proves only together with its question."""
@@ -77,7 +77,7 @@ class ReturnedAnswer:
 
     position: int
     tail: Sequence[TailMessage]
-    deliverers: Sequence[Deliverer]
+    deliverers: Sequence[DeliveringTurn]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Continuation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Likeness:
+class _Similarity:
     """How much a candidate has in common with the rewritten history; compared field by field."""
 
     whole: bool
@@ -131,7 +131,7 @@ def continuation(turn: RewrittenTurn, returned: Iterable[ReturnedAnswer]) -> Con
     return None
 
 
-def _may_join(turn: RewrittenTurn, found: Deliverer) -> bool:
+def _may_join(turn: RewrittenTurn, found: DeliveringTurn) -> bool:
     """A named session stays what its client called it: nothing joins it from outside, and it joins no other. Two names
     are two conversations."""
     if turn.name is not None and found.name is not None and turn.name != found.name:
@@ -139,14 +139,14 @@ def _may_join(turn: RewrittenTurn, found: Deliverer) -> bool:
     return found.session_id == turn.session_id or not (turn.named or found.named)
 
 
-def _is_same_turn(turn: RewrittenTurn, found: Deliverer) -> bool:
+def _is_same_turn(turn: RewrittenTurn, found: DeliveringTurn) -> bool:
     return (found.started_at, found.turn_id.bytes) >= (turn.started_at, turn.turn_id.bytes)
 
 
-def _likeness(turn: RewrittenTurn, answer: ReturnedAnswer, found: Deliverer) -> _Likeness:
+def _likeness(turn: RewrittenTurn, answer: ReturnedAnswer, found: DeliveringTurn) -> _Similarity:
     common = _answers_in_common(answer.tail, found.tail)
     shared = Counter(each.message_id for each in answer.tail) & Counter(each.message_id for each in found.tail)
-    return _Likeness(
+    return _Similarity(
         whole=found.by_call and found.by_answer,
         name=turn.name is not None and found.name == turn.name,
         answers=1 + len(common),
@@ -158,7 +158,7 @@ def _likeness(turn: RewrittenTurn, answer: ReturnedAnswer, found: Deliverer) -> 
     )
 
 
-def _proves(turn: RewrittenTurn, answer: ReturnedAnswer, found: Deliverer, like: _Likeness) -> bool:
+def _proves(turn: RewrittenTurn, answer: ReturnedAnswer, found: DeliveringTurn, like: _Similarity) -> bool:
     if found.by_call or (found.long and like.name):
         return True
     if not found.long:
@@ -202,7 +202,7 @@ def _count(tail: Sequence[TailMessage], roles: frozenset[str]) -> int:
     return sum(each.role in roles for each in tail)
 
 
-def _describe(turn: RewrittenTurn, answer: ReturnedAnswer, found: Deliverer) -> Continuation:
+def _describe(turn: RewrittenTurn, answer: ReturnedAnswer, found: DeliveringTurn) -> Continuation:
     differences = []
     if found.system != turn.system:
         differences.append("system_changed")

@@ -103,7 +103,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Taskified:
+class TaskifyResult:
     """How it ended. ``planned``: at once; ``repaired``: at the second try; ``failed``: there is no ``plan``."""
 
     status: str
@@ -112,7 +112,7 @@ class Taskified:
     turn_ids: tuple[UUID, ...]
 
 
-def settle(assignment: Assignment, attempts: Sequence[Attempt], *, finished: bool) -> Taskified | None:
+def settle(assignment: Assignment, attempts: Sequence[Attempt], *, finished: bool) -> TaskifyResult | None:
     """What these attempts come to; None while a further one may follow. ``finished``: none will.
 
     A call that failed may be asked again under the same step; a second plan is the last.
@@ -126,10 +126,10 @@ def settle(assignment: Assignment, attempts: Sequence[Attempt], *, finished: boo
             continue
         plan, wrong = judge(attempt.text, assignment.workers, assignment.max_subtasks)
         if not wrong:
-            return Taskified("repaired" if attempt.step == REPAIR else "planned", plan, tuple(problems), turns)
+            return TaskifyResult("repaired" if attempt.step == REPAIR else "planned", plan, tuple(problems), turns)
         problems += [f"{attempt.step}: {problem}" for problem in wrong]
         repairs += attempt.step == REPAIR
     if repairs or finished:
         turns = tuple(each.turn_id for each in attempts if each.turn_id is not None)
-        return Taskified("failed", None, tuple(problems), turns)
+        return TaskifyResult("failed", None, tuple(problems), turns)
     return None

@@ -22,7 +22,7 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class TokenSpend:
     """Tokens that were paid for; ``cached`` ones are among those of the prompt."""
 
     prompt: int = 0
@@ -34,8 +34,8 @@ class Spent:
         """All of them."""
         return self.prompt + self.completion
 
-    def __add__(self, more: Spent) -> Spent:
-        return Spent(self.prompt + more.prompt, self.completion + more.completion, self.cached + more.cached)
+    def __add__(self, more: TokenSpend) -> TokenSpend:
+        return TokenSpend(self.prompt + more.prompt, self.completion + more.completion, self.cached + more.cached)
 
     def money(self, price: Price | None) -> float:
         """What they cost; nothing where there is no price."""
@@ -62,13 +62,13 @@ class Budget:
                 "completion, per million tokens."
             )
 
-    def spent(self, spent: Mapping[str, Spent]) -> bool:
+    def spent(self, spent: Mapping[str, TokenSpend]) -> bool:
         """Whether nothing is left of it, given the tokens by model."""
         if self.tokens is not None and sum(one.tokens for one in spent.values()) >= self.tokens:
             return True
         return self.money is not None and self.cost(spent) >= self.money
 
-    def cost(self, spent: Mapping[str, Spent]) -> float:
+    def cost(self, spent: Mapping[str, TokenSpend]) -> float:
         """Money for the tokens of each model, as far as there are prices."""
         return sum(one.money(self.prices.get(model)) for model, one in spent.items())
 
@@ -87,9 +87,9 @@ class Estimate:
     bounded: bool
 
     @property
-    def spent(self) -> Spent:
+    def spent(self) -> TokenSpend:
         """The same, as if it had been spent."""
-        return Spent(self.prompt, self.completion)
+        return TokenSpend(self.prompt, self.completion)
 
 
 def estimate(job: Job) -> Estimate:

@@ -191,7 +191,7 @@ class StrictResults:
 
 
 @dataclass(slots=True)
-class InOrder:
+class OrderedResults:
     """Recorded results of exactly the calls that are made. Failing that, as drift: what the same call was given
     before, or the next result of the same tool."""
 

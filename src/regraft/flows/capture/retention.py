@@ -22,7 +22,7 @@ _BATCH = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Removed:
+class RetentionResult:
     """What was, or would be, removed of calls before a time: by kind (rows, bytes)."""
 
     before: datetime
@@ -40,7 +40,7 @@ def age_of(text: str) -> timedelta:
 
 def remove_raw_bodies(
     dsn: str, older_than: timedelta, *, unreadable: bool = False, dry_run: bool = False, now: datetime | None = None
-) -> Removed:
+) -> RetentionResult:
     """Remove raw bytes of calls older than that; ``unreadable`` also of those that could never be read.
 
     In batches, each a transaction of its own: it can be interrupted, and repeated.
@@ -55,4 +55,4 @@ def remove_raw_bodies(
         for kind in () if dry_run else kinds:
             while store.drop(connection, kind, before, _BATCH):
                 pass
-    return Removed(before=before, dry_run=dry_run, counts=counts)
+    return RetentionResult(before=before, dry_run=dry_run, counts=counts)

@@ -42,7 +42,7 @@ def read_slow_calls(dsn: str, patience: timedelta = PATIENCE, table: ClientTable
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
+class _ReaderSettings:
     dsn: str
     patience: float
     table: ClientTable | None
@@ -52,7 +52,7 @@ class SlowCallReader:
     """Ingest's hold on the process: started when there is something for it, started again for what came meanwhile."""
 
     def __init__(self, dsn: str, patience: timedelta, table: ClientTable | None = None) -> None:
-        self._order = msgspec.json.encode(_Order(dsn, patience.total_seconds(), table)) + b"\n"
+        self._order = msgspec.json.encode(_ReaderSettings(dsn, patience.total_seconds(), table)) + b"\n"
         self._task: asyncio.Task[None] | None = None
         self._more = self._closing = False
         self._process: asyncio.subprocess.Process | None = None
@@ -87,7 +87,7 @@ class SlowCallReader:
 def main() -> None:
     from regraft.infra.telemetry.logs import configure_logging
 
-    order = msgspec.json.decode(sys.stdin.readline(), type=_Order)
+    order = msgspec.json.decode(sys.stdin.readline(), type=_ReaderSettings)
     configure_logging("INFO")
     os.nice(_NICE)
     try:

@@ -27,7 +27,7 @@ Wait = Callable[[float], bool]  # wait so many seconds; False: end
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _FileState:
     """A file as it was when it was read."""
 
     stamp: tuple[int, int, int]
@@ -48,7 +48,7 @@ def watch(
 ) -> None:
     """Import what is in files and folders, and go on with what is added, until ``wait`` says to end. ``told`` gets the
     counts of each round that read something. While PostgreSQL is away, nothing is read."""
-    seen: dict[Path, _Look] = {}
+    seen: dict[Path, _FileState] = {}
     failures = 0
     while True:
         changed = {path: look for path, look in _looks(paths, fresh, settle) if seen.get(path) != look}
@@ -68,7 +68,7 @@ def watch(
             return
 
 
-def _looks(paths: Sequence[Path], fresh: float, settle: float) -> Iterator[tuple[Path, _Look]]:
+def _looks(paths: Sequence[Path], fresh: float, settle: float) -> Iterator[tuple[Path, _FileState]]:
     for path in paths:
         try:
             files = dict.fromkeys(part.path for part in parts(path))
@@ -81,4 +81,4 @@ def _looks(paths: Sequence[Path], fresh: float, settle: float) -> Iterator[tuple
                 continue
             since = time.time() - state.st_mtime
             age: Age = "fresh" if since < fresh else "written" if since < settle else "settled"
-            yield file, _Look((state.st_ino, state.st_size, state.st_mtime_ns), age)
+            yield file, _FileState((state.st_ino, state.st_size, state.st_mtime_ns), age)

@@ -16,7 +16,7 @@ _SHOWN = 100  # rows of each sort that are named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class SnapshotDifference:
     """Counts, and the ids of the first hundred rows of each sort, from snapshot ``a`` to snapshot ``b``.
 
     ``changed`` rows read differently; ``recertified`` ones read the same, and their certificate differs (who decided,
@@ -34,13 +34,13 @@ class Difference:
     ids: dict[str, list[str]]
 
 
-class _Seen(NamedTuple):
+class _RowDigest(NamedTuple):
     split: str
     content: Digest
     whole: Digest
 
 
-def difference(a: str, b: str, *, dsn: str, warehouse: str) -> Difference:
+def difference(a: str, b: str, *, dsn: str, warehouse: str) -> SnapshotDifference:
     """Compare two snapshots of one kind, row by row, by row ids. Raises UsageError when their kinds differ."""
     one, _ = find_snapshot(dsn, a)
     other, _ = find_snapshot(dsn, b)
@@ -71,13 +71,13 @@ def difference(a: str, b: str, *, dsn: str, warehouse: str) -> Difference:
     for row_id in before:
         count("removed", row_id)
     named = {sort: sorted(rows) for sort, rows in sorted(ids.items())}
-    return Difference(a=one.snapshot_id, b=other.snapshot_id, ids=named, **counts)
+    return SnapshotDifference(a=one.snapshot_id, b=other.snapshot_id, ids=named, **counts)
 
 
-def _seen(dsn: str, warehouse: str, snapshot: Frozen) -> Iterator[tuple[str, _Seen]]:
+def _seen(dsn: str, warehouse: str, snapshot: Frozen) -> Iterator[tuple[str, _RowDigest]]:
     for rows in stored_rows(dsn, warehouse, snapshot):
         for row, split in rows:
-            yield row.row_id, _Seen(split, _content(row), row_digest(row))
+            yield row.row_id, _RowDigest(split, _content(row), row_digest(row))
 
 
 def _content(row: Row) -> Digest:

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from regraft.domain.datasets.erasure import KINDS, Finder
+from regraft.domain.datasets.erasure import KINDS, TextFinder
 from regraft.domain.errors import IntegrityError, NotFoundError, RegraftError, UnavailableError, UsageError
 from regraft.flows.datasets.erase_transit import forget_delivered, store_what_waits
 from regraft.flows.datasets.erase_truth import erase_truth
@@ -38,7 +38,7 @@ _TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class ErasureStores:
     """Where content may be. ``nats_url`` is None where there was never a stream, ``dagster_dsn`` where Dagster's
     storage is not ours."""
 
@@ -71,10 +71,10 @@ class Certificate:
 
 
 @dataclass(slots=True)
-class _Work:
+class _Erasure:
     """One erasure in progress. A step notes what it ``found`` and what was ``left_over``."""
 
-    places: Places
+    places: ErasureStores
     erasure_id: UUID
     kind: str
     target: str | None
@@ -83,15 +83,15 @@ class _Work:
     left_over: dict[str, str] = field(default_factory=dict)
 
     @property
-    def holds(self) -> Finder | None:
+    def holds(self) -> TextFinder | None:
         """Finds the text that is erased, where a text is."""
-        return Finder(self.target) if self.kind == "matching" and self.target else None
+        return TextFinder(self.target) if self.kind == "matching" and self.target else None
 
 
 def erase(
     kind: str,
     target: str,
-    places: Places,
+    places: ErasureStores,
     *,
     dry_run: bool = False,
     forget: Path | None = None,
@@ -109,7 +109,7 @@ def erase(
     if kind not in KINDS:
         raise UsageError(f"An erasure is of a session, a node, a scope or a text, not of a {kind}.")
     if kind == "matching":
-        Finder(target)
+        TextFinder(target)
     else:
         target = _whole_id(kind, target, places.dsn)
     if dry_run:
@@ -129,7 +129,7 @@ def erase(
             raise
 
 
-def resume(places: Places, progress: Progress | None = None) -> list[Certificate]:
+def resume(places: ErasureStores, progress: Progress | None = None) -> list[Certificate]:
     """Finish erasures that were killed or failed; their certificates."""
     with _alone(places.dsn) as connection:
         done = []
@@ -165,9 +165,9 @@ def _alone(dsn: str) -> Iterator[Connection]:
         yield connection
 
 
-def _dry_run(kind: str, target: str, places: Places) -> Certificate:
+def _dry_run(kind: str, target: str, places: ErasureStores) -> Certificate:
     now, erasure_id = datetime.now(UTC), uuid4()
-    work = _Work(places, erasure_id, kind, target, None)
+    work = _Erasure(places, erasure_id, kind, target, None)
     held = _held_rows(work)
     with transaction(places.dsn, name="regraft-erase") as connection:
         store.begin(connection, erasure_id, kind, target, None, now)
@@ -187,10 +187,10 @@ def _dry_run(kind: str, target: str, places: Places) -> Certificate:
     )
 
 
-def _finish(connection: Connection, erasure_id: UUID, places: Places, progress: Progress | None) -> Certificate:
+def _finish(connection: Connection, erasure_id: UUID, places: ErasureStores, progress: Progress | None) -> Certificate:
     row = store.journal(connection, erasure_id)
     assert row is not None
-    work = _Work(places, erasure_id, row["kind"], row["target"], row["forget"])
+    work = _Erasure(places, erasure_id, row["kind"], row["target"], row["forget"])
     for name, step in _STEPS:
         if name in row["done"]:
             continue
@@ -222,14 +222,14 @@ def _certificate(row: Mapping[str, Any]) -> Certificate:
     )
 
 
-def _arrivals(work: _Work) -> None:
+def _arrivals(work: _Erasure) -> None:
     """What is on its way is stored first, and placed."""
     if work.places.nats_url:
         work.found["packs on their way"] = store_what_waits(work.places.dsn, work.places.spool, work.places.nats_url)
     build(work.places.dsn)
 
 
-def _forget_set(work: _Work) -> None:
+def _forget_set(work: _Erasure) -> None:
     """The rows that models were trained on, while they can still be read."""
     if not work.forget:
         return
@@ -250,7 +250,7 @@ def _forget_set(work: _Work) -> None:
     work.found["retain set"] = counts["retain"]
 
 
-def _held_rows(work: _Work) -> dict[str, list[str]]:
+def _held_rows(work: _Erasure) -> dict[str, list[str]]:
     """The rows of frozen datasets that hold the text, by snapshot."""
     holds = work.holds
     if holds is None:
@@ -272,7 +272,7 @@ def _held_rows(work: _Work) -> dict[str, list[str]]:
     return found
 
 
-def _in_one_piece(work: _Work) -> None:
+def _in_one_piece(work: _Erasure) -> None:
     """Writers that hold some of the locks while they wait for others are let go first."""
     for _ in range(_TRIES - 1):
         try:
@@ -283,7 +283,7 @@ def _in_one_piece(work: _Work) -> None:
     _truth(work)
 
 
-def _truth(work: _Work) -> None:
+def _truth(work: _Erasure) -> None:
     """Everything in PostgreSQL, and the step's end, in one transaction."""
     assert work.target is not None
     now = datetime.now(UTC)
@@ -303,7 +303,7 @@ def _truth(work: _Work) -> None:
         store.finish_step(connection, work.erasure_id, "truth", dict(reached.found), left)
 
 
-def _transit(work: _Work) -> None:
+def _transit(work: _Erasure) -> None:
     """Bytes of delivered calls in the spool and the stream."""
     blanked, clean = forget_delivered(work.places.spool, work.places.nats_url)
     work.found["bytes of the spool"] = blanked
@@ -313,11 +313,11 @@ def _transit(work: _Work) -> None:
         )
 
 
-def _workbench(work: _Work) -> None:
+def _workbench(work: _Erasure) -> None:
     work.found["vectors kept"] = rebuild_workbench(work.places.dsn, work.places.workbench)
 
 
-def _snapshots(work: _Work) -> None:
+def _snapshots(work: _Erasure) -> None:
     """Freeze the recipes of withdrawn snapshots again, without what was erased."""
     places = work.places
     with transaction(places.dsn) as connection:
@@ -352,25 +352,25 @@ def _snapshots(work: _Work) -> None:
         store.note_snapshots(connection, work.erasure_id, noted)
 
 
-def _files(work: _Work) -> None:
+def _files(work: _Erasure) -> None:
     with transaction(work.places.dsn) as connection:
         row = store.journal(connection, work.erasure_id)
     ids = [one["snapshot_id"] for one in row["snapshots"]] if row else []
     work.found["files of snapshots"] = remove_files(ids, dsn=work.places.dsn, warehouse=work.places.warehouse)
 
 
-def _dagster(work: _Work) -> None:
+def _dagster(work: _Erasure) -> None:
     if work.places.dagster_dsn is None:
         work.left_over["dagster"] = "its storage is your own: no content is written there but in messages of errors"
         return
     work.found["rows of dagster"] = dagster_storage.erase(work.places.dagster_dsn, work.holds)
 
 
-def _logs(work: _Work) -> None:
+def _logs(work: _Erasure) -> None:
     work.found["logs"] = empty_logs(work.places.data_dir, work.holds)
 
 
-def _compaction(work: _Work) -> None:
+def _compaction(work: _Erasure) -> None:
     """From here on nobody knows the text. What is left are bytes of rows that are gone."""
     with transaction(work.places.dsn) as connection:
         store.run(connection, "forget_target", erasure_id=work.erasure_id)
@@ -385,7 +385,7 @@ def _compaction(work: _Work) -> None:
         )
 
 
-_STEPS: tuple[tuple[str, Callable[[_Work], None]], ...] = (
+_STEPS: tuple[tuple[str, Callable[[_Erasure], None]], ...] = (
     ("arrivals", _arrivals),
     ("forget set", _forget_set),
     ("truth", _truth),

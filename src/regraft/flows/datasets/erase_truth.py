@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from regraft.domain.capture.exchange import Exchange
-from regraft.domain.datasets.erasure import Finder, blanked, hollow, identity_tombstone
+from regraft.domain.datasets.erasure import TextFinder, blanked, hollow, identity_tombstone
 from regraft.domain.errors import NotFoundError, RegraftError, UsageError
 from regraft.domain.ids import Digest, canonical_json, parse_json
 from regraft.domain.lineage.history import EMPTY, extend
@@ -42,7 +42,7 @@ _LEAVE_OUT = {("message", "role"), ("message", "body"), ("request_part", "body")
 
 
 @dataclass(slots=True)
-class Reached:
+class FoundContent:
     """By place how much was found; the snapshots that hold some of it, each with the ids of those rows (None: not
     known by id); and what could not be erased."""
 
@@ -62,30 +62,30 @@ def erase_truth(
     target: str,
     now: datetime,
     held: Mapping[str, list[str]] | None = None,
-) -> Reached:
+) -> FoundContent:
     """Erase what is chosen. ``held`` are rows of snapshots that hold the text, by snapshot.
 
     Raises NotFoundError when there is no such session, node or tenant. Ingest waits until the transaction ends.
     """
-    reached = Reached()
+    content = FoundContent()
     graph.lock(connection)
     version = projection.held(connection)
     store.stage(connection)
     if kind == "matching":
-        _erase_text(connection, erasure_id, Finder(target), now, reached)
+        _erase_text(connection, erasure_id, TextFinder(target), now, content)
     else:
-        _erase_chosen(connection, erasure_id, kind, target, now, reached)
+        _erase_chosen(connection, erasure_id, kind, target, now, content)
     by_node = store.rows(connection, "affected_snapshots", held=list(held or {}))
     for row in by_node:
         ids = {each["row_id"] for each in store.rows(connection, "affected_rows", snapshot_id=row["snapshot_id"])}
-        reached.snapshots.append({**row, "rows": sorted(ids | set((held or {}).get(row["snapshot_id"], ())))})
-    reached.count("snapshots", len(reached.snapshots))
+        content.snapshots.append({**row, "rows": sorted(ids | set((held or {}).get(row["snapshot_id"], ())))})
+    content.count("snapshots", len(content.snapshots))
     assert version
-    return reached
+    return content
 
 
 def _erase_chosen(
-    connection: Connection, erasure_id: UUID, kind: str, target: str, now: datetime, reached: Reached
+    connection: Connection, erasure_id: UUID, kind: str, target: str, now: datetime, content: FoundContent
 ) -> None:
     store.choose(connection, kind, target)
     calls = store.rows(connection, "calls_identities")
@@ -95,7 +95,7 @@ def _erase_chosen(
     taskifications = store.rows(connection, "chosen_taskifications", scope=scope)
     themes = [row["theme_id"] for row in store.rows(connection, "chosen_themes", scope=scope)]
     feedback = store.run(connection, "erase_feedback", scope=scope)
-    reached.count("feedback", feedback)
+    content.count("feedback", feedback)
     lost = [
         row["event_id"]
         for row in store.quarantined(connection)
@@ -103,30 +103,30 @@ def _erase_chosen(
     ]
     if not calls and not feedback and not lost and not taskifications:
         raise NotFoundError(f"There is no {kind if kind != 'scope' else 'tenant'} {target}.")
-    _choose_messages(connection, kind, reached)
+    _choose_messages(connection, kind, content)
     _choose_parts(connection, lambda _: True)
-    store.put_tombstones(connection, erasure_id, reached.count)
+    store.put_tombstones(connection, erasure_id, content.count)
     store.run(connection, "affected_nodes")
     identities = {row["event_id"]: canonical_json(identity_tombstone(parse_json(row["identity"]))) for row in calls}
     given = {"events": list(identities), "identities": list(identities.values()), "now": now}
-    reached.count("calls", store.run(connection, "erase_calls", **given))
+    content.count("calls", store.run(connection, "erase_calls", **given))
     for statement, place in _STATEMENTS:
-        reached.count(place, store.run(connection, statement))
+        content.count(place, store.run(connection, statement))
     plans = store.rows(connection, "chosen_plans")
     hollowed = [canonical_json(hollow(parse_json(row["definition"]))) for row in plans]
-    reached.count(
+    content.count(
         "replay plans",
         store.run(connection, "erase_plans", plans=[row["plan_id"] for row in plans], definitions=hollowed),
     )
     ids = [row["taskification_id"] for row in taskifications]
     kept = [None if row["plan"] is None else canonical_json(hollow(parse_json(row["plan"]))) for row in taskifications]
-    reached.count("plans of subtasks", store.run(connection, "erase_taskifications", ids=ids, plans=kept))
-    reached.count("generations", store.run(connection, "erase_generations", taskifications=ids))
-    reached.count("themes", store.run(connection, "erase_themes", themes=themes))
-    reached.count("quarantine", store.run(connection, "blank_quarantine", events=lost))
+    content.count("plans of subtasks", store.run(connection, "erase_taskifications", ids=ids, plans=kept))
+    content.count("generations", store.run(connection, "erase_generations", taskifications=ids))
+    content.count("themes", store.run(connection, "erase_themes", themes=themes))
+    content.count("quarantine", store.run(connection, "blank_quarantine", events=lost))
 
 
-def _choose_messages(connection: Connection, kind: str, reached: Reached) -> None:
+def _choose_messages(connection: Connection, kind: str, content: FoundContent) -> None:
     """Every erased message gets one tombstone, and every history that held it another id."""
     found = store.rows(connection, "messages_of_node" if kind == "node" else "messages_of_steps")
     new_ids = {bytes(row["message_id"]): os.urandom(32) for row in found}
@@ -166,7 +166,7 @@ def _choose_messages(connection: Connection, kind: str, reached: Reached) -> Non
             )
         )
     store.add_steps(connection, steps)
-    reached.count("steps of histories", len(steps))
+    content.count("steps of histories", len(steps))
 
 
 def _choose_parts(connection: Connection, wanted: Any) -> None:
@@ -204,7 +204,7 @@ def _is_chosen(row: Mapping[str, Any], kind: str, keys: set[str], names: set[str
     return bool(named & keys) or awaited in keys or (who.session in names if who.session else False)
 
 
-def call_holds(record: bytes, holds: Finder) -> bool:
+def call_holds(record: bytes, holds: TextFinder) -> bool:
     """Whether a captured call holds a text: in its bytes, decoded; or in its answer, put together from its pieces."""
     if holds(record.decode("utf-8", "replace")):
         return True
@@ -234,7 +234,9 @@ def _bodies(exchange: Exchange) -> list[bytes]:
     return found
 
 
-def _erase_text(connection: Connection, erasure_id: UUID, holds: Finder, now: datetime, reached: Reached) -> None:
+def _erase_text(
+    connection: Connection, erasure_id: UUID, holds: TextFinder, now: datetime, content: FoundContent
+) -> None:
     """Every message that holds the text becomes a tombstone under its own id: it stays one when it is sent again."""
     tables = store.columns(connection)
     store.lock_tables(connection, tables)
@@ -271,7 +273,7 @@ def _erase_text(connection: Connection, erasure_id: UUID, holds: Finder, now: da
             part_id=bytes(row["part_id"]), kind=row["kind"], new_id=bytes(row["part_id"]), body=canonical_json(left)
         )
         store.add_parts(connection, [one])
-    store.put_tombstones(connection, erasure_id, reached.count)
+    store.put_tombstones(connection, erasure_id, content.count)
     if rows:
         store.index_references(connection)
         store.run(connection, "affected_by_messages")
@@ -282,11 +284,11 @@ def _erase_text(connection: Connection, erasure_id: UUID, holds: Finder, now: da
         for row in store.quarantined(connection)
         if holds(row["reason"] or "") or call_holds(bytes(row["event"]), holds)
     ]
-    reached.count("quarantine", store.run(connection, "blank_quarantine", events=lost))
+    content.count("quarantine", store.run(connection, "blank_quarantine", events=lost))
     for table, columns in tables.items():
         wanted = [column for column in columns if (table, column.name) not in _LEAVE_OUT]
         if wanted:
-            _erase_in_table(connection, table, wanted, holds, plain, reached)
+            _erase_in_table(connection, table, wanted, holds, plain, content)
     connection.execute("UPDATE human_eval_labels SET shown_hash = '' WHERE shown = '[erased]' AND shown_hash <> ''")
     connection.execute("UPDATE taskification_results SET prompt_digest = '' WHERE prompt = '[erased]'")
     connection.execute(
@@ -300,9 +302,9 @@ def _erase_in_table(
     connection: Connection,
     table: str,
     columns: list[store.Column],
-    holds: Finder,
+    holds: TextFinder,
     plain: str | None,
-    reached: Reached,
+    content: FoundContent,
 ) -> None:
     changes: list[tuple[str, dict[store.Column, Any]]] = []
     for row in store.scan(connection, table, columns, plain):
@@ -319,18 +321,18 @@ def _erase_in_table(
                 done = {}
         for column in left:
             if column in done:
-                reached.count(f"{table}.{column.name}", 1)
+                content.count(f"{table}.{column.name}", 1)
             else:
-                reached.left_over[f"{table}.{column.name}"] = "the text is part of a name that other rows refer to"
+                content.left_over[f"{table}.{column.name}"] = "the text is part of a name that other rows refer to"
 
 
-def _is_held(value: Any, holds: Finder) -> bool:
+def _is_held(value: Any, holds: TextFinder) -> bool:
     if isinstance(value, list):
         return any(isinstance(each, str) and holds(each) for each in value)
     return isinstance(value, str) and holds(value)
 
 
-def _left_of(column: store.Column, held: Any, holds: Finder) -> Any:
+def _left_of(column: store.Column, held: Any, holds: TextFinder) -> Any:
     """A value without the text; JSON keeps its structure, unless the text still stands in it."""
     if isinstance(held, list):
         return [SHOWN if isinstance(each, str) and holds(each) else each for each in held]

@@ -27,7 +27,7 @@ _GENERATOR = "regraft dataset export"
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class ExportResult:
     """Files that were written (name -> SHA-256), rows by split, and rows left out by reason."""
 
     snapshot_id: str
@@ -38,7 +38,7 @@ class Exported:
     left_out: Mapping[str, int]
 
 
-def export(snapshot_id: str, folder: Path, *, dsn: str, warehouse: str, format: str = "trl") -> Exported:
+def export(snapshot_id: str, folder: Path, *, dsn: str, warehouse: str, format: str = "trl") -> ExportResult:
     """Write a snapshot's files in a format: one JSON Lines file a split, a dataset card and a manifest of digests.
 
     A row that the format cannot express without loss is left out, and counted by its reason in the card, in the
@@ -74,7 +74,7 @@ def export(snapshot_id: str, folder: Path, *, dsn: str, warehouse: str, format: 
         }
         (Path(place) / _MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
         _move(Path(place), folder)
-    return Exported(
+    return ExportResult(
         snapshot_id=snapshot_id,
         target=target.name,
         folder=folder,

@@ -21,7 +21,7 @@ SAMPLE = 1_000  # rows that a preview makes, the best first, unless it is asked 
 
 
 @dataclass(frozen=True, slots=True)
-class Lengths:
+class LengthSummary:
     """Characters of rows: the least, the middle one, the one below which 95 % are, and the greatest."""
 
     least: int = 0
@@ -49,7 +49,7 @@ class Preview:
     passed_over: Mapping[str, int]
     examples: Mapping[str, list[tuple[str, str]]]
     targets: Mapping[str, Mapping[str, int]]
-    lengths: Lengths
+    lengths: LengthSummary
     messages: int
     leakage: Mapping[str, int]
     filters: Mapping[str, object]
@@ -64,7 +64,7 @@ def preview(recipe_text: str, *, dsn: str, workbench: Path, all_rows: bool = Fal
     """
     recipe = parse_recipe(recipe_text)
     with assemble(recipe, dsn, workbench, at_most=0 if all_rows else SAMPLE) as made:
-        targets = {name: _Losses(name) for name, each in FORMATS.items() if recipe.kind in each.kinds}
+        targets = {name: _TargetRefusals(name) for name, each in FORMATS.items() if recipe.kind in each.kinds}
         lengths: list[int] = []
         messages = 0
         shown: list[Mapping[str, Any]] = []
@@ -105,7 +105,7 @@ def _counts(made: Assembly) -> dict[str, Any]:
     }
 
 
-class _Losses:
+class _TargetRefusals:
     """Counts the rows that one target cannot express."""
 
     def __init__(self, name: str) -> None:
@@ -118,11 +118,11 @@ class _Losses:
             self.reasons[line.reason] = self.reasons.get(line.reason, 0) + 1
 
 
-def _lengths(lengths: list[int]) -> Lengths:
+def _lengths(lengths: list[int]) -> LengthSummary:
     if not lengths:
-        return Lengths()
+        return LengthSummary()
     ordered = sorted(lengths)
-    return Lengths(
+    return LengthSummary(
         least=ordered[0],
         median=int(median(ordered)),
         p95=ordered[min(len(ordered) - 1, len(ordered) * 95 // 100)],

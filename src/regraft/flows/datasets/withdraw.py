@@ -16,7 +16,7 @@ ORPHAN_SECONDS = 3600.0  # a file that no snapshot names and that is older was l
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Withdrawn:
+class WithdrawalResult:
     """What became of a snapshot. ``files_removed``: how many; None where they stay."""
 
     snapshot_id: str
@@ -25,7 +25,7 @@ class Withdrawn:
     files_removed: int | None = None
 
 
-def withdraw(snapshot_id: str, reason: str, *, dsn: str, warehouse: str, files: bool = False) -> Withdrawn:
+def withdraw(snapshot_id: str, reason: str, *, dsn: str, warehouse: str, files: bool = False) -> WithdrawalResult:
     """Withdraw a snapshot; ``files`` removes what only it needs. A withdrawn one keeps its first reason and date.
 
     Raises NotFoundError, or UsageError without a reason.
@@ -37,7 +37,7 @@ def withdraw(snapshot_id: str, reason: str, *, dsn: str, warehouse: str, files: 
         store.run(connection, "withdraw", snapshot_id=snapshot_id, reason=reason, now=datetime.now(UTC))
         record = registry.get(connection, snapshot_id)
     removed = remove_files([snapshot_id], dsn=dsn, warehouse=warehouse) if files else None
-    return Withdrawn(
+    return WithdrawalResult(
         snapshot_id=snapshot_id,
         reason=record["withdrawn_because"] or reason,
         withdrawn_at=record["withdrawn_at"],

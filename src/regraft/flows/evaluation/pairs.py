@@ -14,7 +14,7 @@ from uuid import UUID
 import pyarrow as pa
 
 from regraft.domain.capture.message import messages_of, text_of
-from regraft.domain.evaluation.outcome import Verdict, outcome_of
+from regraft.domain.evaluation.outcome import OutcomeReport, outcome_of
 from regraft.domain.evaluation.pairs import Candidate, Sibling, Vote, propose
 from regraft.domain.evaluation.score import ScoreParts, answer_quality, human_part
 from regraft.domain.evaluation.trajectory import measure_answer
@@ -97,7 +97,7 @@ def _compare(
         signals = measure_answer(
             answer, status=row["node_status"], finish_reason=row["finish_reason"], sibling_lengths=others
         )
-        reported = outcome_of(Verdict(*one) for one in json.loads(row["verdicts"]))
+        reported = outcome_of(OutcomeReport(*one) for one in json.loads(row["verdicts"]))
         human = human_part(json.loads(row["ratings"] or "[]"))
         siblings.append(
             Sibling(

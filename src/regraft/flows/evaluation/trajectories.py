@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from regraft.domain.capture.message import messages_of
 from regraft.domain.evaluation.imported import worth_of
-from regraft.domain.evaluation.outcome import Verdict, outcome_of
+from regraft.domain.evaluation.outcome import OutcomeReport, outcome_of
 from regraft.domain.evaluation.score import unit_quality
 from regraft.domain.evaluation.trajectory import TrajectoryStep, measure_unit, render
 from regraft.domain.ids import parse_json
@@ -85,7 +85,7 @@ def _unit(row: dict[str, Any]) -> dict[str, Any]:
     answer = messages_of([parse_json(row["answer"])])[0] if row["answer"] else None
     lengths = [length for length in json.loads(row["sibling_lengths"] or "[]") if length is not None]
     signals = measure_unit(steps, history, answer, sibling_lengths=lengths)
-    reported = outcome_of(Verdict(*one) for one in json.loads(row["verdicts"]))
+    reported = outcome_of(OutcomeReport(*one) for one in json.loads(row["verdicts"]))
     imported = worth_of(imported_judgements(row["judgements"]))
     same = ("unit_id", "session_id", "turn_id", "anchor", "theme", "task_key", "purpose", "model", "node_status")
     return {

@@ -12,7 +12,7 @@ from threading import RLock
 from typing import Any
 
 from regraft.domain.capture.answer import Answer
-from regraft.domain.capture.request import Request, Slices, read_fields
+from regraft.domain.capture.request import LazyMessages, Request, read_fields
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.ids import Digest, canonical_json, parse_json
 from regraft.domain.lineage.history import History, ReadHistory, empty_history
@@ -92,7 +92,11 @@ class HistoryCache:
                 if len(self._heads) > _HEADS:
                     self._heads.popitem(last=False)
         return Request(
-            model=head.model, messages=Slices(messages), tools=head.tools, sampling=head.sampling, other=head.other
+            model=head.model,
+            messages=LazyMessages(messages),
+            tools=head.tools,
+            sampling=head.sampling,
+            other=head.other,
         )
 
     def message(self, message: Any) -> StoredMessage:
@@ -112,8 +116,8 @@ class HistoryCache:
     def history(self, scope: str, messages: Sequence[Any]) -> CachedStep:
         """The last step of a history of at least one message. Raises CorruptEventError for a text that is no JSON."""
         with self._lock:
-            step = self._texts(scope, messages.texts) if isinstance(messages, Slices) else None
-            for message in () if isinstance(messages, Slices) else messages:
+            step = self._texts(scope, messages.texts) if isinstance(messages, LazyMessages) else None
+            for message in () if isinstance(messages, LazyMessages) else messages:
                 step = self._next(scope, step, self.message(message))
         if step is None:
             raise CorruptEventError("the history is empty")

@@ -18,7 +18,7 @@ from regraft.domain.lineage.projection import plain_text, projection_digest
 from regraft.domain.lineage.returned_answers import EVIDENCE as RETURNED_EVIDENCE
 from regraft.domain.lineage.returned_answers import (
     FROM_VERSION,
-    Deliverer,
+    DeliveringTurn,
     ReturnedAnswer,
     RewrittenTurn,
     TailMessage,
@@ -129,8 +129,8 @@ def _tails(connection: Connection, contexts: set[bytes]) -> dict[bytes, tuple[Ta
     return {start: tuple(messages) for start, messages in found.items()}
 
 
-def _deliverer(row: store.Row, tails: Mapping[bytes, tuple[TailMessage, ...]]) -> Deliverer:
-    return Deliverer(
+def _deliverer(row: store.Row, tails: Mapping[bytes, tuple[TailMessage, ...]]) -> DeliveringTurn:
+    return DeliveringTurn(
         turn_id=TurnId(row["owner_turn_id"]),
         node_id=NodeId(row["owner_node_id"]),
         session_id=SessionId(row["owner_session_id"]),

@@ -15,7 +15,7 @@ from regraft.domain.orchestration.orchestration import TASKIFY
 from regraft.domain.orchestration.plan import PLAN, REPAIR, judge
 from regraft.domain.orchestration.prompt import words
 from regraft.domain.orchestration.rule import Rule, ask, ask_again
-from regraft.domain.orchestration.taskification import Assignment, Attempt, Taskified, plan_header, settle
+from regraft.domain.orchestration.taskification import Assignment, Attempt, TaskifyResult, plan_header, settle
 from regraft.infra.backoff import Backoff
 from regraft.infra.llm.client import GatewayClient, StreamedReply
 from regraft.infra.llm.upstream import Headers
@@ -213,7 +213,7 @@ async def make_plan(
     workers: Sequence[str],
     spent: StepCost,
     timeout: float,
-) -> Taskified:
+) -> TaskifyResult:
     """Ask for a plan, and once more with what is wrong with it. Never raises for what the model or its server does."""
     request = ask(rule, model, prompt, dict.fromkeys(workers, ""), assignment.max_subtasks)
     attempts: list[Attempt] = []

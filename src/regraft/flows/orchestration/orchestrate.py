@@ -31,7 +31,7 @@ from regraft.domain.orchestration.orchestration import (
 )
 from regraft.domain.orchestration.plan import Plan, Subtask
 from regraft.domain.orchestration.prompt import prompt_of
-from regraft.domain.orchestration.taskification import Assignment, Taskified
+from regraft.domain.orchestration.taskification import Assignment, TaskifyResult
 from regraft.flows.orchestration.model_caller import Completion, ModelCaller, StepCost, make_plan
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Orchestration:
         self._spent: list[StepCost] = []
         self._synthesis = StepCost()
         self._reports: dict[str, StepReport] = {}
-        self.taskified: Taskified | None = None
+        self.taskified: TaskifyResult | None = None
 
     async def run(self) -> Completion:
         """The answer. Raises UpstreamError or RefusedError when there is none; cancelled, it hangs up everywhere."""

@@ -24,7 +24,7 @@ from regraft.domain.orchestration.rule import Rule
 from regraft.domain.orchestration.taskification import (
     Assignment,
     Attempt,
-    Taskified,
+    TaskifyResult,
     read_assignment,
     read_plan_header,
     settle,
@@ -129,7 +129,7 @@ def taskify(
         return taskification.one(connection, taskification_id)
 
 
-async def _ask(gateway: GatewayEndpoint | str, todo: TaskifyRequest, rule: Rule, timeout: float) -> Taskified:
+async def _ask(gateway: GatewayEndpoint | str, todo: TaskifyRequest, rule: Rule, timeout: float) -> TaskifyResult:
     assignment = todo.assignment
     identity = {"session": f"{INTERNAL_SESSION}{todo.session_id}"} if todo.session_id else {}
     async with GatewayClient(gateway, read_timeout=timeout) as client:
@@ -204,7 +204,7 @@ def _attempt(call: Row) -> Attempt:
     return Attempt(call["step"], call["turn_id"], words(call["answer"].get("content")))
 
 
-def _row(group: _Group, result: Taskified, node: UUID | None, now: datetime) -> dict[str, Any]:
+def _row(group: _Group, result: TaskifyResult, node: UUID | None, now: datetime) -> dict[str, Any]:
     assignment, first = group.assignment, group.calls[0]
     last = next((call for call in group.calls if result.turn_ids and call["turn_id"] == result.turn_ids[-1]), first)
     users = [message for message in first["messages"] if isinstance(message, dict) and message.get("role") == "user"]

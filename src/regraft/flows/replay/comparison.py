@@ -11,7 +11,7 @@ from regraft.domain.capture.message import text_of
 from regraft.domain.evaluation.trajectory import printable
 from regraft.domain.ids import parse_json
 from regraft.domain.lineage.projection import projection_digest
-from regraft.domain.replay.budget import Price, Spent
+from regraft.domain.replay.budget import Price, TokenSpend
 from regraft.domain.replay.comparison import Sample, distributions, in_words, variant_of
 from regraft.domain.replay.rollout import divergence
 from regraft.domain.replay.tool_results import calls_of
@@ -80,7 +80,7 @@ def _sample(row: store.Row, prices: Mapping[str, Price]) -> Sample:
     label = parse_json(row["variant"]) if row["variant"] else None
     identity = parse_json(row["identity"])
     price = prices.get(row["model"]) or prices.get(row["model_requested"])
-    spent = Spent(row["prompt_tokens"] or 0, row["completion_tokens"] or 0, row["cached_tokens"] or 0)
+    spent = TokenSpend(row["prompt_tokens"] or 0, row["completion_tokens"] or 0, row["cached_tokens"] or 0)
     told = row["prompt_tokens"] is not None or row["completion_tokens"] is not None
     config = parse_json(row["variant_config"]) if row["branch_index"] else {}
     words = in_words(config, label if isinstance(label, Mapping) else None)

@@ -14,7 +14,7 @@ import uvloop
 from regraft.domain.capture.dialects import dialect_of
 from regraft.domain.errors import RegraftError
 from regraft.domain.lineage.turn import INTERNAL_SESSION
-from regraft.domain.replay.budget import Budget, Spent
+from regraft.domain.replay.budget import Budget, TokenSpend
 from regraft.domain.replay.job import Job
 from regraft.domain.usage import tokens
 from regraft.flows.replay.retrying_client import RetryingClient
@@ -32,7 +32,7 @@ class JobResult:
 
     turns: tuple[UUID, ...] = ()
     failure: str | None = None
-    spent: Spent = field(default_factory=Spent)
+    spent: TokenSpend = field(default_factory=TokenSpend)
 
 
 # One job, from its first call to its last. A RegraftError that it raises is the job's failure. Only the call that
@@ -65,11 +65,11 @@ def refusal(reply: GatewayReply) -> str:
     return f"HTTP {reply.status}: {' '.join(reply.body[:300].decode('utf-8', 'replace').split())}"
 
 
-def spent_in(reply: GatewayReply, endpoint: str) -> Spent:
+def spent_in(reply: GatewayReply, endpoint: str) -> TokenSpend:
     """The tokens that an answer tells of."""
     usage = dialect_of(endpoint).read_answer(reply.body, reply.content_type).usage
     found = tokens(usage or {})
-    return Spent(found.prompt or 0, found.completion or 0, found.cached or 0)
+    return TokenSpend(found.prompt or 0, found.completion or 0, found.cached or 0)
 
 
 @dataclass(slots=True)
@@ -82,12 +82,12 @@ class Tally:
     running: int = 0
     completed_tokens: int = 0  # of this run's answers
     limited: int = 0  # answers that said "later"
-    spent: dict[str, Spent] = field(default_factory=dict)
+    spent: dict[str, TokenSpend] = field(default_factory=dict)
     stopped: bool = False  # the budget is spent
 
     def add(self, job: Job, grown: JobResult) -> None:
         """A job has ended."""
-        self.spent[job.model] = self.spent.get(job.model, Spent()) + grown.spent
+        self.spent[job.model] = self.spent.get(job.model, TokenSpend()) + grown.spent
         self.completed_tokens += grown.spent.completion
         if grown.failure is None:
             self.done += 1

@@ -65,7 +65,7 @@ class JobRecorder(JobWatcher):
         if self._progress:
             self._progress(1)
 
-    def note_found(self, found: Mapping[str, store.Finished], states: Mapping[str, str]) -> None:
+    def note_found(self, found: Mapping[str, store.FinishedCall], states: Mapping[str, str]) -> None:
         """Answers that an earlier driver got, and could not note any more."""
         now = datetime.now(UTC)
         for mark, answer in found.items():

@@ -70,7 +70,7 @@ class ReplayPlan:
     done: int
     jobs: list[Job]
     experiment: Experiment
-    found: dict[str, store.Finished] = field(default_factory=dict)
+    found: dict[str, store.FinishedCall] = field(default_factory=dict)
     plan_id: UUID | None = None
     resumed: bool = False
     refused: Mapping[str, int] = field(default_factory=dict)
@@ -332,7 +332,7 @@ def _origins(connection: Connection, nodes: Collection[UUID]) -> list[Origin]:
     return origins
 
 
-def _settled(dsn: str, marks: Sequence[str], since: datetime | None, *, wait: bool) -> dict[str, store.Finished]:
+def _settled(dsn: str, marks: Sequence[str], since: datetime | None, *, wait: bool) -> dict[str, store.FinishedCall]:
     """The answers to these jobs in the log, once no more of them come."""
     with connect(dsn, autocommit=True, name="regraft-replay") as connection:
         found = store.finished(connection, marks, since)

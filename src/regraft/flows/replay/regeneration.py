@@ -50,7 +50,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass(slots=True)
-class Regenerated:
+class RegenerationResult:
     """``made``: by old id, the new one. ``followed`` are superseded with them. ``failures`` say why, in a line."""
 
     made: dict[UUID, UUID] = field(default_factory=dict)
@@ -89,14 +89,14 @@ def regenerate(
     keep: Callable[[], None] | None = None,
     progress: Progress | None = None,
     servers: Mapping[str, ToolServerSection] | None = None,
-) -> Regenerated:
+) -> RegenerationResult:
     """Take these steps, in their order. A failure is reported and stops no other step; what follows it stays stale.
 
     ``rules`` by name; ``servers`` are the tool servers of rollouts with live tools. ``keep`` and the errors are those
     of ``wait_until_stored``; raises KeyRefusedError once every answer that came before the refusal is recorded.
     Killed at any time, what was noted stays made, and the rest is stale as before.
     """
-    done = Regenerated()
+    done = RegenerationResult()
     reasons = {step.stale.made.id: (step.stale.cause, step.stale.reason) for step in wanted}
     orchestrated: list[UUID] = []
     for step in wanted:
@@ -176,7 +176,7 @@ def _plan_of(dsn: str, turn: UUID) -> UUID:
     return UUID(str(row["taskification_id"])) if row else turn
 
 
-def _orchestrated(dsn: str, plans: Sequence[UUID], done: Regenerated) -> list[_Task]:
+def _orchestrated(dsn: str, plans: Sequence[UUID], done: RegenerationResult) -> list[_Task]:
     """The calls that these plans were made for, to be asked again beside the old answers."""
     tasks = []
     with transaction(dsn) as connection:
@@ -191,7 +191,7 @@ def _orchestrated(dsn: str, plans: Sequence[UUID], done: Regenerated) -> list[_T
     return tasks
 
 
-def _tasks(dsn: str, runs: Sequence[UUID], done: Regenerated) -> list[_Task]:
+def _tasks(dsn: str, runs: Sequence[UUID], done: RegenerationResult) -> list[_Task]:
     """What is to be asked for these replays: once for all choices of one answer, and for all turns of one rollout."""
     if not runs:
         return []
@@ -309,7 +309,7 @@ def _roll(dsn: str, row: store.Row, servers: Mapping[str, ToolServerSection]) ->
 
 
 def _follow(
-    dsn: str, wanted: Iterable[RegenerationStep], reasons: Mapping[UUID, tuple[str, str]], done: Regenerated
+    dsn: str, wanted: Iterable[RegenerationStep], reasons: Mapping[UUID, tuple[str, str]], done: RegenerationResult
 ) -> None:
     """What came after things that were all made again is superseded with them: by the first of the new ones."""
     steps = list(wanted)
@@ -330,7 +330,7 @@ def _note(
     stage: str,
     made: Mapping[UUID, UUID],
     reasons: Mapping[UUID, tuple[str, str]],
-    done: Regenerated,
+    done: RegenerationResult,
     *,
     followed: bool = False,
 ) -> None:

@@ -21,7 +21,7 @@ from regraft.domain.capture.request import Request
 from regraft.domain.errors import ConfigError, RegraftError, UnavailableError, UpstreamError, UsageError
 from regraft.domain.ids import canonical_json, digest, parse_json
 from regraft.domain.lineage.difference import tool_names
-from regraft.domain.replay.budget import Spent
+from regraft.domain.replay.budget import TokenSpend
 from regraft.domain.replay.job import LONGEST_LABEL, Job
 from regraft.domain.replay.recording import RecordedConversation
 from regraft.domain.replay.rollout import (
@@ -39,7 +39,7 @@ from regraft.domain.replay.rollout import (
 from regraft.domain.replay.tool_results import (
     POLICIES,
     SIMULATED,
-    InOrder,
+    OrderedResults,
     StrictResults,
     ToolCall,
     ToolOracle,
@@ -149,7 +149,7 @@ class _Rollout:
     def __init__(self, caller: RetryingClient, job: Job, record: RecordedConversation, options: RolloutOptions) -> None:
         self.rollout_id = uuid4()
         self.turns: list[UUID] = []
-        self.spent = Spent()
+        self.spent = TokenSpend()
         self._caller = caller
         self._job = job
         self._options = options
@@ -260,7 +260,7 @@ class _Rollout:
         elif self._options.policy == "simulated":
             yield SimulatedTools(self.stand_in_for, shelf, tool_names(self._request.tools))
         else:
-            yield InOrder(shelf) if self._options.policy == "recorded" else StrictResults(shelf)
+            yield OrderedResults(shelf) if self._options.policy == "recorded" else StrictResults(shelf)
 
     async def stand_in_for(self, call: ToolCall, messages: list[dict[str, Any]]) -> str:
         """What a model says in the place of a tool."""

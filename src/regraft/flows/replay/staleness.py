@@ -41,7 +41,7 @@ class CurrentVersions:
     """What was replaced by what is current."""
 
     changes: dict[str | Key, Replacement]
-    outdated: store.Outdated
+    outdated: store.ReplacedVersions
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def current(connection: Connection, rules: Collection[str]) -> CurrentVersions:
     known = models.snapshots(connection)
     by_model = model_changes(known)
     by_rule = rule_changes(store.rule_versions(connection), rules)
-    outdated = store.Outdated([each for each in known if each.key in by_model], sorted(map(str, by_rule)))
+    outdated = store.ReplacedVersions([each for each in known if each.key in by_model], sorted(map(str, by_rule)))
     return CurrentVersions({**by_model, **by_rule}, outdated)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from regraft.domain.errors import ServerStartError
 from regraft.infra.data_folder import SERVER_ACCOUNT, let_server_through
 from regraft.infra.embedded.postgres_binaries import PostgresBinaries
-from regraft.infra.embedded.process import Account
+from regraft.infra.embedded.process import SystemAccount
 from regraft.infra.embedded.state import RunFolder
 
 SHARED_HOMES = Path("/var/lib/regraft")
@@ -24,7 +24,7 @@ class PostgresHome:
     """The folder that holds the cluster, and the account that the server runs as (None: our own)."""
 
     path: Path
-    account: Account | None
+    account: SystemAccount | None
 
     @property
     def cluster(self) -> Path:
@@ -76,7 +76,7 @@ def find_home(data_dir: Path, run: RunFolder) -> PostgresHome:
     return PostgresHome(_new_shared_home(data_dir, run), home.account)
 
 
-def _account(home: Path) -> Account | None:
+def _account(home: Path) -> SystemAccount | None:
     cluster = home / "postgres"
     if os.geteuid() != 0:
         if cluster.exists() and cluster.stat().st_uid != os.geteuid():
@@ -86,9 +86,9 @@ def _account(home: Path) -> Account | None:
             )
         return None
     if cluster.exists() and (owner := cluster.stat()).st_uid != 0:
-        return Account(owner.st_uid, owner.st_gid)
+        return SystemAccount(owner.st_uid, owner.st_gid)
     nobody = pwd.getpwnam(SERVER_ACCOUNT)
-    return Account(nobody.pw_uid, nobody.pw_gid)
+    return SystemAccount(nobody.pw_uid, nobody.pw_gid)
 
 
 def _new_shared_home(data_dir: Path, run: RunFolder) -> Path:
@@ -102,13 +102,13 @@ def _new_shared_home(data_dir: Path, run: RunFolder) -> Path:
     return path
 
 
-def can_traverse(path: Path, account: Account) -> bool:
+def can_traverse(path: Path, account: SystemAccount) -> bool:
     """True when the account may enter the folder and all those above it."""
     path = path.resolve()
     return all(_may_enter(folder, account) for folder in (path, *path.parents))
 
 
-def _may_enter(folder: Path, account: Account) -> bool:
+def _may_enter(folder: Path, account: SystemAccount) -> bool:
     status = folder.stat()
     if status.st_uid == account.uid:
         return bool(status.st_mode & 0o100)

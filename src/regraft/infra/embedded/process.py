@@ -29,7 +29,7 @@ _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class SystemAccount:
     """A system account that a child runs as."""
 
     uid: int
@@ -44,7 +44,7 @@ class ChildProcess:
     argv: Sequence[str]
     log: Path
     env: Mapping[str, str]
-    account: Account | None = None
+    account: SystemAccount | None = None
     cwd: Path | None = None
     death_signal: signal.Signals = signal.SIGTERM
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)

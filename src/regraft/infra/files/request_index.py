@@ -11,7 +11,7 @@ from regraft.domain.ids import Digest, canonical_json, digest_json, parse_json
 
 
 @dataclass(slots=True)
-class _Place:
+class _RecordPosition:
     source: str
     start: int
     length: int
@@ -25,7 +25,7 @@ class RequestIndex:
 
     def __init__(self) -> None:
         self._file = TemporaryFile()  # noqa: SIM115 - closed by __exit__
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, _RecordPosition] = {}
         self._end = 0
         self._used: set[str] = set()
 
@@ -45,7 +45,7 @@ class RequestIndex:
         packed = canonical_json(line).encode()
         self._file.seek(self._end)
         self._file.write(packed)
-        self._places[key] = _Place(source, self._end, len(packed), digest)
+        self._places[key] = _RecordPosition(source, self._end, len(packed), digest)
         self._end += len(packed)
 
     def use(self, key: str) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from regraft.domain.datasets.erasure import Finder, blanked
+from regraft.domain.datasets.erasure import TextFinder, blanked
 from regraft.domain.ids import canonical_json, parse_json
 from regraft.domain.lineage.tombstone import SHOWN
 from regraft.infra.postgres.pool import Connection, connect
@@ -24,7 +24,7 @@ _WITH_WORDS = (
 )
 
 
-def erase(dsn: str, holds: Finder | None) -> int:
+def erase(dsn: str, holds: TextFinder | None) -> int:
     """Remove events that hold a text, or, without one, all events in which an error or a log line may quote something;
     how many rows. Runs, materialisations and partitions stay."""
     with connect(dsn, name="regraft-erase") as connection:
@@ -42,7 +42,7 @@ def _without_words(connection: Connection) -> int:
     return removed
 
 
-def _without_text(connection: Connection, holds: Finder) -> int:
+def _without_text(connection: Connection, holds: TextFinder) -> int:
     changed = 0
     for table, column in list(_text_columns(connection)):
         query = sql.SQL("SELECT ctid::text AS at, {0}::text AS held FROM {1} WHERE {0} IS NOT NULL").format(
@@ -60,7 +60,7 @@ def _without_text(connection: Connection, holds: Finder) -> int:
     return changed
 
 
-def _left_of(held: str, holds: Finder) -> str:
+def _left_of(held: str, holds: TextFinder) -> str:
     try:
         left: Any = canonical_json(blanked(parse_json(held), holds))
     except ValueError:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 GROUP = "training_datasets"
 
 
-class RecipeFile(Config):
+class RecipeConfig(Config):
     """Which dataset to freeze."""
 
     recipe: str = Field(description="path of a recipe, e.g. recipes/demo-sft.toml")
@@ -106,7 +106,7 @@ def _freeze(context: AssetExecutionContext, servers: Servers, path: Path, *kinds
 
 @asset(deps=["trajectory_units", "human_eval_labels"], group_name=GROUP, kinds={"duckdb"})
 def positive_topk_trajectories(
-    context: AssetExecutionContext, config: RecipeFile, servers: Servers
+    context: AssetExecutionContext, config: RecipeConfig, servers: Servers
 ) -> MaterializeResult[None]:
     """The best trajectories of each stratum of a recipe, with the parts of their scores."""
     counts = _rank(servers, Path(config.recipe))
@@ -122,7 +122,7 @@ def positive_topk_trajectories(
 
 @asset(deps=["candidate_preference_pairs", "human_eval_labels"], group_name=GROUP, kinds={"duckdb"})
 def negative_bottomk_trajectories(
-    context: AssetExecutionContext, config: RecipeFile, servers: Servers
+    context: AssetExecutionContext, config: RecipeConfig, servers: Servers
 ) -> MaterializeResult[None]:
     """The worst trajectories of each stratum of a recipe, typed, with the evidence of what is wrong with each."""
     counts = _rank(servers, Path(config.recipe))
@@ -138,7 +138,7 @@ def negative_bottomk_trajectories(
 
 @asset(deps=["positive_topk_trajectories"], group_name=GROUP, kinds={"iceberg"})
 def sft_messages_dataset(
-    context: AssetExecutionContext, config: RecipeFile, servers: Servers
+    context: AssetExecutionContext, config: RecipeConfig, servers: Servers
 ) -> MaterializeResult[None]:
     """Conversations to imitate, frozen from a recipe."""
     return _freeze(context, servers, Path(config.recipe), "sft")
@@ -150,7 +150,7 @@ def sft_messages_dataset(
     kinds={"iceberg"},
 )
 def dpo_preference_dataset(
-    context: AssetExecutionContext, config: RecipeFile, servers: Servers
+    context: AssetExecutionContext, config: RecipeConfig, servers: Servers
 ) -> MaterializeResult[None]:
     """Answers to prefer and to avoid, frozen from a recipe; rows for reward models are of this form, too."""
     return _freeze(context, servers, Path(config.recipe), "dpo", "reward")
@@ -158,14 +158,16 @@ def dpo_preference_dataset(
 
 @asset(deps=["positive_topk_trajectories", "negative_bottomk_trajectories"], group_name=GROUP, kinds={"iceberg"})
 def suppression_dataset(
-    context: AssetExecutionContext, config: RecipeFile, servers: Servers
+    context: AssetExecutionContext, config: RecipeConfig, servers: Servers
 ) -> MaterializeResult[None]:
     """Answers that are wanted and answers that are not, frozen from a recipe."""
     return _freeze(context, servers, Path(config.recipe), "suppression")
 
 
 @asset(deps=["positive_topk_trajectories", "negative_bottomk_trajectories"], group_name=GROUP, kinds={"iceberg"})
-def unlearning_dataset(context: AssetExecutionContext, config: RecipeFile, servers: Servers) -> MaterializeResult[None]:
+def unlearning_dataset(
+    context: AssetExecutionContext, config: RecipeConfig, servers: Servers
+) -> MaterializeResult[None]:
     """What a model shall forget, and what it shall keep, frozen from a recipe."""
     return _freeze(context, servers, Path(config.recipe), "unlearning")
 

@@ -11,7 +11,7 @@ from regraft.infra.files.keys import KeyStore, VirtualKey
 from regraft.infra.http.replies import error_body, json_block
 from regraft.presentation.gateway.client import Client
 from regraft.presentation.gateway.limits import ConcurrencyLimit
-from regraft.presentation.gateway.rates import OwnRates, Rates
+from regraft.presentation.gateway.rates import LocalRates, Rates
 
 FEEDBACK = "/v1/feedback"
 QUEUE, QUEUE_SECONDS = 100, 30.0
@@ -45,7 +45,7 @@ class Access:
 
     def __init__(self, store: KeyStore, rates: Rates | None = None) -> None:
         self._store = store
-        self._rates = rates or OwnRates()
+        self._rates = rates or LocalRates()
         self._known: dict[str, _Known] = {}
 
     def may_ask(self, token: str, model: str | None) -> Client:

@@ -32,7 +32,7 @@ class Rates(Protocol):
         """Count a call. 0: it may be made; otherwise the seconds until there is one again, and nothing is counted."""
 
 
-class OwnRates:
+class LocalRates:
     """The buckets of one process."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class SharedRates:
         os.ftruncate(self._descriptor, SLOTS * _SLOT.size)
         self._map = mmap.mmap(self._descriptor, SLOTS * _SLOT.size)
         self._places: dict[str, int] = {}
-        self._beyond = OwnRates()
+        self._beyond = LocalRates()
 
     def take(self, key_id: str, per_minute: int) -> float:
         with self._locked():

@@ -14,7 +14,7 @@ from typing import Any
 
 from regraft.domain.capture.answer import Answer, Choice, finish_reason, is_stream, read_object, unreadable
 from regraft.domain.capture.dialects import native
-from regraft.domain.capture.dialects.anthropic_stream import CutJson, read_blocks
+from regraft.domain.capture.dialects.anthropic_stream import TruncatedJson, read_blocks
 from regraft.domain.capture.request import Request, model_of, read_document, sort_keys
 from regraft.domain.errors import CorruptEventError
 from regraft.domain.ids import canonical_json, parse_json
@@ -188,7 +188,7 @@ def _native_assistant(message: Mapping[str, Any]) -> Any:
 
 def _call(block: Mapping[str, Any]) -> dict[str, Any]:
     given = block.get("input")
-    arguments = str(given) if isinstance(given, CutJson) else canonical_json(given)
+    arguments = str(given) if isinstance(given, TruncatedJson) else canonical_json(given)
     call = {
         "id": block.get("id"),
         "type": "function",

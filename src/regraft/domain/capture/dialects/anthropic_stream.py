@@ -19,7 +19,7 @@ _TEXTS = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta":
 _KINDS = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "thinking", "citations_delta": "text"}
 
 
-class CutJson(str):
+class TruncatedJson(str):
     """Arguments of a tool call that ended before they were JSON."""
 
     __slots__ = ()
@@ -90,7 +90,7 @@ def _input(text: str, block: dict[str, Any]) -> Any:
         return parse_json(text)
     except ValueError:
         # A tool of the server's stays a block, which has to be JSON itself.
-        return CutJson(text) if block.get("type", "tool_use") == "tool_use" else text
+        return TruncatedJson(text) if block.get("type", "tool_use") == "tool_use" else text
 
 
 class StreamedBlocks:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from regraft.domain.capture.importers.chatgpt_content import Content, content_of_message
+from regraft.domain.capture.importers.chatgpt_content import MessageContent, content_of_message
 from regraft.domain.capture.importers.conversation import (
     Conversation,
     Found,
@@ -20,7 +20,7 @@ from regraft.domain.capture.importers.conversation import (
     Judgement,
     UnreadableConversationError,
 )
-from regraft.domain.capture.importers.links import Tree, link, tree_of
+from regraft.domain.capture.importers.links import MessageTree, link, tree_of
 from regraft.domain.capture.importers.messages import checked, tool_call
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.records import JsonRecord
@@ -77,7 +77,7 @@ def read(record: JsonRecord) -> Iterator[Found]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Above:
+class _Predecessor:
     """What is known before a message: the place of the message before it, what was thought since, the rest of the
     nodes that hold no message of their own, the last tool call, and the absent parent that nothing hangs on yet."""
 
@@ -91,17 +91,17 @@ class _Above:
 class _Path:
     """Messages as they are made on the way down a tree."""
 
-    def __init__(self, tree: Tree, votes: dict[str, Any]) -> None:
+    def __init__(self, tree: MessageTree, votes: dict[str, Any]) -> None:
         self._tree = tree
         self._votes = votes
         self._inner = tree.has_children()
-        self._known: dict[str, _Above] = {}
+        self._known: dict[str, _Predecessor] = {}
         self.said: list[ImportedMessage] = []
 
     def read(self, nodes: dict[str, Any]) -> list[ImportedMessage]:
         """The messages of all nodes."""
         for key, parent in self._tree.parents.items():
-            above = self._known[parent] if parent is not None else _Above()
+            above = self._known[parent] if parent is not None else _Predecessor()
             if key in self._tree.missing:
                 above = replace(above, missing=self._tree.missing[key])
             node = mapping(nodes[key])
@@ -111,7 +111,7 @@ class _Path:
                 self._add(_thinking(key, self._known[key]))
         return self.said
 
-    def _next(self, key: str, node: dict[str, Any], message: dict[str, Any], above: _Above) -> _Above:
+    def _next(self, key: str, node: dict[str, Any], message: dict[str, Any], above: _Predecessor) -> _Predecessor:
         content = content_of_message(mapping(message.get("content")), mapping(message.get("metadata")))
         more = {**rest(message, _KNOWN_OF_MESSAGE), **rest(node, _KNOWN_OF_NODE), **content.rest}
         role = mapping(message.get("author")).get("role")
@@ -129,7 +129,7 @@ class _Path:
         call = key if made.message.get("tool_calls") else above.call
         if role == "tool":
             return replace(above, place=place, call=call, missing="")
-        return _Above(place=place, call=call)
+        return _Predecessor(place=place, call=call)
 
     def _add(self, said: ImportedMessage, message_id: str = "") -> int:
         given = [*self._votes.get(said.key, ()), *(self._votes.get(message_id, ()) if message_id != said.key else ())]
@@ -145,7 +145,7 @@ def _judgements(given: Iterable[dict[str, Any]]) -> Iterator[Judgement]:
             yield Judgement(name="vote", value=value, source="chatgpt user", comment=text(vote.get("content")) or None)
 
 
-def _thinking(key: str, above: _Above) -> ImportedMessage:
+def _thinking(key: str, above: _Predecessor) -> ImportedMessage:
     """What was thought and led to no answer."""
     made = {"role": "assistant", "content": None, "reasoning_content": "\n\n".join(above.thoughts)}
     return ImportedMessage(
@@ -159,7 +159,9 @@ def _thinking(key: str, above: _Above) -> ImportedMessage:
     )
 
 
-def _said(key: str, message: dict[str, Any], content: Content, above: _Above, more: dict[str, Any]) -> ImportedMessage:
+def _said(
+    key: str, message: dict[str, Any], content: MessageContent, above: _Predecessor, more: dict[str, Any]
+) -> ImportedMessage:
     role = mapping(message.get("author")).get("role")
     if not isinstance(role, str) or role not in _ROLES:
         raise UnreadableConversationError(f"an author {role!r}"[:80])

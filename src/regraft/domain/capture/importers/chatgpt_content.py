@@ -25,7 +25,7 @@ _MARK = re.compile("\ue200[^\ue200\ue201]*\ue201|【[0-9:]+†[^【】]*】")
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class MessageContent:
     """``words`` is a text, or parts where something else was said."""
 
     words: str | list[Any]
@@ -35,20 +35,20 @@ class Content:
     says_nothing: bool = False  # it is a thought, or a label of the page: it belongs to the answer after it
 
 
-def content_of_message(content: dict[str, Any], details: dict[str, Any]) -> Content:
+def content_of_message(content: dict[str, Any], details: dict[str, Any]) -> MessageContent:
     """The content of a message. ``details`` is its ``metadata``, which knows what a citation's mark stood for."""
     kind = text(content.get("content_type"))
     parts = content.get("parts")
     if kind in _THINKING:
-        return Content("", _thought(content), {"content": _without_thoughts(content)}, says_nothing=True)
+        return MessageContent("", _thought(content), {"content": _without_thoughts(content)}, says_nothing=True)
     if kind == _RECAP:
-        return Content("", rest={"content": content}, says_nothing=True)
+        return MessageContent("", rest={"content": content}, says_nothing=True)
     if kind in ("text", "multimodal_text") and not text(content.get("text")):
         made, kept = _parts(parts if isinstance(parts, list) else [])
     else:
         made, kept = _parts([content] if content else [])
         if not made and kind in _CONTEXT:
-            return Content("", rest={"content": content}, says_nothing=True)
+            return MessageContent("", rest={"content": content}, says_nothing=True)
     shown = {
         text(each.get("matched_text")): text(each.get("alt"))
         for each in mappings(details.get("content_references"))
@@ -62,7 +62,7 @@ def content_of_message(content: dict[str, Any], details: dict[str, Any]) -> Cont
     if marks:
         beside["citation_marks"] = marks
     sources = tuple(before["text"] for before, after in zip(made, cited, strict=True) if before is not after)
-    return Content(content_of(cited), rest=beside, source_texts=sources)
+    return MessageContent(content_of(cited), rest=beside, source_texts=sources)
 
 
 def _parts(parts: list[Any]) -> tuple[list[Any], list[Any]]:

@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from regraft.domain.capture.importers import anthropic_content as content
-from regraft.domain.capture.importers.claude_code_lines import WORDLESS, Answer, Line, Lines, Said, read_line
+from regraft.domain.capture.importers.claude_code_lines import (
+    WORDLESS,
+    TranscriptAnswer,
+    TranscriptLine,
+    TranscriptMessage,
+    TranscriptTree,
+    read_line,
+)
 from regraft.domain.capture.importers.conversation import (
     Conversation,
     Found,
@@ -72,7 +79,7 @@ def gather(found: Iterable[JsonRecord]) -> Iterator[Found]:
 
 
 @dataclass(slots=True)
-class _Talk:
+class _Conversation:
     """One conversation while its messages are collected."""
 
     said: list[ImportedMessage] = field(default_factory=list)
@@ -82,9 +89,9 @@ class _Talk:
 
 class _Transcript:
     def __init__(self) -> None:
-        self._lines: dict[str, Line] = {}
+        self._lines: dict[str, TranscriptLine] = {}
         self._early: list[Any] = []  # records before the first line
-        self._last: Line | None = None
+        self._last: TranscriptLine | None = None
         self._named: list[RefusedConversation] = []
 
     def add(self, record: JsonRecord) -> Iterator[RefusedConversation]:
@@ -120,15 +127,15 @@ class _Transcript:
     def conversations(self) -> Iterator[Found]:
         """What the lines are, parents before children."""
         try:
-            tree = Lines(self._lines)
+            tree = TranscriptTree(self._lines)
         except UnreadableConversationError as error:
             yield RefusedConversation(self._session(), str(error), error.place)
             return
-        talks: dict[str, _Talk] = {}
+        talks: dict[str, _Conversation] = {}
         places: dict[str, int] = {}
         for key in ordered(tree.parents):
             said = tree.said[key]
-            talk = talks.setdefault(said.talk, _Talk())
+            talk = talks.setdefault(said.talk, _Conversation())
             parent = tree.parents[key]
             places[key] = len(talk.said)
             talk.said.append(_message(said, None if parent is None else places[parent], talk.about))
@@ -157,7 +164,7 @@ class _Transcript:
         return next((session for session in found if session), "transcript")
 
 
-def _message(said: Said, parent: int | None, about: dict[str, Any]) -> ImportedMessage:
+def _message(said: TranscriptMessage, parent: int | None, about: dict[str, Any]) -> ImportedMessage:
     line = said.line
     for name in _OF_SESSION:
         if text(line.value.get(name)):
@@ -182,7 +189,7 @@ def _message(said: Said, parent: int | None, about: dict[str, Any]) -> ImportedM
     return made if said.answer is None else _answered(made, said.answer)
 
 
-def _answered(made: ImportedMessage, given: Answer) -> ImportedMessage:
+def _answered(made: ImportedMessage, given: TranscriptAnswer) -> ImportedMessage:
     """The message as an answer of a model; one that the application wrote in its place is none."""
     message = given.message
     only_thought = not message["content"] and not message.get("tool_calls")

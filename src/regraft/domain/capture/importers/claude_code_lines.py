@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from regraft.domain.capture.importers import anthropic_content as content
-from regraft.domain.capture.importers.links import Link, tree_of
+from regraft.domain.capture.importers.links import MessageLinks, tree_of
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.values import mapping, text
 from regraft.domain.ids import canonical_json
@@ -21,7 +21,7 @@ WORDLESS = frozenset({"file-history-snapshot", "progress"})  # copies of files; 
 
 
 @dataclass(slots=True)
-class Line:
+class TranscriptLine:
     """A line with a ``uuid``. ``beside`` are records without one that stand behind it."""
 
     key: str
@@ -40,7 +40,7 @@ class Line:
 
 
 @dataclass(slots=True)
-class Answer:
+class TranscriptAnswer:
     """One answer of the API, from its lines."""
 
     key: str
@@ -63,7 +63,7 @@ class Answer:
         """The answer as a chat message."""
         return content.answer(self.blocks)
 
-    def add(self, line: Line) -> None:
+    def add(self, line: TranscriptLine) -> None:
         """Take a line: blocks that the answer has already are not said twice."""
         message = mapping(line.value.get("message"))
         given = message.get("content")
@@ -83,7 +83,7 @@ class Answer:
         if moment is not None and self.started_ns is not None:
             self.duration_ns = max(self.duration_ns, moment - self.started_ns)
 
-    def goes_on(self, line: Line) -> bool:
+    def goes_on(self, line: TranscriptLine) -> bool:
         """Whether a line with the same ``message.id`` that hangs on this answer belongs to it, and is no other answer
         that a server gave the same id."""
         request = text(line.value.get("requestId"))
@@ -93,44 +93,46 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Said:
+class TranscriptMessage:
     """One chat message of the tree. ``first``: it is the first of its line; ``talk`` names its conversation."""
 
     key: str
-    line: Line
+    line: TranscriptLine
     talk: str
     message: dict[str, Any]
     first: bool = True
     missing: str = ""
-    answer: Answer | None = None
+    answer: TranscriptAnswer | None = None
     beside: list[Any] = field(default_factory=list)
 
 
-def read_line(key: str, kind: str, position: int, value: dict[str, Any]) -> Line:
+def read_line(key: str, kind: str, position: int, value: dict[str, Any]) -> TranscriptLine:
     """A line of a transcript; the conversation begins anew behind a compaction."""
     parent = value.get("parentUuid")
     cut = value.get("subtype") == "compact_boundary"
-    return Line(key, kind, position, value, parent if isinstance(parent, str) and parent and not cut else None)
+    return TranscriptLine(
+        key, kind, position, value, parent if isinstance(parent, str) and parent and not cut else None
+    )
 
 
-class Lines:
+class TranscriptTree:
     """The messages by key, and the message that each hangs on.
 
     Raises UnreadableConversationError when lines follow one another in a circle, or a message has an unknown role.
     """
 
-    def __init__(self, lines: Mapping[str, Line]) -> None:
-        self.said: dict[str, Said] = {}
-        self.unsaid: list[Line] = []
+    def __init__(self, lines: Mapping[str, TranscriptLine]) -> None:
+        self.said: dict[str, TranscriptMessage] = {}
+        self.unsaid: list[TranscriptLine] = []
         self._above: dict[str, str | None] = {}
         self._owner: dict[str, str | None] = {}  # the message that a line belongs to
         self._missing: dict[str, str] = {}
         self._talks: dict[str, str] = {}
         self._waiting: dict[str, list[Any]] = {}  # records of lines that say nothing, for what comes after them
-        self._beginning: dict[tuple[str, str | None], Answer] = {}  # by ``message.id`` and what it hangs on
-        self._answer_of: dict[str, Answer] = {}  # by the key of the answer and of its results
+        self._beginning: dict[tuple[str, str | None], TranscriptAnswer] = {}  # by ``message.id`` and what it hangs on
+        self._answer_of: dict[str, TranscriptAnswer] = {}  # by the key of the answer and of its results
         self._apart: set[str] = set()  # other results of calls that have one
-        tree = tree_of({key: Link(line.parent) for key, line in lines.items()})
+        tree = tree_of({key: MessageLinks(line.parent) for key, line in lines.items()})
         for key, above in tree.parents.items():
             self._place(lines[key], lines[above] if above else None, tree.missing.get(key, ""))
         self.parents = {key: self._end_of(key) for key in self.said}
@@ -139,7 +141,7 @@ class Lines:
             if owner is not None:
                 self.said[owner].beside += records
 
-    def _place(self, line: Line, above: Line | None, missing: str) -> None:
+    def _place(self, line: TranscriptLine, above: TranscriptLine | None, missing: str) -> None:
         new = above is None or above.aside != line.aside
         parent = None if above is None or new else self._owner[above.key]
         talk = _talk_name(line) if above is None or new else self._talks[above.key]
@@ -163,11 +165,15 @@ class Lines:
         beside = [*waiting, *line.beside]
         missing = missing if parent is None else ""
         if line.kind == "assistant":
-            self._answer(line, parent, message, Said(line.key, line, talk, {}, missing=missing, beside=beside))
+            self._answer(
+                line, parent, message, TranscriptMessage(line.key, line, talk, {}, missing=missing, beside=beside)
+            )
         else:
             self._user(line, parent, talk, missing, beside)
 
-    def _answer(self, line: Line, parent: str | None, message: dict[str, Any], said: Said) -> None:
+    def _answer(
+        self, line: TranscriptLine, parent: str | None, message: dict[str, Any], said: TranscriptMessage
+    ) -> None:
         name = text(message.get("id"))
         known = self._answer_of.get(parent or "")
         if known is None or text(known.first.get("id")) != name:
@@ -178,7 +184,7 @@ class Lines:
             self.said[known.key].beside += said.beside
             return
         started, request = nanoseconds(line.value.get("timestamp")), text(line.value.get("requestId"))
-        given = Answer(line.key, parent, message, message, request, started)
+        given = TranscriptAnswer(line.key, parent, message, message, request, started)
         given.add(line)
         self._beginning[name, parent] = given
         self._answer_of[line.key] = given
@@ -186,7 +192,7 @@ class Lines:
         self._say(said, parent)
         self._owner[line.key] = line.key
 
-    def _user(self, line: Line, parent: str | None, talk: str, missing: str, beside: list[Any]) -> None:
+    def _user(self, line: TranscriptLine, parent: str | None, talk: str, missing: str, beside: list[Any]) -> None:
         given = self._answer_of.get(parent or "")
         for at, message in enumerate(_messages(line)):
             key = f"{line.key}/{at}" if at else line.key
@@ -206,16 +212,16 @@ class Lines:
                 self._chain(given, key)
             else:
                 given = None
-            said = Said(key, line, talk, message, first=not at, missing=missing if not at else "")
+            said = TranscriptMessage(key, line, talk, message, first=not at, missing=missing if not at else "")
             said.beside = beside if not at else []
             self._say(said, parent)
             parent = self._owner[line.key] = key
 
-    def _chain(self, given: Answer, key: str) -> None:
+    def _chain(self, given: TranscriptAnswer, key: str) -> None:
         given.tail = key
         self._answer_of[key] = given
 
-    def _say(self, said: Said, parent: str | None) -> None:
+    def _say(self, said: TranscriptMessage, parent: str | None) -> None:
         self.said[said.key] = said
         self._above[said.key] = parent
 
@@ -228,14 +234,14 @@ class Lines:
         return given.tail
 
 
-def _talk_name(line: Line) -> str:
+def _talk_name(line: TranscriptLine) -> str:
     session = text(line.value.get("sessionId")) or line.key
     if not line.aside:
         return session
     return f"{session}/{text(line.value.get('agentId')) or line.key}"
 
 
-def _is_unsaid(line: Line) -> bool:
+def _is_unsaid(line: TranscriptLine) -> bool:
     """Whether a line is a step of the chain that was not said to or by the model."""
     if line.kind == "attachment":
         return _queued(line) is None
@@ -246,13 +252,13 @@ def _is_unsaid(line: Line) -> bool:
     return line.value.get("isVisibleInTranscriptOnly") is True and line.value.get("isCompactSummary") is not True
 
 
-def _queued(line: Line) -> Any:
+def _queued(line: TranscriptLine) -> Any:
     """What the user wrote while the model was working, if the line holds that."""
     attached = mapping(line.value.get("attachment"))
     return attached.get("prompt") if attached.get("type") == "queued_command" else None
 
 
-def _messages(line: Line) -> list[dict[str, Any]]:
+def _messages(line: TranscriptLine) -> list[dict[str, Any]]:
     if line.kind == "attachment":
         return content.chat_messages({"role": "user", "content": _queued(line)})
     message = mapping(line.value.get("message"))

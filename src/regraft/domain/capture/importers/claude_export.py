@@ -17,7 +17,7 @@ from regraft.domain.capture.importers.conversation import (
     ImportedMessage,
     UnreadableConversationError,
 )
-from regraft.domain.capture.importers.links import Link, by_id, link, tree_of
+from regraft.domain.capture.importers.links import MessageLinks, by_id, link, tree_of
 from regraft.domain.capture.importers.messages import checked, content_of, text_part, tool_call
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.records import JsonRecord
@@ -53,7 +53,9 @@ def read(record: JsonRecord) -> Iterator[Found]:
     keys = list(messages)
     tree = tree_of(
         {
-            key: link(messages[key].get("parent_message_uuid")) if branching else Link(keys[at - 1] if at else None)
+            key: link(messages[key].get("parent_message_uuid"))
+            if branching
+            else MessageLinks(keys[at - 1] if at else None)
             for at, key in enumerate(keys)
         }
     )
@@ -80,7 +82,7 @@ def read(record: JsonRecord) -> Iterator[Found]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class _MessagePart:
     """One chat message of an exported one, with its number and what is kept beside it."""
 
     message: dict[str, Any]
@@ -89,7 +91,7 @@ class _Piece:
     source_texts: tuple[str, ...] = ()
 
 
-def _said(made: _Piece, message: dict[str, Any], key: str, parent: int | None, missing: str) -> ImportedMessage:
+def _said(made: _MessagePart, message: dict[str, Any], key: str, parent: int | None, missing: str) -> ImportedMessage:
     more = {} if made.piece else rest(message, _KNOWN_OF_MESSAGE)
     return ImportedMessage(
         message=made.message,
@@ -113,7 +115,7 @@ def _is_cut(said: dict[str, Any], message: dict[str, Any]) -> bool:
     return message.get("truncated") is True or only_thought or (stopped not in _FINISHED)
 
 
-class _Spoken:
+class _AnswerBlocks:
     """The blocks of one chat message so far."""
 
     def __init__(self, role: str) -> None:
@@ -143,7 +145,7 @@ class _Spoken:
         else:
             self.parts.append(plain)
 
-    def piece(self, number: int, whole: str = "") -> _Piece:
+    def piece(self, number: int, whole: str = "") -> _MessagePart:
         """What was said as one chat message. ``whole`` is the text of all its blocks, as the export has it too."""
         parts = self.parts
         texts = [part["text"] for part in parts if mapping(part).get("type") == "text"]
@@ -156,16 +158,16 @@ class _Spoken:
             made["reasoning_content"] = "\n\n".join(self.thoughts)
         if self.calls:
             made["tool_calls"] = self.calls
-        return _Piece(made, number, tuple(self.kept), tuple(texts))
+        return _MessagePart(made, number, tuple(self.kept), tuple(texts))
 
 
-def _split(message: dict[str, Any], key: str) -> Iterator[_Piece]:
+def _split(message: dict[str, Any], key: str) -> Iterator[_MessagePart]:
     """The chat messages that an exported one is, each with its number."""
     role = _ROLES.get(text(message.get("sender")))
     if role is None:
         raise UnreadableConversationError(f"a sender {message.get('sender')!r}"[:80])
     blocks = mappings(message.get("content")) or [text_part(text(message.get("text")))]
-    spoken = _Spoken(role)
+    spoken = _AnswerBlocks(role)
     piece = 0
     last = ""
     for block in blocks:
@@ -179,14 +181,14 @@ def _split(message: dict[str, Any], key: str) -> Iterator[_Piece]:
             if spoken:
                 yield spoken.piece(piece)
                 piece += 1
-            yield _Piece(_result(block, last), piece)
+            yield _MessagePart(_result(block, last), piece)
             piece += 1
-            spoken = _Spoken(role)
+            spoken = _AnswerBlocks(role)
             continue
         if spoken.calls:
             yield spoken.piece(piece)
             piece += 1
-            spoken = _Spoken(role)
+            spoken = _AnswerBlocks(role)
         spoken.add(block)
     whole = text(message.get("text"))
     if mappings(message.get("content")) and whole and not _says(blocks, whole):
@@ -201,7 +203,7 @@ def _says(blocks: list[dict[str, Any]], whole: str) -> bool:
     return "".join(whole.split()) == "".join("".join(text(block.get("text")) for block in blocks).split())
 
 
-def _attach(spoken: _Spoken, message: dict[str, Any], whole: str) -> None:
+def _attach(spoken: _AnswerBlocks, message: dict[str, Any], whole: str) -> None:
     """Add what is attached: its words to the text, else as a part."""
     words = []
     for each in mappings(message.get("attachments")):

@@ -53,7 +53,7 @@ def read(record: JsonRecord) -> Iterator[Found]:
 
 def gather(found: Iterable[JsonRecord]) -> Iterator[Found]:
     """The conversation of a rollout."""
-    rollout = _Rollout()
+    rollout = _Conversation()
     lines = []
     for record in found:
         if nested_too_deeply(record.value):
@@ -79,7 +79,7 @@ def _role(line: dict[str, Any]) -> str:
     return text(mapping(line.get("payload", line)).get("role"))
 
 
-class _Rollout:
+class _Conversation:
     """A conversation while its lines are read."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from regraft.domain.capture.importers.conversation import (
     UnreadableConversationError,
 )
 from regraft.domain.capture.importers.judged import number
-from regraft.domain.capture.importers.logged_call import Measured, asked
+from regraft.domain.capture.importers.logged_call import CallMetadata, read_call_request
 from regraft.domain.capture.importers.messages import tool_list
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.recorded import decoded
@@ -69,9 +69,9 @@ def _call(run: dict[str, Any], key: str, parent: str) -> TracedCall:
     return TracedCall(
         key=key,
         parent=parent,
-        request=asked(run.get("inputs"), outputs),
+        request=read_call_request(run.get("inputs"), outputs),
         response=outputs,
-        measured=Measured(
+        measured=CallMetadata(
             key=key,
             started_ns=nanoseconds(run.get("start_time")),
             ended_ns=nanoseconds(run.get("end_time")),

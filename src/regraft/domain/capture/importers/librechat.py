@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from regraft.domain.capture.importers.conversation import Conversation, Found, ImportedMessage, Judgement
-from regraft.domain.capture.importers.links import Tree, by_id, link, tree_of
+from regraft.domain.capture.importers.links import MessageTree, by_id, link, tree_of
 from regraft.domain.capture.importers.messages import checked, content_of, text_part, tool_call
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.records import JsonRecord
@@ -75,7 +75,7 @@ def _all(messages: Any) -> Iterator[tuple[int, dict[str, Any]]]:
         waiting.extend(reversed(mappings(each.get("children"))))
 
 
-def _tree(messages: dict[str, dict[str, Any]]) -> Tree:
+def _tree(messages: dict[str, dict[str, Any]]) -> MessageTree:
     """``children`` are messages in one another, or their ids."""
     return tree_of(
         {

@@ -21,7 +21,7 @@ _NOBODY = re.compile(r"(0|00000000-0000-[04]000-[08]000-000000000000|root|client
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class MessageLinks:
     """What one message says of its neighbours."""
 
     parent: str | None = None
@@ -29,7 +29,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
+class MessageTree:
     """``parents`` lists parents before their children. ``missing`` names the parent of each message that hangs on one
     which is not in the file; ``absent`` are the ids that were named and are not there."""
 
@@ -50,14 +50,14 @@ class Tree:
         return {parent for parent in self.parents.values() if parent is not None}
 
 
-def link(parent: Any, children: Any = None) -> Link:
+def link(parent: Any, children: Any = None) -> MessageLinks:
     """A link from JSON: what is no text names nobody."""
     named = parent if isinstance(parent, str) and parent else None
     listed = children if isinstance(children, list) else []
-    return Link(named, tuple(dict.fromkeys(child for child in listed if isinstance(child, str) and child)))
+    return MessageLinks(named, tuple(dict.fromkeys(child for child in listed if isinstance(child, str) and child)))
 
 
-def tree_of(links: Mapping[str, Link]) -> Tree:
+def tree_of(links: Mapping[str, MessageLinks]) -> MessageTree:
     """The tree of messages by id.
 
     Raises UnreadableConversationError when a message has two parents, or when messages answer one another in a circle.
@@ -81,7 +81,7 @@ def tree_of(links: Mapping[str, Link]) -> Tree:
         parents[key] = next(iter(found), None)
         if not found and each.parent is not None and not _NOBODY.match(each.parent):
             missing[key] = each.parent
-    return Tree({key: parents[key] for key in ordered(parents)}, missing, tuple(absent))
+    return MessageTree({key: parents[key] for key in ordered(parents)}, missing, tuple(absent))
 
 
 def by_id(messages: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ _STREAMED = ("data:", "event:")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class LoggedRequest:
     """A request: its messages, and its other components."""
 
     messages: list[Any]
@@ -39,7 +39,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class CallMetadata:
     """What a log says of a call besides its words."""
 
     key: str = ""
@@ -52,7 +52,7 @@ class Measured:
     judgements: tuple[Judgement, ...] = ()
 
 
-def asked(request: Any, response: Any = None) -> Asked:
+def read_call_request(request: Any, response: Any = None) -> LoggedRequest:
     """Read a request. Raises UnreadableConversationError for one without messages."""
     value = recorded.decoded(request)
     dialect = _dialect(value, recorded.decoded(response))
@@ -62,11 +62,11 @@ def asked(request: Any, response: Any = None) -> Asked:
         except CorruptEventError as error:
             raise UnreadableConversationError(str(error)) from error
         messages, parts = list(found.messages), (found.tools, found.sampling, found.other)
-        return Asked([_without_native(each) for each in messages], dialect, found.model, *parts)
+        return LoggedRequest([_without_native(each) for each in messages], dialect, found.model, *parts)
     messages, tools = recorded.history(plain_messages(value))
     if not messages:
         raise UnreadableConversationError("a request without messages")
-    return Asked(messages, "", text(mapping(value).get("model")), tool_list(tools))
+    return LoggedRequest(messages, "", text(mapping(value).get("model")), tool_list(tools))
 
 
 def answers(response: Any, dialect: str) -> list[list[ImportedMessage]]:
@@ -106,7 +106,9 @@ def answers(response: Any, dialect: str) -> list[list[ImportedMessage]]:
     return [[ImportedMessage(message=message, parent=None, answered=True)]]
 
 
-def said(request: Asked, paths: Iterable[list[ImportedMessage]], measured: Measured) -> list[ImportedMessage]:
+def call_messages(
+    request: LoggedRequest, paths: Iterable[list[ImportedMessage]], measured: CallMetadata
+) -> list[ImportedMessage]:
     """The call as a tree: its history, and its answers behind it."""
     whole = [
         ImportedMessage(message=message, parent=at - 1 if at else None) for at, message in enumerate(request.messages)

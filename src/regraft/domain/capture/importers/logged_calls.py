@@ -18,7 +18,13 @@ from regraft.domain.capture.importers.conversation import (
     UnreadableConversationError,
 )
 from regraft.domain.capture.importers.judged import number
-from regraft.domain.capture.importers.logged_call import Asked, Measured, answers, asked, said
+from regraft.domain.capture.importers.logged_call import (
+    CallMetadata,
+    LoggedRequest,
+    answers,
+    call_messages,
+    read_call_request,
+)
 from regraft.domain.capture.importers.messages import checked
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.recorded import decoded
@@ -62,12 +68,12 @@ def read(record: JsonRecord) -> Iterator[Found]:
             raise UnreadableConversationError(_WITHOUT)
         raise UnreadableConversationError("no request with messages")
     request, response = _body(line.get(pair[0])), _body(line.get(pair[1]))
-    ask = asked(request, response)
+    ask = read_call_request(request, response)
     begun = next((at for each in _BEGUN if (at := nanoseconds(line.get(each))) is not None), None)
     ended = next((at for each in _ENDED if (at := nanoseconds(line.get(each))) is not None), None)
     waited = number(line.get("time_to_first_token"))
     status = number(line.get("response_status"))
-    measured = Measured(
+    measured = CallMetadata(
         key=key,
         started_ns=begun,
         ended_ns=ended,
@@ -76,7 +82,7 @@ def read(record: JsonRecord) -> Iterator[Found]:
         failed=status is not None and status >= 400,
         judgements=tuple(_judgements(line)),
     )
-    whole = said(ask, answers(response, ask.dialect), measured)
+    whole = call_messages(ask, answers(response, ask.dialect), measured)
     left = {} if any(each.answered for each in whole[len(ask.messages) :]) else {"response": line.get(pair[1])}
     yield checked(
         Conversation(
@@ -104,7 +110,7 @@ def _without_answer(record: JsonRecord, line: dict[str, Any]) -> Iterator[Refuse
         yield RefusedConversation("answer", reason)
 
 
-def _others(ask: Asked) -> dict[str, Any]:
+def _others(ask: LoggedRequest) -> dict[str, Any]:
     other = {key: value for key, value in ask.other.items() if key not in ("native", "stream")}
     return {"request": other} if other else {}
 

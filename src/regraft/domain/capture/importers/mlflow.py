@@ -16,7 +16,7 @@ from regraft.domain.capture.importers.conversation import (
     UnreadableConversationError,
 )
 from regraft.domain.capture.importers.judged import number
-from regraft.domain.capture.importers.logged_call import Measured, asked
+from regraft.domain.capture.importers.logged_call import CallMetadata, read_call_request
 from regraft.domain.capture.importers.messages import tool_list
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.recorded import decoded
@@ -88,13 +88,13 @@ def _call(
     status = span.get("status") or span.get("status_code")
     code = text(mapping(status).get("code")) or text(mapping(status).get("status_code")) or text(status)
     metadata = mapping(info.get("trace_metadata")) or mapping(info.get("request_metadata"))
-    request = asked(inputs if inputs is not None else span.get("inputs"), outputs)
+    request = read_call_request(inputs if inputs is not None else span.get("inputs"), outputs)
     return TracedCall(
         key=_id(span),
         parent=parents.get(_id(span), ""),
         request=request,
         response=outputs if outputs is not None else span.get("outputs"),
-        measured=Measured(
+        measured=CallMetadata(
             key=_id(span),
             started_ns=nanoseconds(_begun(span)),
             ended_ns=nanoseconds(span.get("end_time_unix_nano", span.get("end_time_ns", span.get("end_time")))),

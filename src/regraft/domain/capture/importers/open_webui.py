@@ -20,7 +20,7 @@ from regraft.domain.capture.importers.conversation import (
     Judgement,
     UnreadableConversationError,
 )
-from regraft.domain.capture.importers.links import Link, by_id, link, tree_of
+from regraft.domain.capture.importers.links import MessageLinks, by_id, link, tree_of
 from regraft.domain.capture.importers.messages import checked, content_of, text_part, tool_call
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.records import JsonRecord
@@ -113,11 +113,11 @@ def _messages(given: Any) -> dict[str, dict[str, Any]]:
     return by_id((text(each.get("id")) or f"message {at}", each) for at, each in enumerate(mappings(given)))
 
 
-def _links(messages: dict[str, dict[str, Any]], listed: bool) -> dict[str, Link]:
+def _links(messages: dict[str, dict[str, Any]], listed: bool) -> dict[str, MessageLinks]:
     """What the messages say of their neighbours; in a list that says nothing, each follows the one before it."""
     if not listed or any(each.get("parentId") or each.get("childrenIds") for each in messages.values()):
         return {key: link(each.get("parentId"), each.get("childrenIds")) for key, each in messages.items()}
-    return {key: Link(before) for key, before in zip(messages, [None, *messages], strict=False)}
+    return {key: MessageLinks(before) for key, before in zip(messages, [None, *messages], strict=False)}
 
 
 def _said(
@@ -182,7 +182,7 @@ def _split(each: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:
     yield {"role": role, "content": content_of(parts)}
 
 
-class _Spoken:
+class _AnswerParts:
     """An answer that grows until its tools were called."""
 
     def __init__(self) -> None:
@@ -250,7 +250,7 @@ def _unescaped(text: str) -> str:
 
 
 def _from_text(content: str, key: str) -> Iterator[dict[str, Any]]:
-    spoken = _Spoken()
+    spoken = _AnswerParts()
     at = 0
     made = 0
     for block in _details(content):
@@ -289,7 +289,7 @@ def _unquoted(value: str) -> str:
 
 def _from_output(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Items as the Responses API has them."""
-    spoken = _Spoken()
+    spoken = _AnswerParts()
     for item in items:
         kind = item.get("type")
         if kind == "function_call_output":

@@ -19,7 +19,7 @@ from regraft.domain.capture.importers.conversation import (
     UnreadableConversationError,
 )
 from regraft.domain.capture.importers.judged import number
-from regraft.domain.capture.importers.logged_call import Asked, Measured
+from regraft.domain.capture.importers.logged_call import CallMetadata, LoggedRequest
 from regraft.domain.capture.importers.messages import content_of, text_part, tool_call, tool_list
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.recorded import decoded, history
@@ -113,9 +113,9 @@ def traced_call(given: dict[str, Any], span: Span) -> TracedCall:
     return TracedCall(
         key=span.key,
         parent=span.parent,
-        request=Asked(messages, "", model, tool_list([each for each in tools if each])),
+        request=LoggedRequest(messages, "", model, tool_list([each for each in tools if each])),
         response=_response(llm, mapping(attributes.get("output")).get("value")),
-        measured=Measured(
+        measured=CallMetadata(
             key=span.key,
             started_ns=span.started_ns,
             ended_ns=span.ended_ns,

@@ -12,7 +12,7 @@ from regraft.domain.capture.importers.conversation import (
     RefusedConversation,
     UnreadableConversationError,
 )
-from regraft.domain.capture.importers.logged_call import Asked, Measured, answers, said
+from regraft.domain.capture.importers.logged_call import CallMetadata, LoggedRequest, answers, call_messages
 from regraft.domain.capture.importers.messages import checked
 
 WRAPS = "a span that wraps another call, which is kept"
@@ -25,9 +25,9 @@ class TracedCall:
 
     key: str
     parent: str
-    request: Asked
+    request: LoggedRequest
     response: Any
-    measured: Measured
+    measured: CallMetadata
     tools: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)
     rest: dict[str, Any] = field(default_factory=dict)
@@ -66,7 +66,7 @@ def _conversation(trace: str, call: TracedCall) -> Conversation:
     return checked(
         Conversation(
             key=call.key,
-            said=said(call.request, paths, call.measured),
+            said=call_messages(call.request, paths, call.measured),
             source=trace,
             model=call.request.model or call.measured.model,
             started_ns=call.measured.started_ns,

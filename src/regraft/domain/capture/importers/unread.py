@@ -80,7 +80,7 @@ def _not_in(left: list[UnreadText], read: list[Conversation]) -> list[UnreadText
     left = [each for each in left if each.text not in known]
     if not left:
         return []
-    words = _Words(known, _keys_of(read))
+    words = _TextIndex(known, _keys_of(read))
     return [each for each in left if not words.cover(each.text)]
 
 
@@ -177,7 +177,7 @@ def _words(text: str) -> Iterator[str]:
     return (match[1] for match in _TOKEN.finditer(text) if match[1])
 
 
-class _Words:
+class _TextIndex:
     """The words of what was read, and which of them are neighbours."""
 
     def __init__(self, texts: Iterable[str], keys: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from regraft.domain.datasets.kinds.dpo import unweighted
 from regraft.domain.datasets.kinds.kind import Candidates, Counts, Limit, PlannedRow
 from regraft.domain.datasets.kinds.sft import ScoredUnit, SftKind, planned_unit, scored_units
 from regraft.domain.datasets.messages import Message, RowRefusal
-from regraft.domain.datasets.negatives import NOISE, Finding, SiblingFacts, findings_of, sibling_facts
+from regraft.domain.datasets.negatives import NOISE, PathFlaw, SiblingFacts, findings_of, sibling_facts
 from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.datasets.rows import Row
 from regraft.domain.datasets.turns import RecordedTurn
@@ -64,7 +64,7 @@ class SuppressionKind(SftKind):
         return row.prompt
 
 
-def negative(recipe: Recipe, one: ScoredUnit, facts: SiblingFacts) -> Finding | None:
+def negative(recipe: Recipe, one: ScoredUnit, facts: SiblingFacts) -> PathFlaw | None:
     """What is wrong with a path, as far as the recipe asks for it; noise comes first, since it is never trained on."""
     found = findings_of(one.unit, human=one.parts.human, categories=one.categories, facts=facts)
     if found and found[0].type == NOISE:
@@ -72,7 +72,7 @@ def negative(recipe: Recipe, one: ScoredUnit, facts: SiblingFacts) -> Finding | 
     return next((each for each in found if each.type in recipe.negatives), None)
 
 
-def unwanted(recipe: Recipe, one: ScoredUnit, finding: Finding, kind: str, label: str) -> PlannedRow:
+def unwanted(recipe: Recipe, one: ScoredUnit, finding: PathFlaw, kind: str, label: str) -> PlannedRow:
     """The plan of a row that is not wanted: it competes with no other, and the worst comes first."""
     return replace(
         planned_unit(recipe, one, kind),

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from regraft.domain.errors import NotFoundError, UsageError
 from regraft.domain.ids import Digest, NodeId, SessionId, parse_json
-from regraft.domain.replay.budget import Spent
+from regraft.domain.replay.budget import TokenSpend
 from regraft.domain.replay.experiment import Query
 from regraft.domain.replay.job import Origin
 from regraft.domain.usage import tokens
@@ -41,11 +41,11 @@ class JobRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class FinishedCall:
     """An answer in the log: the captured call that gave it, and what it took."""
 
     turn_id: UUID
-    spent: Spent
+    spent: TokenSpend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class JobChange:
     state: str
     turn_id: UUID | None = None
     failure: str | None = None
-    spent: Spent = field(default_factory=Spent)
+    spent: TokenSpend = field(default_factory=TokenSpend)
     started_at: datetime | None = None
     ended_at: datetime | None = None
 
@@ -107,17 +107,17 @@ def choose(connection: Connection, query: Query, *, side_calls: bool = False) ->
 
 def finished(
     connection: Connection, fingerprints: Collection[str], since: datetime | None = None
-) -> dict[str, Finished]:
+) -> dict[str, FinishedCall]:
     """Which of these jobs have an answer in the log (given after ``since``), and which call gave it."""
     given = {"fingerprints": list(fingerprints), "since": since}
     rows = connection.execute(_SQL["finished"], given).fetchall()
-    return {row["fingerprint"]: Finished(turn_id=row["event_id"], spent=_spent(row["usage"])) for row in rows}
+    return {row["fingerprint"]: FinishedCall(turn_id=row["event_id"], spent=_spent(row["usage"])) for row in rows}
 
 
-def _spent(usage: str | None) -> Spent:
+def _spent(usage: str | None) -> TokenSpend:
     parsed = parse_json(usage) if usage else None
     found = tokens(parsed if isinstance(parsed, dict) else {})
-    return Spent(found.prompt or 0, found.completion or 0, found.cached or 0)
+    return TokenSpend(found.prompt or 0, found.completion or 0, found.cached or 0)
 
 
 def arrived(connection: Connection, events: Collection[UUID]) -> set[UUID]:
@@ -228,10 +228,10 @@ def update_jobs(connection: Connection, plan_id: UUID, changes: Sequence[JobChan
     connection.execute(_SQL["update_jobs"], given)
 
 
-def spent(connection: Connection, plan_id: UUID) -> dict[str, Spent]:
+def spent(connection: Connection, plan_id: UUID) -> dict[str, TokenSpend]:
     """Tokens that a plan's jobs took so far, by model."""
     rows = connection.execute(_SQL["spent"], {"plan": plan_id}).fetchall()
-    return {row["model"]: Spent(row["prompt"], row["completion"], row["cached"]) for row in rows}
+    return {row["model"]: TokenSpend(row["prompt"], row["completion"], row["cached"]) for row in rows}
 
 
 def failures(connection: Connection, plan_id: UUID) -> list[dict[str, Any]]:

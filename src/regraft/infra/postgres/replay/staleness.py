@@ -22,7 +22,7 @@ _OURS = frozenset({"replay", "taskify", "worker"})  # purposes of calls whose an
 
 
 @dataclass(frozen=True, slots=True)
-class Outdated:
+class ReplacedVersions:
     """What was replaced: model snapshots, and versions of taskify rules."""
 
     snapshots: list[ModelSnapshot]
@@ -49,7 +49,7 @@ def rule_versions(connection: Connection) -> list[str]:
     return [row["taskify_rule_version"] for row in _rows(connection, "rule_versions")]
 
 
-def overview(connection: Connection, outdated: Outdated) -> list[Row]:
+def overview(connection: Connection, outdated: ReplacedVersions) -> list[Row]:
     """What each change makes stale, counted: ``what`` is ``runs`` or ``plans``; ``change`` is the place (from 1) of a
     snapshot, or of a rule version (negative), 0 for changed conditions, None for what was made again before.
 
@@ -72,7 +72,9 @@ def overview(connection: Connection, outdated: Outdated) -> list[Row]:
         below |= more
 
 
-def touched_sessions(connection: Connection, outdated: Outdated, limit: int, after: UUID | None = None) -> list[UUID]:
+def touched_sessions(
+    connection: Connection, outdated: ReplacedVersions, limit: int, after: UUID | None = None
+) -> list[UUID]:
     """Sessions that hold something stale, by id, those behind ``after``."""
     rows = _rows(connection, "touched_sessions", limit=limit, after=after, **outdated.parameters())
     return [row["session_id"] for row in rows]

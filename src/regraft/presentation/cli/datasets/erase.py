@@ -14,7 +14,7 @@ from regraft.domain.errors import ConfigError, UsageError
 from regraft.presentation.cli.context import CommandContext, context
 
 if TYPE_CHECKING:
-    from regraft.flows.datasets.erase import Certificate, Places
+    from regraft.flows.datasets.erase import Certificate, ErasureStores
 
 
 def register(app: typer.Typer) -> None:
@@ -73,9 +73,9 @@ def erase(
     _print(run, [done], json=json)
 
 
-def places_of(run: CommandContext) -> Places:
+def places_of(run: CommandContext) -> ErasureStores:
     """Where content may be."""
-    from regraft.flows.datasets.erase import Places
+    from regraft.flows.datasets.erase import ErasureStores
 
     dsn = run.postgres_dsn()
     spool = run.data_dir / "spool"
@@ -84,7 +84,7 @@ def places_of(run: CommandContext) -> Places:
         dagster = run.stack.dagster_dsn()
     except ConfigError:
         dagster = None
-    return Places(
+    return ErasureStores(
         dsn=dsn,
         workbench=run.workbench(),
         warehouse=run.warehouse(),

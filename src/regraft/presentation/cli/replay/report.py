@@ -28,13 +28,13 @@ def _tell(run: CommandContext, line: str) -> None:
 
 def print_plan(run: CommandContext, planned: ReplayPlan, prices: dict[str, Price], *, as_json: bool) -> None:
     """Print a plan that would run: its jobs, and what they are estimated to cost."""
-    from regraft.domain.replay.budget import Budget, Spent, estimate
+    from regraft.domain.replay.budget import Budget, TokenSpend, estimate
 
     estimates = [estimate(job) for job in planned.todo]
-    by_model: dict[str, Spent] = {}
+    by_model: dict[str, TokenSpend] = {}
     for job, one in zip(planned.todo, estimates, strict=True):
-        by_model[job.model] = by_model.get(job.model, Spent()) + one.spent
-    whole = sum(by_model.values(), Spent())
+        by_model[job.model] = by_model.get(job.model, TokenSpend()) + one.spent
+    whole = sum(by_model.values(), TokenSpend())
     priced = bool(by_model) and by_model.keys() <= prices.keys()
     cost = Budget(prices=prices).cost(by_model) if priced else None
     uncounted = sum(not one.counted for one in estimates)
@@ -118,12 +118,12 @@ def print_counts(
     as_json: bool,
 ) -> None:
     """Print how the jobs of a plan ended, with their costs, and compare the answers."""
-    from regraft.domain.replay.budget import Budget, Spent
+    from regraft.domain.replay.budget import Budget, TokenSpend
     from regraft.flows.lineage import reading
     from regraft.flows.replay import comparison as comparing
 
     tally = counts.tally
-    spent = sum(tally.spent.values(), Spent())
+    spent = sum(tally.spent.values(), TokenSpend())
     cost = Budget(prices=prices).cost(tally.spent) if tally.spent and tally.spent.keys() <= prices.keys() else None
     anchors: dict[Any, list[dict[str, Any]]] = {}
     comparisons: list[dict[str, Any]] = []

@@ -96,7 +96,7 @@ def regenerate(
     """Re-run everything stale. The old answers stay, marked as superseded."""
     from regraft.flows.lineage import build as lineage
     from regraft.flows.orchestration import taskify
-    from regraft.flows.replay.regeneration import Regenerated
+    from regraft.flows.replay.regeneration import RegenerationResult
     from regraft.flows.replay.regeneration import regenerate as make
     from regraft.infra.files.rules import rules
 
@@ -114,7 +114,7 @@ def regenerate(
         else:
             _print_steps(run, steps, cut)
         return
-    made = Regenerated()
+    made = RegenerationResult()
     if steps:
         gateway: GatewayEndpoint | str = ""
         if todo:
