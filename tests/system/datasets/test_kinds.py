@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from regraft.domain.errors import UsageError
@@ -129,6 +130,22 @@ def test_a_difference_names_the_rows_that_came_and_went(
     pairs = frozen(RECIPE.format(kind="dpo"))
     with pytest.raises(UsageError, match="of kind dpo"):
         difference(old.snapshot_id, pairs.snapshot_id, dsn=truth, warehouse=str(tmp_path / "warehouse"))
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo"])
+def test_a_recipe_takes_calls_of_its_time_from_a_workbench_of_before_times_were_kept_too(
+    kind: str, truth: str, turns: dict[str, Turn], tmp_path: Path
+) -> None:
+    bench = tmp_path / "workbench.duckdb"
+    whole = preview(RECIPE.format(kind=kind), dsn=truth, workbench=bench)
+    with duckdb.connect(str(bench)) as connection:
+        connection.execute("ALTER TABLE trajectory_units DROP COLUMN started_at")
+        connection.execute("ALTER TABLE candidate_preference_pairs DROP COLUMN started_a")
+    for period, rows in (("since = 2026-01-01", whole.rows), ("until = 2026-01-01", 0)):
+        recipe = RECIPE.format(kind=kind).replace("[source]", f"[source]\n{period}")
+        found = preview(recipe, dsn=truth, workbench=bench)
+        assert found.rows == rows
+        assert bool(found.passed_over.get("other_time")) == (rows == 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

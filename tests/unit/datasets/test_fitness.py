@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from regraft.domain.datasets.kinds import KINDS
@@ -76,6 +78,7 @@ def unit(name, status="ok", reason="stop", worth=0.9, *, empty=False):
         "purpose": "chat",
         "turns": 1,
         "quality": worth,
+        "started_at": datetime(2026, 1, 1),
         "node_status": status,
         "finish_reasons": ["stop", reason],
         "answer_empty": empty,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ UNIT: dict[str, Any] = {
     ),
     **dict.fromkeys(("imported_outcome", "imported_judge", "imported_rank")),
     "unit_id": "n1",
+    "started_at": datetime(2026, 1, 1),
     "turn_id": "t1",
     "anchor": "a",
     "path_anchors": ["a"],
@@ -47,6 +49,9 @@ PAIR: dict[str, Any] = {
     "node_b": "n2",
     "turn_a": "t1",
     "turn_b": "t2",
+    "started_a": datetime(2026, 1, 1),
+    "started_b": datetime(2026, 1, 1),
+    "given_by": "",
     "model_a": "m",
     "model_b": "m",
     "purpose_a": "chat",

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from regraft.domain.datasets.kinds.judged import calibrated_pairs
 from regraft.domain.datasets.kinds.kind import Candidates, Counts, PlannedRow
 from regraft.domain.datasets.kinds.sft import planned_unit, scored_units
 from regraft.domain.datasets.negatives import findings_of, sibling_facts
@@ -17,7 +18,7 @@ _WORDS = {"human": "people", "outcome": "outcome", "judge": "model", "signals": 
 
 def negative_trajectories(recipe: Recipe, candidates: Candidates, counts: Counts) -> Iterator[PlannedRow]:
     """Every path with which something is wrong, ranked by how low it scores; its most serious finding is its type."""
-    facts = sibling_facts(candidates.pairs())
+    facts = sibling_facts(calibrated_pairs(recipe, candidates.pairs()))
     for one in scored_units(recipe, candidates, counts):
         found = findings_of(one.unit, human=one.parts.human, categories=one.categories, facts=facts)
         if found:

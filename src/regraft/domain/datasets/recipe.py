@@ -62,13 +62,15 @@ class Recipe:
     """What to take, how much of it, and how to split it.
 
     Empty ``themes`` and ``models`` mean all, and so do ``purposes``, but that a client's side calls must be named
-    (``side:title``, or ``side`` for all). ``labels`` names the sources that may decide; a model decides only when its
-    agreement with people is at least ``min_agreement``. ``k_per_stratum`` and ``per_context`` of 0 mean no limit;
-    ``min_score`` and ``min_margin`` are 0 to 1, and a path without a judgement scores about 0.5. ``min_outcome`` leaves
-    out paths whose reported outcome is lower. ``min_fidelity`` leaves out rollouts of which less of the tools' results
-    is in the record. ``endings`` are of answers to learn from. ``negatives`` are the types that suppression and
-    unlearning take. ``retain_per_forget`` is how many rows to retain for each row to forget. ``splits`` are ratios by
-    name, in order; with ``split_by_task`` rows of one task stay together. ``text`` is the recipe as it was written.
+    (``side:title``, or ``side`` for all). ``since`` and ``until`` bound when the calls of a row began, the last one of
+    a path and both of a pair; ``until`` itself is outside. ``labels`` names the sources that may decide; with a
+    ``min_agreement`` above 0 models decide nothing, since how well they agree with people is not recorded.
+    ``k_per_stratum`` and ``per_context`` of 0 mean no limit; ``min_score`` and ``min_margin`` are 0 to 1, and a path
+    without a judgement scores about 0.5. ``min_outcome`` leaves out paths whose reported outcome is lower.
+    ``min_fidelity`` leaves out rollouts of which less of the tools' results is in the record. ``endings`` are of
+    answers to learn from. ``negatives`` are the types that suppression and unlearning take. ``retain_per_forget`` is
+    how many rows to retain for each row to forget. ``splits`` are ratios by name, in order; with ``split_by_task`` rows
+    of one task stay together. ``text`` is the recipe as it was written.
     """
 
     name: str

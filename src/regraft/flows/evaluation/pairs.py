@@ -35,6 +35,7 @@ _PAIRS = pa.schema(
         *((name, pa.string()) for name in _TEXTS),
         *((name, pa.float64()) for name in ("margin", "human_a", "human_b", "signals_a", "signals_b")),
         *((name, pa.float64()) for name in ("outcome_a", "outcome_b", "judge_a", "judge_b")),
+        *((name, pa.timestamp("us")) for name in ("started_a", "started_b")),
     ]
 )
 
@@ -56,7 +57,7 @@ def propose_pairs(dsn: str, workbench: Path) -> PairCounts:
     Sessions are compared again when the graph, the judgements or the reports in them changed.
     """
     bench = Workbench(workbench)
-    seen, before, heard = bench.watermark("pairs"), bench.label_states(), bench.outcome_states("pairs")
+    seen, before, heard = bench.seen("pairs"), bench.label_states(), bench.outcome_states("pairs")
     made: Counter[str] = Counter()
     with reading(dsn, "postgres/evaluation/evaluation") as truth:
         changed = truth.rows("changed_sessions", seen)
@@ -136,6 +137,8 @@ def _record(candidate: Candidate, a: dict[str, Any], b: dict[str, Any]) -> dict[
         "model_b": b["model"],
         "purpose_a": a["purpose"],
         "purpose_b": b["purpose"],
+        "started_a": a["started_at"],
+        "started_b": b["started_at"],
         "tools_digest": candidate.tools_id.hex() if candidate.tools_id else None,
         "margin": candidate.margin,
         "human_a": candidate.score_a.human,

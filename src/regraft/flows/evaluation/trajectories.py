@@ -32,6 +32,7 @@ _UNITS = pa.schema(
         *((name, pa.int64()) for name in ("prompt_tokens", "completion_tokens", "answer_length")),
         *((name, pa.float64()) for name in ("seconds", "relative_length", "repetition", "quality")),
         ("answer_empty", pa.bool_()),
+        ("started_at", pa.timestamp("us")),
         ("outcome_source", pa.string()),
         *((name, pa.float64()) for name in ("outcome", "human_outcome", "judge_outcome", "fidelity")),
         *((f"imported_{name}", pa.float64()) for name in ("human", "outcome", "judge", "rank")),
@@ -54,7 +55,7 @@ def materialise_units(dsn: str, workbench: Path) -> UnitCounts:
     Work is proportional to the sessions that changed, or of which something new was reported.
     """
     bench = Workbench(workbench)
-    seen, before = bench.watermark("units"), bench.outcome_states("units")
+    seen, before = bench.seen("units"), bench.outcome_states("units")
     sessions = units = 0
     build = seen
     with reading(dsn, "postgres/evaluation/evaluation") as truth:
@@ -115,6 +116,7 @@ def _unit(row: dict[str, Any]) -> dict[str, Any]:
         "imported_judge": imported.judge,
         "imported_rank": imported.rank,
         "fidelity": row["fidelity"],
+        "started_at": row["started_at"],
         "text": render([*history, answer] if answer else history),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -37,9 +38,14 @@ def _name(value: str) -> str:
 
 
 def _as_time(value: object) -> object:
+    with suppress(ValueError):
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)
-    return value.replace(tzinfo=UTC) if isinstance(value, datetime) and not value.tzinfo else value
+    if not isinstance(value, datetime):
+        raise ValueError(f"must be a date, or a date and time, as in 2026-01-31T12:00:00Z, not {value!r}")
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 Name = Annotated[str, AfterValidator(_name)]
@@ -63,10 +69,18 @@ class SourceSection(FileSection):
     min_score: Share = Field(0.0, description="least score; a path without any judgement has about 0.5")
     min_outcome: Share = Field(0.5, description="least reported outcome of a path to imitate")
     min_fidelity: Share = Field(0.0, description="least share of recorded tool results in a rollout")
-    min_agreement: Share = Field(0.0, description="least agreement of a model with people for its labels to decide")
+    min_agreement: Share = Field(
+        0.0, description="above 0: models decide nothing, as long as their agreement with people is not known"
+    )
     endings: list[Literal["finished", "tool_use", "cut"]] = Field(
         ["finished", "tool_use"], description="how answers to learn from may have ended; `cut`: at a limit of tokens"
     )
+
+    @model_validator(mode="after")
+    def _has_a_period(self) -> SourceSection:
+        if self.since and self.until and self.since >= self.until:
+            raise ValueError(f"since must be before until, and {self.since} is not before {self.until}")
+        return self
 
 
 class SelectSection(FileSection):

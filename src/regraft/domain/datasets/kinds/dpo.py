@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from regraft.domain.datasets.fitness import unfit_ending
+from regraft.domain.datasets.kinds.judged import is_calibrated
 from regraft.domain.datasets.kinds.kind import (
     Candidates,
     Counts,
@@ -28,6 +29,7 @@ _SOURCES = {
     "model": ("model",),
     "signals": ("signals",),
 }
+FILTERED = ("model", "purpose", "started")  # what a recipe asks of both sides
 _STRENGTH = {"human": 5.0, "imported": 4.0, "ratings": 3.0, "outcome": 2.0, "model": 1.0, "signals": 0.0}
 
 
@@ -42,8 +44,8 @@ class DpoKind:
         sources = {source for label in recipe.labels for source in _SOURCES.get(label, ())}
         allowed = allowed_parts(recipe)
         for pair in candidates.pairs():
-            models, purposes = ([pair[f"{name}_a"], pair[f"{name}_b"]] for name in ("model", "purpose"))
-            if cause := mismatch(recipe, pair["theme"], models, purposes):
+            models, purposes, times = ([pair[f"{name}_{side}"] for side in "ab"] for name in FILTERED)
+            if cause := mismatch(recipe, pair["theme"], models, purposes, times):
                 counts.passed_over[cause] += 1
                 continue
             if pair["verdict"] != "legal":
@@ -55,6 +57,8 @@ class DpoKind:
             outcome = "outcome" in recipe.labels and pair["basis"] == "rating"
             if pair["source"] not in sources and not outcome:
                 counts.refused["label_source_not_allowed"] += 1
+            elif not is_calibrated(recipe, pair):
+                counts.refused["judge_not_calibrated"] += 1
             elif pair["margin"] < recipe.min_margin:
                 counts.refused["margin_below_minimum"] += 1
             elif worth < recipe.min_score:

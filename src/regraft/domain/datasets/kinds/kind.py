@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from regraft.domain.capture.side_calls import SIDE, is_side_call
@@ -114,17 +115,26 @@ class Kind(Protocol):
         """The messages that a model is asked to answer."""
 
 
-def mismatch(recipe: Recipe, theme: str, models: Sequence[str], purposes: Sequence[str]) -> str:
-    """The filter of the recipe that excludes a candidate, '' when none does."""
+def mismatch(
+    recipe: Recipe, theme: str, models: Sequence[str], purposes: Sequence[str], times: Sequence[datetime] = ()
+) -> str:
+    """The filter of the recipe that excludes a candidate, '' when none does. ``times`` are when its calls began, UTC
+    where they name no zone; ``until`` itself is outside."""
     if recipe.themes and theme not in recipe.themes:
         return "other_theme"
     if recipe.models and not set(models) <= set(recipe.models):
         return "other_model"
+    if not all(_is_within(recipe, each if each.tzinfo else each.replace(tzinfo=UTC)) for each in times):
+        return "other_time"
     if not all(each in recipe.purposes or SIDE in recipe.purposes for each in purposes if is_side_call(each)):
         return "side_call"
     if recipe.purposes and not all(each in recipe.purposes or is_side_call(each) for each in purposes):
         return "other_purpose"
     return ""
+
+
+def _is_within(recipe: Recipe, time: datetime) -> bool:
+    return (recipe.since is None or time >= recipe.since) and (recipe.until is None or time < recipe.until)
 
 
 def stratum_of(recipe: Recipe, *, theme: str, model: str, purpose: str, task: str | None, category: str) -> str:

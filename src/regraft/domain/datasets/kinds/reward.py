@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from regraft.domain.datasets.kinds.dpo import DpoKind
+from regraft.domain.datasets.kinds.dpo import FILTERED, DpoKind
 from regraft.domain.datasets.kinds.kind import Candidates, Counts, PlannedRow, Record, mismatch, stratum_of
 from regraft.domain.datasets.negatives import backed_up
 from regraft.domain.datasets.recipe import Recipe
@@ -52,8 +52,10 @@ class RewardKind(DpoKind):
             return None
         (one, paths), (other, more) = known[0], known[1]
         margin = round(abs(one - other), 6)
-        models, purposes = ([pair[f"{name}_{side}"] for side in "ab"] for name in ("model", "purpose"))
-        if margin < max(recipe.min_margin, DEFAULT_MIN_MARGIN) or mismatch(recipe, pair["theme"], models, purposes):
+        models, purposes, times = ([pair[f"{name}_{side}"] for side in "ab"] for name in FILTERED)
+        if mismatch(recipe, pair["theme"], models, purposes, times):
+            return None
+        if margin < max(recipe.min_margin, DEFAULT_MIN_MARGIN):
             return None
         better, worse = ("a", "b") if one > other else ("b", "a")
         return PlannedRow(

@@ -54,7 +54,7 @@ def scored_units(recipe: Recipe, candidates: Candidates, counts: Counts) -> Iter
         label = rated.get(str(unit["unit_id"]), {})
         human = human_part(json.loads(label["ratings"])) if label else None
         categories = json.loads(label.get("categories") or "[]") if label else []
-        judged = JudgedUnit(unit, human)
+        judged = JudgedUnit(unit, human, judges=not recipe.min_agreement)
         allowed, source = judged.allowed(recipe.labels)
         yield ScoredUnit(
             unit=unit,
@@ -67,7 +67,7 @@ def scored_units(recipe: Recipe, candidates: Candidates, counts: Counts) -> Iter
 
 
 def _mismatch(recipe: Recipe, unit: Record) -> str:
-    cause = mismatch(recipe, unit["theme"], [unit["model"]], [unit["purpose"]])
+    cause = mismatch(recipe, unit["theme"], [unit["model"]], [unit["purpose"]], [unit["started_at"]])
     if not cause and unit["fidelity"] is not None and unit["fidelity"] < recipe.min_fidelity:
         return "low_fidelity"
     return cause

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from regraft.domain.datasets.kinds.dpo import unweighted
+from regraft.domain.datasets.kinds.judged import calibrated_pairs
 from regraft.domain.datasets.kinds.kind import Candidates, Counts, Limit, PlannedRow
 from regraft.domain.datasets.kinds.sft import ScoredUnit, SftKind, planned_unit, scored_units
 from regraft.domain.datasets.messages import Message, RowRefusal
@@ -26,7 +27,7 @@ class SuppressionKind(SftKind):
 
     def plan(self, recipe: Recipe, candidates: Candidates, counts: Counts) -> Iterator[PlannedRow]:
         """Paths of a named type of negative are unwanted; judged paths of at least neutral score are wanted."""
-        facts = sibling_facts(candidates.pairs())
+        facts = sibling_facts(calibrated_pairs(recipe, candidates.pairs()))
         for one in scored_units(recipe, candidates, counts):
             finding = negative(recipe, one, facts)
             if finding is not None and finding.type == NOISE:
@@ -34,7 +35,8 @@ class SuppressionKind(SftKind):
             elif finding is not None:
                 yield unwanted(recipe, one, finding, self.name, UNWANTED)
             elif one.source in ("none", "signals") or one.score < NEUTRAL:
-                counts.passed_over["not_judged_good"] += 1
+                only_judged = recipe.min_agreement > 0 and one.source == "none" and one.parts.judge is not None
+                counts.passed_over["judge_not_calibrated" if only_judged else "not_judged_good"] += 1
             else:
                 yield replace(planned_unit(recipe, one, self.name), label=WANTED)
 

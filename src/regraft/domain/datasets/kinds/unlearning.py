@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from regraft.domain.datasets.kinds.judged import calibrated_pairs
 from regraft.domain.datasets.kinds.kind import Candidates, Counts, Limit, PlannedRow
 from regraft.domain.datasets.kinds.sft import planned_unit, scored_units
 from regraft.domain.datasets.kinds.suppression import SuppressionKind, negative, unwanted
@@ -26,7 +27,7 @@ class UnlearningKind(SuppressionKind):
 
     def plan(self, recipe: Recipe, candidates: Candidates, counts: Counts) -> Iterator[PlannedRow]:
         """Paths of a named type of negative are forgotten; of the others the best are retained."""
-        facts = sibling_facts(candidates.pairs())
+        facts = sibling_facts(calibrated_pairs(recipe, candidates.pairs()))
         for one in scored_units(recipe, candidates, counts):
             finding = negative(recipe, one, facts)
             if finding is not None and finding.type == NOISE:

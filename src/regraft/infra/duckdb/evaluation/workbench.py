@@ -22,6 +22,11 @@ class Workbench(WorkbenchFile):
             connection.execute(self._query("forget_units"))
             connection.execute(self._query("add_units"))
 
+    def seen(self, noun: str) -> int:
+        """The build up to which ``units`` or ``pairs`` are made; -1, for all again, where some lack their times."""
+        rows = self._rows(f"{noun}_without_time")
+        return -1 if rows and rows[0]["found"] else self.watermark(noun)
+
     def measured_sessions(self) -> int:
         """How many sessions have units."""
         rows = self._rows("measured_sessions")

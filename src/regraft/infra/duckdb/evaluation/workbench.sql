@@ -75,6 +75,18 @@ ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS imported_human DOUBLE;    
 ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS imported_outcome DOUBLE;       -- 0 to 1, by whom is not known, or by a program
 ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS imported_judge DOUBLE;         -- 0 to 1, by models
 ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS imported_rank DOUBLE;          -- 1 is the best of those ranked with it
+-- When the calls began (UTC); NULL: measured before times were kept, so it is measured again.
+ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS started_at TIMESTAMP;          -- of the last answer
+ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS started_a TIMESTAMP;
+ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS started_b TIMESTAMP;
+
+-- name: units_without_time
+-- How many units were measured before times were kept.
+SELECT count(*) AS found FROM trajectory_units WHERE started_at IS NULL;
+
+-- name: pairs_without_time
+-- How many pairs were.
+SELECT count(*) AS found FROM candidate_preference_pairs WHERE started_a IS NULL OR started_b IS NULL;
 
 -- name: forget_units
 -- Take out the units of sessions that are measured again.
@@ -180,7 +192,7 @@ SELECT unit_id::VARCHAR AS unit_id, session_id::VARCHAR AS session_id, turn_id::
        theme, task_key, purpose, model, node_status, path_nodes::VARCHAR[] AS path_nodes,
        path_anchors::VARCHAR[] AS path_anchors, finish_reasons, turns, tool_calls, tool_errors, repeated_calls, answer_empty,
        repetition, quality, outcome, outcome_source, human_outcome, judge_outcome, imported_human, imported_outcome,
-       imported_judge, imported_rank, fidelity,
+       imported_judge, imported_rank, fidelity, started_at,
        (length(text) - length(replace(text, '�', ''))) / greatest(length(text), 1) AS garbled
 FROM trajectory_units;
 

@@ -72,7 +72,7 @@ histories AS (
 SELECT leaf.node_id::text AS unit_id, leaf.session_id::text AS session_id, leaf.turn_id::text AS turn_id,
        b.context_anchor_turn_id::text AS anchor, coalesce(rt.name, st.name, '') AS theme, r.task_key, r.purpose,
        r.model, leaf.node_status, steps.steps, coalesce(histories.history, '[]') AS history,
-       m.body::text AS answer,
+       m.body::text AS answer, r.started_at AT TIME ZONE 'UTC' AS started_at,
        -- A rollout's end counts the results of its last answer too; its last call told only of those before.
        coalesce((SELECT x.fidelity FROM rollout x WHERE x.turn_ids[cardinality(x.turn_ids)] = leaf.turn_id LIMIT 1),
                 b.fidelity) AS fidelity,
@@ -114,7 +114,7 @@ ratings AS (
 SELECT b.context_anchor_turn_id::text AS anchor, b.node_id::text AS node_id, b.turn_id::text AS turn_id,
        b.session_id::text AS session_id, b.branch_kind, t.context_id, i.tools_id, t.answer_projection, t.node_status,
        t.finish_reason, r.model, r.purpose, coalesce(rt.name, st.name, '') AS theme, m.body::text AS answer,
-       ratings.ratings,
+       r.started_at AT TIME ZONE 'UTC' AS started_at, ratings.ratings,
        coalesce((SELECT json_agg(json_build_array(v.name, v.value, v.source)
                                  ORDER BY v.name = 'reward' DESC, v.given_at DESC, v.feedback_id DESC)::text
                  FROM judgements_of_node(b.node_id) AS v
