@@ -9,7 +9,7 @@ import pytest
 from regraft.domain.capture.importers import conversations, detected
 from regraft.domain.capture.importers.conversation import Conversation, RefusedConversation, UnreadableConversationError
 from regraft.domain.capture.importers.recorded import answer, history
-from regraft.domain.capture.importers.records import JsonRecord
+from regraft.domain.capture.importers.records import JsonRecord, records
 from regraft.domain.ids import Number, parse_json
 
 
@@ -493,3 +493,20 @@ def test_completions_choices_and_failures_of_openinference_spans_are_told():
     _, (call,), _ = read(spans(failed))
     assert [said.message for said in call.said] == [USER]
     assert call.rest["status_message"] == "rate limited"
+
+
+@pytest.mark.parametrize(
+    ("line", "form"),
+    [
+        ({"resourceSpans": []}, "otel_genai"),
+        ({"resourceLogs": []}, "otel_genai"),
+        ({"info": {}, "simulations": []}, "tau2_bench"),
+        ({"eval": {}, "plan": {}, "samples": []}, "inspect_ai"),
+    ],
+)
+def test_an_export_without_anything_is_recognised_and_holds_no_conversation(line, form):
+    (record,) = records([json.dumps(line)])
+    importer = detected(record)
+    assert importer is not None
+    assert importer.form == form
+    assert list(conversations(importer, [record])) == []

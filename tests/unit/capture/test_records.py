@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regraft.domain.capture.importers.records import CUT_SHORT, NOT_UTF8, JsonRecord, UnreadableLine, records
+from regraft.domain.capture.importers.records import (
+    CUT_SHORT,
+    LARGE_MEMBERS,
+    NOT_UTF8,
+    JsonRecord,
+    UnreadableLine,
+    records,
+)
 from regraft.domain.errors import UsageError
 from regraft.domain.ids import TOO_DEEP, Number
 
@@ -29,10 +37,30 @@ def test_an_array_gives_its_elements(array, size, indent):
     assert found == [JsonRecord(at, value) for at, value in enumerate(array)]
 
 
-@given(st.lists(st.dictionaries(st.text(), values, max_size=3), min_size=2), st.integers(1, 7))
+small_objects = st.dictionaries(st.text().filter(lambda name: name not in LARGE_MEMBERS), values, max_size=3)
+
+
+@given(st.lists(small_objects, min_size=2), st.integers(1, 7))
 def test_lines_give_an_object_each(objects, size):
     text = "\n".join(json.dumps(value) for value in objects) + "\n"
     assert [found.value for found in records(pieces(text, size))] == objects
+
+
+line_objects = st.dictionaries(st.text() | st.sampled_from(sorted(LARGE_MEMBERS)), values, max_size=3)
+
+
+@given(st.lists(line_objects, min_size=2), st.integers(1, 7))
+def test_every_line_gives_a_record_or_one_for_each_element_of_its_large_members(objects, size):
+    text = "\n".join(json.dumps(value) for value in objects) + "\n"
+    large = [
+        [value[name] for name in value if name in LARGE_MEMBERS and isinstance(value[name], list)] for value in objects
+    ]
+    expected = [
+        each
+        for value, lists in zip(objects, large, strict=True)
+        for each in ([e for one in lists for e in one] or [value])
+    ]
+    assert [each.value for each in records(pieces(text, size))] == expected
 
 
 def test_one_object_is_one_record_unless_a_member_of_it_is_large():
@@ -47,6 +75,27 @@ def test_lines_with_a_large_member_each_give_its_elements():
     found = list(records([text]))
     assert [each.value for each in found] == [{"a": 1}, {"b": 2}, {"c": 3}]
     assert len({each.position for each in found}) == 3
+
+
+@pytest.mark.parametrize("name", sorted(LARGE_MEMBERS))
+def test_a_large_member_without_elements_leaves_its_object_as_the_record(name):
+    empty = {"version": 2, name: []}
+    both = [empty, {"a": 1}, {name: [{"b": 2}]}, {name: None}, {name: {}}]
+    lines = "".join(json.dumps(each) + "\n" for each in both)
+    assert [each.value for each in records([lines])] == [empty, {"a": 1}, {"b": 2}, {name: None}, {name: {}}]
+    assert list(records([json.dumps(empty, indent=1)])) == [JsonRecord(0, empty)]
+    first = json.dumps({name: [], "words": "w" * (1 << 20)})  # too long a line to see from it that lines follow
+    assert [len(each.value) for each in records([first, '\n{"a": 1}\n'])] == [2, 1]
+
+
+@pytest.mark.parametrize("end", ["", '\n{"a": 1}\n'])
+@pytest.mark.parametrize("names", list(permutations(["resourceSpans", "resourceLogs", "samples"])))
+def test_every_large_member_of_an_object_gives_its_elements_in_the_order_of_the_file(names, end):
+    whole = {names[0]: [{"b": 1}], "c": 3, names[1]: [], names[2]: [{"b": 2}, {"b": 3}]}
+    found = [each for each in records([json.dumps(whole) + end]) if each.value != {"a": 1}]
+    assert [(each.member, each.value["b"]) for each in found] == [(names[0], 1), (names[2], 2), (names[2], 3)]
+    assert [each.position for each in found] == [0, 1, 2]
+    assert all(each.head["c"] == 3 for each in found)
 
 
 def test_a_broken_line_is_told_by_its_place_and_the_others_are_read():

@@ -47,13 +47,16 @@ _SAMPLING = (
     "frequency_penalty",
     "presence_penalty",
 )
+_EXPORTS = frozenset({"resourceSpans", "resourceLogs"})
 _CONTENT = {"content", "parts", "tool_calls"}
 _ERROR = 2
 
 
 def recognises(record: JsonRecord) -> bool:
-    """Whether the record is spans, or log records of model calls, of a resource."""
+    """Whether the record is spans, or log records of model calls, of a resource, or an export without any."""
     value = mapping(record.value)
+    if bool(value) and all(name in _EXPORTS and value[name] == [] for name in value):
+        return True
     return bool(mappings(value.get("scopeSpans"))) or any(
         _event_name(each).startswith("gen_ai.") for each in _log_records(value)
     )

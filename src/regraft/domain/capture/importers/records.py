@@ -322,21 +322,26 @@ def _lines(text: _Text, first: int) -> Iterator[JsonRecord | UnreadableLine]:
             cut = not line.endswith("\n") and isinstance(error, json.JSONDecodeError) and _is_cut(error, line)
             yield UnreadableLine(position, CUT_SHORT if cut else _not_json(error))
             continue
-        large = next(
-            (name for name in LARGE_MEMBERS if isinstance(value, dict) and isinstance(value.get(name), list)), None
-        )
-        if large is None:
-            yield JsonRecord(position, value)
-        else:
-            elements = value.pop(large)
-            for at, element in enumerate(elements):
-                yield JsonRecord(position * _SPREAD + at, element, value, large)
+        yield from _line_records(position, value)
+
+
+def _line_records(position: int, value: Any) -> Iterator[JsonRecord]:
+    """The elements of a line's large members; the line itself where it has none, or none with an element."""
+    large = [name for name in value if name in LARGE_MEMBERS] if isinstance(value, dict) else []
+    large = [name for name in large if isinstance(value[name], list)]
+    if not any(value[name] for name in large):
+        yield JsonRecord(position, value)
+        return
+    head = {name: held for name, held in value.items() if name not in large}
+    elements = ((name, element) for name in large for element in value[name])
+    for at, (name, element) in enumerate(elements):
+        yield JsonRecord(position * _SPREAD + at, element, head, name)
 
 
 def _members(text: _Text) -> Iterator[JsonRecord | UnreadableLine]:
-    """One object: its large member in pieces; without one, the object itself."""
+    """One object: its large members in pieces; without an element in them, the object itself."""
     head: dict[str, Any] = {}
-    pieces = False
+    count = 0
     text.take("{")
     while text.peek() != "}":
         name = text.value()
@@ -344,8 +349,12 @@ def _members(text: _Text) -> Iterator[JsonRecord | UnreadableLine]:
             raise UsageError("The file is not JSON: a member without a name.")
         text.take(":")
         if name in LARGE_MEMBERS and text.peek() == "[":
-            pieces = True
-            yield from _elements(text, head, name, 0)
+            before = count
+            for element in _elements(text, head, name, count):
+                count += 1
+                yield element
+            if count == before:
+                head[name] = []
         else:
             head[name] = text.value()
             if isinstance(head[name], _Broken):
@@ -353,5 +362,5 @@ def _members(text: _Text) -> Iterator[JsonRecord | UnreadableLine]:
         if text.peek() == ",":
             text.take(",")
     text.take("}")
-    if not pieces:
+    if not count:
         yield JsonRecord(0, head)

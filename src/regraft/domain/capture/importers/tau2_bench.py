@@ -31,14 +31,22 @@ _MEASURES = frozenset({"usage", "timestamp", "turn_idx", "raw_data", "id", "requ
 
 
 def recognises(record: JsonRecord) -> bool:
-    """Whether the record is a simulation."""
+    """Whether the record is a simulation, or a run without any."""
     value = mapping(record.value)
+    if _is_empty_run(value):
+        return True
     return record.member == "simulations" or ("reward_info" in value and isinstance(value.get("messages"), list))
+
+
+def _is_empty_run(value: dict[str, Any]) -> bool:
+    return value.get("simulations") == [] and "info" in value and "messages" not in value
 
 
 def read(record: JsonRecord) -> Iterator[Found]:
     """The conversation of a simulation."""
     run, info = mapping(record.value), mapping(record.head.get("info"))
+    if _is_empty_run(run):
+        return
     messages = run.get("messages")
     if not isinstance(messages, list):
         raise UnreadableConversationError("no messages")
