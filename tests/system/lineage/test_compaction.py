@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 from itertools import permutations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from regraft.flows.lineage import build as lineage
@@ -223,6 +223,28 @@ def test_an_answer_that_became_a_tool_result_links_the_conversation_that_gave_it
         assert link["tool_call_id"] == call_id(1)
 
 
+def test_an_answer_that_became_two_tool_results_links_by_the_last_answer_and_its_first_call(graph, calls):
+    one, two, three = (call_id(number)[:-1] + end for number, end in ((1, "B"), (2, "C"), (3, "A")))
+    answer = calling(two, "agent", prompt="short")
+    both = {**answer, "tool_calls": [*calling(three, "agent", prompt="x")["tool_calls"], *answer["tool_calls"]]}
+    first = calls([user("Clean up.")], calling(one, "agent", prompt="short"))
+    last = calls([user("Clean up once more.")], both)
+    sub = calls([system("You are a searcher."), user("short")], LONG.format(7))
+    results = [told(two, LONG.format(7)), told(three, LONG.format(7))]
+    after = [
+        calls([user("Clean up once more."), both, *results[:1]], "thanks"),
+        calls([user("Clean up once more."), both, *results[1:]], "thank you"),
+        calls([user("Clean up."), calling(one, "agent", prompt="short"), told(one, LONG.format(7))], "thanks"),
+    ]
+    for order in random.Random(1).sample(list(permutations((first, last, sub, *after))), 10):
+        graph.forget()
+        for each in order:
+            graph.take(each)
+        (link,) = (each for each in links(graph) if each["evidence"] == "result_text")
+        assert (link["from_turn_id"], link["to_turn_id"]) == (last.event_id, sub.event_id)
+        assert link["tool_call_id"] == three
+
+
 def test_a_parent_named_in_another_session_is_a_link_and_no_place(graph, calls):
     main = calls([user("hi")], "a", who={"session": "main"})
     sub = calls([user("task")], "b", who={"session": "sub", "parent_node": str(main.event_id)})
@@ -262,6 +284,7 @@ def test_short_texts_link_nothing(graph, calls):
 
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10_000))
+@example(seed=266)  # one answer is the result of two tool calls
 def test_any_order_any_batching_and_any_duplicate_gives_the_same_trees_and_links(graph, calls, seed):
     rnd = random.Random(seed)
     exchanges = story_of_agents(calls, rnd)

@@ -34,7 +34,8 @@ def links_of(connection: Connection, new: Collection[UUID]) -> list[store.Link]:
         found.append(store.Link(row["to_turn_id"], "task_text", row["from_turn_id"], call_id, words))
     for row in store.links(connection, new, "results"):
         words = "its answer is the result of a tool call"
-        found.append(store.Link(row["to_turn_id"], "result_text", row["from_turn_id"], row["call_id"], words))
+        call_id = _first_call(row["answer"], row["call_ids"])
+        found.append(store.Link(row["to_turn_id"], "result_text", row["from_turn_id"], call_id, words))
     traced = store.links(connection, new, "traces")
     if traced:
         store.drop_trace_links(connection, [row["to_turn_id"] for row in traced])
@@ -53,3 +54,10 @@ def _call_with(answer: str, anchor: int) -> str | None:
             call_id = call.get("id")
             return storable(call_id) if isinstance(call_id, str) else None
     return None
+
+
+def _first_call(answer: str, call_ids: Collection[str | None]) -> str | None:
+    """Of these ids of tool calls, that of the answer's first call; the lowest one where the answer has none of them."""
+    known = {call_id for call_id in call_ids if call_id is not None}
+    made = (storable(call.get("id")) for call in calls_of(parse_json(answer)) if isinstance(call.get("id"), str))
+    return next((call_id for call_id in made if call_id in known), min(known, default=None))

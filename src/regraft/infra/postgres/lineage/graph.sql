@@ -427,7 +427,9 @@ WHERE one & 3 = 0
 ORDER BY t.turn_id, o.started_at DESC, o.turn_id DESC;
 
 -- name: link_results
--- Answers that another conversation was given as the result of an earlier tool call, known by the id of that call.
+-- Answers that another conversation was given as the results of earlier tool calls, known by the ids of those calls: the
+-- last answer that made such calls. New turns show only some of the calls of an answer; the link that is there already
+-- holds the best of those before, so that the order in which turns arrive changes nothing.
 WITH RECURSIVE new AS (
     SELECT turn_id, context_id, answer_id, tool_calls FROM session_turn WHERE turn_id = ANY(%(turns)b::uuid[])),
 told AS (
@@ -450,17 +452,31 @@ result AS (
 pair AS (
     SELECT result.message_id, said.anchor - 3 AS said, call.anchor AS called FROM result
     CROSS JOIN LATERAL (SELECT one FROM unnest(result.anchors) AS one WHERE one & 3 = 3) AS said (anchor)
-    CROSS JOIN LATERAL (SELECT one FROM unnest(result.anchors) AS one WHERE one & 3 = 1) AS call (anchor))
-SELECT DISTINCT ON (t.turn_id) t.turn_id AS to_turn_id, o.turn_id AS from_turn_id,
-    stored_text(m.body, 'tool_call_id') AS call_id
-FROM pair JOIN message m USING (message_id)
-JOIN message said ON said.anchors @> ARRAY[pair.said] AND said.role = 'assistant'
-JOIN session_turn t ON t.answer_id = said.message_id JOIN session s ON s.session_id = t.session_id
-JOIN message called ON called.anchors @> ARRAY[pair.called] AND called.role = 'assistant'
-JOIN session_turn o ON o.answer_id = called.message_id AND o.session_id <> t.session_id
-    AND (o.started_at, o.turn_id) < (t.started_at, t.turn_id)
-JOIN session os ON os.session_id = o.session_id AND os.scope = s.scope
-ORDER BY t.turn_id, o.started_at DESC, o.turn_id DESC, call_id;
+    CROSS JOIN LATERAL (SELECT one FROM unnest(result.anchors) AS one WHERE one & 3 = 1) AS call (anchor)),
+found AS MATERIALIZED (
+    SELECT DISTINCT t.turn_id AS to_turn_id, o.turn_id AS from_turn_id, o.started_at, o.answer_id,
+        stored_text(m.body, 'tool_call_id') AS call_id
+    FROM pair JOIN message m USING (message_id)
+    JOIN message said ON said.anchors @> ARRAY[pair.said] AND said.role = 'assistant'
+    JOIN session_turn t ON t.answer_id = said.message_id JOIN session s ON s.session_id = t.session_id
+    JOIN message called ON called.anchors @> ARRAY[pair.called] AND called.role = 'assistant'
+    JOIN session_turn o ON o.answer_id = called.message_id AND o.session_id <> t.session_id
+        AND (o.started_at, o.turn_id) < (t.started_at, t.turn_id)
+    JOIN session os ON os.session_id = o.session_id AND os.scope = s.scope),
+known AS (
+    SELECT * FROM found
+    UNION
+    SELECT t.turn_id, o.turn_id, o.started_at, o.answer_id, l.call_id
+    FROM (SELECT DISTINCT to_turn_id FROM found) AS touched
+    JOIN turn_link l ON l.to_turn_id = touched.to_turn_id AND l.evidence = 'result_text'
+    JOIN session_turn t ON t.turn_id = l.to_turn_id
+    JOIN session_turn o ON o.turn_id = l.from_turn_id AND o.session_id <> t.session_id),
+last AS (
+    SELECT DISTINCT ON (to_turn_id) to_turn_id, from_turn_id FROM known
+    ORDER BY to_turn_id, started_at DESC, from_turn_id DESC)
+SELECT known.to_turn_id, known.from_turn_id, array_agg(DISTINCT known.call_id) AS call_ids, a.body::text AS answer
+FROM last JOIN known USING (to_turn_id, from_turn_id) JOIN message a ON a.message_id = known.answer_id
+GROUP BY known.to_turn_id, known.from_turn_id, a.message_id;
 
 -- name: link_traces
 -- Conversations of one trace (W3C traceparent): each was started in the one that the trace begins with. All turns of
