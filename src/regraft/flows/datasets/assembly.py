@@ -19,6 +19,7 @@ from regraft.domain.datasets.content import compose, content_keys, illegal, row_
 from regraft.domain.datasets.kinds import KINDS
 from regraft.domain.datasets.kinds.kind import Candidates, Counts, Kind, PlannedRow
 from regraft.domain.datasets.messages import RowRefusal
+from regraft.domain.datasets.reasons import explained
 from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.datasets.rows import Row
 from regraft.domain.datasets.selection import Quota
@@ -69,9 +70,10 @@ class Assembly:
             examples.append((row_id, refusal.detail))
 
     def reasons(self) -> str:
-        """Why candidates became no rows, as one line."""
+        """Why candidates became no rows: the counts, and a line for each reason with what to do about it."""
         counts = {**+self.counts.refused, **+self.counts.passed_over}
-        return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items())) or "nothing was found"
+        said = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items())) or "nothing was found"
+        return "\n  ".join([f"{said}.", *explained(sorted(counts))])
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from regraft.domain.datasets.formats.features import features_yaml
 from regraft.domain.datasets.formats.format import Format
+from regraft.domain.datasets.reasons import REASONS
 from regraft.domain.datasets.recipe import Recipe
 from regraft.flows.datasets.freeze import Frozen
 
@@ -39,7 +40,7 @@ def card(snapshot: Frozen, recipe: Recipe, target: Format, written: WrittenFiles
     """The card as Markdown, with the metadata that the Hugging Face hub reads."""
     files = "\n".join(f"  - split: {name.partition('.')[0]}\n    path: {name}" for name in sorted(written.lines))
     rows = _counts(written.lines)
-    refused = _counts(snapshot.refused)
+    refused = _reasons(snapshot.refused)
     leaks = snapshot.leakage
     features = target.features(snapshot.kind, last_only=recipe.content.learn == "last")
     columns = ", ".join(f"`{column}`" for column in features)
@@ -78,13 +79,13 @@ In more than one split: {leaks["sessions_in_two_splits"]} sessions, {leaks["cont
 |---|---|
 {_counts(snapshot.report.get("strata", {}))}
 
-| refused because | candidates |
-|---|---|
+| refused because | candidates | which means |
+|---|---|---|
 {refused}
 
-| left out of these files because {target.name} cannot express them | rows |
-|---|---|
-{_counts(written.left_out)}
+| left out of these files because {target.name} cannot express them | rows | which means |
+|---|---|---|
+{_reasons(written.left_out)}
 
 Content hash `{snapshot.content_hash}`; Iceberg table `{snapshot.iceberg_table}`, snapshot
 `{snapshot.iceberg_snapshot_id}`. `regraft dataset verify {snapshot.snapshot_id}` proves it. To train from the table
@@ -98,6 +99,13 @@ itself, `load_dataset("iceberg", ...)` and map it with `regraft.domain.datasets.
 
 def _counts(counts: Mapping[str, int]) -> str:
     return "\n".join(f"| {_cell(name)} | {count} |" for name, count in sorted(counts.items())) or "| none | 0 |"
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    rows = (
+        f"| {_cell(name)} | {count} | {_cell(str(REASONS.get(name, '')))} |" for name, count in sorted(counts.items())
+    )
+    return "\n".join(rows) or "| none | 0 | |"
 
 
 def _cell(text: str) -> str:

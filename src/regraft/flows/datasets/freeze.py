@@ -73,7 +73,7 @@ def freeze(recipe_text: str, *, dsn: str, workbench: Path, warehouse: str) -> Fr
 def _freeze(recipe: Recipe, *, dsn: str, workbench: Path, warehouse: str) -> Frozen:
     with assemble(recipe, dsn, workbench) as made:
         if not made:
-            raise IllegalRowError(f"The recipe {recipe.name} gives no rows: {made.reasons()}.")
+            raise IllegalRowError(f"The recipe {recipe.name} gives no rows: {made.reasons()}")
         splits = assign(made.members, recipe.splits, links=made.links)
         proof = leakage(made.members, splits, made.links)
         if proof.total:

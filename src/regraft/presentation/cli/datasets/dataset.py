@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from regraft.domain.datasets.formats import FORMATS
+from regraft.domain.datasets.reasons import explained
 from regraft.domain.errors import IntegrityError
 from regraft.infra.files.recipes import recipe_text
 from regraft.presentation.cli.context import CommandContext, context
@@ -55,6 +56,8 @@ def _print_frozen(run: CommandContext, frozen: Frozen) -> None:
     if frozen.refused:
         why = ", ".join(f"{count} {reason}" for reason, count in frozen.refused.items())
         run.console.print(f"refused: {why}", highlight=False)
+        for line in explained(frozen.refused):
+            run.console.print(f"  {escape(line)}", highlight=False)
     leaks = frozen.leakage["sessions_in_two_splits"] + frozen.leakage["contents_in_two_splits"]
     run.console.print(f"leakage: {leaks} in {frozen.leakage['components']} components", highlight=False)
     run.console.print(f"iceberg: {frozen.iceberg_table} at {frozen.iceberg_snapshot_id}", highlight=False)
@@ -179,3 +182,5 @@ def export(
         run.console.print(str(to / name), highlight=False)
     for reason, count in done.left_out.items():
         run.console.print(f"left out, because {done.target} cannot express them: {count} ({reason})", highlight=False)
+    for line in explained(done.left_out):
+        run.console.print(f"  {escape(line)}", highlight=False)

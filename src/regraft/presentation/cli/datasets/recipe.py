@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from regraft.domain.datasets.reasons import explained
 from regraft.domain.errors import UsageError
 from regraft.infra.files.recipes import parse_recipe, recipe_example, recipe_text
 from regraft.presentation.cli.context import CommandContext, context
@@ -97,9 +98,13 @@ def _print_preview(run: CommandContext, found: Preview) -> None:
             examples = "; ".join(f"{row_id[:8]} {detail}".strip() for row_id, detail in found.examples.get(reason, []))
             table.add_row(str(count), reason, escape(examples))
         out.print(table)
+        for line in explained(found.refused):
+            out.print(f"  {escape(line)}", highlight=False)
     for target, losses in found.targets.items():
         said = _listed(losses) if losses else "every row"
         out.print(f"target {target}: {'cannot express ' if losses else 'can express '}{said}", highlight=False)
+    for line in explained(sorted({reason for losses in found.targets.values() for reason in losses})):
+        out.print(f"  {escape(line)}", highlight=False)
     if found.dropped_fields:
         out.print(f"fields that rows leave out: {', '.join(found.dropped_fields)}", highlight=False)
     for name, figure in found.filters.items():
