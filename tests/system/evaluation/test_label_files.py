@@ -155,11 +155,12 @@ def test_the_command_imports_labels_and_says_what_it_refused(truth, answers, tmp
 
 
 @pytest.mark.corpus
-def test_reviews_by_a_model_decide_as_a_models_word(truth, tmp_path, corpus) -> None:
+def test_reviews_by_a_model_decide_as_a_models_word(truth, tmp_path, recorded_corpus) -> None:
     bench = tmp_path / "workbench.duckdb"
-    import_files(truth, [corpus / "vicuna-bench" / "conversations.jsonl.zst"])
+    reviews = recorded_corpus / "vicuna-bench"
+    import_files(truth, [reviews / "conversations.jsonl.zst"])
     defaults = LabelDefaults(source="vicuna-bench", annotator="gpt-4", key_prefix="vicuna-bench/")
-    counts = import_labels(truth, [corpus / "vicuna-bench" / "judgments.jsonl.zst"], scope="default", defaults=defaults)
+    counts = import_labels(truth, [reviews / "judgments.jsonl.zst"], scope="default", defaults=defaults)
     assert counts.judgements + 2 * sum(counts.refused.values()) == 2 * 520
     propose_pairs(truth, bench)
     found = [pair for pair in Workbench(bench).pairs() if pair["verdict"] == "legal"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psycopg
@@ -12,7 +13,8 @@ import pytest
 
 import regraft
 from regraft.domain.errors import NotFoundError, UsageError
-from regraft.infra.embedded.postgres import PostgresEndpoint
+from regraft.infra.embedded.postgres import EmbeddedPostgres, PostgresEndpoint
+from regraft.infra.embedded.state import RunFolder
 
 
 def test_sessions_are_a_table_with_the_most_recent_first(log: regraft.Log) -> None:
@@ -154,6 +156,30 @@ def test_measurements_of_an_address_without_a_folder_are_thrown_away(
         with pytest.raises(UsageError, match="warehouse"):
             other.freeze("demo-sft")
     assert not (tmp_path / ".regraft").exists()
+
+
+@pytest.mark.parametrize("close", [True, False], ids=["by closing", "at the end of the program"])
+def test_an_embedded_server_is_started_when_it_is_needed_and_stopped(close: bool) -> None:
+    with tempfile.TemporaryDirectory(prefix="regraft-") as folder:
+        Path(folder).chmod(0o755)  # the server's account must get there
+        code = (
+            "import regraft; log = regraft.open(data_dir='data', create=True)\n"
+            "from pathlib import Path; assert not Path('data').exists()\n"
+            "print(log.sessions().num_rows)\n" + ("log.close()\n" if close else "")
+        )
+        first = subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, capture_output=True, text=True)
+        assert first.stdout == "0\n"
+        state = RunFolder.of(Path(folder) / "data").read("postgres")
+        assert state is None or not state.alive()
+        server = EmbeddedPostgres(Path(folder) / "data")
+        endpoint = server.start()
+        try:
+            with regraft.open(data_dir=Path(folder) / "data") as log:
+                assert log.sessions().num_rows == 0
+            with psycopg.connect(endpoint.dsn) as connection:  # it was there before, and is left alone
+                assert connection.execute("SELECT 1").fetchone() == (1,)
+        finally:
+            server.stop()
 
 
 def test_import_regraft_is_light() -> None:

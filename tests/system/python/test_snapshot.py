@@ -13,8 +13,9 @@ import pyarrow.parquet
 import pytest
 
 import regraft
-from regraft.domain.errors import NotFoundError, UsageError
+from regraft.domain.errors import NotFoundError, UsageError, WithdrawnError
 from regraft.flows.datasets.export import export
+from regraft.flows.datasets.withdraw import withdraw
 
 SFT = 'name = "good"\nkind = "sft"\n[splits]\ntrain = 0.8\nvalidation = 0.2\n'
 DPO = 'name = "pairs"\nkind = "dpo"\n[source]\nlabels = ["signals"]\n[select]\nper_context = 0\n'
@@ -123,6 +124,17 @@ def test_changed_files_stop_a_pass_over_records(snapshot: regraft.Snapshot, tmp_
     with pytest.raises(regraft.RegraftError, match=r"is not what was frozen|cannot be read"):
         rows.to_list()
     assert not snapshot.verify().ok
+
+
+def test_a_snapshot_that_is_withdrawn_while_it_is_open_gives_no_more_rows(
+    snapshot: regraft.Snapshot, truth: str, tmp_path: Path
+) -> None:
+    rows = snapshot.for_target("trl")
+    assert rows.to_list()
+    withdraw(snapshot.id, "the licence changed", dsn=truth, warehouse=str(tmp_path / "warehouse"))
+    for read in (rows.to_list, snapshot.rows, snapshot.verify):
+        with pytest.raises(WithdrawnError, match="the licence changed"):
+            read()
 
 
 def test_datasets_is_asked_for_when_it_is_not_installed(

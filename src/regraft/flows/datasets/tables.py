@@ -18,7 +18,7 @@ from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.errors import IntegrityError, UsageError
 from regraft.flows.columns import COUNTS, TEXT, TIME, as_columns, batches_of, column
 from regraft.flows.datasets import registry
-from regraft.flows.datasets.freeze import Frozen, StoredHash, stored_rows
+from regraft.flows.datasets.freeze import Frozen, StoredHash, find_snapshot, stored_rows
 from regraft.infra.iceberg import rows as stored
 from regraft.infra.iceberg import snapshots as iceberg
 
@@ -92,9 +92,11 @@ def row_columns(kind: str) -> pa.Schema:
 def rows(dsn: str, warehouse: str, snapshot: Frozen, split: str | None = None) -> Iterator[pa.RecordBatch]:
     """The rows of a snapshot as they are stored, in no order; of a split only its files are read.
 
-    Raises UsageError for a split that the snapshot does not have, IntegrityError when files cannot be read.
+    Raises UsageError for a split that the snapshot does not have, WithdrawnError when it was withdrawn meanwhile,
+    IntegrityError when files cannot be read.
     """
     require_split(snapshot, split)
+    require_current(dsn, snapshot)
     schema = row_columns(snapshot.kind)
     with iceberg.catalog(dsn, warehouse) as opened:
         for batch in iceberg.read(opened, snapshot.iceberg_table, snapshot.iceberg_snapshot_id, split):
@@ -128,9 +130,10 @@ def target_records(
     reason, of this split.
 
     Every stored row passes by, whatever the split: IntegrityError is raised at the end when they are not what was
-    frozen.
+    frozen; WithdrawnError at the start when the snapshot was withdrawn meanwhile.
     """
     require_split(snapshot, split)
+    require_current(dsn, snapshot)
     form = format_named(target)
     seen = StoredHash(snapshot.hash_version)
     for batch in stored_rows(dsn, warehouse, snapshot):
@@ -180,6 +183,11 @@ def _storage(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_struct(kind):
         return pa.struct([(field.name, _storage(field.type)) for field in kind])
     return kind
+
+
+def require_current(dsn: str, snapshot: Frozen) -> None:
+    """Raises WithdrawnError when a snapshot was withdrawn since it was found."""
+    find_snapshot(dsn, snapshot.snapshot_id)
 
 
 def require_split(snapshot: Frozen, split: str | None) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from regraft.domain.errors import UsageError
+from regraft.infra.config.mistakes import config_error
 from regraft.infra.embedded.stack import Stack
 from regraft.infra.settings import PostgresSection, Settings, load_settings
 from regraft.presentation.python.log import Log
@@ -19,7 +20,7 @@ def open_log(
     if config is not None and (dsn is not None or data_dir is not None):
         raise UsageError("Name a log by its config file or by its address, not by both.")
     file = Path(config) if config is not None else None
-    settings = load_settings(file) if dsn is None else Settings()
+    settings = load_settings(file) if dsn is None else _settings_of_the_environment()
     changes: dict[str, object] = {}
     if dsn is not None:
         changes["postgres"] = PostgresSection(dsn=SecretStr(dsn))
@@ -38,6 +39,13 @@ def open_log(
         place=_place(settings, file),
         create=create,
     )
+
+
+def _settings_of_the_environment() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise config_error(error, Settings, "the REGRAFT_* environment") from error
 
 
 def _place(settings: Settings, file: Path | None) -> str:

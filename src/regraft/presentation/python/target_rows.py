@@ -20,8 +20,8 @@ class TargetRows:
     """Records of a snapshot for one trainer. They are read anew by each pass, in batches.
 
     Iterating gives one dict a row, with the keys and values that the trainer expects. It is also an Arrow stream (the
-    PyCapsule interface), which Polars, DuckDB, pandas and pyarrow take as it is. A pass over it raises `IntegrityError`
-    at its end when the stored rows are not those that were frozen.
+    PyCapsule interface), which Polars, DuckDB, pandas and pyarrow take as it is. A pass over it raises `WithdrawnError`
+    when the snapshot was withdrawn, and `IntegrityError` at its end when the stored rows are not what was frozen.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class TargetRows:
         except ImportError as error:
             raise UsageError(f"Hugging Face datasets is not installed: pip install '{_DATASETS}'.") from error
 
+        tables.require_current(self._dsn(), self._frozen)  # what is in the cache already is not read again
         content = "\n".join(
             (self._frozen.content_hash, self._frozen.snapshot_id, self.target, str(self.split), str(self.schema))
         )
