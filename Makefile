@@ -29,9 +29,10 @@ $(READY): requirements.txt requirements-model.txt pyproject.toml | $(VENV)/bin/p
 	@$(PIP) install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(DEV): requirements-dev.txt $(READY)
+$(DEV): requirements-dev.txt requirements-redact.txt $(READY)
 	@echo "==> Installing the tools for tests and checks"
 	@$(PIP) install --progress-bar on --require-hashes -r requirements-dev.txt
+	@$(PIP) install --progress-bar on --require-hashes -r requirements-redact.txt
 	@touch $@
 
 $(TRAIN): requirements-train.txt $(DEV)

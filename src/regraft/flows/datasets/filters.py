@@ -9,6 +9,9 @@ from typing import Protocol
 from regraft.domain.datasets.messages import RowRefusal
 from regraft.domain.datasets.recipe import Filters
 from regraft.domain.datasets.rows import Row
+from regraft.flows.datasets.row_filters.contamination import Contamination
+from regraft.flows.datasets.row_filters.lengths import Lengths
+from regraft.flows.datasets.row_filters.near_duplicates import NearDuplicates
 
 
 class RowFilter(Protocol):
@@ -32,6 +35,12 @@ class RowFilters:
 
     def __init__(self, wanted: Filters) -> None:
         self._filters: list[RowFilter] = []
+        if wanted.decontaminate:
+            self._filters.append(Contamination(wanted.decontaminate, wanted.ngram))
+        if wanted.tokenizer:
+            self._filters.append(Lengths(wanted))
+        if wanted.near_duplicates:  # the last one: it remembers the rows that it lets through as kept
+            self._filters.append(NearDuplicates(wanted.near_duplicates))
 
     def check(self, row: Row) -> Row | RowRefusal:
         """The row after every filter, or the first refusal."""
