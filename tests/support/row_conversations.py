@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from regraft.domain.datasets.messages import Message, canonical_message
@@ -23,13 +25,15 @@ def conversation(row_id: str, *said: str | Message, **more: Any) -> Row:
     return Row(row_id=row_id, kind="sft", session_id=f"s-{row_id}", sources=(), messages=tuple(turns), **more)
 
 
-def seconds_for(work: Any, *given: Any) -> float:
-    """The least time of three that the work takes."""
-    import time
+def grows_linearly(work: Callable[[int], object], size: int) -> bool:
+    """Whether work of a size takes, for eight times the size, much less than the 64 times of a square. CPU seconds."""
 
-    best = float("inf")
-    for _ in range(3):
-        start = time.perf_counter()
-        work(*given)
-        best = min(best, time.perf_counter() - start)
-    return best
+    def least(count: int) -> float:
+        seconds = []
+        for _ in range(3):
+            start = time.process_time()
+            work(count)
+            seconds.append(time.process_time() - start)
+        return min(seconds)
+
+    return least(8 * size) < 28 * max(least(size), 0.002)
