@@ -36,6 +36,6 @@ class ScopedReader:
     def connection(self) -> Iterator[Connection]:
         """A connection for the block, in one transaction. Raises UsageError once the token is not valid any more."""
         if not self.grant.holds():
-            raise UsageError("This token is not valid any more. Ask for a new one.")
+            raise UsageError("This token is no longer valid. Ask for a new one.")
         with self.reader.connection() as connection:
             yield connection

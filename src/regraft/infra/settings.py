@@ -100,7 +100,7 @@ class WebSection(Section):
         require_host_names(self.host, self.hosts)
         if self.token is None and self.tokens_file is None and not is_loopback(self.host):
             raise ValueError(
-                f"listens beyond loopback ({self.host}), so that it needs a token, best from the environment:"
+                f"listens beyond loopback ({self.host}), so it needs a token, preferably from the environment:"
                 " REGRAFT_WEB__TOKEN; or a tokens_file, with tokens of `regraft web-token create`"
             )
         return self

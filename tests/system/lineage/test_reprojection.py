@@ -292,12 +292,12 @@ def test_an_empty_log_is_rebuilt_and_starts_with_the_newest_version(graph, calls
 
 
 def test_an_unknown_version_is_refused_with_the_known_ones(graph, truth, tmp_path):
-    with pytest.raises(UsageError, match=r"There is no projection 9\. Known are 1, 2, 3\."):
+    with pytest.raises(UsageError, match=r"There is no projection 9\. The versions are 1, 2, 3\."):
         reprojection.rebuild(graph.dsn, 9)
     environment = {**os.environ, "REGRAFT_POSTGRES__DSN": truth, "REGRAFT_DATA_DIR": str(tmp_path)}
     command = [sys.executable, "-m", "regraft", "lineage", "rebuild"]
     run = subprocess.run([*command, "--projection", "9"], env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 2
-    assert "Known are 1, 2, 3." in run.stderr
+    assert "The versions are 1, 2, 3." in run.stderr
     run = subprocess.run([*command, "--json"], env=environment, capture_output=True, text=True, check=False)
     assert json.loads(run.stdout)["identical"] is True

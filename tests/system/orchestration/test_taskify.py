@@ -138,7 +138,7 @@ def test_the_asset_collects_the_plans_that_captured_calls_made(home, tmp_path, m
         (["taskify", "--prompt", " "], 2, "The prompt is empty."),
         (["taskify", "--prompt", "x", "--rule", "nobody"], 3, "There is no taskify rule nobody."),
         (["taskify", "abcdef0123"], 3, "There is no node abcdef0123."),
-        (["taskifications", "xyz"], 2, "'xyz' is not the id of a taskification"),
+        (["taskifications", "xyz"], 2, "'xyz' is not a taskification id"),
         (["taskifications", "abcdef0123"], 3, "There is no taskification abcdef0123."),
         (["orchestrate", ""], 2, "The prompt is empty."),
         (["orchestrate", "x", "--with", "nobody"], 3, "There is no orchestrator nobody. There is: local."),

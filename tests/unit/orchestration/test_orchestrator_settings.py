@@ -45,7 +45,7 @@ def test_without_upstreams_and_orchestrators_the_local_model_does_everything(set
     [
         (TEAM + 'tools = ["files"]', "orchestrators.team.tools names 'files'"),
         (TEAM + 'rule = "nobody"', "orchestrators.team.rule: There is no taskify rule nobody. The rules are: default"),
-        (UPSTREAM.replace("main", "orchestrator"), "No upstream can be called 'orchestrator'"),
+        (UPSTREAM.replace("main", "orchestrator"), "No upstream can be named 'orchestrator'"),
     ],
 )
 def test_what_an_orchestrator_names_must_be_there(settings, text, said):

@@ -54,7 +54,7 @@ class Budget:
         """Raises UsageError for a limit that leaves nothing, ConfigError for money without a price."""
         for name, limit in (("tokens", self.tokens), ("money", self.money)):
             if limit is not None and not limit > 0:
-                raise UsageError(f"A budget of {limit:g} {name} lets no job start.")
+                raise UsageError(f"A budget of {limit:g} {name} does not allow a single job.")
         missing = sorted(set(models) - self.prices.keys())
         if self.money is not None and missing:
             raise ConfigError(

@@ -200,7 +200,7 @@ def _check_removed_tools(origins: Sequence[Origin], variants: Sequence[Variant])
         }
         if unknown := sorted(removed - known):
             has = ", ".join(sorted(filter(None, known))) or "none"
-            raise UsageError(f"No node was asked with a tool {unknown[0]!r} that could be taken away (known: {has}).")
+            raise UsageError(f"No node has a tool {unknown[0]!r} that could be removed (the tools are: {has}).")
 
 
 def _listed(tools: Mapping[str, Any], key: str) -> Sequence[Any]:
@@ -211,7 +211,7 @@ def _listed(tools: Mapping[str, Any], key: str) -> Sequence[Any]:
 def _job(origin: Origin, variant: Variant, index: int, sample: int, pin_of: Callable[[str], str], growth: str) -> Job:
     model = variant.model or origin.model
     if not model:
-        raise UsageError(f"Node {origin.node_id} was asked of no known model: name one with --model.")
+        raise UsageError(f"Node {origin.node_id} has no known model: name one with --model.")
     other = {key: value for key, value in origin.other.items() if key not in _DELIVERY}
     if variant.model:
         other.pop("model", None)
@@ -294,7 +294,7 @@ def _messages(origin: Origin, variant: Variant) -> list[Any]:
             raise UsageError(f"Node {origin.node_id} has no user message that could be edited.")
         messages[places[-1]] = {"role": "user", "content": variant.user}
     if not messages:
-        raise UsageError(f"Nothing would be left to ask at node {origin.node_id}.")
+        raise UsageError(f"The variant leaves no messages to send at node {origin.node_id}.")
     return messages
 
 

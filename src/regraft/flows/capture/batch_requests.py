@@ -40,7 +40,7 @@ class BatchRequests:
         self._kinds = {part: kind for part in files if (kind := _kind(part)) is not None}
         answers = [part for part, kind in self._kinds.items() if kind is _Kind.ANSWERS]
         if named and not answers:
-            raise UsageError("--requests names the requests of a batch, but none of the files holds answers of one.")
+            raise UsageError("--requests names the requests of a batch, but no file contains answers of a batch.")
         if named:
             sources = [part for path in named for part in parts(path)]
         elif answers:
@@ -51,7 +51,7 @@ class BatchRequests:
         self._own = {_name(part) for part in files}
         for part in sources:
             if not self._add(part) and named:
-                raise UsageError(f"{part.name} holds no requests of a batch.")
+                raise UsageError(f"{part.name} contains no requests of a batch.")
 
     def ordered(self, files: Sequence[Part]) -> list[Part]:
         """The files with those of requests last: by then it is known which were answered."""

@@ -315,7 +315,7 @@ class _Storing(_Sink):
         with self._writing.transaction():
             if projection.held(self._writing) != self._version:
                 raise UnavailableError(
-                    "The log was turned to another projection during this import. Import the files again: what is "
+                    "The log was switched to another projection during this import. Import the files again: what is "
                     "stored already is passed over."
                 )
             inbox.prepare(self._writing)

@@ -34,7 +34,7 @@ def age_of(text: str) -> timedelta:
     """``90d``, ``12w``, ``48h`` or ``2y``. Raises UsageError."""
     found = _AGE.fullmatch(text.strip())
     if not found:
-        raise UsageError(f"{text} is no age: say a number and h, d, w or y, such as 90d.")
+        raise UsageError(f"{text} is not an age: give a number and h, d, w or y, such as 90d.")
     return timedelta(hours=int(found[1]) * _HOURS[found[2]])
 
 
@@ -48,7 +48,7 @@ def remove_raw_bodies(
     try:
         before = (now or datetime.now(UTC)) - older_than
     except OverflowError:
-        raise UsageError("That is before all time.") from None
+        raise UsageError("That age is before the earliest possible date.") from None
     kinds = ("answers", "resolved", "unreadable") if unreadable else ("answers", "resolved")
     with connect(dsn, autocommit=True, name="regraft-retention") as connection:
         counts = {kind: store.count(connection, kind, before) for kind in kinds}

@@ -107,7 +107,7 @@ def erase(
     UnavailableError when a store cannot be reached: what had begun to change is finished by ``resume``.
     """
     if kind not in KINDS:
-        raise UsageError(f"An erasure is of a session, a node, a scope or a text, not of a {kind}.")
+        raise UsageError(f"Erase a session, a node, a scope or a text, not a {kind}.")
     if kind == "matching":
         TextFinder(target)
     else:
@@ -117,7 +117,7 @@ def erase(
     with _alone(places.dsn) as connection:
         if waiting := store.unfinished(connection):
             raise UsageError(
-                f"The erasure {waiting[0]['erasure_id']} is not finished: `regraft erase --resume` ends it."
+                f"The erasure {waiting[0]['erasure_id']} is not finished: `regraft erase --resume` finishes it."
             )
         erasure_id = uuid4()
         folder = str(forget.resolve()) if forget else None
@@ -161,7 +161,7 @@ def _alone(dsn: str) -> Iterator[Connection]:
     with connect(dsn, autocommit=True, name="regraft-erase") as connection:
         row = connection.execute("SELECT pg_try_advisory_lock(%(lock)s) AS mine", {"lock": _LOCK}).fetchone()
         if not row or not row["mine"]:
-            raise UnavailableError("Another erasure is at work. Try again when it has ended.")
+            raise UnavailableError("Another erasure is running. Try again when it has ended.")
         yield connection
 
 
@@ -309,7 +309,7 @@ def _transit(work: _Erasure) -> None:
     work.found["bytes of the spool"] = blanked
     if not clean:
         raise UnavailableError(
-            "Calls keep arriving, so that the stream cannot drop old ones. Resume at a quieter time."
+            "Calls keep arriving, so the stream cannot drop old ones. Resume when there is less traffic."
         )
 
 

@@ -145,7 +145,7 @@ def _choose_messages(connection: Connection, kind: str, content: FoundContent) -
         "SELECT DISTINCT e.scope FROM erase_user JOIN pipeline_event_inbox e USING (event_id)"
     ).fetchall()
     if len(scopes) > 1:
-        raise UsageError("One erasure is of one tenant's histories.")
+        raise UsageError("An erasure covers the histories of one tenant only.")
     scope = scopes[0]["scope"] if scopes else ""
     renewed: dict[bytes, bytes] = {}
     steps = []

@@ -120,8 +120,8 @@ def _write_rows(
                 written.lines[name] += 1
     if stored.hex() != snapshot.content_hash:
         raise IntegrityError(
-            f"{snapshot.snapshot_id} is not what was frozen. `regraft dataset verify {snapshot.snapshot_id}` says what "
-            "changed."
+            f"{snapshot.snapshot_id} differs from what was frozen. `regraft dataset verify {snapshot.snapshot_id}` "
+            "shows what changed."
         )
     written.digests |= {name: digest.hexdigest() for name, (_, digest) in files.items()}
     return written
@@ -167,5 +167,5 @@ def _own_files(folder: Path) -> list[str]:
         own = set()
     foreign = [name for name in present if name not in own]
     if foreign:
-        raise UsageError(f"{folder} holds {foreign[0]}, which no export wrote. Name an empty or a new folder.")
+        raise UsageError(f"{folder} contains {foreign[0]}, which no export wrote. Give an empty or a new folder.")
     return present

@@ -113,7 +113,7 @@ def _write(made: Assembly, splits: list[str], record: dict[str, Any], *, dsn: st
         found = registry.find(connection, snapshot_id)
         if found is not None and found["withdrawn_at"]:
             raise WithdrawnError(
-                f"These very rows were frozen as {snapshot_id}, which was withdrawn: {found['withdrawn_because']}. "
+                f"The same rows were frozen as {snapshot_id}, which was withdrawn: {found['withdrawn_because']}. "
                 "Change the recipe."
             )
         if found is not None:

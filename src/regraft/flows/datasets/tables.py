@@ -147,7 +147,7 @@ def target_records(
             else:
                 yield json.loads(line)
     if seen.hex() != snapshot.content_hash:
-        raise IntegrityError(f"{snapshot.snapshot_id} is not what was frozen. Its verify() says what changed.")
+        raise IntegrityError(f"{snapshot.snapshot_id} differs from what was frozen. Its verify() says what changed.")
 
 
 def record_batches(records: Iterator[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

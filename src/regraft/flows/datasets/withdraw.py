@@ -31,7 +31,7 @@ def withdraw(snapshot_id: str, reason: str, *, dsn: str, warehouse: str, files: 
     Raises NotFoundError, or UsageError without a reason.
     """
     if not reason.strip():
-        raise UsageError("Say why the snapshot is withdrawn.")
+        raise UsageError("Give the reason for the withdrawal: --reason TEXT.")
     with transaction(dsn) as connection:
         snapshot_id = registry.get(connection, snapshot_id)["snapshot_id"]
         store.run(connection, "withdraw", snapshot_id=snapshot_id, reason=reason, now=datetime.now(UTC))

@@ -87,7 +87,7 @@ def rebuild(
     Raises UsageError for an unknown version.
     """
     if version is not None and version not in PROJECTIONS:
-        raise UsageError(f"There is no projection {version}. Known are {projection.known_versions()}.")
+        raise UsageError(f"There is no projection {version}. The versions are {projection.known_versions()}.")
     anchored = 0 if dry_run else add_anchors(dsn)
     with transaction(dsn, name="regraft-reprojection") as connection:
         graph.lock(connection)

@@ -151,7 +151,7 @@ def _completion(status: int, body: bytes, turn_id: UUID | None, spent: StepCost)
         spent.usages.append(answer.usage)
     choice = answer.choices[0] if answer.choices else None
     if choice is None or choice.message is None:
-        raise UpstreamError(f"The answer holds no message: {canonical_json(answer.error)[:300]}")
+        raise UpstreamError(f"The answer contains no message: {canonical_json(answer.error)[:300]}")
     return Completion(choice.message, choice.finish_reason, turn_id)
 
 
@@ -186,11 +186,11 @@ def _chunk(data: str, spent: StepCost) -> list[Delta]:
     try:
         chunk = parse_json(data)
     except ValueError as error:
-        raise UpstreamError(f"The model server sent a chunk that is no JSON: {data[:100]}") from error
+        raise UpstreamError(f"The model server sent a chunk that is not JSON: {data[:100]}") from error
     if not isinstance(chunk, dict):
         return []
     if chunk.get("error"):
-        raise UpstreamError(f"The model server broke off: {canonical_json(chunk['error'])[:300]}")
+        raise UpstreamError(f"The model server ended the answer early: {canonical_json(chunk['error'])[:300]}")
     usage = chunk.get("usage")
     if isinstance(usage, dict):
         spent.usages.append(usage)

@@ -225,7 +225,7 @@ class Orchestration:
     async def _run_tool(self, call: Any, spent: StepCost) -> dict[str, Any]:
         function = call.get("function") if isinstance(call, dict) else None
         if self._tools is None or not isinstance(function, dict):
-            raise UpstreamError("The worker called a tool, but has none")
+            raise UpstreamError("The worker called a tool, but it has no tools")
         spent.tool_calls += 1
         result = await self._tools.call(str(function.get("name")), function.get("arguments"))
         return tool_result(call, result.content)

@@ -135,7 +135,7 @@ def prepare_experiment(
         if asked.query is not None and not asked.nodes:
             nodes = store.choose(connection, asked.query, side_calls=asked.side_calls)
         if len(nodes) * len(asked.variants) * asked.samples > MOST_JOBS:
-            raise UsageError(f"That would be more than {MOST_JOBS:,} jobs. Give a smaller --limit.")
+            raise UsageError(f"The plan would have more than {MOST_JOBS:,} jobs. Give a smaller --limit.")
         origins = _origins(connection, nodes)
         refused = Counter(reason for origin in origins if (reason := asked.refusal(origin)))
         origins = [origin for origin in origins if asked.refusal(origin) is None]

@@ -156,7 +156,7 @@ def _taskify(
         return None
     name = rule_name(row["taskify_rule_version"])
     if name not in rules:
-        raise UsageError(f"Plan {old} was made by the rule {name}, which is there no more.")
+        raise UsageError(f"Plan {old} was made by the rule {name}, which no longer exists.")
     assignment = read_assignment(row["identity"].get("variant"))
     workers, most = (assignment.workers, assignment.max_subtasks) if assignment else ((), None)
     if kind == "node":

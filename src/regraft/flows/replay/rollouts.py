@@ -79,7 +79,7 @@ class RolloutOptions:
     def __post_init__(self) -> None:
         """Raises UsageError or ConfigError for what makes no sense."""
         if self.policy not in POLICIES:
-            raise UsageError(f"Tools are answered by one of {', '.join(POLICIES)}, not {self.policy!r}.")
+            raise UsageError(f"--tools is one of {', '.join(POLICIES)}, not {self.policy!r}.")
         if self.max_turns < 1:
             raise UsageError(f"A rollout has at least 1 answer, not {self.max_turns}.")
         if self.policy == "live" and not self.servers:

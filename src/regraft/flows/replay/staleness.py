@@ -150,6 +150,6 @@ def outdate(dsn: str, node: UUID, reason: str | None, by: str) -> UUID:
     change = time_ordered_uuid(int(now.timestamp() * 1000), token_bytes(10))
     with transaction(dsn) as connection:
         if reading.node(connection, node)["parent_node_id"] is None:
-            raise UsageError(f"Node {node} is a root: nothing was asked there, so that nothing there can change.")
+            raise UsageError(f"Node {node} is a root: it has no request, so nothing there can become stale.")
         store.add_condition_change(connection, change, node, storable(reason), storable(by) or "", now)
     return change

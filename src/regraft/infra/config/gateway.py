@@ -31,7 +31,7 @@ class RedactSection(Section):
             try:
                 re.compile(pattern).sub(replacement, "")
             except re.error as error:
-                raise ValueError(f"has {pattern!r}, which is no regular expression: {error}") from error
+                raise ValueError(f"has {pattern!r}, which is not a regular expression: {error}") from error
         return value
 
 

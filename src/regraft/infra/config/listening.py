@@ -11,6 +11,6 @@ def require_host_names(host: str, hosts: list[str]) -> None:
     """Raises ValueError when a server listens on every address and does not name what it answers to."""
     if host_name(host) in EVERY_ADDRESS and not hosts:
         raise ValueError(
-            f'listens on every address ({host}), so that hosts must name what it answers to, e.g. ["llm.example.com"];'
+            f'listens on every address ({host}), so hosts must list its names, e.g. ["llm.example.com"];'
             ' ["*"] is any name'
         )

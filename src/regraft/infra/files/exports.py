@@ -195,7 +195,7 @@ def _limited(pieces: Iterator[bytes], packed: int, name: str) -> Iterator[bytes]
             raise UsageError(f"{name} unpacks to more than {_MOST_BYTES >> 30} GiB. Unpack it and split it first.")
         if unpacked > max(_SMALL_BYTES, _MOST_RATIO * packed):
             raise UsageError(
-                f"{name} unpacks to more than {_MOST_RATIO} times its size, as files made to exhaust memory do. "
+                f"{name} unpacks to more than {_MOST_RATIO} times its size, like files made to exhaust memory. "
                 "If it is yours, unpack it first."
             )
         yield piece
@@ -238,7 +238,7 @@ def _zstandard(file: BinaryIO, size: int | None = None) -> Iterator[bytes]:
             if frame.eof:
                 frame = zstandard.ZstdDecompressor().decompressobj()
     if begun or left:
-        raise EOFError("it was cut short")
+        raise EOFError("it is truncated")
 
 
 def _text(pieces: Iterator[bytes], name: str) -> Iterator[str]:

@@ -14,9 +14,7 @@ _LOCAL_STEPS, _LOCAL_TIMEOUT, _LOCAL_TOKENS = 3, 300.0, 200  # a small model on 
 def orchestrators(settings: Settings, local_model: str) -> dict[str, Orchestrator]:
     """All orchestrators by name. Raises ConfigError when one names a rule or a tool server that is not there."""
     if BACKEND in settings.upstreams:
-        raise ConfigError(
-            f"No upstream can be called {BACKEND!r}: calls to orchestrators are recorded under that name."
-        )
+        raise ConfigError(f"No upstream can be named {BACKEND!r}: calls to orchestrators are recorded under that name.")
     found = {}
     for name, section in settings.orchestrators.items():
         if lacking := sorted(set(section.tools) - settings.tools.keys()):

@@ -33,7 +33,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 def _name(value: str) -> str:
     if not _NAME.fullmatch(value):
-        raise ValueError(f"must be of small letters, digits, hyphens and underscores, as in 'my-set', not {value!r}")
+        raise ValueError(f"must contain only lower-case letters, digits, '-' and '_', as in 'my-set', not {value!r}")
     return value
 
 

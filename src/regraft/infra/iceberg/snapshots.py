@@ -181,7 +181,7 @@ def commit(table: Table, files: DataFiles, tag: str, properties: Mapping[str, st
         change.add_files(files.paths, snapshot_properties=summary, check_duplicate_files=False)
     current = table.current_snapshot()
     if current is None:
-        raise IntegrityError(f"The write to {identifier} left no snapshot.")
+        raise IntegrityError(f"The write to {identifier} created no snapshot.")
     table.manage_snapshots().create_tag(current.snapshot_id, tag).commit()
     return identifier, current.snapshot_id
 

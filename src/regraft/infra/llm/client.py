@@ -172,7 +172,7 @@ def _turn(headers: Headers) -> UUID | None:
     try:
         return UUID(turn) if turn else None
     except ValueError as error:
-        raise UpstreamError("The gateway's reply names no turn: is this address a Regraft gateway?") from error
+        raise UpstreamError("The reply has no turn id. Is this address a Regraft gateway?") from error
 
 
 def _retry_after(headers: Headers) -> float | None:

@@ -44,7 +44,7 @@ def pending(connection: Connection) -> list[Migration]:
     for migration in known:
         if digests.get(migration.number, migration.digest) != migration.digest:
             raise IntegrityError(
-                f"The migration {migration.name} was applied with another text. This database belongs to another "
+                f"The migration {migration.name} was applied with a different text. This database belongs to another "
                 "version of Regraft: use that version, or a new database."
             )
     return [migration for migration in known if migration.number not in digests]

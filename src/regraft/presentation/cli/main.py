@@ -45,7 +45,7 @@ def start(
         Path | None, typer.Option(help="TOML config file; else $REGRAFT_CONFIG, else ./regraft.toml.")
     ] = None,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Regraft keeps every branch of your LLM conversations and cuts certified training data from them."""

@@ -41,7 +41,7 @@ class Upstream:
             raise ConfigError(f"The upstream {name} has auth {settings.auth!r}; it can be {' or '.join(_AUTH)}")
         if settings.api_key:
             if not settings.api_key.isascii() or not settings.api_key.isprintable():
-                raise ConfigError(f"The key of the upstream {name} has characters that no header can hold")
+                raise ConfigError(f"The key of the upstream {name} has characters that a header cannot contain")
             self.credentials = _AUTH[settings.auth].format(settings.api_key).encode()
         self.pool = UpstreamPool(
             settings.base_url, connect_timeout=settings.connect_timeout, read_timeout=settings.read_timeout
@@ -146,7 +146,7 @@ class Router:
 
     def __init__(self, upstreams: Mapping[str, UpstreamSettings]) -> None:
         if not upstreams:
-            raise ConfigError("The gateway has no upstream: name at least one model server")
+            raise ConfigError("The gateway has no upstream: configure at least one model server")
         self.upstreams = [Upstream(name, settings) for name, settings in upstreams.items()]
         self.first = self.upstreams[0]
         self.looks_at_models = len(self.upstreams) > 1 or bool(self.first.alias)
@@ -158,7 +158,7 @@ class Router:
             for other in settings.fallback:
                 if other not in named or other == upstream.name:
                     raise ConfigError(
-                        f"The upstream {upstream.name} falls back on {other!r}, which is no other upstream"
+                        f"The upstream {upstream.name} falls back on {other!r}, which is not another upstream"
                     )
             order = [upstream, *(named[other] for other in settings.fallback)]
             upstream.attempts = tuple(each for each in order for _ in range(1 + upstreams[each.name].retries))

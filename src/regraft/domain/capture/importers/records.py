@@ -63,7 +63,7 @@ def records(chunks: Iterable[str]) -> Iterator[JsonRecord | UnreadableLine]:
     elif first == "[":
         yield from _elements(text, {}, "", 0)
         if text.peek():
-            raise UsageError("The file goes on after its array: what follows was not read.")
+            raise UsageError("The file continues after its array; the rest was not read.")
     elif first == "{":
         yield from _object_or_lines(text)
     elif first:

@@ -21,7 +21,7 @@ def held(connection: Connection) -> int:
     version = int(row["version"]) if row else PROJECTION_VERSION
     if version not in PROJECTIONS:
         raise IntegrityError(
-            f"The log is in version {version} of the projection, and this version of Regraft knows only "
+            f"The log is in version {version} of the projection, and this version of Regraft supports only "
             f"{known_versions()}. Use the version of Regraft that wrote it, or a newer one."
         )
     return version

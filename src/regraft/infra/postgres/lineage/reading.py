@@ -124,8 +124,8 @@ def session(connection: Connection, session_id: UUID) -> Row:
         for each in trees
     )
     raise NotFoundError(
-        f"Session {session_id} has no tree of its own: its calls go on from those of another session and hang there: "
-        f"{found}. See `regraft tree {trees[0]['session_id']}`."
+        f"Session {session_id} has no tree of its own: its calls continue those of another session and are in its tree:"
+        f" {found}. See `regraft tree {trees[0]['session_id']}`."
     )
 
 

@@ -61,7 +61,7 @@ def resolve(connection: Connection, text: str) -> UUID:
     """The taskification that an id, or the start of one, names. Raises UsageError or NotFoundError."""
     prefix = text.strip().lower().replace("-", "")
     if not SHORTEST_PREFIX <= len(prefix) <= 32 or not set(prefix) <= set("0123456789abcdef"):
-        raise UsageError(f"{text[:80]!r} is not the id of a taskification: give at least {SHORTEST_PREFIX} hex digits.")
+        raise UsageError(f"{text[:80]!r} is not a taskification id: give at least {SHORTEST_PREFIX} hex digits.")
     bounds = {"low": UUID(prefix.ljust(32, "0")), "high": UUID(prefix.ljust(32, "f"))}
     found = connection.execute(_SQL["like"], bounds).fetchall()
     if not found:

@@ -139,7 +139,7 @@ def resolve_plan(connection: Connection, text: str, scope: str | None = None) ->
     if len(found) > 1:
         raise UsageError(f"Several replay plans start with {text}. Give more digits.")
     if not found:
-        raise NotFoundError(f"There is no replay plan {text}. `regraft plans list` shows those that there are.")
+        raise NotFoundError(f"There is no replay plan {text}. `regraft plans list` shows all plans.")
     return UUID(str(found[0]["id"]))
 
 
@@ -159,7 +159,7 @@ def get_plan(connection: Connection, plan_id: UUID) -> dict[str, Any]:
     """A plan as it was asked for. Raises NotFoundError."""
     row = connection.execute(_SQL["plan"], {"plan": plan_id}).fetchone()
     if row is None:
-        raise NotFoundError(f"There is no replay plan {plan_id}. `regraft plans list` shows those that there are.")
+        raise NotFoundError(f"There is no replay plan {plan_id}. `regraft plans list` shows all plans.")
     return row
 
 
@@ -243,7 +243,7 @@ def progress(connection: Connection, plan_id: UUID) -> dict[str, Any]:
     """State and figures of a plan. Raises NotFoundError."""
     row = connection.execute(_SQL["progress"], {"plan": plan_id}).fetchone()
     if row is None:
-        raise NotFoundError(f"There is no replay plan {plan_id}. `regraft plans list` shows those that there are.")
+        raise NotFoundError(f"There is no replay plan {plan_id}. `regraft plans list` shows all plans.")
     return row
 
 

@@ -39,10 +39,10 @@ def import_(
         list[Path] | None,
         typer.Option(help="Requests of a batch, whose answers are imported; repeatable.", metavar="FILE"),
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on with what is added, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep importing what is added, until Ctrl-C.")] = False,
     source: Annotated[str, typer.Option(help="Labels: source of lines that name none.")] = "",
     annotator: Annotated[str, typer.Option(help="Labels: annotator of lines that name none.")] = "",
-    given_by: Annotated[str, typer.Option(help="Labels: person, model or program, where no line says it.")] = "",
+    given_by: Annotated[str, typer.Option(help="Labels: person, model or program, for lines that do not say it.")] = "",
     key_prefix: Annotated[str, typer.Option(help="Labels: put this before every key.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -14,7 +14,7 @@ from regraft.domain.errors import UsageError
 from regraft.infra.files.keys import KeyStore, VirtualKey
 from regraft.presentation.cli.context import context
 
-keys_app = typer.Typer(help="Virtual keys of the gateway: make, list and revoke them.", no_args_is_help=True)
+keys_app = typer.Typer(help="Create, list and revoke virtual keys of the gateway.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -38,7 +38,7 @@ def create(
     max_concurrency: Annotated[int, typer.Option(min=0, help="Concurrent calls per gateway process; 0: no limit.")] = 0,
     paths: Annotated[
         list[str] | None,
-        typer.Option(help="Glob of other paths it may call, e.g. '/v1/files*'; repeatable. None without it."),
+        typer.Option(help="Glob of other paths it may call, e.g. '/v1/files*'; repeatable. None by default."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -51,7 +51,7 @@ def create(
         run.print_json({**_shown(key), "key": secret})
         return
     print(secret)
-    run.console.print(f"Keep it now, it is not shown again. Its id is {key.key_id}; send it as a Bearer token.")
+    run.console.print(f"Keep it: it is not shown again. Its id is {key.key_id}; send it as a Bearer token.")
 
 
 @keys_app.command("list")

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from regraft.presentation.cli.context import context
 
-quarantine_app = typer.Typer(help="Captured calls that wait or cannot be read: list them, try again.")
+quarantine_app = typer.Typer(help="List and retry captured calls that wait or cannot be read.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -26,7 +26,7 @@ def retention(
     unreadable: Annotated[
         bool, typer.Option("--unreadable", help="Also calls in quarantine that cannot be read.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed; change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be removed; change nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Remove raw bytes that nothing else is made from, by age. Histories, replays and datasets stay as they are."""

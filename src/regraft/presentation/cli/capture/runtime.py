@@ -14,7 +14,7 @@ from regraft.presentation.cli.lineage.sessions import one_line, short
 from regraft.presentation.cli.tables import cut, listing
 
 runtime_app = typer.Typer(
-    help="What happened at run time: calls, tools, tokens, flows, timelines.", no_args_is_help=True
+    help="Show what happened at run time: calls, tools, tokens, flows, timelines.", no_args_is_help=True
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

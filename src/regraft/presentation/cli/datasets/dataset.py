@@ -88,7 +88,7 @@ def list_all(json: Json = False) -> None:
 
 @dataset_app.command()
 def show(snapshot: Snapshot, json: Json = False) -> None:
-    """Show a snapshot: its recipe, counts, refusals, and what its hash is."""
+    """Show a snapshot: its recipe, counts, refusals, and content hash."""
     from regraft.flows.datasets.freeze import find_snapshot
 
     run = context()
@@ -139,13 +139,13 @@ def verify(snapshot: Snapshot, json: Json = False) -> None:
         for row_id, how in found.changed:
             run.console.print(f"  {row_id}: {escape(how)}", highlight=False)
     if not found.ok:
-        raise IntegrityError(f"{found.snapshot_id} is not what was frozen: {found.files or found.rows}.")
+        raise IntegrityError(f"{found.snapshot_id} differs from what was frozen: {found.files or found.rows}.")
 
 
 @dataset_app.command()
 def withdraw(
     snapshot: Snapshot,
-    reason: Annotated[str, typer.Option(help="Why nobody is to train on it.")],
+    reason: Annotated[str, typer.Option(help="Why it must not be used for training.")],
     files: Annotated[bool, typer.Option("--files", help="Also remove the files that only it needs.")] = False,
     json: Json = False,
 ) -> None:

@@ -25,14 +25,14 @@ def register(app: typer.Typer) -> None:
 def erase(
     session: Annotated[str | None, typer.Option(help="A session: id or name.")] = None,
     node: Annotated[
-        str | None, typer.Option(help="A node: id or start of an id. What was asked and answered there goes.")
+        str | None, typer.Option(help="A node: id or start of an id. Its request and its answer are erased.")
     ] = None,
     scope: Annotated[str | None, typer.Option(help="All calls of a tenant: the scope of its gateway keys.")] = None,
-    matching: Annotated[str | None, typer.Option(help="Every message that holds this text.")] = None,
+    matching: Annotated[str | None, typer.Option(help="Every message that contains this text.")] = None,
     forget: Annotated[
         Path | None, typer.Option(help="Folder for forget.jsonl and retain.jsonl, for models trained on it.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be found; change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be erased; change nothing.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Finish an erasure that was killed or failed.")] = False,
     certificates: Annotated[bool, typer.Option("--list", help="List the certificates of earlier erasures.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -40,7 +40,8 @@ def erase(
 ) -> None:
     """Erase what was said from every store; ids, kinds, times and usage stay, so that trees keep their shape.
 
-    Frozen datasets that hold it are withdrawn, frozen again without it, and their files removed. It cannot be undone.
+    Frozen datasets that contain it are withdrawn and frozen again without it; their old files are removed. It cannot be
+    undone.
     """
     from regraft.flows.datasets import erase as flow
 

@@ -129,7 +129,7 @@ def rank(
     n: Annotated[int, typer.Option("-n", "--limit", min=1, help="Trajectories to show.")] = 20,
     json: Json = False,
 ) -> None:
-    """Rank trajectories by a recipe, best and worst of each stratum, and show why each has its place."""
+    """Rank trajectories by a recipe, best and worst of each stratum, and show why each has its rank."""
     from regraft.flows.datasets import ranking as flow
 
     run = context()

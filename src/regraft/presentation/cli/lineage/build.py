@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from regraft.flows.lineage.build import BuildCounts
     from regraft.flows.lineage.reprojection import Regrouping
 
-app = typer.Typer(help="The conversation graph: build it, or derive it again.", no_args_is_help=True)
+app = typer.Typer(help="Build the conversation graph, or derive it again.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -48,7 +48,7 @@ def sessions(
     side: Annotated[bool, typer.Option("--side", help="Only clients' side calls: titles, tags, probes.")] = False,
     json: Json = False,
 ) -> None:
-    """List conversations, the most recent first. Side calls of clients are listed apart, with --side."""
+    """List conversations, the most recent first. Clients' side calls are listed separately, with --side."""
     from regraft.flows.lineage import reading
 
     run = context()
@@ -149,7 +149,7 @@ def _links(row: dict[str, Any]) -> str:
 
 
 def show(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")], json: Json = False) -> None:
-    """Show a node: the history it was asked with, its answer, its runs, what was judged of it, its siblings, its
+    """Show a node: the history it was asked with, its answer, its runs, its judgements, its siblings, its
     rollouts, and its links."""
     from regraft.flows.evaluation.reading import judgements_of_node
     from regraft.flows.lineage import reading

@@ -28,12 +28,12 @@ def taskify(
     model: Annotated[str | None, typer.Option(help="Model that plans; the node's model if not given.")] = None,
     rule: Annotated[str, typer.Option(help="Taskify rule.")] = "default",
     worker: Annotated[
-        list[str] | None, typer.Option(help="Name of a worker that steps may be for; may be given several times.")
+        list[str] | None, typer.Option(help="Name of a worker that may carry out steps; repeatable.")
     ] = None,
     max_steps: Annotated[
-        int | None, typer.Option(min=1, max=64, help="Steps that the plan may have; the rule may allow fewer.")
+        int | None, typer.Option(min=1, max=64, help="Maximum number of steps; the rule may allow fewer.")
     ] = None,
-    again: Annotated[bool, typer.Option(help="Make a new plan although this rule has made one.")] = False,
+    again: Annotated[bool, typer.Option(help="Make a new plan even if this rule has already made one.")] = False,
     json: Json = False,
 ) -> None:
     """Plan a node's request, or a text, as subtasks; a second call prints the stored plan."""
@@ -74,7 +74,7 @@ def taskify(
 def taskifications(
     taskification: Annotated[str | None, typer.Argument(help="Plan: id or start of an id.", metavar="ID")] = None,
     node: Annotated[str | None, typer.Option(help="Only plans for this node.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Newest plans to show.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of plans; the newest come first.")] = 20,
     json: Json = False,
 ) -> None:
     """List taskifications, or show one with the runs that carried it out."""

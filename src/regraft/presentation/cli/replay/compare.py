@@ -181,7 +181,7 @@ def find(
     limit: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 20,
     json: Json = False,
 ) -> None:
-    """Find nodes whose answer or last question holds the words."""
+    """Find nodes whose answer or last question contains the words."""
     from regraft.flows.lineage import reading
 
     run = context()
@@ -190,7 +190,7 @@ def find(
         run.print_json(rows)
         return
     if not rows:
-        run.console.print("Nothing holds these words.")
+        run.console.print("No node contains these words.")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("node", "session", "in", "words"):

@@ -52,6 +52,6 @@ def models(
     run.console.print(table)
     if any(row["state"] == "unknown" for row in rows):
         run.console.print(
-            "[dim]unknown: nothing but the name is known, so a change of the build cannot be noticed."
+            "[dim]unknown: only the name is known, so a change of the build cannot be detected."
             " Set `pin` of the upstream.[/]"
         )

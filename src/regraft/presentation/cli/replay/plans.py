@@ -20,7 +20,7 @@ from regraft.presentation.cli.lineage.sessions import Json, short
 if TYPE_CHECKING:
     from regraft.flows.replay.execution import Tally
 
-plans_app = typer.Typer(help="Replay plans: their jobs and progress.", no_args_is_help=True)
+plans_app = typer.Typer(help="Show replay plans, their jobs and their progress.", no_args_is_help=True)
 PlanId = Annotated[str, typer.Argument(help="Plan: id or start of an id.", metavar="PLAN")]
 
 

@@ -84,7 +84,7 @@ def replay(
         typer.Option(rich_help_panel=_VARIANTS, help="Seed of the first sample; each further sample adds 1."),
     ] = None,
     max_tokens: Annotated[
-        list[int] | None, typer.Option(rich_help_panel=_VARIANTS, help="Limit of an answer, in tokens.")
+        list[int] | None, typer.Option(rich_help_panel=_VARIANTS, help="Maximum length of an answer, in tokens.")
     ] = None,
     system: Annotated[
         list[str] | None,
@@ -98,7 +98,7 @@ def replay(
     ] = None,
     tools_file: Annotated[
         Path | None,
-        typer.Option(rich_help_panel=_VARIANTS, help="JSON list of tools to add; one with a known name replaces it."),
+        typer.Option(rich_help_panel=_VARIANTS, help="JSON list of tools to add; tools of the same name are replaced."),
     ] = None,
     without_tool: Annotated[
         list[str] | None, typer.Option(rich_help_panel=_VARIANTS, help="Tool to remove.", metavar="NAME")
@@ -129,7 +129,7 @@ def replay(
         ),
     ] = False,
     turns: Annotated[
-        int | None, typer.Option(min=1, rich_help_panel=_CONTINUING, help="The same, for at most this many answers.")
+        int | None, typer.Option(min=1, rich_help_panel=_CONTINUING, help="Like --continue, up to this many answers.")
     ] = None,
     toward: Annotated[
         str | None,

@@ -83,7 +83,7 @@ def print_plan(run: CommandContext, planned: ReplayPlan, prices: dict[str, Price
 
 
 def _print_refused(run: CommandContext, planned: ReplayPlan) -> None:
-    """Why nodes that were asked for are not replayed, or that there are none."""
+    """Why requested nodes are not replayed, or that there are none."""
     if side_calls := planned.refused.get(SIDE_CALL):
         run.console.print(
             f"Refused (side_call): {side_calls} nodes are calls that clients make for themselves, such as titles and "
@@ -175,7 +175,7 @@ def print_counts(
     for comparison in comparisons:
         print_comparison(run, comparison)
     if tally.limited:
-        _tell(run, f"[yellow]{tally.limited} times[/] a model server said that it wants to be asked later.")
+        _tell(run, f"[yellow]{tally.limited} times[/] a model server asked to be called later.")
     if tally.stopped:
         _tell(run, f"[yellow]The budget is spent[/]: {left} jobs are left. Give a larger one with --resume to go on.")
     for failure in sorted(set(counts.failures)):

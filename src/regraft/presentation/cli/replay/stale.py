@@ -1,4 +1,4 @@
-"""``regraft stale``, ``regenerate`` and ``outdate``: what no longer holds, why, and making it again."""
+"""``regraft stale``, ``regenerate`` and ``outdate``: show what no longer holds and why, and make it again."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def outdate(
     undo: Annotated[bool, typer.Option("--undo", help="Remove the mark from this node.")] = False,
     json: Json = False,
 ) -> None:
-    """Mark a node, and everything grown from it, as stale."""
+    """Mark a node, and everything derived from it, as stale."""
     from regraft.flows.lineage import reading
     from regraft.flows.replay.staleness import outdate as say
 

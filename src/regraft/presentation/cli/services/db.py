@@ -12,7 +12,7 @@ import typer
 from regraft.domain.errors import NotFoundError
 from regraft.presentation.cli.context import context
 
-app = typer.Typer(help="PostgreSQL: schema, address, psql.", no_args_is_help=True)
+app = typer.Typer(help="Manage PostgreSQL: migrate the schema, print the address, open psql.", no_args_is_help=True)
 
 
 @app.command()
@@ -38,7 +38,8 @@ def url() -> None:
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def psql(arguments: typer.Context) -> None:
-    """Open psql on the database; all arguments are psql's (``regraft db psql -c 'TABLE conversation_sessions'``)."""
+    """Open psql on the database; all arguments are passed to psql (``regraft db psql -c 'TABLE
+    conversation_sessions'``)."""
     from regraft.infra.embedded.postgres_binaries import available
 
     run = context()

@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     repair: Annotated[
-        bool, typer.Option("--repair", help="Finish erasures, and remove what killed freezes left.")
+        bool, typer.Option("--repair", help="Finish interrupted erasures; remove files of interrupted freezes.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 def schema(
     name: Annotated[
         str | None,
-        typer.Argument(help="A file (settings, experiment, recipe) or a settings table; none lists them."),
+        typer.Argument(help="A file (settings, experiment, recipe) or a settings table; without a name, list them."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the list as JSON; a schema always is.")] = False,
 ) -> None:

@@ -14,7 +14,7 @@ from regraft.domain.errors import UsageError
 from regraft.infra.files.web_tokens import WebToken, WebTokenStore
 from regraft.presentation.cli.context import context
 
-app = typer.Typer(help="Tokens of the web API: make, list and revoke them.", no_args_is_help=True)
+app = typer.Typer(help="Create, list and revoke tokens of the web API.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -44,7 +44,7 @@ def create(
         run.print_json({**_shown(token), "token": secret})
         return
     print(secret)
-    run.console.print(f"Keep it now, it is not shown again. Its id is {token.key_id}; send it as a Bearer token.")
+    run.console.print(f"Keep it: it is not shown again. Its id is {token.key_id}; send it as a Bearer token.")
 
 
 @app.command("list")
