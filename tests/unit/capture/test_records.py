@@ -163,7 +163,7 @@ def test_an_array_that_was_cut_short_gives_what_is_before_the_cut(text):
 def test_a_file_that_goes_on_after_its_array_says_so():
     found = records(pieces('[{"a": 1}\n] {"b": 2}', 4))
     assert next(found).value == {"a": 1}
-    with pytest.raises(UsageError, match="goes on after its array"):
+    with pytest.raises(UsageError, match="continues after its array"):
         list(found)
 
 
