@@ -111,7 +111,7 @@ def test_requests_are_found_beside_the_answers_or_where_they_are_named(folder: P
     for named in (output, write(tmp_path / "other.jsonl", {"messages": []})):
         with pytest.raises(UsageError, match="no requests of a batch"):
             counted(output, requests=[named])
-    with pytest.raises(UsageError, match="none of the files holds answers"):
+    with pytest.raises(UsageError, match="no file contains answers"):
         counted(elsewhere, requests=[elsewhere])
 
 

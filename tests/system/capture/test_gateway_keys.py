@@ -168,7 +168,7 @@ def test_beyond_this_machine_keys_are_needed(host, needed):
 @pytest.mark.parametrize(("section", "more"), [(GatewaySection, {}), (WebSection, {"token": "0123456789abcdef"})])
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_who_listens_on_every_address_says_which_names_are_meant(section, more, host):
-    with pytest.raises(ValueError, match="hosts must name what it answers to"):
+    with pytest.raises(ValueError, match="hosts must list its names"):
         section(host=host, **more)
     assert section(host=host, hosts=["*"], **more).hosts == ["*"]
 

@@ -242,11 +242,11 @@ def test_what_a_killed_freeze_left_is_found_and_removed(log: Log) -> None:
 ERASE = """
 import sys
 from pathlib import Path
-from regraft.flows.datasets.erase import Places, erase
+from regraft.flows.datasets.erase import ErasureStores, erase
 dsn, folder, target = sys.argv[1:]
 home = Path(folder)
-places = Places(dsn=dsn, workbench=home / "workbench.duckdb", warehouse=str(home / "warehouse"), spool=home / "spool",
-                data_dir=home)
+places = ErasureStores(dsn=dsn, workbench=home / "workbench.duckdb", warehouse=str(home / "warehouse"),
+                       spool=home / "spool", data_dir=home)
 print("ready", flush=True)
 erase("matching", target, places)
 """

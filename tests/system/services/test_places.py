@@ -116,7 +116,7 @@ def test_a_name_that_would_be_a_path_is_no_format_no_dataset_and_no_split(name: 
         format_named(name)
     shown = name.replace("\\", "\\\\").replace("\0", "\\u0000")
     for text in (f'name = "{shown}"\nkind = "sft"', f'name = "a"\nkind = "sft"\n[splits]\n"{shown}" = 1.0'):
-        with pytest.raises(ConfigError, match="small letters"):
+        with pytest.raises(ConfigError, match="lower-case letters"):
             parse_recipe(text)
 
 

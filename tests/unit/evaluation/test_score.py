@@ -118,7 +118,7 @@ def test_a_recipe_keeps_its_hash_unless_it_asks_for_fidelity() -> None:
         (("kind", "knid"), "knid"),
         (("themes", "theme"), "theme is unknown"),
         (('"dpo"', '"kto"'), "kind"),
-        (('"one"', '"One!"'), "small letters"),
+        (('"one"', '"One!"'), "lower-case letters"),
         (("train = 0.5", "train = 0.6"), "sum to 1"),
         (("min_score = 0.5", "min_score = 5"), "at most 1, not 5"),
         (("min_score = 0.5", 'labels = ["astrology"]'), "astrology"),

@@ -187,5 +187,5 @@ def test_figures_that_are_not_finite_are_refused_wherever_they_come_from(value):
 
 
 def test_a_budget_that_is_no_number_lets_no_job_start():
-    with pytest.raises(UsageError, match="lets no job start"):
+    with pytest.raises(UsageError, match="does not allow a single job"):
         Budget(money=float("nan"), prices={}).check([])

@@ -167,7 +167,7 @@ def test_a_user_edit_without_a_user_message_is_a_mistake():
 
 
 def test_a_replay_that_would_ask_nothing_is_a_mistake():
-    with pytest.raises(UsageError, match="Nothing would be left"):
+    with pytest.raises(UsageError, match="leaves no messages"):
         only(Variant(system=""), messages=[SYSTEM])
 
 

@@ -238,7 +238,7 @@ def _zstandard(file: BinaryIO, size: int | None = None) -> Iterator[bytes]:
             if frame.eof:
                 frame = zstandard.ZstdDecompressor().decompressobj()
     if begun or left:
-        raise EOFError("it is truncated")
+        raise EOFError("it was cut short")
 
 
 def _text(pieces: Iterator[bytes], name: str) -> Iterator[str]:
