@@ -45,7 +45,7 @@ def test_words_are_compared_without_case_punctuation_and_encoding_of_accents() -
 
 
 def test_the_better_ranked_of_two_near_duplicates_stays() -> None:
-    filters = RowFilters(Filters(near_duplicates=0.8))
+    filters = RowFilters(Filters(near_duplicates=0.8), Path())
     best = conversation("best", "Tell me.", text(1))
     assert outcome(filters, best) == "kept"
     found = filters.check(conversation("copy", "Tell me.", changed(text(1), 115)))
@@ -58,7 +58,7 @@ def test_the_better_ranked_of_two_near_duplicates_stays() -> None:
 
 
 def test_a_common_system_prompt_makes_no_duplicates() -> None:
-    filters = RowFilters(Filters(near_duplicates=0.8))
+    filters = RowFilters(Filters(near_duplicates=0.8), Path())
     system = message("system", text(0, 2_000))
     for number in range(5):
         said = (message("user", text(2 * number + 1)), message("assistant", text(2 * number + 2)))
@@ -67,7 +67,7 @@ def test_a_common_system_prompt_makes_no_duplicates() -> None:
 
 
 def test_rows_that_are_only_alike_are_kept_in_one_split() -> None:
-    filters = RowFilters(Filters(near_duplicates=0.95))
+    filters = RowFilters(Filters(near_duplicates=0.95), Path())
     rows = [
         conversation("a", text(1)),
         conversation("b", text(2)),
@@ -83,7 +83,7 @@ def test_rows_that_are_only_alike_are_kept_in_one_split() -> None:
 
 
 def test_opposite_labels_are_no_duplicates() -> None:
-    filters = RowFilters(Filters(near_duplicates=0.8))
+    filters = RowFilters(Filters(near_duplicates=0.8), Path())
     assert outcome(filters, conversation("a", text(1), label="true")) == "kept"
     assert outcome(filters, conversation("b", text(1) + " end", label="false")) == "kept"
     assert outcome(filters, conversation("c", text(1) + " end", label="true")) == "near_duplicate"
@@ -91,7 +91,7 @@ def test_opposite_labels_are_no_duplicates() -> None:
 
 
 def test_rows_without_words_are_compared_with_none() -> None:
-    filters = RowFilters(Filters(near_duplicates=0.8))
+    filters = RowFilters(Filters(near_duplicates=0.8), Path())
     assert [outcome(filters, conversation(one, "?", "!")) for one in "ab"] == ["kept", "kept"]
 
 
@@ -106,7 +106,7 @@ def test_an_index_finds_the_same_before_and_after_it_grows() -> None:
 
 def test_the_time_of_a_comparison_does_not_grow_with_how_many_are_alike() -> None:
     def fill(count: int) -> None:
-        filters = RowFilters(Filters(near_duplicates=1.0))
+        filters = RowFilters(Filters(near_duplicates=1.0), Path())
         for number in range(count):
             assert outcome(filters, conversation(str(number), f"{said} {text(number, 14)}")) == "kept"
 
@@ -126,7 +126,7 @@ def prompts(tmp_path: Path) -> Callable[[str, str], str]:
 def test_a_row_that_holds_words_of_an_evaluation_prompt_is_refused(prompts: Callable[[str, str], str]) -> None:
     lines = [{"id": 1, "question": text(5, 30), "choices": ["a", "b"]}, {"nested": {"q": [QUESTION]}}]
     name = prompts("exam.jsonl", "\n".join(map(json.dumps, lines)))
-    filters = RowFilters(Filters(decontaminate=(name,)))
+    filters = RowFilters(Filters(decontaminate=(name,)), Path())
     leaked = conversation("a", "Please answer:\n" + QUESTION.upper().replace(" ", "\n  ") + "?!", "Mercury")
     found = filters.check(leaked)
     assert isinstance(found, RowRefusal)
@@ -145,7 +145,7 @@ def test_short_prompts_are_looked_for_as_a_whole_and_plain_text_has_one_to_a_lin
     prompts: Callable[[str, str], str],
 ) -> None:
     name = prompts("exam.txt", "What is the capital of the French Republic?\n\n{not json\nToo short.\n")
-    filters = RowFilters(Filters(decontaminate=(name,)))
+    filters = RowFilters(Filters(decontaminate=(name,)), Path())
     leaked = "Tell me, what is the capital of the French Republic today?"
     assert outcome(filters, conversation("a", leaked)) == "contaminated"
     assert outcome(filters, conversation("b", "Tell me the capital of the French Republic. Too short.")) == "kept"
@@ -153,13 +153,13 @@ def test_short_prompts_are_looked_for_as_a_whole_and_plain_text_has_one_to_a_lin
 
 def test_a_document_of_prompts_and_a_smaller_run(prompts: Callable[[str, str], str]) -> None:
     name = prompts("exam.json", json.dumps([{"q": "one two"}, {"q": "three four five six"}], indent=1))
-    filters = RowFilters(Filters(decontaminate=(name,), ngram=3))
+    filters = RowFilters(Filters(decontaminate=(name,), ngram=3), Path())
     assert outcome(filters, conversation("a", "four five six")) == "contaminated"
     assert outcome(filters, conversation("b", "one two four")) == "kept"
 
 
 def test_a_missing_file_of_prompts_is_a_mistake_of_the_recipe(tmp_path: Path) -> None:
-    filters = RowFilters(Filters(decontaminate=(str(tmp_path / "none.jsonl"),)))
+    filters = RowFilters(Filters(decontaminate=(str(tmp_path / "none.jsonl"),)), Path())
     row = conversation("a", "x")
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         filters.check(row)
@@ -167,13 +167,13 @@ def test_a_missing_file_of_prompts_is_a_mistake_of_the_recipe(tmp_path: Path) ->
 
 
 def test_decontamination_is_linear_in_a_text(prompts: Callable[[str, str], str]) -> None:
-    filters = RowFilters(Filters(decontaminate=(prompts("exam.txt", QUESTION),)))
+    filters = RowFilters(Filters(decontaminate=(prompts("exam.txt", QUESTION),)), Path())
     assert grows_linearly(lambda size: filters.check(conversation("a", "which of the following " * size)), 3_000)
 
 
 @pytest.mark.parametrize(("tokenizer", "tokens"), [("cl100k", 2), ("o200k", 2), ("llama3", 2), ("qwen", 2)])
 def test_tokens_are_counted_by_a_named_tokenizer(tokenizer: str, tokens: int) -> None:
-    filters = RowFilters(Filters(tokenizer=tokenizer))
+    filters = RowFilters(Filters(tokenizer=tokenizer), Path())
     assert outcome(filters, conversation("a", "hello world", "hello world")) == "kept"
     figures = filters.report()["tokens"]
     assert isinstance(figures, dict)
@@ -181,7 +181,7 @@ def test_tokens_are_counted_by_a_named_tokenizer(tokenizer: str, tokens: int) ->
 
 
 def test_rows_outside_the_limits_are_refused_and_the_others_measured() -> None:
-    filters = RowFilters(Filters(tokenizer="o200k", min_tokens=2, max_tokens=6))
+    filters = RowFilters(Filters(tokenizer="o200k", min_tokens=2, max_tokens=6), Path())
     said = ["hello", "hello world", "hello world " * 4, "hello world hello", "hello world hello world"]
     assert [outcome(filters, conversation(one, one)) for one in said] == [
         "too_short",
@@ -195,7 +195,7 @@ def test_rows_outside_the_limits_are_refused_and_the_others_measured() -> None:
 
 
 def test_a_pair_is_as_long_as_its_prompt_and_its_longer_side() -> None:
-    filters = RowFilters(Filters(tokenizer="o200k"))
+    filters = RowFilters(Filters(tokenizer="o200k"), Path())
     prompt, short, long = (
         (message("user", "hello world"),),
         (message("assistant", "hello"),),
@@ -217,22 +217,22 @@ def test_a_tokenizer_may_be_a_file(tmp_path: Path) -> None:
     made.pre_tokenizer = Whitespace()
     made.enable_truncation(2)
     made.save(str(tmp_path / "tokenizer.json"))
-    filters = RowFilters(Filters(tokenizer=str(tmp_path / "tokenizer.json"), max_tokens=4))
+    filters = RowFilters(Filters(tokenizer=str(tmp_path / "tokenizer.json"), max_tokens=4), Path())
     assert outcome(filters, conversation("a", "a b c a")) == "kept"
     assert outcome(filters, conversation("b", "a b c a b")) == "too_long"
     (tmp_path / "tokenizer.json").write_text("{}")
-    broken = RowFilters(Filters(tokenizer=str(tmp_path / "tokenizer.json")))
+    broken = RowFilters(Filters(tokenizer=str(tmp_path / "tokenizer.json")), Path())
     with pytest.raises(ConfigError, match="cannot be read"):
         broken.check(conversation("a", "a"))
 
 
 def test_an_unknown_tokenizer_is_a_mistake_of_the_recipe() -> None:
     with pytest.raises(ConfigError, match=r"name one of cl100k, o200k, llama3, qwen, or a tokenizer\.json file"):
-        RowFilters(Filters(tokenizer="gpt2")).check(conversation("a", "x"))
+        RowFilters(Filters(tokenizer="gpt2"), Path()).check(conversation("a", "x"), Path())
 
 
 @pytest.mark.parametrize("unit", ["a", "hello ", "\n", "語"])
 def test_counting_tokens_is_linear_in_a_text(unit: str) -> None:
-    filters = RowFilters(Filters(tokenizer="o200k"))
+    filters = RowFilters(Filters(tokenizer="o200k"), Path())
     filters.check(conversation("a", "x"))
     assert grows_linearly(lambda size: filters.check(conversation("a", unit * size)), 200_000)

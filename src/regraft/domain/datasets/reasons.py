@@ -74,6 +74,10 @@ REFUSALS: Mapping[str, Reason] = {
     "prefill_of_parts": Reason("an answer cannot be joined to a start of several text parts"),
     "prompt_differs": Reason("the two answers were given to different prompts", "kinds sft and suppression fit"),
     "prompt_ends_with_answer": Reason("the prompt ends with an answer: templates would open a second one"),
+    "redaction_breaks_call": Reason(
+        "what `redact` would replace is a number, a name or no JSON in a call or a tool list",
+        "`redact` under [filters] says what is replaced",
+    ),
     "role_unsupported": Reason(
         "a message has a role that has no form", '`developer = "system"` under [content] helps developer messages'
     ),

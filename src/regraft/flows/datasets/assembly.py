@@ -69,6 +69,10 @@ class Assembly:
         if len(examples) < EXAMPLES:
             examples.append((row_id, refusal.detail))
 
+    def refuse_unredacted(self, row_id: str, refusal: RowRefusal) -> None:
+        """Refuse a candidate that was not redacted yet: its detail may quote it, and is dropped."""
+        self.refuse(row_id, RowRefusal(refusal.reason) if self.recipe.filters.redact else refusal)
+
     def reasons(self) -> str:
         """Why candidates became no rows: the counts, and a line for each reason with what to do about it."""
         counts = {**+self.counts.refused, **+self.counts.passed_over}
@@ -84,7 +88,7 @@ def assemble(recipe: Recipe, dsn: str, workbench: Path, *, at_most: int = 0) -> 
     """
     build = materialise_units(dsn, workbench).build
     propose_pairs(dsn, workbench)
-    filters = RowFilters(recipe.filters)
+    filters = RowFilters(recipe.filters, workbench.parent)
     with (
         selection_file(workbench) as selection,
         TemporaryDirectory(prefix="rows-", dir=workbench.parent) as place,
@@ -126,7 +130,7 @@ def _keep(made: Assembly, planned: PlannedRow, row: Row, prompt: str) -> None:
     task = [f"task {planned.task}"] if made.recipe.split_by_task and planned.task else []
     made.members.add(row.row_id, row.session_id, [f"prompt {prompt}", *task])
     made.digests.append(row_digest(row))
-    made.strata[planned.stratum] += 1
+    made.strata[row.stratum] += 1
     made.labels[planned.label_source] += 1
 
 
@@ -161,7 +165,7 @@ def _wanted(plans: Iterator[PlannedRow], quota: Quota, made: Assembly) -> Iterat
     """The plans whose messages are worth fetching: strata that are full already take no more."""
     for planned in plans:
         if planned.refusal:
-            made.refuse(planned.row_id, RowRefusal(planned.refusal))
+            made.refuse_unredacted(planned.row_id, RowRefusal(planned.refusal))
         elif not quota.offer(planned):
             made.counts.passed_over["not_among_best"] += 1
         else:
@@ -180,7 +184,7 @@ def _legal(
         refusal = row if isinstance(row, RowRefusal) else illegal(row)
         refusal = refusal or kind.unfit(made.recipe, {part: turns[turn] for part, turn in planned.turns.items()})
         if refusal:
-            made.refuse(planned.row_id, refusal)
+            made.refuse_unredacted(planned.row_id, refusal)
         elif isinstance(row, Row):
             made.dropped.update(*(turns[turn].dropped for turn in planned.turns.values()))
             yield planned, row

@@ -4,14 +4,17 @@ redaction."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 from regraft.domain.datasets.messages import RowRefusal
 from regraft.domain.datasets.recipe import Filters
 from regraft.domain.datasets.rows import Row
 from regraft.flows.datasets.row_filters.contamination import Contamination
+from regraft.flows.datasets.row_filters.languages import Languages
 from regraft.flows.datasets.row_filters.lengths import Lengths
 from regraft.flows.datasets.row_filters.near_duplicates import NearDuplicates
+from regraft.flows.datasets.row_filters.redaction import RowRedaction
 
 
 class RowFilter(Protocol):
@@ -31,12 +34,19 @@ class RowFilter(Protocol):
 
 
 class RowFilters:
-    """The filters of a recipe, one after another."""
+    """The filters of a recipe, one after another. ``folder`` is the data folder with the
+    key of redaction, None where that is not known."""
 
-    def __init__(self, wanted: Filters) -> None:
+    def __init__(self, wanted: Filters, folder: Path | None) -> None:
+        self._redaction: RowRedaction | None = None
         self._filters: list[RowFilter] = []
         if wanted.decontaminate:
             self._filters.append(Contamination(wanted.decontaminate, wanted.ngram))
+        if wanted.languages:
+            self._filters.append(Languages(wanted.languages))
+        if wanted.redact:
+            self._redaction = RowRedaction(wanted.redact, folder)
+            self._filters.append(self._redaction)
         if wanted.tokenizer:
             self._filters.append(Lengths(wanted))
         if wanted.near_duplicates:  # the last one: it remembers the rows that it lets through as kept
@@ -56,6 +66,10 @@ class RowFilters:
         for each in self._filters:
             row = each.replaced(row)
         return row
+
+    def unprovable(self, report: Mapping[str, object]) -> str:
+        """Why stored rows cannot be made again here, '' when they can. ``report`` is the one of their freeze."""
+        return self._redaction.unprovable(report) if self._redaction else ""
 
     def report(self) -> Mapping[str, object]:
         """The figures of every filter."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from regraft.domain.datasets.content import compose, parts_of
 from regraft.domain.datasets.kinds.kind import PlannedRow
@@ -36,11 +37,12 @@ class Verification:
         return not self.files and not self.rows
 
 
-def verify(snapshot_id: str, *, dsn: str, warehouse: str) -> Verification:
+def verify(snapshot_id: str, *, dsn: str, warehouse: str, workbench: Path | None = None) -> Verification:
     """Recompute a snapshot's content hash from its stored bytes, and each of its rows from the execution log.
 
     A row is found by its turns, whose ids never change. Its nodes and its session may have other ids by now, if the log
     was derived again under another version of the projection: then the ids in the row must be ones that they had.
+    Redacted rows need the key of their freeze, which lies beside the ``workbench``.
     """
     snapshot, recipe = find_snapshot(dsn, snapshot_id)
     snapshot_id = snapshot.snapshot_id
@@ -49,25 +51,30 @@ def verify(snapshot_id: str, *, dsn: str, warehouse: str) -> Verification:
     disagreeing = checked = 0
     with reading(dsn, QUERIES) as log:
         reader = TurnReader(log, models=recipe.content.learn == "models")
-        filters = RowFilters(recipe.filters)
+        filters = RowFilters(recipe.filters, workbench.parent if workbench else None)
+        unprovable = filters.unprovable(snapshot.report.get("filters", {}))
         try:
             for rows in stored_rows(dsn, warehouse, snapshot):
                 stored.add(rows)
-                batch = [row for row, _ in rows]
+                batch = [] if unprovable else [row for row, _ in rows]
                 turns = reader.read(source.turn_id for row in batch for source in row.sources)
                 former = _former_ids(log, batch, turns)
                 for row in batch:
                     again = compose(_planned(row), turns, recipe.content)
                     if isinstance(again, Row):
                         again = filters.replaced(again)
+                    elif recipe.filters.redact:  # the detail may quote what is redacted
+                        again = RowRefusal(again.reason)
                     if how := _difference(row, again, former):
                         disagreeing += 1
                         changed += [(row.row_id, how)] if disagreeing <= _SHOWN else []
-                checked += len(batch)
+                checked += len(rows)
         except IntegrityError as error:
             return Verification(snapshot_id, checked, str(error), "not checked: the files cannot be read", ())
     computed = stored.hex()
     files = "" if computed == snapshot.content_hash else f"content hash {computed}, recorded {snapshot.content_hash}"
+    if unprovable:
+        return Verification(snapshot_id, 0, files, f"not checked: {unprovable}", ())
     rows_differ = f"{disagreeing} of {checked} rows disagree with the log" if disagreeing else ""
     return Verification(snapshot_id, checked, files, rows_differ, tuple(changed))
 

@@ -86,7 +86,7 @@ def demo(
         for name in RECIPES:
             frozen.append(freeze(recipe_text(name), dsn=dsn, workbench=run.workbench(), warehouse=run.warehouse()))
             progress.advance(task)
-            proofs.append(verify(frozen[-1].snapshot_id, dsn=dsn, warehouse=run.warehouse()))
+            proofs.append(verify(frozen[-1].snapshot_id, dsn=dsn, warehouse=run.warehouse(), workbench=run.workbench()))
             progress.advance(task)
     tree = reading.tree(dsn, str(sessions[0]))
     answers = reading.node(dsn, str(nodes[sessions[0]])).alternatives

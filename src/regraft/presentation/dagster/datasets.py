@@ -183,7 +183,7 @@ def dataset_snapshot_registry(context: AssetExecutionContext, servers: Servers) 
     from regraft.flows.datasets.verify import verify
 
     with regraft_failures():
-        proof = verify(context.partition_key, dsn=servers.dsn, warehouse=servers.warehouse)
+        proof = verify(context.partition_key, dsn=servers.dsn, warehouse=servers.warehouse, workbench=servers.workbench)
     if not proof.ok:
         raise Failure(description=f"{proof.snapshot_id}: {proof.files or proof.rows}", allow_retries=False)
     return MaterializeResult(metadata={"rows": proof.checked, "verified": True})

@@ -176,7 +176,7 @@ class Log:
         from regraft.presentation.python.snapshot import Snapshot
 
         found, recipe = find_snapshot(self._dsn(), snapshot)
-        return Snapshot(found, recipe, dsn=self._dsn, warehouse=self._rows_at)
+        return Snapshot(found, recipe, dsn=self._dsn, warehouse=self._rows_at, workbench=self._bench)
 
     def freeze(self, recipe: str | Path) -> Snapshot:
         """Make a recipe's rows and freeze them. The same recipe over the same content gives the same snapshot.

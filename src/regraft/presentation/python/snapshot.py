@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -23,8 +24,17 @@ class Snapshot:
     It reads through its log, so that it can be used as long as that is open.
     """
 
-    def __init__(self, frozen: Frozen, recipe: Recipe, *, dsn: Callable[[], str], warehouse: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        frozen: Frozen,
+        recipe: Recipe,
+        *,
+        dsn: Callable[[], str],
+        warehouse: Callable[[], str],
+        workbench: Callable[[], Path],
+    ) -> None:
         self._dsn = dsn
+        self._workbench = workbench
         self._warehouse = warehouse
         self._frozen = frozen
         self._recipe = recipe
@@ -86,7 +96,7 @@ class Snapshot:
         `rows` and `changed` say what does not."""
         from regraft.flows.datasets.verify import verify
 
-        return verify(self.id, dsn=self._dsn(), warehouse=self._warehouse())
+        return verify(self.id, dsn=self._dsn(), warehouse=self._warehouse(), workbench=self._workbench())
 
     def for_target(self, target: str, split: str | None = None) -> TargetRows:
         """Its rows as records of a trainer: `trl`, `openai`, `together`, `fireworks`, `llamafactory`, `axolotl`,

@@ -130,7 +130,7 @@ def verify(snapshot: Snapshot, json: Json = False) -> None:
     from regraft.flows.datasets import verify as flow
 
     run = context()
-    found = flow.verify(snapshot, dsn=run.postgres_dsn(), warehouse=run.warehouse())
+    found = flow.verify(snapshot, dsn=run.postgres_dsn(), warehouse=run.warehouse(), workbench=run.workbench())
     if json:
         run.print_json({**asdict(found), "ok": found.ok})
     else:
