@@ -228,7 +228,7 @@ def test_a_tokenizer_may_be_a_file(tmp_path: Path) -> None:
 
 def test_an_unknown_tokenizer_is_a_mistake_of_the_recipe() -> None:
     with pytest.raises(ConfigError, match=r"name one of cl100k, o200k, llama3, qwen, or a tokenizer\.json file"):
-        RowFilters(Filters(tokenizer="gpt2"), Path()).check(conversation("a", "x"), Path())
+        RowFilters(Filters(tokenizer="gpt2"), None).check(conversation("a", "x"))
 
 
 @pytest.mark.parametrize("unit", ["a", "hello ", "\n", "語"])

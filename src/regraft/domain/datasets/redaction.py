@@ -51,9 +51,15 @@ class Redaction:
         """The redacted row, and what was replaced by kind; or why it cannot be redacted."""
         try:
             persons = _Persons()
-            self._through(row, lambda text: self._collect(text, persons))
+            found: dict[str, list[Finding]] = {}
+            self._through(row, lambda text: self._collect(text, found, persons))
             counts: Counter[str] = Counter()
-            return self._through(row, lambda text: self._replace(text, self._all_in(text, persons), counts)), counts
+
+            def redacted(text: str) -> str:
+                findings = found[text] if text in found else list(self._find(text))
+                return self._replace(text, [*findings, *persons.find(text)], counts)
+
+            return self._through(row, redacted), counts
         except _BreaksCallError as error:
             return RowRefusal("redaction_breaks_call", str(error))
 
@@ -144,14 +150,14 @@ class Redaction:
     def _name(self, text: str) -> str:
         return self._replace(text, self._find_in_names(text), Counter()) if text else text
 
-    def _collect(self, text: str, persons: _Persons) -> str:
-        for found in self._find(text):
-            if found.kind == PERSON:
-                persons.add(text[found.start : found.end])
+    def _collect(self, text: str, found: dict[str, list[Finding]], persons: _Persons) -> str:
+        """Keep what is found in a text; the text as it is."""
+        if text not in found:
+            found[text] = list(self._find(text))
+            for one in found[text]:
+                if one.kind == PERSON:
+                    persons.add(text[one.start : one.end])
         return text
-
-    def _all_in(self, text: str, persons: _Persons) -> list[Finding]:
-        return [*self._find(text), *persons.find(text)]
 
     def _replace(self, text: str, findings: Iterable[Finding], counts: Counter[str]) -> str:
         """The text with placeholders for findings; of overlapping ones, the one that begins first and is longest

@@ -74,7 +74,6 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"(?:[^-]*(?:-(?!----)[^-]*)*-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|[A-Za-z0-9+/=\s\\]*)"
         ),
     ),
-    ("API_KEY", re.compile(rf"(?<![A-Za-z0-9_])(?:{'|'.join(_PROVIDERS)})(?![A-Za-z0-9])")),
     ("TOKEN", re.compile(r"(?<![A-Za-z0-9_])eyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{8,8192}\.[A-Za-z0-9_-]{0,2048}")),
     ("TOKEN", re.compile(r"https://hooks\.slack\.com/(?:services|workflows)/([A-Za-z0-9/_-]{16,128})")),
     ("TOKEN", re.compile(r"https://(?:ptb\.|canary\.)?discord(?:app)?\.com/api/webhooks/([0-9]{16,20}/[\w-]{60,90})")),
@@ -95,14 +94,44 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
 _EXAMPLE = re.compile(r"[*xX.•_-]+")  # blanked out by whoever wrote it
 
 
+def _beginnings(pattern: str) -> tuple[str, ...]:
+    """What a key of a provider may begin with, without what varies: to pass over texts that cannot hold one."""
+    plain = re.match(r"(?:[A-Za-z0-9_-]|\\\.)*", pattern)
+    literal = plain.group().replace("\\", "") if plain else ""
+    if len(literal) > 1:
+        return (literal,)
+    return {"(?:sk": ("_live_", "_test_"), "(?:AK": ("AKIA", "ASIA", "ABIA", "ACCA"), "[0-9]": (":AA",)}[pattern[:5]]
+
+
+_KEYS = tuple((_beginnings(each), re.compile(rf"(?<![A-Za-z0-9_]){each}(?![A-Za-z0-9])")) for each in _PROVIDERS)
+# By pattern, in their order: what a text holds, in small letters, where the pattern can match at all.
+_HINTS = (
+    ("private key",),
+    ("eyj",),
+    ("hooks.slack.com",),
+    ("/api/webhooks/",),
+    ("bearer", "basic"),
+    ("://",),
+    ("pass", "pwd", "secret", "key", "token"),
+)
+
+
 def find_secrets(text: str) -> Iterator[Finding]:
     """The secrets in a text. They may overlap."""
-    for kind, pattern in _PATTERNS:
-        for match in pattern.finditer(text):
-            group = match.lastindex or 0
-            start, end = match.span(group)
-            if not _EXAMPLE.fullmatch(text, start, end):
-                yield Finding(kind, start, end)
+    small = text.lower()
+    for (kind, pattern), hints in zip(_PATTERNS, _HINTS, strict=True):
+        if any(hint in small for hint in hints):
+            yield from _matches(kind, pattern, text)
+    for beginnings, pattern in _KEYS:
+        if any(beginning in text for beginning in beginnings):
+            yield from _matches("API_KEY", pattern, text)
+
+
+def _matches(kind: str, pattern: re.Pattern[str], text: str) -> Iterator[Finding]:
+    for match in pattern.finditer(text):
+        start, end = match.span(match.lastindex or 0)
+        if not _EXAMPLE.fullmatch(text, start, end):
+            yield Finding(kind, start, end)
 
 
 def is_secret_name(name: str) -> bool:

@@ -185,9 +185,15 @@ class Log:
         recipe, `IllegalRowError` when no row is left.
         """
         from regraft.flows.datasets import freeze as flow
+        from regraft.infra.files.recipes import parse_recipe
 
         text = _recipe(recipe)
-        frozen = flow.freeze(text, dsn=self._dsn(), workbench=self._bench(), warehouse=self._rows_at())
+        workbench = self._bench()
+        if self._folder is not None and parse_recipe(text).filters.redact:
+            raise UsageError(
+                "The key of redaction is kept in the data folder: name it too, as in regraft.open(dsn=..., data_dir=FOLDER)."
+            )
+        frozen = flow.freeze(text, dsn=self._dsn(), workbench=workbench, warehouse=self._rows_at())
         return self.snapshot(frozen.snapshot_id)
 
     def preview(self, recipe: str | Path, *, all_rows: bool = False, show: int = 3) -> Preview:
