@@ -158,6 +158,15 @@ def test_measurements_of_an_address_without_a_folder_are_thrown_away(
     assert not (tmp_path / ".regraft").exists()
 
 
+def test_the_key_of_redaction_is_never_kept_in_a_folder_that_is_thrown_away(truth: str, tmp_path: Path) -> None:
+    recipe = 'name = "safe"\nkind = "sft"\n[filters]\nredact = "secrets"\n'
+    with (
+        regraft.open(dsn=truth, warehouse=str(tmp_path / "warehouse")) as other,
+        pytest.raises(UsageError, match="kept in the data folder"),
+    ):
+        other.freeze(recipe)
+
+
 @pytest.mark.parametrize("close", [True, False], ids=["by closing", "at the end of the program"])
 def test_an_embedded_server_is_started_when_it_is_needed_and_stopped(close: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="regraft-") as folder:

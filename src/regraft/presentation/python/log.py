@@ -191,7 +191,8 @@ class Log:
         workbench = self._bench()
         if self._folder is not None and parse_recipe(text).filters.redact:
             raise UsageError(
-                "The key of redaction is kept in the data folder: name it, as in regraft.open(dsn=..., data_dir=FOLDER)."
+                "The key of redaction is kept in the data folder: name that too, as in "
+                "regraft.open(dsn=..., data_dir=FOLDER)."
             )
         frozen = flow.freeze(text, dsn=self._dsn(), workbench=workbench, warehouse=self._rows_at())
         return self.snapshot(frozen.snapshot_id)
