@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from support.gateways import CHAT, GATEWAY_PROCESS, Upstream, free_port, spooled, streamed
-from support.scripted_upstream import Pause, Script, plain
+from support.scripted_upstream import Pause, Script, chunked, plain
+from support.waiting import until
 
 LARGE = 100 << 20
 MARGIN = 150 << 20
@@ -102,6 +103,50 @@ def test_a_large_request_is_not_in_memory_twice(tmp_path, large):
         gateway.stop()
     (exchange,) = spooled(tmp_path / "spool")
     assert exchange.request_body == large
+
+
+def test_a_large_call_whose_answer_came_whole_outlives_a_kill(tmp_path, large):
+    body = large[: 12 << 20] + b'"}'
+    with Upstream(lambda seen: plain(200, body)) as upstream, Process(tmp_path, upstream.base_url) as gateway:
+        assert gateway.ask(body=body)[:2] == (200, body)
+        gateway.process.kill()
+        gateway.process.wait()
+    (exchange,) = spooled(tmp_path / "spool")
+    assert (exchange.request_body, exchange.response_body) == (body, body)
+
+
+def test_another_clients_stream_goes_on_while_a_large_call_is_written(tmp_path, large):
+    """Of the chunks that the model server sends meanwhile, the client gets most before the large call is answered."""
+    sent_before, chunks, got = [], 6000, 0
+    tick = Script((*chunked(200, [b"data: {}\n\n"] * chunks, pause=0.005).steps,))
+
+    def answer(seen):
+        if len(seen.body) < 100:
+            return tick
+        sent_before.append((upstream.server.written, got))
+        return plain(200, b"{}")
+
+    def read():
+        nonlocal got
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)
+        connection.request("POST", CHAT, b'{"model":"m","stream":true}')
+        response = connection.getresponse()
+        while not done.is_set() and response.readline():
+            got += 1
+        connection.close()
+
+    done = threading.Event()
+    with Upstream(answer) as upstream, Process(tmp_path, upstream.base_url) as gateway:
+        reader = threading.Thread(target=read)
+        reader.start()
+        until(lambda: got > 20)
+        assert gateway.ask(body=large)[:2] == (200, b"{}")
+        received, sent = got - sent_before[0][1], upstream.server.written - sent_before[0][0]
+        done.set()
+        reader.join()
+        assert received / 2 >= sent / 4 - 3  # two lines a chunk; while the loop stands, none comes
+        gateway.stop()
+    assert large in [exchange.request_body for exchange in spooled(tmp_path / "spool")]
 
 
 def test_many_large_requests_at_once_are_in_files_and_not_in_memory(tmp_path, large):

@@ -131,3 +131,22 @@ def test_the_names_that_clients_give_are_redacted_like_ours():
     kept = dict(zip(IDENTITY_FIELDS, Redactor(ONLY_TEXTS).identity(identity_fields(words)), strict=True))
     assert json.loads(kept["client_headers"]) == {"x-session-id": "[mail]"}
     assert not any(Redactor(RedactSettings(identities=("session",))).identity(identity_fields(words))[8:])
+
+
+def test_a_call_that_another_thread_writes_is_kept_without_what_the_rules_take_out(tmp_path):
+    words = "one two " * (5 << 17)
+    body = json.dumps({"model": "m", "user": "u-1", "messages": [{"role": "user", "content": words}]}).encode()
+    with Upstream(lambda seen: plain(200, b'{"user":"u-1"}')) as upstream:
+        settings = GatewaySettings(
+            upstreams={"main": UpstreamSettings(base_url=upstream.base_url)},
+            spool=tmp_path / "spool",
+            nats_url="nats://127.0.0.1:1",
+            port=free_port(),
+            redact=RULES,
+        )
+        with Gateway(settings) as gateway:
+            gateway.call(body=body)
+    (exchange,) = spooled(tmp_path / "spool")
+    kept = json.loads(exchange.request_body)
+    assert (kept["user"], kept["messages"][0]["content"] == words) == ("[user]", True)
+    assert json.loads(exchange.response_body)["user"] == "[user]"

@@ -37,6 +37,50 @@ def read_all(reader, **limits):
     return records
 
 
+def test_a_prepared_record_is_read_from_its_adoption_on_in_the_order_of_adoption(tmp_path):
+    spool = Spool(tmp_path)
+    spool.append(b"one")
+    prepared = [spool.prepare([b"x" * 100, b"large"]), spool.prepare([b"not adopted"])]
+    spool.append(b"two")
+    assert spool.waiting_bytes == len(spool._path(1).read_bytes())
+    spool.adopt(prepared[0])
+    spool.append(b"three")
+    assert spool.waiting_bytes == sum(path.stat().st_size for path in spool.home.glob("*.seg"))
+    prepared[1].discard()
+    assert read_all(spool) == [b"one", b"two", b"x" * 100 + b"large", b"three"]
+    assert spool.waiting_bytes == 0
+    assert list(spool.home.glob("*.part")) == []
+    spool.close()
+
+
+def test_a_record_that_a_killed_process_had_only_prepared_is_not_there(tmp_path):
+    program = (
+        "import os, sys; from pathlib import Path; from regraft.infra.spool.writer import Spool\n"
+        "spool = Spool(Path(sys.argv[1])); spool.append(b'one'); spool.adopt(spool.prepare([b'two']))\n"
+        "spool.prepare([b'three']); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False).returncode == -signal.SIGKILL
+    heir = Spool(tmp_path)
+    (orphan,) = heir.orphans()
+    assert read_all(orphan) == [b"one", b"two"]
+    orphan.remove()
+    assert list(tmp_path.iterdir()) == [heir.home]
+    heir.close()
+
+
+def test_a_prepared_record_beyond_the_limit_is_refused_and_leaves_nothing(tmp_path):
+    spool = Spool(tmp_path, limit_bytes=1000)
+    late = spool.prepare([b"x" * 600])
+    spool.append(b"y" * 600)
+    with pytest.raises(SpoolFullError):
+        spool.adopt(late)
+    with pytest.raises(SpoolFullError):
+        spool.prepare([b"x" * 600])
+    assert list(spool.home.glob("*.part")) == []
+    assert read_all(spool) == [b"y" * 600]
+    spool.close()
+
+
 def test_records_come_back_in_order_over_many_segments(tmp_path):
     spool = Spool(tmp_path, segment_bytes=1000)
     wanted = [os.urandom(size % 400) for size in range(0, 4000, 13)]

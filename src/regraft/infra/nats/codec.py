@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 from uuid import UUID
@@ -120,16 +121,21 @@ def encode_exchange(exchange: Exchange) -> bytes:
 
 
 def encode_event(
-    event: CallEvent, request_compressed: bytes | None = None, response_compressed: bytes | None = None
+    event: CallEvent,
+    request_compressed: bytes | None = None,
+    response_compressed: bytes | None = None,
+    compress: Callable[[bytes], bytes] | None = None,
 ) -> list[bytes]:
     """One record in parts, to be written one after another: large bodies are not copied. Compresses the event's bodies.
 
     ``request_compressed`` is the request body as it was already compressed elsewhere (zstd, with its size);
-    ``response_compressed`` the response body likewise, then in place of the one that the event holds.
+    ``response_compressed`` the response body likewise, then in place of the one that the event holds. Another thread
+    than the first needs a ``compress`` of its own.
     """
     request, response = event.request_body, event.response_body
+    compress = compress or _COMPRESSOR.compress
     if len(request) >= _WORTH_COMPRESSING and not event.request_encoding:
-        small = _COMPRESSOR.compress(request) if request_compressed is None else request_compressed
+        small = compress(request) if request_compressed is None else request_compressed
         if len(small) < len(request):
             event.request_body = request = small
             event.packed |= _REQUEST_PACKED
@@ -137,7 +143,7 @@ def encode_event(
         event.response_body = response = response_compressed
         event.packed |= _RESPONSE_PACKED
     elif len(response) >= _WORTH_COMPRESSING and not event.response_encoding:
-        small = _COMPRESSOR.compress(response)
+        small = compress(response)
         if len(small) < len(response):
             event.response_body = response = small
             event.packed |= _RESPONSE_PACKED

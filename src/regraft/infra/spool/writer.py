@@ -2,7 +2,8 @@
 
 Layout: ``folder/<instance>/`` belongs to one process, which holds an flock on ``lock`` as long as it lives. Records are
 in ``<number>.seg`` files, each record as magic, length, CRC-32 and payload, written by one ``write``: a killed process
-loses nothing that ``append`` returned for. ``fdatasync`` follows within 100 ms, so a power cut may cost that much.
+loses nothing that ``append`` returned for. A large record may be written aside, to a file that becomes a segment by its
+name when it is whole. ``fdatasync`` follows within 100 ms, so a power cut may cost that much.
 Delivered segments are deleted. Another process may read the spool meanwhile (``LiveReader``): it learns how far it may
 read (``written``), and tells how far it has delivered (``delivered``).
 """
@@ -10,12 +11,14 @@ read (``written``), and tells how far it has delivered (``delivered``).
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import shutil
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
@@ -27,6 +30,7 @@ __all__ = ["Pack", "Spool", "SpoolFullError", "SpoolReader"]
 
 SYNC_SECONDS = 0.1
 PROBE_SECONDS = 1.0
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
 _PIECES = 1000  # what one writev takes (IOV_MAX is 1024)
 
 log = logging.getLogger(__name__)
@@ -36,8 +40,23 @@ class SpoolFullError(UnavailableError):
     """The spool cannot take another record."""
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedSegment:
+    """A record in a file of its own that is no segment yet: a process that is killed now leaves nothing to read."""
+
+    path: Path
+    descriptor: int
+    length: int
+
+    def discard(self) -> None:
+        """It will not be adopted."""
+        os.close(self.descriptor)
+        self.path.unlink(missing_ok=True)
+
+
 class Spool(SpoolReader):
-    """The living process's own spool: appends and reads. One thread appends; the sync thread is the spool's own.
+    """The living process's own spool: appends and reads. One thread appends and adopts; others may prepare large
+    records meanwhile. The sync thread is the spool's own.
 
     Sizes are bytes; ``limit_bytes`` bounds what waits here undelivered.
     """
@@ -62,6 +81,7 @@ class Spool(SpoolReader):
         self._closed = False
         self._dirty = threading.Event()
         self._unsynced = False
+        self._prepared = itertools.count()
         self._retired: list[int] = []  # descriptors of left segments; only the sync thread closes them
         self.sync_failures = 0
         self.sync_error: str | None = None
@@ -99,26 +119,12 @@ class Spool(SpoolReader):
 
     def append_records(self, records: list[list[bytes]]) -> None:
         """``append`` for records in parts, which are not joined: all by one write, or none. Raises SpoolFullError."""
-        pieces = []
-        length = 0
-        for parts in records:
-            check = size = 0
-            for part in parts:
-                if isinstance(part, MappedBody):
-                    for piece in part.steps():
-                        check = crc32(piece, check)
-                else:
-                    check = crc32(part, check)
-                size += len(part)
-            pieces.append(HEAD.pack(MAGIC, size, check))
-            pieces += parts
-            length += HEAD.size + size
-        if self._bytes + length > self._limit_bytes and self.waiting_bytes + length > self._limit_bytes:
-            raise SpoolFullError(f"The spool {self.folder} is full ({self._limit_bytes} bytes wait): is NATS down?")
+        pieces, length = _framed(records)
+        self._check_room(length)
         try:
             if self._size and (self._size + length > self._segment_bytes or self._active == self._suspect):
                 self._roll()
-            written = self._write(pieces)
+            written = _write(self._descriptor, pieces)
         except OSError as error:
             self._take_back()
             raise SpoolFullError(f"The spool {self.folder} cannot be written: {error.strerror}") from error
@@ -126,24 +132,56 @@ class Spool(SpoolReader):
             self._take_back()
             raise SpoolFullError(f"The spool {self.folder} cannot be written: the disk is full")
         self._size += length
+        self._appended(length)
+
+    def prepare(self, record: list[bytes]) -> PreparedSegment:
+        """Write one large record to a file that ``adopt`` makes a segment of. Any thread may. Raises SpoolFullError."""
+        pieces, length = _framed([record])
+        self._check_room(length)
+        path = self.home / f"large-{next(self._prepared)}.part"  # no reader looks at it
+        try:
+            descriptor = os.open(path, _NEW_FILE, 0o600)
+            prepared = PreparedSegment(path, descriptor, length)
+            try:
+                written = _write(descriptor, pieces)
+            except OSError:
+                prepared.discard()
+                raise
+        except OSError as error:
+            raise SpoolFullError(f"The spool {self.folder} cannot be written: {error.strerror}") from error
+        if written != length:
+            prepared.discard()
+            raise SpoolFullError(f"The spool {self.folder} cannot be written: the disk is full")
+        return prepared
+
+    def adopt(self, prepared: PreparedSegment) -> None:
+        """``append`` for a record that is in a file already, whose name is all that changes. Raises SpoolFullError."""
+        try:
+            if self._closed:
+                raise SpoolFullError(f"The spool {self.folder} is closed")
+            self._check_room(prepared.length)
+            prepared.path.rename(self._path(self._active + 1))
+        except (OSError, SpoolFullError) as error:
+            prepared.discard()
+            if isinstance(error, SpoolFullError):
+                raise
+            raise SpoolFullError(f"The spool {self.folder} cannot be written: {error.strerror}") from error
+        old = self._descriptor
+        self._active, self._descriptor, self._size = self._active + 1, prepared.descriptor, prepared.length
+        self._new_entries.append(self.home)
+        self._retired.append(old)
+        self._appended(prepared.length)
+
+    def _check_room(self, length: int) -> None:
+        if self._bytes + length > self._limit_bytes and self.waiting_bytes + length > self._limit_bytes:
+            raise SpoolFullError(f"The spool {self.folder} is full ({self._limit_bytes} bytes wait): is NATS down?")
+
+    def _appended(self, length: int) -> None:
         self._bytes += length
         self._sizes[self._active] = self._size
         if not self._unsynced:
             self._unsynced = True
             self._dirty.set()
-
-    def _write(self, pieces: list[bytes]) -> int:
-        """How many bytes were written. Bodies in files go piece by piece, so that they are never in memory whole."""
-        if not any(isinstance(piece, MappedBody) for piece in pieces):
-            return os.writev(self._descriptor, pieces if len(pieces) <= _PIECES else [b"".join(pieces)])
-        written = 0
-        for piece in pieces:
-            for part in piece.steps() if isinstance(piece, MappedBody) else (piece,):
-                size = os.write(self._descriptor, part)
-                written += size
-                if size < len(part):
-                    return written
-        return written
 
     def orphans(self) -> Iterator[SpoolReader]:
         """The spools of dead processes in the same folder, each locked for the caller, who drains and removes it."""
@@ -174,8 +212,7 @@ class Spool(SpoolReader):
         self._bytes -= self._sizes.pop(number)
 
     def _open_segment(self, number: int) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        descriptor = os.open(self._path(number), flags, 0o600)
+        descriptor = os.open(self._path(number), _NEW_FILE, 0o600)
         self._active, self._size = number, 0
         self._sizes[number] = 0
         self._new_entries.append(self.home)
@@ -251,6 +288,39 @@ class Spool(SpoolReader):
         os.fdatasync(self._descriptor)
         if failed is not None:
             raise failed
+
+
+def _framed(records: list[list[bytes]]) -> tuple[list[bytes], int]:
+    """What to write for these records, and its length."""
+    pieces = []
+    length = 0
+    for parts in records:
+        check = size = 0
+        for part in parts:
+            if isinstance(part, MappedBody):
+                for piece in part.steps():
+                    check = crc32(piece, check)
+            else:
+                check = crc32(part, check)
+            size += len(part)
+        pieces.append(HEAD.pack(MAGIC, size, check))
+        pieces += parts
+        length += HEAD.size + size
+    return pieces, length
+
+
+def _write(descriptor: int, pieces: list[bytes]) -> int:
+    """How many bytes were written. Bodies in files go piece by piece, so that they are never in memory whole."""
+    if not any(isinstance(piece, MappedBody) for piece in pieces):
+        return os.writev(descriptor, pieces if len(pieces) <= _PIECES else [b"".join(pieces)])
+    written = 0
+    for piece in pieces:
+        for part in piece.steps() if isinstance(piece, MappedBody) else (piece,):
+            size = os.write(descriptor, part)
+            written += size
+            if size < len(part):
+                return written
+    return written
 
 
 def _sync_folder(folder: Path) -> None:

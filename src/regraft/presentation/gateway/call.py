@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 from regraft.domain.errors import UpstreamError
 from regraft.infra.http.body_memory import GatheredBody, PackedBody
@@ -23,7 +24,7 @@ from regraft.infra.http.replies import error_body, json_block
 from regraft.infra.http.requests import HttpRequest
 from regraft.infra.llm.upstream import UpstreamResponse
 from regraft.infra.nats.codec import CallEvent
-from regraft.presentation.gateway.capture import Recorder
+from regraft.presentation.gateway.capture import LARGE, LargeRecord, Recorder
 from regraft.presentation.gateway.client import ANY_CLIENT, Client
 from regraft.presentation.gateway.compression import COMPRESS_ASIDE, BodyCompression
 from regraft.presentation.gateway.limits import ConcurrencyLimit
@@ -63,6 +64,7 @@ class ForwardedCall:
     _watch: EndWatch | None = None
     _type = _encoding = ""
     _request_encoding = ""
+    _large: LargeRecord | None = None  # the record, where another thread writes it
     path_model = ""  # where only the path names a model
 
     def __init__(
@@ -180,18 +182,18 @@ class ForwardedCall:
             block += b"x-regraft-turn: %b\r\n" % self._turn.encode()
         self._record(self._upstream, error=message)
         self._over()
-        self._connection.reply(502, block, body)
+        self._when_recorded(self._connection.reply, 502, block, body)
 
     # The record
 
     def _record(self, upstream: Upstream, cut: str = "", error: str = "", final: bool = True) -> None:
-        """Write the record of this attempt now, if that was not done."""
+        """Write the record of this attempt now, if that was not done. What follows it goes by ``_when_recorded``."""
         self._keep(upstream, cut, error, final)
         if self._recorder is not None:
             self._recorder.flush()
 
     def _keep(self, upstream: Upstream, cut: str = "", error: str = "", final: bool = True) -> None:
-        """The same in this turn of the loop: what comes behind it must go through the recorder's ``then``."""
+        """The same in this turn of the loop: what comes behind it must go through ``_then``."""
         if self._written:
             return
         self._written = True
@@ -235,7 +237,25 @@ class ForwardedCall:
         )
         if self._request_encoding:
             event.request_encoding = self._request_encoding
-        recorder.keep(event, packed, answer)
+        kept = body if packed is None or recorder.redacts else packed
+        if len(kept) + len(event.response_body if answer is None else answer) < LARGE:
+            recorder.keep(event, packed, answer)
+        else:
+            self._large = recorder.keep_large(event, packed, answer, self._large)
+
+    def _then(self, recorder: Recorder, act: Callable[..., None], *arguments: Any) -> None:
+        """Do this after what ``_keep`` has kept."""
+        if self._large is None:
+            recorder.then(act, *arguments)
+        else:
+            self._large.then(recorder.then, act, *arguments)
+
+    def _when_recorded(self, act: Callable[..., None], *arguments: Any) -> None:
+        """Do this after what ``_record`` has written: at once unless another thread writes it."""
+        if self._large is None:
+            act(*arguments)
+        else:
+            self._large.then(act, *arguments)
 
     def _keep_copy(self, chunk: bytes) -> None:
         """Of a large answer in the memory that all large bodies share: packed at once unless somebody looks into it."""
@@ -311,9 +331,11 @@ class ForwardedCall:
             self._refuse(message)
             return
         self._record(self._upstream, cut="upstream", error=message)
-        if self._held:
-            self._connection.write(b"".join(self._held))
         self._over()
+        self._when_recorded(self._cut)
+
+    def _cut(self) -> None:
+        self._write_held()
         self._connection.cut()
 
     def _answer(self, response: UpstreamResponse, now: int) -> None:
@@ -349,7 +371,7 @@ class ForwardedCall:
         self._over()
         turn = self._turn.encode()
         message = b"%b: %d\r\nx-regraft-turn: %b\r\n\r\n%b" % (start, len(body), turn, body)
-        recorder.then(connection.answer, message)
+        self._then(recorder, connection.answer, message)
         return True
 
     def _pass_on(self, response: UpstreamResponse, chunk: bytes, now: int) -> None:
@@ -368,7 +390,7 @@ class ForwardedCall:
             self._over()
             end = (response.status, response.reason, block, sized, chunk, True)
             if recorder is not None:
-                recorder.then(connection.start, *end)
+                self._then(recorder, connection.start, *end)
             else:
                 connection.start(*end)
         elif self._watch is not None and self._watch.announced(chunk):
@@ -387,11 +409,11 @@ class ForwardedCall:
                 self._keep_copy(chunk)
         if response.complete:
             if self._held is not None:
-                chunk = b"".join((*self._held, chunk))
+                chunk, self._held = b"".join((*self._held, chunk)), None
             self._keep(self._upstream)
             self._over()
             if recorder is not None:
-                recorder.then(self._connection.end, chunk)
+                self._then(recorder, self._connection.end, chunk)
             else:
                 self._connection.end(chunk)
         elif self._held is not None:
@@ -413,9 +435,13 @@ class ForwardedCall:
 
     def _let_go(self) -> None:
         self._timer = None
-        held, self._held = self._held, None
         self._record(self._upstream)
-        self._connection.write(b"".join(held or ()))
+        self._when_recorded(self._write_held)
+
+    def _write_held(self) -> None:
+        held, self._held = self._held, None
+        if held:
+            self._connection.write(b"".join(held))
 
     def _may_try_again(self) -> bool:
         return self._attempt < len(self._attempts)

@@ -164,7 +164,7 @@ class Gateway:
         if self._rates is not None:
             self._rates.close()
         if self._recorder is not None:
-            self._recorder.flush()
+            await self._recorder.settle()
         if self._drainer is not None:
             await self._drainer.stop()
         if self._spool is not None:
