@@ -111,7 +111,7 @@ def test_the_time_of_a_comparison_does_not_grow_with_how_many_are_alike() -> Non
             assert outcome(filters, conversation(str(number), f"{said} {text(number, 14)}")) == "kept"
 
     said = text(1, 40)
-    assert grows_linearly(fill, 300)
+    assert grows_linearly(fill, 150)
 
 
 @pytest.fixture

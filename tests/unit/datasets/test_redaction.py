@@ -254,7 +254,7 @@ def test_code_and_places_are_no_persons(tmp_path: Path, finder: PersonalDataFind
         assert filters.check(row) == row
 
 
-@pytest.mark.parametrize("unit", ["Alice Johnson ", "1.", "+1 415 555 "])
+@pytest.mark.parametrize("unit", ["Alice Johnson ", "1."])
 def test_finding_personal_data_is_linear_in_a_text(unit: str, finder: PersonalDataFinder) -> None:
     assert grows_linearly(lambda size: finder._find(unit * (size // len(unit))), 10_000)
 
