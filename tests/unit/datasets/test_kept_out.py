@@ -94,3 +94,17 @@ def test_a_model_whose_agreement_is_not_known_counts_in_no_score_where_agreement
     assert strict.allowed(labels)[1] == "none"
     assert strict.outcome(labels) is None
     assert strict.parts.judge == 0.1
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ('targets = ["nosuch"]', "'nosuch', which takes no sft; these do: trl"),
+        ('targets = ["open-unlearning"]', "'open-unlearning', which takes no sft"),
+        ("[select]\nk_per_stratum = 99999999999999999999", "select.k_per_stratum must be at most"),
+        ("[select]\nper_context = -1", "select.per_context must be at least 0"),
+    ],
+)
+def test_a_recipe_that_cannot_be_meant_is_refused_with_what_may_stand_there(more, said):
+    with pytest.raises(ConfigError, match=said):
+        parse_recipe(f'name = "few"\nkind = "sft"\n{more}\n')

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from regraft.domain.datasets.content import compose, content_keys, illegal, row_digest
 from regraft.domain.datasets.kinds import KINDS
@@ -30,9 +29,11 @@ from regraft.flows.datasets.recorded_turns import QUERIES, TurnReader
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.infra.duckdb.datasets.selection import SelectionFile, selection_file
+from regraft.infra.files.drafts import draft_folder
 from regraft.infra.iceberg.row_file import RowFile
 from regraft.infra.postgres.arrow import reading
 
+DRAFT = "rows-"  # of the name of the folder where rows lie
 _BATCH = 1_000  # rows in memory as messages at a time
 EXAMPLES = 3  # refused candidates that are named for each reason
 
@@ -91,8 +92,8 @@ def assemble(recipe: Recipe, dsn: str, workbench: Path, *, at_most: int = 0) -> 
     filters = RowFilters(recipe.filters, workbench.parent)
     with (
         selection_file(workbench) as selection,
-        TemporaryDirectory(prefix="rows-", dir=workbench.parent) as place,
-        RowFile(Path(place) / "rows.arrow", recipe.kind) as rows,
+        draft_folder(DRAFT, workbench.parent) as place,
+        RowFile(place / "rows.arrow", recipe.kind) as rows,
     ):
         made = Assembly(recipe=recipe, build=build, rows=rows)
         kind = KINDS[recipe.kind]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +15,9 @@ from regraft.domain.datasets.formats.format import Format
 from regraft.domain.datasets.reasons import REASONS
 from regraft.domain.datasets.recipe import Recipe
 from regraft.flows.datasets.freeze import Frozen
+
+_MARKS = re.compile(r"([\\\\`*\[\]|~#])")
+_DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,6 +47,7 @@ def card(snapshot: Frozen, recipe: Recipe, target: Format, written: WrittenFiles
     rows = _counts(written.lines)
     refused = _reasons(snapshot.refused)
     leaks = snapshot.leakage
+    fence = _fence(recipe.text)
     features = target.features(snapshot.kind, last_only=recipe.content.learn == "last")
     columns = ", ".join(f"`{column}`" for column in features)
     return f"""---
@@ -59,7 +65,7 @@ tags:
 ---
 # {recipe.name}
 
-{recipe.description or "A dataset of recorded and replayed conversations."}
+{_plain(recipe.description) or "A dataset of recorded and replayed conversations."}
 
 Snapshot `{snapshot.snapshot_id}`, kind {snapshot.kind}, written for {target.name} (columns {columns}; {target.note}).
 Made by Regraft {snapshot.code_version} from build {snapshot.lineage_build} of the conversation graph.
@@ -91,9 +97,9 @@ Content hash `{snapshot.content_hash}`; Iceberg table `{snapshot.iceberg_table}`
 `{snapshot.iceberg_snapshot_id}`. `regraft dataset verify {snapshot.snapshot_id}` proves it. To train from the table
 itself, `load_dataset("iceberg", ...)` and map it with `regraft.domain.datasets.formats.trl.from_stored`. The recipe:
 
-```toml
+{fence}toml
 {recipe.text.strip()}
-```
+{fence}
 """
 
 
@@ -109,5 +115,25 @@ def _reasons(counts: Mapping[str, int]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that stays in one cell of a table."""
-    return " ".join(text.split()).replace("|", "\\|") or "none"
+    """Text that stays in one cell of a table, as the characters that it is."""
+    return _plain(" ".join(text.split())) or "none"
+
+
+def _plain(text: str) -> str:
+    """Text without what Markdown, HTML, or the direction of writing would make of it."""
+    shown = "".join(_escaped(each) if _steers(each) else each for each in text)
+    return _MARKS.sub(r"\\\1", shown).replace("<", "&lt;")
+
+
+def _steers(each: str) -> bool:
+    return (each not in "\n\t" and unicodedata.category(each) in ("Cc", "Cs")) or each in _DIRECTIONS
+
+
+def _escaped(each: str) -> str:
+    return f"U+{ord(each):04X}"
+
+
+def _fence(text: str) -> str:
+    """A fence that no line of the text ends."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    return "`" * max(3, longest + 1)

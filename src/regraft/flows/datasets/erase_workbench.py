@@ -6,23 +6,22 @@ Deleted rows leave their bytes in a DuckDB file. Vectors of texts that still rea
 from __future__ import annotations
 
 import contextlib
-import shutil
 from pathlib import Path
 
 from regraft.flows.capture.runtime import build_runtime
+from regraft.flows.datasets import assembly
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.trajectories import materialise_units
+from regraft.infra.duckdb.datasets import selection
 from regraft.infra.duckdb.evaluation.embeddings import Embeddings
+from regraft.infra.files.drafts import remove_abandoned
 
 _DRAFT = ".erasing"
 
 
-def remove_drafts(folder: Path) -> None:
-    """Remove rows that freezes put together and were killed before they were frozen. No freeze may be running."""
-    for pattern in ("rows-*", "selection-*"):
-        for path in folder.glob(pattern):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
+def remove_drafts(folder: Path) -> int:
+    """Remove rows that freezes and previews put together and were killed over; how many of them."""
+    return remove_abandoned((assembly.DRAFT, selection.DRAFT), folder)
 
 
 def rebuild_workbench(dsn: str, workbench: Path) -> int:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from io import StringIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from regraft.domain.datasets.formats import format_named
@@ -20,6 +19,7 @@ from regraft.domain.datasets.rows import Row
 from regraft.domain.errors import IllegalRowError, IntegrityError, UsageError
 from regraft.flows.datasets.card import WrittenFiles, card
 from regraft.flows.datasets.freeze import Frozen, StoredHash, find_snapshot, stored_rows
+from regraft.infra.files.drafts import draft_folder
 
 _MANIFEST = "manifest.json"
 _LEFT_OUT = "left_out.csv"
@@ -50,15 +50,16 @@ def export(snapshot_id: str, folder: Path, *, dsn: str, warehouse: str, format: 
     snapshot, recipe = find_snapshot(dsn, snapshot_id)
     snapshot_id = snapshot.snapshot_id
     _own_files(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as place:
-        written = _write_rows(target, snapshot, Path(place), stored_rows(dsn, warehouse, snapshot))
+    home = folder.resolve()  # "." has no name of its own, and its parent is another
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with draft_folder(f".{home.name}-regraft-export-", home.parent) as place:
+        written = _write_rows(target, snapshot, place, stored_rows(dsn, warehouse, snapshot))
         if not written.rows:
             why = ", ".join(f"{count} {reason}" for reason, count in sorted(written.left_out.items()))
             raise IllegalRowError(f"No row of {snapshot_id} can be written for {target.name}: {why}.")
         for name, content in target.companions(snapshot.dataset, snapshot.kind, sorted(written.lines)).items():
-            written.add(Path(place) / name, content)
-        written.add(Path(place) / "README.md", card(snapshot, recipe, target, written))
+            written.add(place / name, content)
+        written.add(place / "README.md", card(snapshot, recipe, target, written))
         manifest = {
             "generator": _GENERATOR,
             "code_version": snapshot.code_version,
@@ -72,8 +73,8 @@ def export(snapshot_id: str, folder: Path, *, dsn: str, warehouse: str, format: 
             "leakage": dict(snapshot.leakage),
             "sha256": dict(sorted(written.digests.items())),
         }
-        (Path(place) / _MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        _move(Path(place), folder)
+        (place / _MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        _move(place, home)
     return ExportResult(
         snapshot_id=snapshot_id,
         target=target.name,
@@ -141,7 +142,6 @@ def _move(place: Path, folder: Path) -> None:
     """
     if not folder.exists():
         place.rename(folder)
-        place.mkdir()  # it is removed at the end of its block
         return
     new = {path.name for path in place.iterdir()}
     for name in sorted(new, key=lambda name: (name != _MANIFEST, name)):

@@ -16,7 +16,7 @@ from regraft.domain.datasets.content import content_hash, first_content_hash, ro
 from regraft.domain.datasets.recipe import Recipe, recipe_hash
 from regraft.domain.datasets.rows import Row
 from regraft.domain.datasets.splits import assign, leakage
-from regraft.domain.errors import IllegalRowError, IntegrityError, WithdrawnError
+from regraft.domain.errors import IllegalRowError, IntegrityError, UnavailableError, WithdrawnError
 from regraft.domain.ids import digest
 from regraft.flows.datasets.assembly import Assembly, assemble
 from regraft.infra.files.recipes import parse_recipe
@@ -62,7 +62,8 @@ def freeze(recipe_text: str, *, dsn: str, workbench: Path, warehouse: str) -> Fr
     """Make a recipe's rows and freeze them. The same recipe over the same content is the same snapshot: then nothing is
     written. The registry row is written last, so that a freeze that was killed before it leaves nothing visible.
 
-    Raises ConfigError for a bad recipe, IllegalRowError when no row is left.
+    Raises ConfigError for a bad recipe, IllegalRowError when no row is left, UnavailableError when the warehouse cannot
+    be written.
     """
     recipe = parse_recipe(recipe_text)
     with connect(dsn, autocommit=True, name="regraft-freeze") as guard:
@@ -102,7 +103,14 @@ def _freeze(recipe: Recipe, *, dsn: str, workbench: Path, warehouse: str) -> Fro
             },
             "created_at": datetime.now(UTC),
         }
-        return _write(made, splits, record, dsn=dsn, warehouse=warehouse)
+        try:
+            return _write(made, splits, record, dsn=dsn, warehouse=warehouse)
+        except OSError as error:
+            why = error.strerror or error
+            raise UnavailableError(
+                f"The warehouse {warehouse} cannot be written: {why}. Nothing was frozen; `regraft doctor --repair` "
+                "removes what is left of it."
+            ) from error
 
 
 def _write(made: Assembly, splits: list[str], record: dict[str, Any], *, dsn: str, warehouse: str) -> Frozen:

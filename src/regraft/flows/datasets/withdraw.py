@@ -12,8 +12,6 @@ from regraft.infra.postgres.datasets import erasure as store
 from regraft.infra.postgres.datasets import registry
 from regraft.infra.postgres.pool import Connection, transaction
 
-ORPHAN_SECONDS = 3600.0  # a file that no snapshot names and that is older was left by a freeze that was killed
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WithdrawalResult:
@@ -70,7 +68,7 @@ def remove_files(snapshot_ids: Iterable[str], *, dsn: str, warehouse: str) -> in
 
 def sweep(dsn: str, warehouse: str, *, repair: bool = False) -> list[removal.Leftovers]:
     """What freezes that were killed left in the warehouse: snapshots and tags that the registry does not know, and
-    files. ``repair`` removes it. A table that is written to now is passed over, and young files are left alone."""
+    files. ``repair`` removes it. A table that is written to now is passed over."""
     found: list[removal.Leftovers] = []
     with transaction(dsn) as connection:
         if not registry.has_tables(connection):
@@ -85,9 +83,9 @@ def sweep(dsn: str, warehouse: str, *, repair: bool = False) -> list[removal.Lef
                     for row in store.rows(connection, "registered", table=table)
                     if not row["removed"]
                 }
-                left = removal.leftovers(opened, table, keep, ORPHAN_SECONDS)
+                left = removal.leftovers(opened, table, keep)
                 if repair and left.any:
-                    left = removal.remove(opened, table, keep, ORPHAN_SECONDS if keep else 0.0)
+                    left = removal.remove(opened, table, keep)
                 if left.any:
                     found.append(left)
     return found

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
 
+from regraft.domain.datasets.formats import FORMATS
 from regraft.domain.datasets.recipe import (
     DEFAULT_LABELS,
     DEFAULT_SPLITS,
@@ -51,7 +52,7 @@ def _as_time(value: object) -> object:
 Name = Annotated[str, AfterValidator(_name)]
 Time = Annotated[datetime, BeforeValidator(_as_time)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class SourceSection(FileSection):
@@ -174,6 +175,10 @@ class RecipeFile(FileSection):
         total = sum(self.splits.values()) if self.splits else 1.0
         if abs(total - 1.0) > 1e-6:
             raise ValueError(f"the ratios in [splits] must sum to 1, not {total:g}")
+        for name in self.targets:
+            if name not in FORMATS or self.kind not in FORMATS[name].kinds:
+                fitting = ", ".join(one for one, target in FORMATS.items() if self.kind in target.kinds)
+                raise ValueError(f"targets names {name!r}, which takes no {self.kind}; these do: {fitting}")
         if not any(self.weights.model_dump().values()):
             raise ValueError("at least one of [weights] must be above 0")
         return self

@@ -5,7 +5,6 @@ Iceberg keeps every file for ever unless it is told otherwise, and PyIceberg's e
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -38,18 +37,17 @@ def tables(opened: SqlCatalog) -> list[str]:
     return [".".join(each) for each in opened.list_tables(NAMESPACE)]
 
 
-def leftovers(opened: SqlCatalog, identifier: str, keep: Collection[int], older_than: float) -> Leftovers:
-    """What of a table is not needed by the snapshots ``keep``. Files must be ``older_than`` so many seconds."""
+def leftovers(opened: SqlCatalog, identifier: str, keep: Collection[int]) -> Leftovers:
+    """What of a table is not needed by the snapshots ``keep``; nobody may be writing to it."""
     table = opened.load_table(identifier)
     gone = tuple(one.snapshot_id for one in table.snapshots() if one.snapshot_id not in keep)
     tags = tuple(name for name, ref in table.metadata.refs.items() if name != "main" and ref.snapshot_id in gone)
     needed = _needed(table, keep)
-    latest = time.time() - older_than
-    files = tuple(path for path, changed in _files(table) if path not in needed and changed <= latest)
+    files = tuple(path for path in _files(table) if path not in needed)
     return Leftovers(table=identifier, snapshots=gone, tags=tags, files=files)
 
 
-def remove(opened: SqlCatalog, identifier: str, keep: Collection[int], older_than: float = 0.0) -> Leftovers:
+def remove(opened: SqlCatalog, identifier: str, keep: Collection[int]) -> Leftovers:
     """Remove it. A table of which nothing is kept goes with its name. Repeating it after a crash finishes it."""
     from pyiceberg.exceptions import NoSuchTableError
 
@@ -58,9 +56,9 @@ def remove(opened: SqlCatalog, identifier: str, keep: Collection[int], older_tha
     except NoSuchTableError:
         return Leftovers(table=identifier, snapshots=(), tags=(), files=())
     kept = [one.snapshot_id for one in table.snapshots() if one.snapshot_id in keep]
-    found = leftovers(opened, identifier, kept, older_than)
+    found = leftovers(opened, identifier, kept)
     if not kept:
-        files = [path for path, _ in _files(table)]
+        files = list(_files(table))
         opened.drop_table(identifier)
         _delete(table, files)
         return found
@@ -72,7 +70,7 @@ def remove(opened: SqlCatalog, identifier: str, keep: Collection[int], older_tha
         table.manage_snapshots().remove_tag(tag).commit()
     if found.snapshots:
         table.maintenance.expire_snapshots().by_ids(list(found.snapshots)).commit()
-    after = leftovers(opened, identifier, kept, older_than)
+    after = leftovers(opened, identifier, kept)
     _delete(opened.load_table(identifier), after.files)
     return Leftovers(table=identifier, snapshots=found.snapshots, tags=found.tags, files=after.files)
 
@@ -94,14 +92,14 @@ def _needed(table: Table, keep: Collection[int]) -> set[str]:
     return needed
 
 
-def _files(table: Table) -> Iterator[tuple[str, float]]:
-    """Every file of a table, and when it was written."""
+def _files(table: Table) -> Iterator[str]:
+    """Every file of a table."""
     from pyarrow import fs
 
     system, root = fs.FileSystem.from_uri(table.location())
     for info in system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True)):
         if info.type == fs.FileType.File:
-            yield info.path, info.mtime_ns / 1e9 if info.mtime_ns else 0.0
+            yield info.path
 
 
 def _delete(table: Table, files: Collection[str]) -> None:

@@ -15,6 +15,7 @@ from regraft.domain.errors import UsageError
 from regraft.domain.ids import Number, plain
 from regraft.infra.embedded.stack import Stack
 from regraft.infra.settings import Settings, load_settings
+from regraft.presentation.cli.terminal import Terminal
 
 PIPE_WIDTH = 140  # columns when the output is no terminal
 
@@ -24,7 +25,7 @@ class CommandContext:
     """One run of the command. Missing servers are started for its duration and stopped at its end."""
 
     config: Path | None = None
-    console: Console = field(default_factory=lambda: Console(width=None if sys.stdout.isatty() else PIPE_WIDTH))
+    console: Console = field(default_factory=lambda: Terminal(width=None if sys.stdout.isatty() else PIPE_WIDTH))
 
     @cached_property
     def settings(self) -> Settings:

@@ -103,6 +103,10 @@ def main() -> None:
         code = error.exit_code
     except BrokenPipeError:
         code = 0
+    except OSError as error:  # a full disk, a folder that cannot be written
+        where = f"{error.filename}: " if error.filename is not None else ""
+        print(f"regraft: {where}{error.strerror or error}.", file=sys.stderr)
+        code = 1
     finally:
         with contextlib.suppress(UsageError):  # the command line itself was wrong: no context was made
             context().close()

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -20,8 +19,10 @@ from regraft.domain.evaluation.score import PARTS, ScoreParts
 from regraft.infra.data_folder import make_data_folder
 from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.duckdb.file import Record
+from regraft.infra.files.drafts import draft_folder
 from regraft.infra.queries import queries
 
+DRAFT = "selection-"  # of the folder's name
 _BATCH = 5_000  # plans in memory at a time
 _MEMORY = "400MB"  # of DuckDB's; what is over it goes to disk
 _TEXTS = pa.list_(pa.string())
@@ -114,8 +115,8 @@ def selection_file(workbench: Path) -> Iterator[SelectionFile]:
     import duckdb  # slow to import, and not every command needs it
 
     make_data_folder(workbench.parent)
-    with TemporaryDirectory(prefix="selection-", dir=workbench.parent) as place:
-        path = Path(place) / "selection.duckdb"
+    with draft_folder(DRAFT, workbench.parent) as place:
+        path = place / "selection.duckdb"
         Workbench(workbench).copy_candidates(path)
         connection = duckdb.connect(str(path), config={"memory_limit": _MEMORY, "threads": 2})
         try:

@@ -179,7 +179,7 @@ def export(
         run.print_json(asdict(done))
         return
     for name in done.files:
-        run.console.print(str(to / name), highlight=False)
+        run.console.print(escape(str(to / name)), highlight=False)
     for reason, count in done.left_out.items():
         run.console.print(f"left out, because {done.target} cannot express them: {count} ({reason})", highlight=False)
     for line in explained(done.left_out):

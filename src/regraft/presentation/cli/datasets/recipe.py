@@ -108,7 +108,7 @@ def _print_preview(run: CommandContext, found: Preview) -> None:
     if found.dropped_fields:
         out.print(f"fields that rows leave out: {', '.join(found.dropped_fields)}", highlight=False)
     for name, figure in found.filters.items():
-        out.print(f"{name}: {figure}", highlight=False)
+        out.print(escape(f"{name}: {figure}"), highlight=False)
     for row in found.sample:
         out.print()
         judged = f"{row['label_source']}, score {row['score']:.3f}"

@@ -13,6 +13,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
+from rich.markup import escape
 
 from regraft.domain.errors import RegraftError
 from regraft.infra.data_folder import closing_command, is_open
@@ -49,9 +50,9 @@ def doctor(
     else:
         marks = {"ok": "[green]ok[/]     ", "warning": "[yellow]warning[/]", "wrong": "[red]wrong[/]  "}
         for finding in findings:
-            run.console.print(f"{marks[finding.level]} {finding.what}", highlight=False)
+            run.console.print(f"{marks[finding.level]} {escape(finding.what)}", highlight=False)
             if finding.mend:
-                run.console.print(f"        [bold]mend:[/] {finding.mend}", highlight=False)
+                run.console.print(f"        [bold]mend:[/] {escape(finding.mend)}", highlight=False)
     if any(finding.level == "wrong" for finding in findings):
         raise typer.Exit(1)
 

@@ -16,7 +16,7 @@ def unfinished_erasures(run: CommandContext, *, repair: bool) -> Iterator[Findin
     """Erasures that were killed: what they still have to do."""
     from regraft.flows.datasets import erase as flow
 
-    if not _postgres_runs(run):
+    if not repair and not _postgres_runs(run):
         return
     left = [one for one in flow.certificates(run.postgres_dsn()) if one.finished_at is None]
     if repair and left:
@@ -33,12 +33,16 @@ def unfinished_erasures(run: CommandContext, *, repair: bool) -> Iterator[Findin
 
 def warehouse_leftovers(run: CommandContext, *, repair: bool) -> Iterator[Finding]:
     """What freezes that were killed left behind."""
+    from regraft.flows.datasets.erase_workbench import remove_drafts
     from regraft.flows.datasets.withdraw import sweep
 
-    if not _postgres_runs(run):
+    if not repair and not _postgres_runs(run):
+        yield Finding("ok", "erasures and the warehouse are looked at while postgres runs; --repair starts it")
         return
     try:
         found = sweep(run.postgres_dsn(), run.warehouse(), repair=repair)
+        if repair and (drafts := remove_drafts(run.workbench().parent)):
+            yield Finding("ok", f"{drafts} folders with rows of freezes that were killed were removed")
     except (RegraftError, OSError) as error:
         yield Finding("warning", f"The warehouse {run.warehouse()} cannot be looked through: {error}")
         return

@@ -1,0 +1,28 @@
+"""The terminal that commands print to: what was recorded or named by others cannot steer it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+_KEPT = {"\n", "\t"}
+_DIRECTIONS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)
+_STEERING = {
+    **{code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in _KEPT},
+    **{code: f"\\u{code:04x}" for code in _DIRECTIONS},
+}
+
+
+def visible(text: str) -> str:
+    """The text with characters that steer a terminal or turn the direction of what follows written as escapes."""
+    return text.translate(_STEERING)
+
+
+class Terminal(Console):
+    """A console that shows control characters in place of obeying them; styles come from markup alone."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A text of ours or of others', as it is printed."""
+        return super().render_str(visible(text), **options)
