@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from regraft.domain.errors import UsageError
+from regraft.domain.errors import UnavailableError, UsageError
 from regraft.infra.iceberg import removal, snapshots
 from regraft.infra.postgres.datasets import erasure as store
 from regraft.infra.postgres.datasets import registry
@@ -68,8 +68,10 @@ def remove_files(snapshot_ids: Iterable[str], *, dsn: str, warehouse: str) -> in
 
 def sweep(dsn: str, warehouse: str, *, repair: bool = False) -> list[removal.Leftovers]:
     """What freezes that were killed left in the warehouse: snapshots and tags that the registry does not know, and
-    files. ``repair`` removes it. A table that is written to now is passed over."""
+    files. ``repair`` removes it. A table that is written to now is passed over. Raises UnavailableError, after all
+    other tables, when the files of one are gone."""
     found: list[removal.Leftovers] = []
+    lost: list[str] = []
     with transaction(dsn) as connection:
         if not registry.has_tables(connection):
             return found
@@ -83,11 +85,17 @@ def sweep(dsn: str, warehouse: str, *, repair: bool = False) -> list[removal.Lef
                     for row in store.rows(connection, "registered", table=table)
                     if not row["removed"]
                 }
-                left = removal.leftovers(opened, table, keep)
-                if repair and left.any:
-                    left = removal.remove(opened, table, keep)
+                try:
+                    left = removal.leftovers(opened, table, keep)
+                    if repair and left.any:
+                        left = removal.remove(opened, table, keep)
+                except OSError as error:
+                    lost.append(f"{table}: {error.strerror or error}")
+                    continue
                 if left.any:
                     found.append(left)
+    if lost:
+        raise UnavailableError("Files of frozen datasets cannot be read. " + "; ".join(lost))
     return found
 
 

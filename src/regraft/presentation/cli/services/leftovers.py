@@ -39,10 +39,10 @@ def warehouse_leftovers(run: CommandContext, *, repair: bool) -> Iterator[Findin
     if not repair and not _postgres_runs(run):
         yield Finding("ok", "erasures and the warehouse are looked at while postgres runs; --repair starts it")
         return
+    if repair and (drafts := remove_drafts(run.workbench().parent)):
+        yield Finding("ok", f"{drafts} folders with rows of freezes that were killed were removed")
     try:
         found = sweep(run.postgres_dsn(), run.warehouse(), repair=repair)
-        if repair and (drafts := remove_drafts(run.workbench().parent)):
-            yield Finding("ok", f"{drafts} folders with rows of freezes that were killed were removed")
     except (RegraftError, OSError) as error:
         yield Finding("warning", f"The warehouse {run.warehouse()} cannot be looked through: {error}")
         return
