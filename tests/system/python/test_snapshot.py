@@ -16,6 +16,8 @@ import regraft
 from regraft.domain.errors import NotFoundError, UsageError, WithdrawnError
 from regraft.flows.datasets.export import export
 from regraft.flows.datasets.withdraw import withdraw
+from regraft.infra.postgres.pool import transaction
+from support.small_graph import SmallGraph, call, say
 
 SFT = 'name = "good"\nkind = "sft"\n[splits]\ntrain = 0.8\nvalidation = 0.2\n'
 DPO = 'name = "pairs"\nkind = "dpo"\n[source]\nlabels = ["signals"]\n[select]\nper_context = 0\n'
@@ -103,6 +105,21 @@ def test_a_targets_records_are_an_arrow_stream(log: regraft.Log, snapshot: regra
     pairs = log.freeze(DPO).for_target("trl")
     assert set(pairs.to_arrow().column_names) >= {"prompt", "chosen", "rejected"}
     assert len(pairs.to_list()) == sum(log.freeze(DPO).row_counts.values())
+
+
+def test_numbers_stay_as_they_were_written(truth: str, tmp_path: Path) -> None:
+    said = '{"price": 1.10, "count": 9007199254740993}'
+    with transaction(truth) as connection:
+        graph = SmallGraph(connection)
+        ask = [say("user", "Sell it.")]
+        tool = {"type": "function", "function": {"name": "sell", "parameters": {"type": "object"}}}
+        graph.turn(graph.session("shop"), ask, call("c1", "sell", said), tools=[tool], finish="tool_calls")
+    with regraft.open(dsn=truth, data_dir=tmp_path, warehouse=str(tmp_path / "warehouse")) as log:
+        rows = log.freeze(SFT).for_target("trl")
+        (messages,) = rows.to_arrow().column("messages").to_pylist()
+        assert said in messages[1]
+        (record,) = rows
+        assert record["messages"][1]["tool_calls"][0]["function"]["arguments"] == json.loads(said)
 
 
 def test_an_unknown_target_or_one_without_a_form_is_refused(log: regraft.Log, snapshot: regraft.Snapshot) -> None:

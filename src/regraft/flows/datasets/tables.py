@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -13,9 +12,11 @@ import pyarrow as pa
 from regraft.domain.datasets.formats import format_named
 from regraft.domain.datasets.formats.features import Feature
 from regraft.domain.datasets.formats.format import write_row
+from regraft.domain.datasets.formats.json_text import line as json_line
 from regraft.domain.datasets.messages import RowRefusal
 from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.errors import IntegrityError, UsageError
+from regraft.domain.ids import Number, parse_json
 from regraft.flows.columns import COUNTS, TEXT, TIME, as_columns, batches_of, column
 from regraft.flows.datasets import registry
 from regraft.flows.datasets.freeze import Frozen, StoredHash, find_snapshot, stored_rows
@@ -123,12 +124,12 @@ def _arrow(feature: Feature) -> pa.DataType:
     return pa.list_(_arrow(feature[0]))
 
 
-def target_records(
+def target_lines(
     dsn: str, warehouse: str, snapshot: Frozen, target: str, split: str | None, left_out: Counter[str]
-) -> Iterator[dict[str, Any]]:
-    """The records of a target, each proven to be read as its branch said; ``left_out`` counts rows without one by
-    reason, of this split.
+) -> Iterator[str]:
+    """The records of a target, each a line of JSON that is proven to be read as its branch said.
 
+    ``left_out`` counts rows without one, by reason, of this split.
     Every stored row passes by, whatever the split: IntegrityError is raised at the end when they are not what was
     frozen; WithdrawnError at the start when the snapshot was withdrawn meanwhile.
     """
@@ -145,16 +146,22 @@ def target_records(
             if isinstance(line, RowRefusal):
                 left_out[line.reason] += 1
             else:
-                yield json.loads(line)
+                yield line
     if seen.hex() != snapshot.content_hash:
         raise IntegrityError(f"{snapshot.snapshot_id} differs from what was frozen. Its verify() says what changed.")
 
 
-def record_batches(records: Iterator[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Records as batches of a target's columns."""
-    while some := list(islice(records, _RECORDS)):
-        values = [[_cell(record.get(field.name), field.type) for record in some] for field in schema]
-        arrays = [_array(column, field.type) for column, field in zip(values, schema, strict=True)]
+def target_cells(line: str, schema: pa.Schema) -> dict[str, Any]:
+    """A line as values for a target's columns; what is of any shape is JSON text, with its numbers as written."""
+    record = parse_json(line)
+    return {field.name: _cell(record.get(field.name), field.type) for field in schema}
+
+
+def line_batches(lines: Iterator[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Lines as batches of a target's columns."""
+    while some := list(islice(lines, _RECORDS)):
+        cells = [target_cells(line, schema) for line in some]
+        arrays = [_array([each[field.name] for each in cells], field.type) for field in schema]
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
@@ -162,12 +169,12 @@ def _cell(value: Any, kind: pa.DataType) -> Any:
     if value is None:
         return None
     if isinstance(kind, pa.JsonType):
-        return json.dumps(value, ensure_ascii=False)
+        return json_line(value)
     if pa.types.is_list(kind):
         return [_cell(each, kind.value_type) for each in value]
     if pa.types.is_struct(kind):
         return {field.name: _cell(value.get(field.name), field.type) for field in kind}
-    return value
+    return float(value) if isinstance(value, Number) else value
 
 
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array:

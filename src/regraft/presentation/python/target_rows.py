@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -48,10 +49,18 @@ class TargetRows:
         return f"<regraft.TargetRows {self._frozen.snapshot_id} for {self.target}: {self.split or 'all splits'}>"
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
+        for line in self._lines():
+            yield json.loads(line)
+
+    def _lines(self) -> Iterator[str]:
         left_out: Counter[str] = Counter()
         where = (self._dsn(), self._warehouse(), self._frozen)
-        yield from tables.target_records(*where, self.target, self.split, left_out)
+        yield from tables.target_lines(*where, self.target, self.split, left_out)
         self._left_out = left_out
+
+    def _cells(self) -> Iterator[dict[str, Any]]:
+        for line in self._lines():
+            yield tables.target_cells(line, self.schema)
 
     @property
     def left_out(self) -> Mapping[str, int]:
@@ -64,8 +73,8 @@ class TargetRows:
 
     def batches(self) -> pa.RecordBatchReader:
         """The records as a stream of Arrow batches of a thousand. What has no fixed shape, such as a message, is JSON
-        text of the type `arrow.json`."""
-        return pa.RecordBatchReader.from_batches(self.schema, tables.record_batches(iter(self), self.schema))
+        text of the type `arrow.json`, with numbers as they were written."""
+        return pa.RecordBatchReader.from_batches(self.schema, tables.line_batches(self._lines(), self.schema))
 
     def to_arrow(self) -> pa.Table:
         """The same as one table."""
@@ -90,7 +99,7 @@ class TargetRows:
             (self._frozen.content_hash, self._frozen.snapshot_id, self.target, str(self.split), str(self.schema))
         )
         return Dataset.from_generator(
-            self.__iter__,
+            self._cells,
             features=Features.from_arrow_schema(self.schema),
             fingerprint=digest(content.encode()).hex()[:32],
         )
