@@ -10,7 +10,9 @@ from regraft.domain.errors import UnavailableError
 from regraft.flows.datasets.erase_workbench import remove_drafts
 from regraft.flows.datasets.export import export
 from regraft.flows.datasets.freeze import freeze, list_snapshots
+from regraft.infra.iceberg.snapshots import catalog
 from regraft.infra.postgres.pool import transaction
+from support.gateways import free_port
 from support.small_graph import SmallGraph, every_kind
 
 RECIPE = 'name = "rows"\nkind = "sft"\n'
@@ -31,6 +33,13 @@ def test_a_warehouse_that_cannot_be_written_is_named_and_nothing_is_frozen(log: 
     ):
         freeze(RECIPE, dsn=log, workbench=tmp_path / "workbench.duckdb", warehouse=warehouse)
     assert list_snapshots(log) == []
+
+
+def test_a_catalog_whose_server_is_gone_says_so_in_one_line(tmp_path: Path) -> None:
+    gone = f"postgresql://nobody@127.0.0.1:{free_port()}/none"
+    with pytest.raises(UnavailableError, match="went away") as raised, catalog(gone, str(tmp_path / "warehouse")):
+        pass
+    assert len(str(raised.value).splitlines()) == 1
 
 
 def test_an_export_goes_into_the_folder_where_one_stands(

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from regraft.domain.datasets.kinds import KINDS
-from regraft.domain.errors import IntegrityError, NotFoundError, UsageError
+from regraft.domain.errors import IntegrityError, NotFoundError, UnavailableError, UsageError
 from regraft.infra.iceberg.rows import schema
 
 if TYPE_CHECKING:
@@ -71,17 +71,24 @@ def catalog_properties(dsn: str, warehouse: str) -> dict[str, str]:
 
 @contextmanager
 def catalog(dsn: str, warehouse: str) -> Iterator[SqlCatalog]:
-    """The catalog, its connections closed at the end of the block."""
+    """The catalog, its connections closed at the end of the block. Raises UnavailableError when its server is gone."""
     from pyiceberg.catalog.sql import SqlCatalog  # slow to import, and few commands need it
+    from sqlalchemy.exc import OperationalError
 
     if "://" not in warehouse:
         Path(warehouse).mkdir(mode=0o700, parents=True, exist_ok=True)
     properties = catalog_properties(dsn, warehouse)
-    opened = SqlCatalog(CATALOG, **{key: value for key, value in properties.items() if key != "type"})
+    opened: SqlCatalog | None = None
     try:
+        opened = SqlCatalog(CATALOG, **{key: value for key, value in properties.items() if key != "type"})
         yield opened
+    except OperationalError as error:
+        raise UnavailableError(
+            f"The PostgreSQL of the catalog went away: {str(error.orig).splitlines()[0]}."
+        ) from error
     finally:
-        opened.engine.dispose()
+        if opened is not None:
+            opened.engine.dispose()
 
 
 def open_table(opened: SqlCatalog, name: str, kind: str) -> Table:
