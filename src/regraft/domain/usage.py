@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """``prompt`` is all that the model read, what came from a cache included; None where nothing was said."""
+    """``prompt`` is all that the model read, what came from a cache included; None if it was not reported."""
 
     prompt: int | None
     completion: int | None

@@ -1,4 +1,4 @@
-"""The data folder: what was said in calls lies below it, so that it is open to nobody else.
+"""The data folder: it contains the content of calls, so only its owner can open it.
 
 PostgreSQL refuses to run as root, and then runs as another account in a folder of its own below. So where root makes
 the data folder, the group of that account may pass through it, and read nothing in it: that is the least which works.

@@ -16,7 +16,7 @@ def environment_without(variables: Set[str]) -> dict[str, str]:
 
 
 def plain_environment() -> dict[str, str]:
-    """What a program needs that is told everything else in another way: no setting of ours, and no key."""
+    """The environment variables that a started program needs: none of Regraft's settings, and no key."""
     return {name: value for name, value in os.environ.items() if is_plain(name)}
 
 

@@ -51,8 +51,8 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back. ``done`` is None for a whole body, else whether the stream said ``[DONE]``. ``unread`` are events
-    of a stream that hold a broken object: what they said is not in the choices."""
+    """The answer to a call. ``done`` is None for a whole body, else whether the stream ended with ``[DONE]``.
+    ``unread`` are events of a stream that contain a broken object; their content is not in the choices."""
 
     choices: list[Choice]
     model: str | None
@@ -96,8 +96,8 @@ def _as_it_is(choice: dict[str, Any], _place: str) -> dict[str, Any]:
 def read_answer(body: bytes, content_type: str, read_choice: ReadChoice = _as_it_is) -> Answer:
     """Assemble an answer from a decoded body. A body that is no JSON object becomes an answer with an ``error``.
 
-    ``read_choice`` turns another dialect's choice into a chat choice, which has its words under ``message`` or, in a
-    stream, under ``delta``: the place that it is told.
+    ``read_choice`` turns another dialect's choice into a chat choice, which has its content under ``message`` or, in a
+    stream, under ``delta``: the key that it is given.
     """
     text = body.decode("utf-8", "replace")
     if is_stream(text, content_type):

@@ -1,7 +1,7 @@
 """How clients name their sessions: a table of known clients, applied to a call's headers and body fields.
 
-A name tells conversations apart that open with the same words; it never joins what the messages keep apart. The table
-itself is data (``clients.toml``), and a config adds to it.
+A name separates conversations that open with the same words; it never joins conversations that the messages separate.
+The table itself is data (``clients.toml``), and a config adds to it.
 """
 
 from __future__ import annotations

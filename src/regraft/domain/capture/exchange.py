@@ -1,7 +1,7 @@
-"""One captured call: what a client sent to a model and what came back, as raw bytes with their circumstances.
+"""One captured call: the request of a client and the answer of a model, as raw bytes with metadata.
 
-The gateway writes an Exchange and understands as little of it as it can; what the bytes mean is found out later, off
-the path of the answer (``read_request``, ``assemble_answer``), so that a mistake there never costs a captured call.
+The gateway writes an Exchange and parses as little of it as possible; the bytes are interpreted later, outside the path
+of the answer (``read_request``, ``assemble_answer``), so that a mistake there never costs a captured call.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from uuid import UUID
 class Identity:
     """The call's ``X-Regraft-*`` request headers, and its client's own words on it; every field may be empty.
 
-    ``variant`` is JSON text. ``replay_node`` is the node that this call grows again. ``client_headers`` are the request
+    ``variant`` is JSON text. ``replay_node`` is the node that this call replays. ``client_headers`` are the request
     headers that the table of clients names, a JSON object; the gateway keeps them, and ``client`` and what follows is
     read from them and from the body when the call is stored.
     """

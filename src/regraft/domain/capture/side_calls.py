@@ -1,7 +1,7 @@
 """Calls that a client makes for itself: titles, tags, follow-up questions, quota checks, topic detection.
 
-They are told by rules, which are data (``side_calls.toml``, and a config's): literal texts only, looked for in the
-beginning and the end of what was said, so that reading a call is linear in its length.
+They are recognised by rules, which are data (``side_calls.toml``, and a config's): literal texts only, looked for in
+the beginning and the end of what was said, so that reading a call is linear in its length.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def check_text(text: str) -> str:
 
 
 class TextFinder:
-    """Says whether a text is held by others: as it is, or escaped as in JSON, as often as that was done.
+    """Finds a text within other texts, either as it is or escaped as JSON any number of times.
 
     Linear in the length of what is looked through.
     """
@@ -93,7 +93,7 @@ def _blanked_text(text: str, holds: TextFinder) -> str:
 
 
 def identity_tombstone(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """What stays of what a call said of itself: its purpose, the ids that it named, and which replay job it was."""
+    """What is kept of a call's identity: its purpose, the ids that it named, and its replay job."""
     kept: dict[str, Any] = {name: identity[name] for name in _KEPT_IDENTITY if name in identity}
     if not re.fullmatch(r"[a-z_:-]{1,40}", str(kept.get("purpose", "chat"))):
         kept["purpose"] = "chat"
@@ -124,7 +124,7 @@ def _fingerprint(variant: Any) -> str | None:
 
 
 def hollow(value: Any) -> Any:
-    """A JSON value of the same structure whose texts are gone, ids excepted."""
+    """A JSON value of the same structure without its texts, except ids."""
     if isinstance(value, str):
         return value if _is_id(value) else SHOWN
     if isinstance(value, Mapping):

@@ -58,7 +58,7 @@ class JudgementGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairVerdict:
-    """What was said of two answers, with a margin from 0 to 1; ``decided_by`` names sources and their annotators."""
+    """The verdict on two answers, with a margin from 0 to 1; ``decided_by`` names sources and their annotators."""
 
     preference: Preference
     margin: float
@@ -69,8 +69,8 @@ class PairVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerScores:
-    """What imported judgements say of one answer alone, each 0 to 1 by who judged. ``rank`` only orders answers: 1 is
-    the best of those that were ranked together, and nothing says that a lower one is bad."""
+    """Scores of one answer from imported judgements, each 0 to 1, by kind of judge. ``rank`` only orders answers: 1 is
+    the best of those that were ranked together, and a lower rank does not mean a bad answer."""
 
     human: float | None = None
     outcome: float | None = None
@@ -79,7 +79,7 @@ class AnswerScores:
 
 
 def basis_of(judgement: Judgement) -> Basis | None:
-    """How a judgement decides; None when nothing says which end of its scale is the better one."""
+    """How a judgement decides; None when it is unknown which end of its scale is better."""
     if judgement.name == "rank":
         return "rank"
     if judgement.name == "preferred" and judgement.comparison:
@@ -124,11 +124,11 @@ class JudgedAnswers:
                 self._range[ballot] = (low, high)
 
     def is_judged(self, node: UUID) -> bool:
-        """Whether anything that was said of an answer says whether it is good."""
+        """Whether any judgement of an answer says if it is good."""
         return bool(self._said.get(node))
 
     def compare(self, a: UUID, b: UUID) -> PairVerdict | None:
-        """What was said of two answers; None when nobody judged both."""
+        """The verdict on two answers; None when they were not both judged."""
         mine, others = self._said.get(a, {}), self._said.get(b, {})
         shared = [ballot for ballot in mine if ballot in others]
         for given_by in _JUDGES:
@@ -221,7 +221,7 @@ def _weightiest(ballots: Sequence[JudgementGroup]) -> list[JudgementGroup]:
 
 
 def worth_of(judgements: Iterable[Judgement]) -> AnswerScores:
-    """What was said of an answer alone: ratings on a known scale, else the share of comparisons that it won."""
+    """The scores of a single answer: ratings on a known scale, else the share of comparisons that it won."""
     rated: dict[str, tuple[int, list[float]]] = {}
     preferred: dict[str, list[float]] = defaultdict(list)
     ranks: list[float] = []

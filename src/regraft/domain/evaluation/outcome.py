@@ -1,4 +1,4 @@
-"""What came of an answer or of a conversation, as it was reported: rewards and ratings, by who gave them.
+"""Reported outcomes of an answer or a conversation: rewards and ratings, by who gave them.
 
 People, models and everything else (graders, test suites, benchmarks) stay apart: each is a part of its own in a score,
 and none overwrites another.
@@ -41,7 +41,7 @@ def worth(verdict: OutcomeReport) -> float:
 
 
 def part_of(source: str) -> str:
-    """``human``, ``judge`` or ``outcome``: whose word it is, by the words of the source's name."""
+    """``human``, ``judge`` or ``outcome``: the kind of the source, recognised by words in its name."""
     return {MODEL: "judge", PERSON: "human"}.get(judge_of(source), "outcome")
 
 

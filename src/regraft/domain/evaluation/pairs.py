@@ -143,7 +143,7 @@ def _decide(a: Sibling, b: Sibling, votes: Sequence[Vote], judged: JudgedAnswers
 
 
 def _is_judged(sibling: Sibling, judged: JudgedAnswers) -> bool:
-    """Whether somebody judged an answer, so that what is measured may not speak for it."""
+    """Whether an answer was judged, so that measured signals must not decide."""
     parts = sibling.score
     return judged.is_judged(sibling.node_id) or any(
         part is not None for part in (parts.human, parts.outcome, parts.judge)

@@ -1,8 +1,8 @@
 """The explicit score of an answer or a path.
 
-A score has four parts, each from 0 to 1 or unknown: what people said, what came of it, what a model judged, and
-what was measured. An unknown part counts as 0.5, neither good nor bad. With the default weights (8, 4, 2, 1) each
-part outweighs all that follow it together, which is "human > outcome > model judge > signals" as one number.
+A score has four parts, each from 0 to 1 or unknown: ratings by people, reported outcomes, judgements of models, and
+measured signals. An unknown part counts as 0.5, neither good nor bad. With the default weights (8, 4, 2, 1) each part
+outweighs all that follow it together, which is "human > outcome > model judge > signals" as one number.
 """
 
 from __future__ import annotations

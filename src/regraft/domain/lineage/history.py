@@ -148,7 +148,7 @@ def session_by_name(scope: str, name: str) -> SessionId:
 
 
 def root_of(session: SessionId) -> NodeId:
-    """A session's root: the empty history, from which every first turn grows."""
+    """A session's root: the empty history, which is the parent of every first turn."""
     return NodeId(uuid_of(digest(b"root", session.bytes)))
 
 

@@ -20,7 +20,7 @@ class HistoryChange:
 
 
 def stored_change(branch_kind: str, reason: str, config: Mapping[str, Any]) -> HistoryChange | None:
-    """The change that a stored node's branch tells of; None where it tells of none."""
+    """The change of history that a stored node's branch records; None if it records none."""
     if branch_kind == "compaction":
         return HistoryChange(True, reason, config)
     if CONFIG_KEY in config:

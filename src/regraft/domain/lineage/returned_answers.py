@@ -1,4 +1,4 @@
-"""Where a history continues that no known history is a prefix of: at the answer of ours that came back in it.
+"""Find where a history continues if no known history is its prefix: at a delivered answer that it contains.
 
 Clients rewrite instructions, questions and tool results, cut histories and summarise them, but send back what the model
 answered. An answer that a turn delivered and that a later history holds therefore names the parent, whatever changed

@@ -1,4 +1,4 @@
-"""Orchestration: which subtask may start, what each worker is asked, and how the results are put together.
+"""Orchestration: which subtask may start, the prompt of each worker, and how the results are combined.
 
 Pure decisions; the loop that makes the calls is in ``flows/orchestrate.py``.
 """
@@ -144,7 +144,7 @@ def worker_messages(subtask: Subtask, prompt: str, results: Mapping[str, str]) -
 def synthesis_messages(
     orchestrator: Orchestrator, messages: Sequence[Any], plan: Plan, reports: Mapping[str, StepReport]
 ) -> list[Any]:
-    """The conversation as the client sent it, and behind it what came of each step."""
+    """The conversation as the client sent it, followed by the result of each step."""
     told = []
     for subtask in plan.subtasks:
         report = reports[subtask.id]

@@ -58,7 +58,7 @@ class Problem:
 
 
 def judge(answer: str, workers: Collection[str], max_subtasks: int) -> tuple[Plan | None, list[Problem]]:
-    """Read a model's words as a plan, and say all that is wrong with it. No problem: it can be carried out."""
+    """Read a model's answer as a plan, and return all its problems. A plan without problems can be carried out."""
     plan, problems = read_plan(answer)
     if plan is not None:
         problems = [*problems, *problems_of(plan, workers, max_subtasks)]

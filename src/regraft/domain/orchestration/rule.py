@@ -16,7 +16,7 @@ _ASKED_INSTRUCTION, _ASKED_ACCEPTANCE = 240, 100  # characters that a model is h
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """How a plan is asked for. ``repair`` holds ``{problems}``."""
+    """How a plan is requested. ``repair`` contains ``{problems}``."""
 
     name: str
     instructions: str

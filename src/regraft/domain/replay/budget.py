@@ -88,7 +88,7 @@ class Estimate:
 
     @property
     def spent(self) -> TokenSpend:
-        """The same, as if it had been spent."""
+        """The same, as a spent amount."""
         return TokenSpend(self.prompt, self.completion)
 
 

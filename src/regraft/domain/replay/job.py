@@ -23,7 +23,7 @@ LONGEST_LABEL = 1300  # bytes: the gateway reads 4,096 of a header, and a byte m
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What is grown again: a node, the exact history that its call was made with, and the rest of that request.
+    """What is replayed: a node, the exact history of its call, and the rest of that request.
 
     ``endpoint`` is the dialect that it was asked in, ``plan`` the plan that the call named, ``purpose`` what the call
     was for. ``prompt_tokens`` and ``completion_tokens`` are those of the recorded answer, None where they were not
@@ -103,7 +103,8 @@ class Variant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One answer to grow. ``fingerprint`` is the same for the same context, request and sample, whenever it is made.
+    """One answer to generate. ``fingerprint`` is the same for the same context, request and sample, whenever it is
+    made.
 
     ``variant_index`` is the variant's place in its plan, ``endpoint`` and ``body`` are the call to make.
     """

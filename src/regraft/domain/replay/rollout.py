@@ -1,4 +1,4 @@
-"""A rollout: a node re-grown, and then the recorded conversation followed for as long as it still applies.
+"""A rollout: a replayed node, after which the recorded conversation is followed for as long as it still applies.
 
 Vocabulary: an *exchange* is everything between two turns of the user. The record is a list of steps, each an answer
 and what followed it; the first is the answer that is grown again. A recorded user turn *still applies* when the
@@ -145,7 +145,7 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class UserTurn:
-    """A simulated user is to speak: ``Branch.said`` takes the words."""
+    """A simulated user writes the next message: pass it to ``Branch.said``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,7 @@ class RolloutBranch:
         return AskModel()
 
     def said(self, text: str) -> Need:
-        """The simulated user has spoken."""
+        """Take the simulated user's message."""
         self._left = True
         self._grow([{"role": "user", "content": text}])
         return AskModel()

@@ -45,7 +45,7 @@ class ModelSnapshot:
 
     @property
     def key(self) -> Key:
-        """What tells it from all others."""
+        """Its unique key."""
         return (self.backend, self.model, self.model_snapshot_id)
 
 

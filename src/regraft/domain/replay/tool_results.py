@@ -1,4 +1,4 @@
-"""Who answers the tool calls of a re-grown branch, and which answers come from the record.
+"""The sources that answer the tool calls of a replayed branch, and which answers come from the record.
 
 Policies: ``strict`` hands out recorded results for the very calls that they answered, and ends the branch at any other
 call; ``recorded`` also hands out, by order, results of calls of the same tool with other arguments, and says so;

@@ -1,4 +1,4 @@
-"""Calls that take long to read: ``python -m regraft.flows.capture.slow_calls`` reads them apart from everybody's calls.
+"""Calls that take long to read: ``python -m regraft.flows.capture.slow_calls`` reads them separately from other calls.
 
 Ingest sets such a call aside and starts this process, which gives each of them more time, one after another, and ends
 when none is left. What takes too long even so stays in quarantine, raw. The first line of its input is JSON: the
@@ -49,7 +49,7 @@ class _ReaderSettings:
 
 
 class SlowCallReader:
-    """Ingest's hold on the process: started when there is something for it, started again for what came meanwhile."""
+    """Starts and ends the process for ingest; starts it again for calls that arrived while it ran."""
 
     def __init__(self, dsn: str, patience: timedelta, table: ClientTable | None = None) -> None:
         self._order = msgspec.json.encode(_ReaderSettings(dsn, patience.total_seconds(), table)) + b"\n"

@@ -46,8 +46,8 @@ def watch(
     fresh: float = FRESH_SECONDS,
     settle: float = SETTLE_SECONDS,
 ) -> None:
-    """Import what is in files and folders, and go on with what is added, until ``wait`` says to end. ``told`` gets the
-    counts of each round that read something. While PostgreSQL is away, nothing is read."""
+    """Import files and folders, and then what is added to them, until ``wait`` ends it. ``told`` gets the counts of
+    each round that read something. While PostgreSQL is down, nothing is read."""
     seen: dict[Path, _FileState] = {}
     failures = 0
     while True:

@@ -1,8 +1,8 @@
-"""Erase what was said in a session, a node or a tenant's calls, or every message that holds a text, everywhere.
+"""Erase the content of a session, a node or a tenant's calls, or every message that contains a text, from all stores.
 
 An erasure is a journal of steps in PostgreSQL. Each is done again if the process was killed in it, and skipped once it
-is finished: ``resume`` goes on where a killed one ended. The truth comes early, in one transaction; what is derived
-from it is then made again without what is gone; what only holds bytes of it is rewritten last.
+is finished: ``resume`` goes on where a killed one ended. PostgreSQL comes early, in one transaction; derived data is
+then rebuilt without the erased content; what only holds bytes of it is rewritten last.
 """
 
 from __future__ import annotations
@@ -371,7 +371,7 @@ def _logs(work: _Erasure) -> None:
 
 
 def _compaction(work: _Erasure) -> None:
-    """From here on nobody knows the text. What is left are bytes of rows that are gone."""
+    """From here on the text is not stored anywhere. What is left are bytes of deleted rows."""
     with transaction(work.places.dsn) as connection:
         store.run(connection, "forget_target", erasure_id=work.erasure_id)
     work.left_over.update(compaction.rewrite_tables(work.places.dsn))

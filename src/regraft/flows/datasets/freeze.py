@@ -181,8 +181,8 @@ def list_snapshots(dsn: str) -> list[Frozen]:
 
 
 def find_snapshot(dsn: str, snapshot_id: str) -> tuple[Frozen, Recipe]:
-    """A frozen dataset and its recipe, by its id or the start of it. Raises NotFoundError, and WithdrawnError for one
-    that nobody is to train on any more."""
+    """A frozen dataset and its recipe, by its id or the start of it. Raises NotFoundError, and WithdrawnError for a
+    withdrawn one."""
     with transaction(dsn) as connection:
         record = registry.get(connection, snapshot_id)
     if record["withdrawn_at"]:
@@ -193,7 +193,7 @@ def find_snapshot(dsn: str, snapshot_id: str) -> tuple[Frozen, Recipe]:
 
 
 def stored_rows(dsn: str, warehouse: str, snapshot: Frozen) -> Iterator[list[tuple[Row, str]]]:
-    """The (row, split) of a snapshot as they are stored, in batches, in no order. Raises IntegrityError."""
+    """The (row, split) of a snapshot as they are stored, in batches, in any order. Raises IntegrityError."""
     with snapshots.catalog(dsn, warehouse) as opened:
         for batch in snapshots.read(opened, snapshot.iceberg_table, snapshot.iceberg_snapshot_id):
             for start in range(0, batch.num_rows, _BATCH):

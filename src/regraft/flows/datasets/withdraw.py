@@ -1,4 +1,4 @@
-"""Withdraw a frozen dataset: nobody is to train on it any more. Its files stay, or are removed for good."""
+"""Withdraw a frozen dataset, so that it is no longer used for training. Its files are kept, or removed permanently."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from regraft.infra.postgres.pool import Connection, transaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WithdrawalResult:
-    """What became of a snapshot. ``files_removed``: how many; None where they stay."""
+    """The result of a withdrawal. ``files_removed`` counts removed files; None if they are kept."""
 
     snapshot_id: str
     reason: str

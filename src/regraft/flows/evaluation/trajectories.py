@@ -50,7 +50,7 @@ class UnitCounts:
 
 
 def materialise_units(dsn: str, workbench: Path) -> UnitCounts:
-    """Bring ``trajectory_units`` up to the graph and to what was reported of it.
+    """Update ``trajectory_units`` from the graph and from reported outcomes.
 
     Work is proportional to the sessions that changed, or of which something new was reported.
     """

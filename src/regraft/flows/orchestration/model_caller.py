@@ -62,7 +62,7 @@ class Delta:
 
 
 class ModelCaller:
-    """Makes the calls of one taskification. ``identity``: X-Regraft values that all of them bear."""
+    """Makes the calls of one taskification. ``identity``: X-Regraft values that all of them carry."""
 
     def __init__(
         self,
@@ -214,7 +214,7 @@ async def make_plan(
     spent: StepCost,
     timeout: float,
 ) -> TaskifyResult:
-    """Ask for a plan, and once more with what is wrong with it. Never raises for what the model or its server does."""
+    """Request a plan, and once more with its problems. Never raises for what the model or its server does."""
     request = ask(rule, model, prompt, dict.fromkeys(workers, ""), assignment.max_subtasks)
     attempts: list[Attempt] = []
     for step in (PLAN, REPAIR):

@@ -57,7 +57,7 @@ class _StepFailedError(Exception):
 
 
 class Orchestration:
-    """One call. ``describe`` tells how far it is at any time, also after a failure or a cancellation."""
+    """One call. ``describe`` returns its progress at any time, also after a failure or a cancellation."""
 
     def __init__(
         self,

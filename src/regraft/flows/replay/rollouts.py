@@ -1,4 +1,4 @@
-"""Rollouts: a job of a replay grown beyond its first answer, along the record, with its tools answered by an oracle.
+"""Rollouts: a replay job that continues past its first answer, along the record, with its tools answered by an oracle.
 
 ``Rollouts.grow`` is what ``flows.replay.run`` is given. Every call goes through the gateway, and says in its variant
 which rollout it belongs to and how true that is so far, so that the graph derives the same from the log alone.
@@ -65,7 +65,7 @@ _SOURCES_TOLD = 40  # results of one step whose sources a call tells
 class RolloutOptions:
     """How far to go, and what is simulated. ``toward`` is the node whose path is followed; None: the longest.
 
-    ``persona`` is what a simulated user is told; None: nobody speaks for the user. ``simulator`` is the model that
+    ``persona`` is the prompt of a simulated user; None: no user is simulated. ``simulator`` is the model that
     plays it, and tools under the policy ``simulated``; empty: the job's own.
     """
 
@@ -98,7 +98,7 @@ Watch = Callable[[Job, Mapping[str, Any]], None]
 
 
 class Rollouts:
-    """Grows jobs. ``watch`` is told how each ended: the columns of the table ``rollout``."""
+    """Runs jobs. ``watch`` is called with the end of each: the columns of the table ``rollout``."""
 
     def __init__(self, dsn: str, options: RolloutOptions, watch: Watch | None = None) -> None:
         self._dsn = dsn
@@ -144,7 +144,7 @@ class Rollouts:
 
 
 class _Rollout:
-    """One branch while it grows."""
+    """One branch while it runs."""
 
     def __init__(self, caller: RetryingClient, job: Job, record: RecordedConversation, options: RolloutOptions) -> None:
         self.rollout_id = uuid4()

@@ -141,8 +141,8 @@ def snapshots_holding(source: Source, steps: Collection[RegenerationStep]) -> li
 
 
 def outdate(dsn: str, node: UUID, reason: str | None, by: str) -> UUID:
-    """Say that what a node stands for no longer holds, and why; without a ``reason``, take that back. Returns the id
-    of what was said. Raises NotFoundError for a node that is not there, UsageError for a root and for an empty reason.
+    """Mark a node as outdated, with a reason; without a ``reason``, remove the mark. Returns the id of the entry.
+    Raises NotFoundError for a node that is not there, UsageError for a root and for an empty reason.
     """
     if reason is not None and not reason.strip():
         raise UsageError("--because needs a reason.")

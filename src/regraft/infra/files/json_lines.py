@@ -1,4 +1,4 @@
-"""A file of JSON lines that is written while it grows."""
+"""A file of JSON lines that is written line by line."""
 
 from __future__ import annotations
 

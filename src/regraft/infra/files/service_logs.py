@@ -1,4 +1,4 @@
-"""What services wrote of what they did. An error may quote what it was about, and nobody can tell which line does."""
+"""Log files of services. An error may quote content, and it is unknown which line does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Large bodies in flight: in memory as long as all of them together fit, and else in files that nobody else can see.
+"""Large bodies in flight: in memory as long as all of them together fit, and otherwise in files that no other process
+can see.
 
 A body in a file is a map of it, which reads like bytes; whoever has gone over it lets go of its pages.
 """
@@ -66,7 +67,7 @@ class HeldBody(bytearray):
 
 
 class MappedBody(mmap.mmap):
-    """A body in a file without a name, gone with this object."""
+    """A body in a file without a name, which is removed with this object."""
 
     def let_go(self, start: int = 0, end: int | None = None) -> None:
         """Take these bytes out of memory, as far as they fill pages: they are read again when somebody asks."""

@@ -1,4 +1,4 @@
-"""Removing frozen rows for good: snapshots of a table, and files that no snapshot needs.
+"""Remove frozen rows permanently: snapshots of a table, and files that no snapshot needs.
 
 Iceberg keeps every file for ever unless it is told otherwise, and PyIceberg's expiry removes names, not files.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftovers:
-    """Of one table: snapshots that are nobody's, their tags, and files that no other snapshot needs."""
+    """Of one table: snapshots without an owner, their tags, and files that no other snapshot needs."""
 
     table: str
     snapshots: tuple[int, ...]

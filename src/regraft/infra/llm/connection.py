@@ -1,7 +1,7 @@
-"""One HTTP/1.1 connection to a model server, and the answer that comes on it.
+"""One HTTP/1.1 connection to a model server, and the answer that arrives on it.
 
-Callbacks instead of awaiting: a listener hears once for each read of the socket, so that what came together goes on
-together. A body that was cut is an error, never a whole answer.
+Callbacks instead of awaiting: a listener is called once for each read of the socket, so that data that arrived together
+is forwarded together. A body that was cut is an error, never a whole answer.
 """
 
 from __future__ import annotations

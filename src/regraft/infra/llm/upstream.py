@@ -160,7 +160,7 @@ class UpstreamPool:
         listener: ResponseListener,
         root: bytes | None = None,
     ) -> UpstreamResponse:
-        """Send one request; ``listener`` hears of the answer, never before this returns.
+        """Send one request; ``listener`` is called with the answer, never before this returns.
 
         ``block`` are header lines, each with its line end; nothing in it may come unchecked from anywhere but a parser.
         ``root`` stands before the path instead of the base_url's own path.

@@ -51,7 +51,7 @@ def rewrite_tables(dsn: str, patience: float = 60.0) -> dict[str, str]:
 
 
 def _wait_for_readers(connection: Connection, patience: float) -> bool:
-    """Wait until nobody sees the database as it was before now."""
+    """Wait until no transaction sees the database as it was before now."""
     row = connection.execute("SELECT pg_current_xact_id()::text AS now").fetchone()
     assert row is not None
     deadline = time.monotonic() + patience

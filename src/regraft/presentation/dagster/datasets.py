@@ -1,8 +1,7 @@
-"""Group ``training_datasets``: made by hand only.
-
-A snapshot's id is a digest of what it holds, known only once it is frozen, so a freeze cannot be a partition that is
-chosen beforehand: the datasets are configured by the path of a recipe. Each freeze then adds its snapshot to the
-partitions of the registry, where materialising a snapshot means to prove it again from its bytes and from the log.
+"""Group ``training_datasets``: materialised manually only. A snapshot's id is a digest of what it holds, known only
+once it is frozen, so a freeze cannot be a partition that is chosen beforehand: the datasets are configured by the path
+of a recipe. Each freeze then adds its snapshot to the partitions of the registry, where materialising a snapshot means
+to prove it again from its bytes and from the log.
 """
 
 from collections.abc import Mapping
@@ -168,7 +167,7 @@ def suppression_dataset(
 def unlearning_dataset(
     context: AssetExecutionContext, config: RecipeConfig, servers: Servers
 ) -> MaterializeResult[None]:
-    """What a model shall forget, and what it shall keep, frozen from a recipe."""
+    """Rows for a model to forget and rows to retain, frozen from a recipe."""
     return _freeze(context, servers, Path(config.recipe), "unlearning")
 
 

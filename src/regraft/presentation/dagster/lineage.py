@@ -33,7 +33,7 @@ seed_themes = AssetSpec(
     deps=["pipeline_event_inbox"],
     group_name=GROUP,
     kinds={"postgres"},
-    description="What experiments are about; a theme is born with the first call that names it.",
+    description="What experiments are about; a theme is created by the first call that names it.",
 )
 lineage_watermark = AssetSpec(
     "lineage_watermark",
@@ -118,7 +118,7 @@ def conversation_lineage(context: AssetExecutionContext, servers: Servers) -> It
     code_version=str(CODE_VERSION),
 )
 def taskification_results(context: AssetExecutionContext, servers: Servers) -> MaterializeResult[None]:
-    """Plans of subtasks, read off the captured calls that asked for them; materialised by hand."""
+    """Plans of subtasks, read from the captured calls that requested them; materialised manually."""
     from regraft.flows.orchestration import reading, taskify
 
     with regraft_failures():

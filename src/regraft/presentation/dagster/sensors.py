@@ -102,7 +102,7 @@ judgements = _reporter("judgements", "judgement_rows", evaluation.GROUP, 30)
     target=_RUNTIME,
     minimum_interval_seconds=60,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Brings the runtime tables up to the log when it has grown.",
+    description="Updates the runtime tables when the log has new calls.",
 )
 def runtime_tables(context: SensorEvaluationContext, servers: Servers) -> SensorResult | SkipReason:
     from regraft.flows import pipeline
@@ -204,7 +204,7 @@ def evaluate(context: SensorEvaluationContext, servers: Servers) -> SensorResult
 @sensor(
     minimum_interval_seconds=60,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Makes snapshots known that commands have frozen. Nothing is ever frozen from here.",
+    description="Registers snapshots that commands have frozen. This sensor never freezes anything.",
 )
 def frozen_snapshots(context: SensorEvaluationContext, servers: Servers) -> SensorResult | SkipReason:
     from regraft.flows.datasets.freeze import list_snapshots

@@ -93,7 +93,7 @@ class Access:
 
 
 def _is_open(route: Route, path: str) -> bool:
-    """Whether any key may call this: what costs nothing and shows nobody's data."""
+    """Whether any key may call this path: it is free of cost and shows no tenant's data."""
     return route.endpoint in (MODELS, COUNT_TOKENS) or path == FEEDBACK or path.startswith(f"{MODELS}/")
 
 

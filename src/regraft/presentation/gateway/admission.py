@@ -56,7 +56,7 @@ def check_method(method: bytes) -> None:
 
 
 def options_answer(request: HttpRequest) -> Answer:
-    """What OPTIONS is told: a preflight of an admitted page which headers it may send, anybody else the methods."""
+    """The answer to OPTIONS: the allowed headers for a preflight of an admitted page, the methods for others."""
     if not request.head.origin:
         return 204, _ALLOW, b""
     asked = request.head.asked_headers

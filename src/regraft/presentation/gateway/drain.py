@@ -1,8 +1,8 @@
 """Moves captured calls from the spool to the stream, as long as it takes; a crash in between only repeats some.
 
 This is a process of its own, so that it takes no time from calls: ``python -m regraft.presentation.gateway.drain``. The
-gateway starts it and tells it on standard input what to do: a line of JSON, then POSITIONs as far as it may read. It
-says on standard output how far it is (REPORTs). When its input ends without a SHUTDOWN the gateway is dead, and so is
+gateway starts it and sends its instructions on standard input: a line of JSON, then POSITIONs as far as it may read. It
+reports its progress on standard output (REPORTs). When its input ends without a SHUTDOWN the gateway is dead, and so is
 it: what it held is an heir's.
 """
 

@@ -1,4 +1,4 @@
-"""Keeps a drainer process at work beside this one: starts it, tells it what there is to move, starts it again."""
+"""Keeps a drainer process running: starts it, sends it the position to drain up to, and restarts it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class DrainProcess:
-    """The gateway's hold on its drainer. Lives on the loop; ``connected`` is what the drainer said last."""
+    """Controls the gateway's drainer process. Runs on the loop; ``connected`` is the drainer's last report."""
 
     def __init__(self, spool: Spool, nats_url: str, metrics: Metrics) -> None:
         self._spool = spool

@@ -1,7 +1,7 @@
-"""``model: "orchestrator/NAME"``: one call of a client's that is many calls to this gateway, answered as one.
+"""``model: "orchestrator/NAME"``: one client call that becomes many calls to this gateway and is answered as one.
 
-The inner calls come back in through the front door, with headers that say what they belong to, so they are routed,
-limited and captured like anybody's. The client's own call is captured here, once, when it ends.
+The inner calls go through the gateway's public endpoint, with headers that name the call they belong to, so they are
+routed, limited and captured like any other call. The client's own call is captured here, once, when it ends.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Orchestrators:
 
 
 class OrchestratedCall:
-    """One call of a client's. It is also who the orchestration tells of its progress when the answer is streamed."""
+    """One client call. It also receives the progress of the orchestration when the answer is streamed."""
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ router = APIRouter()
 
 
 class RequestMetrics:
-    """Counts the requests of an application by the route that answered them, never by the path that was asked for."""
+    """Counts the requests of an application by the route that answered them, never by the requested path."""
 
     def __init__(self, app: ASGIApp, metrics: ProcessMetrics) -> None:
         self._app = app

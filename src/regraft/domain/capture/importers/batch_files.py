@@ -56,7 +56,7 @@ def is_no_conversation(line: Any) -> bool:
 
 
 def joined(answer: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
-    """A call in one line: the request, and what came for it, an answer or an error."""
+    """A call in one line: the request, and its answer or error."""
     asked = next(each for each in _ASKED if isinstance(request.get(each), dict))
     digest = digest_json(request[asked]).hex()[:16]
     line = {**{key: value for key, value in request.items() if key != "id"}, **answer}
@@ -76,7 +76,7 @@ def joined(answer: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
 
 
 def failed_with(line: dict[str, Any]) -> str | None:
-    """Why a line of a batch has no answer, as a reason that many share; None: nothing is said of it."""
+    """Why a line of a batch has no answer, as a reason that many lines can share; None if the line gives no reason."""
     error = line.get("error")
     if not _id(line) or not error:
         return None
@@ -88,7 +88,7 @@ def failed_with(line: dict[str, Any]) -> str | None:
 
 
 def _failure(answer: dict[str, Any]) -> Any:
-    """The error that came in place of an answer, with all that is said of it; None: an answer came."""
+    """The error in place of an answer, with all its details; None if there is an answer."""
     if answer.get("error"):
         return answer["error"]
     result = mapping(answer.get("result"))

@@ -22,7 +22,7 @@ WORDLESS = frozenset({"file-history-snapshot", "progress"})  # copies of files; 
 
 @dataclass(slots=True)
 class TranscriptLine:
-    """A line with a ``uuid``. ``beside`` are records without one that stand behind it."""
+    """A line with a ``uuid``. ``beside`` are records without one that follow it."""
 
     key: str
     kind: str

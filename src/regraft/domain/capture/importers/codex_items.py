@@ -72,7 +72,7 @@ def message_of(item: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def opens_turn(message: dict[str, Any]) -> bool:
-    """Whether a message is what the user asked, and not what Codex told in the user's name."""
+    """Whether a message is from the user, and not one that Codex sent in the user's name."""
     content = message.get("content")
     first = content[0] if isinstance(content, list) and content else {}
     words = content if isinstance(content, str) else text(mapping(first).get("text"))

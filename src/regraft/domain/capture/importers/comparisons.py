@@ -2,7 +2,7 @@
 
 A preference or a rank says something about the answers that it was chosen from, and nothing about others to the same
 question: so each carries the name of its comparison. The lines of a file, its groups and its parent messages are
-comparisons; a label that stands alone is in none.
+comparisons; a label on its own is in none.
 """
 
 from __future__ import annotations

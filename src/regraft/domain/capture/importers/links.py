@@ -22,7 +22,7 @@ _NOBODY = re.compile(r"(0|00000000-0000-[04]000-[08]000-000000000000|root|client
 
 @dataclass(frozen=True, slots=True)
 class MessageLinks:
-    """What one message says of its neighbours."""
+    """The links of one message to its neighbours."""
 
     parent: str | None = None
     children: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class MessageTree:
 
 
 def link(parent: Any, children: Any = None) -> MessageLinks:
-    """A link from JSON: what is no text names nobody."""
+    """A link from JSON: a value that is not a text names no message."""
     named = parent if isinstance(parent, str) and parent else None
     listed = children if isinstance(children, list) else []
     return MessageLinks(named, tuple(dict.fromkeys(child for child in listed if isinstance(child, str) and child)))

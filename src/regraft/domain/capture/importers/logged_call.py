@@ -1,4 +1,4 @@
-"""One call that a log kept: what was asked, in the form of any API or tracing tool, and what came back.
+"""One call from a log: its request, in the form of any API or tracing tool, and its answer.
 
 Requests are read as captured ones are, by the dialect that they are in; anything else as ``recorded`` reads it. Answers
 are read whole, streamed (as text, or as a list of chunks), or as a trace has them.
@@ -40,7 +40,7 @@ class LoggedRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallMetadata:
-    """What a log says of a call besides its words."""
+    """What a log records about a call besides its messages."""
 
     key: str = ""
     started_ns: int | None = None
@@ -70,7 +70,7 @@ def read_call_request(request: Any, response: Any = None) -> LoggedRequest:
 
 
 def answers(response: Any, dialect: str) -> list[list[ImportedMessage]]:
-    """The alternative answers that came, each as the messages that it is; none where nothing did."""
+    """The alternative answers, each as a list of messages; empty if there is no answer."""
     value = response if isinstance(response, str) and response.lstrip().startswith(_STREAMED) else None
     if value is None:
         response = recorded.decoded(response)

@@ -130,7 +130,7 @@ def _of_openinference(
 
 
 def _has_messages(span: dict[str, Any], attributes: dict[str, Any]) -> bool:
-    """Whether a span tells its messages in the form of the conventions here."""
+    """Whether a span has its messages in the form of these conventions."""
     stems = ("gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.prompt", "gen_ai.completion")
     return any(key.startswith(stems) for key in attributes) or any(
         text(event.get("name")).startswith("gen_ai.") for event in mappings(span.get("events"))

@@ -1,4 +1,4 @@
-"""The calls of a trace, from its spans: each with its own history; a span that wraps another call tells it again."""
+"""The calls of a trace, from its spans: each with its own history; a span that wraps another call repeats it."""
 
 from __future__ import annotations
 

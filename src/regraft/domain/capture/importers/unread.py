@@ -40,7 +40,7 @@ _KEPT_CHARACTERS = 100_000  # of all unread texts of a conversation
 
 @dataclass(frozen=True, slots=True)
 class UnreadText:
-    """A text that no reader took: where it stands, and whether it is what somebody says in a message."""
+    """A text that no reader used: its path, and whether it is the content of a message."""
 
     path: str
     text: str

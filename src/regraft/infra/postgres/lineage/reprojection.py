@@ -153,7 +153,7 @@ def apply(connection: Connection, version: int) -> tuple[dict[str, int], dict[st
 
 
 def drop_sessions(connection: Connection) -> None:
-    """Forget sessions that nothing is in any more, once the graph of before is gone."""
+    """Delete sessions that are empty after the old graph was removed."""
     _run(connection, "drop_sessions")
 
 

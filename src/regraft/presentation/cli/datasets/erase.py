@@ -1,4 +1,4 @@
-"""``regraft erase``: remove what was said from every store, and leave the shape of the tree."""
+"""``regraft erase``: remove content from every store, and keep the shape of the tree."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Erase what was said from every store; ids, kinds, times and usage stay, so that trees keep their shape.
+    """Erase content from every store. Ids, kinds, times and usage are kept, so that trees keep their shape.
 
     Frozen datasets that contain it are withdrawn and frozen again without it; their old files are removed. It cannot be
     undone.
