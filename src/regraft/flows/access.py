@@ -24,7 +24,7 @@ class Grant:
 class ReadAccess:
     """Checks tokens: ``token`` reads everything, those in the file ``tokens`` what each was made for.
 
-    A token is needed as soon as there is one, a revoked one included, and where ``required``. Without any, everybody
+    A token is needed as soon as there is one, a revoked one included, and where ``required``. Without any, every client
     reads everything.
     """
 

@@ -16,7 +16,7 @@ Reader: TypeAlias = ReadPool
 
 
 def open_reader(dsn: str, name: str) -> Reader:
-    """A pool of read-only connections, each of which the readers of the flows accept. ``name``: in pg_stat_activity."""
+    """A pool of read-only connections for the readers of the flows. ``name``: in pg_stat_activity."""
     return ReadPool(dsn, name)
 
 

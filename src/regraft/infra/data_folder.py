@@ -33,7 +33,7 @@ def make_data_folder(path: Path) -> Path:
 
 
 def let_server_through(path: Path) -> None:
-    """As root: the account that PostgreSQL runs as may pass through a folder, and nobody else."""
+    """As root: the account that PostgreSQL runs as may pass through a folder, and no other account."""
     os.chown(path, -1, pwd.getpwnam(SERVER_ACCOUNT).pw_gid)
     path.chmod(0o710)
 
@@ -55,7 +55,7 @@ def closing_command(path: Path) -> str:
 
 
 def is_open(path: Path) -> bool:
-    """Whether anybody else can list a folder, or reach by its name what is in it."""
+    """Whether other accounts can list a folder, or open files in it by name."""
     try:
         state = path.stat()
     except OSError:

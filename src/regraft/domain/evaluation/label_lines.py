@@ -1,4 +1,4 @@
-"""Lines of labels that somebody made elsewhere: a CSV or JSONL file that says which answer, and what was judged of it.
+"""Lines of labels made outside Regraft: a CSV or JSONL file that names answers and their judgements.
 
 A line names an answer by ``node``, ``turn`` or ``key``, or two by the same with ``_a`` and ``_b``; and it holds a
 ``label`` (true or false), a ``rating``, a ``rank``, or the ``preference`` between the two. Reviews of FastChat

@@ -1,4 +1,4 @@
-"""A plan of subtasks: read from a model's answer, and checked for all that keeps it from being carried out."""
+"""A plan of subtasks: read from a model's answer, and checked for everything that prevents carrying it out."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _subtask(said: Any) -> Subtask:
 
 
 def problems_of(plan: Plan, workers: Collection[str], max_subtasks: int) -> list[Problem]:
-    """All that keeps a plan from being carried out. ``workers`` empty: any name will do."""
+    """Everything that prevents carrying out a plan. If ``workers`` is empty, any name is valid."""
     found: list[Problem] = []
 
     def say(name: str, text: str) -> None:

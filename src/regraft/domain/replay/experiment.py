@@ -80,8 +80,8 @@ class Query:
 class Experiment:
     """What is asked for. ``nodes`` are ids (or starts of ids) and win over ``query``.
 
-    ``growth`` says how an answer is grown where it takes more than one call. ``text`` is the file as it was written.
-    Clients' side calls (titles, tags, ...) are refused unless ``side_calls``.
+    ``growth`` describes how an answer is generated if it takes more than one call. ``text`` is the file as it was
+    written. Clients' side calls (titles, tags, ...) are refused unless ``side_calls``.
     """
 
     nodes: tuple[str, ...] = ()

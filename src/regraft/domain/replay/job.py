@@ -171,8 +171,8 @@ def plan(
 ) -> list[Job]:
     """Nodes x variants x samples. Siblings of one context come one after another, so that a prefix cache helps.
 
-    ``pin_of`` tells what pins a model's build where that is known: another build is another job. ``growth`` says how
-    an answer is grown where it is more than one call, and is part of the fingerprint. Raises UsageError.
+    ``pin_of`` tells what pins a model's build where that is known: another build is another job. ``growth`` describes
+    how an answer is generated if it takes more than one call, and is part of the fingerprint. Raises UsageError.
     """
     if samples < 1:
         raise UsageError(f"-n must be at least 1, not {samples}.")

@@ -1,7 +1,7 @@
 """A rollout: a replayed node, after which the recorded conversation is followed for as long as it still applies.
 
 Vocabulary: an *exchange* is everything between two turns of the user. The record is a list of steps, each an answer
-and what followed it; the first is the answer that is grown again. A recorded user turn *still applies* when the
+and what followed it; the first is the replayed answer. A recorded user turn *still applies* when the
 re-grown exchange before it ends as the recorded one did (in words, or with the same calls) and made every tool call
 that the recorded exchange made. Other words, more calls and another order are reported and end nothing.
 """

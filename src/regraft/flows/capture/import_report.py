@@ -13,7 +13,7 @@ _NAMES_KEPT = 100  # of what was refused for one reason
 
 @dataclass(slots=True)
 class ImportCounts:
-    """The result of an import. ``already`` counts conversations of which everything was stored; ``turns`` new answers,
+    """The result of an import. ``already`` counts conversations that were stored before; ``turns`` new answers,
     ``calls`` all of them; ``branches`` the ends of all trees; ``unanswered`` those that end without an answer;
     ``recognised`` the files of a known format."""
 
@@ -41,7 +41,7 @@ class ImportCounts:
 
 
 class ImportReport:
-    """Counts what is read, and writes a line for each conversation where somebody asked for a report."""
+    """Counts what is read, and writes a line for each conversation if a report was requested."""
 
     def __init__(self, counts: ImportCounts, write: Callable[[dict[str, Any]], None] | None) -> None:
         self.counts = counts

@@ -333,7 +333,7 @@ def _is_held(value: Any, holds: TextFinder) -> bool:
 
 
 def _left_of(column: store.Column, held: Any, holds: TextFinder) -> Any:
-    """A value without the text; JSON keeps its structure, unless the text still stands in it."""
+    """A value without the text; JSON keeps its structure unless the text is still in it."""
     if isinstance(held, list):
         return [SHOWN if isinstance(each, str) and holds(each) else each for each in held]
     if column.type in ("json", "jsonb"):

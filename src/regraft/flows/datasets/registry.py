@@ -25,8 +25,8 @@ def snapshots(
 ) -> list[Row]:
     """Snapshots, oldest first; the next page starts after the last row's ``snapshot_id``.
 
-    A tenant, ``scope``, sees those of which every row is its own, without what was refused for them: it may have been
-    another's. Raises NotFoundError for an ``after`` that it does not see.
+    A tenant, ``scope``, sees those whose rows are all its own, without refused rows, which may be another tenant's.
+    Raises NotFoundError for an ``after`` that it does not see.
     """
     with reading_from(source) as connection:
         if after is not None:

@@ -52,7 +52,7 @@ class UnitCounts:
 def materialise_units(dsn: str, workbench: Path) -> UnitCounts:
     """Update ``trajectory_units`` from the graph and from reported outcomes.
 
-    Work is proportional to the sessions that changed, or of which something new was reported.
+    Work is proportional to the sessions that changed or have new reports.
     """
     bench = Workbench(workbench)
     seen, before = bench.seen("units"), bench.outcome_states("units")

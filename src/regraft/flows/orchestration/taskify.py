@@ -140,7 +140,7 @@ async def _ask(gateway: GatewayEndpoint | str, todo: TaskifyRequest, rule: Rule,
 
 
 def collect(dsn: str, *, finished: Collection[UUID] = (), patience: timedelta = PATIENCE) -> CollectCounts:
-    """Store what captured calls came to that are in no result yet. Safe to call at any time, and from several places.
+    """Store the results of captured calls that are in no result yet. Safe to call at any time, and from several places.
 
     ``finished`` are taskifications of which no further call will come; of any other a plan that is not valid counts as
     failed once its last call is older than ``patience``.

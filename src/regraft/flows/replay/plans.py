@@ -253,7 +253,7 @@ def run(
     prices: Mapping[str, Price] | None = None,
     tally: Tally | None = None,
 ) -> ReplayCounts:
-    """Run a plan's jobs, each grown by ``grow``, and return when their answers are in the graph.
+    """Run a plan's jobs, each with ``grow``, and return when their answers are in the graph.
 
     A job that fails is counted and does not stop the others; a budget that is spent leaves the rest for another time.
     ``tally`` is kept up to date meanwhile, ``progress`` called for each job that ended. ``keep`` and the errors are

@@ -42,7 +42,7 @@ def plans(
 ) -> list[Row]:
     """State and figures of the latest plans; the next page starts before the last row's ``created_at``, ``plan_id``.
 
-    A tenant, ``scope``, sees the plans of which every node is its own.
+    A tenant, ``scope``, sees the plans whose nodes are all its own.
     """
     with reading_from(source) as connection:
         return store.plans(connection, limit, scope=scope, before=before, before_id=before_id)

@@ -311,7 +311,7 @@ def _roll(dsn: str, row: store.Row, servers: Mapping[str, ToolServerSection]) ->
 def _follow(
     dsn: str, wanted: Iterable[RegenerationStep], reasons: Mapping[UUID, tuple[str, str]], done: RegenerationResult
 ) -> None:
-    """What came after things that were all made again is superseded with them: by the first of the new ones."""
+    """Results that follow only regenerated results are superseded with them, by the first of the new ones."""
     steps = list(wanted)
     roots = {root for step in steps for root in step.after}
     with transaction(dsn) as connection:

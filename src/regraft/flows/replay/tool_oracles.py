@@ -46,7 +46,7 @@ class LiveTools:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedTools:
-    """What the record does not hold is made up by a model, which is shown what the tool said of other calls."""
+    """A model invents results that are not in the record; it is shown the tool's results for other calls."""
 
     stand_in: StandIn
     shelf: RecordedResults

@@ -37,7 +37,7 @@ class KeyStore(SecretFile[VirtualKey]):
         max_concurrency: int = 0,
         paths: tuple[str, ...] = (),
     ) -> tuple[VirtualKey, str]:
-        """A new key, and its secret: this is the only time that anybody sees it."""
+        """A new key, and its secret, which is shown only once."""
         return self._add(
             lambda key_id, digest, now: VirtualKey(
                 key_id=key_id,

@@ -24,7 +24,7 @@ class WebTokenStore(SecretFile[WebToken]):
         )
 
     def create(self, name: str, scope: str | None = None) -> tuple[WebToken, str]:
-        """A new token, and its secret: this is the only time that anybody sees it."""
+        """A new token, and its secret, which is shown only once."""
         return self._add(
             lambda key_id, digest, now: WebToken(key_id=key_id, name=name, digest=digest, scope=scope, created=now)
         )

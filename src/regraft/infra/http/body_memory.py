@@ -70,7 +70,7 @@ class MappedBody(mmap.mmap):
     """A body in a file without a name, which is removed with this object."""
 
     def let_go(self, start: int = 0, end: int | None = None) -> None:
-        """Take these bytes out of memory, as far as they fill pages: they are read again when somebody asks."""
+        """Take these bytes out of memory, as far as they fill pages: they are read again on access."""
         start -= start % _PAGE
         end = len(self) if end is None else end - end % _PAGE
         if end > start:

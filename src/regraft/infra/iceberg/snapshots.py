@@ -125,7 +125,7 @@ class DataFiles:
         self.paths: list[str] = []
 
     def write_all(self, batches: Iterable[pa.RecordBatch], splits: Sequence[str]) -> None:
-        """Write the rows of ``batches``, of which ``splits`` names the split of each, and finish every file."""
+        """Write the rows of ``batches``, whose splits are in ``splits``, and finish every file."""
         place = self._schema.get_field_index("split")
         start = 0
         waiting: list[pa.RecordBatch] = []

@@ -30,7 +30,7 @@ _MOST_SWITCHES = 200  # files of the log; 16 MB each
 def rewrite_tables(dsn: str, patience: float = 60.0) -> dict[str, str]:
     """Write all tables of the database anew, so that no byte of a dead row is left in them; what could not be done.
 
-    Rows that a transaction of somebody else may still see are kept by PostgreSQL: this waits for those to end. Each
+    PostgreSQL keeps rows that another transaction may still see: this waits for such transactions to end. Each
     table is locked while it is rewritten, and needs as much room again.
     """
     left: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The bytes of calls that left the spool: they stand in its files until a segment is full, or are overwritten here."""
+"""The bytes of delivered calls: they stay in the spool's files until a segment is full, or are overwritten here."""
 
 from __future__ import annotations
 

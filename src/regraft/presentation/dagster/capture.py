@@ -73,9 +73,7 @@ feedback = AssetSpec(
             kinds={"duckdb"},
             description="Who called whom in each session, how often, and at what cost.",
         ),
-        AssetSpec(
-            "flow_nodes", deps=["flow_edges"], kinds={"duckdb"}, description="Everybody who called or was called."
-        ),
+        AssetSpec("flow_nodes", deps=["flow_edges"], kinds={"duckdb"}, description="All callers and callees."),
         AssetSpec(
             LAST,
             deps=["llm_chat_turns", "llm_tool_calls", "token_usage"],

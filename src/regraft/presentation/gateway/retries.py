@@ -13,9 +13,8 @@ LONGEST_RETRY_AFTER = 20.0  # a server that asks for more is passed over
 def plan_after(
     attempts: tuple[Upstream, ...], done: int, retry_after: float | None
 ) -> tuple[tuple[Upstream, ...], float] | None:
-    """The attempts from now on, of which ``done`` are over, and the seconds to wait; None when the last one is over.
-
-    ``retry_after`` are the seconds that the server of the last one asks for.
+    """The remaining attempts after ``done`` ones, and the seconds to wait; None after the last one. ``retry_after`` are
+    the seconds that the last server asks for.
     """
     if done >= len(attempts):
         return None

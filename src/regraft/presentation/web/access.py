@@ -1,4 +1,4 @@
-"""Who may read the API: everybody while there are no tokens (on loopback only), else who shows one."""
+"""Access to the API: every client while there are no tokens (on loopback only), else clients with a token."""
 
 from __future__ import annotations
 

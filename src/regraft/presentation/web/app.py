@@ -116,7 +116,7 @@ class _Api(FastAPI):
 def make_app(dsn: str, hosts: tuple[str, ...] = ("*",), access: ReadAccess | None = None) -> FastAPI:
     """The application. ``hosts``: names that it answers to beside loopback ones; others are refused (DNS rebinding).
 
-    ``access``: which tokens read what; without it everybody reads everything.
+    ``access``: which tokens read what; without it every client reads everything.
     """
 
     @asynccontextmanager

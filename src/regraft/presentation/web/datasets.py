@@ -68,7 +68,7 @@ def snapshots(
     limit: Limit = 200,
     after: Annotated[str | None, Query(description="`next` of an earlier page.")] = None,
 ) -> JsonReply:
-    """Frozen dataset snapshots. A tenant's token sees those of which every row is the tenant's, without `refused`."""
+    """Frozen dataset snapshots. A tenant's token sees those whose rows are all the tenant's, without `refused`."""
     if after is not None:
         _check_id(after)
     with truth.connection() as connection:

@@ -140,7 +140,7 @@ def comparison(id: str, truth: Truth) -> JsonReply:
 
 @router.get("/replays", response_model=Plans)
 def replays(truth: Truth, limit: Limit = 50, before: Before = None) -> JsonReply:
-    """Replay plans, the latest first. A tenant's token sees those of which every node is the tenant's."""
+    """Replay plans, the latest first. A tenant's token sees those whose nodes are all the tenant's."""
     at, last_id = page_start(before)
     with truth.connection() as connection:
         found = plans.plans(connection, limit, scope=truth.scope, before=at, before_id=last_id)

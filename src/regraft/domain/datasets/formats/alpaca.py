@@ -26,7 +26,7 @@ class AlpacaFormat:
     note = "`input` is empty, `history` is pairs of question and answer"
 
     def encode(self, row: Row) -> str | RowRefusal:
-        """The last question and its answer, what came before as history; refused when it is more than words."""
+        """The last question and its answer, with earlier turns as history; refused if it contains more than text."""
         talk = dialogue(row.messages)
         if isinstance(talk, RowRefusal):
             return talk

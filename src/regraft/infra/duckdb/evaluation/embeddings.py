@@ -11,7 +11,7 @@ from regraft.infra.duckdb.file import Record, WorkbenchFile
 
 
 class Embeddings(WorkbenchFile):
-    """``trajectory_embeddings``, beside the units that it stands for."""
+    """``trajectory_embeddings``, next to the units that the vectors belong to."""
 
     tables = "evaluation/embeddings"
 
@@ -68,8 +68,8 @@ class Embeddings(WorkbenchFile):
         return [{"similarity": near, **shown[unit]} for unit, near in units.items() if unit in shown]
 
     def move_to(self, draft: Path) -> int:
-        """Give the vectors of texts that read the same in another workbench to it, and that one this one's place; how
-        many there are. Nobody else has the file open meanwhile."""
+        """Copy the vectors of equal texts to another workbench, which then replaces this one; return their number. No
+        other process has the file open meanwhile."""
         with self._open() as connection:
             quoted = str(draft).replace("'", "''")
             connection.execute(f"ATTACH '{quoted}' AS draft")

@@ -121,7 +121,7 @@ def index_references(connection: Connection, *, drop: bool = False) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column that may hold words. ``key``: rows are told apart by it."""
+    """A column that may contain text. ``key``: the column that identifies its rows."""
 
     table: str
     name: str
@@ -138,7 +138,7 @@ def columns(connection: Connection) -> dict[str, list[Column]]:
 
 
 def lock_tables(connection: Connection, tables: Collection[str]) -> None:
-    """Nobody writes to these meanwhile."""
+    """No other transaction writes to these tables meanwhile."""
     names = sql.SQL(", ").join(sql.Identifier(table) for table in sorted(tables))
     connection.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(names))
 
