@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import subprocess
@@ -18,6 +19,8 @@ import pyarrow.parquet as pq
 import regraft.domain
 from regraft.domain.errors import UnavailableError, UsageError
 from regraft.infra.environment import is_plain
+
+_log = logging.getLogger(__name__)
 
 PROGRAM = "regraft.infra.daft.near_duplicates"
 _RAY = re.compile(r"auto|local:[1-9]\d?|(?:ray://)?(?!local:)[^\s/]+:\d+")
@@ -128,19 +131,27 @@ def _run(engine: Engine, place: Path) -> dict[str, int]:
         or name.upper().startswith(_MORE)
     }
     environment |= {**_QUIET, "PYTHONPATH": str(source.parent)}
-    log = place / "log"
     command = [str(engine.python.absolute()), "-P", "-m", PROGRAM, str(place / "job.json")]
-    with log.open("wb") as output:
+    status = _ended(command, place, environment)
+    if status < 0:  # Daft was seen to crash, once in some dozens of runs; the job overwrites what it wrote
+        _log.warning("%s ended by signal %s, and is started once more", engine.name, -status)
+        status = _ended(command, place, environment)
+    if status:
+        said = (place / "log").read_text("utf-8", "replace").strip().splitlines()
+        fatal = [line for line in said if line.startswith("Fatal Python error")]
+        why = (fatal or said or [f"it ended with status {status}"])[-1][:500]
+        raise UnavailableError(f"{engine.name} in {engine.python} did not compare the rows: {why}")
+    done: dict[str, int] = json.loads((place / "done.json").read_text("utf-8"))
+    return done
+
+
+def _ended(command: list[str], place: Path, environment: Mapping[str, str]) -> int:
+    """The status of a program that was run to its end; negative when a signal ended it."""
+    with (place / "log").open("wb") as output:
         program = subprocess.Popen(command, cwd=place, env=environment, stdout=output, stderr=subprocess.STDOUT)
         try:
-            status = program.wait()
+            return program.wait()
         except BaseException:
             program.terminate()  # it stops the Ray nodes that it started
             program.wait(30)
             raise
-    if status:
-        said = log.read_text("utf-8", "replace").strip().splitlines()
-        why = said[-1][:500] if said else f"it ended with status {status}"
-        raise UnavailableError(f"{engine.name} in {engine.python} did not compare the rows: {why}")
-    done: dict[str, int] = json.loads((place / "done.json").read_text("utf-8"))
-    return done
