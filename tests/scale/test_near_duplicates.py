@@ -21,7 +21,7 @@ import pytest
 from regraft.domain.datasets.kinds import KINDS
 from regraft.domain.datasets.rows import Row
 from regraft.domain.datasets.words import runs, spoken, words
-from regraft.domain.errors import UsageError
+from regraft.domain.errors import UnavailableError, UsageError
 from regraft.flows.datasets.freeze import freeze
 from regraft.flows.datasets.resemblance import resemblance
 from regraft.infra.daft.engine import AlikeRows, Compared, Engine, compare
@@ -182,3 +182,8 @@ def test_a_threshold_that_is_no_share_is_refused(frozen: dict[str, Any], tmp_pat
     snapshot = frozen.pop("snapshot")
     with pytest.raises(UsageError, match=r"0\.1 to 1"):
         resemblance(snapshot.snapshot_id, tmp_path / "alike", python=PYTHON, threshold=80, **frozen)
+
+
+def test_a_cluster_that_does_not_answer_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"No Ray cluster answers at 127\.0\.0\.1:1"):
+        found_by(Engine(PYTHON, "127.0.0.1:1"), planted("sft")[:3], tmp_path)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -143,6 +144,8 @@ def runner(where: str) -> Iterator[None]:
         yield
         return
     local = where.startswith("local:")
+    if not local and where != "auto":
+        _reach(where)
     if local:  # Ray on loopback alone: whoever reaches a Ray cluster may run code on it. Named for what it is not.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     import ray
@@ -165,6 +168,15 @@ def runner(where: str) -> Iterator[None]:
         ray.shutdown()
         if nodes:
             nodes.shutdown()
+
+
+def _reach(address: str) -> None:
+    """End with a sentence where nobody listens: Ray itself tries for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), 10).close()
+    except (OSError, OverflowError) as error:
+        sys.exit(f"No Ray cluster answers at {address}: {error}")
 
 
 def main(path: Path) -> None:
