@@ -151,8 +151,8 @@ def test_a_failed_path_is_no_target_unless_a_recipe_asks(truth, rows, tmp_path) 
 
 
 @pytest.mark.corpus
-def test_every_pair_of_hh_is_a_row_with_its_own_sides(truth, rows, bench, corpus) -> None:
-    file = corpus / "hh-rlhf-harmless" / "pairs.jsonl.zst"
+def test_every_pair_of_hh_is_a_row_with_its_own_sides(truth, rows, bench, recorded_corpus) -> None:
+    file = recorded_corpus / "hh-rlhf-harmless" / "pairs.jsonl.zst"
     import_files(truth, [file])
     turns = re.compile(r"\n\n(Human|Assistant):")
     votes: dict[tuple[str, frozenset[str]], list[tuple[str, str]]] = defaultdict(list)
@@ -176,10 +176,10 @@ def test_every_pair_of_hh_is_a_row_with_its_own_sides(truth, rows, bench, corpus
 
 @pytest.mark.corpus
 @pytest.mark.parametrize("name", ["trees.jsonl.zst", "conversations.jsonl.zst"])
-def test_ranks_of_oasst_give_every_pair_of_different_ranks(truth, rows, bench, corpus, name) -> None:
-    import_files(truth, [corpus / "oasst-trees" / name])
+def test_ranks_of_oasst_give_every_pair_of_different_ranks(truth, rows, bench, recorded_corpus, name) -> None:
+    import_files(truth, [recorded_corpus / "oasst-trees" / name])
     expected: Counter[Sides] = Counter()
-    for tree in raw(corpus / "oasst-trees" / "trees.jsonl.zst"):
+    for tree in raw(recorded_corpus / "oasst-trees" / "trees.jsonl.zst"):
         waiting = [tree["prompt"]]
         while waiting:
             asked = waiting.pop()
@@ -194,8 +194,8 @@ def test_ranks_of_oasst_give_every_pair_of_different_ranks(truth, rows, bench, c
 
 
 @pytest.mark.corpus
-def test_votes_of_pandalm_give_the_pairs_of_their_majorities(truth, rows, bench, corpus) -> None:
-    file = corpus / "pandalm" / "pairs.jsonl.zst"
+def test_votes_of_pandalm_give_the_pairs_of_their_majorities(truth, rows, bench, recorded_corpus) -> None:
+    file = recorded_corpus / "pandalm" / "pairs.jsonl.zst"
     counts = import_files(truth, [file])
     ballots: dict[tuple[str, frozenset[str]], list[str | None]] = defaultdict(list)
     unreadable = 0
@@ -220,8 +220,10 @@ def test_votes_of_pandalm_give_the_pairs_of_their_majorities(truth, rows, bench,
 
 @pytest.mark.corpus
 @pytest.mark.parametrize("name", ["tau-bench-airline", "tau2-bench"])
-def test_rewards_of_runs_give_the_pairs_of_last_answers_to_one_history(truth, rows, bench, corpus, name) -> None:
-    file = corpus / name / "conversations.jsonl.zst"
+def test_rewards_of_runs_give_the_pairs_of_last_answers_to_one_history(
+    truth, rows, bench, recorded_corpus, name
+) -> None:
+    file = recorded_corpus / name / "conversations.jsonl.zst"
     import_files(truth, [file])
     ends: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for line in raw(file):
@@ -242,11 +244,11 @@ def test_rewards_of_runs_give_the_pairs_of_last_answers_to_one_history(truth, ro
 
 @pytest.mark.corpus
 def test_labels_of_hh_that_stand_in_lines_of_their_own_are_compared_within_their_group(
-    truth, rows, bench, corpus
+    truth, rows, bench, recorded_corpus
 ) -> None:
-    import_files(truth, [corpus / "hh-rlhf-harmless" / "conversations.jsonl.zst"])
+    import_files(truth, [recorded_corpus / "hh-rlhf-harmless" / "conversations.jsonl.zst"])
     groups: dict[str, dict[bool, list[Any]]] = defaultdict(dict)
-    for line in raw(corpus / "hh-rlhf-harmless" / "conversations.jsonl.zst"):
+    for line in raw(recorded_corpus / "hh-rlhf-harmless" / "conversations.jsonl.zst"):
         groups[line["group"]][line["outcome"]["preferred"]] = line["messages"]
     expected = Counter(
         (said[True][-2]["content"], said[True][-1]["content"], said[False][-1]["content"])

@@ -28,7 +28,7 @@ CALLING = {
     "tool_calls": [{"id": "c1", "type": "function", "function": FUNCTION}],
 }
 RESULT = {"role": "tool", "tool_call_id": "c1", "content": "snow"}
-SFT = 'name = "good"\nkind = "sft"\n[select]\nper_context = 0\n'
+SFT = 'name = "good"\nkind = "sft"\n[select]\nper_context = 0\n[content]\nunlisted_tools = "keep"\n'
 
 
 def keep(dsn: str, *exchanges: Exchange) -> None:

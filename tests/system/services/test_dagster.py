@@ -403,7 +403,7 @@ def test_a_recipe_of_the_wrong_kind_fails_with_one_plain_message(
     (failure,) = result.get_step_failure_events()
     assert failure.step_failure_data.user_failure_data is not None
     assert failure.step_failure_data.user_failure_data.description == (
-        f"The recipe {recipe} is of kind sft, this asset makes dpo."
+        f"The recipe {recipe} is of kind sft, this asset makes dpo and reward."
     )
 
 
