@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,7 +19,8 @@ from regraft.infra.files.keys import KeyStore
 from regraft.infra.nats.stream import CallStream
 from regraft.infra.postgres.pool import connect
 from support.gateways import BODY, CHAT, Upstream, free_port, streamed
-from support.scripted_upstream import plain
+from support.scripted_upstream import Pause, Script, plain
+from support.waiting import until
 
 GATEWAYS = """
 import sys
@@ -169,6 +172,56 @@ def test_a_rate_of_a_key_is_that_of_all_processes_together(tmp_path):
     assert said.count(200) + said.count(429) == 60
     assert all(each for each in refused), "one process got every call, so that this proves nothing"
     assert (shared / "rates").stat().st_mode & 0o777 == 0o600
+
+
+def test_calls_of_a_key_at_once_are_those_of_all_processes_and_a_killed_one_gives_its_own_back(tmp_path):
+    secret = KeyStore(tmp_path / "keys.json").create("a", max_concurrency=8)[1]
+    script, port, spool = tmp_path / "gateways.py", free_port(), tmp_path / "spool"
+    script.write_text(GATEWAYS)
+    with contextlib.ExitStack() as stack:
+        upstream = stack.enter_context(Upstream(lambda seen: Script((Pause(60), *plain(200, ANSWER).steps))))
+        arguments = [upstream.base_url, str(spool), "nats://127.0.0.1:1", str(port), str(tmp_path / "keys.json")]
+        gateways = subprocess.Popen([sys.executable, script, *arguments])
+        stack.callback(gateways.wait, 30)
+        stack.callback(gateways.terminate)
+        shared = spool / f".workers-{port}"
+        until(lambda: len(list(shared.glob("*.json"))) == 2, 30)
+        held = [stack.enter_context(begin_call(port, secret)) for _ in range(8)]
+        until(lambda: len(upstream.seen) == 8, 20)
+        waiting = [stack.enter_context(begin_call(port, secret)) for _ in range(16)]
+        time.sleep(0.5)
+        assert len(upstream.seen) == 8
+        victim = workers(gateways.pid)[0]
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: any(is_closed(each) for each in waiting), 10)
+        time.sleep(0.3)
+        back = sum(map(is_closed, held))
+        assert 0 < back < 8, "one process had every call, so that this proves nothing"
+        waiting += [stack.enter_context(begin_call(port, secret)) for _ in range(8)]
+        until(lambda: len(upstream.seen) == 8 + back, 20)
+        until(lambda: len(workers(gateways.pid)) == 2 and victim not in workers(gateways.pid), 20)
+        waiting += [stack.enter_context(begin_call(port, secret)) for _ in range(8)]
+        time.sleep(1.5)
+        assert len(upstream.seen) == 8 + back
+
+
+def begin_call(port, secret):
+    """A connection on which a call was sent and no answer read."""
+    sock = socket.create_connection(("127.0.0.1", port), timeout=5)
+    line = b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" % CHAT.encode()
+    line += b"authorization: Bearer %b\r\ncontent-length: %d\r\n\r\n" % (secret.encode(), len(BODY))
+    sock.sendall(line + BODY)
+    sock.setblocking(False)
+    return sock
+
+
+def is_closed(sock):
+    try:
+        return sock.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
 
 
 def ask_once(port, secret):

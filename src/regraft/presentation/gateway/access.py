@@ -12,6 +12,8 @@ from regraft.infra.http.replies import error_body, json_block
 from regraft.presentation.gateway.client import Client
 from regraft.presentation.gateway.limits import ConcurrencyLimit
 from regraft.presentation.gateway.rates import LocalRates, Rates
+from regraft.presentation.gateway.shared_limits import SharedConcurrencyLimit
+from regraft.presentation.gateway.shared_slots import SharedSlots
 
 FEEDBACK = "/v1/feedback"
 QUEUE, QUEUE_SECONDS = 100, 30.0
@@ -34,17 +36,17 @@ class _Known:
 
     __slots__ = ("client", "key")
 
-    def __init__(self, key: VirtualKey) -> None:
+    def __init__(self, key: VirtualKey, turnstile: ConcurrencyLimit | None) -> None:
         self.key = key
-        turnstile = ConcurrencyLimit(key.max_concurrency, QUEUE, QUEUE_SECONDS) if key.max_concurrency else None
         self.client = Client(key.scope, trusted=False, turnstile=turnstile)
 
 
 class Access:
-    """Checks every call when keys are needed. ``rates`` are shared with the other processes of a gateway."""
+    """Checks every call when keys are needed. All processes of a gateway share ``rates`` and ``slots``."""
 
-    def __init__(self, store: KeyStore, rates: Rates | None = None) -> None:
+    def __init__(self, store: KeyStore, rates: Rates | None = None, slots: SharedSlots | None = None) -> None:
         self._store = store
+        self._slots = slots
         self._rates = rates or LocalRates()
         self._known: dict[str, _Known] = {}
 
@@ -78,8 +80,16 @@ class Access:
             raise AccessRefusedError(401, message, "invalid_request_error", "invalid_api_key", lines)
         known = self._known.get(key.key_id)
         if known is None or known.key != key:
-            known = self._known[key.key_id] = _Known(key)
+            known = self._known[key.key_id] = _Known(key, self._turnstile(key))
         return known
+
+    def _turnstile(self, key: VirtualKey) -> ConcurrencyLimit | None:
+        limit = key.max_concurrency
+        if not limit:
+            return None
+        if self._slots is not None and (place := self._slots.find(key.key_id)) is not None:
+            return SharedConcurrencyLimit(limit, QUEUE, QUEUE_SECONDS, self._slots, place)
+        return ConcurrencyLimit(limit, QUEUE, QUEUE_SECONDS)
 
     def _counted(self, known: _Known) -> Client:
         """The client, after this call was counted. Raises AccessRefusedError beyond the key's rate."""

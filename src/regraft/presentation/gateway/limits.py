@@ -35,12 +35,7 @@ class ConcurrencyLimit:
         if self._inside < self._limit:
             self._inside += 1
             return True
-        if len(self._waiting) >= self._queue:
-            raise TooBusyError
-        loop = asyncio.get_running_loop()
-        self._waiting.append((waiter, loop.time() + self._seconds))
-        if self._timer is None:
-            self._timer = loop.call_later(self._seconds, self._expire)
+        self._wait(waiter)
         return False
 
     def leave(self) -> None:
@@ -54,6 +49,14 @@ class ConcurrencyLimit:
     def forget(self, waiter: Waiter) -> None:
         """The waiter went away."""
         self._waiting = deque(each for each in self._waiting if each[0] is not waiter)
+
+    def _wait(self, waiter: Waiter) -> None:
+        if len(self._waiting) >= self._queue:
+            raise TooBusyError
+        loop = asyncio.get_running_loop()
+        self._waiting.append((waiter, loop.time() + self._seconds))
+        if self._timer is None:
+            self._timer = loop.call_later(self._seconds, self._expire)
 
     def _expire(self) -> None:
         loop = asyncio.get_running_loop()

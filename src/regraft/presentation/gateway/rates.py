@@ -1,26 +1,20 @@
 """How many calls a key may make a minute: a bucket for each key, which all processes of one gateway share.
 
-The buckets of several processes are in a small file that each of them maps. A lock on that file, which the kernel
-releases when its holder dies, is held for as long as a bucket is read and written.
+The buckets of several processes are in a file that they share.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import logging
-import mmap
-import os
 import struct
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from regraft.presentation.gateway.shared_table import SharedTable
+
 SLOTS = 16_384  # keys that share their buckets; those beyond have one in each process
-_SLOT = struct.Struct("<16sdd")  # the key's id; the calls that are left, and when that was, on the machine's clock
-_BUCKET = struct.Struct("<dd")
-_FREE = bytes(16)
+_BUCKET = struct.Struct("<dd")  # the calls that are left, and when that was, on the machine's clock; 0: never
 
 log = logging.getLogger(__name__)
 
@@ -50,53 +44,27 @@ class SharedRates:
     """The buckets of several processes, in the file at ``path``, which whoever starts them deletes before."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.ftruncate(self._descriptor, SLOTS * _SLOT.size)
-        self._map = mmap.mmap(self._descriptor, SLOTS * _SLOT.size)
-        self._places: dict[str, int] = {}
+        self._table = SharedTable(path, _BUCKET.size, SLOTS)
         self._beyond = LocalRates()
+        self._warned = False
 
     def take(self, key_id: str, per_minute: int) -> float:
-        with self._locked():
-            place = self._places.get(key_id)
-            if place is None:
-                place = self._place(key_id, per_minute)
-                if place is None:
-                    return self._beyond.take(key_id, per_minute)
-                self._places[key_id] = place
-            now = time.monotonic()  # the same for all processes of a machine
-            left, at = _BUCKET.unpack_from(self._map, place + 16)
-            left = _filled(left, now - at, per_minute)
-            _BUCKET.pack_into(self._map, place + 16, left if left < 1 else left - 1, now)
-            return _wait(left, per_minute)
+        table = self._table
+        with table.locked():
+            place = table.find(key_id)
+            if place is not None:
+                now = time.monotonic()  # the same for all processes of a machine
+                left, at = _BUCKET.unpack_from(table.map, place)
+                left = _filled(left, now - at, per_minute) if at else float(per_minute)
+                _BUCKET.pack_into(table.map, place, left if left < 1 else left - 1, now)
+                return _wait(left, per_minute)
+        if not self._warned:
+            self._warned = True
+            log.warning("more than %d keys have rates: that of %s holds in each process for itself", SLOTS, key_id)
+        return self._beyond.take(key_id, per_minute)
 
     def close(self) -> None:
-        self._map.close()
-        os.close(self._descriptor)
-
-    def _place(self, key_id: str, per_minute: int) -> int | None:
-        """Where the bucket of a key is, made full when it is new; None when all places are taken."""
-        name = key_id.encode()[:16].ljust(16, b"\0")
-        start = int.from_bytes(name, "big") % SLOTS
-        for step in range(SLOTS):
-            place = (start + step) % SLOTS * _SLOT.size
-            found = self._map[place : place + 16]
-            if found == name:
-                return place
-            if found == _FREE:
-                _SLOT.pack_into(self._map, place, name, float(per_minute), time.monotonic())
-                return place
-        log.warning("more than %d keys have rates: that of %s holds in each process for itself", SLOTS, key_id)
-        return None
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        self._table.close()
 
 
 def _filled(left: float, seconds: float, per_minute: int) -> float:

@@ -36,7 +36,8 @@ from regraft.presentation.gateway.rates import SharedRates
 from regraft.presentation.gateway.redaction import Redactor
 from regraft.presentation.gateway.routing import Router
 from regraft.presentation.gateway.settings import GatewaySettings
-from regraft.presentation.gateway.worker_numbers import WorkerNumbers, rates_file
+from regraft.presentation.gateway.shared_slots import SharedSlots
+from regraft.presentation.gateway.worker_numbers import WorkerNumbers, rates_file, slots_file
 
 if TYPE_CHECKING:
     from regraft.presentation.gateway.orchestrator import Orchestrators
@@ -91,8 +92,14 @@ class Gateway:
         self._spool: Spool | None = None
         self._drainer: DrainProcess | None = None
         self._recorder: Recorder | None = None
-        self._rates = SharedRates(rates_file(settings)) if worker is not None and settings.keys is not None else None
-        self._access = Access(KeyStore(settings.keys), self._rates) if settings.keys is not None else None
+        self._rates: SharedRates | None = None
+        self._slots: SharedSlots | None = None
+        self._access: Access | None = None
+        if settings.keys is not None:
+            if worker is not None:
+                self._rates = SharedRates(rates_file(settings))
+                self._slots = SharedSlots(slots_file(settings), worker, settings.workers)
+            self._access = Access(KeyStore(settings.keys), self._rates, self._slots)
         self._admission = Admission(HostPolicy(settings.hosts, settings.origins, settings.host))
         self._orchestrators: Orchestrators | None = None
         if settings.orchestrators:
@@ -163,6 +170,8 @@ class Gateway:
             self._workers.end()
         if self._rates is not None:
             self._rates.close()
+        if self._slots is not None:
+            self._slots.close()
         if self._recorder is not None:
             await self._recorder.settle()
         if self._drainer is not None:

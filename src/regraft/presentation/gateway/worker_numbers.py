@@ -59,6 +59,11 @@ def rates_file(settings: GatewaySettings) -> Path:
     return folder_of(settings) / "rates"
 
 
+def slots_file(settings: GatewaySettings) -> Path:
+    """Where the processes of one gateway keep how many calls of a key are under way."""
+    return folder_of(settings) / "slots"
+
+
 def folder_of(settings: GatewaySettings) -> Path:
     """Where the processes of one gateway keep what they share."""
     return settings.spool / f".workers-{settings.port}"

@@ -17,7 +17,7 @@ from types import FrameType
 
 from regraft.infra.backoff import Backoff
 from regraft.presentation.gateway.settings import GatewaySettings
-from regraft.presentation.gateway.worker_numbers import folder_of, rates_file
+from regraft.presentation.gateway.worker_numbers import folder_of, rates_file, slots_file
 
 BACKOFF = Backoff(0.2, 5.0)
 
@@ -39,7 +39,8 @@ class Supervisor:
 
     def run(self) -> None:
         """Until SIGINT or SIGTERM."""
-        for path in (*folder_of(self._settings).glob("*.json"), rates_file(self._settings)):
+        folder, settings = folder_of(self._settings), self._settings
+        for path in (*folder.glob("*.json"), *folder.glob("*.alive"), rates_file(settings), slots_file(settings)):
             path.unlink(missing_ok=True)  # of an earlier start
         before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         workers = {number: self._start(number) for number in range(self._settings.workers)}

@@ -35,7 +35,9 @@ def create(
     scope: Annotated[str, typer.Option(help="Tenant of its calls.")] = "default",
     model: Annotated[list[str] | None, typer.Option(help="Glob of the models it may call; repeatable.")] = None,
     per_minute: Annotated[int, typer.Option(min=0, help="Calls per minute, of all workers together; 0: no limit.")] = 0,
-    max_concurrency: Annotated[int, typer.Option(min=0, help="Concurrent calls per gateway process; 0: no limit.")] = 0,
+    max_concurrency: Annotated[
+        int, typer.Option(min=0, help="Concurrent calls, of all workers together; 0: no limit.")
+    ] = 0,
     paths: Annotated[
         list[str] | None,
         typer.Option(help="Glob of other paths it may call, e.g. '/v1/files*'; repeatable. None by default."),
