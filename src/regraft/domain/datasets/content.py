@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from operator import is_
 from typing import Any
 
 from regraft.domain.datasets.kinds import KINDS
@@ -23,7 +24,6 @@ LISTS = (
     "rejected",
     "alternate",
 )  # the fields of a row that hold messages
-_ADDED_LISTS = ("completion", "alternate")  # which the first rows did not have
 _CERTIFICATE = ("label", "stratum", "negative", "evidence")  # texts that the first snapshots did not have
 
 
@@ -75,7 +75,9 @@ def _kept(turn: RecordedTurn, content: Content) -> RecordedTurn:
         for message, model in zip(turn.history, models, strict=True)
     )
     learned = _is_learned(content, turn.model, last=True)
-    return replace(turn, history=history, answer=tuple(_message(one, content, learned=learned) for one in turn.answer))
+    answer = tuple(_message(one, content, learned=learned) for one in turn.answer)
+    unchanged = all(map(is_, history, turn.history)) and all(map(is_, answer, turn.answer))
+    return turn if unchanged else replace(turn, history=history, answer=answer)
 
 
 def _is_learned(content: Content, model: str, *, last: bool) -> bool:
@@ -111,30 +113,22 @@ def all_messages(row: Row) -> list[Message]:
     return [message for name in LISTS for message in getattr(row, name)]
 
 
-def _words(messages: Iterable[Message]) -> list[Any]:
-    """Messages without the ids that differ between two copies of one conversation."""
-    return [
-        (
-            message["role"],
-            text_of(message).strip(),
-            [
-                (call["function"]["name"], "".join(call["function"]["arguments"].split()))
-                for call in message["tool_calls"]
-            ],
-        )
-        for message in messages
-    ]
+def _said(messages: Iterable[Message]) -> bytes:
+    """Messages without the ids that differ between two copies of one conversation, as parts that do not run together."""
+    parts: list[str] = []
+    for message in messages:
+        parts += (message["role"], text_of(message).strip())
+        for call in message["tool_calls"]:
+            parts += ("call", call["function"]["name"], "".join(call["function"]["arguments"].split()))
+    return "".join(f"{len(part)}:{part}" for part in parts).encode()
 
 
 def content_keys(row: Row) -> tuple[str, str]:
     """Digests of the prompt and of the whole row, without ids: rows that share one belong to one split."""
-    prompt = _words(KINDS[row.kind].prompt(row))
-    sides = [_words(getattr(row, name)) for name in LISTS if name not in _ADDED_LISTS or getattr(row, name)]
-    whole = [*sides, row.tools, *([row.label] if row.label else [])]
-    return (
-        digest(b"prompt", canonical_json(prompt).encode()).hex(),
-        digest(b"row", canonical_json(whole).encode()).hex(),
-    )
+    sides = [_said(getattr(row, name)) for name in KINDS[row.kind].columns]
+    prompt = _said(KINDS[row.kind].prompt(row))
+    more = ((row.tools or "").encode(), (row.label or "").encode())
+    return digest(b"prompt", prompt).hex(), digest(b"row", *sides, *more).hex()
 
 
 def row_line(row: Row, split: str | None = None) -> bytes:

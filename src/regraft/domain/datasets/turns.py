@@ -45,6 +45,8 @@ def checked(turn: RecordedTurn) -> RecordedTurn:
             return replace(turn, refusal=whole)
         history, answer, joined = history[:-1], (whole, *answer[1:]), True
     refusal = broken_exchange((*history, *answer)) or _two_answers_in_a_row((*history, *answer))
+    if not joined and refusal is None:
+        return turn
     return replace(
         turn,
         history=history,
