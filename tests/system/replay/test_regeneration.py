@@ -142,7 +142,7 @@ def test_a_root_and_no_words_cannot_be_outdated(path):
     (root,) = path.ask("SELECT node_id FROM conversation_branch_nodes WHERE depth = 0")
     with pytest.raises(UsageError, match="root"):
         staleness.outdate(path.dsn, root["node_id"], "x", "me")
-    with pytest.raises(UsageError, match="why"):
+    with pytest.raises(UsageError, match="reason"):
         staleness.outdate(path.dsn, node, " ", "me")
 
 

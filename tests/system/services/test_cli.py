@@ -76,8 +76,8 @@ def test_a_replay_of_nodes_that_there_are_not_says_so(regraft: Run) -> None:
     [
         (("--outcome-below", "nan"), "finite number"),
         (("--temperature", "inf"), "temperature is a finite number"),
-        (("--budget-tokens", "-1", "--dry-run"), "lets no job start"),
-        (("--budget-money", "nan"), "lets no job start"),
+        (("--budget-tokens", "-1", "--dry-run"), "does not allow a single job"),
+        (("--budget-money", "nan"), "does not allow a single job"),
         (("--system", "@missing.txt"), "cannot be read: No such file or directory."),
     ],
 )

@@ -114,7 +114,8 @@ def all_messages(row: Row) -> list[Message]:
 
 
 def _said(messages: Iterable[Message]) -> bytes:
-    """Messages without the ids that differ between two copies of one conversation, as parts that do not run together."""
+    """Messages without the ids that differ between two copies of one conversation, as parts that do not run
+    together."""
     parts: list[str] = []
     for message in messages:
         parts += (message["role"], text_of(message).strip())

@@ -1,10 +1,10 @@
 """Datasets: preview, freeze, verify, export, and what memory they take, over many short conversations.
 
-    python benchmarks/datasets.py [--rows 100000]
+    python benchmarks/dataset_freeze.py [--rows 100000]
 
 The truth is filled as sets (large_graph.sql): one conversation of two turns a row. Units are measured before the clock
 starts. A freeze is compared with a bare Parquet write of the very same rows in the same run. Prints a table and writes
-JSON to benchmarks/results/datasets.json. A million rows need about 10 GB of disk and half an hour.
+JSON to benchmarks/results/dataset_freeze.json. A million rows need about 10 GB of disk and half an hour.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def main() -> None:
     for name, value in figures.items():
         print(f"{name}: {value:,.3f}" if value < 100 else f"{name}: {value:,.0f}")
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "datasets.json").write_text(json.dumps(figures, indent=1))
+    (RESULTS / "dataset_freeze.json").write_text(json.dumps(figures, indent=1))
 
 
 def fill(dsn: str, rows: int) -> None:
