@@ -27,7 +27,7 @@ REFUSALS: Mapping[str, Reason] = {
     "both_bad": Reason("both answers were judged bad", "kinds suppression and unlearning learn from them"),
     "call_not_function": Reason("a call is of no function, or its id is no text"),
     "call_to_unlisted_tool": Reason(
-        "an answer calls a tool that the request did not offer (imports often come without tool lists)",
+        "an answer calls a tool that the request did not offer",
         '`unlisted_tools = "keep"` under [content] takes it',
     ),
     "call_without_name": Reason("a call does not say which function it calls"),

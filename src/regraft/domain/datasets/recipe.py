@@ -27,8 +27,8 @@ class Content:
 
     ``reasoning`` keeps what models thought. ``learn`` says which answers of a conversation a trainer learns from: all,
     the last one, or those of ``learn_models``; the others get weight 0. ``developer`` messages stay as they are, or
-    become ``system`` messages. ``unlisted_tools`` says whether a call to a tool that the request did not offer refuses
-    the row.
+    become ``system`` messages. ``unlisted_tools`` says whether a call to a tool that is not in the request's tool list
+    refuses the row.
     """
 
     reasoning: bool = False

@@ -68,7 +68,12 @@ def broken_exchange(messages: Sequence[Message]) -> RowRefusal | None:
 
 
 def unlisted_call(messages: Iterable[Message], tools: str | None) -> RowRefusal | None:
-    """Why a row shows calls that no tool list explains; None when every called tool was offered."""
+    """Why a row shows calls that its tool list does not explain; None when every called tool was offered.
+
+    Without a tool list nothing is known of what was offered: imports often come without one.
+    """
+    if tools is None:
+        return None
     called = {call["function"]["name"] for message in messages for call in message["tool_calls"]}
     if not called:
         return None

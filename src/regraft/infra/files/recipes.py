@@ -113,7 +113,7 @@ class ContentSection(FileSection):
         "keep", description="developer messages stay, or become system messages"
     )
     unlisted_tools: Literal["refuse", "keep"] = Field(
-        "refuse", description="rows that call a tool which the request did not offer"
+        "refuse", description="rows that call a tool which is not in the tool list of the request"
     )
 
     @model_validator(mode="after")
