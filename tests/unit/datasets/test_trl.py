@@ -139,7 +139,8 @@ def test_arguments_that_would_change_are_refused(arguments: str, expected: str) 
 
 
 def test_numbers_that_only_look_different_pass() -> None:
-    encoded(sft(USER, calling('{"a": 1.0, "b": 1e2, "c": 0.10, "d": -0}')))
+    record = encoded(sft(USER, calling('{"a": 1.0, "b": 1e2, "c": 0.10, "d": -0}')))
+    assert '{"a": 1.0, "b": 1e2, "c": 0.10, "d": ' in trl.line(record)
 
 
 @pytest.mark.parametrize(

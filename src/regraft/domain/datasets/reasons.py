@@ -46,7 +46,7 @@ REFUSALS: Mapping[str, Reason] = {
         "a model decided, and how well it agrees with people is not known",
         "`min_agreement = 0.0` under [source] lets it decide",
     ),
-    "judged_equal": Reason("nobody's judgement prefers one of the two answers"),
+    "judged_equal": Reason("the judgements prefer neither of the two answers"),
     "label_source_not_allowed": Reason(
         "who decided is not among `labels`", "add that source to `labels` under [source]"
     ),
@@ -59,7 +59,7 @@ REFUSALS: Mapping[str, Reason] = {
     ),
     "no_answer": Reason("an answer is missing or empty"),
     "no_content": Reason("a message that is no answer holds nothing"),
-    "no_preference": Reason("nobody said which of the two answers is better", _LABEL),
+    "no_preference": Reason("no judgement says which of the two answers is better", _LABEL),
     "noise_reject": Reason("the answer is empty, cut, repetitive or garbled"),
     "not_a_message": Reason("what was recorded is no message"),
     "not_finished": Reason("the answer broke off: an error, a lost connection, a server that gave up"),
@@ -83,7 +83,7 @@ REFUSALS: Mapping[str, Reason] = {
     ),
     "score_below_minimum": Reason("its score is below `min_score`", "lower `min_score` under [source]"),
     "source_gone": Reason("its call is not in the execution log"),
-    "tool_result_without_call": Reason("it holds a result that nobody asked for"),
+    "tool_result_without_call": Reason("it holds a tool result without a call before it"),
     "tool_use_answer": Reason("the answer calls a tool", '`endings` under [source] does not name "tool_use"'),
     "too_long": Reason("it has more than `max_tokens`", "raise `max_tokens` under [filters]; 0 is no limit"),
     "too_short": Reason("it has fewer than `min_tokens`", "lower `min_tokens` under [filters]"),
@@ -100,7 +100,7 @@ CAUSES: Mapping[str, Reason] = {
     "not_among_best": Reason(
         "others are better", "raise `per_context` or `k_per_stratum` under [select]; 0 is no limit"
     ),
-    "not_judged_good": Reason("nobody judged it good, so it is no wanted answer", _LABEL),
+    "not_judged_good": Reason("no judgement calls it good, so it is no wanted answer", _LABEL),
     "nothing_wrong": Reason("nothing is wrong with it, so it is no negative"),
     "other_model": Reason("another model answered", "`models = []` under [source] takes all"),
     "other_purpose": Reason("it was made for another purpose", "`purposes = []` under [source] takes all"),

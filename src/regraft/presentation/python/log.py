@@ -170,7 +170,7 @@ class Log:
     def snapshot(self, snapshot: str) -> Snapshot:
         """A frozen dataset, by its id or the start of it.
 
-        Raises `NotFoundError` unless exactly one fits, `WithdrawnError` for one that nobody is to train on any more.
+        Raises `NotFoundError` unless exactly one fits, `WithdrawnError` for a withdrawn one.
         """
         from regraft.flows.datasets.freeze import find_snapshot
         from regraft.presentation.python.snapshot import Snapshot

@@ -12,6 +12,7 @@ from regraft.domain.datasets.kinds.kind import (
     Counts,
     Limit,
     PlannedRow,
+    Record,
     allowed_parts,
     mismatch,
     stratum_of,
@@ -51,7 +52,7 @@ class DpoKind:
             if pair["verdict"] != "legal":
                 counts.refused[pair["reason"]] += 1
                 continue
-            better, worse = ("a", "b") if pair["chosen"] == pair["node_a"] else ("b", "a")
+            better = "a" if pair["chosen"] == pair["node_a"] else "b"
             worth = score(ScoreParts(**{part: pair[f"{part}_{better}"] for part in PARTS}), recipe.weights, allowed)
             # A reward that was imported is an outcome, too.
             outcome = "outcome" in recipe.labels and pair["basis"] == "rating"
@@ -64,24 +65,14 @@ class DpoKind:
             elif worth < recipe.min_score:
                 counts.refused["score_below_minimum"] += 1
             else:
-                yield PlannedRow(
-                    row_id=str(pair["pair_id"]),
+                yield planned_pair(
+                    recipe,
+                    pair,
+                    better,
                     kind=self.name,
-                    turns={"chosen": str(pair[f"turn_{better}"]), "rejected": str(pair[f"turn_{worse}"])},
-                    theme=pair["theme"],
-                    stratum=stratum_of(
-                        recipe,
-                        theme=pair["theme"],
-                        model=pair[f"model_{better}"],
-                        purpose=pair[f"purpose_{better}"],
-                        task="",
-                        category="",
-                    ),
-                    anchor=str(pair["anchor_turn_id"]),
                     label_source=pair["source"],
                     margin=pair["margin"],
-                    score=worth,
-                    rank=_STRENGTH[pair["source"]] + pair["margin"] / 2,
+                    worth=worth,
                 )
 
     def limits(self, recipe: Recipe) -> tuple[Limit, ...]:
@@ -129,6 +120,32 @@ class DpoKind:
     def prompt(self, row: Row) -> tuple[Message, ...]:
         """The history that both answers share."""
         return row.prompt
+
+
+def planned_pair(
+    recipe: Recipe, pair: Record, better: str, *, kind: str, label_source: str, margin: float, worth: float
+) -> PlannedRow:
+    """The plan of a row that prefers the side ``better`` (a or b). Rows are ranked by who decided, then by margin."""
+    worse = "b" if better == "a" else "a"
+    return PlannedRow(
+        row_id=str(pair["pair_id"]),
+        kind=kind,
+        turns={"chosen": str(pair[f"turn_{better}"]), "rejected": str(pair[f"turn_{worse}"])},
+        theme=pair["theme"],
+        stratum=stratum_of(
+            recipe,
+            theme=pair["theme"],
+            model=pair[f"model_{better}"],
+            purpose=pair[f"purpose_{better}"],
+            task="",
+            category="",
+        ),
+        anchor=str(pair["anchor_turn_id"]),
+        label_source=label_source,
+        margin=margin,
+        score=worth,
+        rank=_STRENGTH[label_source] + margin / 2,
+    )
 
 
 def unweighted(messages: tuple[Message, ...]) -> tuple[Message, ...]:

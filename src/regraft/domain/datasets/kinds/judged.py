@@ -51,7 +51,7 @@ class JudgedUnit:
         return ScoreParts(**{part: value for part, (value, _) in found.items()}), source
 
     def outcome(self, labels: Collection[str]) -> float | None:
-        """What came of the path by the weightiest that was said of it; None where nobody said anything. What models
+        """The outcome of the path by its weightiest judgement; None without a judgement. What models
         say counts where the labels allow it; a rank never does: it only says that another answer is better."""
         known = [value for part in ("human", "outcome") for value, _ in self._said[part] if value is not None]
         if self._judges:

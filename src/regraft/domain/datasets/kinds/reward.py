@@ -7,15 +7,15 @@ of two siblings differ, the better one is preferred, and the row says from how m
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
-from regraft.domain.datasets.kinds.dpo import FILTERED, DpoKind
-from regraft.domain.datasets.kinds.kind import Candidates, Counts, PlannedRow, Record, mismatch, stratum_of
+from regraft.domain.datasets.kinds.dpo import FILTERED, DpoKind, planned_pair
+from regraft.domain.datasets.kinds.kind import Candidates, Counts, PlannedRow, Record, mismatch
 from regraft.domain.datasets.negatives import backed_up
 from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.evaluation.pairs import DEFAULT_MIN_MARGIN, UNDECIDED
 
 _OUTCOMES = ("human_outcome", "outcome", "imported_human", "imported_outcome")  # the first that is known counts
-_RANK = 2.0  # as outcomes have it among preferences
 
 
 class RewardKind(DpoKind):
@@ -24,7 +24,7 @@ class RewardKind(DpoKind):
     name = "reward"
 
     def plan(self, recipe: Recipe, candidates: Candidates, counts: Counts) -> Iterator[PlannedRow]:
-        """Pairs that somebody decided, and pairs that the outcomes of their continuations decide."""
+        """Decided pairs, and pairs that the outcomes of their continuations decide."""
         if "outcome" not in recipe.labels:
             yield from super().plan(recipe, candidates, counts)
             return
@@ -57,25 +57,12 @@ class RewardKind(DpoKind):
             return None
         if margin < max(recipe.min_margin, DEFAULT_MIN_MARGIN):
             return None
-        better, worse = ("a", "b") if one > other else ("b", "a")
-        return PlannedRow(
-            row_id=str(pair["pair_id"]),
-            kind=self.name,
-            turns={"chosen": str(pair[f"turn_{better}"]), "rejected": str(pair[f"turn_{worse}"])},
-            theme=pair["theme"],
-            stratum=stratum_of(
-                recipe,
-                theme=pair["theme"],
-                model=pair[f"model_{better}"],
-                purpose=pair[f"purpose_{better}"],
-                task="",
-                category="",
-            ),
-            anchor=str(pair["anchor_turn_id"]),
-            label_source="outcome",
-            margin=margin,
-            score=max(one, other),
-            rank=_RANK + margin / 2,
+        better = "a" if one > other else "b"
+        planned = planned_pair(
+            recipe, pair, better, kind=self.name, label_source="outcome", margin=margin, worth=max(one, other)
+        )
+        return replace(
+            planned,
             evidence=f"mean outcome {one:g} of {paths} paths through a, {other:g} of {more} through b",
         )
 
