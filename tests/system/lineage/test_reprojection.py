@@ -31,10 +31,19 @@ LOGGED = (
     "pipeline_event_inbox",
     "feedback",
     "human_eval_labels",
+    "judge_votes",
 )
 RATED = """INSERT INTO human_eval_labels
         (label_id, unit_id, session_id, reviewer, rating, shown_hash, shown, created_at)
     SELECT gen_random_uuid(), t.node_id, t.session_id, 'ann', 4, '', '', now()
+    FROM session_turn t WHERE t.turn_id = %(turn)s"""
+
+VOTED = """WITH asked AS (
+        INSERT INTO judge_versions (judge_version, judge, task, model, categories, definition, first_used, last_used)
+        VALUES ('j@1', 'j', 'categories', 'm', '{overlong}', '{}', now(), now()) RETURNING judge_version)
+    INSERT INTO judge_votes (vote_id, judge_version, session_id, unit_id, shown_first, vote_index, turn_id,
+        model_snapshot, answer, value, shown_hash, created_at)
+    SELECT gen_random_uuid(), 'j@1', t.session_id, t.node_id, '', 0, NULL, 'm', '{}', '{"overlong": 1}', '', now()
     FROM session_turn t WHERE t.turn_id = %(turn)s"""
 
 
@@ -156,6 +165,7 @@ def test_what_people_said_of_a_node_is_found_at_its_new_id_and_comes_back_with_i
     graph.take(*made)
     same = made[3]
     graph.connection.execute(RATED, {"turn": same.event_id})
+    graph.connection.execute(VOTED, {"turn": same.event_id})
     said = """INSERT INTO feedback (feedback_id, scope, turn_id, name, value, source, given_at)
         SELECT gen_random_uuid(), 'default', node_id, 'reward', 0.5, 'tests', now()
         FROM session_turn WHERE turn_id = %(turn)s"""
@@ -168,6 +178,7 @@ def test_what_people_said_of_a_node_is_found_at_its_new_id_and_comes_back_with_i
     now = graph.node(same)["node_id"]
     assert now != former
     assert graph.ask("SELECT unit_id FROM human_eval_labels") == [{"unit_id": now}]
+    assert graph.ask("SELECT unit_id, value FROM current_judge_labels") == [{"unit_id": now, "value": 1.0}]
     assert graph.ask("SELECT turn_id FROM feedback") == [{"turn_id": now}]
     assert graph.ask("SELECT turn_id FROM former_node WHERE node_id = %(node)s", node=former) == [
         {"turn_id": same.event_id}

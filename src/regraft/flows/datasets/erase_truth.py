@@ -34,6 +34,7 @@ _STATEMENTS: tuple[tuple[str, str], ...] = (
     ("erase_failures", "failures"),
     ("erase_labels", "labels"),
     ("erase_preferences", "preferences"),
+    ("erase_votes", "votes of judges"),
     ("erase_jobs", "replay jobs"),
     ("erase_rollouts", "rollouts"),
     ("erase_conditions", "conditions"),

@@ -189,6 +189,7 @@ def quarantined(connection: Connection) -> Iterator[Row]:
 def choose(connection: Connection, kind: str, target: str) -> None:
     """Choose the turns and calls of a session, a node or a tenant."""
     run(connection, f"choose_{kind}", target=target)
+    run(connection, "choose_judgings")
     run(connection, "choose_calls")
     if kind == "scope":
         run(connection, "choose_calls_of_scope", target=target)

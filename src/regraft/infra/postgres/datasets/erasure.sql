@@ -82,6 +82,17 @@ INSERT INTO erase_turn
 SELECT t.turn_id, t.session_id, t.node_id, t.event_id FROM session_turn t JOIN pipeline_event_inbox e USING (event_id)
 WHERE e.scope = %(target)s;
 
+-- name: choose_judgings
+-- Calls of judges that were shown something of a chosen session: they quote it.
+INSERT INTO erase_turn
+SELECT t.turn_id, t.session_id, t.node_id, t.event_id FROM session_turn t
+WHERE t.turn_id IN (
+    SELECT v.turn_id FROM judge_votes v
+    WHERE v.session_id IN (SELECT session_id FROM erase_turn)
+       OR v.unit_id IN (SELECT node_id FROM erase_turn)
+       OR v.node_a IN (SELECT node_id FROM erase_turn) OR v.node_b IN (SELECT node_id FROM erase_turn))
+ON CONFLICT DO NOTHING;
+
 -- name: choose_calls
 -- The calls of the chosen turns, with all attempts at each.
 INSERT INTO erase_event
@@ -456,6 +467,14 @@ WHERE unit_id IN (SELECT node_id FROM erase_node) OR session_id IN (SELECT sessi
 UPDATE preference_labels SET note = '', shown_hash = ''
 WHERE node_a IN (SELECT node_id FROM erase_node) OR node_b IN (SELECT node_id FROM erase_node)
    OR anchor_turn_id IN (SELECT turn_id FROM erase_turn);
+
+-- name: erase_votes
+-- What judges wrote of what is erased. Their verdicts stay.
+UPDATE judge_votes SET answer = '[erased]', evidence = '{}', shown_hash = '',
+    problem = CASE WHEN problem <> '' THEN '[erased]' ELSE '' END
+WHERE turn_id IN (SELECT turn_id FROM erase_turn) OR session_id IN (SELECT session_id FROM erase_turn)
+   OR unit_id IN (SELECT node_id FROM erase_node)
+   OR node_a IN (SELECT node_id FROM erase_node) OR node_b IN (SELECT node_id FROM erase_node);
 
 -- name: chosen_plans
 -- Replay plans that grow only chosen nodes.

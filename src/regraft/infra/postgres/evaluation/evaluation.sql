@@ -101,6 +101,7 @@ LEFT JOIN seed_themes rt ON rt.theme_id = r.theme_id
 LEFT JOIN seed_themes st ON st.theme_id = s.theme_id
 LEFT JOIN response_branch_records b ON b.turn_id = leaf.turn_id
 LEFT JOIN message m ON m.message_id = r.answer_id
+WHERE r.purpose <> 'judge'  -- what judges say of conversations is no conversation
 ORDER BY leaf.node_id;
 
 -- name: siblings
@@ -132,6 +133,7 @@ LEFT JOIN seed_themes rt ON rt.theme_id = r.theme_id
 LEFT JOIN seed_themes st ON st.theme_id = s.theme_id
 LEFT JOIN message m ON m.message_id = t.answer_id
 LEFT JOIN ratings ON ratings.unit_id = b.node_id
+WHERE r.purpose <> 'judge'
 ORDER BY b.context_anchor_turn_id, b.branch_index;
 
 -- name: votes

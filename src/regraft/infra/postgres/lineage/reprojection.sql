@@ -232,6 +232,8 @@ FROM (VALUES
     ('feedback.session_claim', 'feedback_id::text', true),
     ('human_eval_labels.unit_id', 'label_id::text', false),
     ('human_eval_labels.session_id', 'label_id::text', true),
+    ('judge_votes.unit_id', 'vote_id::text', false),
+    ('judge_votes.session_id', 'vote_id::text', true),
     ('replay_job.node_id', 'plan_id || ''/'' || number', false),
     ('rollout.node_id', 'rollout_id::text', false),
     ('rollout.session_id', 'rollout_id::text', true),
@@ -246,10 +248,12 @@ UPDATE taskification_results SET subject = 'node:' || node_id
 WHERE subject LIKE 'node:%%' AND node_id IS NOT NULL AND subject <> 'node:' || node_id;
 
 -- name: left_behind
--- What keeps the ids that it was made with: frozen rows, and preferences, which are of two nodes in their order.
+-- What keeps the ids that it was made with: frozen rows, and preferences and votes on pairs, of two nodes in their order.
 SELECT (SELECT count(*) FROM dataset_snapshot_nodes d JOIN former_node f USING (node_id)) AS dataset_snapshot_nodes,
     (SELECT count(*) FROM preference_labels p
-     WHERE EXISTS (SELECT FROM former_node f WHERE f.node_id IN (p.node_a, p.node_b))) AS preference_labels;
+     WHERE EXISTS (SELECT FROM former_node f WHERE f.node_id IN (p.node_a, p.node_b))) AS preference_labels,
+    (SELECT count(*) FROM judge_votes v
+     WHERE EXISTS (SELECT FROM former_node f WHERE f.node_id IN (v.node_a, v.node_b))) AS judge_votes;
 
 -- name: unqueue
 -- The whole graph is built again: what waited is among it.
@@ -260,6 +264,7 @@ DELETE FROM lineage_queue;
 DELETE FROM session s WHERE NOT EXISTS (SELECT FROM session_turn t WHERE t.session_id = s.session_id)
     AND EXISTS (SELECT FROM former_session f WHERE f.session_id = s.session_id)
     AND NOT EXISTS (SELECT FROM human_eval_labels l WHERE l.session_id = s.session_id)
+    AND NOT EXISTS (SELECT FROM judge_votes v WHERE v.session_id = s.session_id)
     AND NOT EXISTS (SELECT FROM rollout r WHERE r.session_id = s.session_id)
     AND NOT EXISTS (SELECT FROM dataset_snapshot_nodes d WHERE d.session_id = s.session_id);
 

@@ -18,7 +18,7 @@ from regraft.infra.queries import queries
 _SQL = queries("postgres/replay/staleness")
 
 Row = dict[str, Any]
-_OURS = frozenset({"replay", "taskify", "worker"})  # purposes of calls whose answers no client was given
+_OURS = frozenset({"replay", "taskify", "worker", "judge"})  # purposes of calls whose answers no client was given
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ WHERE r.purpose = 'replay' AND r.started_at BETWEEN o.first_seen AND o.last_seen
     AND NOT EXISTS (SELECT FROM few WHERE few.run_id = r.run_id)
 UNION ALL
 SELECT r.run_id, r.node_id, r.session_id, r.purpose = 'replay',
-    r.purpose NOT IN ('replay', 'taskify', 'worker')
+    r.purpose NOT IN ('replay', 'taskify', 'worker', 'judge')
         AND NOT (r.purpose = 'orchestrator' AND r.taskify_step IS DISTINCT FROM 'answer'),
     few.change, few.after, few.gone
 FROM few JOIN execution_run_records r USING (run_id);
@@ -99,7 +99,7 @@ FROM (
     FROM stale_marked m LEFT JOIN stale_lost l USING (node_id) WHERE NOT m.gone
     UNION ALL
     SELECT l.change, r.session_id, false,
-           r.purpose NOT IN ('replay', 'taskify', 'worker')
+           r.purpose NOT IN ('replay', 'taskify', 'worker', 'judge')
                AND NOT (r.purpose = 'orchestrator' AND r.taskify_step IS DISTINCT FROM 'answer')
     FROM stale_lost l JOIN execution_run_records r USING (node_id)
     WHERE NOT EXISTS (SELECT FROM stale_marked m WHERE m.run_id = r.run_id)) AS counted
