@@ -75,9 +75,13 @@ class IngestSection(Section):
 
 
 class EmbeddingSection(Section):
-    """What turns conversations into vectors. Without a ``model`` a table of word vectors does it, without a server."""
+    """What turns conversations into vectors: a built-in model, which needs no server, or one of an upstream."""
 
-    model: str = Field("", description="an embedding model as the gateway knows it; none: the built-in table of words")
+    model: str = Field(
+        "minilm",
+        description="`minilm`, `static` (a table of word vectors: faster, but blind to word order; '' means the same),"
+        " or an embedding model as the gateway knows it",
+    )
 
 
 class WebSection(Section):

@@ -12,10 +12,13 @@ from regraft.flows.evaluation import embeddings as embed
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.flows.lineage import build as lineage
 from regraft.infra.duckdb.evaluation.workbench import Workbench
+from regraft.infra.embedding.configured import embedder_of
 from regraft.infra.embedding.endpoint import EndpointEmbedder
+from regraft.infra.embedding.minilm import MiniLmEmbedder
 from regraft.infra.embedding.static import StaticEmbedder
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
+from regraft.infra.settings import EmbeddingSection, Settings
 from support.gateways import gateway_to
 from support.scripted_upstream import plain
 
@@ -55,8 +58,9 @@ def told(truth, calls, tmp_path):
     return {name: by_turn[each.event_id] for name, each in exchanges.items()}
 
 
-def test_the_nearest_conversation_is_about_the_same(truth, told, tmp_path):
-    bench, embedder = tmp_path / "bench.duckdb", StaticEmbedder()
+@pytest.mark.parametrize("embedder", [MiniLmEmbedder(), StaticEmbedder()], ids=["minilm", "static"])
+def test_the_nearest_conversation_is_about_the_same(truth, told, tmp_path, embedder):
+    bench = tmp_path / "bench.duckdb"
     counts = embed.materialise_embeddings(bench, embedder)
     assert (counts.embedded, counts.units) == (3, 3)
     found = embed.similar(truth, bench, embedder, told["refund"])
@@ -125,3 +129,23 @@ def test_before_anything_was_measured_there_is_nothing_near(truth, told, tmp_pat
     assert embed.similar(truth, nothing, StaticEmbedder(), told["card"]) == []
     assert embed.materialise_embeddings(nothing, StaticEmbedder()).units == 0
     assert Workbench(nothing).units() == []
+
+
+def test_vectors_of_two_models_are_kept_side_by_side_and_never_compared(truth, told, tmp_path):
+    bench, old, new = tmp_path / "bench.duckdb", StaticEmbedder(), MiniLmEmbedder()
+    embed.materialise_embeddings(bench, old)
+    assert embed.similar(truth, bench, new, told["refund"]) == []
+    before = embed.similar(truth, bench, old, told["refund"])
+    assert embed.materialise_embeddings(bench, new).embedded == 3
+    assert embed.materialise_embeddings(bench, new).embedded == 0
+    assert embed.similar(truth, bench, old, told["refund"]) == before
+    assert embed.similar(truth, bench, new, told["refund"])[0]["unit_id"] == told["card"]
+
+
+@pytest.mark.parametrize(
+    ("named", "kind"),
+    [(None, MiniLmEmbedder), ("minilm", MiniLmEmbedder), ("static", StaticEmbedder), ("", StaticEmbedder)],
+)
+def test_the_settings_name_a_built_in_model_without_starting_the_gateway(named, kind):
+    section = EmbeddingSection() if named is None else EmbeddingSection(model=named)
+    assert type(embedder_of(Settings(embedding=section), lambda: pytest.fail("started"))) is kind

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regraft.infra.embedding.pooling import flat, pieces, pooled
+from regraft.infra.embedding.pooling import flat, lengths_of, pieces, pooled
 
 
 @given(st.text(alphabet="ab \n", max_size=200), st.integers(1, 30))
@@ -27,10 +27,10 @@ def test_vectors_of_pieces_are_weighed_by_their_length() -> None:
     parts = [["aaa", "b"], [], ["c"]]
     assert flat(parts) == ["aaa", "b", "c"]
     vectors = np.array([[1, 0], [0, 1], [0, 2]], dtype=np.float32)
-    first, second, third = pooled(parts, vectors).to_pylist()
+    first, second, third = pooled(lengths_of(parts), vectors).to_pylist()
     assert first == pytest.approx([3 / 10**0.5, 1 / 10**0.5])
     assert (second, third) == ([], [0.0, 1.0])
 
 
 def test_a_vector_of_nothing_is_empty() -> None:
-    assert pooled([["a"]], np.array([[np.nan, 0]], dtype=np.float32)).to_pylist() == [[]]
+    assert pooled([[1]], np.array([[np.nan, 0]], dtype=np.float32)).to_pylist() == [[]]

@@ -17,10 +17,10 @@ from regraft.infra.embedding.configured import embedder_of
 from regraft.infra.postgres.lineage import reading
 from regraft.infra.postgres.pool import transaction
 
-__all__ = ["EmbedCounts", "Progress", "embedder_of", "materialise_embeddings", "similar"]
+__all__ = ["EmbedCounts", "Embedder", "Progress", "embedder_of", "materialise_embeddings", "similar"]
 
-_BATCH = 4_096  # texts in memory at a time, and their characters:
-_BATCH_CHARACTERS = 32_000_000
+_BATCH = 4_096  # texts that are embedded before their vectors are stored, and their characters:
+_BATCH_CHARACTERS = 4_000_000
 Progress = Callable[[int, int], None]  # texts embedded, and how many there are to embed
 
 
@@ -47,7 +47,7 @@ def materialise_embeddings(workbench: Path, embedder: Embedder, progress: Progre
         done += len(batch)
         if progress:
             progress(done, len(wanted))
-    if wanted:
+    if any(each["units"] > 1 for each in wanted):
         bench.reuse(model)
     return EmbedCounts(model, len(wanted), bench.count(model))
 

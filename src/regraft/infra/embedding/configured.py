@@ -1,4 +1,4 @@
-"""Which embedder is configured: a model server behind the gateway, or the static table."""
+"""Which embedder is configured: MiniLM, the static table, or a model server behind the gateway."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 
 def embedder_of(settings: Settings, gateway: Callable[[], GatewayEndpoint]) -> Embedder:
     """The embedder that the settings name. ``gateway`` starts the gateway; it is called only for a model server's."""
-    if settings.embedding.model:
-        from regraft.infra.embedding.endpoint import EndpointEmbedder
+    wanted = settings.embedding.model
+    if wanted == "minilm":
+        from regraft.infra.embedding.minilm import MiniLmEmbedder
 
-        return EndpointEmbedder(gateway(), settings.embedding.model)
-    from regraft.infra.embedding.static import StaticEmbedder
+        return MiniLmEmbedder()
+    if wanted in ("static", ""):
+        from regraft.infra.embedding.static import StaticEmbedder
 
-    return StaticEmbedder()
+        return StaticEmbedder()
+    from regraft.infra.embedding.endpoint import EndpointEmbedder
+
+    return EndpointEmbedder(gateway(), wanted)

@@ -33,12 +33,12 @@ class EndpointEmbedder:
         """See Embedder."""
         import numpy as np
 
-        from regraft.infra.embedding.pooling import flat, pieces, pooled
+        from regraft.infra.embedding.pooling import flat, lengths_of, pieces, pooled
 
         parts = [pieces(text, _LONGEST) for text in texts]
         every = flat(parts)
         vectors = asyncio.run(self._ask(every)) if every else []
-        return pooled(parts, np.array(vectors, dtype=np.float32))
+        return pooled(lengths_of(parts), np.array(vectors, dtype=np.float32))
 
     async def _ask(self, texts: list[str]) -> list[list[float]]:
         found: list[list[float]] = []

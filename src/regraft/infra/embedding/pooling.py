@@ -21,15 +21,21 @@ def pieces(text: str, longest: int) -> list[str]:
     return [*found, text] if text.strip() else found
 
 
-def pooled(parts: Sequence[Sequence[str]], vectors: Vectors) -> pa.ListArray:
-    """The mean of each text's piece vectors, weighted by their characters, at length 1.
+def lengths_of(parts: Sequence[Sequence[str]]) -> list[list[int]]:
+    """How many characters each piece of each text has."""
+    return [[len(piece) for piece in pieces_of_one] for pieces_of_one in parts]
 
-    ``vectors`` has a row for each piece of all texts, in order; a text without pieces gets an empty list.
+
+def pooled(weights: Sequence[Sequence[int]], vectors: Vectors) -> pa.ListArray:
+    """The mean of each text's piece vectors, weighted, at length 1.
+
+    ``weights`` has for each text the weight of each of its pieces; ``vectors`` has a row for each piece of all texts,
+    in order. A text without pieces gets an empty list.
     """
-    counts = np.array([len(pieces_of_one) for pieces_of_one in parts], dtype=np.int64)
-    weights = np.array([len(piece) for piece in flat(parts)], dtype=np.float32)
-    weighed = np.nan_to_num(vectors) * weights[:, None]
-    means = np.zeros((len(parts), vectors.shape[1]), dtype=np.float32)
+    counts = np.array([len(weights_of_one) for weights_of_one in weights], dtype=np.int64)
+    every = np.array([weight for weights_of_one in weights for weight in weights_of_one], dtype=np.float32)
+    weighed = np.nan_to_num(vectors) * every[:, None]
+    means = np.zeros((len(weights), vectors.shape[1]), dtype=np.float32)
     if len(weighed):
         starts = np.concatenate(([0], np.cumsum(counts)))[:-1]
         means[counts > 0] = np.add.reduceat(weighed, starts[counts > 0], axis=0)

@@ -38,12 +38,12 @@ class StaticEmbedder:
         """See Embedder."""
         import numpy as np
 
-        from regraft.infra.embedding.pooling import flat, pieces, pooled
+        from regraft.infra.embedding.pooling import flat, lengths_of, pieces, pooled
 
         parts = [pieces(text, _LONGEST) for text in texts]
         every = flat(parts)
         vectors = self._table.embed(every) if every else np.empty((0, _DIMENSIONS), dtype=np.float32)
-        return pooled(parts, vectors)
+        return pooled(lengths_of(parts), vectors)
 
 
 def _package() -> Path:

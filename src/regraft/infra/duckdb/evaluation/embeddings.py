@@ -17,7 +17,7 @@ class Embeddings(WorkbenchFile):
 
     def refresh(self, model: str) -> list[Record]:
         """Forget what is no longer true, reuse what is known, and return for each text that lacks a vector a
-        ``unit_id`` that reads so, the ``text_hash``, and its length in ``characters``."""
+        ``unit_id`` that reads so, the ``text_hash``, its length in ``characters``, and how many ``units`` read so."""
         if not self._measured():
             return []
         with self._writing() as connection:

@@ -28,10 +28,11 @@ WHERE NOT EXISTS (SELECT 1 FROM trajectory_embeddings e WHERE e.unit_id = u.unit
 GROUP BY u.unit_id, u.text;
 
 -- name: missing
--- For each text without a vector of this model a unit that reads so.
-SELECT min(u.unit_id) AS unit_id, sha256(u.text) AS text_hash, length(u.text) AS characters FROM trajectory_units u
+-- For each text without a vector of this model a unit that reads so, session by session: its paths begin alike.
+SELECT min(u.unit_id) AS unit_id, sha256(u.text) AS text_hash, length(u.text) AS characters, count(*) AS units
+FROM trajectory_units u
 WHERE NOT EXISTS (SELECT 1 FROM trajectory_embeddings e WHERE e.unit_id = u.unit_id AND e.model = $model)
-GROUP BY u.text ORDER BY unit_id;
+GROUP BY u.text ORDER BY min(u.session_id), unit_id;
 
 -- name: texts
 -- How units read.

@@ -201,10 +201,11 @@ FROM trajectory_units;
 SELECT count(*) AS tables FROM information_schema.tables WHERE table_name = 'trajectory_embeddings';
 
 -- name: vectors
--- The vectors of the model that has most of them.
+-- The vectors of the model that has most of them; of several the first by name.
 CREATE TEMPORARY TABLE vectors AS
 SELECT unit_id, vector FROM trajectory_embeddings
-WHERE len(vector) > 0 AND model = (SELECT mode(model) FROM trajectory_embeddings);
+WHERE len(vector) > 0
+  AND model = (SELECT model FROM trajectory_embeddings GROUP BY model ORDER BY count(*) DESC, model LIMIT 1);
 
 -- name: no_vectors
 -- Nothing was embedded.

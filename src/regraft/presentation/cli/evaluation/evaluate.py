@@ -6,10 +6,9 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from regraft.presentation.cli.context import context
+from regraft.presentation.cli.evaluation.embedding import embed_units
 from regraft.presentation.cli.tables import cut, listing
 
 evaluate_app = typer.Typer(help="Measure paths and compare sibling answers.", no_args_is_help=True)
@@ -88,29 +87,18 @@ def judges(json: Json = False) -> None:
 @evaluate_app.command()
 def embed(json: Json = False) -> None:
     """Turn the paths of conversations into vectors; a text is embedded once."""
-    from regraft.flows.evaluation.embeddings import embedder_of, materialise_embeddings
+    from regraft.flows.evaluation.embeddings import embedder_of
     from regraft.flows.evaluation.trajectories import materialise_units
 
     run = context()
     materialise_units(run.postgres_dsn(), run.workbench())
-    with _bar(run.console, quiet=json) as bar:
-        task = bar.add_task("Embedding", total=None)
-        counts = materialise_embeddings(
-            run.workbench(),
-            embedder_of(run.settings, run.stack.gateway_endpoint),
-            lambda done, wanted: bar.update(task, completed=done, total=wanted),
-        )
+    counts = embed_units(run, embedder_of(run.settings, run.stack.gateway_endpoint), quiet=json)
     if json:
         run.print_json(asdict(counts))
         return
     run.console.print(
         f"{counts.embedded} texts embedded, {counts.units} paths have a vector of {counts.model}.", highlight=False
     )
-
-
-def _bar(console: Console, *, quiet: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True, disable=quiet)
 
 
 @evaluate_app.command()

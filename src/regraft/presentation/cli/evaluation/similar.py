@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from regraft.presentation.cli.context import context
+from regraft.presentation.cli.evaluation.embedding import embed_units
 from regraft.presentation.cli.tables import cut, listing
 
 _WORDS = 60  # characters of a path that are shown
@@ -35,7 +36,7 @@ def similar(
     wanted = reading.node_id(dsn, node)
     embedder = embed.embedder_of(run.settings, run.stack.gateway_endpoint)
     materialise_units(dsn, run.workbench())
-    embed.materialise_embeddings(run.workbench(), embedder)
+    embed_units(run, embedder, quiet=json)
     found = embed.similar(dsn, run.workbench(), embedder, wanted, limit, elsewhere=elsewhere)
     if json:
         run.print_json({"node": wanted, "embedding_model": embedder.model, "items": found})
