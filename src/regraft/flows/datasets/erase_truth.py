@@ -39,6 +39,11 @@ _STATEMENTS: tuple[tuple[str, str], ...] = (
     ("erase_rollouts", "rollouts"),
     ("erase_conditions", "conditions"),
 )
+_OF_NODES: tuple[tuple[str, str], ...] = (  # whatever was chosen: they say what nodes are about
+    ("blank_centroids", "centroids of clusters"),
+    ("erase_cluster_names", "names of clusters"),
+    ("erase_cluster_members", "members of clusters"),
+)
 _LEAVE_OUT = {("message", "role"), ("message", "body"), ("request_part", "body")}
 
 
@@ -76,6 +81,8 @@ def erase_truth(
         _erase_text(connection, erasure_id, TextFinder(target), now, content)
     else:
         _erase_chosen(connection, erasure_id, kind, target, now, content)
+    for statement, place in _OF_NODES:
+        content.count(place, store.run(connection, statement))
     by_node = store.rows(connection, "affected_snapshots", held=list(held or {}))
     for row in by_node:
         ids = {each["row_id"] for each in store.rows(connection, "affected_rows", snapshot_id=row["snapshot_id"])}

@@ -476,6 +476,26 @@ WHERE turn_id IN (SELECT turn_id FROM erase_turn) OR session_id IN (SELECT sessi
    OR unit_id IN (SELECT node_id FROM erase_node)
    OR node_a IN (SELECT node_id FROM erase_node) OR node_b IN (SELECT node_id FROM erase_node);
 
+-- name: blank_centroids
+-- Clusters that lose a member: their centroids are made again from the members that are left.
+UPDATE trajectory_cluster_centroids c SET centroid = NULL
+FROM (SELECT DISTINCT cluster_run_id, unnest(cluster_ids) AS cluster_id FROM trajectory_cluster_members
+      WHERE unit_id IN (SELECT node_id FROM erase_node)) AS lost
+WHERE c.cluster_run_id = lost.cluster_run_id AND c.cluster_id = lost.cluster_id;
+
+-- name: erase_cluster_names
+-- Names of clusters that lose a member: a model made them from what the members say, and so may have a person.
+DELETE FROM trajectory_cluster_names n
+WHERE EXISTS (SELECT FROM trajectory_cluster_members m
+              WHERE m.unit_id IN (SELECT node_id FROM erase_node) AND n.cluster_id = ANY(m.cluster_ids)
+                AND (n.source = 'model' OR NOT EXISTS (
+                     SELECT FROM trajectory_cluster_members o WHERE n.cluster_id = ANY(o.cluster_ids)
+                       AND o.unit_id NOT IN (SELECT node_id FROM erase_node))));
+
+-- name: erase_cluster_members
+-- Where what is erased was among the rest says what it was about.
+DELETE FROM trajectory_cluster_members WHERE unit_id IN (SELECT node_id FROM erase_node);
+
 -- name: chosen_plans
 -- Replay plans that grow only chosen nodes.
 SELECT p.plan_id, p.definition::text AS definition FROM replay_plan p

@@ -239,7 +239,8 @@ FROM (VALUES
     ('rollout.session_id', 'rollout_id::text', true),
     ('taskification_results.node_id', 'taskification_id::text', false),
     ('taskification_results.session_id', 'taskification_id::text', true),
-    ('condition_changes.node_id', 'change_id::text', false)) AS named (place, row_key, sessions)
+    ('condition_changes.node_id', 'change_id::text', false),
+    ('trajectory_cluster_members.unit_id', 'cluster_run_id || ''/'' || position', false)) AS named (place, row_key, sessions)
 ORDER BY place;
 
 -- name: follow_subjects

@@ -1,0 +1,71 @@
+"""What a set of vectors falls into: layers of clusters, and a map of all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from regraft.infra.statistics.clustering import (
+    LEAST_WIDTH,
+    NOISE,
+    SMALL,
+    Clustering,
+    Labels,
+    Layer,
+    Values,
+    Vectors,
+    cluster,
+    neighbour_graph,
+)
+from regraft.infra.statistics.mapping import map_points, trustworthiness_of
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """The clusters of n vectors, and their ``points``, float32 (n, 2). ``trustworthiness`` is that of the map, 0 to 1;
+    None for too few vectors."""
+
+    clustering: Clustering
+    points: Values
+    trustworthiness: float | None
+
+
+def partition(vectors: Vectors, *, seed: int, min_size: int) -> Partition:
+    """Cluster and map n vectors of length 1; the same input and seed give the same result on one machine.
+
+    Equal vectors are one to the algorithms, which many at no distance from each other would mislead, and get the same
+    clusters and the same point. ``min_size`` equal ones that are noise are a cluster of their own.
+    """
+    first, same = _different(vectors)
+    some = vectors[first]
+    graph = neighbour_graph(some, seed) if len(some) >= SMALL else None
+    found = cluster(some, seed=seed, min_size=min_size, graph=graph)
+    points = map_points(some, seed=seed, graph=graph)
+    copies = np.bincount(same, minlength=len(some))
+    layers = tuple(_of_all(layer, some, copies, same, min_size) for layer in found.layers)
+    return Partition(replace(found, layers=layers), points[same], trustworthiness_of(some, points, seed=seed))
+
+
+def _different(vectors: Vectors) -> tuple[Labels, Labels]:
+    """The row that each different vector is first in, and for each row the place of its vector among those."""
+    places: dict[bytes, int] = {}
+    first: list[int] = []
+    same = np.zeros(len(vectors), dtype=np.int64)
+    for row, vector in enumerate(np.ascontiguousarray(vectors)):
+        place = places.setdefault(vector.tobytes(), len(first))
+        if place == len(first):
+            first.append(row)
+        same[row] = place
+    return np.array(first, dtype=np.int64), same
+
+
+def _of_all(layer: Layer, vectors: Vectors, copies: Labels, same: Labels, min_size: int) -> Layer:
+    """The layer of different vectors as one of all of them."""
+    more = np.flatnonzero((layer.labels == NOISE) & (copies >= max(min_size, 2)))
+    labels, strengths = layer.labels.copy(), layer.strengths.copy()
+    labels[more] = len(layer.centroids) + np.arange(len(more))
+    strengths[more] = 1.0
+    centroids = np.concatenate([layer.centroids, vectors[more]])
+    floors = np.concatenate([layer.floors, np.full(len(more), 1.0 - LEAST_WIDTH, dtype=np.float32)])
+    return Layer(labels[same], centroids, strengths[same], floors)
