@@ -54,10 +54,11 @@ class Clustering:
 def cluster(vectors: Vectors, *, seed: int, min_size: int, graph: Any = None) -> Clustering:
     """Cluster n different vectors of length 1; the same input and seed give the same result on one machine.
 
-    From 300 vectors on by evoc, on their neighbour ``graph``, otherwise by average linkage. Of all partitions found, the
-    one with the best simplified silhouette (Hruschka, de Castro and Campello 2004, "Evolutionary algorithms for
-    clustering gene-expression data") is the default layer. A member whose cosine to its centroid is far below that of the others becomes noise, and noise
-    that is as near to a centroid as its members are becomes a member: the rule by which ``assign`` treats new vectors.
+    From 300 vectors on by evoc, on their neighbour ``graph``, otherwise by average linkage. Of all partitions found,
+    the one with the best simplified silhouette (Hruschka, de Castro and Campello 2004, "Evolutionary algorithms for
+    clustering gene-expression data") is the default layer. A member whose cosine to its centroid is far below that of
+    the others becomes noise, and noise that is as near to a centroid as its members are becomes a member: the rule by
+    which ``assign`` treats new vectors.
     """
     if len(vectors) < SMALL:
         found, algorithm = _by_linkage(vectors, min_size)

@@ -13,8 +13,9 @@ _PERPLEXITY = 30.0
 
 
 def map_points(vectors: Vectors, *, seed: int, graph: Any = None) -> Values:
-    """Points of n different vectors of length 1, float32 (n, 2), within -1 and 1; one seed gives one result on a machine.
+    """Points of n different vectors of length 1: float32 (n, 2), within -1 and 1.
 
+    One seed gives one result on one machine.
     From 300 vectors on the node embedding of their neighbour ``graph`` (evoc), which is made if none is given;
     otherwise exact t-SNE (van der Maaten and Hinton 2008, "Visualizing Data using t-SNE").
     """
