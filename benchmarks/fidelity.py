@@ -28,9 +28,9 @@ from regraft.flows.capture.importing import import_files
 from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
 from regraft.flows.replay.execution import JobResult, Tally, execute
-from regraft.flows.replay.retrying_client import RetryingClient
 from regraft.flows.replay.rollouts import RolloutOptions, Rollouts
 from regraft.infra.embedded.nats import EmbeddedNats
+from regraft.infra.llm.retrying_client import RetryingClient
 from regraft.infra.postgres.pool import connect
 from regraft.infra.postgres.replay import plans as replays
 

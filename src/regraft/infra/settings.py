@@ -146,6 +146,7 @@ class Settings(BaseSettings):
     tools: dict[str, ToolServerSection] = Field({}, description="MCP tool servers by name")
     rules: dict[str, RuleSection] = Field({}, description="taskify rules by name, beside the built-in `default`")
     orchestrators: dict[str, OrchestratorSection] = Field({}, description="orchestrators by name")
+    judges: Path = Field(Path("judges"), description="folder of judge files, beside the built-in judges")
     clients: dict[str, KnownClientSection] = Field(
         {}, description="clients that name their sessions, beside known ones"
     )

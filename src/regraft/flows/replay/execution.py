@@ -17,9 +17,9 @@ from regraft.domain.lineage.turn import INTERNAL_SESSION
 from regraft.domain.replay.budget import Budget, TokenSpend
 from regraft.domain.replay.job import Job
 from regraft.domain.usage import tokens
-from regraft.flows.replay.retrying_client import RetryingClient
 from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.infra.llm.client import GatewayClient, GatewayReply
+from regraft.infra.llm.retrying_client import RetryingClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,10 +33,10 @@ from regraft.flows.replay.execution import (
     run_async,
     spent_in,
 )
-from regraft.flows.replay.retrying_client import RetryingClient
 from regraft.flows.replay.rollouts import RolloutOptions, Rollouts
 from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.infra.llm.client import KeyRefusedError
+from regraft.infra.llm.retrying_client import RetryingClient
 from regraft.infra.postgres.orchestration import taskification
 from regraft.infra.postgres.pool import transaction
 from regraft.infra.postgres.replay import staleness as store

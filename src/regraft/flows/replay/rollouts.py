@@ -47,9 +47,9 @@ from regraft.domain.replay.tool_results import (
 )
 from regraft.flows.replay.execution import JobResult, identity_of, refusal, spent_in
 from regraft.flows.replay.recorded_conversations import read_record
-from regraft.flows.replay.retrying_client import RetryingClient
 from regraft.flows.replay.tool_oracles import LiveTools, SimulatedTools
 from regraft.infra.llm.client import GatewayReply
+from regraft.infra.llm.retrying_client import RetryingClient
 from regraft.infra.postgres.pool import transaction
 from regraft.infra.postgres.replay import rollouts as store
 

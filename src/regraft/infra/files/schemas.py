@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from regraft.domain.errors import NotFoundError
 from regraft.infra.client_table import KnownClientSection, SideCallSection
+from regraft.infra.config.judge import JudgeFile
 from regraft.infra.config.orchestrator import OrchestratorSection
 from regraft.infra.config.rule import RuleSection
 from regraft.infra.files.experiments import ExperimentFile
@@ -18,6 +19,7 @@ MODELS: dict[str, Any] = {
     "settings": Settings,
     "experiment": ExperimentFile,
     "recipe": RecipeFile,
+    "judge": JudgeFile,
     "rules": dict[str, RuleSection],
     "orchestrators": dict[str, OrchestratorSection],
     "clients": dict[str, KnownClientSection],

@@ -35,11 +35,11 @@ def add_rating(connection: Connection, label: Record) -> None:
 
 
 def add_preference(connection: Connection, label: Record) -> None:
-    """Add a preference; the same reviewer's earlier preference on the pair is superseded."""
+    """Add a preference; the same reviewer's, or the same judge's, earlier preference on the pair is superseded."""
     current = connection.execute(_SQL["current_preference"], label).fetchone()
     connection.execute(
         _SQL["add_preference"],
-        {**label, "supersedes": current["label_id"] if current else None},
+        {"judge_version": None, **label, "supersedes": current["label_id"] if current else None},
     )
 
 

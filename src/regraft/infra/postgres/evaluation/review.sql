@@ -28,9 +28,9 @@ WHERE pair_id = %(pair_id)s AND source = %(source)s AND decided_by = %(decided_b
 -- name: add_preference
 -- One preference.
 INSERT INTO preference_labels (label_id, pair_id, anchor_turn_id, node_a, node_b, source, decided_by, preference,
-                               shown_first, note, shown_hash, supersedes, created_at)
+                               shown_first, note, shown_hash, supersedes, created_at, judge_version)
 VALUES (%(label_id)s, %(pair_id)s, %(anchor_turn_id)s, %(node_a)s, %(node_b)s, %(source)s, %(decided_by)s,
-        %(preference)s, %(shown_first)s, %(note)s, %(shown_hash)s, %(supersedes)s, %(created_at)s);
+        %(preference)s, %(shown_first)s, %(note)s, %(shown_hash)s, %(supersedes)s, %(created_at)s, %(judge_version)s);
 
 -- name: judged_pairs
 -- Per pair: how many people judged it, and whether this reviewer did.
