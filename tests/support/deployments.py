@@ -45,12 +45,16 @@ class Numbered:
                 {
                     "index": 0,
                     "finish_reason": "stop",
-                    "message": {"role": "assistant", "content": f"answer {len(self.asked)}"},
+                    "message": {"role": "assistant", "content": self.text(len(self.asked))},
                 }
             ],
             "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9},
         }
         return plain(200, json.dumps(reply).encode())
+
+    def text(self, number: int) -> str:
+        """What the answer of this number says."""
+        return f"answer {number}"
 
 
 class Deployment:
@@ -108,9 +112,11 @@ class Deployment:
 
 
 @contextlib.contextmanager
-def deployed(folder: Path, postgres: PostgresEndpoint, config: str = "") -> Iterator[Deployment]:
+def deployed(
+    folder: Path, postgres: PostgresEndpoint, config: str = "", model: Numbered | None = None
+) -> Iterator[Deployment]:
     """A deployed with a database and a stream of its own. ``config`` is more of its TOML."""
-    name, port, model = f"regraft_{uuid.uuid4().hex[:12]}", free_port(), Numbered()
+    name, port, model = f"regraft_{uuid.uuid4().hex[:12]}", free_port(), model or Numbered()
     with psycopg.connect(postgres.dsn, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE regraft_template".encode())
     dsn, nats = postgres.admin_dsn(name), EmbeddedNats(folder / "nats")

@@ -53,6 +53,7 @@ ASSETS = {
         "lineage_watermark",
         "trajectory_units",
         "trajectory_embeddings",
+        "pivot_nodes",
         "candidate_preference_pairs",
     ),
     *("human_eval_labels", "preference_labels", "sft_messages_dataset", "dpo_preference_dataset"),

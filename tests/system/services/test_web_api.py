@@ -30,7 +30,7 @@ from regraft.infra.postgres import read_pool
 from regraft.infra.postgres.pool import connect
 from regraft.infra.settings import load_settings
 from regraft.presentation.web import app as web
-from regraft.presentation.web import datasets, replay, status
+from regraft.presentation.web import datasets, pivots, replay, status
 from regraft.presentation.web import lineage as lineage_routes
 from support.frozen import register
 
@@ -83,8 +83,10 @@ def capture(truth: str) -> Callable[..., UUID]:
 
 
 @pytest.fixture
-def client(truth: str) -> Iterator[TestClient]:
-    with TestClient(web.make_app(truth), raise_server_exceptions=False) as made:
+def client(truth: str, tmp_path: Path) -> Iterator[TestClient]:
+    with TestClient(
+        web.make_app(truth, workbench=tmp_path / "workbench.duckdb"), raise_server_exceptions=False
+    ) as made:
         yield made
 
 
@@ -412,7 +414,7 @@ def test_every_route_of_the_document_answers_by_its_declared_model(
     ids = {"sessions": session, "nodes": node, "anchors": turn, "compare": node, "replays": plan, "snapshots": "good-1"}
     models = {
         f"/api{route.path}": route.response_model
-        for room in (status, lineage_routes, replay, datasets)
+        for room in (status, lineage_routes, replay, pivots, datasets)
         for route in room.router.routes
         if isinstance(route, APIRoute)
     }

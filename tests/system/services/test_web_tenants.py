@@ -19,6 +19,8 @@ from regraft.domain.replay.experiment import Experiment, Query
 from regraft.domain.replay.job import Variant
 from regraft.flows.access import ReadAccess
 from regraft.flows.capture.ingest import SeenIds, ingest
+from regraft.flows.evaluation.pivots import materialise_pivots
+from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.flows.lineage import build as lineage
 from regraft.flows.lineage import reading
 from regraft.flows.replay.plans import prepare_experiment, save
@@ -49,9 +51,15 @@ def tokens(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def client(truth: str, tokens: Path) -> Iterator[TestClient]:
-    with TestClient(web.make_app(truth, access=ReadAccess(tokens=tokens)), raise_server_exceptions=False) as made:
-        yield made
+def bench(tmp_path: Path) -> Path:
+    return tmp_path / "workbench.duckdb"
+
+
+@pytest.fixture
+def client(truth: str, tokens: Path, bench: Path) -> Iterator[TestClient]:
+    made = web.make_app(truth, access=ReadAccess(tokens=tokens), workbench=bench)
+    with TestClient(made, raise_server_exceptions=False) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -60,7 +68,7 @@ def admin(tokens: Path) -> Headers:
 
 
 @pytest.fixture
-def tenants(truth: str, tokens: Path, admin: Headers) -> tuple[Tenant, Tenant]:
+def tenants(truth: str, tokens: Path, admin: Headers, bench: Path) -> tuple[Tenant, Tenant]:
     """Two tenants that said the same words under the same names, so that only the scope sets them apart."""
     made = [store_of(truth, tokens, name) for name in ("alpha", "beta")]
     with connect(truth, autocommit=True) as connection:
@@ -75,6 +83,8 @@ def tenants(truth: str, tokens: Path, admin: Headers) -> tuple[Tenant, Tenant]:
             Experiment(nodes=tuple(t.ids["nodes"] for t in made), variants=(Variant(model="both"),), samples=1),
         ),
     )
+    materialise_units(truth, bench)
+    assert materialise_pivots(truth, bench).pivots == 2
     return made[0], made[1]
 
 
@@ -94,6 +104,12 @@ def store_of(truth: str, tokens: Path, scope: str) -> Tenant:
         history = [*asked, said]
     lineage.build(truth)
     with connect(truth, autocommit=True) as connection:
+        for turn, reward in ((turns[1], 1), (turns[2], 0)):  # both answers to the first question come to an end
+            connection.execute(
+                "INSERT INTO feedback (feedback_id, scope, turn_id, name, value, source, given_at)"
+                " VALUES (gen_random_uuid(), %s, %s, 'reward', %s, 'tests', now())",
+                (scope, turn, reward),
+            )
         found = connection.execute(
             "SELECT n.node_id, n.session_id, n.parent_node_id FROM conversation_branch_nodes n WHERE turn_id = %s",
             (turns[0],),
@@ -192,6 +208,7 @@ def test_no_route_shows_a_tenant_anything_of_another(
             assert status == 200, (path, text)
             assert {secret for secret in other.secrets if secret in text} == set(), path
             assert "shared-1" not in text, path
+        assert own.ids["nodes"] in read(client, "/api/pivots", own.headers)[1]
 
 
 def test_an_id_of_another_tenant_is_as_unknown_as_one_that_was_never_given(

@@ -11,7 +11,7 @@ import pytest
 
 from regraft.domain.datasets.kinds import KINDS
 from regraft.domain.datasets.kinds.kind import Candidates, Counts, Limit, PlannedRow
-from regraft.domain.datasets.negatives import SiblingFacts, backed_up, findings_of, sibling_facts
+from regraft.domain.datasets.negatives import SiblingFacts, findings_of, sibling_facts
 from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.datasets.selection import Quota
 
@@ -211,6 +211,5 @@ def test_a_decided_pair_is_a_reward_row_as_it_is_a_preference() -> None:
     assert (row.kind, dict(row.turns), row.margin) == ("reward", {"chosen": "t2", "rejected": "t1"}, 1.0)
 
 
-def test_values_are_means_over_the_paths_through_a_node() -> None:
-    assert backed_up([(["a", "b"], 1.0), (["a", "c"], 0.0)]) == {"a": (0.5, 2), "b": (1.0, 1), "c": (0.0, 1)}
+def test_a_path_without_a_flaw_has_none() -> None:
     assert findings_of(UNIT, human=None, categories=(), facts=SiblingFacts()) == []

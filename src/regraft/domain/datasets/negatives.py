@@ -148,13 +148,3 @@ def _hard_negative(defeat: LostPair) -> PathFlaw | None:
         f"lost the pair {defeat.pair_id} by {defeat.margin:g} ({defeat.source}); signals differ by "
         f"{defeat.quality_gap:.2f}, {meaning}",
     )
-
-
-def backed_up(units: Iterable[tuple[Sequence[str], float]]) -> Mapping[str, tuple[float, int]]:
-    """The value of each node: the mean of what the paths through it came to, and how many those are."""
-    sums: dict[str, tuple[float, int]] = {}
-    for nodes, outcome in units:
-        for node in nodes:
-            total, count = sums.get(node, (0.0, 0))
-            sums[node] = (total + outcome, count + 1)
-    return {node: (total / count, count) for node, (total, count) in sums.items()}

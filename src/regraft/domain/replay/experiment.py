@@ -26,6 +26,8 @@ Kind = Literal[
     "compaction",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+QueryName = Literal["pivot"]
+QUERIES: tuple[QueryName, ...] = get_args(QueryName)
 SAMPLING = ("temperature", "top_p", "seed", "max_tokens")
 MOST_JOBS = 1_000_000
 SIDE_CALL = "side_call"  # a refusal: a client's call for itself, which no conversation goes on from
@@ -36,7 +38,8 @@ class Query:
     """Which nodes: every condition given must be met, by one of its values. ``sessions`` are ids or names.
 
     Outcomes are rewards: a node's is the latest of its runs, else its session's. ``pivot``: several answers to one
-    context that differ. Answers of replays are found only with ``replays``.
+    context that differ. ``query``: a set of nodes that is found elsewhere; ``pivot`` is those whose replay tells most,
+    answers to whose context came to different ends. Answers of replays are found only with ``replays``.
     """
 
     sessions: tuple[str, ...] = ()
@@ -48,6 +51,7 @@ class Query:
     outcome_below: float | None = None
     outcome_above: float | None = None
     pivot: bool = False
+    query: str = ""
     replays: bool = False
     limit: int | None = None
 
@@ -59,6 +63,8 @@ class Query:
         for outcome in (self.outcome_below, self.outcome_above):
             if outcome is not None and not isfinite(outcome):
                 raise UsageError(f"An outcome is compared with a finite number, not {outcome}.")
+        if self.query not in ("", *QUERIES):
+            raise UsageError(f"{self.query!r} is not a query. It is one of: {', '.join(QUERIES)}.")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"A limit is at least 1, not {self.limit}.")
         for text in (*self.themes, *self.tasks, *self.models):
@@ -72,7 +78,7 @@ class Query:
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in found.items()
-            if value not in ((), None, False)
+            if value not in ((), None, False, "")
         }
 
 

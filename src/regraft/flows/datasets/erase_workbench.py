@@ -11,6 +11,7 @@ from pathlib import Path
 from regraft.flows.capture.runtime import build_runtime
 from regraft.flows.datasets import assembly
 from regraft.flows.evaluation.pairs import propose_pairs
+from regraft.flows.evaluation.pivots import materialise_pivots
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.infra.duckdb.datasets import selection
 from regraft.infra.duckdb.evaluation.embeddings import Embeddings
@@ -37,6 +38,7 @@ def rebuild_workbench(dsn: str, workbench: Path) -> int:
     build_runtime(dsn, draft)
     materialise_units(dsn, draft)
     propose_pairs(dsn, draft)
+    materialise_pivots(dsn, draft)
     kept = Embeddings(workbench).move_to(draft)
     for path in workbench.parent.glob(f"{workbench.name}.tmp*"):  # what DuckDB spilled to disk
         with contextlib.suppress(OSError):

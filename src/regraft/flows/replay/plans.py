@@ -48,6 +48,7 @@ __all__ = [
 
 PinOf = Callable[[str], str]
 Settle = Callable[[], None]
+Find = Callable[[str], Sequence[UUID]]  # the nodes of a named query, the most telling first
 
 # Calls of a driver that died may still be on their way from the gateway to the log: this long after the last came.
 _QUIET = 2.0
@@ -116,12 +117,17 @@ def prepare(
 
 
 def prepare_experiment(
-    dsn: str, asked: Experiment, pin_of: PinOf = _unpinned, settle: Settle | None = None
+    dsn: str,
+    asked: Experiment,
+    pin_of: PinOf = _unpinned,
+    settle: Settle | None = None,
+    find: Find | None = None,
 ) -> ReplayPlan:
     """The plan of an experiment: the one that was begun and not finished, else a new one. Stores nothing.
 
-    ``pin_of`` gives what pins a model's build; ``settle`` is as for ``resume``. Raises NotFoundError for a node or
-    session that is not there, or that was never asked anything, and UsageError for what cannot be planned.
+    ``pin_of`` gives what pins a model's build; ``settle`` is as for ``resume``; ``find`` gives the nodes of a named
+    query, the most telling first. Raises NotFoundError for a node or session that is not there, or that was never
+    asked anything, and UsageError for what cannot be planned.
     """
     with transaction(dsn) as connection:
         asked = _resolved(connection, asked)
@@ -130,10 +136,14 @@ def prepare_experiment(
     if earlier and any(row["state"] in OPEN_STATES for row in rows):
         resumed = resume(dsn, earlier, settle)
         return replace(resumed, experiment=replace(asked, name=resumed.experiment.name or asked.name))
+    named = asked.query.query if asked.query is not None and not asked.nodes else ""
+    if named and find is None:
+        raise UsageError(f"The query {named!r} is not known here: give nodes or other conditions.")
+    among = find(named) if named and find is not None else None
     with transaction(dsn) as connection:
         nodes: Collection[UUID] = [UUID(node) for node in asked.nodes]
         if asked.query is not None and not asked.nodes:
-            nodes = store.choose(connection, asked.query, side_calls=asked.side_calls)
+            nodes = store.choose(connection, asked.query, side_calls=asked.side_calls, among=among)
         if len(nodes) * len(asked.variants) * asked.samples > MOST_JOBS:
             raise UsageError(f"The plan would have more than {MOST_JOBS:,} jobs. Give a smaller --limit.")
         origins = _origins(connection, nodes)

@@ -22,7 +22,7 @@ from pydantic import BeforeValidator, Field, WrapValidator, field_validator, mod
 
 from regraft.domain.capture.endings import Status
 from regraft.domain.errors import ConfigError, UsageError
-from regraft.domain.replay.experiment import SAMPLING, Experiment, Kind, Query, grid, read_tools
+from regraft.domain.replay.experiment import SAMPLING, Experiment, Kind, Query, QueryName, grid, read_tools
 from regraft.domain.replay.job import Variant
 from regraft.infra.config.document import parse_document
 from regraft.infra.config.section import FileSection
@@ -82,6 +82,9 @@ class NodesSection(FileSection):
     outcome_below: float | None = Field(None, description="rewards lower than this")
     outcome_above: float | None = Field(None, description="rewards higher than this")
     pivot: bool = Field(False, description="only contexts with several answers that differ")
+    query: QueryName | None = Field(
+        None, description="pivot: contexts whose answers came to different ends, the heaviest first"
+    )
     replays: bool = Field(False, description="whether answers of replays are found too")
     limit: int | None = Field(None, ge=1, description="nodes at most")
 
@@ -93,7 +96,7 @@ class NodesSection(FileSection):
             raise ValueError("has ids and conditions: it takes one or the other")
         return self
 
-    def query(self) -> Query:
+    def conditions(self) -> Query:
         """The conditions. Raises UsageError when one of them can be met by no node."""
         return Query(
             sessions=tuple(self.session),
@@ -105,6 +108,7 @@ class NodesSection(FileSection):
             outcome_below=self.outcome_below,
             outcome_above=self.outcome_above,
             pivot=self.pivot,
+            query=self.query or "",
             replays=self.replays,
             limit=self.limit,
         )
@@ -202,7 +206,7 @@ class ExperimentFile(FileSection):
             variants = [each.variant(read) for each in self.variant or ()] or [Variant()]
         return Experiment(
             nodes=tuple(self.nodes.ids),
-            query=None if self.nodes.ids else self.nodes.query(),
+            query=None if self.nodes.ids else self.nodes.conditions(),
             variants=variants,
             samples=said.samples,
             name=said.name,

@@ -17,7 +17,7 @@ from regraft.presentation.cli import demo
 from regraft.presentation.cli.capture import importing, keys, quarantine, retention, runtime
 from regraft.presentation.cli.context import begin, context
 from regraft.presentation.cli.datasets import dataset, erase
-from regraft.presentation.cli.evaluation import evaluate, label, similar
+from regraft.presentation.cli.evaluation import evaluate, label, pivots, similar
 from regraft.presentation.cli.lineage import build as lineage
 from regraft.presentation.cli.lineage import sessions
 from regraft.presentation.cli.orchestration import orchestrate, taskify
@@ -66,6 +66,7 @@ for module in (
     importing,
     models,
     similar,
+    pivots,
     stale,
     erase,
     retention,

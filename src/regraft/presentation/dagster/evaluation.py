@@ -71,10 +71,21 @@ def candidate_preference_pairs(context: AssetExecutionContext, servers: Servers)
     )
 
 
+@asset(deps=["trajectory_units", "human_eval_labels"], group_name=GROUP, kinds={"duckdb"}, retry_policy=RETRY)
+def pivot_nodes(context: AssetExecutionContext, servers: Servers) -> MaterializeResult[None]:
+    """Contexts whose answers came to different ends, with the values of the answers and how much hangs on them."""
+    from regraft.flows.evaluation.pivots import materialise_pivots
+
+    with regraft_failures():
+        done = materialise_pivots(servers.dsn, servers.workbench)
+    return MaterializeResult(metadata={"sessions": done.sessions, "pivots": done.pivots})
+
+
 ASSETS: list[AssetSpec | AssetsDefinition] = [
     trajectory_units,
     trajectory_embeddings,
     candidate_preference_pairs,
+    pivot_nodes,
     human_eval_labels,
     preference_labels,
 ]

@@ -43,7 +43,8 @@ _BACKOFF = Backoff(60.0, 60.0 * 2 ** (_REMEMBERED_FAILURES - 1))
 
 _RUNTIME_KEYS = [AssetKey(table) for table in runtime.MADE]
 _RUNTIME = AssetSelection.assets(*_RUNTIME_KEYS)
-_EVALUATION = AssetSelection.assets("trajectory_units", "trajectory_embeddings", "candidate_preference_pairs")
+_EVALUATED = ("trajectory_units", "trajectory_embeddings", "pivot_nodes", "candidate_preference_pairs")
+_EVALUATION = AssetSelection.assets(*_EVALUATED)
 
 
 def _hindrance(instance: DagsterInstance, pipeline: str) -> str | None:
@@ -193,7 +194,7 @@ def evaluate(context: SensorEvaluationContext, servers: Servers) -> SensorResult
         run_requests=[
             RunRequest(
                 run_key=batch,
-                asset_selection=[AssetKey("trajectory_units"), AssetKey("trajectory_embeddings"), AssetKey(last)],
+                asset_selection=[AssetKey(name) for name in _EVALUATED],
                 asset_check_keys=checks.KEYS,
                 tags={PIPELINE_TAG: evaluation.GROUP, BATCH_TAG: batch},
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -22,7 +23,7 @@ from regraft.flows.reader import open_reader
 from regraft.infra.asgi_guard import Guard
 from regraft.infra.host_policy import HostPolicy
 from regraft.infra.telemetry.metrics import ProcessMetrics
-from regraft.presentation.web import datasets, lineage, replay, status
+from regraft.presentation.web import datasets, lineage, pivots, replay, status
 from regraft.presentation.web.access import TokenRequired
 from regraft.presentation.web.answer import FailedReply, Failure, JsonReply
 from regraft.presentation.web.metrics import RequestMetrics
@@ -113,10 +114,16 @@ class _Api(FastAPI):
         return document
 
 
-def make_app(dsn: str, hosts: tuple[str, ...] = ("*",), access: ReadAccess | None = None) -> FastAPI:
+def make_app(
+    dsn: str,
+    hosts: tuple[str, ...] = ("*",),
+    access: ReadAccess | None = None,
+    workbench: Path | None = None,
+) -> FastAPI:
     """The application. ``hosts``: names that it answers to beside loopback ones; others are refused (DNS rebinding).
 
-    ``access``: which tokens read what; without it every client reads everything.
+    ``access``: which tokens read what; without it every client reads everything. ``workbench``: the file of what was
+    evaluated.
     """
 
     @asynccontextmanager
@@ -151,20 +158,28 @@ def make_app(dsn: str, hosts: tuple[str, ...] = ("*",), access: ReadAccess | Non
         responses=_FAILURES,
         generate_unique_id_function=lambda route: route.name,
     )
-    for room in (status, lineage, replay, datasets):
+    for room in (status, lineage, replay, pivots, datasets):
         app.include_router(room.router, prefix="/api")
     app.include_router(metrics_page)
     app.state.metrics = metrics
+    app.state.workbench = workbench
     return app
 
 
-def serve_web(dsn: str, host: str, port: int, hosts: tuple[str, ...] = (), access: ReadAccess | None = None) -> None:
+def serve_web(
+    dsn: str,
+    host: str,
+    port: int,
+    hosts: tuple[str, ...] = (),
+    access: ReadAccess | None = None,
+    workbench: Path | None = None,
+) -> None:
     """Serve until SIGINT or SIGTERM."""
     import uvicorn
 
     # Only names that are known are answered, so that a foreign page cannot read this through its own name.
     uvicorn.run(
-        make_app(dsn, (*hosts, host), access),
+        make_app(dsn, (*hosts, host), access, workbench),
         host=host,
         port=port,
         log_level="warning",

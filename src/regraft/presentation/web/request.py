@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Query, Request
 
-from regraft.domain.errors import UsageError
+from regraft.domain.errors import UnavailableError, UsageError
 from regraft.flows.reader import Reader, ScopedReader
 
 LONGEST_PAGE = 200
@@ -25,8 +26,16 @@ async def _scoped_reader(request: Request) -> ScopedReader:
     return ScopedReader(request.app.state.reader, request.state.grant)
 
 
+async def _workbench(request: Request) -> Path:
+    workbench: Path | None = request.app.state.workbench
+    if workbench is None:
+        raise UnavailableError("This server was started without a workbench.")
+    return workbench
+
+
 Database = Annotated[Reader, Depends(_reader)]  # to see whether it answers, never what is in it
 Truth = Annotated[ScopedReader, Depends(_scoped_reader)]
+Workbench = Annotated[Path, Depends(_workbench)]  # of all tenants: what is read of it is filtered by `Truth.scope`
 Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="Longest page.")]
 Scroll = Annotated[int, Query(ge=1, le=LONGEST_SCROLL, description="Longest page.")]  # of rows that are small
 Before = Annotated[str | None, Query(description="`next` of an earlier page, or an ISO 8601 time.")]

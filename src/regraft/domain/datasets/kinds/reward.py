@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from regraft.domain.datasets.kinds.dpo import FILTERED, DpoKind, planned_pair
 from regraft.domain.datasets.kinds.kind import Candidates, Counts, PlannedRow, Record, mismatch
-from regraft.domain.datasets.negatives import backed_up
 from regraft.domain.datasets.recipe import Recipe
+from regraft.domain.evaluation.node_values import NodeValue, backed_up
 from regraft.domain.evaluation.pairs import DEFAULT_MIN_MARGIN, UNDECIDED
 
 _OUTCOMES = ("human_outcome", "outcome", "imported_human", "imported_outcome")  # the first that is known counts
@@ -46,24 +46,25 @@ class RewardKind(DpoKind):
             valued.clear()
         yield from valued
 
-    def _by_value(self, recipe: Recipe, pair: Record, values: Mapping[str, tuple[float, int]]) -> PlannedRow | None:
+    def _by_value(self, recipe: Recipe, pair: Record, values: Mapping[str, NodeValue]) -> PlannedRow | None:
         known = [values.get(str(pair[f"node_{side}"])) for side in "ab"]
         if known[0] is None or known[1] is None:
             return None
-        (one, paths), (other, more) = known[0], known[1]
-        margin = round(abs(one - other), 6)
+        one, other = known[0], known[1]
+        margin = round(abs(one.mean - other.mean), 6)
         models, purposes, times = ([pair[f"{name}_{side}"] for side in "ab"] for name in FILTERED)
         if mismatch(recipe, pair["theme"], models, purposes, times):
             return None
         if margin < max(recipe.min_margin, DEFAULT_MIN_MARGIN):
             return None
-        better = "a" if one > other else "b"
+        better = "a" if one.mean > other.mean else "b"
         planned = planned_pair(
-            recipe, pair, better, kind=self.name, label_source="outcome", margin=margin, worth=max(one, other)
+            recipe, pair, better, kind=self.name, label_source="outcome", margin=margin, worth=max(one.mean, other.mean)
         )
         return replace(
             planned,
-            evidence=f"mean outcome {one:g} of {paths} paths through a, {other:g} of {more} through b",
+            evidence=f"mean outcome {one.mean:g} of {one.paths} paths through a, "
+            f"{other.mean:g} of {other.paths} through b",
         )
 
 

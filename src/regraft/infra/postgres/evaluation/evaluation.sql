@@ -153,3 +153,14 @@ SELECT unit_id::text AS unit_id, json_agg(rating ORDER BY label_id)::text AS rat
                  FROM current_human_eval_labels o, unnest(o.categories) AS category WHERE o.unit_id = l.unit_id),
                 '[]')::text AS categories
 FROM current_human_eval_labels l GROUP BY unit_id ORDER BY unit_id;
+
+-- name: anchor_nodes
+-- Of anchors: the node that a replay of their context starts from, its tenant, and its theme.
+WITH wanted AS (
+    SELECT one::uuid AS turn_id FROM json_array_elements_text($1::json) AS one)
+SELECT t.turn_id::text AS anchor, t.node_id::text AS node_id, s.scope, coalesce(rt.name, st.name, '') AS theme
+FROM wanted JOIN session_turn t USING (turn_id)
+JOIN conversation_sessions s ON s.session_id = t.session_id
+JOIN execution_run_records r ON r.run_id = t.turn_id
+LEFT JOIN seed_themes rt ON rt.theme_id = r.theme_id
+LEFT JOIN seed_themes st ON st.theme_id = s.theme_id;

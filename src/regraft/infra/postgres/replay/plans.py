@@ -84,9 +84,13 @@ def origins(connection: Connection, nodes: Collection[UUID]) -> list[Origin]:
     ]
 
 
-def choose(connection: Connection, query: Query, *, side_calls: bool = False) -> list[UUID]:
-    """The nodes that a query finds, oldest first. Clients' side calls are among them, but count toward its limit only
-    with ``side_calls``."""
+def choose(
+    connection: Connection, query: Query, *, side_calls: bool = False, among: Sequence[UUID] | None = None
+) -> list[UUID]:
+    """The nodes that a query finds, oldest first; ``among``: only of these nodes, in their order.
+
+    Clients' side calls are among them, but count toward its limit only with ``side_calls``.
+    """
     given = {
         "sessions": [UUID(session) for session in query.sessions] or None,
         "themes": list(query.themes) or None,
@@ -99,6 +103,7 @@ def choose(connection: Connection, query: Query, *, side_calls: bool = False) ->
         "judged": query.outcome_below is not None or query.outcome_above is not None,
         "pivot": query.pivot,
         "replays": query.replays,
+        "among": None if among is None else list(among),
         "limit": query.limit,
         "side_calls": side_calls,
     }

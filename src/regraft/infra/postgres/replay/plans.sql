@@ -43,7 +43,8 @@ SELECT event_id FROM quarantine WHERE event_id = ANY(%(events)s::uuid[]);
 -- name: choose
 -- Nodes with an answer that meet every condition given, oldest first, and side calls among them, which the limit does not
 -- count unless they are asked for. A node's outcome is the latest reward of one of
--- its runs, else its session's; a pivot is the first of several answers to one context that differ.
+-- its runs, else its session's; a pivot is the first of several answers to one context that differ. `among` are nodes in
+-- their own order, which comes first.
 WITH turn_reward AS (
     SELECT DISTINCT ON (t.node_id) t.node_id, o.reward
     FROM turn_outcome o JOIN session_turn t USING (turn_id)
@@ -56,8 +57,8 @@ pivot AS (
     WHERE %(pivot)s GROUP BY b.context_anchor_turn_id
     HAVING count(*) >= 2 AND (count(DISTINCT b.node_id) >= 2 OR min(o.reward) < max(o.reward)))
 SELECT node_id FROM (
-SELECT n.node_id, r.started_at, count(*) FILTER (WHERE %(side_calls)s OR left(coalesce(a.purpose, r.purpose), 5) <> 'side:')
-    OVER (ORDER BY r.started_at, n.node_id) AS place
+SELECT n.node_id, r.started_at, among.rank, count(*) FILTER (WHERE %(side_calls)s OR left(coalesce(a.purpose, r.purpose), 5) <> 'side:')
+    OVER (ORDER BY among.rank, r.started_at, n.node_id) AS place
 FROM conversation_branch_nodes n
 JOIN execution_run_records r ON r.run_id = n.turn_id
 JOIN conversation_sessions s ON s.session_id = n.session_id
@@ -66,6 +67,7 @@ LEFT JOIN session_turn a ON a.turn_id = b.context_anchor_turn_id
 LEFT JOIN seed_themes th ON th.theme_id = s.theme_id
 LEFT JOIN turn_reward tr ON tr.node_id = n.node_id
 LEFT JOIN session_reward sr ON sr.session_id = n.session_id
+LEFT JOIN unnest(%(among)s::uuid[]) WITH ORDINALITY AS among (node_id, rank) ON among.node_id = n.node_id
 WHERE (%(sessions)s::uuid[] IS NULL OR n.session_id = ANY(%(sessions)s::uuid[]))
   AND (%(themes)s::text[] IS NULL OR th.name = ANY(%(themes)s::text[]))
   AND (%(tasks)s::text[] IS NULL OR r.task_key = ANY(%(tasks)s::text[]))
@@ -75,8 +77,9 @@ WHERE (%(sessions)s::uuid[] IS NULL OR n.session_id = ANY(%(sessions)s::uuid[]))
   AND (%(replays)s OR r.purpose <> 'replay')
   AND (%(below)s::float8 IS NULL OR coalesce(tr.reward, sr.reward) < %(below)s)
   AND (%(above)s::float8 IS NULL OR coalesce(tr.reward, sr.reward) > %(above)s)
+  AND (%(among)s::uuid[] IS NULL OR among.rank IS NOT NULL)
   AND (NOT %(pivot)s OR n.turn_id IN (SELECT context_anchor_turn_id FROM pivot))
-) AS found WHERE %(limit)s::int IS NULL OR place <= %(limit)s ORDER BY started_at, node_id;
+) AS found WHERE %(limit)s::int IS NULL OR place <= %(limit)s ORDER BY rank, started_at, node_id;
 
 -- name: lock
 -- Whether this connection is now the one that drives the plan; it stays so until it is closed, however that happens.

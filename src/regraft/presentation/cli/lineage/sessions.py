@@ -32,6 +32,7 @@ _MARKS = {
 _LEGEND = "─ goes on  ↻ retry  M model  S sampling  P prompt  T tools  K plan  ≋ summary  n x: given by n runs"
 _WAYS = {"starts": "⇒", "started_by": "⇐"}
 _NO_LINKS: dict[str, list[Any]] = {"starts": [], "started_by": []}
+_PIVOTS = "  ◆ pivot: its answers came to different ends"
 _LINKS = "  ⇒ starts another session  ⇐ started by one"
 SHORT = 13  # characters of an id that are shown: enough to find it again
 
@@ -86,12 +87,20 @@ def sessions(
 def tree(
     session: Annotated[str, typer.Argument(help="Session: id, start of an id, or name.")], json: Json = False
 ) -> None:
-    """Draw a conversation with all its branches; a run of turns without branches is one block."""
+    """Draw a conversation with all its branches; a run of turns without branches is one block.
+
+    Answers under a pivot show their value and from how many leaves it is known, as `regraft pivots` last found them.
+    """
+    from regraft.flows.evaluation.pivots import values_in_tree
     from regraft.flows.lineage import reading
 
     run = context()
     found = reading.tree(run.postgres_dsn(), session)
-    rows = [{**row, **found.links.get(row["node_id"], _NO_LINKS)} for row in found.nodes]
+    values = values_in_tree(run.workbench(), found.session["session_id"])
+    rows = [
+        {**row, **found.links.get(row["node_id"], _NO_LINKS), "values": values.get(row["node_id"], {})}
+        for row in found.nodes
+    ]
     if json:
         run.print_json([reading.values(row) for row in rows])
         return
@@ -122,7 +131,8 @@ def print_tree(run: CommandContext, head: dict[str, Any], rows: list[dict[str, A
         branch = place.add("\n".join(lines))
         waiting.extend((child, branch) for child in reversed(children))
     run.console.print(drawn)
-    run.console.print(f"[dim]{_LEGEND}{_LINKS if linked else ''}[/]")
+    pivot = any(value["pivot"] for row in rows for value in (row.get("values") or {}).values())
+    run.console.print(f"[dim]{_LEGEND}{_PIVOTS if pivot else ''}{_LINKS if linked else ''}[/]")
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -135,7 +145,18 @@ def _line(row: dict[str, Any]) -> str:
     why = "" if row["branch_kind"] == "continuation" else f" [dim]({escape(one_line(row['branch_reason'], 46))})[/]"
     outcome = "" if row["reward"] is None else f" [bold]outcome {figure(row['reward'])}[/]"
     place = f"[bold cyan]{mark}[/] [dim]{short(row['node_id'])} {escape(one_line(row['model'] or '', 24))}[/]"
-    return f"{place} {asked} [bold]→[/] {answer}{runs}{status}{outcome}{_links(row)}{why}"
+    return f"{place} {asked} [bold]→[/] {answer}{runs}{status}{outcome}{_values(row)}{_links(row)}{why}"
+
+
+def _values(row: dict[str, Any]) -> str:
+    """What an answer under a pivot came to, and the spread of its pivot."""
+    marks = []
+    for source, value in (row.get("values") or {}).items():
+        if value["mean"] is not None:
+            marks.append(f" [bold]{source} {value['mean']:.2f}[/] [dim]of {value['leaves']}[/]")
+        if value["pivot"]:
+            marks.append(f" [bold yellow]◆ spread {value['pivot']['spread']:.2f}[/]")
+    return "".join(marks)
 
 
 def _links(row: dict[str, Any]) -> str:

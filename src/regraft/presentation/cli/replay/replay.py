@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -60,6 +60,13 @@ def replay(
     pivot: Annotated[
         bool, typer.Option("--pivot", rich_help_panel=_NODES, help="Nodes where several answers differ.")
     ] = False,
+    query: Annotated[
+        Literal["pivot"] | None,
+        typer.Option(
+            rich_help_panel=_NODES,
+            help="pivot: nodes whose answers came to different ends, the heaviest first (see `regraft pivots`).",
+        ),
+    ] = None,
     replays: Annotated[
         bool, typer.Option("--replays", rich_help_panel=_NODES, help="Include nodes that replays made.")
     ] = False,
@@ -174,11 +181,12 @@ def replay(
     Variant options are repeatable. Run the same command again to continue an interrupted replay.
     """
     from regraft.domain.replay.budget import Budget
+    from regraft.flows.evaluation.pivots import pivots_to_replay
     from regraft.flows.lineage import build as lineage
     from regraft.flows.replay import plans as flow
     from regraft.flows.replay import progress
 
-    query = Query(
+    conditions = Query(
         sessions=tuple(session or ()),
         themes=tuple(theme or ()),
         tasks=tuple(task or ()),
@@ -188,6 +196,7 @@ def replay(
         outcome_below=outcome_below,
         outcome_above=outcome_above,
         pivot=pivot,
+        query=query or "",
         replays=replays,
         limit=limit,
     )
@@ -206,7 +215,7 @@ def replay(
         "seed": seed or [],
         "max_tokens": max_tokens or [],
     }
-    ways = [bool(nodes), bool(query.conditions), experiment is not None, resume is not None]
+    ways = [bool(nodes), bool(conditions.conditions), experiment is not None, resume is not None]
     if sum(ways) != 1:
         raise UsageError("Give nodes: ids, or conditions such as --theme, or --experiment, or --resume.")
     variants = tuple(grid(dimensions, fixed))
@@ -233,10 +242,12 @@ def replay(
             asked = read_experiment(experiment)
         else:
             asked = Experiment(
-                nodes=tuple(nodes or ()), query=None if nodes else query, variants=variants, samples=samples or 1
+                nodes=tuple(nodes or ()), query=None if nodes else conditions, variants=variants, samples=samples or 1
             )
         asked = replace(asked, again=again or asked.again, side_calls=side_calls or asked.side_calls, growth=growth)
-        planned = flow.prepare_experiment(dsn, asked, flow.pins(run.settings), lambda: _settle(run))
+        planned = flow.prepare_experiment(
+            dsn, asked, flow.pins(run.settings), lambda: _settle(run), lambda _: pivots_to_replay(dsn, run.workbench())
+        )
     limits: dict[str, Any] = {"concurrency": concurrency, "budget_tokens": budget_tokens, "budget_money": budget_money}
     given = {name: value for name, value in limits.items() if value is not None}
     planned = replace(planned, experiment=replace(planned.experiment, **given))
