@@ -11,9 +11,9 @@ import sys
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGTERM
 
 from regraft.domain.errors import ServerStartError
+from regraft.infra.embedded.leases import ServerUse
 from regraft.infra.embedded.process import LOOPBACK, ChildProcess, free_port, port_free, require_port
 from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
 from regraft.infra.environment import environment_without
@@ -64,13 +64,13 @@ class EmbeddedModel:
         self._context = context
         self._withheld = withheld
         self._child: ChildProcess | None = None
+        self._use = ServerUse(self._data_dir, _NAME)
 
     def start(self) -> ModelEndpoint:
         """Start or adopt the server. Raises ServerStartError or PortInUseError."""
         if self._child is not None and not self._child.alive():
             self._child = None
-        run = RunFolder.of(self._data_dir)
-        with run.locked(_NAME):
+        with self._use.starting() as run:
             key = run.secret("model.key")
             last = run.read(_NAME)
             running = run.adoptable(_NAME, lambda state: _answers(state.port), START_TIMEOUT)
@@ -79,10 +79,9 @@ class EmbeddedModel:
             return _endpoint(self._serve(run, key, last.port if last else None), key, adopted=False)
 
     def stop(self) -> None:
-        """End the server; an adopted server is left alone."""
-        if self._child is not None:
-            self._child.stop(SIGTERM, STOP_TIMEOUT)
-            self._child = None
+        """Stop using the server. It ends when nobody else uses it."""
+        self._child = None
+        self._use.end(STOP_TIMEOUT)
 
     def _serve(self, run: RunFolder, key: str, remembered: int | None) -> ServerState:
         gguf, version = _installed()
@@ -107,15 +106,18 @@ class EmbeddedModel:
                 log=self._data_dir / "logs" / "model.log",
                 env={**environment_without(self._withheld), "REGRAFT_MODEL_KEY": key},
                 cwd=self._data_dir,
+                stop_timeout=STOP_TIMEOUT,
+                users=run.users(_NAME),
+                lock=run.lock(_NAME),
             )
             pid = child.start()
-            self._child = child
-            state = ServerState.of(pid, port, {"pin": pin, "context": str(self._context)})
+            state = ServerState.of(pid, port, {"pin": pin, "context": str(self._context)}, owner=child.keeper_pid)
             run.write(_NAME, state)
             if wait_until(lambda: not child.alive() or _answers(port), START_TIMEOUT) and child.alive():  # noqa: B023
+                self._child = child
                 return state
             ended = not child.alive()
-            self.stop()
+            child.stop()
             # Another program may take the free port before the server does.
             if self._port is None and ended and not port_free(port) and attempt < _ATTEMPTS:
                 continue

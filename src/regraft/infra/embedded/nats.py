@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from regraft.domain.errors import ServerStartError
+from regraft.infra.embedded.leases import ServerUse
 from regraft.infra.embedded.process import LOOPBACK, ChildProcess, free_port, port_free, require_port
 from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
 
@@ -42,13 +42,13 @@ class EmbeddedNats:
         self._data_dir = data_dir.resolve()
         self._port = port
         self._child: ChildProcess | None = None
+        self._use = ServerUse(self._data_dir, _NAME)
 
     def start(self) -> NatsEndpoint:
         """Start or adopt the server. Raises ServerStartError or PortInUseError."""
         if self._child is not None and not self._child.alive():
             self._child = None
-        run = RunFolder.of(self._data_dir)
-        with run.locked(_NAME):
+        with self._use.starting() as run:
             token = run.secret("nats.token")
             last = run.read(_NAME)
             running = run.adoptable(_NAME, lambda state: _answers(state.port), START_TIMEOUT)
@@ -58,10 +58,9 @@ class EmbeddedNats:
             return NatsEndpoint(_url(port, token), port, adopted=False)
 
     def stop(self) -> None:
-        """Shut the server down; an adopted server is left alone."""
-        if self._child is not None:
-            self._child.stop(signal.SIGTERM, STOP_TIMEOUT)
-            self._child = None
+        """Stop using the server. It ends when nobody else uses it."""
+        self._child = None
+        self._use.end(STOP_TIMEOUT)
 
     def _serve(self, run: RunFolder, token: str, remembered: int | None) -> int:
         binary = _binary()
@@ -76,14 +75,17 @@ class EmbeddedNats:
                 log=self._data_dir / "logs" / "nats.log",
                 env={"PATH": os.environ.get("PATH", os.defpath)},
                 cwd=self._data_dir,
+                stop_timeout=STOP_TIMEOUT,
+                users=run.users(_NAME),
+                lock=run.lock(_NAME),
             )
             pid = child.start()
-            self._child = child
-            run.write(_NAME, ServerState.of(pid, port))
+            run.write(_NAME, ServerState.of(pid, port, owner=child.keeper_pid))
             if wait_until(lambda: not child.alive() or _answers(port), START_TIMEOUT) and child.alive():  # noqa: B023
+                self._child = child
                 return port
             ended = not child.alive()
-            self.stop()
+            child.stop()
             # Another program may take the free port before the server does.
             if self._port is None and ended and not port_free(port) and attempt < _ATTEMPTS:
                 continue

@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from regraft.domain.errors import ServerStartError
+from regraft.infra.embedded.leases import ServerUse
 from regraft.infra.embedded.postgres_binaries import PostgresBinaries, available, choose, inspect
 from regraft.infra.embedded.postgres_home import PostgresHome, find_home
 from regraft.infra.embedded.process import LOOPBACK, ChildProcess, free_port, port_free, require_port
@@ -71,13 +72,13 @@ class EmbeddedPostgres:
         self._port = port
         self._binaries = binaries
         self._child: ChildProcess | None = None
+        self._use = ServerUse(self._data_dir, _NAME)
 
     def start(self) -> PostgresEndpoint:
         """Start or adopt the server and make its databases. Raises ServerStartError or PortInUseError."""
         if self._child is not None and not self._child.alive():
             self._child = None
-        run = RunFolder.of(self._data_dir)
-        with run.locked(_NAME):
+        with self._use.starting() as run:
             home = find_home(self._data_dir, run)
             password = _password(run, home)
             last = run.read(_NAME)
@@ -92,10 +93,9 @@ class EmbeddedPostgres:
             return _endpoint(port, password, adopted=False)
 
     def stop(self) -> None:
-        """Shut the server down, cutting its sessions; an adopted server is left alone."""
-        if self._child is not None:
-            self._child.stop(signal.SIGINT, STOP_TIMEOUT)
-            self._child = None
+        """Stop using the server. It ends, cutting its sessions, when nobody else uses it."""
+        self._child = None
+        self._use.end(STOP_TIMEOUT)
 
     def _choose(self, home: PostgresHome) -> PostgresBinaries:
         if self._binaries is None:
@@ -121,20 +121,23 @@ class EmbeddedPostgres:
                 env=_environment(),
                 account=home.account,
                 cwd=home.cluster,
-                death_signal=signal.SIGINT,
+                stop_signal=signal.SIGINT,
+                stop_timeout=STOP_TIMEOUT,
+                users=run.users(_NAME),
+                lock=run.lock(_NAME),
             )
             pid = child.start()
-            self._child = child
-            run.write(_NAME, ServerState.of(pid, port, {"version": binaries.version}))
+            run.write(_NAME, ServerState.of(pid, port, {"version": binaries.version}, owner=child.keeper_pid))
             try:
                 wait_until(lambda: not child.alive() or _answers(port, password), START_TIMEOUT)  # noqa: B023
             except ServerStartError:
-                self.stop()
+                child.stop()
                 raise
             if child.alive() and _answers(port, password):
+                self._child = child
                 return port
             ended = not child.alive()
-            self.stop()
+            child.stop()
             # Another program may take the free port before the server does.
             if self._port is None and ended and not port_free(port) and attempt < _ATTEMPTS:
                 continue

@@ -1,31 +1,29 @@
-"""Child processes that end with their parent, and the ports they listen on."""
+"""Server processes that run for as long as they are used, and the ports they listen on."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
+import json
 import os
-import queue
 import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
-from regraft.domain.errors import PortInUseError
+from regraft.domain.errors import PortInUseError, ServerStartError
+from regraft.infra.embedded import keeper
+from regraft.infra.embedded.state import start_time, wait_until
 
 LOOPBACK = "127.0.0.1"
+PYTHON = sys.executable  # what runs the keeper
 LOG_LIMIT = 16 * 1024 * 1024
-_PR_SET_PDEATHSIG = 1
-_Result = TypeVar("_Result")
+_KILL_PATIENCE = 10.0  # seconds for the end of what was killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,12 @@ class SystemAccount:
 
 @dataclass(slots=True)
 class ChildProcess:
-    """A server process: output goes to `log`, and it gets `death_signal` when this process ends (Linux only)."""
+    """A server process that runs for as long as a lease on it is held; its output goes to ``log``.
+
+    ``users`` is the folder of the leases and ``lock`` the server's lock; without them it runs until it is stopped. It
+    is the child of a ``keeper``, so it outlives the process that started it where another one uses it too.
+    ``stop_signal`` asks it to end; after ``stop_timeout`` seconds it is killed.
+    """
 
     name: str
     argv: Sequence[str]
@@ -46,57 +49,64 @@ class ChildProcess:
     env: Mapping[str, str]
     account: SystemAccount | None = None
     cwd: Path | None = None
-    death_signal: signal.Signals = signal.SIGTERM
-    _process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_timeout: float = 15.0
+    users: Path | None = None
+    lock: Path | None = None
+    keeper_pid: int = field(default=0, init=False)
+    _keeper_started: str = field(default="", init=False, repr=False)
     _log_start: int = field(default=0, init=False, repr=False)
 
-    @property
-    def pid(self) -> int:
-        """The id of the started process; 0 before start."""
-        return self._process.pid if self._process else 0
-
     def start(self) -> int:
-        """Start the process and return its id."""
+        """Start the process and return its id. Raises ServerStartError when its program cannot be run."""
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
             self.log.replace(self.log.with_suffix(".log.1"))
-        self._process = _on_spawner_thread(self._spawn)
-        return self._process.pid
-
-    def _spawn(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             self._log_start = log.tell()
-            return subprocess.Popen(
-                list(self.argv),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=dict(self.env),
-                cwd=self.cwd,
-                # A session of its own: Ctrl-C in the terminal is for the parent, which stops its servers in order.
+            answered = subprocess.run(
+                # The standard library alone, whatever the environment and the working folder hold.
+                [PYTHON, "-I", "-S", keeper.__file__],
+                input=json.dumps(self._specification()).encode(),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={"PATH": os.environ.get("PATH", os.defpath)},
+                cwd="/",
+                # A session of its own: Ctrl-C in the terminal is for the parent, which gives its lease back.
                 start_new_session=True,
-                preexec_fn=_die_with_parent(self.death_signal),
-                user=self.account.uid if self.account else None,
-                group=self.account.gid if self.account else None,
-                extra_groups=[] if self.account else None,
+                check=False,
             )
+        answer = json.loads(answered.stdout) if answered.stdout else {"error": self.tail() or "its keeper ended"}
+        if "pid" not in answer:
+            raise ServerStartError(f"{self.name} could not be started: {answer['error']}.")
+        self.keeper_pid = int(answer["keeper"])
+        self._keeper_started = start_time(self.keeper_pid)
+        return int(answer["pid"])
+
+    def _specification(self) -> dict[str, Any]:
+        return {
+            "argv": list(self.argv),
+            "env": dict(self.env),
+            "cwd": str(self.cwd) if self.cwd else None,
+            "log": str(self.log.resolve()),
+            "uid": self.account.uid if self.account else None,
+            "gid": self.account.gid if self.account else None,
+            "stop_signal": int(self.stop_signal),
+            "stop_timeout": self.stop_timeout,
+            "users": str(self.users) if self.users else None,
+            "lock": str(self.lock) if self.lock else None,
+        }
 
     def alive(self) -> bool:
         """True while the process runs."""
-        return self._process is not None and self._process.poll() is None
+        return bool(self._keeper_started) and start_time(self.keeper_pid) == self._keeper_started
 
-    def stop(self, stop_signal: signal.Signals, timeout: float) -> None:
-        """Send `stop_signal`, wait `timeout` seconds, then kill."""
-        process = self._process
-        if process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(stop_signal)
-        try:
-            process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    def stop(self) -> None:
+        """Stop the process, whoever uses it, and wait for its end."""
+        if self.alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.keeper_pid, signal.SIGTERM)
+            wait_until(lambda: not self.alive(), self.stop_timeout + _KILL_PATIENCE)
 
     def tail(self, lines: int = 12) -> str:
         """The last lines that the process logged since this start."""
@@ -105,50 +115,6 @@ class ChildProcess:
         with self.log.open("rb") as log:
             log.seek(self._log_start)
             return b"".join(deque(log, maxlen=lines)).decode("utf-8", "replace").strip()
-
-
-def _die_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
-    """What the forked child runs before exec; after the change of user, which would clear the setting."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    parent = os.getpid()
-
-    def bind() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return bind
-
-
-def _on_spawner_thread(job: Callable[[], _Result]) -> _Result:
-    """Run `job` on a thread that lives as long as this process.
-
-    The kernel sends the death signal when the *thread* that forked ends, so a worker thread must not fork.
-    """
-    future: Future[_Result] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(job())
-        except BaseException as error:  # noqa: BLE001 (raised again on the caller's thread)
-            future.set_exception(error)
-
-    _spawner(os.getpid()).put(run)
-    return future.result()
-
-
-@cache
-def _spawner(_pid: int) -> queue.SimpleQueue[Callable[[], None]]:
-    jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-
-    def serve() -> None:
-        while True:
-            jobs.get()()
-
-    threading.Thread(target=serve, name="regraft-spawner", daemon=True).start()
-    return jobs
 
 
 def free_port(remembered: int | None = None) -> int:

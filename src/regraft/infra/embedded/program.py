@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import urllib.error
 import urllib.request
@@ -10,6 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from regraft.domain.errors import ServerStartError
+from regraft.infra.embedded.leases import ServerUse
 from regraft.infra.embedded.process import ChildProcess, require_port
 from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
 from regraft.infra.environment import environment_without
@@ -48,34 +48,44 @@ class EmbeddedProgram:
         self._env = {**environment_without(withheld), **(env or {})}
         self._timeout = start_timeout
         self._child: ChildProcess | None = None
+        self._use = ServerUse(self._data_dir, name)
 
     def start(self) -> bool:
         """Start the program unless it runs already; returns whether it was started here."""
-        run = RunFolder.of(self._data_dir)
-        with run.locked(self.name):
+        with self._use.starting() as run:
             if run.adoptable(self.name, lambda _: self._answers(), self._timeout):
                 self.adopted = self._child is None
                 return False
             if self._port is not None:
                 require_port(self._port, self._port_setting)
-            child = ChildProcess(self.name, self._argv, self._data_dir / "logs" / f"{self.name}.log", self._env)
+            child = ChildProcess(
+                self.name,
+                self._argv,
+                self._data_dir / "logs" / f"{self.name}.log",
+                self._env,
+                cwd=Path.cwd(),
+                stop_timeout=STOP_TIMEOUT,
+                users=run.users(self.name),
+                lock=run.lock(self.name),
+            )
             pid = child.start()
-            run.write(self.name, ServerState.of(pid, self._port or 0))
+            run.write(self.name, ServerState.of(pid, self._port or 0, owner=child.keeper_pid))
             if not wait_until(lambda: not child.alive() or self._answers(), self._timeout) or not child.alive():
-                child.stop(signal.SIGTERM, STOP_TIMEOUT)
+                child.stop()
                 raise ServerStartError(f"{self.name} did not start. The end of {child.log}:\n{child.tail()}")
             self._child = child
+            self.adopted = False
             return True
 
     def alive(self) -> bool:
-        """Whether the process started here still runs."""
-        return self._child is not None and self._child.alive()
+        """Whether the program runs, whoever started it."""
+        state = RunFolder.of(self._data_dir).read(self.name)
+        return state is not None and state.alive()
 
     def stop(self) -> None:
-        """End the program; an adopted one is left alone."""
-        if self._child is not None:
-            self._child.stop(signal.SIGTERM, STOP_TIMEOUT)
-            self._child = None
+        """Stop using the program. It ends when nobody else uses it."""
+        self._child = None
+        self._use.end(STOP_TIMEOUT)
 
     def _answers(self) -> bool:
         if self._health is None:

@@ -33,16 +33,17 @@ class ServerState:
     details: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, pid: int, port: int, details: dict[str, str] | None = None) -> ServerState:
-        """The state of a child that this process has just started."""
-        return cls(pid, start_time(pid), os.getpid(), start_time(os.getpid()), port, details or {})
+    def of(cls, pid: int, port: int, details: dict[str, str] | None = None, *, owner: int | None = None) -> ServerState:
+        """The state of a server that was just started; ``owner`` is the process it ends with, this one if not given."""
+        keeper = os.getpid() if owner is None else owner
+        return cls(pid, start_time(pid), keeper, start_time(keeper), port, details or {})
 
     def alive(self) -> bool:
         """True while the very process that was started runs."""
         return bool(self.started) and start_time(self.pid) == self.started
 
     def owned(self) -> bool:
-        """True while the process that started the server runs."""
+        """True while the process that the server ends with runs."""
         return bool(self.owner_started) and start_time(self.owner) == self.owner_started
 
 
@@ -59,10 +60,18 @@ class RunFolder:
         path.mkdir(mode=0o700, exist_ok=True)
         return cls(path)
 
+    def lock(self, name: str) -> Path:
+        """The lock of a server, held while it is started or stopped."""
+        return self.path / f"{name}.lock"
+
+    def users(self, name: str) -> Path:
+        """The folder of the leases on a server."""
+        return self.path / f"{name}.users"
+
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
         """Hold the lock of a server; a second starter waits here, and then finds the server running."""
-        descriptor = os.open(self.path / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(self.lock(name), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -109,7 +118,7 @@ class RunFolder:
         if state is None:
             return None
         if not state.owned():
-            # Its parent is gone, so its death signal is on the way: it may still answer, but not for long.
+            # Its keeper is gone, so its death signal is on the way: it may still answer, but not for long.
             wait_until(lambda: not state.alive(), _ORPHAN_PATIENCE if sys.platform == "linux" else 0)
         if wait_until(lambda: not state.alive() or answers(state), timeout):
             return state if state.alive() else None

@@ -86,7 +86,7 @@ def _watch(run: CommandContext, stack: Stack) -> None:
         time.sleep(_LOOK_SECONDS)
         _keep_servers(run, stack)
         for program in stack.programs():
-            if program.alive() or program.adopted:
+            if program.alive():
                 continue
             now = time.monotonic()
             if now < next_try.get(program.name, 0.0):
