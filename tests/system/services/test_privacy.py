@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from regraft.infra.data_folder import is_open, make_data_folder
+from regraft.infra.embedded.state import RunFolder
 from regraft.infra.settings import Settings
 from support.gateways import free_port
 
@@ -34,7 +35,7 @@ pass_env = ["NOTES_KEY", "PATH"]
 
 @pytest.fixture(scope="module")
 def tree(servers_dir: Path) -> Iterator[dict[str, set[str]]]:
-    """The keys in the environment of each process of ``regraft up``, by a word of its command line."""
+    """The keys in the environment of each process that ``regraft up`` started, by a word of its command line."""
     config = servers_dir / "regraft.toml"
     config.write_text(CONFIG)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
@@ -52,15 +53,17 @@ def tree(servers_dir: Path) -> Iterator[dict[str, set[str]]]:
         assert up.stdout is not None
         try:
             assert any("All up" in line for line in up.stdout)
-            yield _keys_by_process(up.pid)
+            yield _keys_by_process(servers_dir / "data-of-up")
         finally:
             up.terminate()
             up.communicate(timeout=90)
 
 
-def _keys_by_process(root: int) -> dict[str, set[str]]:
+def _keys_by_process(data: Path) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for process in psutil.Process(root).children(recursive=True):
+    run = RunFolder.of(data)
+    keepers = {state.owner for path in (data / "run").glob("*.json") if (state := run.read(path.stem))}
+    for process in [child for keeper in keepers for child in psutil.Process(keeper).children(recursive=True)]:
         try:
             line = " ".join(process.cmdline())
             raw = Path(f"/proc/{process.pid}/environ").read_text("utf-8", "replace")

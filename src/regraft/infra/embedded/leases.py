@@ -91,5 +91,6 @@ def users_of(users: Path) -> list[str]:
 
 def this_command() -> str:
     """What this process calls itself: ``regraft replay``."""
-    words = [Path(sys.argv[0]).name if sys.argv else "", *sys.argv[1:2]]
-    return " ".join(word for word in words if word and not word.startswith("-")) or "python"
+    program = Path(sys.argv[0]) if sys.argv and sys.argv[0] else Path("python")
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    return " ".join([name, *(word for word in sys.argv[1:2] if not word.startswith("-"))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,12 +10,15 @@ import typer
 from rich.table import Table
 
 from regraft.domain.errors import UnavailableError
+from regraft.infra.embedded.leases import users_of
 from regraft.infra.embedded.stack import DAGSTER, GATEWAY, INGEST, WEB
 from regraft.infra.embedded.state import RunFolder
 from regraft.presentation.cli.context import CommandContext, context
 
 if TYPE_CHECKING:
     from regraft.flows.capture.backlog import CaptureBacklog
+
+_SHOWN = 3  # users of one service
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +27,8 @@ def register(app: typer.Typer) -> None:
 
 
 def services(run: CommandContext) -> list[dict[str, Any]]:
-    """Each service with ``state``, ``where`` and ``process``; a server of the configuration is not looked at."""
+    """Each service with ``state``, ``where``, ``process`` and the ``users`` that it runs for; a server of the
+    configuration is not looked at."""
     settings, stack = run.settings, run.stack
     folder = run.data_dir / "run"
     where = {
@@ -50,6 +55,7 @@ def services(run: CommandContext) -> list[dict[str, Any]]:
                 "state": "configured" if configured.get(name) else "running" if running else "stopped",
                 "where": place.format(port=state.port if state else "-") if running else "",
                 "process": state.pid if running and state else None,
+                "users": users_of(RunFolder(folder).users(name)) if running else [],
             }
         )
     return rows
@@ -76,6 +82,11 @@ def backlog(run: CommandContext) -> CaptureBacklog:
     return capture_backlog(run.data_dir / "spool", run.stack.nats() if running else None)
 
 
+def _users(row: dict[str, Any]) -> str:
+    own = [user for user in row["users"] if f"({os.getpid()})" not in user]
+    return ", ".join(own[:_SHOWN]) + (f" and {len(own) - _SHOWN} more" if len(own) > _SHOWN else "")
+
+
 def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show which services run, where, and how much is stored."""
     run = context()
@@ -85,12 +96,14 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
         run.print_json({**state, "backlog": asdict(waiting)})
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("service", "state", "where", "process"):
+    for name in ("service", "state", "where", "process", "used by"):
         table.add_column(name)
     colours = {"running": "green", "stopped": "dim", "configured": "cyan"}
     for row in rows:
         colour = colours[row["state"]]
-        table.add_row(row["service"], f"[{colour}]{row['state']}[/]", row["where"], str(row["process"] or ""))
+        table.add_row(
+            row["service"], f"[{colour}]{row['state']}[/]", row["where"], str(row["process"] or ""), _users(row)
+        )
     run.console.print(table)
     if waiting.spool_bytes or waiting.stream_packs:
         stream = "" if waiting.stream_packs is None else f", {waiting.stream_packs} packs in the stream"

@@ -1,29 +1,37 @@
-"""``regraft up``: all services of a data folder, watched, until Ctrl-C."""
+"""``regraft up``: all services of a data folder, watched, until Ctrl-C or ``regraft down``."""
 
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from regraft.domain.errors import RegraftError, UsageError
+from regraft.domain.errors import RegraftError, ServerStartError, UsageError
 from regraft.infra.backoff import Backoff
 from regraft.infra.embedded.program import EmbeddedProgram
 from regraft.infra.embedded.stack import DAGSTER, WEB, Stack
-from regraft.infra.embedded.state import RunFolder, ServerState
+from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
 from regraft.presentation.cli.context import CommandContext, context
+from regraft.presentation.cli.services.status import services
 
 SUPERVISOR = "up"
 _LOOK_SECONDS = 1.0
 _BACKOFF = Backoff(1.0, 30.0)
+_READY = "All up."
+_DOWN_PATIENCE = 180.0  # seconds: PostgreSQL and the gateway may each take a minute to end in order
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(rich_help_panel="Services")(up)
+    app.command(rich_help_panel="Services")(down)
 
 
 def up(
@@ -31,14 +39,20 @@ def up(
         bool | None, typer.Option(help="Start Dagster too; the setting dagster.enabled if unset.")
     ] = None,
     model: Annotated[bool, typer.Option(help="Start the local model when no upstream is configured.")] = True,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return when all is up; `regraft down` stops it.")
+    ] = False,
 ) -> None:
-    """Start all services, print their addresses, and keep them running until Ctrl-C."""
+    """Start all services, print their addresses, and keep them running until Ctrl-C or `regraft down`."""
     run = context()
     stack, console = run.stack, run.console
     folder = RunFolder.of(run.data_dir)
     running = folder.read(SUPERVISOR)
     if running and running.alive():
         raise UsageError(f"`regraft up` runs already for {run.data_dir} (process {running.pid}): see `regraft status`.")
+    if detach:
+        _detach(run, [*_flag("dagster", dagster), *_flag("model", model)])
+        return
     folder.write(SUPERVISOR, ServerState.of(os.getpid(), 0))
     with_dagster = run.settings.dagster.enabled if dagster is None else dagster
     console.print(f"Starting Regraft in [bold]{run.data_dir.resolve()}[/] (logs in {run.data_dir / 'logs'})")
@@ -52,8 +66,63 @@ def up(
     _say(run, "Web API", lambda: _web(stack), "/api")
     if with_dagster:
         _say(run, "Dagster", lambda: _dagster(stack), "assets, runs and sensors")
-    console.print("\nAll up. Ctrl-C stops everything; nothing captured is lost.")
+    console.print(f"\n{_READY} Ctrl-C stops everything; nothing captured is lost.")
     _watch(run, stack)
+
+
+def down() -> None:
+    """Stop what `regraft up` started, in order. What other commands still use goes on until they end."""
+    run = context()
+    state = RunFolder.of(run.data_dir).read(SUPERVISOR) if run.data_dir.is_dir() else None
+    if state is None or not state.alive():
+        run.console.print(f"`regraft up` does not run for {run.data_dir.resolve()}.", highlight=False)
+        return
+    with run.console.status("stopping"):
+        os.kill(state.pid, signal.SIGTERM)
+        if not wait_until(lambda: not state.alive(), _DOWN_PATIENCE):
+            raise ServerStartError(f"`regraft up` (process {state.pid}) has not ended: see `regraft status`.")
+    left = [f"{row['service']} is used by {', '.join(row['users'])}" for row in services(run) if row["users"]]
+    run.console.print("Stopped." + "".join(f"\n  {line}" for line in left), highlight=False)
+
+
+def _flag(name: str, value: bool | None) -> list[str]:
+    return [] if value is None else [f"--{name}" if value else f"--no-{name}"]
+
+
+def _detach(run: CommandContext, options: list[str]) -> None:
+    """Run ``regraft up`` without a terminal, show what it prints until all is up, and leave it running."""
+    config = ["--config", str(run.config.resolve())] if run.config else []
+    log = run.data_dir / "logs" / "up.log"
+    log.parent.mkdir(mode=0o700, exist_ok=True)
+    with log.open("wb") as printed:
+        started = subprocess.Popen(
+            [sys.executable, "-P", "-m", "regraft", *config, "up", *options],
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    for line in _lines_while(log, started):
+        if line.startswith(_READY):
+            run.console.print(f"\n{_READY} `regraft down` stops everything; nothing captured is lost. Log: {log}")
+            started.returncode = 0  # it is left running on purpose
+            return
+        run.console.print(line, highlight=False, markup=False)
+    raise ServerStartError(f"`regraft up` ended with status {started.wait()}; it printed to {log}.")
+
+
+def _lines_while(log: Path, process: subprocess.Popen[bytes]) -> Iterator[str]:
+    """The whole lines of a log that a process writes, as they come, until it has ended."""
+    with log.open(encoding="utf-8", errors="replace") as printed:
+        rest = ""
+        while True:
+            ended = process.poll() is not None
+            rest += printed.read()
+            *lines, rest = rest.split("\n")
+            yield from lines
+            if ended:
+                return
+            time.sleep(0.1)
 
 
 def _say(run: CommandContext, name: str, start: Callable[[], str], note: str, *, hide: bool = False) -> None:
