@@ -89,6 +89,16 @@ def basis_of(judgement: Judgement) -> Basis | None:
     return None
 
 
+def place_of(name: str) -> int:
+    """How much a rating of this name says of the whole answer: of one source the least place counts."""
+    return _RANKING.get(name, len(_RANKING))
+
+
+def scale_of(name: str) -> tuple[float, float] | None:
+    """The lowest and the highest value of a judgement of this name, where no source has to say it."""
+    return _SCALES.get(name)
+
+
 def _ballot(judgement: Judgement) -> JudgementGroup | None:
     basis = basis_of(judgement)
     if basis is None:

@@ -1,0 +1,108 @@
+"""Whether a judge may be believed: its agreement with people on the same items, and what a recipe asks of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from regraft.domain.evaluation.judge import Task
+
+PEOPLE = "people"  # the judge that each person is, against the others: what a model can hope for
+LABELS: dict[Task, tuple[str, ...]] = {
+    "preference": ("a", "b", "equal", "both_bad"),
+    "categories": ("no", "yes"),
+    "rating": ("1", "2", "3", "4", "5"),
+}
+MIN_AGREEMENT = 0.6  # Cohen's kappa from which agreement is called substantial (Landis and Koch 1977)
+MIN_JUDGED = 50
+_FAMILY = re.compile(r"[a-z]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeFigures:
+    """The agreement of one judge with people on one task, one category and one theme (None: all of them).
+
+    ``judge_version`` is '' for a source that was imported or reported. The columns are those of the workbench's table
+    ``judge_calibration``, which says what each means; a figure that is not defined is None.
+    """
+
+    judge: str
+    judge_version: str
+    source: str
+    given_by: str
+    model: str
+    task: Task
+    category: str
+    theme: str | None
+    items: int
+    components: int
+    kappa: float | None
+    kappa_low: float | None
+    kappa_high: float | None
+    agreement: float | None
+    accuracy: float | None
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    f1_low: float | None
+    f1_high: float | None
+    labels: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    flips: float | None
+    first_share: float | None
+    longer_share: float | None
+    people_longer_share: float | None
+    own_pairs: int
+    own_share: float | None
+    people_own_share: float | None
+    judged: int | None
+    prevalence: float | None
+    corrected_prevalence: float | None
+    kappa_early: float | None
+    kappa_late: float | None
+    snapshots: tuple[str, ...]
+    stale: str
+
+    def is_calibrated(self, min_agreement: float, min_judged: int) -> bool:
+        """Whether this judge may decide where a recipe asks for so much agreement on so many items."""
+        return (
+            not self.stale
+            and self.items >= min_judged
+            and self.agreement is not None
+            and self.agreement >= min_agreement
+        )
+
+
+def family_of(model: str) -> str:
+    """The family of a model's name, such as ``gpt`` of ``openai/gpt-4o``; '' where the name has no letters."""
+    found = _FAMILY.search(model.casefold().rpartition("/")[2])
+    return found.group() if found else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What a recipe asks of models that decide: agreement with people of at least ``agreement`` on at least ``judged``
+    items. An ``agreement`` of 0 asks for nothing."""
+
+    agreement: float = MIN_AGREEMENT
+    judged: int = MIN_JUDGED
+
+
+class Calibrations:
+    """The figures of all judges over all themes, by what a label says of itself."""
+
+    def __init__(self, figures: Iterable[JudgeFigures]) -> None:
+        self._of = {(one.judge, one.judge_version, one.task, one.category): one for one in figures if one.theme is None}
+
+    def figures(self, judge: str, version: str, task: Task, category: str = "") -> JudgeFigures | None:
+        """The figures of one judge; None where it shares no item with people."""
+        return self._of.get((judge, version, task, category))
+
+    def agreement(self, asked: Requirement, judge: str, version: str, task: Task, category: str = "") -> float | None:
+        """The agreement of a judge that may decide; None for one that may not: too little is known of it, it agrees too
+        little, or its rubric or model has changed since."""
+        found = self.figures(judge, version, task, category)
+        if found is None or not found.is_calibrated(asked.agreement, asked.judged):
+            return None
+        return found.agreement
