@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -44,7 +45,7 @@ def judge_figures(items: pa.Table, facts: JudgeFacts) -> Iterator[JudgeFigures]:
 
     group = items["judge_group"].to_numpy()
     starts: list[int] = np.flatnonzero(np.diff(group, prepend=-1)).tolist()
-    for start, end in zip(starts, [*starts[1:], len(group)], strict=True):
+    for start, end in pairwise([*starts, len(group)]):
         one = _Items(items.slice(start, end - start))
         yield one.figures(facts, None)
         if len(one.themes) > 1:
@@ -207,4 +208,5 @@ def _stale(version: Mapping[str, Any] | None, snapshots: Sequence[str]) -> str:
         return ""
     if not version["current"]:
         return "rubric"
-    return "model" if version["latest_snapshot"] not in snapshots else ""
+    latest = version["latest_snapshot"]
+    return "model" if latest and latest not in snapshots else ""
