@@ -29,6 +29,7 @@ from regraft.flows.datasets.preview import LengthSummary, Preview
 from regraft.flows.datasets.verify import Verification
 from regraft.flows.evaluation import tables as evaluation
 from regraft.flows.lineage import tables as lineage
+from regraft.infra.config.taxonomy import TaxonomyFile
 from regraft.infra.files.experiments import ExperimentFile
 from regraft.infra.files.recipes import RecipeFile
 from regraft.infra.postgres.migrate import migrations
@@ -89,6 +90,13 @@ def recipe() -> str:
     about = """`regraft dataset freeze FILE` makes a dataset from a recipe ([how to](../how-to/datasets.md)).
 An unknown key is an error that names the nearest known one. `regraft schema recipe` prints the JSON Schema."""
     return _file_page("Recipes", about, RecipeFile)
+
+
+def taxonomy() -> str:
+    """Every key of a taxonomy, from its model."""
+    about = """The setting `taxonomy` names a file of categories ([how to](../how-to/categories.md)); `regraft categories init`
+writes one. An unknown key is an error that names the nearest known one. `regraft schema taxonomy` prints the JSON Schema."""
+    return _file_page("Taxonomies", about, TaxonomyFile)
 
 
 def _file_page(title: str, about: str, model: type[BaseModel]) -> str:
@@ -363,6 +371,7 @@ PAGES = {
     "settings.md": settings,
     "experiment.md": experiment,
     "recipe.md": recipe,
+    "taxonomy.md": taxonomy,
     "reasons.md": reasons,
     "schema.md": schema,
     "api.md": api,

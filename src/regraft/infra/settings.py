@@ -147,6 +147,7 @@ class Settings(BaseSettings):
     rules: dict[str, RuleSection] = Field({}, description="taskify rules by name, beside the built-in `default`")
     orchestrators: dict[str, OrchestratorSection] = Field({}, description="orchestrators by name")
     judges: Path = Field(Path("judges"), description="folder of judge files, beside the built-in judges")
+    taxonomy: Path | None = Field(None, description="file of categories for paths; the built-in seven if unset")
     clients: dict[str, KnownClientSection] = Field(
         {}, description="clients that name their sessions, beside known ones"
     )

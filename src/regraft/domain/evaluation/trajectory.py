@@ -6,15 +6,17 @@ counts and shares only. ``score.py`` says what they are worth.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 from typing import Any
 from uuid import UUID
 
 from regraft.domain.capture.message import Message, text_of
 from regraft.domain.ids import canonical_json, parse_json
-from regraft.domain.lineage.tool_calls import is_tool_error
+from regraft.domain.lineage.tool_calls import is_tool_error, pair_calls
 
 _NGRAM = 4
 _UNPRINTABLE = {0: "␀"} | dict.fromkeys(range(0xD800, 0xE000), "�")
@@ -57,7 +59,8 @@ class AnswerSignals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitSignals:
-    """What is measured on a whole path. ``tool_errors`` and ``repeated_calls`` are at most ``tool_calls`` each.
+    """What is measured on a whole path. ``tool_errors`` and ``repeated_calls`` are at most ``tool_calls`` each;
+    ``recovered_calls`` are failed calls whose tool succeeded later on the path.
 
     Token sums leave out turns whose server reported none. ``seconds`` is the time spent waiting for models.
     """
@@ -66,6 +69,7 @@ class UnitSignals:
     tool_calls: int
     tool_errors: int
     repeated_calls: int
+    recovered_calls: int
     prompt_tokens: int
     completion_tokens: int
     seconds: float
@@ -131,11 +135,13 @@ def measure_unit(
     last = steps[-1]
     messages = [*history, answer] if answer else list(history)
     calls = [call for message in messages for call in calls_of(message)]
+    errors = min(len(calls), sum(map(is_tool_error, messages)))
     return UnitSignals(
         turns=len(steps),
         tool_calls=len(calls),
-        tool_errors=min(len(calls), sum(map(is_tool_error, messages))),
+        tool_errors=errors,
         repeated_calls=len(calls) - len(set(calls)),
+        recovered_calls=min(errors, recovered_calls(messages)) if errors else 0,
         prompt_tokens=sum(step.prompt_tokens or 0 for step in steps),
         completion_tokens=sum(step.completion_tokens or 0 for step in steps),
         seconds=sum(step.duration_ms for step in steps) / 1000.0,
@@ -145,6 +151,20 @@ def measure_unit(
             answer, status=last.status, finish_reason=last.finish_reason, sibling_lengths=sibling_lengths
         ),
     )
+
+
+def recovered_calls(messages: Sequence[Message]) -> int:
+    """How many calls failed whose tool gave a result without an error later."""
+    failed: Counter[str] = Counter()
+    recovered = 0
+    answers = [place for place, message in enumerate(messages) if message.get("role") == "assistant"]
+    for place, following in pairwise([*answers, len(messages)]):
+        for call in pair_calls(messages[place], messages[place + 1 : following]):
+            if call.is_error:
+                failed[call.name] += 1
+            elif call.is_error is not None:
+                recovered += failed.pop(call.name, 0)
+    return recovered
 
 
 def printable(text: str) -> str:

@@ -35,7 +35,7 @@ _ANSWERS = pa.schema(
     [
         *((name, _TEXT) for name in ("anchor_turn_id", "source", "session_id", "node_id")),
         ("mean", _FLOAT),
-        ("leaves", _INT),
+        *((name, _INT) for name in ("leaves", "tool_calls")),
     ]
 )
 
@@ -89,11 +89,13 @@ def _found(paths: Iterable[Row]) -> list[tuple[str, Pivot]]:
 
 def _replace(bench: Pivots, truth: ArrowReader, states: dict[str, str | None], pivots: list[tuple[str, Pivot]]) -> None:
     anchors = {row["anchor"]: row for row in truth.rows("anchor_nodes", sorted({one.anchor for _, one in pivots}))}
+    nodes = sorted({answer.node_id for _, pivot in pivots for answer in pivot.answers})
+    calls = {row["node_id"]: row["tool_calls"] for row in truth.rows("tool_calls", nodes)}
     known = [(session, pivot) for session, pivot in pivots if pivot.anchor in anchors]
     bench.replace(
         states,
         pa.Table.from_pylist([_pivot(session, pivot, anchors[pivot.anchor]) for session, pivot in known], _PIVOTS),
-        pa.Table.from_pylist([row for session, pivot in known for row in _answers(session, pivot)], _ANSWERS),
+        pa.Table.from_pylist([row for session, pivot in known for row in _answers(session, pivot, calls)], _ANSWERS),
     )
 
 
@@ -119,7 +121,7 @@ def _pivot(session: str, pivot: Pivot, anchor: Row) -> Row:
     }
 
 
-def _answers(session: str, pivot: Pivot) -> list[Row]:
+def _answers(session: str, pivot: Pivot, calls: dict[str, int]) -> list[Row]:
     return [
         {
             "anchor_turn_id": pivot.anchor,
@@ -128,6 +130,7 @@ def _answers(session: str, pivot: Pivot) -> list[Row]:
             "node_id": answer.node_id,
             "mean": answer.value.mean,
             "leaves": answer.value.paths,
+            "tool_calls": calls.get(answer.node_id, 0),
         }
         for answer in pivot.answers
     ]

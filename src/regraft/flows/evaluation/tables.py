@@ -36,6 +36,7 @@ UNITS = pa.schema(
         column("tool_calls", _INT, "calls of tools"),
         column("tool_errors", _INT, "results that are errors"),
         column("repeated_calls", _INT, "calls that were made before with the same arguments"),
+        column("recovered_calls", _INT, "calls that failed and whose tool succeeded later"),
         column("prompt_tokens", _INT, "tokens that models read"),
         column("completion_tokens", _INT, "tokens that they wrote"),
         column("seconds", _FLOAT, "seconds that the calls took together"),

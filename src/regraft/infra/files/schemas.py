@@ -11,6 +11,7 @@ from regraft.infra.client_table import KnownClientSection, SideCallSection
 from regraft.infra.config.judge import JudgeFile
 from regraft.infra.config.orchestrator import OrchestratorSection
 from regraft.infra.config.rule import RuleSection
+from regraft.infra.config.taxonomy import TaxonomyFile
 from regraft.infra.files.experiments import ExperimentFile
 from regraft.infra.files.recipes import RecipeFile
 from regraft.infra.settings import Settings
@@ -20,6 +21,7 @@ MODELS: dict[str, Any] = {
     "experiment": ExperimentFile,
     "recipe": RecipeFile,
     "judge": JudgeFile,
+    "taxonomy": TaxonomyFile,
     "rules": dict[str, RuleSection],
     "orchestrators": dict[str, OrchestratorSection],
     "clients": dict[str, KnownClientSection],

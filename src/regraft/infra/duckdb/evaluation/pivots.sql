@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS pivot_answers (
     node_id UUID NOT NULL,
     mean DOUBLE NOT NULL,                  -- of what the paths through it came to
     leaves INTEGER NOT NULL,               -- those paths
+    tool_calls INTEGER NOT NULL,           -- that the answer makes
     PRIMARY KEY (anchor_turn_id, source, node_id));
 CREATE TABLE IF NOT EXISTS pivot_states (session_id VARCHAR PRIMARY KEY, state VARCHAR NOT NULL);
 

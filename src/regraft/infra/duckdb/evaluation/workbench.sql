@@ -79,10 +79,11 @@ ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS imported_rank DOUBLE;     
 ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS started_at TIMESTAMP;          -- of the last answer
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS started_a TIMESTAMP;
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS started_b TIMESTAMP;
+ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS recovered_calls INTEGER;       -- failed calls whose tool succeeded later
 
 -- name: units_without_time
--- How many units were measured before times were kept.
-SELECT count(*) AS found FROM trajectory_units WHERE started_at IS NULL;
+-- How many units were measured before times or recovered calls were kept.
+SELECT count(*) AS found FROM trajectory_units WHERE started_at IS NULL OR recovered_calls IS NULL;
 
 -- name: pairs_without_time
 -- How many pairs were.

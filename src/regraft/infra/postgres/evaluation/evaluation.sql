@@ -154,6 +154,13 @@ SELECT unit_id::text AS unit_id, json_agg(rating ORDER BY label_id)::text AS rat
                 '[]')::text AS categories
 FROM current_human_eval_labels l GROUP BY unit_id ORDER BY unit_id;
 
+-- name: tool_calls
+-- How many tool calls the answers of nodes make.
+WITH wanted AS (
+    SELECT one::uuid AS node_id FROM json_array_elements_text($1::json) AS one)
+SELECT n.node_id::text AS node_id, t.tool_calls
+FROM wanted JOIN conversation_branch_nodes n USING (node_id) JOIN session_turn t ON t.turn_id = n.turn_id;
+
 -- name: anchor_nodes
 -- Of anchors: the node that a replay of their context starts from, its tenant, and its theme.
 WITH wanted AS (

@@ -1,0 +1,164 @@
+"""``regraft categories``: what rules, judges, the learned labeller and people say of paths."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.markup import escape
+
+from regraft.domain.errors import UsageError
+from regraft.presentation.cli.context import CommandContext, context
+from regraft.presentation.cli.tables import cut, listing
+
+if TYPE_CHECKING:
+    from regraft.domain.evaluation.taxonomy import Taxonomy
+    from regraft.flows.evaluation.categories import CategoryCounts
+
+categories_app = typer.Typer(help="Categories of paths, by rules, judges, learning and people.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Limit = Annotated[int, typer.Option("-n", min=0, help="How many to show; 0 for all.")]
+Layers = Literal["rules", "model", "learned", "human"]
+
+
+def _labelled(run: CommandContext) -> tuple[Taxonomy, CategoryCounts]:
+    """The taxonomy in use, with the labels brought up to the graph."""
+    from regraft.flows.evaluation.categories import label_units
+    from regraft.flows.evaluation.trajectories import materialise_units
+    from regraft.infra.files.taxonomies import taxonomy_of
+
+    taxonomy = taxonomy_of(run.settings)
+    dsn = run.postgres_dsn()
+    materialise_units(dsn, run.workbench())
+    return taxonomy, label_units(dsn, run.workbench(), taxonomy)
+
+
+@categories_app.command("list")
+def list_categories(json: Json = False) -> None:
+    """Label paths of conversations that changed, and show the categories with their labels by layer."""
+    from regraft.flows.evaluation import categories as flow
+
+    run = context()
+    taxonomy, counts = _labelled(run)
+    found = flow.by_category(run.workbench())
+    covered = flow.coverage(run.workbench())
+    if json:
+        defined = [{**asdict(each), "labels": _of(found, each.name)} for each in taxonomy.categories]
+        others = {
+            row["category"]: _of(found, row["category"]) for row in found if row["category"] not in taxonomy.names
+        }
+        shown = {**asdict(counts), "coverage": [asdict(each) for each in covered]}
+        run.print_json({**shown, "categories": defined, "other_categories": others})
+        return
+    units = covered[0].units if covered else 0
+    said = ", ".join(f"{each.labelled} by {each.layer}" for each in covered if each.layer) or "none"
+    run.console.print(f"{taxonomy.version}: {units} paths; labelled {said}.", highlight=False)
+    table = listing(
+        ("category", "layer", "maker", "labels", "holds", "version"),
+        figures=("labels", "holds"),
+        texts=("category", "version"),
+    )
+    for name in dict.fromkeys([*taxonomy.names, *(row["category"] for row in found)]):
+        rows = _of(found, name)
+        for row in rows:
+            unread = f" ({row['unreadable']} unreadable)" if row["unreadable"] else ""
+            figures = (f"{row['labels']}{unread}", str(row["decided"]))
+            table.add_row(cut(name), row["layer"], escape(row["maker"]), *figures, cut(row["version"]))
+        if not rows:
+            table.add_row(cut(name), "", "", "0", "0", "")
+    run.console.print(table)
+
+
+def _of(found: list[dict[str, Any]], category: str) -> list[dict[str, Any]]:
+    return [row for row in found if row["category"] == category]
+
+
+@categories_app.command()
+def show(
+    category: Annotated[str, typer.Argument(help="Category.")],
+    layer: Annotated[Layers | None, typer.Option(help="Only what this layer says.")] = None,
+    theme: Annotated[str | None, typer.Option(help="Only paths of this theme.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Also labels that say that it does not hold.")] = False,
+    limit: Limit = 20,
+    json: Json = False,
+) -> None:
+    """Show the paths that a category holds for, with who says so and what shows it."""
+    from regraft.flows.evaluation import categories as flow
+
+    run = context()
+    taxonomy, _ = _labelled(run)
+    known = {*taxonomy.names, *(row["category"] for row in flow.by_category(run.workbench()))}
+    if category not in known:
+        raise UsageError(f"There is no category {category!r}. The categories are: {', '.join(sorted(known))}.")
+    decided = None if every else True
+    found = flow.labels(
+        run.workbench(), category=category, layer=layer, theme=theme, decided=decided, limit=limit or None
+    )
+    _print(run, found, json=json)
+
+
+@categories_app.command()
+def unit(
+    unit: Annotated[str, typer.Argument(help="Path: id or start of an id of its last node.")], json: Json = False
+) -> None:
+    """Show every label of a path."""
+    from regraft.flows.evaluation import categories as flow
+    from regraft.flows.evaluation import reading
+
+    run = context()
+    _labelled(run)
+    _print(run, flow.labels(run.workbench(), unit=reading.unit_id(run.workbench(), unit)), json=json)
+
+
+def _print(run: CommandContext, found: list[dict[str, Any]], *, json: bool) -> None:
+    if json:
+        run.print_json(found)
+        return
+    if not found:
+        run.console.print("No label.")
+        return
+    table = listing(
+        ("unit", "category", "layer", "maker", "value", "holds", "votes", "evidence"),
+        figures=("value", "votes"),
+        texts=("category", "evidence"),
+    )
+    for row in found:
+        table.add_row(
+            str(row["unit_id"])[:13],
+            cut(row["category"]),
+            row["layer"],
+            escape(row["maker"]),
+            "" if row["value"] is None else f"{row['value']:.2f}",
+            "yes" if row["decided"] else "no",
+            str(row["votes"]),
+            cut("; ".join(map(str, row["evidence"]))),
+        )
+    run.console.print(table)
+
+
+@categories_app.command()
+def init(
+    to: Annotated[Path, typer.Option(help="File to write; - prints it.")] = Path("taxonomy.toml"), json: Json = False
+) -> None:
+    """Write the built-in taxonomy as a file to change. A file that exists is left as it is."""
+    from regraft.infra.files.taxonomies import taxonomy_example
+
+    text = taxonomy_example()
+    if str(to) == "-":
+        print(text, end="")
+        return
+    try:
+        with to.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{to} exists. Name another file with --to.") from None
+    except OSError as error:
+        raise UsageError(f"{to} cannot be written: {error.strerror}.") from error
+    run = context()
+    if json:
+        run.print_json({"file": str(to)})
+    else:
+        run.console.print(f'{escape(str(to))} is written. `taxonomy = "{escape(str(to))}"` in the settings uses it.')
