@@ -94,8 +94,8 @@ An unknown key is an error that names the nearest known one. `regraft schema rec
 
 def taxonomy() -> str:
     """Every key of a taxonomy, from its model."""
-    about = """The setting `taxonomy` names a file of categories ([how to](../how-to/categories.md)); `regraft categories init`
-writes one. An unknown key is an error that names the nearest known one. `regraft schema taxonomy` prints the JSON Schema."""
+    about = """The setting `taxonomy` names a file of categories ([how to](../how-to/categories.md)).
+`regraft categories init` writes one. `regraft schema taxonomy` prints the JSON Schema."""
     return _file_page("Taxonomies", about, TaxonomyFile)
 
 
