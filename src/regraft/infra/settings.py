@@ -19,6 +19,7 @@ from regraft.infra.config.gateway import GatewaySection
 from regraft.infra.config.listening import require_host_names
 from regraft.infra.config.mistakes import config_error
 from regraft.infra.config.orchestrator import OrchestratorSection
+from regraft.infra.config.place import DATA_FOLDER, anchored, find_config, find_data_folder
 from regraft.infra.config.rule import RuleSection
 from regraft.infra.config.section import Section
 from regraft.infra.config.tool_server import ToolServerSection
@@ -29,7 +30,6 @@ from regraft.infra.host_policy import is_loopback
 CONFIG_VARIABLE = "REGRAFT_CONFIG"
 _PREFIX = "REGRAFT_"
 _NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "REGRAFT_CORPUS", "REGRAFT_DAGSTER_STORAGE", KEY_VARIABLE})
-DEFAULT_FILE = "regraft.toml"
 
 
 class PostgresSection(Section):
@@ -119,7 +119,7 @@ class DagsterSection(Section):
 
 
 class Settings(BaseSettings):
-    """All settings. Paths are relative to the working directory."""
+    """All settings. Paths in a config file are relative to it, those in variables to the working directory."""
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX,
@@ -129,7 +129,11 @@ class Settings(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
-    data_dir: Path = Field(Path(".regraft"), description="where the embedded servers, the workbench and the spool live")
+    data_dir: Path = Field(
+        Path(DATA_FOLDER),
+        description="where the embedded servers, the workbench and the spool live; if unset, `.regraft` beside the "
+        "config file, else the nearest one in the working directory or above it",
+    )
     warehouse: str | None = Field(None, description="folder or URL of frozen snapshots; <data_dir>/warehouse if unset")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     postgres: PostgresSection = PostgresSection()
@@ -209,20 +213,39 @@ class Settings(BaseSettings):
         return self.warehouse or str((self.data_dir / "warehouse").resolve())
 
 
+def config_file(file: Path | None = None) -> Path | None:
+    """The config file that counts: ``file``, else ``$REGRAFT_CONFIG``, else the nearest ``regraft.toml`` in the working
+    directory or above it; None when there is none."""
+    if file is not None:
+        return file
+    named = os.environ.get(CONFIG_VARIABLE)
+    return Path(named) if named else find_config(Path.cwd())
+
+
 def load_settings(file: Path | None = None) -> Settings:
-    """Settings from ``file``, else ``$REGRAFT_CONFIG``, else ``regraft.toml`` here, else the defaults.
+    """Settings from the config file that counts, and from the ``REGRAFT_*`` variables, which win over it.
 
     Raises ConfigError with a line for each mistake, naming the file, the setting and the nearest known name.
     """
-    named = file or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
-    path = named or Path(DEFAULT_FILE)
-    document = read_toml(path) if named or path.exists() else {}
+    path = config_file(file)
+    document = read_toml(path) if path else {}
+    here = Path.cwd()
+    folder = path.absolute().parent if path else None
+    if folder is not None and folder != here:
+        document = anchored({"judges": str(Settings.model_fields["judges"].default), **document}, folder)
+    document.setdefault("data_dir", str(_data_folder(here, folder)))
     _check_variables()
     try:
         return Settings(**document)
     except ValidationError as error:
-        source = str(path) if document else "the REGRAFT_* environment"
+        source = str(path) if path else "the REGRAFT_* environment"
         raise config_error(error, Settings, source) from error
+
+
+def _data_folder(here: Path, folder: Path | None) -> Path:
+    """Where the data are when nothing names their folder."""
+    found = folder / DATA_FOLDER if folder is not None else find_data_folder(here)
+    return Path(DATA_FOLDER) if found is None or found.parent == here else found
 
 
 def _check_variables() -> None:

@@ -87,3 +87,37 @@ def test_down_does_not_cut_off_a_command_that_uses_the_servers(
     assert state is not None
     assert not state.alive()
     assert users_of(run.users("postgres")) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sessions",),
+        ("tree", "0123"),
+        ("find", "words"),
+        ("dataset", "list"),
+        ("dataset", "freeze", "demo-sft"),
+        ("evaluate", "units"),
+        ("replay", "0123", "--dry-run"),
+        ("quarantine", "list"),
+        ("web",),
+        ("db", "url"),
+        ("label",),
+    ],
+)
+def test_a_command_that_reads_makes_no_log_and_names_where_it_looked(
+    regraft: Run, place: Path, words: tuple[str, ...]
+) -> None:
+    done = regraft(*words)
+    assert done.returncode == 3, (done.stdout, done.stderr)
+    assert f"There is no log in {place / 'data'}, which REGRAFT_DATA_DIR names." in done.stderr
+    assert "`regraft import FILE`" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (place / "data").exists()
+
+
+@pytest.mark.parametrize("words", [("status",), ("doctor",), ("down",), ("keys", "list")])
+def test_a_command_about_the_place_itself_makes_nothing(regraft: Run, place: Path, words: tuple[str, ...]) -> None:
+    done = regraft(*words)
+    assert "Traceback" not in done.stderr
+    assert not (place / "data").exists()

@@ -330,7 +330,7 @@ def test_tokens_are_made_listed_and_revoked_by_command(
 def test_beyond_loopback_a_file_of_tokens_will_do_and_makes_them_needed(tmp_path: Path) -> None:
     config = tmp_path / "regraft.toml"
     config.write_text('[web]\nhost = "192.0.2.1"\ntokens_file = "tokens.json"\n')
-    assert load_settings(config).web.tokens_file == Path("tokens.json")
+    assert load_settings(config).web.tokens_file == config.parent / "tokens.json"
     assert ReadAccess(tokens=tmp_path / "none.json", required=True).grant(None) is None
     open_to_all = ReadAccess(tokens=tmp_path / "none.json").grant(None)
     assert open_to_all is not None

@@ -18,7 +18,7 @@ def example(model: type[BaseModel], values: Mapping[str, Any]) -> str:
     for name, field in model.model_fields.items():
         value = values.get(name, _default(field))
         if isinstance(value, BaseModel):
-            tables += ["", *_comment(type(value).__doc__), f"[{name}]", *_keys(type(value), {})]
+            tables += _table(name, type(value))
         elif isinstance(value, dict):
             tables += [
                 "",
@@ -31,12 +31,16 @@ def example(model: type[BaseModel], values: Mapping[str, Any]) -> str:
     return "\n".join([*top, *tables, ""])
 
 
-def _keys(model: type[BaseModel], values: Mapping[str, Any]) -> list[str]:
-    return [
-        line
-        for name, field in model.model_fields.items()
-        for line in _key(name, field, values.get(name, _default(field)))
-    ]
+def _table(name: str, model: type[BaseModel]) -> list[str]:
+    keys: list[str] = []
+    below: list[str] = []
+    for key, field in model.model_fields.items():
+        value = _default(field)
+        if isinstance(value, BaseModel):
+            below += _table(f"{name}.{key}", type(value))
+        else:
+            keys += _key(key, field, value)
+    return ["", *_comment(model.__doc__), f"[{name}]", *keys, *below]
 
 
 def _key(name: str, field: FieldInfo, value: Any) -> list[str]:
@@ -59,4 +63,4 @@ def _toml(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regraft.domain.errors import ConfigError, NotFoundError, UsageError
+from regraft.infra.config.place import CONFIG_FILE, DATA_FOLDER
 from regraft.infra.embedded.model import EmbeddedModel, ModelEndpoint
 from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.embedded.postgres import EmbeddedPostgres
@@ -14,7 +16,7 @@ from regraft.infra.embedded.postgres_home import has_cluster
 from regraft.infra.embedded.program import EmbeddedProgram
 from regraft.infra.postgres.migrate import migrate, migrations, pending
 from regraft.infra.postgres.pool import connect
-from regraft.infra.settings import Settings
+from regraft.infra.settings import Settings, config_file
 
 if TYPE_CHECKING:
     from regraft.infra.gateway_endpoint import GatewayEndpoint
@@ -50,8 +52,8 @@ class Stack:
             self._dsn = dsn
         return self._dsn
 
-    def existing_postgres(self) -> str:
-        """The DSN of the truth as it is: no database is made, and no migration applied.
+    def existing_postgres(self, *, migrating: bool = False) -> str:
+        """The DSN of the truth where there is one: no database is made. ``migrating`` applies migrations that wait.
 
         Raises NotFoundError where there is none, UsageError when it waits for migrations.
         """
@@ -59,22 +61,41 @@ class Stack:
             if self.settings.postgres.dsn:
                 place, dsn = "the database of postgres.dsn", self.settings.postgres.dsn.get_secret_value()
             else:
-                place = str(self.settings.data_dir)
-                if not has_cluster(self.settings.data_dir):
-                    raise NotFoundError(f"There is no log in {place}. `regraft up` or `regraft import` makes one.")
+                folder = self.settings.data_dir.absolute()
+                place = str(folder)
+                if not has_cluster(folder):
+                    raise NotFoundError(self._no_log(folder))
                 self._postgres = EmbeddedPostgres(self.settings.data_dir, self.settings.postgres.port)
                 dsn = self._postgres.start().dsn
             with connect(dsn, autocommit=True, name="regraft-schema") as connection:
                 waiting = pending(connection)
-            if len(waiting) == len(migrations()):
-                raise NotFoundError(f"There is no log in {place}: it has no tables. `regraft db migrate` makes them.")
-            if waiting:
-                raise UsageError(
-                    f"The log in {place} was made by an older version of Regraft: {len(waiting)} migrations wait. "
-                    "`regraft db migrate` applies them."
-                )
+                if len(waiting) == len(migrations()):
+                    raise NotFoundError(
+                        f"There is no log in {place}: it has no tables. `regraft db migrate` makes them."
+                    )
+                if waiting and not migrating:
+                    raise UsageError(
+                        f"The log in {place} was made by an older version of Regraft: {len(waiting)} migrations wait. "
+                        "`regraft db migrate` applies them."
+                    )
+                if waiting:
+                    migrate(connection)
             self._dsn = dsn
         return self._dsn
+
+    def _no_log(self, folder: Path) -> str:
+        """Where a log was looked for, what named that place, and what makes one."""
+        config = config_file(self._config)
+        if os.environ.get("REGRAFT_DATA_DIR"):
+            why = "which REGRAFT_DATA_DIR names"
+        elif config is not None:
+            why = f"the data folder of {config}"
+        else:
+            why = f"and neither a {DATA_FOLDER} nor a {CONFIG_FILE} in a folder above it"
+        return (
+            f"There is no log in {folder}, {why}. `regraft up`, `regraft import FILE` or `regraft demo` makes one "
+            "there. To read another log run this command in its folder, or name it with --config or REGRAFT_DATA_DIR."
+        )
 
     def dagster_dsn(self) -> str:
         """The DSN of Dagster's own database, beside the truth on the same server."""

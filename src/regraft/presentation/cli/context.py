@@ -38,7 +38,11 @@ class CommandContext:
         return Stack(self.settings, self.config)
 
     def postgres_dsn(self) -> str:
-        """The truth, ready."""
+        """The truth, ready. Raises NotFoundError where there is none: a command that reads makes no database."""
+        return self.stack.existing_postgres(migrating=True)
+
+    def new_postgres_dsn(self) -> str:
+        """The truth, ready; it is made where there is none."""
         return self.stack.postgres()
 
     @property

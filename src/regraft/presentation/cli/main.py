@@ -22,7 +22,7 @@ from regraft.presentation.cli.lineage import build as lineage
 from regraft.presentation.cli.lineage import sessions
 from regraft.presentation.cli.orchestration import orchestrate, taskify
 from regraft.presentation.cli.replay import compare, models, replay, stale
-from regraft.presentation.cli.services import db, doctor, schema, serve, status, up, web_token
+from regraft.presentation.cli.services import db, doctor, init, schema, serve, status, up, web_token
 
 app = typer.Typer(
     name="regraft",
@@ -42,7 +42,7 @@ def _version(shown: bool) -> None:
 @app.callback()
 def start(
     config: Annotated[
-        Path | None, typer.Option(help="TOML config file; else $REGRAFT_CONFIG, else ./regraft.toml.")
+        Path | None, typer.Option(help="TOML config file; else $REGRAFT_CONFIG, else regraft.toml here or above.")
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
@@ -54,6 +54,7 @@ def start(
 
 for module in (
     demo,
+    init,
     up,
     status,
     doctor,

@@ -77,7 +77,7 @@ def import_(
         def tell(counts: ImportCounts, done: int) -> None:
             progress.update(task, completed=done, description=f"Importing: {counts.conversations} conversations")
 
-        dsn = None if dry_run else run.postgres_dsn()
+        dsn = None if dry_run else run.new_postgres_dsn()
         counts = import_files(
             dsn, paths, form=form, theme=theme, scope=scope, progress=tell, report=report, requests=requests or ()
         )
@@ -107,7 +107,7 @@ def _import_labels(
 ) -> None:
     from regraft.flows.evaluation.label_files import import_labels
 
-    dsn = None if dry_run else run.postgres_dsn()
+    dsn = None if dry_run else run.new_postgres_dsn()
     counts = import_labels(dsn, paths, scope=scope, defaults=defaults, report=report)
     if json:
         run.print_json(asdict(counts))
@@ -142,4 +142,4 @@ def _watch(
 
     if not json:
         run.console.print("Watching. Ctrl-C ends it; what is stored stays.", highlight=False)
-    watch(run.postgres_dsn(), paths, wait=wait, told=tell, form=form, theme=theme, scope=scope)
+    watch(run.new_postgres_dsn(), paths, wait=wait, told=tell, form=form, theme=theme, scope=scope)

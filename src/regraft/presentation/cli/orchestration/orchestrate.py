@@ -44,7 +44,7 @@ def orchestrate(
     chosen = name or next(iter(known))
     if chosen not in known:
         raise NotFoundError(f"There is no orchestrator {chosen}. There is: {', '.join(known)}.")
-    dsn = run.postgres_dsn()
+    dsn = run.new_postgres_dsn()
     run.stack.ingest()
     gateway = run.stack.gateway_endpoint()
     answered = prompt_orchestrator(gateway, chosen, prompt, session, lambda piece: None if json else _write(piece))

@@ -17,7 +17,7 @@ def serve_dagster(context: CommandContext) -> None:
     """Run Dagster until it ends or is stopped; does not return."""
     from regraft.presentation.dagster import home as dagster_home
 
-    dsn = context.postgres_dsn()
+    dsn = context.new_postgres_dsn()
     home = dagster_home.home_of(context.data_dir)
     storage = None
     if not dagster_home.is_own(home):

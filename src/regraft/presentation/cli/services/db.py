@@ -21,7 +21,7 @@ def migrate(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
     from regraft.flows.schema import schema_state
 
     run = context()
-    state = schema_state(run.postgres_dsn())
+    state = schema_state(run.new_postgres_dsn())
     if json:
         run.print_json(asdict(state))
         return

@@ -124,7 +124,7 @@ def web() -> None:
         web.tokens_file or tokens_path(run.settings.data_dir),
         required=web.tokens_file is not None,
     )
-    serve_web(run.stack.postgres(), web.host, web.port, tuple(web.hosts), access, run.workbench())
+    serve_web(run.postgres_dsn(), web.host, web.port, tuple(web.hosts), access, run.workbench())
 
 
 def dagster() -> None:
