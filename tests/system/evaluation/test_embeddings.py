@@ -9,6 +9,7 @@ import pytest
 from regraft.domain.errors import NotFoundError, UpstreamError
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.evaluation import embeddings as embed
+from regraft.flows.evaluation.neighbours import similar
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.flows.lineage import build as lineage
 from regraft.infra.duckdb.evaluation.workbench import Workbench
@@ -63,12 +64,12 @@ def test_the_nearest_conversation_is_about_the_same(truth, told, tmp_path, embed
     bench = tmp_path / "bench.duckdb"
     counts = embed.materialise_embeddings(bench, embedder)
     assert (counts.embedded, counts.units) == (3, 3)
-    found = embed.similar(truth, bench, embedder, told["refund"])
-    assert [unit["unit_id"] for unit in found] == [told["card"], told["storm"]]
-    assert 1 >= found[0]["similarity"] > found[1]["similarity"] >= -1
-    assert len(embed.similar(truth, bench, embedder, told["refund"], 1, elsewhere=True)) == 1
+    found = similar(truth, bench, embedder, told["refund"])
+    assert [path.unit_id for path in found.items] == [told["card"], told["storm"]]
+    assert 1 >= found.items[0].similarity > found.items[1].similarity >= -1
+    assert len(similar(truth, bench, embedder, told["refund"], 1, elsewhere=True).items) == 1
     with pytest.raises(NotFoundError):
-        embed.similar(truth, bench, embedder, told["refund"].__class__(int=1))
+        similar(truth, bench, embedder, told["refund"].__class__(int=1))
 
 
 def test_a_text_is_embedded_once_and_a_path_that_grew_again(truth, told, calls, tmp_path):
@@ -95,7 +96,7 @@ def test_a_deleted_workbench_gives_the_same_vectors(truth, told, tmp_path):
         bench = tmp_path / f"{name}.duckdb"
         materialise_units(truth, bench)
         embed.materialise_embeddings(bench, embedder)
-        found.append(embed.similar(truth, bench, embedder, told["card"]))
+        found.append(similar(truth, bench, embedder, told["card"]))
     assert found[0] == found[1]
 
 
@@ -113,7 +114,7 @@ def test_a_model_server_embeds_through_the_gateway_and_nothing_of_it_is_captured
         vectors = embedder.embed(["a" * 200, " ", "b" * 7000]).to_pylist()
         assert [len(vector) for vector in vectors] == [3, 0, 3]
         assert all(sum(number * number for number in vector) == pytest.approx(1) for vector in vectors if vector)
-        assert len(embed.similar(truth, tmp_path / "bench.duckdb", embedder, told["card"])) == 2
+        assert len(similar(truth, tmp_path / "bench.duckdb", embedder, told["card"]).items) == 2
         assert json.loads(upstream.seen[0].body)["model"] == "text-model"
         assert gateway.metrics()["regraft_gateway_captured_total"] == 0.0
 
@@ -126,7 +127,7 @@ def test_an_answer_without_vectors_is_named(tmp_path, body):
 
 def test_before_anything_was_measured_there_is_nothing_near(truth, told, tmp_path):
     nothing = tmp_path / "nothing.duckdb"
-    assert embed.similar(truth, nothing, StaticEmbedder(), told["card"]) == []
+    assert similar(truth, nothing, StaticEmbedder(), told["card"]).items == []
     assert embed.materialise_embeddings(nothing, StaticEmbedder()).units == 0
     assert Workbench(nothing).units() == []
 
@@ -134,12 +135,12 @@ def test_before_anything_was_measured_there_is_nothing_near(truth, told, tmp_pat
 def test_vectors_of_two_models_are_kept_side_by_side_and_never_compared(truth, told, tmp_path):
     bench, old, new = tmp_path / "bench.duckdb", StaticEmbedder(), MiniLmEmbedder()
     embed.materialise_embeddings(bench, old)
-    assert embed.similar(truth, bench, new, told["refund"]) == []
-    before = embed.similar(truth, bench, old, told["refund"])
+    assert similar(truth, bench, new, told["refund"]).items == []
+    before = similar(truth, bench, old, told["refund"])
     assert embed.materialise_embeddings(bench, new).embedded == 3
     assert embed.materialise_embeddings(bench, new).embedded == 0
-    assert embed.similar(truth, bench, old, told["refund"]) == before
-    assert embed.similar(truth, bench, new, told["refund"])[0]["unit_id"] == told["card"]
+    assert similar(truth, bench, old, told["refund"]) == before
+    assert similar(truth, bench, new, told["refund"]).items[0].unit_id == told["card"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from regraft.domain.capture.exchange import Exchange
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.infra.nats.codec import encode_exchange
@@ -177,6 +178,36 @@ def test_doctor_warns_of_a_model_server_that_nobody_answers_at(regraft: Run, tmp
         if finding["what"].startswith("upstream ")
     }
     assert levels == {"alive": "ok", "dead": "warning"}
+
+
+def test_doctor_says_what_embeds_conversations_and_how_they_are_searched(regraft: Run, truth: str) -> None:
+    def found(**variables: str) -> str:
+        return "; ".join(each["what"] for each in json.loads(regraft("doctor", "--json", **variables).stdout))
+
+    with psycopg.connect(truth) as connection:
+        offered = connection.execute("SELECT FROM pg_available_extensions WHERE name = 'vector'").fetchone()
+    shown = found()
+    assert "conversations are embedded by all-minilm-l6-v2-int8@" in shown
+    assert f"similar conversations are searched {'by pgvector' if offered else 'exactly, in the workbench'}" in shown
+    assert "conversations are embedded by wordllama-" in found(REGRAFT_EMBEDDING__MODEL="static")
+
+
+def test_similar_conversations_are_shown_with_their_question(
+    regraft: Run, truth: str, calls: Callable[..., Exchange]
+) -> None:
+    exchanges = [calls([{"role": "user", "content": f"How do I bake {what}?"}], "Slowly.") for what in ("bread", "rye")]
+    with connect(truth, autocommit=True) as connection:
+        ingest(connection, [encode_exchange(each) for each in exchanges], SeenIds())
+    lineage.build(truth)
+    with connect(truth) as connection:
+        asked = {"turn": exchanges[0].event_id}
+        row = connection.execute("SELECT node_id FROM session_turn WHERE turn_id = %(turn)s", asked).fetchone()
+    assert row is not None
+    found = json.loads(regraft("similar", str(row["node_id"]), "--json").stdout)
+    assert [each["asked"] for each in found["items"]] == ["How do I bake rye?"]
+    assert 0.5 < found["items"][0]["similarity"] <= 1
+    assert "How do I bake rye?" in regraft("similar", str(row["node_id"])).stdout
+    fails(regraft("similar", "123456"), 3, "no node")
 
 
 def test_help_of_every_command_imports_nothing_heavy() -> None:

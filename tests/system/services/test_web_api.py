@@ -25,12 +25,13 @@ from regraft.flows.access import ReadAccess
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.flows.replay.plans import prepare, save
+from regraft.infra.embedding.static import StaticEmbedder
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres import read_pool
 from regraft.infra.postgres.pool import connect
 from regraft.infra.settings import load_settings
 from regraft.presentation.web import app as web
-from regraft.presentation.web import datasets, pivots, replay, status
+from regraft.presentation.web import datasets, pivots, replay, similar, status
 from regraft.presentation.web import lineage as lineage_routes
 from support.frozen import register
 
@@ -85,7 +86,8 @@ def capture(truth: str) -> Callable[..., UUID]:
 @pytest.fixture
 def client(truth: str, tmp_path: Path) -> Iterator[TestClient]:
     with TestClient(
-        web.make_app(truth, workbench=tmp_path / "workbench.duckdb"), raise_server_exceptions=False
+        web.make_app(truth, workbench=tmp_path / "workbench.duckdb", embedder=StaticEmbedder),
+        raise_server_exceptions=False,
     ) as made:
         yield made
 
@@ -414,7 +416,7 @@ def test_every_route_of_the_document_answers_by_its_declared_model(
     ids = {"sessions": session, "nodes": node, "anchors": turn, "compare": node, "replays": plan, "snapshots": "good-1"}
     models = {
         f"/api{route.path}": route.response_model
-        for room in (status, lineage_routes, replay, pivots, datasets)
+        for room in (status, lineage_routes, replay, pivots, similar, datasets)
         for route in room.router.routes
         if isinstance(route, APIRoute)
     }

@@ -19,11 +19,13 @@ from regraft.domain.replay.experiment import Experiment, Query
 from regraft.domain.replay.job import Variant
 from regraft.flows.access import ReadAccess
 from regraft.flows.capture.ingest import SeenIds, ingest
+from regraft.flows.evaluation.embeddings import materialise_embeddings
 from regraft.flows.evaluation.pivots import materialise_pivots
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.flows.lineage import build as lineage
 from regraft.flows.lineage import reading
 from regraft.flows.replay.plans import prepare_experiment, save
+from regraft.infra.embedding.static import StaticEmbedder
 from regraft.infra.files.web_tokens import WebTokenStore
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
@@ -57,7 +59,7 @@ def bench(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def client(truth: str, tokens: Path, bench: Path) -> Iterator[TestClient]:
-    made = web.make_app(truth, access=ReadAccess(tokens=tokens), workbench=bench)
+    made = web.make_app(truth, access=ReadAccess(tokens=tokens), workbench=bench, embedder=StaticEmbedder)
     with TestClient(made, raise_server_exceptions=False) as opened:
         yield opened
 
@@ -84,6 +86,7 @@ def tenants(truth: str, tokens: Path, admin: Headers, bench: Path) -> tuple[Tena
         ),
     )
     materialise_units(truth, bench)
+    materialise_embeddings(bench, StaticEmbedder())
     assert materialise_pivots(truth, bench).pivots == 2
     return made[0], made[1]
 

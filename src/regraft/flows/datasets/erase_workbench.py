@@ -10,6 +10,7 @@ from pathlib import Path
 
 from regraft.flows.capture.runtime import build_runtime
 from regraft.flows.datasets import assembly
+from regraft.flows.evaluation.neighbours import forget_dropped
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.pivots import materialise_pivots
 from regraft.flows.evaluation.trajectories import materialise_units
@@ -26,7 +27,8 @@ def remove_drafts(folder: Path) -> int:
 
 
 def rebuild_workbench(dsn: str, workbench: Path) -> int:
-    """Make the workbench anew; how many vectors it keeps. A missing one stays missing.
+    """Make the workbench anew, and PostgreSQL's copy of its vectors; how many vectors it keeps. A missing workbench
+    stays missing.
 
     Raises UnavailableError while another process holds the file.
     """
@@ -34,12 +36,14 @@ def rebuild_workbench(dsn: str, workbench: Path) -> int:
     for path in (draft, draft.with_name(draft.name + ".wal")):
         path.unlink(missing_ok=True)
     if not workbench.exists():
+        forget_dropped(dsn, workbench)
         return 0
     build_runtime(dsn, draft)
     materialise_units(dsn, draft)
     propose_pairs(dsn, draft)
     materialise_pivots(dsn, draft)
     kept = Embeddings(workbench).move_to(draft)
+    forget_dropped(dsn, workbench)
     for path in workbench.parent.glob(f"{workbench.name}.tmp*"):  # what DuckDB spilled to disk
         with contextlib.suppress(OSError):
             for file in path.iterdir() if path.is_dir() else ():

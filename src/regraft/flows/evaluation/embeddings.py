@@ -1,4 +1,4 @@
-"""Trajectories into vectors, and the trajectories that are near a node in meaning."""
+"""Trajectories into vectors. ``neighbours.py`` searches them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
-from regraft.domain.capture.message import messages_of
-from regraft.domain.evaluation.trajectory import render
-from regraft.domain.ids import parse_json
 from regraft.infra.duckdb.evaluation.embeddings import Embeddings
 from regraft.infra.embedding import Embedder
 from regraft.infra.embedding.configured import embedder_of
-from regraft.infra.postgres.lineage import reading
-from regraft.infra.postgres.pool import transaction
 
-__all__ = ["EmbedCounts", "Embedder", "Progress", "embedder_of", "materialise_embeddings", "similar"]
+__all__ = ["EmbedCounts", "Embedder", "Progress", "embedder_of", "materialise_embeddings"]
 
 _BATCH = 4_096  # texts that are embedded before their vectors are stored, and their characters:
 _BATCH_CHARACTERS = 4_000_000
@@ -63,20 +57,3 @@ def _batches(wanted: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
             batch, characters = [], 0
     if batch:
         yield batch
-
-
-def similar(
-    dsn: str, workbench: Path, embedder: Embedder, node: UUID, limit: int = 10, *, elsewhere: bool = False
-) -> list[dict[str, Any]]:
-    """Trajectories by the nearness of their text to the path that ends at ``node``: rows with ``similarity`` (-1 to 1)
-    and the unit's figures. ``elsewhere``: only of other sessions. Raises NotFoundError for a node that is not there.
-    """
-    with transaction(dsn) as connection:
-        found = reading.node(connection, node)
-        answers = [run["answer"] for run in reading.runs(connection, node) if run["answer"]]
-    said = parse_json(found["history"]) + [parse_json(answer) for answer in answers[:1]]
-    vector = embedder.embed([render(messages_of(said))])[0].as_py()
-    if not vector:
-        return []
-    session = found["session_id"] if elsewhere else None
-    return Embeddings(workbench).nearest(embedder.model, vector, node, limit, session)

@@ -174,10 +174,10 @@ def node(source: Source, node: str, scope: str | None = None, limit: int | None 
         )
 
 
-def node_id(source: Source, node: str) -> UUID:
+def node_id(source: Source, node: str, scope: str | None = None) -> UUID:
     """The id of a node. Raises UsageError or NotFoundError."""
     with reading_from(source) as connection:
-        return store.resolve_node(connection, node)
+        return store.resolve_node(connection, node, scope)
 
 
 def path(source: Source, node: str) -> list[Row]:

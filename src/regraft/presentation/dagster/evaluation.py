@@ -40,12 +40,21 @@ def trajectory_units(context: AssetExecutionContext, servers: Servers) -> Materi
 
 @asset(deps=["trajectory_units"], group_name=GROUP, kinds={"duckdb"}, retry_policy=RETRY)
 def trajectory_embeddings(context: AssetExecutionContext, servers: Servers) -> MaterializeResult[None]:
-    """A vector for the text of each path; a text that has one is never embedded again."""
+    """A vector for the text of each path, copied to PostgreSQL where pgvector is; a text is never embedded again."""
     from regraft.flows.evaluation.embeddings import embedder_of, materialise_embeddings
+    from regraft.flows.evaluation.neighbours import index_vectors
 
     with regraft_failures():
         done = materialise_embeddings(servers.workbench, embedder_of(servers.settings, servers.gateway))
-    return MaterializeResult(metadata={"embedded": done.embedded, "units": done.units, "model": done.model})
+        search = index_vectors(servers.dsn, servers.workbench, done.model)
+    return MaterializeResult(
+        metadata={
+            "embedded": done.embedded,
+            "units": done.units,
+            "model": done.model,
+            "search": f"exact: {search.reason}" if search.reason else f"pgvector {search.version}",
+        }
+    )
 
 
 @asset(deps=["response_branch_records", "trajectory_units"], group_name=GROUP, kinds={"duckdb"}, retry_policy=RETRY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from regraft import __version__
 from regraft.domain.errors import NotFoundError, RegraftError, UnavailableError, UsageError
 from regraft.flows.access import ReadAccess
+from regraft.flows.evaluation.embeddings import Embedder
 from regraft.flows.reader import open_reader
 from regraft.infra.asgi_guard import Guard
 from regraft.infra.host_policy import HostPolicy
 from regraft.infra.telemetry.metrics import ProcessMetrics
-from regraft.presentation.web import datasets, lineage, pivots, replay, status
+from regraft.presentation.web import datasets, lineage, pivots, replay, similar, status
 from regraft.presentation.web.access import TokenRequired
 from regraft.presentation.web.answer import FailedReply, Failure, JsonReply
 from regraft.presentation.web.metrics import RequestMetrics
@@ -119,11 +120,12 @@ def make_app(
     hosts: tuple[str, ...] = ("*",),
     access: ReadAccess | None = None,
     workbench: Path | None = None,
+    embedder: Callable[[], Embedder] | None = None,
 ) -> FastAPI:
     """The application. ``hosts``: names that it answers to beside loopback ones; others are refused (DNS rebinding).
 
     ``access``: which tokens read what; without it every client reads everything. ``workbench``: the file of what was
-    evaluated.
+    evaluated. ``embedder``: called at the first search for similar paths.
     """
 
     @asynccontextmanager
@@ -158,11 +160,12 @@ def make_app(
         responses=_FAILURES,
         generate_unique_id_function=lambda route: route.name,
     )
-    for room in (status, lineage, replay, pivots, datasets):
+    for room in (status, lineage, replay, pivots, similar, datasets):
         app.include_router(room.router, prefix="/api")
     app.include_router(metrics_page)
     app.state.metrics = metrics
     app.state.workbench = workbench
+    app.state.embedder = embedder
     return app
 
 
@@ -173,13 +176,14 @@ def serve_web(
     hosts: tuple[str, ...] = (),
     access: ReadAccess | None = None,
     workbench: Path | None = None,
+    embedder: Callable[[], Embedder] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
     import uvicorn
 
     # Only names that are known are answered, so that a foreign page cannot read this through its own name.
     uvicorn.run(
-        make_app(dsn, (*hosts, host), access, workbench),
+        make_app(dsn, (*hosts, host), access, workbench, embedder),
         host=host,
         port=port,
         log_level="warning",

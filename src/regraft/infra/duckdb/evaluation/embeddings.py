@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
 import pyarrow as pa
 
 from regraft.infra.duckdb.file import Record, WorkbenchFile
+
+_NO_VECTORS = pa.schema(
+    [
+        *((name, pa.string()) for name in ("unit_id", "session_id", "text_hash")),
+        ("vector", pa.list_(pa.float32())),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class VectorState:
+    """How many ``vectors`` there are, their ``dimensions``, and a digest of which texts and units they stand for."""
+
+    vectors: int
+    dimensions: int
+    state: str
 
 
 class Embeddings(WorkbenchFile):
@@ -46,26 +63,33 @@ class Embeddings(WorkbenchFile):
         rows = self._rows("count", {"model": model})
         return int(rows[0]["units"]) if rows else 0
 
-    def nearest(
-        self, model: str, vector: list[float], node: UUID, limit: int, elsewhere_than: UUID | None = None
-    ) -> list[Record]:
-        """Units by their ``similarity`` to a vector, nearest first, without those whose path goes through ``node``.
+    def vectors(self, model: str, units: list[UUID] | None = None) -> pa.Table:
+        """Vectors of a model, of all units or some: ``unit_id``, ``session_id``, ``text_hash`` and ``vector``."""
+        if units is None:
+            return self._table("vectors", {"model": model})
+        return self._table("vectors_of", {"model": model, "units": units})
 
-        Exact: every vector of the model is looked at, which is fast enough for 100,000 of them.
-        """
+    def vector_keys(self, model: str) -> pa.Table:
+        """``unit_id``, ``session_id`` and ``text_hash`` of the vectors of a model."""
+        return self._table("vector_keys", {"model": model})
+
+    def vector_state(self, model: str) -> VectorState:
+        """How many vectors of a model there are, how long they are, and a digest that changes when they change."""
+        rows = self._rows("vector_state", {"model": model}) if self._measured() else []
+        found = rows[0] if rows else {}
+        return VectorState(found.get("vectors") or 0, found.get("dimensions") or 0, found.get("state") or "")
+
+    def stamp(self) -> tuple[int, ...]:
+        """Changes whenever the file may have changed."""
+        files = (self.path, self.path.with_name(self.path.name + ".wal"))
+        found = [file.stat() for file in files if file.exists()]
+        return tuple(part for each in found for part in (each.st_ino, each.st_size, each.st_mtime_ns))
+
+    def _table(self, name: str, parameters: Record) -> pa.Table:
         if not self._measured():
-            return []
-        import numpy as np
-
-        given = {"model": model, "length": len(vector), "node": node, "elsewhere_than": elsewhere_than}
+            return _NO_VECTORS.empty_table()
         with self._open() as connection:
-            found = connection.sql(self._query("candidates"), params=given).to_arrow_table()
-        every = found["vector"].combine_chunks().flatten().to_numpy().reshape(-1, len(vector))
-        similarity = every @ np.array(vector, dtype=np.float32)
-        best = np.argsort(-similarity, kind="stable")[:limit]
-        units = {UUID(found["unit_id"][int(at)].as_py()): float(similarity[at]) for at in best}
-        shown = {row["unit_id"]: row for row in self._rows("described", {"units": list(units)})}
-        return [{"similarity": near, **shown[unit]} for unit, near in units.items() if unit in shown]
+            return connection.sql(self._query(name), params=parameters).to_arrow_table()
 
     def move_to(self, draft: Path) -> int:
         """Copy the vectors of equal texts to another workbench, which then replaces this one; return their number. No

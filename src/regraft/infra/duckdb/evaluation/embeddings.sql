@@ -47,18 +47,30 @@ SELECT unit_id::UUID AS unit_id, $model AS model, text_hash, vector FROM new_vec
 -- How many units have a vector of this model.
 SELECT count(*) AS units FROM trajectory_embeddings WHERE model = $model;
 
--- name: candidates
--- All vectors of a model that have this length, but for units whose path goes through a node.
-SELECT e.unit_id::VARCHAR AS unit_id, e.vector
+-- name: vectors
+-- All vectors of a model, but for texts that say nothing.
+SELECT e.unit_id::VARCHAR AS unit_id, u.session_id::VARCHAR AS session_id, e.text_hash, e.vector
 FROM trajectory_embeddings e JOIN trajectory_units u USING (unit_id)
-WHERE e.model = $model AND len(e.vector) = $length AND NOT list_contains(u.path_nodes, $node::UUID)
-    AND ($elsewhere_than IS NULL OR u.session_id <> $elsewhere_than::UUID)
-ORDER BY e.unit_id;
+WHERE e.model = $model AND len(e.vector) > 0 ORDER BY e.unit_id;
 
--- name: described
--- What is shown of units.
-SELECT unit_id, session_id, theme, task_key, model, purpose, turns, quality, text FROM trajectory_units
-WHERE unit_id IN (SELECT unnest($units::UUID[]));
+-- name: vectors_of
+-- Those of some units.
+SELECT e.unit_id::VARCHAR AS unit_id, u.session_id::VARCHAR AS session_id, e.text_hash, e.vector
+FROM trajectory_embeddings e JOIN trajectory_units u USING (unit_id)
+WHERE e.model = $model AND len(e.vector) > 0 AND e.unit_id IN (SELECT unnest($units::UUID[])) ORDER BY e.unit_id;
+
+-- name: vector_keys
+-- Which those are, without the vectors.
+SELECT e.unit_id::VARCHAR AS unit_id, u.session_id::VARCHAR AS session_id, e.text_hash
+FROM trajectory_embeddings e JOIN trajectory_units u USING (unit_id)
+WHERE e.model = $model AND len(e.vector) > 0;
+
+-- name: vector_state
+-- Their number, their length, and a digest of which they are.
+SELECT count(*) AS vectors, max(len(e.vector)) AS dimensions,
+       format('{}-{}', count(*), bit_xor(hash(e.unit_id, u.session_id, e.text_hash))) AS state
+FROM trajectory_embeddings e JOIN trajectory_units u USING (unit_id)
+WHERE e.model = $model AND len(e.vector) > 0;
 
 -- name: carry_schema
 -- The table of vectors in another workbench.

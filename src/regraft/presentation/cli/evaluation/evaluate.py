@@ -88,11 +88,13 @@ def judges(json: Json = False) -> None:
 def embed(json: Json = False) -> None:
     """Turn the paths of conversations into vectors; a text is embedded once."""
     from regraft.flows.evaluation.embeddings import embedder_of
+    from regraft.flows.evaluation.neighbours import index_vectors
     from regraft.flows.evaluation.trajectories import materialise_units
 
     run = context()
     materialise_units(run.postgres_dsn(), run.workbench())
     counts = embed_units(run, embedder_of(run.settings, run.stack.gateway_endpoint), quiet=json)
+    index_vectors(run.postgres_dsn(), run.workbench(), counts.model)
     if json:
         run.print_json(asdict(counts))
         return

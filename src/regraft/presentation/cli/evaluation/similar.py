@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ from regraft.presentation.cli.context import context
 from regraft.presentation.cli.evaluation.embedding import embed_units
 from regraft.presentation.cli.tables import cut, listing
 
-_WORDS = 60  # characters of a path that are shown
+_WORDS = 60  # characters of a question that are shown
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +26,9 @@ def similar(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the paths whose conversation is nearest in meaning to the one that ends at NODE."""
-    from regraft.flows.evaluation import embeddings as embed
+    from regraft.flows.evaluation.embeddings import embedder_of
+    from regraft.flows.evaluation.neighbours import index_vectors
+    from regraft.flows.evaluation.neighbours import similar as search
     from regraft.flows.evaluation.trajectories import materialise_units
     from regraft.flows.lineage import build as lineage
     from regraft.flows.lineage import reading
@@ -34,30 +37,31 @@ def similar(
     dsn = run.postgres_dsn()
     lineage.build(dsn)
     wanted = reading.node_id(dsn, node)
-    embedder = embed.embedder_of(run.settings, run.stack.gateway_endpoint)
+    embedder = embedder_of(run.settings, run.stack.gateway_endpoint)
     materialise_units(dsn, run.workbench())
     embed_units(run, embedder, quiet=json)
-    found = embed.similar(dsn, run.workbench(), embedder, wanted, limit, elsewhere=elsewhere)
+    index_vectors(dsn, run.workbench(), embedder.model)
+    found = search(dsn, run.workbench(), embedder, wanted, limit, elsewhere=elsewhere)
     if json:
-        run.print_json({"node": wanted, "embedding_model": embedder.model, "items": found})
+        run.print_json({"node": found.node_id, **asdict(found)})
         return
-    if not found:
+    if not found.items:
         run.console.print("No other path has a vector that could be compared.")
         return
     table = listing(
-        ("similarity", "unit", "session", "theme", "model", "turns", "opening"),
+        ("similarity", "unit", "session", "theme", "model", "turns", "asked"),
         figures=("similarity", "turns"),
-        texts=("theme", "model", "opening"),
+        texts=("theme", "model", "asked"),
     )
-    for unit in found:
-        opening = " ".join(unit["text"].split())
+    for path in found.items:
+        asked = " ".join((path.asked or "").split())
         table.add_row(
-            f"{unit['similarity']:.3f}",
-            str(unit["unit_id"])[:13],
-            str(unit["session_id"])[:13],
-            cut(unit["theme"]),
-            cut(unit["model"]),
-            str(unit["turns"]),
-            cut(opening[:_WORDS] + ("…" if len(opening) > _WORDS else "")),
+            f"{path.similarity:.3f}",
+            str(path.unit_id)[:13],
+            str(path.session_id)[:13],
+            cut(path.theme),
+            cut(path.model),
+            str(path.turns),
+            cut(asked[:_WORDS] + ("…" if len(asked) > _WORDS else "")),
         )
     run.console.print(table)

@@ -92,6 +92,28 @@ def _local_model(run: CommandContext) -> Iterator[Finding]:
         yield Finding("ok", "the local model is installed")
 
 
+def _embedding(run: CommandContext) -> Iterator[Finding]:
+    from regraft.flows.evaluation.embeddings import embedder_of
+    from regraft.flows.evaluation.neighbours import vector_search
+
+    if run.settings.embedding.model in ("minilm", "static", ""):
+        try:
+            model = embedder_of(run.settings, run.stack.gateway_endpoint).model
+            yield Finding("ok", f"conversations are embedded by {model}")
+        except RegraftError as error:
+            yield Finding("wrong", str(error), "Install it, or set embedding.model.")
+    if counts(run) is None:
+        return
+    search = vector_search(run.postgres_dsn())
+    if search.reason:
+        yield Finding("ok", f"similar conversations are searched exactly, in the workbench: {search.reason}")
+    elif search.vectors:
+        where = f"by pgvector {search.version}, in {search.vectors} vectors of {search.model}"
+        yield Finding("ok", f"similar conversations are searched {where}")
+    else:
+        yield Finding("ok", f"similar conversations are searched by pgvector {search.version}, once some are embedded")
+
+
 def _unreachable(base_url: str) -> str:
     """Why nothing listens there; empty when something does. Nothing is sent."""
     parts = urlsplit(base_url)
@@ -170,6 +192,7 @@ def _backlog(run: CommandContext) -> Iterator[Finding]:
 _CHECKS: tuple[Callable[[CommandContext], Iterator[Finding]], ...] = (
     _machine,
     _local_model,
+    _embedding,
     _ports,
     _services,
     _stores,

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from datetime import timedelta
+from functools import cache
 
 import typer
 
@@ -113,6 +114,7 @@ def ingest() -> None:
 def web() -> None:
     """Run the web API until Ctrl-C."""
     from regraft.flows.access import ReadAccess
+    from regraft.flows.evaluation.embeddings import embedder_of
     from regraft.presentation.web.app import serve_web
 
     run = context()
@@ -124,7 +126,8 @@ def web() -> None:
         web.tokens_file or tokens_path(run.settings.data_dir),
         required=web.tokens_file is not None,
     )
-    serve_web(run.postgres_dsn(), web.host, web.port, tuple(web.hosts), access, run.workbench())
+    embedder = cache(lambda: embedder_of(run.settings, run.stack.gateway_endpoint))
+    serve_web(run.postgres_dsn(), web.host, web.port, tuple(web.hosts), access, run.workbench(), embedder)
 
 
 def dagster() -> None:
