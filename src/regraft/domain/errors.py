@@ -4,6 +4,8 @@ RegraftError
 |-- ConfigError            a setting is unknown, missing or of the wrong type        exit 2
 |-- UsageError             the request itself makes no sense                         exit 2
 |-- NotFoundError          a node, session, pair or snapshot that is not there       exit 3
+|-- ConflictError          what happened meanwhile contradicts the request             exit 1
+|-- ForbiddenError         the token may not do this                                 exit 2
 |-- CorruptEventError      a captured call that cannot be read (goes to quarantine)  exit 1
 |-- IllegalRowError        a dataset row that is not legal or lossless               exit 1
 |-- WithdrawnError         a frozen dataset that is not to be trained on          exit 1
@@ -48,6 +50,16 @@ class NotFoundError(RegraftError):
     """There is no such thing."""
 
     exit_code = 3
+
+
+class ConflictError(RegraftError):
+    """What happened meanwhile contradicts the request."""
+
+
+class ForbiddenError(RegraftError):
+    """This token may not do that."""
+
+    exit_code = 2
 
 
 class CorruptEventError(RegraftError):

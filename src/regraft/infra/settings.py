@@ -20,6 +20,7 @@ from regraft.infra.config.listening import require_host_names
 from regraft.infra.config.mistakes import config_error
 from regraft.infra.config.orchestrator import OrchestratorSection
 from regraft.infra.config.place import DATA_FOLDER, anchored, find_config, find_data_folder
+from regraft.infra.config.review import ReviewSection
 from regraft.infra.config.rule import RuleSection
 from regraft.infra.config.section import Section
 from regraft.infra.config.tool_server import ToolServerSection
@@ -143,6 +144,7 @@ class Settings(BaseSettings):
     client: ClientSection = ClientSection()
     ingest: IngestSection = IngestSection()
     embedding: EmbeddingSection = EmbeddingSection()
+    review: ReviewSection = ReviewSection()
     web: WebSection = WebSection()
     dagster: DagsterSection = DagsterSection()
     upstreams: dict[str, UpstreamSection] = Field({}, description="model servers by name; none: the local model")

@@ -19,7 +19,7 @@ from regraft.flows.datasets.export import export
 from regraft.flows.datasets.freeze import Frozen, freeze, list_snapshots, stored_rows
 from regraft.flows.datasets.verify import verify
 from regraft.flows.evaluation.pairs import propose_pairs
-from regraft.flows.evaluation.review import next_pair, rate_unit, record_preference
+from regraft.flows.evaluation.review import rate_unit, record_preference
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.flows.lineage.build import build
 from regraft.flows.lineage.reprojection import rebuild
@@ -188,26 +188,6 @@ def test_ratings_keep_a_copy_of_what_was_shown(truth: str, turns: dict[str, Turn
     propose_pairs(truth, bench)
     pair = Workbench(bench).pair(pair_id(turns["answered"].turn_id, node, turns["worse"].node_id))
     assert (pair["source"], pair["chosen"], pair["margin"]) == ("ratings", turns["worse"].node_id, 0.25)
-
-
-def test_pairs_are_shown_blind_once_each_and_in_an_order_drawn_from_the_seed(
-    truth: str, turns: dict[str, Turn], bench: Path
-) -> None:
-    propose_pairs(truth, bench)
-    seen = []
-    while (pair := next_pair(truth, bench, "ann", seed=7)) is not None:
-        assert pair == next_pair(truth, bench, "ann", seed=7)
-        assert "large" not in pair.history + pair.first + pair.second
-        stored = Workbench(bench).pair(pair.pair_id)
-        assert stored["reason"] in {"", "no_preference"}
-        seen.append(pair)
-        record_preference(truth, bench, pair.pair_id, pair.side("first"), "ann", shown_first=pair.shown_first)
-        propose_pairs(truth, bench)
-    assert len({pair.pair_id for pair in seen}) == len(seen) == 5
-    with transaction(truth) as connection:
-        rows = connection.execute("SELECT preference, shown_first FROM preference_labels").fetchall()
-    assert all(row["preference"] == row["shown_first"] for row in rows)
-    assert next_pair(truth, bench, "bob", seed=7) is not None
 
 
 def test_an_sft_dataset_holds_the_best_path_of_each_context_with_its_tools(

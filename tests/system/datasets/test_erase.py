@@ -23,8 +23,11 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from regraft.domain.evaluation.review_queue import QueueFilter
 from regraft.flows.capture.waiting import wait_until_stored
+from regraft.flows.evaluation.desk import desk_at
 from regraft.flows.evaluation.pairs import propose_pairs
+from regraft.flows.evaluation.queue import QueueSize, fill_queue
 from regraft.flows.evaluation.review import rate_unit, record_preference
 from regraft.flows.lineage import build as lineage
 from regraft.infra.duckdb.evaluation.workbench import Workbench
@@ -245,6 +248,12 @@ def judge_it(home: Home, session: UUID) -> None:
     for pair in Workbench(bench).pairs():
         if pair["session_id"] == session:
             record_preference(home.dsn, bench, pair["pair_id"], "a", "ann", note=f"for {TEXT}")
+    fill_queue(home.dsn, bench, QueueSize(reviewers=3))
+    desk = desk_at(home.dsn, "bob")
+    held = desk.claim(QueueFilter(session_id=session), limit=2)
+    desk.renew(held[0].lease_id, {"note": f"perhaps {TEXT}"})
+    desk.flag(held[1].lease_id, f"see {TEXT}")
+    desk.skip(held[1].lease_id, "other", f"no {TEXT}")
     (node,) = home.ask(
         "SELECT node_id FROM conversation_branch_nodes WHERE session_id = %(s)s AND depth = 2 ORDER BY 1 LIMIT 1",
         s=session,

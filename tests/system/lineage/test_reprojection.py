@@ -32,6 +32,7 @@ LOGGED = (
     "feedback",
     "human_eval_labels",
     "judge_votes",
+    "human_sample_queue",
 )
 RATED = """INSERT INTO human_eval_labels
         (label_id, unit_id, session_id, reviewer, rating, shown_hash, shown, created_at)
@@ -46,6 +47,11 @@ VOTED = """WITH asked AS (
     SELECT gen_random_uuid(), 'j@1', t.session_id, t.node_id, '', 0, NULL, 'm', '{}', '{"overlong": 1}', '', now()
     FROM session_turn t WHERE t.turn_id = %(turn)s"""
 
+QUEUED = """INSERT INTO human_sample_queue
+        (item_id, kind, subject_id, session_id, scope, share, priority, draw, needed, created_at)
+    SELECT gen_random_uuid(), 'unit', t.node_id, t.session_id, 'default', 'priority', 1, 0.5, 1, now()
+    FROM session_turn t WHERE t.turn_id = %(turn)s"""
+
 
 def start_under(graph, version):
     """An empty log in this version of the projection."""
@@ -58,7 +64,7 @@ def dump(graph):
     found = graph.dump()
     for table in LOGGED:
         rows = graph.ask(f"SELECT * FROM {table}")
-        unequal = ("seq", "received_at", "label_id", "created_at")
+        unequal = ("seq", "received_at", "label_id", "item_id", "created_at")
         found[table] = sorted(repr(sorted((k, v) for k, v in row.items() if k not in unequal)) for row in rows)
     return found
 
@@ -166,6 +172,7 @@ def test_what_people_said_of_a_node_is_found_at_its_new_id_and_comes_back_with_i
     same = made[3]
     graph.connection.execute(RATED, {"turn": same.event_id})
     graph.connection.execute(VOTED, {"turn": same.event_id})
+    graph.connection.execute(QUEUED, {"turn": same.event_id})
     said = """INSERT INTO feedback (feedback_id, scope, turn_id, name, value, source, given_at)
         SELECT gen_random_uuid(), 'default', node_id, 'reward', 0.5, 'tests', now()
         FROM session_turn WHERE turn_id = %(turn)s"""
@@ -179,6 +186,7 @@ def test_what_people_said_of_a_node_is_found_at_its_new_id_and_comes_back_with_i
     assert now != former
     assert graph.ask("SELECT unit_id FROM human_eval_labels") == [{"unit_id": now}]
     assert graph.ask("SELECT unit_id, value FROM current_judge_labels") == [{"unit_id": now, "value": 1.0}]
+    assert graph.ask("SELECT subject_id FROM human_sample_queue") == [{"subject_id": now}]
     assert graph.ask("SELECT turn_id FROM feedback") == [{"turn_id": now}]
     assert graph.ask("SELECT turn_id FROM former_node WHERE node_id = %(node)s", node=former) == [
         {"turn_id": same.event_id}

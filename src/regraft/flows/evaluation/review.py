@@ -1,4 +1,4 @@
-"""Human review: rate a path, prefer one of two answers, be shown the next two without knowing whose they are."""
+"""Labels of people: rate a path, prefer one of two answers. Each keeps what was shown, and counts in the queue."""
 
 from __future__ import annotations
 
@@ -8,42 +8,54 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_bytes
-from typing import Any
 from uuid import UUID
 
 from regraft.domain.capture.message import messages_of
 from regraft.domain.errors import NotFoundError, UsageError
-from regraft.domain.evaluation.pairs import UNDECIDED
+from regraft.domain.evaluation.human_label import OTHER_SIDE, PREFERENCES, Rating
+from regraft.domain.evaluation.review_queue import PairSides
 from regraft.domain.evaluation.trajectory import printable, render
 from regraft.domain.ids import digest, parse_json, time_ordered_uuid
 from regraft.infra.duckdb.evaluation.workbench import Workbench
-from regraft.infra.postgres.evaluation import review
-from regraft.infra.postgres.pool import transaction
-
-PREFERENCES = ("a", "b", "equal", "both_bad")
-_OTHER = {"a": "b", "b": "a"}
+from regraft.infra.postgres.evaluation import leases, review
+from regraft.infra.postgres.pool import Connection, transaction
 
 
-@dataclass(frozen=True, slots=True)
-class BlindPair:
-    """Two answers without their models. ``first`` and ``second`` are texts in the order shown; ``shown_first`` says
-    which side of the pair is first; ``waiting`` counts the pairs that this reviewer has not judged."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownUnit:
+    """What a reviewer of a path is shown: the conversation before its last answer, and that answer, as JSON and as
+    text."""
 
-    pair_id: UUID
+    session_id: UUID
+    history_json: str
+    answer_json: str | None
     history: str
-    first: str
-    second: str
-    shown_first: str
-    waiting: int
+    answer: str
+    text: str
 
-    def side(self, place: str) -> str:
-        """What a choice made by place (``first``, ``second``, ``equal``, ``both_bad``) says of the pair's sides."""
-        if place in {"first", "second"}:
-            return self.shown_first if place == "first" else _OTHER[self.shown_first]
-        return place
+    @property
+    def digest(self) -> bytes:
+        """Identifies what was shown."""
+        return digest(self.text.encode())
 
 
-def _label_id() -> UUID:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownPair:
+    """What a reviewer of a pair is shown: the history that both answers share, and the answers ``a`` and ``b``."""
+
+    history_json: str
+    history: str
+    answers_json: dict[str, str | None]
+    answers: dict[str, str]
+
+    def digest(self, shown_first: str) -> bytes:
+        """Identifies what was shown, in its order."""
+        order = (shown_first, OTHER_SIDE[shown_first])
+        return digest(self.history.encode(), *(self.answers[side].encode() for side in order))
+
+
+def new_id() -> UUID:
+    """An id for what happens now."""
     return time_ordered_uuid(time.time_ns() // 1_000_000, token_bytes(10))
 
 
@@ -56,34 +68,19 @@ def rate_unit(
     categories: Sequence[str] = (),
     note: str = "",
     seconds: float | None = None,
+    adjudicates: bool = False,
 ) -> UUID:
     """Rate a path from 1 to 5 and return the label's id. A copy of what was shown is kept with it; an earlier rating
     by the same reviewer is superseded. Raises NotFoundError for an unknown unit, UsageError for a bad rating."""
-    if not 1 <= rating <= 5:
-        raise UsageError(f"A rating is from 1 (worst) to 5 (best), not {rating}.")
-    _needs_name(reviewer)
-    label_id = _label_id()
+    label = Rating(rating=rating, categories=tuple(categories), note=note, seconds=seconds)
+    require_name(reviewer)
+    now = datetime.now(UTC)
     with transaction(dsn) as connection:
-        unit = review.unit(connection, unit_id)
-        if unit is None:
-            raise NotFoundError(f"There is no unit {unit_id}. `regraft evaluate units` makes and shows them.")
-        shown = _shown(unit["history"], unit["answer"])
-        review.add_rating(
-            connection,
-            {
-                "label_id": label_id,
-                "unit_id": unit_id,
-                "session_id": unit["session_id"],
-                "reviewer": reviewer,
-                "rating": rating,
-                "categories": list(categories),
-                "note": printable(note),
-                "seconds": seconds,
-                "shown_hash": digest(shown.encode()),
-                "shown": shown,
-                "created_at": datetime.now(UTC),
-            },
+        items = leases.lock_subject(connection, "unit", unit_id)
+        label_id = write_rating(
+            connection, unit_id, label, reviewer, shown_unit(connection, unit_id), now=now, adjudicates=adjudicates
         )
+        leases.settle(connection, items, reviewer, label_id, now, counts=not adjudicates)
     return label_id
 
 
@@ -97,93 +94,145 @@ def record_preference(
     source: str = "human",
     shown_first: str = "a",
     note: str = "",
+    adjudicates: bool = False,
 ) -> UUID:
     """Record who prefers which side (``a`` is the side of the smaller node id, wherever it stood) and return the
     label's id; an earlier word of the same one on the same pair is superseded. Raises NotFoundError, UsageError."""
     if preference not in PREFERENCES:
         raise UsageError(f"A preference is one of {', '.join(PREFERENCES)}, not {preference!r}.")
-    _needs_name(decided_by)
+    require_name(decided_by)
     pair = Workbench(workbench).pair(pair_id)
-    label_id = _label_id()
+    sides = PairSides(**{name: pair[name] for name in ("anchor_turn_id", "node_a", "node_b", "turn_a", "turn_b")})
+    now = datetime.now(UTC)
     with transaction(dsn) as connection:
-        texts = _sides(connection, pair)
-        order = (shown_first, _OTHER[shown_first])
-        review.add_preference(
+        items = leases.lock_subject(connection, "pair", pair_id)
+        label_id = write_preference(
             connection,
-            {
-                "label_id": label_id,
-                "pair_id": pair_id,
-                "anchor_turn_id": pair["anchor_turn_id"],
-                "node_a": pair["node_a"],
-                "node_b": pair["node_b"],
-                "source": source,
-                "decided_by": decided_by,
-                "preference": preference,
-                "shown_first": shown_first,
-                "note": printable(note),
-                "shown_hash": digest(texts["history"].encode(), *(texts[side].encode() for side in order)),
-                "created_at": datetime.now(UTC),
-            },
+            pair_id,
+            sides,
+            preference,
+            decided_by,
+            shown_pair(connection, pair_id, sides),
+            source=source,
+            shown_first=shown_first,
+            note=note,
+            now=now,
+            adjudicates=adjudicates,
         )
+        leases.settle(connection, items, decided_by, label_id, now, counts=source == "human" and not adjudicates)
     return label_id
 
 
-def next_pair(dsn: str, workbench: Path, reviewer: str, *, seed: int, skip: Sequence[UUID] = ()) -> BlindPair | None:
-    """The pair that this reviewer should judge next, None when there is none.
+def write_rating(
+    connection: Connection,
+    unit_id: UUID,
+    label: Rating,
+    reviewer: str,
+    shown: ShownUnit,
+    *,
+    now: datetime,
+    item_id: UUID | None = None,
+    adjudicates: bool = False,
+) -> UUID:
+    """Add a rating in the caller's transaction; its id."""
+    label_id = new_id()
+    review.add_rating(
+        connection,
+        {
+            "label_id": label_id,
+            "unit_id": unit_id,
+            "session_id": shown.session_id,
+            "reviewer": reviewer,
+            "rating": label.rating,
+            "categories": list(label.categories),
+            "note": printable(label.note),
+            "seconds": label.seconds,
+            "shown_hash": shown.digest,
+            "shown": shown.text,
+            "created_at": now,
+            "item_id": item_id,
+            "adjudicates": adjudicates,
+        },
+    )
+    return label_id
 
-    Pairs that fewer people judged come first, then those that signals alone tell apart least; the seed orders the
-    rest and, with the pair and the reviewer, says which side is shown first.
-    """
-    _needs_name(reviewer)
-    pairs = [
-        pair
-        for pair in Workbench(workbench).pairs()
-        if (pair["verdict"] == "legal" or pair["reason"] in UNDECIDED) and pair["pair_id"] not in set(skip)
-    ]
-    with transaction(dsn) as connection:
-        judged = review.judged_pairs(connection, reviewer)
-        waiting = [pair for pair in pairs if not judged.get(pair["pair_id"], (0, False))[1]]
-        if not waiting:
-            return None
 
-        def order(pair: dict[str, Any]) -> tuple[int, float, bytes]:
-            people = judged.get(pair["pair_id"], (0, False))[0]
-            return people, abs(pair["signals_a"] - pair["signals_b"]), _draw(seed, pair["pair_id"])
+def write_preference(
+    connection: Connection,
+    pair_id: UUID,
+    sides: PairSides,
+    preference: str,
+    decided_by: str,
+    shown: ShownPair,
+    *,
+    source: str = "human",
+    shown_first: str,
+    note: str,
+    now: datetime,
+    seconds: float | None = None,
+    item_id: UUID | None = None,
+    adjudicates: bool = False,
+) -> UUID:
+    """Add a preference in the caller's transaction; its id."""
+    label_id = new_id()
+    review.add_preference(
+        connection,
+        {
+            "label_id": label_id,
+            "pair_id": pair_id,
+            "anchor_turn_id": sides.anchor_turn_id,
+            "node_a": sides.node_a,
+            "node_b": sides.node_b,
+            "source": source,
+            "decided_by": decided_by,
+            "preference": preference,
+            "shown_first": shown_first,
+            "note": printable(note),
+            "seconds": seconds,
+            "shown_hash": shown.digest(shown_first),
+            "created_at": now,
+            "item_id": item_id,
+            "adjudicates": adjudicates,
+        },
+    )
+    return label_id
 
-        pair = min(waiting, key=order)
-        texts = _sides(connection, pair)
-    shown_first = "ab"[_draw(seed, pair["pair_id"], reviewer)[0] & 1]
-    return BlindPair(
-        pair_id=pair["pair_id"],
-        history=texts["history"],
-        first=texts[shown_first],
-        second=texts[_OTHER[shown_first]],
-        shown_first=shown_first,
-        waiting=len(waiting),
+
+def shown_unit(connection: Connection, unit_id: UUID) -> ShownUnit:
+    """What a reviewer of a path is shown. Raises NotFoundError."""
+    unit = review.unit(connection, unit_id)
+    if unit is None:
+        raise NotFoundError(f"There is no unit {unit_id}. `regraft evaluate units` makes and shows them.")
+    messages = parse_json(unit["history"])
+    answer = [parse_json(unit["answer"])] if unit["answer"] else []
+    return ShownUnit(
+        session_id=unit["session_id"],
+        history_json=unit["history"],
+        answer_json=unit["answer"],
+        history=render(messages_of(messages)),
+        answer=render(messages_of(answer)),
+        text=render(messages_of([*messages, *answer])),
     )
 
 
-def _draw(seed: int, pair_id: UUID, *more: str) -> bytes:
-    return digest(str(seed).encode(), pair_id.bytes, *(one.encode() for one in more))
+def shown_pair(connection: Connection, pair_id: UUID, sides: PairSides) -> ShownPair:
+    """What a reviewer of a pair is shown. Raises NotFoundError."""
+    found = review.answers(connection, [sides.turn_a, sides.turn_b])
+    if len(found) != 2:
+        raise NotFoundError(f"The answers of pair {pair_id} are gone. Run `regraft evaluate pairs` again.")
+    by_side = {"a": found[sides.turn_a], "b": found[sides.turn_b]}
+    return ShownPair(
+        history_json=by_side["a"]["history"],
+        history=render(messages_of(parse_json(by_side["a"]["history"]))),
+        answers_json={side: row["answer"] for side, row in by_side.items()},
+        answers={
+            side: render(messages_of([parse_json(row["answer"])])) if row["answer"] else ""
+            for side, row in by_side.items()
+        },
+    )
 
 
-def _needs_name(reviewer: str) -> None:
+def require_name(reviewer: str) -> None:
+    """Raises UsageError for a reviewer without a name."""
     if not reviewer.strip():
         raise UsageError("Give the reviewer's name: --reviewer NAME.")
-
-
-def _shown(history: str, answer: str | None) -> str:
-    messages = parse_json(history)
-    return render(messages_of([*messages, parse_json(answer)] if answer else messages))
-
-
-def _sides(connection: Any, pair: dict[str, Any]) -> dict[str, str]:
-    found = review.answers(connection, [pair["turn_a"], pair["turn_b"]])
-    if len(found) != 2:
-        raise NotFoundError(f"The answers of pair {pair['pair_id']} are gone. Run `regraft evaluate pairs` again.")
-    a, b = found[pair["turn_a"]], found[pair["turn_b"]]
-    return {
-        "history": render(messages_of(parse_json(a["history"]))),
-        "a": render(messages_of([parse_json(a["answer"])])) if a["answer"] else "",
-        "b": render(messages_of([parse_json(b["answer"])])) if b["answer"] else "",
-    }

@@ -496,6 +496,32 @@ WHERE EXISTS (SELECT FROM trajectory_cluster_members m
 -- Where what is erased was among the rest says what it was about.
 DELETE FROM trajectory_cluster_members WHERE unit_id IN (SELECT node_id FROM erase_node);
 
+-- name: erase_queue
+-- Items of erased paths and pairs are judged no more.
+UPDATE human_sample_queue q SET theme = '', cluster_id = NULL, category = NULL, leased = 0,
+    closed_at = coalesce(q.closed_at, now()), closed_because = 'erased'
+WHERE q.session_id IN (SELECT session_id FROM erase_whole_session)
+   OR q.subject_id IN (SELECT node_id FROM erase_node)
+   OR q.node_a IN (SELECT node_id FROM erase_node) OR q.node_b IN (SELECT node_id FROM erase_node)
+   OR q.anchor_turn_id IN (SELECT turn_id FROM erase_turn);
+
+-- name: erase_review_drafts
+-- What reviewers had begun to write of them; nobody holds them any more.
+UPDATE review_leases l SET draft = NULL, shown_hash = NULL, ended_at = coalesce(l.ended_at, now()),
+    ended = coalesce(l.ended, 'released')
+FROM human_sample_queue q WHERE q.item_id = l.item_id AND q.closed_because = 'erased'
+  AND (l.draft IS NOT NULL OR l.shown_hash IS NOT NULL OR l.ended IS NULL);
+
+-- name: erase_review_notes
+-- Why they skipped or flagged them.
+UPDATE review_acts a SET note = '' FROM human_sample_queue q
+WHERE q.item_id = a.item_id AND q.closed_because = 'erased' AND a.note <> '';
+
+-- name: erase_gold
+-- Known answers to them.
+UPDATE review_gold g SET note = '', withdrawn_at = coalesce(g.withdrawn_at, now()) FROM human_sample_queue q
+WHERE q.item_id = g.item_id AND q.closed_because = 'erased' AND (g.note <> '' OR g.withdrawn_at IS NULL);
+
 -- name: chosen_plans
 -- Replay plans that grow only chosen nodes.
 SELECT p.plan_id, p.definition::text AS definition FROM replay_plan p

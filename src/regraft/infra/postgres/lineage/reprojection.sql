@@ -234,6 +234,8 @@ FROM (VALUES
     ('human_eval_labels.session_id', 'label_id::text', true),
     ('judge_votes.unit_id', 'vote_id::text', false),
     ('judge_votes.session_id', 'vote_id::text', true),
+    ('human_sample_queue.subject_id', 'item_id::text', false),
+    ('human_sample_queue.session_id', 'item_id::text', true),
     ('replay_job.node_id', 'plan_id || ''/'' || number', false),
     ('rollout.node_id', 'rollout_id::text', false),
     ('rollout.session_id', 'rollout_id::text', true),
@@ -266,6 +268,7 @@ DELETE FROM session s WHERE NOT EXISTS (SELECT FROM session_turn t WHERE t.sessi
     AND EXISTS (SELECT FROM former_session f WHERE f.session_id = s.session_id)
     AND NOT EXISTS (SELECT FROM human_eval_labels l WHERE l.session_id = s.session_id)
     AND NOT EXISTS (SELECT FROM judge_votes v WHERE v.session_id = s.session_id)
+    AND NOT EXISTS (SELECT FROM human_sample_queue q WHERE q.session_id = s.session_id)
     AND NOT EXISTS (SELECT FROM rollout r WHERE r.session_id = s.session_id)
     AND NOT EXISTS (SELECT FROM dataset_snapshot_nodes d WHERE d.session_id = s.session_id);
 

@@ -1,30 +1,33 @@
-"""``regraft label``: a person's word on answers, blind and one pair at a time, or by id."""
+"""``regraft label``: a person's word on answers and paths, blind and one item of the review queue after another."""
 
 from __future__ import annotations
 
 import getpass
-import secrets
 from typing import Annotated
 from uuid import UUID
 
 import typer
-from rich.columns import Columns
-from rich.markup import escape
-from rich.panel import Panel
 
 from regraft.domain.errors import UsageError
+from regraft.domain.evaluation.review_queue import KINDS, QueueFilter
 from regraft.presentation.cli.context import context
 
-label_app = typer.Typer(help="Prefer one of two answers, blind; or rate a path.", invoke_without_command=True)
+label_app = typer.Typer(
+    help="Prefer one of two answers or rate a path, blind, item by item of the review queue.",
+    invoke_without_command=True,
+)
 
 Reviewer = Annotated[str | None, typer.Option(help="Reviewer's name; the user name of this computer if not given.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Note = Annotated[str, typer.Option(help="Why.")]
+Theme = Annotated[str | None, typer.Option(help="Only items of this theme.")]
+Session = Annotated[str | None, typer.Option(help="Only items of this session: id, start of an id, or its name.")]
+Cluster = Annotated[str | None, typer.Option(help="Only items of this cluster.")]
+Category = Annotated[str | None, typer.Option(help="Only items of this category.")]
 
-_ANSWERS = {"a": "first", "b": "second", "e": "equal", "x": "both_bad"}
 
-
-def _name(reviewer: str | None) -> str:
+def reviewer_name(reviewer: str | None) -> str:
+    """The name that was given, or the user name of this computer. Raises UsageError where neither is known."""
     if reviewer:
         return reviewer
     try:
@@ -33,58 +36,46 @@ def _name(reviewer: str | None) -> str:
         raise UsageError("Give the reviewer's name: --reviewer NAME.") from error
 
 
+def queue_filter(
+    dsn: str, kind: str | None, theme: str | None, session: str | None, cluster: str | None, category: str | None
+) -> QueueFilter:
+    """The filter that options describe. Raises UsageError for an unknown kind, NotFoundError for an unknown session."""
+    from regraft.flows.evaluation.reading import session_id
+
+    if kind not in (None, *KINDS):
+        raise UsageError(f"A kind is one of {', '.join(KINDS)}, not {kind!r}.")
+    found = session_id(dsn, session) if session else None
+    return QueueFilter(kind=kind, theme=theme, session_id=found, cluster_id=cluster, category=category)
+
+
 @label_app.callback()
 def label(
     called: typer.Context,
     reviewer: Reviewer = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the order of pairs and sides; random if not given.")] = None,
+    kind: Annotated[str, typer.Option(help="`pair`: prefer one of two answers; `unit`: rate a path.")] = "pair",
+    theme: Theme = None,
+    session: Session = None,
+    cluster: Cluster = None,
+    category: Category = None,
 ) -> None:
-    """Show two answers to the same question without their models and ask which is better, until none is left.
+    """Show the next items of the review queue without their models and ask for a judgement, until none is left.
 
-    a or b prefers that answer, e is equal, x is both bad, s skips, q leaves.
+    Of a pair, a or b prefers that answer, e is equal, x is both bad; a path is rated 1 (worst) to 5 (best), with
+    categories behind the rating if any. s skips, f flags, u takes the latest answer back, p shows progress, q leaves.
     """
     if called.invoked_subcommand is not None:
         return
-    from regraft.flows.evaluation.pairs import propose_pairs
-    from regraft.flows.evaluation.review import next_pair, record_preference
+    from regraft.flows.evaluation.desk import desk_at, review_policy
+    from regraft.flows.evaluation.queue import fill_queue, queue_size
+    from regraft.presentation.cli.evaluation.labelling import LabellingSession
 
     run = context()
-    dsn, workbench, who = run.postgres_dsn(), run.workbench(), _name(reviewer)
-    drawn = secrets.randbelow(1 << 31) if seed is None else seed
-    propose_pairs(dsn, workbench)
-    skipped: list[UUID] = []
-    judged = 0
-    while (pair := next_pair(dsn, workbench, who, seed=drawn, skip=skipped)) is not None:
-        run.console.rule(f"{judged} judged, {pair.waiting} to go")
-        run.console.print(escape(pair.history), style="dim")
-        run.console.print(
-            Columns(
-                [
-                    Panel(
-                        escape(pair.first.removeprefix("[assistant]\n")), title="A", width=run.console.width // 2 - 1
-                    ),
-                    Panel(
-                        escape(pair.second.removeprefix("[assistant]\n")), title="B", width=run.console.width // 2 - 1
-                    ),
-                ]
-            )
-        )
-        said = ""
-        while said not in {*_ANSWERS, "s", "q"}:
-            try:
-                said = input("a, b, e(qual), x (both bad), s(kip), q(uit)? ").strip().casefold()
-            except EOFError:
-                said = "q"
-        if said == "q":
-            break
-        if said == "s":
-            skipped.append(pair.pair_id)
-            continue
-        record_preference(dsn, workbench, pair.pair_id, pair.side(_ANSWERS[said]), who, shown_first=pair.shown_first)
-        judged += 1
-    else:
-        run.console.print("No pair is waiting for you.")
-    run.console.print(f"{judged} judged.")
+    dsn, review = run.postgres_dsn(), run.settings.review
+    wanted = queue_filter(dsn, kind, theme, session, cluster, category)
+    desk = desk_at(dsn, reviewer_name(reviewer), policy=review_policy(review))
+    if not desk.progress(wanted).waiting:
+        fill_queue(dsn, run.workbench(), queue_size(review))
+    LabellingSession(desk, wanted, run.console).run()
 
 
 @label_app.command("pair")
@@ -93,6 +84,7 @@ def prefer_pair(
     prefer: Annotated[str, typer.Option(help="a, b, equal or both_bad; a is the side of the smaller node id.")],
     reviewer: Reviewer = None,
     note: Note = "",
+    adjudicate: Annotated[bool, typer.Option("--adjudicate", help="Decide instead of those who disagree.")] = False,
     json: Json = False,
 ) -> None:
     """Record which side of a pair is better."""
@@ -104,7 +96,8 @@ def prefer_pair(
     dsn, workbench = run.postgres_dsn(), run.workbench()
     propose_pairs(dsn, workbench)
     pair_id = reading.pair_id(workbench, pair)
-    label_id = record_preference(dsn, workbench, pair_id, prefer, _name(reviewer), note=note)
+    who = reviewer_name(reviewer)
+    label_id = record_preference(dsn, workbench, pair_id, prefer, who, note=note, adjudicates=adjudicate)
     if json:
         run.print_json({"label_id": label_id, "pair_id": pair_id, "preference": prefer})
     else:
@@ -118,6 +111,7 @@ def rate(
     reviewer: Reviewer = None,
     note: Note = "",
     category: Annotated[list[str] | None, typer.Option(help="Category of the path; repeatable.")] = None,
+    adjudicate: Annotated[bool, typer.Option("--adjudicate", help="Decide instead of those who disagree.")] = False,
     json: Json = False,
 ) -> None:
     """Rate a path from 1 to 5."""
@@ -128,8 +122,9 @@ def rate(
     run = context()
     dsn = run.postgres_dsn()
     materialise_units(dsn, run.workbench())
-    unit_id = reading.unit_id(run.workbench(), unit)
-    label_id = rate_unit(dsn, unit_id, rating, _name(reviewer), note=note, categories=category or ())
+    unit_id: UUID = reading.unit_id(run.workbench(), unit)
+    who = reviewer_name(reviewer)
+    label_id = rate_unit(dsn, unit_id, rating, who, note=note, categories=category or (), adjudicates=adjudicate)
     if json:
         run.print_json({"label_id": label_id, "unit_id": unit_id, "rating": rating})
     else:
