@@ -15,6 +15,8 @@ from uuid import UUID
 
 from regraft.domain.capture.importers.conversation import Judgement
 from regraft.domain.capture.judges import MODEL
+from regraft.domain.evaluation.contest import Strength
+from regraft.domain.evaluation.contest import margin as margin_of_strengths
 from regraft.domain.evaluation.imported import JudgedAnswers, majority
 from regraft.domain.evaluation.score import ScoreParts
 from regraft.domain.ids import digest, uuid_of
@@ -54,9 +56,13 @@ class Vote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A pair and its certificate. ``node_a`` is the smaller id. A refused one has a reason, and no sides; ``margin``
-    is 0 to 1 on its source's own scale. Of an imported judgement ``basis`` says what it was (preference, rank or
-    rating), ``decided_by`` whose, and ``given_by`` whether a person or a model gave it, '' where that is not known."""
+    """A pair and its certificate. ``node_a`` is the smaller id. A refused one has a reason, and no sides.
+
+    ``margin`` is twice the probability that the better answer wins, less one, 0 to 1: see ``contest.py``. ``basis`` is
+    ``strengths`` where votes over several answers were turned into those. Of an imported judgement it says what that
+    was (preference, rank or rating), ``decided_by`` whose, and ``given_by`` whether a person or a model gave it, ''
+    where that is not known. ``strength_a`` and ``strength_b`` are of the source that decided.
+    """
 
     pair_id: UUID
     anchor_turn_id: UUID
@@ -78,6 +84,8 @@ class Candidate:
     basis: str = ""
     decided_by: str = ""
     given_by: str = ""
+    strength_a: float | None = None
+    strength_b: float | None = None
 
 
 def pair_id(anchor_turn_id: UUID, one: UUID, other: UUID) -> UUID:
@@ -116,12 +124,26 @@ class _Decision:
     given_by: str = ""
 
 
-def _decide(a: Sibling, b: Sibling, votes: Sequence[Vote], judged: JudgedAnswers, min_margin: float) -> _Decision:
+Strengths = Mapping[str, Mapping[UUID, Strength]]  # by source, of the answers under one anchor
+
+
+def _decide(
+    a: Sibling,
+    b: Sibling,
+    votes: Sequence[Vote],
+    judged: JudgedAnswers,
+    strengths: Strengths,
+    min_margin: float,
+) -> _Decision:
     """The best source that says anything decides."""
+    stronger = {source: _stronger(a, b, strengths.get(source, {})) for source in strengths}
     for source in ("human", "imported"):
         said = [vote.preference for vote in votes if vote.source == source]
         if said:
-            return _count(said, source)
+            return _weighed(_count(said, source), stronger.get(source))
+    for source in ("human", "imported"):
+        if abs(stronger.get(source) or 0.0) >= max(min_margin, 1e-9):
+            return _Decision("", source, stronger[source] or 0.0, "strengths")
     imported = _imported(a, b, judged)
     if imported and imported.given_by != MODEL:
         return imported
@@ -133,13 +155,33 @@ def _decide(a: Sibling, b: Sibling, votes: Sequence[Vote], judged: JudgedAnswers
         return imported
     said = [vote.preference for vote in votes if vote.source == "model"]
     if said:
-        return _count(said, "model")
+        return _weighed(_count(said, "model"), stronger.get("model"))
+    if abs(stronger.get("model") or 0.0) >= max(min_margin, 1e-9):
+        return _Decision("", "model", stronger["model"] or 0.0, "strengths")
     if a.score.judge is not None and b.score.judge is not None:
         return _difference(a.score.judge - b.score.judge, "model")
-    if _is_judged(a, judged) or _is_judged(b, judged) or a.score.signals is None or b.score.signals is None:
+    compared = any(margin is not None for margin in stronger.values())
+    unknown = a.score.signals is None or b.score.signals is None
+    if compared or unknown or _is_judged(a, judged) or _is_judged(b, judged):
         return _Decision("no_preference", "none", 0.0)
+    assert a.score.signals is not None
+    assert b.score.signals is not None
     margin = a.score.signals - b.score.signals
     return _Decision("" if abs(margin) >= max(min_margin, 1e-9) else "no_preference", "signals", margin)
+
+
+def _stronger(a: Sibling, b: Sibling, strengths: Mapping[UUID, Strength]) -> float | None:
+    return margin_of_strengths(strengths.get(a.node_id), strengths.get(b.node_id))
+
+
+def _weighed(counted: _Decision, stronger: float | None) -> _Decision:
+    """The verdict of the votes over a pair, with the margin that all votes over its answers give it. Where these say
+    the opposite the pair is undecided."""
+    if stronger is None or not counted.margin:
+        return counted
+    if stronger * counted.margin <= 0:
+        return _Decision("judged_equal", counted.source, 0.0, "strengths")
+    return _Decision("", counted.source, stronger, "strengths")
 
 
 def _is_judged(sibling: Sibling, judged: JudgedAnswers) -> bool:
@@ -176,14 +218,16 @@ def propose(
     siblings: Iterable[Sibling],
     votes: Mapping[UUID, Sequence[Vote]],
     *,
+    strengths: Strengths | None = None,
     min_margin: float = DEFAULT_MIN_MARGIN,
 ) -> list[Candidate]:
     """Every unordered pair of distinct nodes under one anchor, legal or refused, in the order of pair ids.
 
-    Of a node that answered several times the first sibling given counts. ``votes`` are by pair id. The source of a
-    preference is the best that says anything: human preference > imported judgements (but for those of models) >
-    human ratings > outcome > imported judgements of models > model > signals. Signals decide only between answers that
-    nobody judged.
+    Of a node that answered several times the first sibling given counts. ``votes`` are by pair id; ``strengths`` are by
+    source, of answers that were in a contest: they give the margin of a pair that votes decide, and decide a pair whose
+    answers were compared only with others. The source of a preference is the best that says anything: human preference
+    > imported judgements (but for those of models) > human ratings > outcome > imported judgements of models > model >
+    signals. Signals decide only between answers that nobody judged.
     """
     distinct: dict[UUID, Sibling] = {}
     for sibling in siblings:
@@ -194,9 +238,10 @@ def propose(
         identity = pair_id(anchor_turn_id, a.node_id, b.node_id)
         decision = _Decision(context_reason(a, b), "none", 0.0)
         if not decision.reason:
-            decision = _decide(a, b, votes.get(identity, ()), judged, min_margin)
+            decision = _decide(a, b, votes.get(identity, ()), judged, strengths or {}, min_margin)
         reason, margin = decision.reason, decision.margin
         better, worse = (a, b) if margin > 0 else (b, a)
+        known = (strengths or {}).get(decision.source, {}) if decision.basis == "strengths" else {}
         found.append(
             Candidate(
                 pair_id=identity,
@@ -219,6 +264,8 @@ def propose(
                 basis=decision.basis,
                 decided_by=decision.decided_by,
                 given_by=decision.given_by,
+                strength_a=known[a.node_id].value if a.node_id in known else None,
+                strength_b=known[b.node_id].value if b.node_id in known else None,
             )
         )
     return sorted(found, key=lambda candidate: candidate.pair_id)
