@@ -100,6 +100,19 @@ def _build(dsn: str, sessions: Collection[UUID] | None, progress: Progress | Non
     return replace(counts, sessions=len(touched))
 
 
+def catch_up(dsn: str) -> int:
+    """Place the turns that wait, and return how many still wait.
+
+    It is for readers, who should not wait long: where many turns wait, or another builder is at work, nothing is done.
+    """
+    with transaction(dsn, name="regraft-lineage") as connection:
+        waiting, _ = store.waiting(connection)
+        if not waiting or waiting > _CHUNK or store.builder_at_work(connection):
+            return waiting
+    build(dsn)
+    return waiting_turns(dsn)
+
+
 def retry(dsn: str, progress: Progress | None = None) -> BuildCounts:
     """Try again the turns that could not be placed, and place all others that wait."""
     with transaction(dsn, name="regraft-lineage") as connection:

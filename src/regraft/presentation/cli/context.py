@@ -41,6 +41,19 @@ class CommandContext:
         """The truth, ready. Raises NotFoundError where there is none: a command that reads makes no database."""
         return self.stack.existing_postgres(migrating=True)
 
+    def graph_dsn(self) -> str:
+        """The truth with what was captured placed in the graph; if turns still wait, standard error says how many."""
+        from regraft.flows.lineage.build import catch_up
+
+        dsn = self.postgres_dsn()
+        if waiting := catch_up(dsn):
+            what = "turn waits" if waiting == 1 else "turns wait"
+            print(
+                f"regraft: {waiting} captured {what} for the graph: `regraft lineage build` places them.",
+                file=sys.stderr,
+            )
+        return dsn
+
     def new_postgres_dsn(self) -> str:
         """The truth, ready; it is made where there is none."""
         return self.stack.postgres()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from regraft import __version__
 from regraft.domain.errors import NotFoundError, RegraftError, UnavailableError, UsageError
 from regraft.flows.access import ReadAccess
 from regraft.flows.evaluation.embeddings import Embedder
+from regraft.flows.lineage.following import follow
 from regraft.flows.reader import open_reader
 from regraft.infra.asgi_guard import Guard
 from regraft.infra.host_policy import HostPolicy
@@ -121,19 +123,27 @@ def make_app(
     access: ReadAccess | None = None,
     workbench: Path | None = None,
     embedder: Callable[[], Embedder] | None = None,
+    *,
+    following: bool = False,
 ) -> FastAPI:
     """The application. ``hosts``: names that it answers to beside loopback ones; others are refused (DNS rebinding).
 
     ``access``: which tokens read what; without it every client reads everything. ``workbench``: the file of what was
-    evaluated. ``embedder``: called at the first search for similar paths.
+    evaluated. ``embedder``: called at the first search for similar paths. ``following``: it also places captured turns in
+    the graph, so that what it shows is up to date.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.reader = open_reader(dsn, "regraft-web")
+        follower = asyncio.create_task(follow(dsn)) if following else None
         try:
             yield
         finally:
+            if follower is not None:
+                follower.cancel()
+                with suppress(asyncio.CancelledError):
+                    await follower
             app.state.reader.close()
 
     metrics = ProcessMetrics("web")
@@ -183,7 +193,7 @@ def serve_web(
 
     # Only names that are known are answered, so that a foreign page cannot read this through its own name.
     uvicorn.run(
-        make_app(dsn, (*hosts, host), access, workbench, embedder),
+        make_app(dsn, (*hosts, host), access, workbench, embedder, following=True),
         host=host,
         port=port,
         log_level="warning",

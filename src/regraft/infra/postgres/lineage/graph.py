@@ -50,6 +50,12 @@ def lock(connection: Connection) -> None:
     connection.execute(_SQL["lock"])
 
 
+def builder_at_work(connection: Connection) -> bool:
+    """Whether another builder is at work. If not, this transaction keeps others from it until its end."""
+    row = connection.execute(_SQL["builder_at_work"]).fetchone()
+    return bool(row and row["busy"])
+
+
 def take_queue(connection: Connection, sessions: Collection[UUID] | None, limit: int) -> list[UUID]:
     """Take up to ``limit`` waiting turns, of the given sessions or of all."""
     wanted = None if sessions is None else list(sessions)

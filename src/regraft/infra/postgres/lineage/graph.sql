@@ -4,6 +4,10 @@
 -- One builder at a time; the build number orders what was built.
 SELECT pg_advisory_xact_lock(7267426612);
 
+-- name: builder_at_work
+-- Whether another builder holds that lock now.
+SELECT NOT pg_try_advisory_xact_lock(7267426612) AS busy;
+
 -- name: take_queue
 -- The next turns that the graph has not placed, oldest ids first; all of them gone from the queue with this commit.
 DELETE FROM lineage_queue q USING (

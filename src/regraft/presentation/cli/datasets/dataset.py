@@ -41,7 +41,7 @@ def freeze(
 
     run = context()
     text = recipe_text(recipe)
-    frozen = flow.freeze(text, dsn=run.postgres_dsn(), workbench=run.workbench(), warehouse=run.warehouse())
+    frozen = flow.freeze(text, dsn=run.graph_dsn(), workbench=run.workbench(), warehouse=run.warehouse())
     if json:
         run.print_json(asdict(frozen))
         return

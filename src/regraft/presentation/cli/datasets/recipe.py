@@ -69,7 +69,7 @@ def preview(
 
     run = context()
     text = recipe_text(recipe)
-    found = flow.preview(text, dsn=run.postgres_dsn(), workbench=run.workbench(), all_rows=all_rows, show=show)
+    found = flow.preview(text, dsn=run.graph_dsn(), workbench=run.workbench(), all_rows=all_rows, show=show)
     if json:
         run.print_json(asdict(found))
     else:
@@ -134,7 +134,7 @@ def rank(
 
     run = context()
     parsed = parse_recipe(recipe_text(recipe))
-    counts = flow.rank_trajectories(parsed, run.postgres_dsn(), run.workbench())
+    counts = flow.rank_trajectories(parsed, run.graph_dsn(), run.workbench())
     rows = flow.ranked(run.workbench(), parsed.name, negatives=negatives, n=n)
     if json:
         run.print_json({**asdict(counts), "trajectories": rows})

@@ -28,7 +28,7 @@ def units(
     from regraft.flows.evaluation.trajectories import materialise_units
 
     run = context()
-    counts = materialise_units(run.postgres_dsn(), run.workbench())
+    counts = materialise_units(run.graph_dsn(), run.workbench())
     found = reading.units(run.workbench(), theme=theme)
     shown = found[:limit] if limit else found
     if json:
@@ -63,7 +63,7 @@ def judges(json: Json = False) -> None:
     from regraft.flows.evaluation import reading
 
     run = context()
-    found = reading.judges(run.postgres_dsn())
+    found = reading.judges(run.graph_dsn())
     if json:
         run.print_json(found)
         return
@@ -92,7 +92,7 @@ def embed(json: Json = False) -> None:
     from regraft.flows.evaluation.trajectories import materialise_units
 
     run = context()
-    materialise_units(run.postgres_dsn(), run.workbench())
+    materialise_units(run.graph_dsn(), run.workbench())
     counts = embed_units(run, embedder_of(run.settings, run.stack.gateway_endpoint), quiet=json)
     index_vectors(run.postgres_dsn(), run.workbench(), counts.model)
     if json:
@@ -114,7 +114,7 @@ def pairs(
     from regraft.flows.evaluation.pairs import propose_pairs
 
     run = context()
-    counts = propose_pairs(run.postgres_dsn(), run.workbench())
+    counts = propose_pairs(run.graph_dsn(), run.workbench())
     every = reading.pairs(run.workbench())
     reasons: dict[str, int] = {}
     for pair in every:

@@ -70,7 +70,7 @@ def label(
     from regraft.presentation.cli.evaluation.labelling import LabellingSession
 
     run = context()
-    dsn, review = run.postgres_dsn(), run.settings.review
+    dsn, review = run.graph_dsn(), run.settings.review
     wanted = queue_filter(dsn, kind, theme, session, cluster, category)
     desk = desk_at(dsn, reviewer_name(reviewer), policy=review_policy(review))
     if not desk.progress(wanted).waiting:
@@ -93,7 +93,7 @@ def prefer_pair(
     from regraft.flows.evaluation.review import record_preference
 
     run = context()
-    dsn, workbench = run.postgres_dsn(), run.workbench()
+    dsn, workbench = run.graph_dsn(), run.workbench()
     propose_pairs(dsn, workbench)
     pair_id = reading.pair_id(workbench, pair)
     who = reviewer_name(reviewer)
@@ -120,7 +120,7 @@ def rate(
     from regraft.flows.evaluation.trajectories import materialise_units
 
     run = context()
-    dsn = run.postgres_dsn()
+    dsn = run.graph_dsn()
     materialise_units(dsn, run.workbench())
     unit_id: UUID = reading.unit_id(run.workbench(), unit)
     who = reviewer_name(reviewer)

@@ -32,12 +32,10 @@ def pivots(
     """
     from regraft.flows.evaluation import pivots as flow
     from regraft.flows.evaluation.trajectories import materialise_units
-    from regraft.flows.lineage import build as lineage
     from regraft.flows.lineage import reading
 
     run = context()
-    dsn, workbench = run.postgres_dsn(), run.workbench()
-    lineage.build(dsn)
+    dsn, workbench = run.graph_dsn(), run.workbench()
     wanted = reading.session_id(dsn, session) if session is not None else None
     materialise_units(dsn, workbench)
     counts = flow.materialise_pivots(dsn, workbench)

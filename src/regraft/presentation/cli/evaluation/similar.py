@@ -30,12 +30,10 @@ def similar(
     from regraft.flows.evaluation.neighbours import index_vectors
     from regraft.flows.evaluation.neighbours import similar as search
     from regraft.flows.evaluation.trajectories import materialise_units
-    from regraft.flows.lineage import build as lineage
     from regraft.flows.lineage import reading
 
     run = context()
-    dsn = run.postgres_dsn()
-    lineage.build(dsn)
+    dsn = run.graph_dsn()
     wanted = reading.node_id(dsn, node)
     embedder = embedder_of(run.settings, run.stack.gateway_endpoint)
     materialise_units(dsn, run.workbench())

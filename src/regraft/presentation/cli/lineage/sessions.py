@@ -53,7 +53,7 @@ def sessions(
     from regraft.flows.lineage import reading
 
     run = context()
-    rows = reading.sessions(run.postgres_dsn(), limit, theme=theme, side=side)
+    rows = reading.sessions(run.graph_dsn(), limit, theme=theme, side=side)
     if json:
         run.print_json([reading.values(row) for row in rows])
         return
@@ -95,7 +95,7 @@ def tree(
     from regraft.flows.lineage import reading
 
     run = context()
-    found = reading.tree(run.postgres_dsn(), session)
+    found = reading.tree(run.graph_dsn(), session)
     values = values_in_tree(run.workbench(), found.session["session_id"])
     rows = [
         {**row, **found.links.get(row["node_id"], _NO_LINKS), "values": values.get(row["node_id"], {})}
@@ -176,9 +176,10 @@ def show(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")
     from regraft.flows.lineage import reading
 
     run = context()
-    detail = reading.node(run.postgres_dsn(), node)
+    dsn = run.graph_dsn()
+    detail = reading.node(dsn, node)
     found, siblings = detail.node, detail.alternatives
-    judged = judgements_of_node(run.postgres_dsn(), found["node_id"])
+    judged = judgements_of_node(dsn, found["node_id"])
     parsed = [reading.values(row) for row in detail.runs]
     whole = reading.values(found)
     if json:
@@ -291,7 +292,7 @@ def path(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")
     from regraft.flows.lineage import reading
 
     run = context()
-    rows = reading.path(run.postgres_dsn(), node)
+    rows = reading.path(run.graph_dsn(), node)
     if json:
         run.print_json(rows)
         return

@@ -48,7 +48,7 @@ def compare(
     if other is not None and (to_csv is not None or markdown):
         raise UsageError("--csv and --markdown are for one node: with two nodes give --json, or neither.")
     run = context()
-    dsn = run.postgres_dsn()
+    dsn = run.graph_dsn()
     if other is not None:
         parted = comparing.part(dsn, node, other)
         if json:
@@ -152,7 +152,7 @@ def diff(
     from regraft.flows.replay.difference import compare_nodes
 
     run = context()
-    found = compare_nodes(run.postgres_dsn(), a, b)
+    found = compare_nodes(run.graph_dsn(), a, b)
     if json:
         run.print_json(
             {
@@ -185,7 +185,7 @@ def find(
     from regraft.flows.lineage import reading
 
     run = context()
-    rows = reading.find(run.postgres_dsn(), text, limit)
+    rows = reading.find(run.graph_dsn(), text, limit)
     if json:
         run.print_json(rows)
         return
