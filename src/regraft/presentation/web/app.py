@@ -129,8 +129,8 @@ def make_app(
     """The application. ``hosts``: names that it answers to beside loopback ones; others are refused (DNS rebinding).
 
     ``access``: which tokens read what; without it every client reads everything. ``workbench``: the file of what was
-    evaluated. ``embedder``: called at the first search for similar paths. ``following``: it also places captured turns in
-    the graph, so that what it shows is up to date.
+    evaluated. ``embedder``: called at the first search for similar paths. ``following``: it also places captured turns
+    in the graph, so that what it shows is up to date.
     """
 
     @asynccontextmanager
