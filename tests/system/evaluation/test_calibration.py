@@ -15,14 +15,16 @@ import zstandard
 from sklearn.metrics import cohen_kappa_score, f1_score
 
 from regraft.domain.evaluation.agreement import corrected_prevalence
-from regraft.domain.evaluation.calibration import PEOPLE, JudgeFigures, Requirement
+from regraft.domain.evaluation.calibration import PEOPLE, Admission, JudgeFigures, Requirement
 from regraft.domain.evaluation.label_lines import LabelDefaults
 from regraft.flows.capture.importing import import_files
+from regraft.flows.datasets.assembly import assemble
 from regraft.flows.evaluation.calibration import calibrate, calibrations, disagreements, figures
 from regraft.flows.evaluation.label_files import import_labels
 from regraft.flows.evaluation.review import rate_unit
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.infra.duckdb.evaluation.workbench import Workbench
+from regraft.infra.files.recipes import parse_recipe
 from regraft.infra.postgres.evaluation import judges as store
 from regraft.infra.postgres.pool import connect
 from support.planted import ANSWERS, CATEGORY, PAIRS, RATINGS, Planted
@@ -128,9 +130,7 @@ def test_biased_judges_are_refused_and_a_good_one_is_admitted(planted: Planted, 
     calibrate(planted.dsn, bench)
     known = calibrations(bench)
     admitted = {
-        name
-        for name in rules
-        if known.agreement(ASKED, name, replace(PAIRS, name=name).version, "preference") is not None
+        name for name in rules if known.admit(ASKED, name, replace(PAIRS, name=name).version, "preference").admitted
     }
     assert admitted == {"good"}
     one = of(bench, "longer")
@@ -171,11 +171,11 @@ def test_another_rubric_and_another_model_make_figures_stale(planted: Planted, b
     planted.vote(PAIRS, planted.judged(), lambda pair, first: right[pair["pair_id"]])
     calibrate(planted.dsn, bench)
     assert of(bench, PAIRS.name).stale == ""
-    assert calibrations(bench).agreement(ASKED, PAIRS.name, PAIRS.version, "preference") == pytest.approx(1.0)
+    assert calibrations(bench).admit(ASKED, PAIRS.name, PAIRS.version, "preference") == Admission(True, 1.0)
     planted.vote(PAIRS, planted.alone(3), lambda pair, first: "a", snapshot="big@fp2")
     calibrate(planted.dsn, bench)
     assert (of(bench, PAIRS.name).stale, of(bench, PAIRS.name).snapshots) == ("model", ("big@fp1",))
-    assert calibrations(bench).agreement(ASKED, PAIRS.name, PAIRS.version, "preference") is None
+    assert calibrations(bench).admit(ASKED, PAIRS.name, PAIRS.version, "preference") == Admission(False)
     judged = [pair for pair in planted.judged() if pair["pair_id"] in right]
     planted.vote(replace(PAIRS, rubric="Another."), judged[:5], lambda pair, first: right[pair["pair_id"]])
     calibrate(planted.dsn, bench)
@@ -331,3 +331,28 @@ def test_only_votes_that_are_there_are_asked_of_the_store(planted: Planted, benc
     with connect(planted.dsn) as connection:
         assert len(store.votes_there(connection, PAIRS.version)) == 6
         assert [row["note"] for row in store.to_settle(connection, PAIRS.version, 2)] == ["planted"] * 3
+
+
+DPO = 'name = "judged"\nkind = "dpo"\n[source]\nlabels = ["model"]\npurposes = ["import"]\n[select]\nper_context = 0\n'
+
+
+def test_a_recipe_takes_what_a_good_judge_decides_and_rows_carry_its_agreement(planted: Planted, bench: Path) -> None:
+    """The pairs that people judged calibrate a judge; the others are decided by those that are admitted alone."""
+    planted.pairs(60, longer=0.5)
+    known = planted.judged()
+    planted.pairs(10, longer=0.5, people=False)
+    right = {pair["pair_id"]: planted.people(pair) for pair in planted.judged()}
+    bad = replace(PAIRS, name="bad", rubric="Take the longer one.")
+    planted.prefer(bad, {pair["pair_id"]: planted.longer(pair) for pair in planted.judged()})
+
+    def made() -> tuple[list[Any], Counter[str]]:
+        with assemble(parse_recipe(DPO), planted.dsn, bench) as assembly:
+            return list(assembly.rows.rows()), +assembly.counts.refused
+
+    rows, refused = made()
+    assert (rows, refused["judge_not_calibrated"]) == ([], 10)
+    planted.prefer(PAIRS, right)
+    rows, refused = made()
+    assert [(row.agreement, row.margin, row.label_source) for row in rows] == [(1.0, 1.0, "model")] * 10
+    assert all(row.chosen[0]["content"].startswith("good") for row in rows)
+    assert refused == {"label_source_not_allowed": len(known)}

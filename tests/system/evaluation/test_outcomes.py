@@ -20,7 +20,7 @@ from regraft.infra.files.recipes import parse_recipe
 from regraft.infra.postgres.pool import transaction
 from support.small_graph import START, SmallGraph, Turn, every_kind
 
-SFT = 'name = "good"\nkind = "sft"\n[source]\nlabels = ["human", "outcome", "model", "signals"]\n'
+SFT = 'name = "good"\nkind = "sft"\n[source]\nlabels = ["human", "outcome", "model", "signals"]\nmin_agreement = 0.0\n'
 DPO = 'name = "better"\nkind = "dpo"\n[source]\nlabels = ["outcome"]\n[select]\nper_context = 0\n'
 
 

@@ -66,7 +66,9 @@ def test_an_answer_without_words_and_calls_is_no_answer(content):
 
 def unit(name, status="ok", reason="stop", worth=0.9, *, empty=False):
     scores = dict.fromkeys(("human_outcome", "outcome", "judge_outcome", "fidelity", "task_key"))
-    scores |= dict.fromkeys(("imported_human", "imported_outcome", "imported_judge", "imported_rank"))
+    scores |= dict.fromkeys(
+        ("imported_human", "imported_outcome", "imported_judge", "imported_rank", "judge_source", "imported_judges")
+    )
     return {
         **scores,
         "unit_id": name,

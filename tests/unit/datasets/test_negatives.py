@@ -11,7 +11,7 @@ import pytest
 
 from regraft.domain.datasets.kinds import KINDS
 from regraft.domain.datasets.kinds.kind import Candidates, Counts, Limit, PlannedRow
-from regraft.domain.datasets.negatives import SiblingFacts, findings_of, sibling_facts
+from regraft.domain.datasets.negatives import BY_PEOPLE, SiblingFacts, findings_of, sibling_facts
 from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.datasets.selection import Quota
 
@@ -19,7 +19,7 @@ UNIT: dict[str, Any] = {
     **dict.fromkeys(
         ("human_outcome", "outcome", "judge_outcome", "fidelity", "task_key", "outcome_source", "imported_human")
     ),
-    **dict.fromkeys(("imported_outcome", "imported_judge", "imported_rank")),
+    **dict.fromkeys(("imported_outcome", "imported_judge", "imported_rank", "judge_source", "imported_judges")),
     "unit_id": "n1",
     "started_at": datetime(2026, 1, 1),
     "turn_id": "t1",
@@ -52,6 +52,7 @@ PAIR: dict[str, Any] = {
     "started_a": datetime(2026, 1, 1),
     "started_b": datetime(2026, 1, 1),
     "given_by": "",
+    "deciders": "[]",
     "model_a": "m",
     "model_b": "m",
     "purpose_a": "chat",
@@ -70,7 +71,7 @@ PAIR: dict[str, Any] = {
 
 def types(unit: dict[str, Any], *pairs: dict[str, Any], human: float | None = None, **more: Any) -> list[str]:
     facts = sibling_facts(pairs)
-    found = findings_of({**UNIT, **unit}, human=human, categories=more.get("categories", ()), facts=facts)
+    found = findings_of({**UNIT, **unit}, human=human, categories=more.get("categories", {}), facts=facts)
     assert all(one.evidence for one in found)
     return [one.type for one in found]
 
@@ -101,9 +102,9 @@ def test_measured_repetition_makes_no_noise_of_what_people_like() -> None:
 def test_what_people_say_makes_candidates_for_suppression() -> None:
     assert types({}, human=0.25) == ["suppression_candidate"]
     assert types({}, human=0.5) == []
-    assert types({}, categories=("suppress",)) == ["suppression_candidate"]
+    assert types({}, categories={"suppress": BY_PEOPLE}) == ["suppression_candidate"]
     assert types({}, {**PAIR, "verdict": "refused", "reason": "both_bad", "chosen": None}) == ["suppression_candidate"]
-    assert types({}, categories=("hallucination",)) == ["hallucination"]
+    assert types({}, categories={"hallucination": BY_PEOPLE}) == ["hallucination"]
 
 
 @pytest.mark.parametrize(
@@ -212,4 +213,4 @@ def test_a_decided_pair_is_a_reward_row_as_it_is_a_preference() -> None:
 
 
 def test_a_path_without_a_flaw_has_none() -> None:
-    assert findings_of(UNIT, human=None, categories=(), facts=SiblingFacts()) == []
+    assert findings_of(UNIT, human=None, categories={}, facts=SiblingFacts()) == []

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from regraft.domain.capture.importers.conversation import Judgement
-from regraft.domain.evaluation.imported import AnswerScores, JudgedAnswers, majority, worth_of
+from regraft.domain.evaluation.imported import AnswerScores, Decider, JudgedAnswers, majority, worth_of
 from regraft.domain.evaluation.pairs import Candidate, Sibling, Vote, pair_id, propose
 from regraft.domain.evaluation.score import ScoreParts
 
@@ -166,7 +166,12 @@ def test_a_majority_is_what_more_said_than_anything_else() -> None:
 
 def test_an_answer_alone_is_worth_what_was_said_of_it_by_who_said_it() -> None:
     assert worth_of([said(1, "reward"), said(0, "success")]) == AnswerScores(outcome=1.0)
-    assert worth_of([said(3, "score:quality", scale=(1, 5), given_by="model")]) == AnswerScores(judge=0.5)
+    assert worth_of([said(3, "score:quality", scale=(1, 5), given_by="model")]) == AnswerScores(
+        judge=0.5, judges=(Decider("set", task="rating"),)
+    )
+    assert worth_of([said(1, comparison="c", given_by="model", annotator="gpt-4")]) == AnswerScores(
+        judge=1.0, judges=(Decider("set: gpt-4"),)
+    )
     assert worth_of([said(0, comparison="c", given_by="person")]) == AnswerScores(human=0.0)
     assert worth_of([said(0, "rank")]) == AnswerScores(rank=1.0)
     assert worth_of([said(7, "score"), said(4, "emoji:+1")]) == AnswerScores()

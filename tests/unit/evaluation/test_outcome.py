@@ -42,6 +42,6 @@ def test_the_first_verdict_of_each_kind_counts_and_none_overwrites_another() -> 
         OutcomeReport("reward", 0.5, "tests"),
         OutcomeReport("reward", 0, "tests"),
     ]
-    assert outcome_of(said) == Outcome(human=None, outcome=0.5, judge=1.0, source="tests")
+    assert outcome_of(said) == Outcome(human=None, outcome=0.5, judge=1.0, source="tests", judge_source="judge")
     assert outcome_of([*said, OutcomeReport("rating", 2, "human")]).human == 0.25
     assert outcome_of([]) == Outcome()

@@ -28,11 +28,23 @@ _JUDGED = frozenset({"human", "ratings", "imported", "outcome"})
 
 
 @dataclass(frozen=True, slots=True)
+class NamedCategory:
+    """Who named a category of a path; ``agreement`` is that of a judge with people, None where people did."""
+
+    evidence: str
+    agreement: float | None = None
+
+
+BY_PEOPLE = NamedCategory("a person named it so")
+
+
+@dataclass(frozen=True, slots=True)
 class PathFlaw:
-    """One thing that is wrong with a path, and what shows it."""
+    """One thing that is wrong with a path, and what shows it; ``agreement`` is that of the judge that named it."""
 
     type: Negative
     evidence: str
+    agreement: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +109,21 @@ def _compare_tools(facts: SiblingFacts, pair: Record) -> None:
     )
 
 
-def findings_of(unit: Record, *, human: float | None, categories: Sequence[str], facts: SiblingFacts) -> list[PathFlaw]:
-    """What is wrong with a path, the most serious first; ``human`` is what people think of it, 0 to 1."""
+def findings_of(
+    unit: Record, *, human: float | None, categories: Mapping[str, NamedCategory], facts: SiblingFacts
+) -> list[PathFlaw]:
+    """What is wrong with a path, the most serious first; ``human`` is what people think of it, 0 to 1, ``categories``
+    are those that people or calibrated judges named."""
     node = str(unit["unit_id"])
     found = _noise(unit, liked=human is not None and human > NEUTRAL)
-    if "hallucination" in categories:
-        found.append(PathFlaw("hallucination", "a person named it so"))
+    if named := categories.get("hallucination"):
+        found.append(PathFlaw("hallucination", named.evidence, named.agreement))
     found += _tool_misuse(unit, facts.better_without_tools.get(node, ""))
     if human is not None and human <= DISLIKED:
         found.append(PathFlaw("suppression_candidate", f"people rate it {human:.2f} of 1"))
     elif node in facts.both_bad:
         found.append(PathFlaw("suppression_candidate", f"judged bad beside a sibling ({facts.both_bad[node]})"))
-    elif "suppress" in categories:
+    elif categories.get("suppress") == BY_PEOPLE:
         found.append(PathFlaw("suppression_candidate", "a person asked for less of it"))
     return found + [one for defeat in facts.defeats.get(node, ()) if (one := _hard_negative(defeat))][:1]
 

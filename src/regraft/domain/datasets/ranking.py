@@ -18,9 +18,9 @@ _WORDS = {"human": "people", "outcome": "outcome", "judge": "model", "signals": 
 
 def negative_trajectories(recipe: Recipe, candidates: Candidates, counts: Counts) -> Iterator[PlannedRow]:
     """Every path with which something is wrong, ranked by how low it scores; its most serious finding is its type."""
-    facts = sibling_facts(calibrated_pairs(recipe, candidates.pairs()))
+    facts = sibling_facts(calibrated_pairs(recipe, candidates))
     for one in scored_units(recipe, candidates, counts):
-        found = findings_of(one.unit, human=one.parts.human, categories=one.categories, facts=facts)
+        found = findings_of(one.unit, human=one.parts.human, categories=one.named, facts=facts)
         if found:
             planned = planned_unit(recipe, one, "negative")
             evidence = "; ".join(f"{each.type}: {each.evidence}" for each in found)

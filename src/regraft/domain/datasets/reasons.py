@@ -43,8 +43,8 @@ REFUSALS: Mapping[str, Reason] = {
     "finished_answer": Reason("the answer came whole", '`endings` under [source] does not name "finished"'),
     "identical_answer": Reason("both answers say the same"),
     "judge_not_calibrated": Reason(
-        "a model decided, and how well it agrees with people is not known",
-        "`min_agreement = 0.0` under [source] lets it decide",
+        "a model decided that is not known to agree enough with people",
+        "`regraft judges` says how far each does; `min_agreement` under [source] how far it has to",
     ),
     "judged_equal": Reason("the judgements prefer neither of the two answers"),
     "label_source_not_allowed": Reason(

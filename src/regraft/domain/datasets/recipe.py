@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from regraft.domain.capture.endings import WHOLE, Ending
+from regraft.domain.evaluation.calibration import MIN_AGREEMENT, MIN_JUDGED
 from regraft.domain.evaluation.score import Weights
 from regraft.domain.ids import Digest, canonical_json, digest
 
@@ -63,8 +64,9 @@ class Recipe:
 
     Empty ``themes`` and ``models`` mean all, and so do ``purposes``, but that a client's side calls must be named
     (``side:title``, or ``side`` for all). ``since`` and ``until`` bound when the calls of a row began, the last one of
-    a path and both of a pair; ``until`` itself is outside. ``labels`` names the sources that may decide; with a
-    ``min_agreement`` above 0 models decide nothing, since how well they agree with people is not recorded.
+    a path and both of a pair; ``until`` itself is outside. ``labels`` names the sources that may decide; of
+    models those decide whose agreement with people (Cohen's kappa) is at least ``min_agreement``, on at least
+    ``min_judged`` items that people judged too; a ``min_agreement`` of 0 lets every model decide.
     ``k_per_stratum`` and ``per_context`` of 0 mean no limit; ``min_score`` and ``min_margin`` are 0 to 1, and a path
     without a judgement scores about 0.5. ``min_outcome`` leaves out paths whose reported outcome is lower.
     ``min_fidelity`` leaves out rollouts of which less of the tools' results is in the record. ``endings`` are of
@@ -84,7 +86,8 @@ class Recipe:
     min_score: float = 0.0
     min_outcome: float = 0.5
     min_fidelity: float = 0.0
-    min_agreement: float = 0.0
+    min_agreement: float = MIN_AGREEMENT
+    min_judged: int = MIN_JUDGED
     labels: tuple[Label, ...] = DEFAULT_LABELS
     endings: tuple[Ending, ...] = WHOLE
     strata: tuple[Stratum, ...] = ("theme",)
@@ -109,7 +112,7 @@ class Recipe:
 
 # What a recipe says in addition to the first form of recipes: part of its digest only where it is not the default.
 _ADDED = (
-    *("since", "until", "min_outcome", "min_fidelity", "min_agreement", "strata", "negatives", "retain_per_forget"),
+    *("since", "until", "min_outcome", "min_fidelity", "strata", "negatives", "retain_per_forget"),
     *("content", "filters", "split_by_task"),
 )
 _FIRST = ("name", "kind", "themes", "purposes", "models", "labels", "per_context")
@@ -128,6 +131,9 @@ def recipe_hash(recipe: Recipe) -> Digest:
         usual = default.default_factory() if callable(default.default_factory) else default.default
         if value != usual:
             meaning[name] = _meaning(value)
+    if recipe.min_agreement and set(recipe.labels) & {"model", "imported"}:
+        meaning["min_agreement"] = repr(recipe.min_agreement)  # 0 is what recipes meant before there was a figure
+        meaning["min_judged"] = recipe.min_judged
     if sorted(recipe.endings) != sorted(WHOLE):
         meaning["endings"] = sorted(recipe.endings)
     return digest(canonical_json(meaning).encode())

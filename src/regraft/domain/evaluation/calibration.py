@@ -81,6 +81,14 @@ def family_of(model: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Admission:
+    """Whether a judge may decide, and its agreement with people as far as it is known and not outdated."""
+
+    admitted: bool
+    agreement: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Requirement:
     """What a recipe asks of models that decide: agreement with people of at least ``agreement`` on at least ``judged``
     items. An ``agreement`` of 0 asks for nothing."""
@@ -99,10 +107,10 @@ class Calibrations:
         """The figures of one judge; None where it shares no item with people."""
         return self._of.get((judge, version, task, category))
 
-    def agreement(self, asked: Requirement, judge: str, version: str, task: Task, category: str = "") -> float | None:
-        """The agreement of a judge that may decide; None for one that may not: too little is known of it, it agrees too
-        little, or its rubric or model has changed since."""
+    def admit(self, asked: Requirement, judge: str, version: str, task: Task, category: str = "") -> Admission:
+        """Whether a judge may decide. It may not where too little is known of it, it agrees too little with people, or
+        its rubric or model has changed since."""
         found = self.figures(judge, version, task, category)
-        if found is None or not found.is_calibrated(asked.agreement, asked.judged):
-            return None
-        return found.agreement
+        known = found.agreement if found is not None and not found.stale else None
+        enough = found is not None and found.is_calibrated(asked.agreement, asked.judged)
+        return Admission(enough or asked.agreement <= 0.0, known)

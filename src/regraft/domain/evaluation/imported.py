@@ -56,6 +56,17 @@ class JudgementGroup:
     comparison: str
 
 
+@dataclass(frozen=True, slots=True)
+class Decider:
+    """A model that decided, by the name and version that it is calibrated under; ``task`` is preference or rating. What
+    it said of two answers is its ``preference``, where it said it of them alone."""
+
+    judge: str
+    version: str = ""
+    task: str = "preference"
+    preference: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairVerdict:
     """The verdict on two answers, with a margin from 0 to 1; ``decided_by`` names sources and their annotators."""
@@ -70,12 +81,14 @@ class PairVerdict:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerScores:
     """Scores of one answer from imported judgements, each 0 to 1, by kind of judge. ``rank`` only orders answers: 1 is
-    the best of those that were ranked together, and a lower rank does not mean a bad answer."""
+    the best of those that were ranked together, and a lower rank does not mean a bad answer. ``judges`` are the models
+    behind ``judge``."""
 
     human: float | None = None
     outcome: float | None = None
     judge: float | None = None
     rank: float | None = None
+    judges: tuple[Decider, ...] = ()
 
 
 def basis_of(judgement: Judgement) -> Basis | None:
@@ -87,6 +100,11 @@ def basis_of(judgement: Judgement) -> Basis | None:
     if judgement.name in _RANKING or (judgement.name.startswith("score:") and judgement.source.startswith("inspect ")):
         return "rating"
     return None
+
+
+def rater_name(source: str, annotator: str) -> str:
+    """Who gave a judgement, as pairs and calibration name them."""
+    return f"{source}: {annotator}" if annotator else source
 
 
 def place_of(name: str) -> int:
@@ -161,7 +179,7 @@ class JudgedAnswers:
             vote = self._vote(ballot, mine[ballot], others[ballot])
             if vote is not None:
                 votes.append(vote)
-                names.add(f"{ballot.source}: {ballot.annotator}" if ballot.annotator else ballot.source)
+                names.add(rater_name(ballot.source, ballot.annotator))
         if not votes:
             return None
         preference = majority([said for said, _ in votes])
@@ -234,6 +252,8 @@ def worth_of(judgements: Iterable[Judgement]) -> AnswerScores:
     """The scores of a single answer: ratings on a known scale, else the share of comparisons that it won."""
     rated: dict[str, tuple[int, list[float]]] = {}
     preferred: dict[str, list[float]] = defaultdict(list)
+    rating: set[str] = set()  # the models among those who gave them
+    preferring: set[str] = set()
     ranks: list[float] = []
     for judgement in judgements:
         ballot = _ballot(judgement)
@@ -244,6 +264,8 @@ def worth_of(judgements: Iterable[Judgement]) -> AnswerScores:
             continue
         if ballot.basis == "preference":
             preferred[ballot.given_by].append(min(1.0, max(0.0, judgement.value)))
+            if ballot.given_by == MODEL:
+                preferring.add(rater_name(ballot.source, ballot.annotator))
             continue
         low, high = judgement.scale or _SCALES.get(judgement.name, (0.0, 0.0))
         if not low <= judgement.value <= high or low == high:
@@ -252,8 +274,11 @@ def worth_of(judgements: Iterable[Judgement]) -> AnswerScores:
         before, values = rated.get(ballot.given_by, (place, []))
         if place < before:
             before, values = place, []
+            rating -= rating if ballot.given_by == MODEL else set()
         if place == before:
             values.append((judgement.value - low) / (high - low))
+            if ballot.given_by == MODEL:
+                rating.add(rater_name(ballot.source, ballot.annotator))
         rated[ballot.given_by] = (before, values)
     parts = {by: sum(values) / len(values) for by, values in preferred.items()}
     parts |= {by: sum(values) / len(values) for by, (_, values) in rated.items()}
@@ -262,4 +287,5 @@ def worth_of(judgements: Iterable[Judgement]) -> AnswerScores:
         outcome=parts.get(""),
         judge=parts.get(MODEL),
         rank=1.0 / (1.0 + sum(ranks) / len(ranks)) if ranks else None,
+        judges=tuple(Decider(each, task="rating" if rating else "preference") for each in sorted(rating or preferring)),
     )

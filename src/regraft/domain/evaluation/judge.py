@@ -104,7 +104,7 @@ class OrderedVote:
 
 
 @dataclass(frozen=True, slots=True)
-class PairDecision:
+class JudgedPreference:
     """What a judge's votes on a pair come to. ``flipped``: it changed its mind with the order of the two."""
 
     preference: Preference
@@ -112,7 +112,7 @@ class PairDecision:
     note: str
 
 
-def decide(votes: Sequence[OrderedVote]) -> PairDecision | None:
+def decide(votes: Sequence[OrderedVote]) -> JudgedPreference | None:
     """The preference of a judge that was asked in one order or both; None where no order has a vote that can be read.
 
     In each order the majority counts. Where the two orders differ, neither answer is preferred: what the judge prefers
@@ -135,4 +135,4 @@ def decide(votes: Sequence[OrderedVote]) -> PairDecision | None:
         return None
     flipped = len(set(said.values())) > 1
     preference = "equal" if flipped else next(iter(said.values()))
-    return PairDecision(preference, flipped, "; ".join(notes))
+    return JudgedPreference(preference, flipped, "; ".join(notes))

@@ -24,12 +24,14 @@ class OutcomeReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Verdicts as parts of a score, each 0 to 1 or None; ``source`` gave the ``outcome``."""
+    """Verdicts as parts of a score, each 0 to 1 or None; ``source`` gave the ``outcome``, ``judge_source`` the word of
+    the ``judge``."""
 
     human: float | None = None
     outcome: float | None = None
     judge: float | None = None
     source: str | None = None
+    judge_source: str | None = None
 
 
 def worth(verdict: OutcomeReport) -> float:
@@ -51,10 +53,11 @@ def outcome_of(verdicts: Iterable[OutcomeReport]) -> Outcome:
     for verdict in verdicts:
         first.setdefault(part_of(verdict.source), verdict)
     parts = {part: worth(verdict) for part, verdict in first.items()}
-    said = first.get("outcome")
+    said, judged = first.get("outcome"), first.get("judge")
     return Outcome(
         human=parts.get("human"),
         outcome=parts.get("outcome"),
         judge=parts.get("judge"),
         source=said.source if said else None,
+        judge_source=judged.source if judged else None,
     )

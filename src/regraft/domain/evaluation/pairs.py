@@ -9,15 +9,13 @@ common, in the worst case nothing, and says nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from uuid import UUID
 
 from regraft.domain.capture.importers.conversation import Judgement
 from regraft.domain.capture.judges import MODEL
-from regraft.domain.evaluation.contest import Strength
-from regraft.domain.evaluation.contest import margin as margin_of_strengths
-from regraft.domain.evaluation.imported import JudgedAnswers, majority
+from regraft.domain.evaluation.imported import Decider, JudgedAnswers, majority
 from regraft.domain.evaluation.score import ScoreParts
 from regraft.domain.ids import digest, uuid_of
 
@@ -30,7 +28,8 @@ UNDECIDED = frozenset({"no_preference", "judged_equal"})  # legal contexts, only
 class Sibling:
     """One answer under an anchor. ``context_id`` and ``tools_id`` are exact digests (no tools: None);
     ``answer_projection`` identifies what the answer says, apart from its ids and extra fields. ``outcome_source`` is
-    who reported the outcome in ``score``: only outcomes from one source are compared. ``judgements`` came with
+    who reported the outcome in ``score``: only outcomes from one source are compared; ``judge_source`` gave the word of
+    a model there. ``judgements`` came with
     imported data; none of them is in ``score``."""
 
     node_id: UUID
@@ -43,26 +42,27 @@ class Sibling:
     node_status: str
     score: ScoreParts
     outcome_source: str | None = None
+    judge_source: str | None = None
     judgements: tuple[Judgement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """One judgement that counts: ``source`` is human, imported or model; ``preference`` a, b, equal or both_bad."""
+    """One judgement that counts: ``source`` is human, imported or model; ``preference`` a, b, equal or both_bad. Of a
+    judge it has the name and the version."""
 
     source: str
     preference: str
+    judge: str = ""
+    judge_version: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A pair and its certificate. ``node_a`` is the smaller id. A refused one has a reason, and no sides.
-
-    ``margin`` is twice the probability that the better answer wins, less one, 0 to 1: see ``contest.py``. ``basis`` is
-    ``strengths`` where votes over several answers were turned into those. Of an imported judgement it says what that
-    was (preference, rank or rating), ``decided_by`` whose, and ``given_by`` whether a person or a model gave it, ''
-    where that is not known. ``strength_a`` and ``strength_b`` are of the source that decided.
-    """
+    """A pair and its certificate. ``node_a`` is the smaller id. A refused one has a reason, and no sides; ``margin``
+    is 0 to 1 on its source's own scale. Of an imported judgement ``basis`` says what it was (preference, rank or
+    rating), ``decided_by`` whose, and ``given_by`` whether a person or a model gave it, '' where that is not known.
+    ``deciders`` are the models that decided, none where people or results did."""
 
     pair_id: UUID
     anchor_turn_id: UUID
@@ -84,8 +84,7 @@ class Candidate:
     basis: str = ""
     decided_by: str = ""
     given_by: str = ""
-    strength_a: float | None = None
-    strength_b: float | None = None
+    deciders: tuple[Decider, ...] = ()
 
 
 def pair_id(anchor_turn_id: UUID, one: UUID, other: UUID) -> UUID:
@@ -113,8 +112,8 @@ def context_reason(a: Sibling, b: Sibling) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Decision:
-    """A positive margin prefers ``a``."""
+class PairDecision:
+    """Which side is preferred: a positive margin prefers ``a``. One without a verdict has a ``reason``."""
 
     reason: str
     source: str
@@ -122,28 +121,15 @@ class _Decision:
     basis: str = ""
     decided_by: str = ""
     given_by: str = ""
+    deciders: tuple[Decider, ...] = ()
 
 
-Strengths = Mapping[str, Mapping[UUID, Strength]]  # by source, of the answers under one anchor
-
-
-def _decide(
-    a: Sibling,
-    b: Sibling,
-    votes: Sequence[Vote],
-    judged: JudgedAnswers,
-    strengths: Strengths,
-    min_margin: float,
-) -> _Decision:
+def _decide(a: Sibling, b: Sibling, votes: Sequence[Vote], judged: JudgedAnswers, min_margin: float) -> PairDecision:
     """The best source that says anything decides."""
-    stronger = {source: _stronger(a, b, strengths.get(source, {})) for source in strengths}
     for source in ("human", "imported"):
         said = [vote.preference for vote in votes if vote.source == source]
         if said:
-            return _weighed(_count(said, source), stronger.get(source))
-    for source in ("human", "imported"):
-        if abs(stronger.get(source) or 0.0) >= max(min_margin, 1e-9):
-            return _Decision("", source, stronger[source] or 0.0, "strengths")
+            return count_votes(said, source)
     imported = _imported(a, b, judged)
     if imported and imported.given_by != MODEL:
         return imported
@@ -153,35 +139,20 @@ def _decide(
         return _difference(a.score.outcome - b.score.outcome, "outcome")
     if imported:
         return imported
-    said = [vote.preference for vote in votes if vote.source == "model"]
-    if said:
-        return _weighed(_count(said, "model"), stronger.get("model"))
-    if abs(stronger.get("model") or 0.0) >= max(min_margin, 1e-9):
-        return _Decision("", "model", stronger["model"] or 0.0, "strengths")
+    cast = [vote for vote in votes if vote.source == "model"]
+    if cast:
+        deciders = tuple(Decider(vote.judge, vote.judge_version, preference=vote.preference) for vote in cast)
+        decided_by = ", ".join(sorted({each.judge for each in deciders}))
+        counted = count_votes([vote.preference for vote in cast], "model")
+        return replace(counted, deciders=deciders, decided_by=decided_by, given_by=MODEL)
     if a.score.judge is not None and b.score.judge is not None:
-        return _difference(a.score.judge - b.score.judge, "model")
-    compared = any(margin is not None for margin in stronger.values())
-    unknown = a.score.signals is None or b.score.signals is None
-    if compared or unknown or _is_judged(a, judged) or _is_judged(b, judged):
-        return _Decision("no_preference", "none", 0.0)
-    assert a.score.signals is not None
-    assert b.score.signals is not None
+        names = sorted({each.judge_source or "" for each in (a, b)})
+        found = _difference(a.score.judge - b.score.judge, "model")
+        return replace(found, deciders=tuple(map(Decider, names)), decided_by=", ".join(names), given_by=MODEL)
+    if _is_judged(a, judged) or _is_judged(b, judged) or a.score.signals is None or b.score.signals is None:
+        return PairDecision("no_preference", "none", 0.0)
     margin = a.score.signals - b.score.signals
-    return _Decision("" if abs(margin) >= max(min_margin, 1e-9) else "no_preference", "signals", margin)
-
-
-def _stronger(a: Sibling, b: Sibling, strengths: Mapping[UUID, Strength]) -> float | None:
-    return margin_of_strengths(strengths.get(a.node_id), strengths.get(b.node_id))
-
-
-def _weighed(counted: _Decision, stronger: float | None) -> _Decision:
-    """The verdict of the votes over a pair, with the margin that all votes over its answers give it. Where these say
-    the opposite the pair is undecided."""
-    if stronger is None or not counted.margin:
-        return counted
-    if stronger * counted.margin <= 0:
-        return _Decision("judged_equal", counted.source, 0.0, "strengths")
-    return _Decision("", counted.source, stronger, "strengths")
+    return PairDecision("" if abs(margin) >= max(min_margin, 1e-9) else "no_preference", "signals", margin)
 
 
 def _is_judged(sibling: Sibling, judged: JudgedAnswers) -> bool:
@@ -192,25 +163,27 @@ def _is_judged(sibling: Sibling, judged: JudgedAnswers) -> bool:
     )
 
 
-def _difference(margin: float, source: str) -> _Decision:
-    return _Decision("" if margin else "judged_equal", source, margin)
+def _difference(margin: float, source: str) -> PairDecision:
+    return PairDecision("" if margin else "judged_equal", source, margin)
 
 
-def _imported(a: Sibling, b: Sibling, judged: JudgedAnswers) -> _Decision | None:
+def _imported(a: Sibling, b: Sibling, judged: JudgedAnswers) -> PairDecision | None:
     found = judged.compare(a.node_id, b.node_id)
     if found is None:
         return None
-    more = (found.basis, ", ".join(found.decided_by), found.given_by)
+    deciders = tuple(map(Decider, found.decided_by)) if found.given_by == MODEL else ()
+    more = (found.basis, ", ".join(found.decided_by), found.given_by, deciders)
     if found.preference not in ("a", "b"):
-        return _Decision("both_bad" if found.preference == "both_bad" else "judged_equal", "imported", 0.0, *more)
-    return _Decision("", "imported", found.margin if found.preference == "a" else -found.margin, *more)
+        return PairDecision("both_bad" if found.preference == "both_bad" else "judged_equal", "imported", 0.0, *more)
+    return PairDecision("", "imported", found.margin if found.preference == "a" else -found.margin, *more)
 
 
-def _count(said: Sequence[str], source: str) -> _Decision:
+def count_votes(said: Sequence[str], source: str) -> PairDecision:
+    """What votes on a pair come to, by the majority of them."""
     winner = majority(said)
     if winner not in ("a", "b"):
-        return _Decision("both_bad" if winner == "both_bad" else "judged_equal", source, 0.0)
-    return _Decision("", source, (said.count("a") - said.count("b")) / len(said))
+        return PairDecision("both_bad" if winner == "both_bad" else "judged_equal", source, 0.0)
+    return PairDecision("", source, (said.count("a") - said.count("b")) / len(said))
 
 
 def propose(
@@ -218,16 +191,14 @@ def propose(
     siblings: Iterable[Sibling],
     votes: Mapping[UUID, Sequence[Vote]],
     *,
-    strengths: Strengths | None = None,
     min_margin: float = DEFAULT_MIN_MARGIN,
 ) -> list[Candidate]:
     """Every unordered pair of distinct nodes under one anchor, legal or refused, in the order of pair ids.
 
-    Of a node that answered several times the first sibling given counts. ``votes`` are by pair id; ``strengths`` are by
-    source, of answers that were in a contest: they give the margin of a pair that votes decide, and decide a pair whose
-    answers were compared only with others. The source of a preference is the best that says anything: human preference
-    > imported judgements (but for those of models) > human ratings > outcome > imported judgements of models > model >
-    signals. Signals decide only between answers that nobody judged.
+    Of a node that answered several times the first sibling given counts. ``votes`` are by pair id. The source of a
+    preference is the best that says anything: human preference > imported judgements (but for those of models) >
+    human ratings > outcome > imported judgements of models > model > signals. Signals decide only between answers that
+    nobody judged.
     """
     distinct: dict[UUID, Sibling] = {}
     for sibling in siblings:
@@ -236,12 +207,11 @@ def propose(
     found = []
     for a, b in combinations(sorted(distinct.values(), key=lambda one: one.node_id), 2):
         identity = pair_id(anchor_turn_id, a.node_id, b.node_id)
-        decision = _Decision(context_reason(a, b), "none", 0.0)
+        decision = PairDecision(context_reason(a, b), "none", 0.0)
         if not decision.reason:
-            decision = _decide(a, b, votes.get(identity, ()), judged, strengths or {}, min_margin)
+            decision = _decide(a, b, votes.get(identity, ()), judged, min_margin)
         reason, margin = decision.reason, decision.margin
         better, worse = (a, b) if margin > 0 else (b, a)
-        known = (strengths or {}).get(decision.source, {}) if decision.basis == "strengths" else {}
         found.append(
             Candidate(
                 pair_id=identity,
@@ -264,8 +234,7 @@ def propose(
                 basis=decision.basis,
                 decided_by=decision.decided_by,
                 given_by=decision.given_by,
-                strength_a=known[a.node_id].value if a.node_id in known else None,
-                strength_b=known[b.node_id].value if b.node_id in known else None,
+                deciders=decision.deciders,
             )
         )
     return sorted(found, key=lambda candidate: candidate.pair_id)

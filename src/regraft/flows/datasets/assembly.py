@@ -24,8 +24,10 @@ from regraft.domain.datasets.rows import Row
 from regraft.domain.datasets.selection import Quota
 from regraft.domain.datasets.splits import Members
 from regraft.domain.datasets.turns import RecordedTurn
+from regraft.domain.evaluation.calibration import Calibrations
 from regraft.flows.datasets.filters import RowFilters
 from regraft.flows.datasets.recorded_turns import QUERIES, TurnReader
+from regraft.flows.evaluation.calibration import known_judges
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.infra.duckdb.datasets.selection import SelectionFile, selection_file
@@ -89,6 +91,7 @@ def assemble(recipe: Recipe, dsn: str, workbench: Path, *, at_most: int = 0) -> 
     """
     build = materialise_units(dsn, workbench).build
     propose_pairs(dsn, workbench)
+    known = known_judges(recipe, dsn, workbench)
     filters = RowFilters(recipe.filters, workbench.parent)
     with (
         selection_file(workbench) as selection,
@@ -97,7 +100,7 @@ def assemble(recipe: Recipe, dsn: str, workbench: Path, *, at_most: int = 0) -> 
     ):
         made = Assembly(recipe=recipe, build=build, rows=rows)
         kind = KINDS[recipe.kind]
-        rank(recipe, kind, dsn, selection, made.counts)
+        rank(recipe, kind, dsn, selection, made.counts, known)
         digests: set[bytes] = set()
         quota = Quota(kind.limits(recipe))
         for batch in _composed(kind, dsn, selection, quota, made, at_most):
@@ -135,11 +138,11 @@ def _keep(made: Assembly, planned: PlannedRow, row: Row, prompt: str) -> None:
     made.labels[planned.label_source] += 1
 
 
-def rank(recipe: Recipe, kind: Kind, dsn: str, selection: SelectionFile, counts: Counts) -> None:
+def rank(recipe: Recipe, kind: Kind, dsn: str, selection: SelectionFile, counts: Counts, known: Calibrations) -> None:
     """Plan the rows of every candidate that may win, and let them compete."""
     with reading(dsn, "postgres/evaluation/evaluation") as reader:
         ratings = reader.rows("ratings")
-    candidates = Candidates(selection.units, lambda: ratings, selection.pairs)
+    candidates = Candidates(selection.units, lambda: ratings, selection.pairs, known)
     selection.add(kind.plan(recipe, candidates, counts))
     counts.passed_over["not_among_best"] += selection.compete(recipe.per_context)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from regraft.flows.capture.runtime import build_runtime
 from regraft.flows.datasets import assembly
+from regraft.flows.evaluation.calibration import calibrate
 from regraft.flows.evaluation.neighbours import forget_dropped
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.pivots import materialise_pivots
@@ -42,6 +43,7 @@ def rebuild_workbench(dsn: str, workbench: Path) -> int:
     materialise_units(dsn, draft)
     propose_pairs(dsn, draft)
     materialise_pivots(dsn, draft)
+    calibrate(dsn, draft)
     kept = Embeddings(workbench).move_to(draft)
     forget_dropped(dsn, workbench)
     for path in workbench.parent.glob(f"{workbench.name}.tmp*"):  # what DuckDB spilled to disk

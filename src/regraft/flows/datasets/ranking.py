@@ -12,6 +12,7 @@ from regraft.domain.datasets.kinds.sft import SftKind
 from regraft.domain.datasets.ranking import negative_trajectories, placed, reason
 from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.evaluation.score import PARTS
+from regraft.flows.evaluation.calibration import known_judges
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.infra.duckdb.datasets.rankings import RankedTrajectory, Rankings
@@ -37,14 +38,15 @@ def rank_trajectories(recipe: Recipe, dsn: str, workbench: Path) -> RankCounts:
     propose_pairs(dsn, workbench)
     with reading(dsn, "postgres/evaluation/evaluation") as reader:
         ratings = reader.rows("ratings")
+    known = known_judges(recipe, dsn, workbench)
     counts = Counts()
     with selection_file(workbench) as selection:
-        candidates = Candidates(selection.units, lambda: ratings, selection.pairs)
+        candidates = Candidates(selection.units, lambda: ratings, selection.pairs, known)
         selection.add(SftKind().plan(recipe, candidates, counts))
         selection.compete(recipe.per_context)
         best = [_ranked(recipe, *one) for one in placed(selection.ranked(), recipe.k_per_stratum)]
     with selection_file(workbench) as selection:
-        candidates = Candidates(selection.units, lambda: ratings, selection.pairs)
+        candidates = Candidates(selection.units, lambda: ratings, selection.pairs, known)
         selection.add(negative_trajectories(recipe, candidates, Counts()))
         worst = [_ranked(recipe, *one) for one in placed(selection.ranked(), recipe.k_per_stratum)]
     Rankings(workbench).replace(recipe.name, best, worst)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from regraft.domain.capture.importers.conversation import Judgement
 from regraft.domain.capture.judges import judge_of
+from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.evaluation.calibration import PEOPLE, Calibrations, JudgeFigures, family_of
 from regraft.domain.evaluation.imported import basis_of, place_of, scale_of
 from regraft.domain.evaluation.score import BEST_RATING, WORST_RATING
@@ -27,6 +28,7 @@ _READ = (
     "versions",
     "answers",
 )
+_NAMING = ("suppression", "unlearning")  # kinds that ask which categories calibrated judges name
 _SOURCES = ("source", "annotator", "given_by", "imported")
 
 
@@ -151,6 +153,14 @@ def figures(workbench: Path) -> list[JudgeFigures]:
 def calibrations(workbench: Path) -> Calibrations:
     """The same, by what labels say of themselves."""
     return Calibrations(figures(workbench))
+
+
+def known_judges(recipe: Recipe, dsn: str, workbench: Path) -> Calibrations:
+    """How well models agree with people now, for a recipe that lets a model decide; nothing where it lets none."""
+    if not set(recipe.labels) & {"model", "imported"} and recipe.kind not in _NAMING:
+        return Calibrations(())
+    calibrate(dsn, workbench)
+    return calibrations(workbench)
 
 
 def disagreements(

@@ -6,7 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations, groupby
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,30 +14,27 @@ from uuid import UUID
 import pyarrow as pa
 
 from regraft.domain.capture.message import messages_of, text_of
-from regraft.domain.evaluation.contest import LEAST_ANSWERS, Comparison, Strength, contests, numbered
 from regraft.domain.evaluation.outcome import OutcomeReport, outcome_of
-from regraft.domain.evaluation.pairs import Candidate, Sibling, Vote, pair_id, propose
+from regraft.domain.evaluation.pairs import Candidate, Sibling, Vote, propose
 from regraft.domain.evaluation.score import ScoreParts, answer_quality, human_part
 from regraft.domain.evaluation.trajectory import measure_answer
 from regraft.domain.ids import parse_json
 from regraft.flows.evaluation.judgements import imported_judgements
 from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.postgres.arrow import reading
-from regraft.infra.statistics.strengths import strengths
 
 _BATCH = 500  # sessions in memory at a time
 
 _TEXTS = (
     *("pair_id", "anchor_turn_id", "session_id", "theme", "node_a", "node_b", "turn_a", "turn_b", "kind_a", "kind_b"),
     *("model_a", "model_b", "purpose_a", "purpose_b", "verdict", "reason", "source", "chosen", "rejected"),
-    *("tools_digest", "basis", "decided_by", "given_by"),
+    *("tools_digest", "basis", "decided_by", "given_by", "deciders"),
 )
 _PAIRS = pa.schema(
     [
         *((name, pa.string()) for name in _TEXTS),
         *((name, pa.float64()) for name in ("margin", "human_a", "human_b", "signals_a", "signals_b")),
         *((name, pa.float64()) for name in ("outcome_a", "outcome_b", "judge_a", "judge_b")),
-        *((name, pa.float64()) for name in ("strength_a", "strength_b")),
         *((name, pa.timestamp("us")) for name in ("started_a", "started_b")),
     ]
 )
@@ -74,7 +71,7 @@ def propose_pairs(dsn: str, workbench: Path) -> PairCounts:
             batch = ids[start : start + _BATCH]
             votes: dict[UUID, list[Vote]] = defaultdict(list)
             for row in truth.rows("votes", batch):
-                votes[UUID(row["pair_id"])].append(Vote(row["source"], row["preference"]))
+                votes[UUID(row["pair_id"])].append(_vote(row))
             records: list[dict[str, Any]] = []
             anchors = []
             for anchor, group in groupby(truth.rows("siblings", batch), key=lambda row: str(row["anchor"])):
@@ -88,6 +85,10 @@ def propose_pairs(dsn: str, workbench: Path) -> PairCounts:
         bench.finish_outcomes("pairs", outcomes)
     legal = made.pop("", 0)
     return PairCounts(sessions=len(ids), pairs=legal + made.total(), legal=legal, refused=dict(made), build=build)
+
+
+def _vote(row: dict[str, Any]) -> Vote:
+    return Vote(row["source"], row["preference"], row["decided_by"], row["judge_version"])
 
 
 def _compare(
@@ -120,35 +121,22 @@ def _compare(
                     signals=answer_quality(signals),
                 ),
                 outcome_source=reported.source,
+                judge_source=reported.judge_source,
                 judgements=imported_judgements(row["judgements"]),
             )
         )
     by_turn = {row["turn_id"]: row for row in rows}
     return [
         _record(candidate, by_turn[str(candidate.turn_a)], by_turn[str(candidate.turn_b)])
-        for candidate in propose(anchor, siblings, votes, strengths=_strengths(anchor, siblings, votes))
+        for candidate in propose(anchor, siblings, votes)
     ]
-
-
-def _strengths(
-    anchor: UUID, siblings: Sequence[Sibling], votes: Mapping[UUID, Sequence[Vote]]
-) -> dict[str, dict[UUID, Strength]]:
-    """By source: the strengths of answers that many votes over several of them were given to."""
-    said: dict[str, list[Comparison]] = defaultdict(list)
-    nodes = sorted({one.node_id for one in siblings})
-    if len(nodes) < LEAST_ANSWERS:
-        return {}
-    for a, b in combinations(nodes, 2):
-        for vote in votes.get(pair_id(anchor, a, b), ()):
-            said[vote.source].append(Comparison(a, b, vote.preference))
-    found = {source: [(each, strengths(each)) for each in contests(given)] for source, given in said.items()}
-    return {source: numbered(fitted) for source, fitted in found.items() if fitted}
 
 
 def _record(candidate: Candidate, a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
     fields = {name: value for name, value in asdict(candidate).items() if name in _TEXTS and value is not None}
     return {
         **{name: str(value) for name, value in fields.items()},
+        "deciders": json.dumps([[one.judge, one.version, one.task, one.preference] for one in candidate.deciders]),
         "session_id": a["session_id"],
         "theme": a["theme"],
         "model_a": a["model"],
@@ -167,6 +155,4 @@ def _record(candidate: Candidate, a: dict[str, Any], b: dict[str, Any]) -> dict[
         "judge_b": candidate.score_b.judge,
         "signals_a": candidate.score_a.signals,
         "signals_b": candidate.score_b.signals,
-        "strength_a": candidate.strength_a,
-        "strength_b": candidate.strength_b,
     }

@@ -36,6 +36,7 @@ _UNITS = pa.schema(
         ("outcome_source", pa.string()),
         *((name, pa.float64()) for name in ("outcome", "human_outcome", "judge_outcome", "fidelity")),
         *((f"imported_{name}", pa.float64()) for name in ("human", "outcome", "judge", "rank")),
+        *((name, pa.string()) for name in ("judge_source", "imported_judges")),
     ]
 )
 
@@ -116,6 +117,8 @@ def _unit(row: dict[str, Any]) -> dict[str, Any]:
         "imported_outcome": imported.outcome,
         "imported_judge": imported.judge,
         "imported_rank": imported.rank,
+        "judge_source": reported.judge_source,
+        "imported_judges": json.dumps([[one.judge, one.version, one.task] for one in imported.judges]),
         "fidelity": row["fidelity"],
         "started_at": row["started_at"],
         "text": render([*history, answer] if answer else history),

@@ -24,6 +24,7 @@ from regraft.domain.datasets.recipe import (
     Stratum,
 )
 from regraft.domain.errors import NotFoundError
+from regraft.domain.evaluation.calibration import MIN_AGREEMENT, MIN_JUDGED
 from regraft.domain.evaluation.score import Weights
 from regraft.infra.config.document import parse_document
 from regraft.infra.config.example import example
@@ -71,8 +72,10 @@ class SourceSection(FileSection):
     min_outcome: Share = Field(0.5, description="least reported outcome of a path to imitate")
     min_fidelity: Share = Field(0.0, description="least share of recorded tool results in a rollout")
     min_agreement: Share = Field(
-        0.0, description="above 0: models decide nothing, as long as their agreement with people is not known"
+        MIN_AGREEMENT,
+        description="least agreement with people (Cohen's kappa) of a model that decides; 0: every model may",
     )
+    min_judged: Count = Field(MIN_JUDGED, description="least number of items from which that agreement is known")
     endings: list[Literal["finished", "tool_use", "cut"]] = Field(
         ["finished", "tool_use"], description="how answers to learn from may have ended; `cut`: at a limit of tokens"
     )

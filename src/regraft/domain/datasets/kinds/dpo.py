@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from regraft.domain.datasets.fitness import unfit_ending
-from regraft.domain.datasets.kinds.judged import is_calibrated
+from regraft.domain.datasets.kinds.judged import calibrated_pairs
 from regraft.domain.datasets.kinds.kind import (
     Candidates,
     Counts,
@@ -44,7 +44,7 @@ class DpoKind:
         """The legal pairs that an allowed label source decides with a sufficient margin."""
         sources = {source for label in recipe.labels for source in _SOURCES.get(label, ())}
         allowed = allowed_parts(recipe)
-        for pair in candidates.pairs():
+        for pair in calibrated_pairs(recipe, candidates):
             models, purposes, times = ([pair[f"{name}_{side}"] for side in "ab"] for name in FILTERED)
             if cause := mismatch(recipe, pair["theme"], models, purposes, times):
                 counts.passed_over[cause] += 1
@@ -58,8 +58,6 @@ class DpoKind:
             outcome = "outcome" in recipe.labels and pair["basis"] == "rating"
             if pair["source"] not in sources and not outcome:
                 counts.refused["label_source_not_allowed"] += 1
-            elif not is_calibrated(recipe, pair):
-                counts.refused["judge_not_calibrated"] += 1
             elif pair["margin"] < recipe.min_margin:
                 counts.refused["margin_below_minimum"] += 1
             elif worth < recipe.min_score:
@@ -144,6 +142,7 @@ def planned_pair(
         label_source=label_source,
         margin=margin,
         score=worth,
+        agreement=pair.get("agreement"),
         rank=_STRENGTH[label_source] + margin / 2,
     )
 

@@ -13,11 +13,13 @@ from regraft.domain.datasets.messages import Message, RowRefusal
 from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.datasets.rows import Row
 from regraft.domain.datasets.turns import RecordedTurn
+from regraft.domain.evaluation.calibration import Calibrations
 from regraft.domain.evaluation.score import ScoreParts
 
 Record = Mapping[str, Any]
 
 _UNKNOWN = ScoreParts()
+_NOTHING_KNOWN = Calibrations(())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +57,14 @@ class PlannedRow:
 class Candidates:
     """Where a kind finds its candidates; each is read as a stream, when it is called.
 
-    ``units`` are paths from root to leaf, ``ratings`` the human ratings of each (JSON), ``pairs`` sibling answers.
+    ``units`` are paths from root to leaf, ``ratings`` what people and judges said here of each (JSON), ``pairs``
+    sibling answers. ``calibrations`` say how well models agree with people.
     """
 
     units: Callable[[], Iterable[Record]]
     ratings: Callable[[], Iterable[Record]]
     pairs: Callable[[], Iterable[Record]]
+    calibrations: Calibrations = _NOTHING_KNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from regraft.domain.datasets.kinds.dpo import FILTERED, DpoKind, planned_pair
+from regraft.domain.datasets.kinds.judged import calibrated_pairs
 from regraft.domain.datasets.kinds.kind import Candidates, Counts, PlannedRow, Record, mismatch
 from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.evaluation.node_values import NodeValue, backed_up
 from regraft.domain.evaluation.pairs import DEFAULT_MIN_MARGIN, UNDECIDED
 
+_OPEN = UNDECIDED | {"judge_not_calibrated"}
 _OUTCOMES = ("human_outcome", "outcome", "imported_human", "imported_outcome")  # the first that is known counts
 
 
@@ -39,7 +41,7 @@ class RewardKind(DpoKind):
                 else:
                     valued.append(planned)
 
-        rest = Candidates(candidates.units, candidates.ratings, lambda: undecided(candidates.pairs()))
+        rest = replace(candidates, pairs=lambda: undecided(calibrated_pairs(recipe, candidates)))
         for planned in super().plan(recipe, rest, counts):
             yield planned
             yield from valued
@@ -69,7 +71,7 @@ class RewardKind(DpoKind):
 
 
 def _is_undecided(pair: Record) -> bool:
-    return pair["reason"] in UNDECIDED or (pair["verdict"] == "legal" and pair["source"] == "signals")
+    return pair["reason"] in _OPEN or (pair["verdict"] == "legal" and pair["source"] == "signals")
 
 
 def _outcomes(units: Iterable[Record]) -> Iterator[tuple[list[str], float]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from regraft.domain.capture.endings import recorded_ending
 from regraft.domain.datasets.fitness import unfit_ending
-from regraft.domain.datasets.kinds.judged import JudgedUnit
+from regraft.domain.datasets.kinds.judged import JudgedUnit, JudgeTrust, judge_categories, judge_rating
 from regraft.domain.datasets.kinds.kind import (
     Candidates,
     Counts,
@@ -19,6 +19,7 @@ from regraft.domain.datasets.kinds.kind import (
     stratum_of,
 )
 from regraft.domain.datasets.messages import Message, RowRefusal, says_nothing
+from regraft.domain.datasets.negatives import BY_PEOPLE, NamedCategory
 from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.datasets.rows import Row
 from regraft.domain.datasets.turns import RecordedTurn
@@ -28,14 +29,18 @@ from regraft.domain.evaluation.score import ScoreParts, human_part, score
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredUnit:
     """A path that a recipe's filters let pass, with all known parts of its score. ``source`` is the label source of
-    the best part that the recipe allows, ``outcome`` what came of the path as far as anybody said."""
+    the best part that the recipe allows, ``outcome`` what came of the path as far as anybody said. People gave it the
+    ``categories``; ``named`` are those and what calibrated judges gave it, each with who did. ``agreement`` is that of
+    the model behind the best part, where a model is."""
 
     unit: Record
     parts: ScoreParts
     score: float
     source: str
     categories: tuple[str, ...]
+    named: Mapping[str, NamedCategory]
     outcome: float | None
+    agreement: float | None
 
     @property
     def unit_id(self) -> str:
@@ -46,6 +51,7 @@ class ScoredUnit:
 def scored_units(recipe: Recipe, candidates: Candidates, counts: Counts) -> Iterator[ScoredUnit]:
     """The paths that pass the recipe's filters, each with its score; the others are counted."""
     rated = {row["unit_id"]: row for row in candidates.ratings()}
+    trust = JudgeTrust.of(recipe, candidates.calibrations)
     for unit in candidates.units():
         cause = _mismatch(recipe, unit)
         if cause:
@@ -53,16 +59,20 @@ def scored_units(recipe: Recipe, candidates: Candidates, counts: Counts) -> Iter
             continue
         label = rated.get(str(unit["unit_id"]), {})
         human = human_part(json.loads(label["ratings"])) if label else None
-        categories = json.loads(label.get("categories") or "[]") if label else []
-        judged = JudgedUnit(unit, human, judges=not recipe.min_agreement)
+        people = json.loads(label.get("categories") or "[]") if label else []
+        ours = judge_rating(trust, json.loads(label.get("judge_ratings") or "[]"))
+        named = judge_categories(trust, json.loads(label.get("judge_categories") or "[]"))
+        judged = JudgedUnit(unit, human, trust=trust, judged=ours)
         allowed, source = judged.allowed(recipe.labels)
         yield ScoredUnit(
             unit=unit,
             parts=judged.parts,
             score=score(allowed, recipe.weights),
             source=source,
-            categories=tuple(categories),
+            categories=tuple(people),
+            named={**named, **dict.fromkeys(people, BY_PEOPLE)},
             outcome=judged.outcome(recipe.labels),
+            agreement=judged.agreement(recipe.labels),
         )
 
 
@@ -149,6 +159,7 @@ def planned_unit(recipe: Recipe, one: ScoredUnit, kind: str) -> PlannedRow:
         task=task,
         anchor=anchor,
         label_source=one.source,
+        agreement=one.agreement,
         score=one.score,
         parts=one.parts,
         rank=one.score,

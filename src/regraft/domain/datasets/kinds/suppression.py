@@ -27,7 +27,7 @@ class SuppressionKind(SftKind):
 
     def plan(self, recipe: Recipe, candidates: Candidates, counts: Counts) -> Iterator[PlannedRow]:
         """Paths of a named type of negative are unwanted; judged paths of at least neutral score are wanted."""
-        facts = sibling_facts(calibrated_pairs(recipe, candidates.pairs()))
+        facts = sibling_facts(calibrated_pairs(recipe, candidates))
         for one in scored_units(recipe, candidates, counts):
             finding = negative(recipe, one, facts)
             if finding is not None and finding.type == NOISE:
@@ -68,7 +68,7 @@ class SuppressionKind(SftKind):
 
 def negative(recipe: Recipe, one: ScoredUnit, facts: SiblingFacts) -> PathFlaw | None:
     """What is wrong with a path, as far as the recipe asks for it; noise comes first, since it is never trained on."""
-    found = findings_of(one.unit, human=one.parts.human, categories=one.categories, facts=facts)
+    found = findings_of(one.unit, human=one.parts.human, categories=one.named, facts=facts)
     if found and found[0].type == NOISE:
         return found[0]
     return next((each for each in found if each.type in recipe.negatives), None)
@@ -80,6 +80,7 @@ def unwanted(recipe: Recipe, one: ScoredUnit, finding: PathFlaw, kind: str, labe
         planned_unit(recipe, one, kind),
         label=label,
         label_source=one.source,
+        agreement=one.agreement if finding.agreement is None else finding.agreement,
         rank=2.0 - one.score,  # before every wanted row, whose rank is its score
         group="",
         groups=(),

@@ -27,7 +27,7 @@ class UnlearningKind(SuppressionKind):
 
     def plan(self, recipe: Recipe, candidates: Candidates, counts: Counts) -> Iterator[PlannedRow]:
         """Paths of a named type of negative are forgotten; of the others the best are retained."""
-        facts = sibling_facts(calibrated_pairs(recipe, candidates.pairs()))
+        facts = sibling_facts(calibrated_pairs(recipe, candidates))
         for one in scored_units(recipe, candidates, counts):
             finding = negative(recipe, one, facts)
             if finding is not None and finding.type == NOISE:

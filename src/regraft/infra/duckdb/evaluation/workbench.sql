@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS candidate_preference_pairs (
     verdict VARCHAR NOT NULL,              -- legal or refused
     reason VARCHAR NOT NULL,               -- '' when legal
     source VARCHAR NOT NULL,               -- human, imported, ratings, outcome, model, signals or none
-    margin DOUBLE NOT NULL,                -- twice the probability that the better one wins, less one
+    margin DOUBLE NOT NULL,                -- 0 to 1
     chosen UUID,
     rejected UUID,
     tools_digest VARCHAR,                  -- hexadecimal; NULL: no tools, or not the same
@@ -68,21 +68,22 @@ ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS outcome_b DOUBLE
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS judge_a DOUBLE;
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS judge_b DOUBLE;
 -- Of judgements that came with imported data.
-ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS basis VARCHAR;       -- preference, rank, rating or strengths
+ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS basis VARCHAR;       -- preference, rank or rating
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS decided_by VARCHAR;  -- sources, with their annotators
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS given_by VARCHAR;    -- person or model; '' is not known
 ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS imported_human DOUBLE;         -- 0 to 1, by people
 ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS imported_outcome DOUBLE;       -- 0 to 1, by whom is not known, or by a program
 ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS imported_judge DOUBLE;         -- 0 to 1, by models
 ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS imported_rank DOUBLE;          -- 1 is the best of those ranked with it
+-- Which models judged, by the names that they are calibrated under (JSON).
+ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS deciders VARCHAR;    -- [judge, version, task, preference], those that decided
+ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS judge_source VARCHAR;          -- who gave the judge_outcome
+ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS imported_judges VARCHAR;       -- [judge, version, task], those behind imported_judge
 -- When the calls began (UTC); NULL: measured before times were kept, so it is measured again.
 ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS started_at TIMESTAMP;          -- of the last answer
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS started_a TIMESTAMP;
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS started_b TIMESTAMP;
 ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS recovered_calls INTEGER;       -- failed calls whose tool succeeded later
--- In the logarithm of odds, where votes over several answers decided.
-ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS strength_a DOUBLE;
-ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS strength_b DOUBLE;
 
 -- name: units_without_time
 -- How many units were measured before times or recovered calls were kept.
@@ -196,7 +197,7 @@ SELECT unit_id::VARCHAR AS unit_id, session_id::VARCHAR AS session_id, turn_id::
        theme, task_key, purpose, model, node_status, path_nodes::VARCHAR[] AS path_nodes,
        path_anchors::VARCHAR[] AS path_anchors, finish_reasons, turns, tool_calls, tool_errors, repeated_calls, answer_empty,
        repetition, quality, outcome, outcome_source, human_outcome, judge_outcome, imported_human, imported_outcome,
-       imported_judge, imported_rank, fidelity, started_at,
+       imported_judge, imported_rank, judge_source, imported_judges, fidelity, started_at,
        (length(text) - length(replace(text, '�', ''))) / greatest(length(text), 1) AS garbled
 FROM trajectory_units;
 

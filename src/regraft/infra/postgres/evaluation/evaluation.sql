@@ -13,8 +13,8 @@ SELECT count(*) AS sessions FROM conversation_sessions;
 SELECT session_id::text AS session_id FROM conversation_sessions ORDER BY session_id;
 
 -- name: label_states
--- A digest of the judgements that count, per session that has any. The number in it goes up with what is made of them.
-SELECT session_id::text AS session_id, md5('2,' || string_agg(label_id::text, ',' ORDER BY label_id)) AS state
+-- A digest of the judgements that count, per session that has any.
+SELECT session_id::text AS session_id, md5(string_agg(label_id::text, ',' ORDER BY label_id)) AS state
 FROM (SELECT session_id, label_id FROM current_human_eval_labels
       UNION ALL
       SELECT t.session_id, p.label_id
@@ -25,7 +25,7 @@ GROUP BY session_id ORDER BY session_id;
 -- A digest of the rewards, ratings and imported judgements that were reported, per session that has any. The number in
 -- it goes up with what is made of them.
 SELECT session_id::text AS session_id,
-       md5('2,' || string_agg(feedback_id::text, ',' ORDER BY feedback_id)) AS state
+       md5('3,' || string_agg(feedback_id::text, ',' ORDER BY feedback_id)) AS state
 FROM (SELECT coalesce(b.session_id, f.target_session_id) AS session_id, f.feedback_id
       FROM feedback_target f JOIN feedback said USING (feedback_id)
       LEFT JOIN response_branch_records b ON b.turn_id = f.target_turn_id
@@ -142,17 +142,27 @@ WITH wanted AS (
     SELECT one::uuid AS session_id FROM json_array_elements_text($1::json) AS one),
 anchors AS (
     SELECT DISTINCT b.context_anchor_turn_id FROM response_branch_records b JOIN wanted USING (session_id))
-SELECT p.pair_id::text AS pair_id, p.source, p.preference
+SELECT p.pair_id::text AS pair_id, p.source, p.preference, p.decided_by, coalesce(p.judge_version, '') AS judge_version
 FROM anchors JOIN current_preference_labels p ON p.anchor_turn_id = anchors.context_anchor_turn_id
 ORDER BY p.label_id;
 
 -- name: ratings
--- The human ratings that count, by unit, with the categories that people named.
-SELECT unit_id::text AS unit_id, json_agg(rating ORDER BY label_id)::text AS ratings,
-       coalesce((SELECT json_agg(DISTINCT category)
-                 FROM current_human_eval_labels o, unnest(o.categories) AS category WHERE o.unit_id = l.unit_id),
-                '[]')::text AS categories
-FROM current_human_eval_labels l GROUP BY unit_id ORDER BY unit_id;
+-- What counts of each unit that was judged here: ratings by people and the categories that they named, ratings by judges
+-- (judge, version, rating), and the categories that judges give it (judge, version, category).
+WITH people AS (
+    SELECT unit_id, json_agg(rating ORDER BY label_id) AS ratings,
+           (SELECT json_agg(DISTINCT category)
+            FROM current_human_eval_labels o, unnest(o.categories) AS category WHERE o.unit_id = l.unit_id) AS categories
+    FROM current_human_eval_labels l GROUP BY unit_id),
+rated AS (
+    SELECT unit_id, json_agg(json_build_array(judge, judge_version, rating) ORDER BY judge) AS judge_ratings
+    FROM current_judge_ratings WHERE rating IS NOT NULL GROUP BY unit_id),
+named AS (
+    SELECT unit_id, json_agg(json_build_array(judge, judge_version, category) ORDER BY category, judge) AS judge_categories
+    FROM current_judge_labels WHERE value > 0.5 GROUP BY unit_id)
+SELECT unit_id::text AS unit_id, coalesce(ratings, '[]')::text AS ratings, coalesce(categories, '[]')::text AS categories,
+       coalesce(judge_ratings, '[]')::text AS judge_ratings, coalesce(judge_categories, '[]')::text AS judge_categories
+FROM people FULL JOIN rated USING (unit_id) FULL JOIN named USING (unit_id) ORDER BY unit_id;
 
 -- name: tool_calls
 -- How many tool calls the answers of nodes make.
