@@ -70,6 +70,15 @@ def test_the_paths_of_a_category_are_shown_with_who_says_so(commands: Commands, 
     assert "yes" in commands.give("categories", "show", "hallucination").output
 
 
+def test_learning_says_why_a_category_cannot_be_learned(commands: Commands, answered: UUID) -> None:
+    commands.give("label", "rate", str(answered), "2", "--category", "overlong", "--reviewer", "ann")
+    told = commands.told("categories", "learn", REGRAFT_EMBEDDING__MODEL="static")
+    assert (told["trained"], told["deciding"], told["undecided"]) == (True, 0, 7)
+    assert {(row["labels"], row["reason"]) for row in told["items"]} == {(1, "too_few_labels")}
+    shown = commands.give("categories", "learn", REGRAFT_EMBEDDING__MODEL="static", COLUMNS="200").output
+    assert "no: fewer than 30 labels of people" in shown
+
+
 def test_a_taxonomy_of_ones_own_is_written_used_and_its_mistakes_are_named(commands: Commands, answered: UUID) -> None:
     assert commands.told("categories", "init") == {"file": "taxonomy.toml"}
     again = commands.give("categories", "init")

@@ -57,6 +57,7 @@ def label_units(dsn: str, workbench: Path, taxonomy: Taxonomy) -> CategoryCounts
     materialise_pivots(dsn, workbench)
     sessions = _apply_rules(bench, taxonomy) if bench.measured() else 0
     if bench.measured():
+        bench.forget_vanished()
         with reading(dsn, "postgres/evaluation/categories") as truth:
             people = [_person(row) for row in truth.rows("people", list(taxonomy.names))]
             judges = [_judge(row, taxonomy.thresholds()) for row in truth.rows("judges")]

@@ -51,6 +51,11 @@ class CategoryLabels(WorkbenchFile):
             for name in ("forget_rules", "forget_states", "add_states", "add"):
                 connection.execute(self._query(name))
 
+    def forget_vanished(self) -> None:
+        """Take out labels of units that are no longer there."""
+        with self._writing() as connection:
+            connection.execute(self._query("forget_vanished"))
+
     def replace_layer(self, layer: str, labels: pa.Table) -> None:
         """A layer is exactly this."""
         with self._writing(new_labels=labels) as connection:

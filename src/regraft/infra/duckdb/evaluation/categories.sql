@@ -79,6 +79,10 @@ DELETE FROM category_states WHERE session_id IN (SELECT session_id FROM new_stat
 -- Remember what labels were made from.
 INSERT INTO category_states SELECT session_id, state FROM new_states WHERE state IS NOT NULL;
 
+-- name: forget_vanished
+-- Take out labels of units that are no longer there.
+DELETE FROM unit_category_labels WHERE unit_id NOT IN (SELECT unit_id FROM trajectory_units);
+
 -- name: forget_layer
 -- Take out a layer.
 DELETE FROM unit_category_labels WHERE layer = $layer;

@@ -140,6 +140,40 @@ def _print(run: CommandContext, found: list[dict[str, Any]], *, json: bool) -> N
 
 
 @categories_app.command()
+def learn(json: Json = False) -> None:
+    """Train the labeller on people's labels, and label all paths by it where it beats the majority class.
+
+    It learns from the vectors and signals of paths. Labels of a conversation are never on both sides of a fold.
+    """
+    from regraft.domain.evaluation.learned import MEANINGS
+    from regraft.flows.evaluation import learning
+    from regraft.flows.evaluation.embeddings import embedder_of, materialise_embeddings
+
+    run = context()
+    taxonomy, _ = _labelled(run)
+    materialise_embeddings(run.workbench(), embedder_of(run.settings, run.stack.gateway_endpoint))
+    counts = learning.learn_labels(run.workbench(), taxonomy)
+    found = learning.labellers(run.workbench())
+    if json:
+        run.print_json({**asdict(counts), "items": found})
+        return
+    table = listing(
+        ("category", "labels", "yes", "from", "majority", "accuracy", "kappa", "F1", "AUC", "sure", "decides"),
+        figures=("labels", "yes", "from", "majority", "accuracy", "kappa", "F1", "AUC", "sure"),
+        texts=("category", "decides"),
+    )
+    for row in found:
+        figures = (row[name] for name in ("majority", "accuracy", "kappa", "f1", "auc", "certainty"))
+        table.add_row(
+            cut(row["category"]),
+            *(str(row[name]) for name in ("labels", "positives", "components")),
+            *("" if value is None else f"{value:.2f}" for value in figures),
+            cut(f"no: {MEANINGS[row['reason']]}" if row["reason"] else "yes"),
+        )
+    run.console.print(table)
+
+
+@categories_app.command()
 def init(
     to: Annotated[Path, typer.Option(help="File to write; - prints it.")] = Path("taxonomy.toml"), json: Json = False
 ) -> None:
