@@ -8,13 +8,15 @@ common, in the worst case nothing, and says nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from uuid import UUID
 
 from regraft.domain.capture.importers.conversation import Judgement
 from regraft.domain.capture.judges import MODEL
+from regraft.domain.evaluation.contest import Strength
+from regraft.domain.evaluation.contest import margin as margin_of_strengths
 from regraft.domain.evaluation.imported import Decider, JudgedAnswers, majority
 from regraft.domain.evaluation.score import ScoreParts
 from regraft.domain.ids import digest, uuid_of
@@ -59,10 +61,14 @@ class Vote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A pair and its certificate. ``node_a`` is the smaller id. A refused one has a reason, and no sides; ``margin``
-    is 0 to 1 on its source's own scale. Of an imported judgement ``basis`` says what it was (preference, rank or
-    rating), ``decided_by`` whose, and ``given_by`` whether a person or a model gave it, '' where that is not known.
-    ``deciders`` are the models that decided, none where people or results did."""
+    """A pair and its certificate. ``node_a`` is the smaller id. A refused one has a reason, and no sides.
+
+    ``margin`` is twice the probability that the better answer wins, less one, 0 to 1: see ``contest.py``. ``basis`` is
+    ``strengths`` where votes over several answers were turned into those. Of an imported judgement it says what that
+    was (preference, rank or rating), ``decided_by`` whose, and ``given_by`` whether a person or a model gave it, ''
+    where that is not known. ``strength_a`` and ``strength_b`` are of the source that decided; ``deciders`` are the
+    models that did, none where people or results decided.
+    """
 
     pair_id: UUID
     anchor_turn_id: UUID
@@ -84,6 +90,8 @@ class Candidate:
     basis: str = ""
     decided_by: str = ""
     given_by: str = ""
+    strength_a: float | None = None
+    strength_b: float | None = None
     deciders: tuple[Decider, ...] = ()
 
 
@@ -124,12 +132,27 @@ class PairDecision:
     deciders: tuple[Decider, ...] = ()
 
 
-def _decide(a: Sibling, b: Sibling, votes: Sequence[Vote], judged: JudgedAnswers, min_margin: float) -> PairDecision:
+Strengths = Mapping[str, Mapping[UUID, Strength]]  # by source, of the answers under one anchor
+
+
+def _decide(
+    a: Sibling,
+    b: Sibling,
+    votes: Sequence[Vote],
+    judged: JudgedAnswers,
+    strengths: Strengths,
+    judges: Collection[Decider],
+    min_margin: float,
+) -> PairDecision:
     """The best source that says anything decides."""
+    stronger = {source: _stronger(a, b, strengths.get(source, {})) for source in strengths}
     for source in ("human", "imported"):
         said = [vote.preference for vote in votes if vote.source == source]
         if said:
-            return count_votes(said, source)
+            return _weighed(count_votes(said, source), stronger.get(source))
+    for source in ("human", "imported"):
+        if abs(stronger.get(source) or 0.0) >= max(min_margin, 1e-9):
+            return PairDecision("", source, stronger[source] or 0.0, "strengths")
     imported = _imported(a, b, judged)
     if imported and imported.given_by != MODEL:
         return imported
@@ -141,18 +164,43 @@ def _decide(a: Sibling, b: Sibling, votes: Sequence[Vote], judged: JudgedAnswers
         return imported
     cast = [vote for vote in votes if vote.source == "model"]
     if cast:
-        deciders = tuple(Decider(vote.judge, vote.judge_version, preference=vote.preference) for vote in cast)
-        decided_by = ", ".join(sorted({each.judge for each in deciders}))
-        counted = count_votes([vote.preference for vote in cast], "model")
-        return replace(counted, deciders=deciders, decided_by=decided_by, given_by=MODEL)
+        counted = _weighed(count_votes([vote.preference for vote in cast], "model"), stronger.get("model"))
+        voters = [Decider(vote.judge, vote.judge_version, preference=vote.preference) for vote in cast]
+        named = {(each.judge, each.version) for each in voters}
+        others = [each for each in judges if (each.judge, each.version) not in named and counted.basis == "strengths"]
+        return _by_models(counted, [*voters, *others])
+    if abs(stronger.get("model") or 0.0) >= max(min_margin, 1e-9):
+        return _by_models(PairDecision("", "model", stronger["model"] or 0.0, "strengths"), judges)
     if a.score.judge is not None and b.score.judge is not None:
-        names = sorted({each.judge_source or "" for each in (a, b)})
-        found = _difference(a.score.judge - b.score.judge, "model")
-        return replace(found, deciders=tuple(map(Decider, names)), decided_by=", ".join(names), given_by=MODEL)
-    if _is_judged(a, judged) or _is_judged(b, judged) or a.score.signals is None or b.score.signals is None:
+        sources = sorted({each.judge_source or "" for each in (a, b)})
+        return _by_models(_difference(a.score.judge - b.score.judge, "model"), list(map(Decider, sources)))
+    compared = any(margin is not None for margin in stronger.values())
+    unknown = a.score.signals is None or b.score.signals is None
+    if compared or unknown or _is_judged(a, judged) or _is_judged(b, judged):
         return PairDecision("no_preference", "none", 0.0)
+    assert a.score.signals is not None
+    assert b.score.signals is not None
     margin = a.score.signals - b.score.signals
     return PairDecision("" if abs(margin) >= max(min_margin, 1e-9) else "no_preference", "signals", margin)
+
+
+def _stronger(a: Sibling, b: Sibling, strengths: Mapping[UUID, Strength]) -> float | None:
+    return margin_of_strengths(strengths.get(a.node_id), strengths.get(b.node_id))
+
+
+def _by_models(decision: PairDecision, deciders: Collection[Decider]) -> PairDecision:
+    names = ", ".join(sorted({each.judge for each in deciders}))
+    return replace(decision, deciders=tuple(deciders), decided_by=names, given_by=MODEL)
+
+
+def _weighed(counted: PairDecision, stronger: float | None) -> PairDecision:
+    """The verdict of the votes over a pair, with the margin that all votes over its answers give it. Where these say
+    the opposite the pair is undecided."""
+    if stronger is None or not counted.margin:
+        return counted
+    if stronger * counted.margin <= 0:
+        return PairDecision("judged_equal", counted.source, 0.0, "strengths")
+    return PairDecision("", counted.source, stronger, "strengths")
 
 
 def _is_judged(sibling: Sibling, judged: JudgedAnswers) -> bool:
@@ -186,32 +234,44 @@ def count_votes(said: Sequence[str], source: str) -> PairDecision:
     return PairDecision("", source, (said.count("a") - said.count("b")) / len(said))
 
 
+def _judges(anchor: UUID, nodes: Iterable[UUID], votes: Mapping[UUID, Sequence[Vote]]) -> list[Decider]:
+    """The judges that voted on answers under an anchor."""
+    if not votes:
+        return []
+    cast = (vote for a, b in combinations(nodes, 2) for vote in votes.get(pair_id(anchor, a, b), ()))
+    return [Decider(*each) for each in sorted({(v.judge, v.judge_version) for v in cast if v.source == "model"})]
+
+
 def propose(
     anchor_turn_id: UUID,
     siblings: Iterable[Sibling],
     votes: Mapping[UUID, Sequence[Vote]],
     *,
+    strengths: Strengths | None = None,
     min_margin: float = DEFAULT_MIN_MARGIN,
 ) -> list[Candidate]:
     """Every unordered pair of distinct nodes under one anchor, legal or refused, in the order of pair ids.
 
-    Of a node that answered several times the first sibling given counts. ``votes`` are by pair id. The source of a
-    preference is the best that says anything: human preference > imported judgements (but for those of models) >
-    human ratings > outcome > imported judgements of models > model > signals. Signals decide only between answers that
-    nobody judged.
+    Of a node that answered several times the first sibling given counts. ``votes`` are by pair id; ``strengths`` are by
+    source, of answers that were in a contest: they give the margin of a pair that votes decide, and decide a pair whose
+    answers were compared only with others. The source of a preference is the best that says anything: human preference
+    > imported judgements (but for those of models) > human ratings > outcome > imported judgements of models > model >
+    signals. Signals decide only between answers that nobody judged.
     """
     distinct: dict[UUID, Sibling] = {}
     for sibling in siblings:
         distinct.setdefault(sibling.node_id, sibling)
     judged = JudgedAnswers({one.node_id: one.judgements for one in distinct.values()})
+    judges = _judges(anchor_turn_id, distinct, votes)
     found = []
     for a, b in combinations(sorted(distinct.values(), key=lambda one: one.node_id), 2):
         identity = pair_id(anchor_turn_id, a.node_id, b.node_id)
         decision = PairDecision(context_reason(a, b), "none", 0.0)
         if not decision.reason:
-            decision = _decide(a, b, votes.get(identity, ()), judged, min_margin)
+            decision = _decide(a, b, votes.get(identity, ()), judged, strengths or {}, judges, min_margin)
         reason, margin = decision.reason, decision.margin
         better, worse = (a, b) if margin > 0 else (b, a)
+        known = (strengths or {}).get(decision.source, {}) if decision.basis == "strengths" else {}
         found.append(
             Candidate(
                 pair_id=identity,
@@ -235,6 +295,8 @@ def propose(
                 decided_by=decision.decided_by,
                 given_by=decision.given_by,
                 deciders=decision.deciders,
+                strength_a=known[a.node_id].value if a.node_id in known else None,
+                strength_b=known[b.node_id].value if b.node_id in known else None,
             )
         )
     return sorted(found, key=lambda candidate: candidate.pair_id)

@@ -6,7 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
+from itertools import combinations, groupby
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,14 +14,16 @@ from uuid import UUID
 import pyarrow as pa
 
 from regraft.domain.capture.message import messages_of, text_of
+from regraft.domain.evaluation.contest import LEAST_ANSWERS, Comparison, Strength, contests, numbered
 from regraft.domain.evaluation.outcome import OutcomeReport, outcome_of
-from regraft.domain.evaluation.pairs import Candidate, Sibling, Vote, propose
+from regraft.domain.evaluation.pairs import Candidate, Sibling, Vote, pair_id, propose
 from regraft.domain.evaluation.score import ScoreParts, answer_quality, human_part
 from regraft.domain.evaluation.trajectory import measure_answer
 from regraft.domain.ids import parse_json
 from regraft.flows.evaluation.judgements import imported_judgements
 from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.postgres.arrow import reading
+from regraft.infra.statistics.strengths import strengths
 
 _BATCH = 500  # sessions in memory at a time
 
@@ -35,6 +37,7 @@ _PAIRS = pa.schema(
         *((name, pa.string()) for name in _TEXTS),
         *((name, pa.float64()) for name in ("margin", "human_a", "human_b", "signals_a", "signals_b")),
         *((name, pa.float64()) for name in ("outcome_a", "outcome_b", "judge_a", "judge_b")),
+        *((name, pa.float64()) for name in ("strength_a", "strength_b")),
         *((name, pa.timestamp("us")) for name in ("started_a", "started_b")),
     ]
 )
@@ -128,8 +131,23 @@ def _compare(
     by_turn = {row["turn_id"]: row for row in rows}
     return [
         _record(candidate, by_turn[str(candidate.turn_a)], by_turn[str(candidate.turn_b)])
-        for candidate in propose(anchor, siblings, votes)
+        for candidate in propose(anchor, siblings, votes, strengths=_strengths(anchor, siblings, votes))
     ]
+
+
+def _strengths(
+    anchor: UUID, siblings: Sequence[Sibling], votes: Mapping[UUID, Sequence[Vote]]
+) -> dict[str, dict[UUID, Strength]]:
+    """By source: the strengths of answers that many votes over several of them were given to."""
+    said: dict[str, list[Comparison]] = defaultdict(list)
+    nodes = sorted({one.node_id for one in siblings})
+    if len(nodes) < LEAST_ANSWERS:
+        return {}
+    for a, b in combinations(nodes, 2):
+        for vote in votes.get(pair_id(anchor, a, b), ()):
+            said[vote.source].append(Comparison(a, b, vote.preference))
+    found = {source: [(each, strengths(each)) for each in contests(given)] for source, given in said.items()}
+    return {source: numbered(fitted) for source, fitted in found.items() if fitted}
 
 
 def _record(candidate: Candidate, a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
@@ -155,4 +173,6 @@ def _record(candidate: Candidate, a: dict[str, Any], b: dict[str, Any]) -> dict[
         "judge_b": candidate.score_b.judge,
         "signals_a": candidate.score_a.signals,
         "signals_b": candidate.score_b.signals,
+        "strength_a": candidate.strength_a,
+        "strength_b": candidate.strength_b,
     }

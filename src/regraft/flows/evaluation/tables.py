@@ -71,10 +71,14 @@ PAIRS = pa.schema(
         column("verdict", TEXT, "`legal` or `refused`"),
         column("reason", TEXT, "why it is refused; '': it is legal"),
         column("source", TEXT, "who decided: human, imported, ratings, outcome, model, signals or none"),
-        column("basis", TEXT, "what decided: preference, rank or rating; null: neither"),
+        column(
+            "basis",
+            TEXT,
+            "what decided: preference, rank or rating, or strengths from votes over several answers; null: none",
+        ),
         column("decided_by", TEXT, "sources with their annotators"),
         column("given_by", TEXT, "`person` or `model`; '': not known"),
-        column("margin", _FLOAT, "how clear it is, 0 to 1"),
+        column("margin", _FLOAT, "twice the probability that the better answer wins, less one: 0 to 1"),
         column("chosen", TEXT, "the node that is preferred; null: none is"),
         column("rejected", TEXT, "the other node"),
         column("tools_digest", TEXT, "digest of the tool list of both; null: none, or not the same"),
@@ -82,6 +86,7 @@ PAIRS = pa.schema(
         *(column(f"outcome_{side}", _FLOAT, f"reported outcome of answer {side}, 0 to 1") for side in "ab"),
         *(column(f"judge_{side}", _FLOAT, f"models' judgement of answer {side}, 0 to 1") for side in "ab"),
         *(column(f"signals_{side}", _FLOAT, f"measured signals of answer {side}, 0 to 1") for side in "ab"),
+        *(column(f"strength_{side}", _FLOAT, f"strength of answer {side}, log odds; null: none") for side in "ab"),
     ]
 )
 

@@ -163,11 +163,13 @@ def calibrated_pair(trust: JudgeTrust, pair: Record) -> Record:
     if not votes:
         found = trust.admit_all((judge, version, "preference") for judge, version, *_ in deciders)
         return {**pair, "agreement": found.agreement} if found.admitted else _refused(pair, "judge_not_calibrated")
+    others = [each for each in deciders if not each[3]]  # their votes on other pairs are in the margin
     admitted = [each for each in votes if trust.admit(each[0], each[1], "preference").admitted]
     if not admitted:
         return _refused(pair, "judge_not_calibrated")
     agreement = trust.admit_all((judge, version, "preference") for judge, version, *_ in admitted).agreement
-    if len(admitted) == len(votes):
+    trusted = all(trust.admit(each[0], each[1], "preference").admitted for each in others)
+    if len(admitted) == len(votes) and trusted:
         return {**pair, "agreement": agreement}
     decision = count_votes([each[3] for each in admitted], "model")
     if decision.reason:

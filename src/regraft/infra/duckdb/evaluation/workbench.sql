@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS candidate_preference_pairs (
     verdict VARCHAR NOT NULL,              -- legal or refused
     reason VARCHAR NOT NULL,               -- '' when legal
     source VARCHAR NOT NULL,               -- human, imported, ratings, outcome, model, signals or none
-    margin DOUBLE NOT NULL,                -- 0 to 1
+    margin DOUBLE NOT NULL,                -- twice the probability that the better one wins, less one
     chosen UUID,
     rejected UUID,
     tools_digest VARCHAR,                  -- hexadecimal; NULL: no tools, or not the same
@@ -68,7 +68,7 @@ ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS outcome_b DOUBLE
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS judge_a DOUBLE;
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS judge_b DOUBLE;
 -- Of judgements that came with imported data.
-ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS basis VARCHAR;       -- preference, rank or rating
+ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS basis VARCHAR;       -- preference, rank, rating or strengths
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS decided_by VARCHAR;  -- sources, with their annotators
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS given_by VARCHAR;    -- person or model; '' is not known
 ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS imported_human DOUBLE;         -- 0 to 1, by people
@@ -84,6 +84,9 @@ ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS started_at TIMESTAMP;     
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS started_a TIMESTAMP;
 ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS started_b TIMESTAMP;
 ALTER TABLE trajectory_units ADD COLUMN IF NOT EXISTS recovered_calls INTEGER;       -- failed calls whose tool succeeded later
+-- In the logarithm of odds, where votes over several answers decided.
+ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS strength_a DOUBLE;
+ALTER TABLE candidate_preference_pairs ADD COLUMN IF NOT EXISTS strength_b DOUBLE;
 
 -- name: units_without_time
 -- How many units were measured before times or recovered calls were kept.

@@ -13,8 +13,8 @@ SELECT count(*) AS sessions FROM conversation_sessions;
 SELECT session_id::text AS session_id FROM conversation_sessions ORDER BY session_id;
 
 -- name: label_states
--- A digest of the judgements that count, per session that has any.
-SELECT session_id::text AS session_id, md5(string_agg(label_id::text, ',' ORDER BY label_id)) AS state
+-- A digest of the judgements that count, per session that has any. The number in it goes up with what is made of them.
+SELECT session_id::text AS session_id, md5('3,' || string_agg(label_id::text, ',' ORDER BY label_id)) AS state
 FROM (SELECT session_id, label_id FROM current_human_eval_labels
       UNION ALL
       SELECT t.session_id, p.label_id
