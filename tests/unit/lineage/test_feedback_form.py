@@ -9,26 +9,28 @@ import pytest
 
 from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.errors import CorruptEventError
-from regraft.domain.lineage.feedback import read_feedback
+from regraft.domain.lineage.feedback import check_form, read_feedback
 from regraft.domain.lineage.history import session_by_name
 
 TURN = UUID(int=7)
 
 
 def given(document, session=None):
+    return read_feedback(sent(document, session))
+
+
+def sent(document, session=None):
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     circumstances = {"upstream": "", "upstream_pin": "", "started_ns": 0, "first_byte_ns": None, "duration_ns": 0}
     answer = {"status": 200, "response_type": "", "response_encoding": "", "response_body": b""}
-    return read_feedback(
-        Exchange(
-            event_id=UUID(int=1),
-            scope="s",
-            endpoint="/v1/feedback",
-            request_body=body,
-            identity=Identity(session=session),
-            **circumstances,
-            **answer,
-        )
+    return Exchange(
+        event_id=UUID(int=1),
+        scope="s",
+        endpoint="/v1/feedback",
+        request_body=body,
+        identity=Identity(session=session),
+        **circumstances,
+        **answer,
     )
 
 
@@ -78,3 +80,26 @@ def test_what_says_nothing_of_anything_is_refused(document):
 def test_a_turn_id_that_is_none_is_said_to_be_none(turn):
     with pytest.raises(CorruptEventError, match="turn_id is not the id of a turn"):
         given({"turn_id": turn, "reward": 1})
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"turnid": str(TURN), "reward": 1}, "unknown field 'turnid'. Did you mean turn_id?"),
+        ({"session": "s", "reward": 1, "colour": "red"}, "unknown field 'colour'. Known fields: turn_id, session"),
+        ({"session": "s", "rating": 7}, "rating is 7; a rating is from 1"),
+        ({"session": "s", "rating": 0}, "rating is 0"),
+        ({"session": "s", "reward": 1, "comment": {"a": 1}}, "comment is not text"),
+        ({"session": "s", "reward": 1, "x" * 10_000: 1}, "unknown field 'xxxx"),
+    ],
+)
+def test_a_client_learns_at_once_what_is_wrong_with_its_feedback(document, words):
+    with pytest.raises(CorruptEventError) as caught:
+        check_form(sent(document))
+    assert words in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("figure", [{"rating": 1}, {"rating": 5.0}, {"reward": -3}, {"value": 70, "name": "score"}])
+def test_feedback_on_its_own_scale_is_taken(figure):
+    check_form(sent({"session": "s", "comment": None, **figure}))

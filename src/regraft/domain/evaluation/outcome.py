@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from regraft.domain.capture.judges import MODEL, PERSON, judge_of
-from regraft.domain.evaluation.score import BEST_RATING, WORST_RATING
+from regraft.domain.lineage.feedback import BEST_RATING, WORST_RATING
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, fields
 from regraft.domain.capture.endings import ending_of
 from regraft.domain.errors import ConfigError
 from regraft.domain.evaluation.trajectory import AnswerSignals, UnitSignals
+from regraft.domain.lineage.feedback import BEST_RATING, WORST_RATING
 
 NEUTRAL = 0.5
 PARTS = ("human", "outcome", "judge", "signals")
-BEST_RATING, WORST_RATING = 5, 1
 OVERLONG = 3.0  # times the median sibling
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,9 @@ from regraft.domain.lineage.history import session_by_name
 from regraft.domain.lineage.turn import INTERNAL_SESSION
 
 _FIGURES = ("reward", "rating", "value")
+_FIELDS = ("turn_id", "session", "session_id", *_FIGURES, "name", "comment", "source")
+_SHOWN = 40  # characters of a name that a client sent
+WORST_RATING, BEST_RATING = 1, 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,28 @@ def read_feedback(exchange: Exchange) -> Feedback:
         comment=comment if isinstance(comment, str) else None,
         source=source if isinstance(source, str) and source else "client",
     )
+
+
+def check_form(exchange: Exchange) -> None:
+    """What a client is told of its feedback at once, beside what ``read_feedback`` refuses.
+
+    Raises CorruptEventError for a field that is not known, and for a rating beyond its scale of 1 to 5.
+    """
+    document = read_document(exchange.request_body)
+    for name in document:
+        if name not in _FIELDS:
+            near = get_close_matches(name, _FIELDS, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Known fields: {', '.join(_FIELDS)}."
+            raise CorruptEventError(f"the feedback has an unknown field {name[:_SHOWN]!r}. {hint}")
+    for name in ("name", "comment", "source"):
+        if not isinstance(document.get(name, ""), str | None):
+            raise CorruptEventError(f"the feedback's {name} is not text")
+    rating = _figure(document.get("rating"))
+    if rating is not None and not WORST_RATING <= rating <= BEST_RATING:
+        raise CorruptEventError(
+            f"the feedback's rating is {rating:g}; a rating is from {WORST_RATING} (worst) to {BEST_RATING} (best). "
+            "For a figure on another scale use value with a name"
+        )
 
 
 def _uuid(value: Any) -> UUID | None:

@@ -13,7 +13,7 @@ from regraft.domain.capture.judges import judge_of
 from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.evaluation.calibration import PEOPLE, Calibrations, JudgeFigures, family_of
 from regraft.domain.evaluation.imported import basis_of, place_of, scale_of
-from regraft.domain.evaluation.score import BEST_RATING, WORST_RATING
+from regraft.domain.lineage.feedback import BEST_RATING, WORST_RATING
 from regraft.infra.duckdb.evaluation.calibration import CalibrationTable, compare
 from regraft.infra.postgres.arrow import reading
 from regraft.infra.statistics.judge_figures import JudgeFacts, judge_figures

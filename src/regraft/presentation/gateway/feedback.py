@@ -9,7 +9,7 @@ import orjson
 
 from regraft.domain.capture.exchange import Exchange
 from regraft.domain.errors import CorruptEventError
-from regraft.domain.lineage.feedback import read_feedback
+from regraft.domain.lineage.feedback import check_form, read_feedback
 from regraft.infra.http.replies import Answer, error_body, json_answer
 from regraft.infra.http.requests import HttpRequest
 from regraft.infra.nats.codec import CallEvent
@@ -26,24 +26,24 @@ def take_feedback(request: HttpRequest, recorder: Recorder, scope: str) -> Answe
     if len(request.body) > MAX_BYTES:
         return json_answer(413, error_body("The feedback is too large", "invalid_request_error", "request_too_large"))
     body = orjson.dumps({"id": uuid_text(event_id), "object": "feedback"})
+    exchange = Exchange(
+        event_id=UUID(bytes=event_id),
+        scope=scope or recorder.scope,
+        endpoint=FEEDBACK,
+        upstream="",
+        upstream_pin="",
+        started_ns=started,
+        first_byte_ns=None,
+        duration_ns=0,
+        request_body=request.body,
+        status=202,
+        response_type="application/json",
+        response_encoding="",
+        response_body=body,
+    )
     try:
-        read_feedback(
-            Exchange(
-                event_id=UUID(bytes=event_id),
-                scope=scope or recorder.scope,
-                endpoint=FEEDBACK,
-                upstream="",
-                upstream_pin="",
-                started_ns=started,
-                first_byte_ns=None,
-                duration_ns=0,
-                request_body=request.body,
-                status=202,
-                response_type="application/json",
-                response_encoding="",
-                response_body=body,
-            )
-        )
+        read_feedback(exchange)
+        check_form(exchange)
     except CorruptEventError as error:
         message = f"{str(error)[:1].upper()}{str(error)[1:]}"
         return json_answer(400, error_body(message, "invalid_request_error", "invalid_feedback"))

@@ -50,6 +50,7 @@ class Status(Model):
     replays: int
     quarantine: int | None
     waiting_calls: int | None
+    unmatched_feedback: int
     snapshots: int
     ratings: int
     preferences: int

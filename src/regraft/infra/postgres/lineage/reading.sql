@@ -48,6 +48,8 @@ SELECT (SELECT count(*) FROM pipeline_event_inbox) AS inbox,
     (SELECT count(*) FROM execution_run_records WHERE purpose = 'replay') AS replays,
     (SELECT count(*) FROM quarantine WHERE resolved_at IS NULL AND waits_for IS NULL) AS quarantine,
     (SELECT count(*) FROM quarantine WHERE resolved_at IS NULL AND waits_for IS NOT NULL) AS waiting_calls,
+    (SELECT count(*) FROM feedback_target f JOIN feedback g USING (feedback_id)
+     WHERE NOT g.imported AND f.target_session_id IS NULL) AS unmatched_feedback,
     (SELECT count(*) FROM dataset_snapshot_registry) AS snapshots,
     (SELECT count(*) FROM current_human_eval_labels) AS ratings,
     (SELECT count(*) FROM current_preference_labels) AS preferences;
@@ -60,6 +62,8 @@ SELECT inbox.calls AS inbox, inbox.last_received_at, turn.turns, turn.ambiguous_
     (SELECT count(*) FROM conversation_sessions WHERE scope = %(scope)s) AS sessions,
     (SELECT count(*) FROM conversation_branch_nodes JOIN own USING (session_id) WHERE parent_node_id IS NOT NULL) AS nodes,
     run.runs, run.replays, NULL AS quarantine, NULL AS waiting_calls,
+    (SELECT count(*) FROM feedback_target f JOIN feedback g USING (feedback_id)
+     WHERE NOT g.imported AND f.target_session_id IS NULL AND g.scope = %(scope)s) AS unmatched_feedback,
     (SELECT count(DISTINCT h.snapshot_id) FROM dataset_snapshot_nodes h JOIN own USING (session_id)
      WHERE NOT EXISTS (SELECT FROM dataset_snapshot_nodes o JOIN session s USING (session_id)
                        WHERE o.snapshot_id = h.snapshot_id AND s.scope <> %(scope)s)) AS snapshots,

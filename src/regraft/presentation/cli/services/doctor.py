@@ -168,6 +168,9 @@ def _stores(run: CommandContext) -> Iterator[Finding]:
             "`regraft db psql -c 'SELECT turn_id, failure FROM lineage_queue'`, then `regraft lineage build --retry`."
         )
         yield Finding("warning", f"{found['failed_turns']} turns could not be placed in the graph.", mend)
+    if found["unmatched_feedback"]:
+        mend = "Compare their turn_id or session with `regraft sessions`; they count once their turn is stored."
+        yield Finding("warning", f"{found['unmatched_feedback']} rewards or ratings name no turn or session.", mend)
     if found["waiting_turns"]:
         yield Finding("warning", f"{found['waiting_turns']} turns wait for the graph.", "`regraft lineage build`")
 

@@ -116,6 +116,6 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
         run.console.print("\nPostgreSQL is not running: start everything with `regraft up`.")
         return
     calls, graph = ("inbox", "waiting_calls", "quarantine"), ("turns", "waiting_turns", "sessions", "nodes", "replays")
-    unsure = [name for name in ("ambiguous_turns", "unknown_endings") if found[name]]
+    unsure = [name for name in ("ambiguous_turns", "unknown_endings", "unmatched_feedback") if found[name]]
     shown = (*calls, *graph, "snapshots", *unsure)
     run.console.print("\n" + "  ".join(f"{name.replace('_', ' ')} [bold]{found[name]}[/]" for name in shown))
