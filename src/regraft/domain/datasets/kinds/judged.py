@@ -16,7 +16,8 @@ from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.evaluation.calibration import Admission, Calibrations, Requirement
 from regraft.domain.evaluation.judge import Task
 from regraft.domain.evaluation.pairs import count_votes
-from regraft.domain.evaluation.score import BEST_RATING, WORST_RATING, ScoreParts
+from regraft.domain.evaluation.score import ScoreParts
+from regraft.domain.lineage.feedback import BEST_RATING, WORST_RATING
 
 _NAMES = {"human": "ratings"}  # of label sources, in rows
 _Values = Sequence[tuple[float | None, str]]  # each with the label source that may use it, the weightiest first
