@@ -14,11 +14,15 @@ from regraft.infra.files.web_tokens import WebTokenStore
 class Grant:
     """What a request may read: all that is of the tenant ``scope``, or everything where that is None.
 
+    ``name`` is who the token was made for, None where it is nobody's in particular. ``reviews``: it may also judge
+    items of the review queue, under that name.
     ``holds`` says whether it still holds: a token may be revoked while an answer is being sent.
     """
 
     scope: str | None
     holds: Callable[[], bool]
+    name: str | None = None
+    reviews: bool = True
 
 
 class ReadAccess:
@@ -47,7 +51,12 @@ class ReadAccess:
         found = self._store.find(shown) if self._store else None
         if found is None:
             return None
-        return Grant(scope=found.scope, holds=lambda: self._store is not None and self._store.find(shown) == found)
+        return Grant(
+            scope=found.scope,
+            holds=lambda: self._store is not None and self._store.find(shown) == found,
+            name=found.name,
+            reviews=found.review,
+        )
 
     def _is_needed(self) -> bool:
         return self._required or (self._store is not None and self._store.is_used())

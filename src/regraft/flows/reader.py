@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 from regraft.domain.errors import UsageError
 from regraft.flows.access import Grant
+from regraft.infra.postgres.client_pool import ReadPool
 from regraft.infra.postgres.pool import Connection
-from regraft.infra.postgres.read_pool import ReadPool
 
 Reader: TypeAlias = ReadPool
 

@@ -21,6 +21,7 @@ from regraft.flows.access import ReadAccess
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.evaluation.embeddings import materialise_embeddings
 from regraft.flows.evaluation.pivots import materialise_pivots
+from regraft.flows.evaluation.queue import QueueSize, fill_queue, queue_items
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.flows.lineage import build as lineage
 from regraft.flows.lineage import reading
@@ -88,6 +89,11 @@ def tenants(truth: str, tokens: Path, admin: Headers, bench: Path) -> tuple[Tena
     materialise_units(truth, bench)
     materialise_embeddings(bench, StaticEmbedder())
     assert materialise_pivots(truth, bench).pivots == 2
+    fill_queue(truth, bench, QueueSize())
+    for tenant in made:
+        items = queue_items(truth, scope=tenant.name)
+        tenant.ids["review"] = str(items[0].item_id)
+        tenant.secrets |= {str(item.item_id) for item in items}
     return made[0], made[1]
 
 
@@ -181,10 +187,12 @@ def hold(connection: Any, snapshot: str, tenant: Tenant) -> None:
 
 
 def routes(client: TestClient, headers: Headers) -> list[str]:
-    """Every path of the OpenAPI document. Only such with one id, of a kind that the tenants have, can be walked."""
+    """Every path of the OpenAPI document that is read. Only such with one id, of a kind that the tenants have, can be
+    walked."""
     document = client.get("/api/openapi.json", headers=headers).json()
-    assert all(set(item) == {"get"} for item in document["paths"].values())
-    return list(document["paths"])
+    written = [path for path, item in document["paths"].items() if "get" not in item]
+    assert all(path.startswith("/api/review/") for path in written)
+    return [path for path in document["paths"] if path not in written]
 
 
 def filled(path: str, ids: dict[str, str]) -> str:
@@ -263,6 +271,30 @@ def test_a_token_without_a_tenant_sees_all(client: TestClient, tenants: tuple[Te
         for path in routes(client, admin):
             if not path.endswith("/events"):
                 assert client.get(filled(path, tenant.ids), headers=admin).status_code == 200, path
+
+
+def test_a_reviewer_gets_items_of_their_tenant_alone(
+    client: TestClient, tokens: Path, tenants: tuple[Tenant, Tenant], admin: Headers
+) -> None:
+    own, other = tenants
+    reviewer = bearer(WebTokenStore(tokens).create("ann", own.name, review=True)[1])
+    everyone = bearer(WebTokenStore(tokens).create("bob", review=True)[1])
+    reply = client.post("/api/review/claim", headers=reviewer, json={"limit": 10})
+    assert reply.status_code == 200, reply.text
+    assert reply.json()["reviewer"] == "ann"
+    claimed = {item["item_id"] for item in reply.json()["items"]}
+    assert claimed
+    assert claimed <= own.secrets - other.secrets
+    assert {secret for secret in other.secrets if secret in reply.text} == set()
+    there = client.post("/api/review/claim", headers=reviewer, json={"session": other.ids["sessions"]})
+    assert (there.status_code, there.json()["error"]["code"]) == (404, "not_found")
+    lease = client.post("/api/review/claim", headers=everyone, json={}).json()["items"][0]["lease_id"]
+    for act, body in (("submit", {"rating": 3}), ("skip", {"reason": "other"}), ("flag", {}), ("renew", {})):
+        stolen = client.post(f"/api/review/leases/{lease}/{act}", headers=reviewer, json=body)
+        assert (stolen.status_code, stolen.json()["error"]["code"]) == (404, "not_found"), act
+    for headers in (own.headers, admin):  # these tokens only read
+        refused = client.post("/api/review/claim", headers=headers, json={})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
 
 
 def test_words_are_found_among_the_tenants_nodes_alone(truth: str, tenants: tuple[Tenant, Tenant]) -> None:

@@ -6,6 +6,7 @@ and then others get the item.
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from regraft.domain.errors import ConflictError, NotFoundError, UsageError
 from regraft.domain.evaluation.human_label import OTHER_SIDE, Preference, Rating, place_of
 from regraft.domain.evaluation.review_queue import SKIP_REASONS, PairSides, QueueFilter, shares_in_order
 from regraft.domain.evaluation.trajectory import printable
-from regraft.domain.ids import canonical_json, parse_json
+from regraft.domain.ids import canonical_json
 from regraft.flows.evaluation.review import (
     ShownPair,
     ShownUnit,
@@ -329,23 +330,23 @@ class ReviewDesk:
             return None
         if isinstance(shown, ShownUnit):
             answers: tuple[str, ...] = (shown.answer,)
-            json: tuple[str | None, ...] = (shown.answer_json,)
+            captured: tuple[str | None, ...] = (shown.answer_json,)
             hashed = shown.digest
         else:
             order = (row["shown_first"], OTHER_SIDE[row["shown_first"]])
             answers = tuple(shown.answers[side] for side in order)
-            json = tuple(shown.answers_json[side] for side in order)
+            captured = tuple(shown.answers_json[side] for side in order)
             hashed = shown.digest(row["shown_first"])
         leases.run(connection, "show", lease_id=row["lease_id"], shown_hash=hashed)
         return ShownItem(
             **{name: row[name] for name in ("lease_id", "item_id", "kind", "theme", "cluster_id", "category")},
             expires_at=row["expires_at"],
             flagged=row["flagged"],
-            draft=parse_json(row["draft"]) if row["draft"] else None,
+            draft=json.loads(row["draft"]) if row["draft"] else None,
             history=shown.history,
             answers=answers,
             history_json=shown.history_json,
-            answers_json=json,
+            answers_json=captured,
         )
 
     def _drop(self, connection: Connection, row: dict[str, Any], now: datetime) -> None:

@@ -214,6 +214,12 @@ def fill_queue(
     return Filled(candidates=seen, added=added, gone=gone, open=sum(row["open"] for row in shares))
 
 
+def queue_shares(source: Source, scope: str | None = None) -> list[ShareCount]:
+    """How full the queue is, by tenant, kind, theme and share."""
+    with reading_from(source) as connection:
+        return [ShareCount(**row) for row in store.rows(connection, "shares", scope=scope)]
+
+
 def queue_status(source: Source, scope: str | None = None) -> QueueStatus:
     """How full the queue is, and what its random samples say of the paths of each theme and of all."""
     with reading_from(source) as connection:

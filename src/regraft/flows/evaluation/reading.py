@@ -8,7 +8,6 @@ from uuid import UUID
 
 from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.postgres.evaluation import labels
-from regraft.infra.postgres.lineage.reading import resolve_session
 from regraft.infra.postgres.pool import transaction
 
 Row = dict[str, Any]
@@ -45,9 +44,3 @@ def pairs(workbench: Path) -> list[Row]:
 def pair_id(workbench: Path, text: str) -> UUID:
     """The id of a pair from the start of it. Raises NotFoundError unless exactly one fits."""
     return Workbench(workbench).resolve("pair", text)
-
-
-def session_id(dsn: str, text: str) -> UUID:
-    """The id of a session from its id, the start of it, or its name. Raises NotFoundError unless exactly one fits."""
-    with transaction(dsn) as connection:
-        return resolve_session(connection, text)

@@ -18,17 +18,26 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from regraft import __version__
-from regraft.domain.errors import NotFoundError, RegraftError, UnavailableError, UsageError
+from regraft.domain.errors import (
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    RegraftError,
+    UnavailableError,
+    UsageError,
+)
 from regraft.flows.access import ReadAccess
 from regraft.flows.evaluation.embeddings import Embedder
+from regraft.flows.evaluation.review_service import ReviewService, ReviewSetup
 from regraft.flows.lineage.following import follow
 from regraft.flows.reader import open_reader
 from regraft.infra.asgi_guard import Guard
 from regraft.infra.host_policy import HostPolicy
 from regraft.infra.telemetry.metrics import ProcessMetrics
-from regraft.presentation.web import datasets, lineage, pivots, replay, similar, status
+from regraft.presentation.web import datasets, lineage, pivots, replay, review, similar, status
 from regraft.presentation.web.access import TokenRequired
 from regraft.presentation.web.answer import FailedReply, Failure, JsonReply
+from regraft.presentation.web.body_limit import BodyLimit
 from regraft.presentation.web.metrics import RequestMetrics
 from regraft.presentation.web.metrics import router as metrics_page
 
@@ -43,11 +52,19 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 503: "unavailable"}
-_STATUS = {NotFoundError: 404, UsageError: 400, UnavailableError: 503}
+_CODES = {
+    400: "bad_request",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "conflict",
+    503: "unavailable",
+}
+_STATUS = {NotFoundError: 404, UsageError: 400, UnavailableError: 503, ForbiddenError: 403, ConflictError: 409}
 _ABOUT = (
-    "The captured log, the conversation graph, replays and dataset snapshots. Read only; every id is also found by \
-its first digits, six at least. A token may be bound to a tenant: then nothing of another tenant is found or counted."
+    "The captured log, the conversation graph, replays, dataset snapshots, and human review, which is all that can be"
+    " written here. Every id is also found by its first digits, six at least. A token may be bound to a tenant: then"
+    " nothing of another tenant is found or counted."
 )
 _FAILURES: dict[int | str, dict[str, Any]] = {
     400: {"model": FailedReply, "description": "The request is malformed."},
@@ -125,17 +142,19 @@ def make_app(
     embedder: Callable[[], Embedder] | None = None,
     *,
     following: bool = False,
+    reviewing: ReviewSetup | None = None,
 ) -> FastAPI:
     """The application. ``hosts``: names that it answers to beside loopback ones; others are refused (DNS rebinding).
 
     ``access``: which tokens read what; without it every client reads everything. ``workbench``: the file of what was
     evaluated. ``embedder``: called at the first search for similar paths. ``following``: it also places captured turns
-    in the graph, so that what it shows is up to date.
+    in the graph, so that what it shows is up to date. ``reviewing``: how people judge.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.reader = open_reader(dsn, "regraft-web")
+        app.state.review = ReviewService(dsn, reviewing or ReviewSetup())
         follower = asyncio.create_task(follow(dsn)) if following else None
         try:
             yield
@@ -144,6 +163,7 @@ def make_app(
                 follower.cancel()
                 with suppress(asyncio.CancelledError):
                     await follower
+            app.state.review.close()
             app.state.reader.close()
 
     metrics = ProcessMetrics("web")
@@ -160,6 +180,7 @@ def make_app(
             Middleware(Guard, HostPolicy(hosts), "web.hosts"),
             Middleware(TokenRequired, access or ReadAccess()),
             Middleware(RequestMetrics, metrics),
+            Middleware(BodyLimit),
         ],
         exception_handlers={
             RegraftError: _on_known_error,
@@ -170,7 +191,7 @@ def make_app(
         responses=_FAILURES,
         generate_unique_id_function=lambda route: route.name,
     )
-    for room in (status, lineage, replay, pivots, similar, datasets):
+    for room in (status, lineage, replay, pivots, similar, review, datasets):
         app.include_router(room.router, prefix="/api")
     app.include_router(metrics_page)
     app.state.metrics = metrics
@@ -187,13 +208,14 @@ def serve_web(
     access: ReadAccess | None = None,
     workbench: Path | None = None,
     embedder: Callable[[], Embedder] | None = None,
+    reviewing: ReviewSetup | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
     import uvicorn
 
     # Only names that are known are answered, so that a foreign page cannot read this through its own name.
     uvicorn.run(
-        make_app(dsn, (*hosts, host), access, workbench, embedder, following=True),
+        make_app(dsn, (*hosts, host), access, workbench, embedder, following=True, reviewing=reviewing),
         host=host,
         port=port,
         log_level="warning",

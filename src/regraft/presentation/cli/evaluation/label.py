@@ -9,7 +9,6 @@ from uuid import UUID
 import typer
 
 from regraft.domain.errors import UsageError
-from regraft.domain.evaluation.review_queue import KINDS, QueueFilter
 from regraft.presentation.cli.context import context
 
 label_app = typer.Typer(
@@ -36,18 +35,6 @@ def reviewer_name(reviewer: str | None) -> str:
         raise UsageError("Give the reviewer's name: --reviewer NAME.") from error
 
 
-def queue_filter(
-    dsn: str, kind: str | None, theme: str | None, session: str | None, cluster: str | None, category: str | None
-) -> QueueFilter:
-    """The filter that options describe. Raises UsageError for an unknown kind, NotFoundError for an unknown session."""
-    from regraft.flows.evaluation.reading import session_id
-
-    if kind not in (None, *KINDS):
-        raise UsageError(f"A kind is one of {', '.join(KINDS)}, not {kind!r}.")
-    found = session_id(dsn, session) if session else None
-    return QueueFilter(kind=kind, theme=theme, session_id=found, cluster_id=cluster, category=category)
-
-
 @label_app.callback()
 def label(
     called: typer.Context,
@@ -67,12 +54,13 @@ def label(
         return
     from regraft.flows.evaluation.desk import desk_at, review_policy
     from regraft.flows.evaluation.queue import fill_queue, queue_size
+    from regraft.flows.evaluation.review_service import filter_of
     from regraft.presentation.cli.evaluation.labelling import LabellingSession
 
     run = context()
     dsn, review = run.graph_dsn(), run.settings.review
-    wanted = queue_filter(dsn, kind, theme, session, cluster, category)
     desk = desk_at(dsn, reviewer_name(reviewer), policy=review_policy(review))
+    wanted = filter_of(desk, kind=kind, theme=theme, session=session, cluster=cluster, category=category)
     if not desk.progress(wanted).waiting:
         fill_queue(dsn, run.workbench(), queue_size(review))
     LabellingSession(desk, wanted, run.console).run()

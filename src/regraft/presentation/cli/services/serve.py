@@ -115,6 +115,7 @@ def web() -> None:
     """Run the web API until Ctrl-C."""
     from regraft.flows.access import ReadAccess
     from regraft.flows.evaluation.embeddings import embedder_of
+    from regraft.flows.evaluation.review_service import review_setup
     from regraft.presentation.web.app import serve_web
 
     run = context()
@@ -127,7 +128,8 @@ def web() -> None:
         required=web.tokens_file is not None,
     )
     embedder = cache(lambda: embedder_of(run.settings, run.stack.gateway_endpoint))
-    serve_web(run.postgres_dsn(), web.host, web.port, tuple(web.hosts), access, run.workbench(), embedder)
+    reviewing = review_setup(run.settings)
+    serve_web(run.postgres_dsn(), web.host, web.port, tuple(web.hosts), access, run.workbench(), embedder, reviewing)
 
 
 def dagster() -> None:

@@ -33,12 +33,15 @@ def _store() -> WebTokenStore:
 def create(
     name: Annotated[str, typer.Argument(help="Who uses the token.")],
     scope: Annotated[str | None, typer.Option(help="Tenant whose data it reads; without it: everything.")] = None,
+    review: Annotated[
+        bool, typer.Option("--review", help="It may also judge items of the review queue, under this name.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Create a token and print it once; only its digest is stored. From the first one on, every request needs one."""
     if not name.strip() or (scope is not None and not scope.strip()):
         raise UsageError("A token needs a name, and a scope if any, that are not empty.")
-    token, secret = _store().create(name, scope)
+    token, secret = _store().create(name, scope, review=review)
     run = context()
     if as_json:
         run.print_json({**_shown(token), "token": secret})
@@ -54,10 +57,11 @@ def list_tokens(as_json: Json = False) -> None:
     if as_json:
         run.print_json([_shown(token) for token in tokens])
         return
-    table = Table("id", "name", "scope", "made", "revoked")
+    table = Table("id", "name", "scope", "review", "made", "revoked")
     for token in tokens:
         scope = "(everything)" if token.scope is None else token.scope
-        table.add_row(*map(escape, (token.key_id, token.name, scope, _day(token.created), _day(token.revoked))))
+        may = "yes" if token.review else ""
+        table.add_row(*map(escape, (token.key_id, token.name, scope, may, _day(token.created), _day(token.revoked))))
     run.console.print(table)
 
 
@@ -78,6 +82,7 @@ def _shown(token: WebToken) -> dict[str, Any]:
         "id": token.key_id,
         "name": token.name,
         "scope": token.scope,
+        "review": token.review,
         "created": _day(token.created),
         "revoked": _day(token.revoked) or None,
     }

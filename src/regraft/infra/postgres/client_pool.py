@@ -1,8 +1,8 @@
-"""A small pool of read-only connections for a long-lived process."""
+"""Small pools of connections for a process that serves many requests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psycopg
@@ -17,10 +17,10 @@ _QUERY_SECONDS = 30
 _WAIT_SECONDS = 10.0  # for a free connection
 
 
-class ReadPool:
-    """At most 8 connections, opened when needed. They cannot write, and a statement ends after 30 seconds."""
+class ClientPool:
+    """At most 8 connections, opened when needed, each set up by ``configure``."""
 
-    def __init__(self, dsn: str, name: str) -> None:
+    def __init__(self, dsn: str, name: str, configure: Callable[[Connection], None]) -> None:
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             dsn,
             connection_class=Connection,
@@ -28,7 +28,7 @@ class ReadPool:
             min_size=1,
             max_size=_CONNECTIONS,
             timeout=_WAIT_SECONDS,
-            configure=_make_read_only,
+            configure=configure,
             check=ConnectionPool.check_connection,
             open=True,
             name=name,
@@ -48,8 +48,27 @@ class ReadPool:
         self._pool.close()
 
 
+class ReadPool(ClientPool):
+    """Connections that cannot write. A statement ends after 30 seconds."""
+
+    def __init__(self, dsn: str, name: str) -> None:
+        super().__init__(dsn, name, _make_read_only)
+
+
+class WritePool(ClientPool):
+    """Connections that can write. A statement ends after 30 seconds, and waits 5 for a lock."""
+
+    def __init__(self, dsn: str, name: str) -> None:
+        super().__init__(dsn, name, _set_limits)
+
+
 def _make_read_only(connection: Connection) -> None:
     connection.execute(
         f"SET jit = off; SET default_transaction_read_only = on; SET statement_timeout = '{_QUERY_SECONDS}s'".encode()
     )
+    connection.commit()
+
+
+def _set_limits(connection: Connection) -> None:
+    connection.execute(f"SET jit = off; SET lock_timeout = '5s'; SET statement_timeout = '{_QUERY_SECONDS}s'".encode())
     connection.commit()
