@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,8 +25,6 @@ def call(name: str, arguments: object) -> dict[str, object]:
 
 def step(number: int, **facts: object) -> TrajectoryStep:
     base = {
-        "node_id": UUID(int=number),
-        "anchor": UUID(int=number),
         "kind": "continuation",
         "status": "ok",
         "model": "m",

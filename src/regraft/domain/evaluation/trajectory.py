@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 from typing import Any
-from uuid import UUID
 
 from regraft.domain.capture.message import Message, text_of
 from regraft.domain.ids import canonical_json, parse_json
@@ -29,8 +28,6 @@ class TrajectoryStep:
     ``duration_ms`` is milliseconds; token counts are None where the server reported none.
     """
 
-    node_id: UUID
-    anchor: UUID | None
     kind: str
     status: str
     model: str

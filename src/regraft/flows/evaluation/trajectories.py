@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
+import orjson
 import pyarrow as pa
 
 from regraft.domain.capture.message import messages_of
@@ -20,7 +20,8 @@ from regraft.flows.evaluation.judgements import imported_judgements
 from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.postgres.arrow import reading
 
-_BATCH = 500  # sessions in memory at a time
+_BATCH = 250  # sessions that are read at a time
+_UNITS_AT_ONCE, _CHARACTERS_AT_ONCE = 10_000, 64_000_000  # that are written to the workbench at a time
 
 _IDS = pa.list_(pa.string())
 _UNITS = pa.schema(
@@ -50,6 +51,28 @@ class UnitCounts:
     build: int
 
 
+@dataclass(slots=True)
+class _Measured:
+    """Units that are not stored yet: opening the workbench costs as much as measuring a hundred of them."""
+
+    sessions: list[str]
+    units: list[dict[str, Any]]
+    characters: int = 0
+
+    def add(self, sessions: list[str], units: list[dict[str, Any]]) -> None:
+        self.sessions += sessions
+        self.units += units
+        self.characters += sum(len(unit["text"]) for unit in units)
+
+    def is_large(self) -> bool:
+        return len(self.units) >= _UNITS_AT_ONCE or self.characters >= _CHARACTERS_AT_ONCE
+
+    def take(self) -> tuple[list[str], pa.Table]:
+        taken = self.sessions, pa.Table.from_pylist(self.units, schema=_UNITS)
+        self.sessions, self.units, self.characters = [], [], 0
+        return taken
+
+
 def materialise_units(dsn: str, workbench: Path) -> UnitCounts:
     """Update ``trajectory_units`` from the graph and from reported outcomes.
 
@@ -65,12 +88,15 @@ def materialise_units(dsn: str, workbench: Path) -> UnitCounts:
         reported = {one for one in before.keys() | states.keys() if before.get(one) != states.get(one)}
         ids = sorted({row["session_id"] for row in changed} | reported)
         build = max((row["build"] for row in changed), default=seen)
-        for start in range(0, len(ids), _BATCH):
-            batch = ids[start : start + _BATCH]
-            measured = [_unit(row) for row in truth.rows("units", batch)]
-            bench.replace_units(batch, pa.Table.from_pylist(measured, schema=_UNITS))
+        waiting = _Measured([], [])
+        for batch, rows in truth.batches("units", ids, _BATCH):
+            waiting.add(batch, [_unit(row) for row in rows])
             sessions += len(batch)
-            units += len(measured)
+            units += len(rows)
+            if waiting.is_large():
+                bench.replace_units(*waiting.take())
+        if waiting.sessions:
+            bench.replace_units(*waiting.take())
         # A graph that was derived again may have merged sessions: what it no longer has is no longer measured.
         if truth.rows("session_count")[0]["sessions"] != bench.measured_sessions():
             bench.keep_sessions([row["session_id"] for row in truth.rows("session_ids")])
@@ -82,18 +108,19 @@ def materialise_units(dsn: str, workbench: Path) -> UnitCounts:
 
 
 def _unit(row: dict[str, Any]) -> dict[str, Any]:
-    steps = [_step(step) for step in json.loads(row["steps"])]
+    path = orjson.loads(row["steps"])
+    steps = [_step(step) for step in path]
     history = messages_of(parse_json(row["history"]))
     answer = messages_of([parse_json(row["answer"])])[0] if row["answer"] else None
-    lengths = [length for length in json.loads(row["sibling_lengths"] or "[]") if length is not None]
+    lengths = [length for length in orjson.loads(row["sibling_lengths"] or "[]") if length is not None]
     signals = measure_unit(steps, history, answer, sibling_lengths=lengths)
-    reported = outcome_of(OutcomeReport(*one) for one in json.loads(row["verdicts"]))
+    reported = outcome_of(OutcomeReport(*one) for one in orjson.loads(row["verdicts"]))
     imported = worth_of(imported_judgements(row["judgements"]))
     same = ("unit_id", "session_id", "turn_id", "anchor", "theme", "task_key", "purpose", "model", "node_status")
     return {
         **{name: row[name] for name in same},
-        "path_nodes": [str(step.node_id) for step in steps],
-        "path_anchors": [str(step.anchor) for step in steps if step.anchor],
+        "path_nodes": [step["node_id"] for step in path],
+        "path_anchors": [step["anchor"] for step in path if step["anchor"]],
         "kinds": list(signals.kinds),
         "finish_reasons": list(signals.finish_reasons),
         "turns": signals.turns,
@@ -127,8 +154,6 @@ def _unit(row: dict[str, Any]) -> dict[str, Any]:
 
 def _step(step: dict[str, Any]) -> TrajectoryStep:
     return TrajectoryStep(
-        node_id=UUID(step["node_id"]),
-        anchor=UUID(step["anchor"]) if step["anchor"] else None,
         kind=step["kind"],
         status=step["status"],
         model=step["model"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,10 +32,17 @@ class ArrowReader:
         found: list[dict[str, Any]] = self.table(name, *parameters).to_pylist()
         return found
 
-    def batches(self, name: str, ids: Sequence[str], size: int) -> Iterator[list[dict[str, Any]]]:
-        """The rows of a query over many ids, ``size`` ids at a time."""
-        for start in range(0, len(ids), size):
-            yield self.rows(name, list(ids[start : start + size]))
+    def batches(self, name: str, ids: Sequence[str], size: int) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
+        """The rows of a query over many ids, ``size`` ids at a time, each with these ids. PostgreSQL works on the next
+        ones meanwhile, so the caller asks nothing else of the reader until the end."""
+        groups = [list(ids[start : start + size]) for start in range(0, len(ids), size)]
+        with ThreadPoolExecutor(1, thread_name_prefix="regraft-read") as ahead:
+            waiting = [ahead.submit(self.table, name, group) for group in groups[:1]]
+            for number, group in enumerate(groups):
+                table = waiting.pop().result()
+                waiting = [ahead.submit(self.table, name, following) for following in groups[number + 1 : number + 2]]
+                rows: list[dict[str, Any]] = table.to_pylist()
+                yield group, rows
 
 
 @contextmanager
