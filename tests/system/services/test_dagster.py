@@ -54,6 +54,7 @@ ASSETS = {
         "trajectory_units",
         "trajectory_embeddings",
         "pivot_nodes",
+        "cluster_category_labels",
         "candidate_preference_pairs",
     ),
     *("human_eval_labels", "preference_labels", "sft_messages_dataset", "dpo_preference_dataset"),

@@ -22,6 +22,7 @@ from regraft.domain.evaluation.category_rules import (
 from regraft.domain.evaluation.taxonomy import DEFAULT_THRESHOLD, SIGNAL_NAMES, Layer, SignalName, Taxonomy
 from regraft.flows.evaluation.pivots import materialise_pivots
 from regraft.infra.duckdb.evaluation.categories import CategoryLabels
+from regraft.infra.duckdb.evaluation.cluster_categories import ClusterCategories
 from regraft.infra.postgres.arrow import reading
 
 _BATCH = 500  # sessions in memory at a time
@@ -178,3 +179,34 @@ def labels(
         category=category, layer=layer, maker=maker, theme=theme, unit=unit, decided=decided, limit=limit
     )
     return [{**row, "evidence": json.loads(row["evidence"])} for row in found]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterLabelCounts:
+    """How many ``labels`` of how many ``clusters`` there are."""
+
+    labels: int
+    clusters: int
+
+
+def label_clusters(workbench: Path) -> ClusterLabelCounts:
+    """Bring ``cluster_category_labels`` up to the clusters and the labels of their paths."""
+    bench = ClusterCategories(workbench)
+    bench.label()
+    return ClusterLabelCounts(**bench.count())
+
+
+def cluster_labels(
+    workbench: Path,
+    *,
+    category: str | None = None,
+    source: str | None = None,
+    layer: int | None = None,
+    cluster: UUID | None = None,
+    limit: int | None = None,
+) -> list[Row]:
+    """What is said of clusters, the most telling first: where a category surely holds for a greater share of the paths
+    than elsewhere, by lift."""
+    return ClusterCategories(workbench).labels(
+        category=category, source=source, layer=layer, cluster=cluster, limit=limit
+    )

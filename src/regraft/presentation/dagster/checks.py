@@ -9,6 +9,7 @@ from dagster import (
     AssetCheckSeverity,
     AssetCheckSpec,
     AssetKey,
+    asset_check,
     multi_asset_check,
 )
 
@@ -16,6 +17,7 @@ from regraft.presentation.dagster.resources import Servers, regraft_failures
 
 QUARANTINE_LIMIT = 0.01  # of all captured calls
 ROLLOUT_LIMIT = 0.1  # of the last rollouts: model servers fail now and then
+COVERAGE = 0.5  # of the paths: below it, categories say little of a log
 _LIMITS = {"quarantine_rate": QUARANTINE_LIMIT, "rollouts_end_well": ROLLOUT_LIMIT}
 
 _SPECS = [
@@ -84,4 +86,25 @@ def truth_checks(context: AssetCheckExecutionContext, servers: Servers) -> Itera
             )
 
 
-CHECKS = [truth_checks]
+@asset_check(
+    asset="cluster_category_labels",
+    name="labels_cover_paths",
+    description=f"Once people, judges or learning label paths, they cover {COVERAGE:.0%} of them at least.",
+)
+def labels_cover_paths(servers: Servers) -> AssetCheckResult:
+    """Compare the paths that more than rules say something of with all; before there are any, nothing is wrong."""
+    from regraft.flows.evaluation.categories import coverage
+
+    with regraft_failures():
+        found = [each for each in coverage(servers.workbench) if each.layer not in ("", "rules")]
+    widest = max(found, key=lambda each: each.labelled, default=None)
+    labelled, units = (widest.labelled, widest.units) if widest else (0, 0)
+    return AssetCheckResult(
+        passed=labelled >= COVERAGE * units,
+        severity=AssetCheckSeverity.WARN,
+        metadata={"bad": units - labelled, "total": units, **{each.layer: each.labelled for each in found}},
+    )
+
+
+KEYS += [AssetCheckKey(AssetKey(["cluster_category_labels"]), "labels_cover_paths")]
+CHECKS = [truth_checks, labels_cover_paths]

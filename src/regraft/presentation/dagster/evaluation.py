@@ -1,6 +1,14 @@
 """Group ``evaluation``: paths and pairs in the workbench, and what was judged of them in the truth."""
 
-from dagster import AssetExecutionContext, AssetsDefinition, AssetSpec, MaterializeResult, RetryPolicy, asset
+from dagster import (
+    AssetExecutionContext,
+    AssetsDefinition,
+    AssetSpec,
+    MaterializeResult,
+    MetadataValue,
+    RetryPolicy,
+    asset,
+)
 
 from regraft.presentation.dagster.resources import Servers, regraft_failures
 
@@ -90,11 +98,45 @@ def pivot_nodes(context: AssetExecutionContext, servers: Servers) -> Materialize
     return MaterializeResult(metadata={"sessions": done.sessions, "pivots": done.pivots})
 
 
+@asset(
+    deps=["trajectory_units", "trajectory_embeddings", "pivot_nodes", "human_eval_labels"],
+    group_name=GROUP,
+    kinds={"duckdb", "scikitlearn"},
+    retry_policy=RETRY,
+)
+def cluster_category_labels(context: AssetExecutionContext, servers: Servers) -> MaterializeResult[None]:
+    """What rules, judges, the learned labeller and people say of paths, and what that makes of their clusters."""
+    from regraft.flows.evaluation import categories, learning
+    from regraft.infra.files.taxonomies import taxonomy_of
+
+    with regraft_failures():
+        taxonomy = taxonomy_of(servers.settings)
+        done = categories.label_units(servers.dsn, servers.workbench, taxonomy)
+        learned = learning.learn_labels(servers.workbench, taxonomy)
+        clusters = categories.label_clusters(servers.workbench)
+        found = categories.by_category(servers.workbench)
+    lines = ["| category | layer | maker | labels | holds |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {row['category']} | {row['layer']} | {row['maker']} | {row['labels']} | {row['decided']} |" for row in found
+    ]
+    return MaterializeResult(
+        metadata={
+            "taxonomy": done.taxonomy,
+            "sessions": done.sessions,
+            "learned": learned.deciding,
+            "not_learned": learned.undecided,
+            "clusters": clusters.clusters,
+            "labels": MetadataValue.md("\n".join(lines)),
+        }
+    )
+
+
 ASSETS: list[AssetSpec | AssetsDefinition] = [
     trajectory_units,
     trajectory_embeddings,
     candidate_preference_pairs,
     pivot_nodes,
+    cluster_category_labels,
     human_eval_labels,
     preference_labels,
 ]

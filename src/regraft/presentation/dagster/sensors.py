@@ -43,7 +43,13 @@ _BACKOFF = Backoff(60.0, 60.0 * 2 ** (_REMEMBERED_FAILURES - 1))
 
 _RUNTIME_KEYS = [AssetKey(table) for table in runtime.MADE]
 _RUNTIME = AssetSelection.assets(*_RUNTIME_KEYS)
-_EVALUATED = ("trajectory_units", "trajectory_embeddings", "pivot_nodes", "candidate_preference_pairs")
+_EVALUATED = (
+    "trajectory_units",
+    "trajectory_embeddings",
+    "pivot_nodes",
+    "cluster_category_labels",
+    "candidate_preference_pairs",
+)
 _EVALUATION = AssetSelection.assets(*_EVALUATED)
 
 

@@ -174,6 +174,50 @@ def learn(json: Json = False) -> None:
 
 
 @categories_app.command()
+def clusters(
+    category: Annotated[str | None, typer.Option(help="Only this category.")] = None,
+    layer: Annotated[Layers | None, typer.Option(help="Only what this layer of labels says.")] = None,
+    limit: Limit = 20,
+    json: Json = False,
+) -> None:
+    """Show the categories of clusters, those first that a cluster surely has more of than other paths.
+
+    Clusters and learned labels are as they were last made: `regraft clusters`, `regraft categories learn`.
+    """
+    from regraft.flows.evaluation import categories as flow
+
+    run = context()
+    _labelled(run)
+    counts = flow.label_clusters(run.workbench())
+    found = flow.cluster_labels(run.workbench(), category=category, source=layer, limit=limit or None)
+    if json:
+        run.print_json({**asdict(counts), "items": found})
+        return
+    run.console.print(f"{counts.labels} labels of {counts.clusters} clusters.")
+    if not found:
+        return
+    table = listing(
+        ("cluster", "category", "source", "maker", "paths", "holds", "share", "interval", "overall", "lift"),
+        figures=("paths", "holds", "share", "overall", "lift"),
+        texts=("category",),
+    )
+    for row in found:
+        table.add_row(
+            str(row["cluster_id"])[:13],
+            cut(row["category"]),
+            row["source"],
+            escape(row["maker"]),
+            str(row["units"]),
+            f"{row['decided']} of {row['labelled']}",
+            f"{row['share']:.2f}",
+            f"{row['share_low']:.2f} to {row['share_high']:.2f}",
+            f"{row['overall']:.2f}",
+            "" if row["lift"] is None else f"{row['lift']:.1f}",
+        )
+    run.console.print(table)
+
+
+@categories_app.command()
 def init(
     to: Annotated[Path, typer.Option(help="File to write; - prints it.")] = Path("taxonomy.toml"), json: Json = False
 ) -> None:
