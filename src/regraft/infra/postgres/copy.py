@@ -26,6 +26,8 @@ _TYPES: dict[Any, str] = {
     bytes: "bytea",
     datetime: "timestamptz",
     list[int]: "int8[]",
+    list[float]: "float4[]",
+    list[UUID | None]: "uuid[]",
 }
 
 
@@ -38,8 +40,8 @@ class _Columns:
 def copy_rows(connection: Connection, table: str, row_type: type[DataclassInstance], rows: Iterable[Any]) -> None:
     """Append dataclass instances of ``row_type`` to a table that has a column for each of their fields.
 
-    Field types: UUID, str, int (32 bits), float, bool, bytes, datetime, list[int] (64 bits), NewTypes of these, and any
-    of them or None.
+    Field types: UUID, str, int (32 bits), float, bool, bytes, datetime, list[int] (64 bits), list[float] (32 bits),
+    list[UUID | None], NewTypes of these, and any of them or None.
     """
     columns = _columns(row_type)
     values = attrgetter(*columns.names)

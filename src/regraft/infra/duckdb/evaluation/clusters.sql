@@ -58,3 +58,117 @@ SELECT c.unit_id, c.cluster_id, c.strength, c.assigned, c.x, c.y
 FROM trajectory_clusters c JOIN trajectory_cluster_run r
     ON r.cluster_run_id = c.cluster_run_id AND r.default_layer = c.layer
 WHERE c.cluster_id IS NOT NULL;
+
+-- name: needs
+-- How many of the tables that clusters are made from are there.
+SELECT count(*) AS tables FROM information_schema.tables
+WHERE table_name IN ('trajectory_units', 'trajectory_embeddings');
+
+-- name: vectors
+-- The units that say something, with their vectors of a model, by id.
+SELECT e.unit_id::VARCHAR AS unit_id, e.text_hash, e.vector
+FROM trajectory_embeddings e JOIN trajectory_units u USING (unit_id)
+WHERE e.model = $model AND len(e.vector) > 0 ORDER BY e.unit_id;
+
+-- name: vectors_of
+-- The same of given units.
+SELECT e.unit_id::VARCHAR AS unit_id, e.vector FROM trajectory_embeddings e
+WHERE e.model = $model AND len(e.vector) > 0 AND e.unit_id IN (SELECT unnest($units::UUID[])) ORDER BY e.unit_id;
+
+-- name: vectors_without_cluster
+-- Units that nothing is said of yet, with their vectors.
+SELECT e.unit_id::VARCHAR AS unit_id, e.vector
+FROM trajectory_embeddings e JOIN trajectory_units u USING (unit_id)
+WHERE e.model = $model AND len(e.vector) > 0
+    AND NOT EXISTS (SELECT 1 FROM trajectory_clusters c WHERE c.unit_id = e.unit_id)
+ORDER BY e.unit_id;
+
+-- name: forget_other_runs
+-- Take out what another fit said.
+DELETE FROM trajectory_clusters WHERE cluster_run_id <> $run;
+
+-- name: forget_gone
+-- Take out units that are no more, or that have another text.
+DELETE FROM trajectory_clusters c WHERE NOT EXISTS (
+    SELECT 1 FROM trajectory_units u JOIN trajectory_embeddings e USING (unit_id)
+    WHERE u.unit_id = c.unit_id AND e.model = $model AND len(e.vector) > 0);
+
+-- name: add_units
+-- What is said of units: one row a layer.
+INSERT INTO trajectory_clusters BY NAME
+SELECT $run AS cluster_run_id, unit_id::UUID AS unit_id, unnest(range(len(cluster_ids)))::INTEGER AS layer,
+    unnest(cluster_ids)::UUID AS cluster_id, unnest(strengths)::FLOAT AS strength,
+    CASE WHEN fitted THEN 'fit' WHEN unnest(cluster_ids) IS NULL THEN 'none' ELSE 'nearest' END AS assigned, x, y
+FROM new_units;
+
+-- name: forget_run
+-- Take out which fit the tables are of.
+DELETE FROM trajectory_cluster_run;
+
+-- name: add_run
+-- The fit that the tables are of.
+INSERT INTO trajectory_cluster_run VALUES ($cluster_run_id, $previous_run_id, $embedding_model, $algorithm, $parameters,
+    $seed, $units, $noise, $layers, $default_layer, $trustworthiness, $created_at);
+
+-- name: forget_matches
+-- They are written whole.
+DELETE FROM trajectory_cluster_matches;
+
+-- name: add_matches
+-- What became of the clusters of the fit before.
+INSERT INTO trajectory_cluster_matches
+SELECT $run, cluster_id::UUID, previous_cluster_id::UUID, jaccard, fate FROM new_matches;
+
+-- name: run
+-- The fit that the tables are of.
+SELECT * FROM trajectory_cluster_run;
+
+-- name: counts
+-- At the default layer: how many units, and how many came after the fit and have a cluster, or none.
+SELECT count(*) AS units, count(*) FILTER (c.cluster_id IS NULL) AS without,
+    count(*) FILTER (c.assigned <> 'fit') AS later, count(*) FILTER (c.assigned = 'none') AS unassigned
+FROM trajectory_clusters c JOIN trajectory_cluster_run r
+    ON r.cluster_run_id = c.cluster_run_id AND r.default_layer = c.layer;
+
+-- name: forget_summaries
+-- They are written whole.
+DELETE FROM trajectory_cluster_summaries;
+
+-- name: add_summaries
+-- What clusters are about.
+INSERT INTO trajectory_cluster_summaries BY NAME
+SELECT * REPLACE (cluster_run_id::UUID AS cluster_run_id, cluster_id::UUID AS cluster_id, parent_id::UUID AS parent_id,
+    prototypes::UUID[] AS prototypes) FROM new_summaries;
+
+-- name: summaries
+-- All clusters, the largest first.
+SELECT s.*, r.default_layer = s.layer AS is_default FROM trajectory_cluster_summaries s
+JOIN trajectory_cluster_run r USING (cluster_run_id)
+WHERE $layer IS NULL OR s.layer = $layer ORDER BY s.layer, s.units DESC, s.cluster_id;
+
+-- name: resolve
+-- Clusters whose id starts like this, or whose name is this, two at most.
+SELECT cluster_id AS id FROM trajectory_cluster_summaries
+WHERE starts_with(cluster_id::VARCHAR, $start) OR name = $name ORDER BY cluster_id LIMIT 2;
+
+-- name: set_name
+-- The name of a cluster.
+UPDATE trajectory_cluster_summaries SET name = $name, name_source = $source WHERE cluster_id = $cluster;
+
+-- name: matches
+-- What became of the clusters of the fit before.
+SELECT cluster_id, previous_cluster_id, jaccard, fate FROM trajectory_cluster_matches
+ORDER BY fate, cluster_id, previous_cluster_id;
+
+-- name: members
+-- The units of a cluster, those nearest to its middle first.
+SELECT c.unit_id, c.strength, c.assigned, u.session_id, u.theme, u.model, u.turns, u.outcome, u.quality, u.text
+FROM trajectory_clusters c JOIN trajectory_units u USING (unit_id)
+WHERE c.cluster_id = $cluster ORDER BY c.strength DESC, c.unit_id LIMIT $limit;
+
+-- name: points
+-- The map: units with their places, and their clusters at a layer, by id, after an id.
+SELECT c.unit_id, c.cluster_id, c.strength, c.assigned, c.x, c.y, u.session_id, u.theme, u.outcome, u.quality
+FROM trajectory_clusters c JOIN trajectory_units u USING (unit_id)
+WHERE c.layer = $layer AND c.x IS NOT NULL AND ($after IS NULL OR c.unit_id > $after::UUID)
+ORDER BY c.unit_id LIMIT $limit;

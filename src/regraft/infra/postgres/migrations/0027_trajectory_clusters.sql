@@ -27,9 +27,9 @@ CREATE TABLE trajectory_cluster_centroids (
     units            integer NOT NULL,           -- when it was made
     centroid         bytea,                      -- little-endian 32-bit floats, of length 1; NULL: a member was erased,
                                                  -- so it is made again from those that are left
-    floor            real NOT NULL,              -- least cosine to the centroid that makes a member
-    x                real NOT NULL,              -- of its middle on the map
-    y                real NOT NULL,
+    floor            double precision NOT NULL,  -- least cosine to the centroid that makes a member
+    x                double precision NOT NULL,  -- of its middle on the map
+    y                double precision NOT NULL,
     PRIMARY KEY (cluster_run_id, cluster_id)
 );
 
@@ -40,8 +40,8 @@ CREATE TABLE trajectory_cluster_members (
     unit_id          uuid NOT NULL,
     cluster_ids      uuid[] NOT NULL,            -- one a layer, from the finest; NULL is noise
     strengths        real[] NOT NULL,            -- cosine to the centroid of the other members; 0 of noise
-    x                real NOT NULL,              -- on the map, -1 to 1
-    y                real NOT NULL,
+    x                double precision NOT NULL,  -- on the map, -1 to 1
+    y                double precision NOT NULL,
     PRIMARY KEY (cluster_run_id, position)
 );
 CREATE INDEX ON trajectory_cluster_members (unit_id);
