@@ -63,9 +63,9 @@ class ClusterSuccession:
     matches: tuple[ClusterMatch, ...]
 
 
-def fresh_id(run: Digest, layer: int, cluster: int) -> UUID:
-    """The id of a cluster that nothing came before."""
-    return uuid_of(digest(run, b"cluster", str(layer).encode(), str(cluster).encode()))
+def fresh_id(run: Digest, number: int) -> UUID:
+    """The id of a cluster of a fit that nothing came before, by its number in the fit."""
+    return uuid_of(digest(run, b"cluster", str(number).encode()))
 
 
 def succession(
@@ -137,7 +137,6 @@ class ClusterDrift:
 
     units: int
     noise: int
-    clusters: int
     later: int
     unassigned: int
 
@@ -149,11 +148,11 @@ class ClusterDrift:
     @property
     def noise_share(self) -> float:
         """Of the units of the fit, how many are noise, 0 to 1. 0 where it found no clusters: any would be better."""
-        return self.noise / self.units if self.units and self.clusters else 0.0
+        return self.noise / self.units if self.noise < self.units else 0.0
 
     def calls_for_a_fit(self, rule: ClusterRule) -> bool:
-        """Whether a new fit is due: units fit nowhere more often than noise and ``rule.drift`` explain, or as many units
-        came later as were in the fit.
+        """Whether a new fit is due: units fit nowhere more often than noise and ``rule.drift`` explain, or as many
+        units came later as were in the fit.
 
         A share counts by the lower end of its 95 % interval (Wilson 1927, "Probable inference, the law of succession,
         and statistical inference"), so that a few strangers are no drift.

@@ -51,9 +51,7 @@ def over_represented(
             lift = here / elsewhere if elsewhere else None
             p = fisher_greater(one.here, one.here_units, one.elsewhere, one.elsewhere_units)
             found.append(
-                OverRepresentation(
-                    feature=one.feature, value=one.value, here=here, elsewhere=elsewhere, lift=lift, p=p
-                )
+                OverRepresentation(feature=one.feature, value=one.value, here=here, elsewhere=elsewhere, lift=lift, p=p)
             )
     found.sort(key=lambda each: (each.p, each.feature, each.value))
     of = max(tests or 0, seen)
@@ -69,9 +67,7 @@ def fisher_greater(here: int, here_units: int, elsewhere: int, elsewhere_units: 
     least = max(0, having + here_units - units)
     if here <= least:
         return 1.0
-    term = exp(
-        _choices(having, here) + _choices(units - having, here_units - here) - _choices(units, here_units)
-    )
+    term = exp(_choices(having, here) + _choices(units - having, here_units - here) - _choices(units, here_units))
     total = term
     for at in range(here, most):
         term *= (having - at) * (here_units - at) / ((at + 1) * (units - having - here_units + at + 1))

@@ -12,6 +12,7 @@ from regraft.flows.capture.runtime import build_runtime
 from regraft.flows.datasets import assembly
 from regraft.flows.evaluation.calibration import calibrate
 from regraft.flows.evaluation.neighbours import forget_dropped
+from regraft.flows.evaluation.clusters import carry_clusters
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.pivots import materialise_pivots
 from regraft.flows.evaluation.trajectories import materialise_units
@@ -46,6 +47,7 @@ def rebuild_workbench(dsn: str, workbench: Path) -> int:
     calibrate(dsn, draft)
     kept = Embeddings(workbench).move_to(draft)
     forget_dropped(dsn, workbench)
+    carry_clusters(dsn, workbench)
     for path in workbench.parent.glob(f"{workbench.name}.tmp*"):  # what DuckDB spilled to disk
         with contextlib.suppress(OSError):
             for file in path.iterdir() if path.is_dir() else ():

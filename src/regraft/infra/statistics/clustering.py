@@ -19,7 +19,8 @@ NEIGHBOURS = 15
 SMALL = 300  # below it the neighbour graph says little, and every pair can be compared
 _DIMENSIONS = (4, 8)  # of the space that evoc looks for densities in; which serves better depends on the data
 _CHANCE = 1.6  # over the root of the dimensions: the best silhouettes of random directions, measured, are below it
-_MOST_NOISE = 0.5  # of a layer
+_MOST_NOISE = 0.5  # of a layer that is worth keeping,
+_CLEAR = 1 / 3  # and how clear it is at least, over the clearest one
 _MADS = 3.0
 _MOST_MERGES = 32
 LEAST_WIDTH = 0.02  # of a cluster of equal texts, as cosine
@@ -77,7 +78,7 @@ def cluster(vectors: Vectors, *, seed: int, min_size: int, graph: Any = None) ->
     kept = [
         place
         for place, layer in enumerate(layers)
-        if place == best or (len(layer.centroids) > 1 and (layer.labels == NOISE).mean() <= _MOST_NOISE)
+        if place == best or (scores[place] >= _CLEAR * scores[best] and (layer.labels == NOISE).mean() <= _MOST_NOISE)
     ]
     return Clustering(tuple(layers[place] for place in kept), kept.index(best), algorithm)
 
@@ -109,13 +110,6 @@ def silhouette(vectors: Vectors, layer: Layer) -> float:
         own, other = 1.0 - layer.strengths[rows][members], distances.min(axis=1)
         total += float(((other - own) / np.maximum(np.maximum(own, other), 1e-6)).sum())
     return total / len(vectors)
-
-
-def centroid_of(vectors: Vectors) -> Vectors:
-    """The mean of some vectors at length 1; float32 (d,)."""
-    mean = vectors.astype(np.float64).sum(axis=0)
-    found: Vectors = (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
-    return found
 
 
 def single_threaded() -> None:
@@ -172,7 +166,7 @@ def _by_density(vectors: Vectors, graph: Any, seed: int, min_size: int) -> tuple
     best: tuple[float, list[Labels]] = (-2.0, [])
     for dimensions in _DIMENSIONS:
         embedded = node_embedding(graph, vectors, dimensions, seed)
-        for size in sorted({min_size, 2 * min_size, max(min_size, len(vectors) // 200)}):
+        for size in sorted({min_size, max(min_size, len(vectors) // 200)}):
             layers, _, _ = build_cluster_layers(
                 embedded, min_samples=5, base_min_cluster_size=size, reproducible_flag=True
             )

@@ -2,50 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-
-Counts: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
 _SAME_LAYER = 1e-6  # added to the Jaccard index of clusters of one layer: it decides between equal ones
 
 
 @dataclass(frozen=True, slots=True)
+class Overlap:
+    """Two clusters that have units in common, by their numbers: how many, and how many each has."""
+
+    fresh: int
+    previous: int
+    shared: int
+    fresh_units: int
+    previous_units: int
+
+
+@dataclass(frozen=True, slots=True)
 class Overlaps:
-    """``shared`` counts, int64 (fresh clusters, previous clusters); ``fresh`` and ``previous`` count their units."""
+    """All pairs that have units in common, and the pairs, each cluster in at most one, that are most alike."""
 
-    shared: Counts
-    fresh: Counts
-    previous: Counts
+    pairs: tuple[Overlap, ...]
+    best: tuple[tuple[int, int], ...]
 
 
-def overlaps_of(fresh: Counts, previous: Counts, fresh_clusters: int, previous_clusters: int) -> Overlaps:
-    """Overlaps over n units: ``fresh`` and ``previous`` are int64 (n, layers) of the numbers of clusters, numbered over
-    all layers of a fit, -1 where a unit is in none."""
-    from scipy.sparse import csr_matrix
+def compare(
+    fresh: Sequence[Sequence[int]],
+    previous: Sequence[Sequence[int]],
+    fresh_layers: Sequence[int],
+    previous_layers: Sequence[int],
+) -> Overlaps:
+    """Compare two fits over n units that both saw, at least one.
 
-    def incidence(numbers: Counts, clusters: int) -> Any:
-        rows, layers = np.nonzero(numbers >= 0)
-        ones = np.ones(len(rows), dtype=np.int64)
-        return csr_matrix((ones, (rows, numbers[rows, layers])), shape=(len(numbers), clusters))
+    ``fresh`` and ``previous`` have for each unit the number of its cluster at each layer, -1 for none; clusters are
+    numbered over all layers, and ``fresh_layers`` and ``previous_layers`` say of each which layer it is of. The best
+    pairs are those whose Jaccard indexes add up to the most (Kuhn 1955, "The Hungarian method for the assignment
+    problem"); of equal ones, those of one layer.
+    """
+    from scipy.optimize import linear_sum_assignment
 
-    ours, theirs = incidence(fresh, fresh_clusters), incidence(previous, previous_clusters)
+    ours, theirs = _incidence(fresh, len(fresh_layers)), _incidence(previous, len(previous_layers))
+    shared = (ours.T @ theirs).toarray()
+    fresh_units, previous_units = (np.asarray(one.sum(axis=0)).ravel() for one in (ours, theirs))
+    alike = shared / np.maximum(fresh_units[:, None] + previous_units[None, :] - shared, 1)
+    same = np.asarray(fresh_layers)[:, None] == np.asarray(previous_layers)[None, :]
+    rows, columns = linear_sum_assignment(alike + _SAME_LAYER * same, maximize=True)
     return Overlaps(
-        np.asarray((ours.T @ theirs).todense(), dtype=np.int64),
-        np.asarray(ours.sum(axis=0), dtype=np.int64).ravel(),
-        np.asarray(theirs.sum(axis=0), dtype=np.int64).ravel(),
+        tuple(
+            Overlap(int(one), int(other), int(shared[one, other]), int(fresh_units[one]), int(previous_units[other]))
+            for one, other in zip(*np.nonzero(shared), strict=True)
+        ),
+        tuple((int(one), int(other)) for one, other in zip(rows, columns, strict=True) if shared[one, other]),
     )
 
 
-def best_pairs(overlaps: Overlaps, fresh_layers: Counts, previous_layers: Counts) -> list[tuple[int, int]]:
-    """Pairs of one fresh and one previous cluster, each in at most one, whose Jaccard indexes add up to the most (Kuhn
-    1955, "The Hungarian method for the assignment problem"). Layers decide between equal ones."""
-    from scipy.optimize import linear_sum_assignment
+def _incidence(numbers: Sequence[Sequence[int]], clusters: int) -> Any:
+    """Which unit is in which clusters: a sparse matrix of 0 and 1 (n, clusters)."""
+    from scipy.sparse import csr_matrix
 
-    either = overlaps.fresh[:, None] + overlaps.previous[None, :] - overlaps.shared
-    alike = overlaps.shared / np.maximum(either, 1)
-    alike = alike + _SAME_LAYER * (fresh_layers[:, None] == previous_layers[None, :])
-    rows, columns = linear_sum_assignment(alike, maximize=True)
-    return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True) if overlaps.shared[row, column]]
+    every = np.asarray(numbers, dtype=np.int64)
+    rows, layers = np.nonzero(every >= 0)
+    ones = np.ones(len(rows), dtype=np.int64)
+    return csr_matrix((ones, (rows, every[rows, layers])), shape=(len(every), clusters))

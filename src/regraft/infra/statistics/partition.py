@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 
+from regraft.infra.statistics.arrays import matrix_of, to_bytes
 from regraft.infra.statistics.clustering import (
     LEAST_WIDTH,
     NOISE,
@@ -17,8 +20,23 @@ from regraft.infra.statistics.clustering import (
     Vectors,
     cluster,
     neighbour_graph,
+    parents,
 )
 from regraft.infra.statistics.mapping import map_points, trustworthiness_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartCluster:
+    """A cluster of a partition: ``vector`` is its centroid (little-endian 32-bit floats, of length 1), ``parent`` the
+    number of the cluster of the next layer that most of it is in (None: of none), ``x`` and ``y`` its middle."""
+
+    layer: int
+    parent: int | None
+    units: int
+    vector: bytes
+    floor: float
+    x: float
+    y: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +47,45 @@ class Partition:
     clustering: Clustering
     points: Values
     trustworthiness: float | None
+
+    def numbers(self) -> list[list[int]]:
+        """By vector the number of its cluster at each layer, -1 for noise; clusters are numbered over all layers."""
+        every, start = [], 0
+        for layer in self.clustering.layers:
+            every.append(np.where(layer.labels == NOISE, NOISE, layer.labels + start))
+            start += len(layer.centroids)
+        found: list[list[int]] = np.stack(every, axis=1).tolist()
+        return found
+
+    def strengths(self) -> list[list[float]]:
+        """By vector its strength at each layer."""
+        found: list[list[float]] = np.stack([layer.strengths for layer in self.clustering.layers], axis=1).tolist()
+        return found
+
+    def clusters(self) -> list[PartCluster]:
+        """All clusters, from the finest layer, in the order of their numbers."""
+        layers = self.clustering.layers
+        above = [*(parents(fine, coarse) for fine, coarse in pairwise(layers)), ()]
+        found: list[PartCluster] = []
+        start = 0
+        for depth, layer in enumerate(layers):
+            start += len(layer.centroids)  # of the next layer
+            for number, centroid in enumerate(layer.centroids):
+                members = layer.labels == number
+                parent = above[depth][number] if above[depth] else NOISE
+                x, y = self.points[members].mean(axis=0).tolist()
+                found.append(
+                    PartCluster(
+                        layer=depth,
+                        parent=None if parent == NOISE else start + parent,
+                        units=int(members.sum()),
+                        vector=to_bytes(centroid),
+                        floor=float(layer.floors[number]),
+                        x=x,
+                        y=y,
+                    )
+                )
+        return found
 
 
 def partition(vectors: Vectors, *, seed: int, min_size: int) -> Partition:
@@ -45,6 +102,11 @@ def partition(vectors: Vectors, *, seed: int, min_size: int) -> Partition:
     copies = np.bincount(same, minlength=len(some))
     layers = tuple(_of_all(layer, some, copies, same, min_size) for layer in found.layers)
     return Partition(replace(found, layers=layers), points[same], trustworthiness_of(some, points, seed=seed))
+
+
+def partition_column(vectors: pa.ChunkedArray, *, seed: int, min_size: int) -> Partition:
+    """The same of an Arrow column of vectors, at least one."""
+    return partition(matrix_of(vectors), seed=seed, min_size=min_size)
 
 
 def _different(vectors: Vectors) -> tuple[Labels, Labels]:

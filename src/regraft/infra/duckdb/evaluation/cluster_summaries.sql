@@ -1,4 +1,5 @@
--- What clusters of trajectories are about: counted over their units, in steps.
+-- What clusters of trajectories are about: counted over their units, in steps. Sums are of decimals, which are the same in
+-- any order, so that a workbench that is made again is equal.
 
 -- name: members
 -- Each unit of each cluster, those nearest to the middle first; of noise (`cluster_id` NULL) in the order of ids.
@@ -10,22 +11,29 @@ FROM trajectory_clusters JOIN trajectory_units USING (unit_id);
 -- name: figures
 -- Per cluster: counts, rates and means.
 SELECT layer, cluster_id::VARCHAR AS cluster_id, count(*) AS units,
-    avg(outcome) AS outcome_rate, count(outcome) AS outcomes,
-    avg((node_status = 'error')::INTEGER) AS error_rate,
+    sum(outcome::DECIMAL(18, 9))::DOUBLE / nullif(count(outcome), 0) AS outcome_rate, count(outcome) AS outcomes,
+    count(*) FILTER (node_status = 'error') / count(*) AS error_rate,
     sum(tool_errors) / nullif(sum(tool_calls), 0) AS tool_error_rate,
-    avg(quality) AS quality, avg(turns) AS turns, avg(prompt_tokens) AS prompt_tokens,
-    avg(completion_tokens) AS completion_tokens, avg(seconds) AS seconds,
+    sum(quality::DECIMAL(18, 9))::DOUBLE / count(*) AS quality, sum(turns) / count(*) AS turns,
+    sum(prompt_tokens) / count(*) AS prompt_tokens, sum(completion_tokens) / count(*) AS completion_tokens,
+    sum(seconds::DECIMAL(18, 6))::DOUBLE / count(*) AS seconds,
     list(unit_id::VARCHAR ORDER BY place) FILTER (place <= $prototypes) AS prototypes
 FROM member JOIN trajectory_units USING (unit_id) WHERE cluster_id IS NOT NULL
 GROUP BY layer, cluster_id ORDER BY layer, cluster_id;
 
 -- name: spoken
--- The different words of typical units, of their beginnings and ends.
+-- The different words of typical units, of their beginnings and ends. Runs of Han and Katakana characters are words.
 CREATE TEMPORARY TABLE spoken AS
-WITH typical AS (SELECT DISTINCT unit_id FROM member WHERE place <= $units)
-SELECT unit_id, unnest(list_distinct(regexp_extract_all(
-    lower(left(text, $characters) || ' ' || right(text, $characters)), '\pL[\pL\pN_]{2,24}'))) AS word
-FROM typical JOIN trajectory_units USING (unit_id);
+WITH typical AS (SELECT DISTINCT unit_id FROM member WHERE place <= $units),
+every AS (
+    SELECT unit_id, unnest(list_distinct(regexp_extract_all(
+        lower(left(text, $characters) || ' ' || right(text, $characters)),
+        '\p{Han}+|\p{Katakana}+|[\p{Latin}\p{Cyrillic}\p{Greek}\p{Arabic}\p{Hebrew}\p{Hangul}\p{Devanagari}\p{Thai}\pN_]+'
+    ))) AS word
+    FROM typical JOIN trajectory_units USING (unit_id))
+SELECT unit_id, word FROM every
+WHERE length(word) BETWEEN CASE WHEN regexp_matches(word, '^[\p{Han}\p{Katakana}]') THEN 2 ELSE 3 END AND 25
+    AND NOT regexp_matches(word, '^[\pN_]');
 
 -- name: words
 -- Per cluster its most telling words: the share of its typical units that say a word, times the logarithm of the number
@@ -37,11 +45,11 @@ classes AS (SELECT layer, count(*) AS classes FROM sizes GROUP BY layer),
 said AS (
     SELECT t.layer, t.cluster_id, s.word, count(*) AS units FROM typical t JOIN spoken s USING (unit_id) GROUP BY ALL),
 shares AS (
-    SELECT said.layer, said.cluster_id, said.word, said.units AS found, said.units / sizes.units AS share
+    SELECT said.layer, said.cluster_id, said.word, said.units AS found, (said.units / sizes.units)::DECIMAL(18, 9) AS share
     FROM said JOIN sizes ON sizes.layer = said.layer AND sizes.cluster_id IS NOT DISTINCT FROM said.cluster_id),
 spread AS (SELECT layer, word, sum(share) AS share FROM shares GROUP BY ALL),
 weights AS (
-    SELECT h.layer, h.cluster_id, h.word, h.share * ln((1 + k.classes) / w.share) AS weight
+    SELECT h.layer, h.cluster_id, h.word, h.share * ln((1 + k.classes) / w.share::DOUBLE) AS weight
     FROM shares h JOIN spread w USING (layer, word) JOIN classes k USING (layer)
     WHERE h.cluster_id IS NOT NULL AND h.found >= $least)
 SELECT layer, cluster_id::VARCHAR AS cluster_id, list(word ORDER BY weight DESC, word)[:$words] AS words

@@ -63,7 +63,9 @@ class Clusters(WorkbenchFile):
     def turn_to(self, run: Record, matches: list[Record]) -> None:
         """Let the tables be of this fit, and forget units that are no more."""
         text = pa.string()
-        columns = {name: [row[name] and str(row[name]) for row in matches] for name in ("cluster_id", "previous_cluster_id")}
+        columns = {
+            name: [row[name] and str(row[name]) for row in matches] for name in ("cluster_id", "previous_cluster_id")
+        }
         table = pa.table(
             {
                 **{name: pa.array(values, text) for name, values in columns.items()},
@@ -80,8 +82,8 @@ class Clusters(WorkbenchFile):
             connection.execute(self._query("add_matches"), {"run": run["cluster_run_id"]})
 
     def add(self, run: UUID, units: pa.Table) -> None:
-        """What is said of units: ``unit_id``, ``cluster_ids`` and ``strengths`` (one a layer), ``x``, ``y``, and whether
-        they are ``fitted``."""
+        """Put units in: ``unit_id``, ``cluster_ids`` and ``strengths`` (one a layer), ``x``, ``y``; ``fitted``: whether
+        the fit was made from them."""
         with self._writing(new_units=units) as connection:
             connection.execute(self._query("add_units"), {"run": run})
 

@@ -86,6 +86,7 @@ def add_run(
     copy_rows(connection, "trajectory_cluster_centroids", CentroidRow, centroids)
     copy_rows(connection, "trajectory_cluster_members", MemberRow, members)
     copy_rows(connection, "trajectory_cluster_matches", MatchRow, matches)
+    connection.execute(_SQL["analyze"])
 
 
 def centroids(connection: Connection, run: UUID) -> list[Record]:

@@ -23,6 +23,10 @@ INSERT INTO trajectory_cluster_runs (cluster_run_id, previous_run_id, embedding_
 VALUES (%(cluster_run_id)s, %(previous_run_id)s, %(embedding_model)s, %(algorithm)s, %(parameters)s, %(seed)s,
     %(input_digest)s, %(units)s, %(noise)s, %(layers)s, %(default_layer)s, %(trustworthiness)s, %(created_at)s);
 
+-- name: analyze
+-- A fit is many rows at once, and is read before the server would look at them.
+ANALYZE trajectory_cluster_members, trajectory_cluster_centroids;
+
 -- name: centroids
 -- The clusters of a fit, from the finest layer.
 SELECT cluster_id, layer, parent_id, units, centroid, floor, x, y FROM trajectory_cluster_centroids
