@@ -11,8 +11,8 @@ from pathlib import Path
 from regraft.flows.capture.runtime import build_runtime
 from regraft.flows.datasets import assembly
 from regraft.flows.evaluation.calibration import calibrate
-from regraft.flows.evaluation.neighbours import forget_dropped
 from regraft.flows.evaluation.clusters import carry_clusters
+from regraft.flows.evaluation.neighbours import forget_dropped
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.pivots import materialise_pivots
 from regraft.flows.evaluation.trajectories import materialise_units
