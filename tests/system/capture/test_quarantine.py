@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from regraft.flows.capture import quarantine
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
+from regraft.flows.lineage import reading
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
 
@@ -302,3 +303,37 @@ def test_the_command_lists_and_tries_again(command, connection, calls):
     assert json.loads(command("retry", "--json")) == {"tried": 1, "resolved": 0, "new_turns": 0, "left": 2}
     assert json.loads(command("retry", "--place", "--json"))["new_turns"] == 1
     assert "1 left" in command("retry", "--all")
+
+
+def test_a_dismissed_call_stays_stored_and_is_counted_no_longer(command, connection, calls):
+    store(connection, asked(calls, "two", 2, 1), calls(request=b"{"), calls(request=b"["))
+    first, second = (row["event_id"] for row in json.loads(command("list", "--json")) if not row["waits_for"])
+    assert json.loads(command("dismiss", first, "--because", "a probe", "--json")) == {"dismissed": 1}
+    assert [row["event_id"] for row in json.loads(command("list", "--json")) if not row["waits_for"]] == [second]
+    (row,) = json.loads(command("list", "--dismissed", "--json"))
+    assert (row["event_id"], row["dismissed_because"]) == (first, "a probe")
+    assert row["bytes"] > 0
+    assert json.loads(command("dismiss", "--all", "--because", "probes", "--json")) == {"dismissed": 1}
+    assert waiting(connection) == ["waiting:previous_response"]
+
+
+@pytest.mark.parametrize("words", [("dismiss",), ("dismiss", "--all"), ("dismiss", "0123", "--because", "x")])
+def test_a_dismissal_names_its_calls_and_its_reason(truth, monkeypatch, tmp_path, words):
+    from regraft.domain.errors import RegraftError
+    from regraft.presentation.cli.capture.quarantine import quarantine_app
+    from regraft.presentation.cli.context import begin
+
+    monkeypatch.setenv("REGRAFT_POSTGRES__DSN", truth)
+    monkeypatch.chdir(tmp_path)
+    begin(None)
+    assert isinstance(CliRunner().invoke(quarantine_app, list(words)).exception, RegraftError)
+
+
+def test_what_the_model_server_refused_is_no_fault_of_the_log(command, connection, calls, truth):
+    refusal = json.dumps({"error": {"message": "not JSON"}}).encode()
+    store(connection, calls(request=b"{", response=refusal, circumstances={"status": 400}))
+    (row,) = json.loads(command("list", "--json"))
+    assert row["reason"].startswith("refused: the model server answered HTTP 400; ")
+    assert reading.status(truth)["quarantine"] == 0
+    store(connection, calls(request=b"{"))
+    assert reading.status(truth)["quarantine"] == 1

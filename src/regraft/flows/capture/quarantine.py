@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from regraft.domain.capture.clients import ClientTable
+from regraft.domain.errors import NotFoundError, UsageError
 from regraft.flows.capture.ingest import PATIENCE, IngestCounts, SeenIds, parse_quarantined, store_by_bisection
 from regraft.infra.postgres.capture import quarantine as store
 from regraft.infra.postgres.pool import Connection, connect, transaction
@@ -26,10 +28,29 @@ class RetryCounts:
     left: int
 
 
-def contents(dsn: str, limit: int, *, waiting: bool = False) -> list[dict[str, Any]]:
-    """What is in quarantine, the latest first; only what waits for another call, if asked."""
+def contents(dsn: str, limit: int, *, waiting: bool = False, dismissed: bool = False) -> list[dict[str, Any]]:
+    """What is in quarantine, the latest first; only what waits for another call, or what was dismissed, if asked."""
     with transaction(dsn) as connection:
-        return store.listing(connection, limit, waiting=waiting)
+        return store.listing(connection, limit, waiting=waiting, dismissed=dismissed)
+
+
+def dismiss(dsn: str, calls: Sequence[str] | None, because: str) -> int:
+    """Count calls that cannot be read no longer, and keep them with the reason. ``calls`` are ids or starts of ids,
+    None is all. Return how many they are. Raises UsageError without a reason, NotFoundError for an id that fits none
+    or several."""
+    if not because.strip():
+        raise UsageError("Give the reason: --because TEXT.")
+    with transaction(dsn) as connection:
+        events = None if calls is None else [_one(connection, call) for call in calls]
+        return store.dismiss(connection, events, because.strip())
+
+
+def _one(connection: Connection, call: str) -> UUID:
+    found = store.with_start(connection, call.strip().casefold())
+    if len(found) != 1:
+        which = "Several calls that cannot be read start" if found else "No call that cannot be read starts"
+        raise NotFoundError(f"{which} with {call!r}: see `regraft quarantine list`.")
+    return found[0]
 
 
 def reasons(dsn: str) -> dict[str, int]:

@@ -40,6 +40,8 @@ from regraft.infra.nats.codec import decode_exchange, measured
 from regraft.infra.postgres.capture import inbox, quarantine
 from regraft.infra.postgres.pool import Connection
 
+_CLIENT_ERRORS = frozenset({400, 405, 411, 413, 415, 422})  # HTTP statuses that call the request itself wrong
+
 WAITING = "waiting:"
 AwaitedKey = UUID | tuple[str, str]  # a turn, node or session; or a response by tenant and id
 
@@ -287,10 +289,21 @@ class SessionResolver:
 
     def _refuse(self, record: ParsedRecord, event_id: UUID, error: Exception) -> None:
         reason = str(error) if isinstance(error, CorruptEventError) else f"it cannot be read: {error!r}"
+        if (status := _refused_with(record.data)) is not None:
+            reason = f"refused: the model server answered HTTP {status}; {reason}"
         if record.quarantine_id:
             self.outcome.refused.append((record.quarantine_id, reason))
         else:
             self.batch.set_aside(event_id, reason, record.data)
+
+
+def _refused_with(data: bytes) -> int | None:
+    """The HTTP status by which the model server refused a request as wrong; None when it did not."""
+    try:
+        status = decode_exchange(data).status
+    except CorruptEventError:
+        return None
+    return status if status in _CLIENT_ERRORS else None
 
 
 def _text(key: AwaitedKey) -> str:

@@ -80,10 +80,11 @@ FROM session_turn t LEFT JOIN response_branch_records b USING (turn_id) LEFT JOI
 WHERE b.turn_id IS NULL AND q.turn_id IS NULL;
 
 -- name: check_runs_are_complete
--- Runs without a model, a backend, a duration, a status or a node; runs that went well but have no answer.
+-- Runs without a model, a backend, a duration, a status or a node; runs that went well but have no answer. A file that was
+-- imported need not name its models.
 SELECT count(*) AS bad, min(r.run_id::text) AS example, (SELECT count(*) FROM execution_run_records) AS total
 FROM execution_run_records r LEFT JOIN conversation_branch_nodes n USING (node_id)
-WHERE r.model = '' OR r.model_snapshot_id = '' OR r.backend = '' OR NOT r.duration_ms >= 0 OR r.run_status = ''
+WHERE ((r.model = '' OR r.model_snapshot_id = '') AND NOT starts_with(r.backend, 'import:')) OR r.backend = '' OR NOT r.duration_ms >= 0 OR r.run_status = ''
    OR n.node_id IS NULL OR (r.run_status = 'ok' AND r.answer_id IS NULL);
 
 -- name: check_branch_indexes_are_dense
@@ -110,10 +111,11 @@ SELECT count(*) FILTER (WHERE stop_reason = 'error') AS bad, count(*) AS total,
 FROM (SELECT rollout_id, stop_reason FROM rollout ORDER BY created_at DESC, rollout_id LIMIT 1000) AS latest;
 
 -- name: check_quarantine_rate
--- Captured calls that could not be read, among all. Calls that wait for another are none of them.
+-- Captured calls that could not be read, among all. Calls that wait for another are none of them, nor are those that the
+-- model server refused: they are the client's fault.
 SELECT count(*) AS bad, min(event_id::text) AS example,
     count(*) + (SELECT count(*) FROM pipeline_event_inbox) AS total
-FROM quarantine WHERE resolved_at IS NULL AND waits_for IS NULL;
+FROM quarantine WHERE resolved_at IS NULL AND waits_for IS NULL AND reason NOT LIKE 'refused:%';
 
 -- name: check_snapshots_do_not_leak
 -- Snapshots with a session or a content in two splits, or that hold no figure of it.

@@ -86,9 +86,23 @@ def settle(connection: Connection, outcome: RetryOutcome) -> None:
         connection.execute(named["refuse"], {"events": list(refused), "reasons": list(map(storable, whys))})
 
 
-def listing(connection: Connection, limit: int, *, waiting: bool = False) -> list[dict[str, Any]]:
-    """What is in quarantine, the latest first; the calls themselves are not read."""
-    return connection.execute(_SQL["listing"], {"limit": limit, "waiting": waiting}).fetchall()
+def dismiss(connection: Connection, events: Collection[UUID] | None, because: str) -> int:
+    """Count these calls, or all that cannot be read, no longer. Return how many that are."""
+    given = {"events": None if events is None else list(events), "because": storable(because)}
+    return connection.execute(_SQL["dismiss"], given).rowcount
+
+
+def with_start(connection: Connection, start: str) -> list[UUID]:
+    """Calls that cannot be read, by the start of their id; two at most."""
+    return [row["event_id"] for row in connection.execute(_SQL["resolve_id"], {"start": start}).fetchall()]
+
+
+def listing(
+    connection: Connection, limit: int, *, waiting: bool = False, dismissed: bool = False
+) -> list[dict[str, Any]]:
+    """What is in quarantine, or was dismissed from it, the latest first; the calls themselves are not read."""
+    given = {"limit": limit, "waiting": waiting, "dismissed": dismissed}
+    return connection.execute(_SQL["listing"], given).fetchall()
 
 
 def reasons(connection: Connection) -> dict[str, int]:

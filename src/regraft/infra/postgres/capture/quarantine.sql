@@ -55,13 +55,28 @@ UPDATE quarantine q SET reason = refused.reason, waits_for = NULL, next_try_at =
 FROM unnest(%(events)b::uuid[], %(reasons)s::text[]) AS refused (event_id, reason)
 WHERE q.event_id = refused.event_id;
 
+-- name: dismiss
+-- These are looked at, and are counted no longer; calls that wait for another are left alone.
+UPDATE quarantine SET resolved_at = now(), dismissed_because = %(because)s
+WHERE resolved_at IS NULL AND waits_for IS NULL
+  AND (%(events)s::uuid[] IS NULL OR event_id = ANY(%(events)s::uuid[]));
+
+-- name: resolve_id
+-- Unreadable calls whose id starts like this, two at most.
+SELECT event_id FROM quarantine
+WHERE resolved_at IS NULL AND waits_for IS NULL AND starts_with(event_id::text, %(start)s) ORDER BY event_id LIMIT 2;
+
 -- name: listing
--- What is in quarantine, the latest first.
-SELECT event_id, reason, waits_for, received_at, tries, next_try_at, octet_length(event) AS bytes FROM quarantine
-WHERE resolved_at IS NULL AND (NOT %(waiting)s OR waits_for IS NOT NULL)
+-- What is in quarantine, or was dismissed from it, the latest first.
+SELECT event_id, reason, waits_for, received_at, tries, next_try_at, octet_length(event) AS bytes, dismissed_because
+FROM quarantine
+WHERE CASE WHEN %(dismissed)s THEN dismissed_because IS NOT NULL ELSE resolved_at IS NULL END
+  AND (NOT %(waiting)s OR waits_for IS NOT NULL)
 ORDER BY received_at DESC, event_id LIMIT %(limit)s;
 
 -- name: reasons
 -- How much is in quarantine, by the beginning of its reason.
-SELECT CASE WHEN waits_for IS NULL AND NOT (reason LIKE 'slow:%%' AND tries < 3) THEN 'unreadable' ELSE split_part(reason, ' ', 1) END AS code, count(*) AS calls
+SELECT CASE WHEN waits_for IS NULL AND reason LIKE 'refused:%%' THEN 'refused by the model server'
+            WHEN waits_for IS NULL AND NOT (reason LIKE 'slow:%%' AND tries < 3) THEN 'unreadable'
+            ELSE split_part(reason, ' ', 1) END AS code, count(*) AS calls
 FROM quarantine WHERE resolved_at IS NULL GROUP BY 1 ORDER BY 2 DESC, 1;

@@ -3,25 +3,27 @@
 -- name: resolved
 -- Calls that were in quarantine and are stored by now: the copy that was kept of them.
 SELECT count(*) AS rows, coalesce(sum(octet_length(event)), 0)::bigint AS bytes FROM quarantine
-WHERE resolved_at IS NOT NULL AND resolved_at < %(before)s AND octet_length(event) > 0;
+WHERE resolved_at < %(before)s AND dismissed_because IS NULL AND octet_length(event) > 0;
 
 -- name: drop_resolved
 -- See resolved; a batch.
 UPDATE quarantine SET event = '' WHERE event_id IN (
     SELECT event_id FROM quarantine
-    WHERE resolved_at IS NOT NULL AND resolved_at < %(before)s AND octet_length(event) > 0
+    WHERE resolved_at < %(before)s AND dismissed_because IS NULL AND octet_length(event) > 0
     ORDER BY event_id LIMIT %(limit)s);
 
 -- name: unreadable
 -- Calls that cannot be read and wait for nothing: nobody has another copy of them.
 SELECT count(*) AS rows, coalesce(sum(octet_length(event)), 0)::bigint AS bytes FROM quarantine
-WHERE resolved_at IS NULL AND waits_for IS NULL AND received_at < %(before)s AND octet_length(event) > 0;
+WHERE (resolved_at IS NULL OR dismissed_because IS NOT NULL) AND waits_for IS NULL AND received_at < %(before)s
+  AND octet_length(event) > 0;
 
 -- name: drop_unreadable
 -- See unreadable; a batch.
 UPDATE quarantine SET event = '', reason = 'removed by age', resolved_at = now() WHERE event_id IN (
     SELECT event_id FROM quarantine
-    WHERE resolved_at IS NULL AND waits_for IS NULL AND received_at < %(before)s AND octet_length(event) > 0
+    WHERE (resolved_at IS NULL OR dismissed_because IS NOT NULL) AND waits_for IS NULL AND received_at < %(before)s
+  AND octet_length(event) > 0
     ORDER BY event_id LIMIT %(limit)s);
 
 -- name: answers

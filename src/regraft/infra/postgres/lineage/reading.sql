@@ -46,7 +46,8 @@ SELECT (SELECT count(*) FROM pipeline_event_inbox) AS inbox,
     (SELECT count(*) FROM conversation_branch_nodes WHERE parent_node_id IS NOT NULL) AS nodes,
     (SELECT count(*) FROM execution_run_records) AS runs,
     (SELECT count(*) FROM execution_run_records WHERE purpose = 'replay') AS replays,
-    (SELECT count(*) FROM quarantine WHERE resolved_at IS NULL AND waits_for IS NULL) AS quarantine,
+    (SELECT count(*) FROM quarantine
+     WHERE resolved_at IS NULL AND waits_for IS NULL AND NOT starts_with(reason, 'refused:')) AS quarantine,
     (SELECT count(*) FROM quarantine WHERE resolved_at IS NULL AND waits_for IS NOT NULL) AS waiting_calls,
     (SELECT count(*) FROM feedback_target f JOIN feedback g USING (feedback_id)
      WHERE NOT g.imported AND f.target_session_id IS NULL) AS unmatched_feedback,

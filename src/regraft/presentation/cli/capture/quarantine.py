@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from regraft.domain.errors import UsageError
 from regraft.presentation.cli.context import context
 
-quarantine_app = typer.Typer(help="List and retry captured calls that wait or cannot be read.")
+quarantine_app = typer.Typer(help="List, retry and dismiss captured calls that wait or cannot be read.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -26,6 +27,7 @@ def quarantine() -> None:
 def list_(
     limit: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 20,
     waiting: Annotated[bool, typer.Option("--waiting", help="Only calls that wait for another.")] = False,
+    dismissed: Annotated[bool, typer.Option("--dismissed", help="Calls that were dismissed instead.")] = False,
     json: Json = False,
 ) -> None:
     """List what is in quarantine and why, the latest first."""
@@ -33,22 +35,47 @@ def list_(
 
     run = context()
     dsn = run.postgres_dsn()
-    rows = flow.contents(dsn, limit, waiting=waiting)
+    rows = flow.contents(dsn, limit, waiting=waiting, dismissed=dismissed)
     if json:
         run.print_json([{key: value for key, value in row.items() if key != "event"} for row in rows])
         return
     if not rows:
-        run.console.print("Nothing is in quarantine.")
+        run.console.print("Nothing was dismissed." if dismissed else "Nothing is in quarantine.")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("call", "received", "tries", "bytes", "reason"):
         table.add_column(name, justify="right" if name in ("tries", "bytes") else "left", no_wrap=name != "reason")
     for row in rows:
         received = f"{row['received_at']:%Y-%m-%d %H:%M:%S}"
-        table.add_row(str(row["event_id"]), received, str(row["tries"]), str(row["bytes"]), escape(row["reason"][:300]))
+        table.add_row(str(row["event_id"]), received, str(row["tries"]), str(row["bytes"]), escape(_reason(row)[:300]))
     run.console.print(table)
     for code, calls in flow.reasons(dsn).items():
         run.console.print(f"[dim]{escape(code)}: {calls}[/]")
+
+
+def _reason(row: dict[str, Any]) -> str:
+    because = row["dismissed_because"]
+    return str(row["reason"]) if because is None else f"dismissed: {because}; {row['reason']}"
+
+
+@quarantine_app.command()
+def dismiss(
+    calls: Annotated[list[str] | None, typer.Argument(help="Calls: ids or starts of ids.", metavar="CALL...")] = None,
+    because: Annotated[str, typer.Option(help="Why they need no more attention.", metavar="TEXT")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="All calls that cannot be read.")] = False,
+    json: Json = False,
+) -> None:
+    """Dismiss calls that cannot be read: they stay stored, and no check or count names them any more."""
+    from regraft.flows.capture import quarantine as flow
+
+    if bool(calls) == everything:
+        raise UsageError("Name the calls to dismiss, or give --all.")
+    run = context()
+    done = flow.dismiss(run.postgres_dsn(), None if everything else calls, because)
+    if json:
+        run.print_json({"dismissed": done})
+        return
+    run.console.print(f"{done} dismissed. `regraft quarantine list --dismissed` shows them.")
 
 
 @quarantine_app.command()
