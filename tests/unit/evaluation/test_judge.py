@@ -23,12 +23,14 @@ from regraft.domain.evaluation.judge_prompt import (
 from regraft.infra.config.document import parse_document
 from regraft.infra.config.judge import JudgeFile
 from regraft.infra.files.judges import judge_example, judge_of, listed_judges
+from regraft.infra.files.taxonomies import default_taxonomy
 from regraft.infra.settings import Settings
 
 PAIRS = Judge(name="pairs", model="m", task="preference", rubric="Which is better?")
 RATINGS = Judge(name="rates", model="m", task="rating", rubric="How good?")
 LONG = JudgedCategory(name="overlong", definition="Too long.", examples=("bla bla",), counter_examples=("a list",))
 SORTS = Judge(name="sorts", model="m", task="categories", rubric="Sort.", categories=(LONG,))
+ONE = '[categories.a]\ndefinition = "b"'
 SHOWN = ShownPair("[user]\nQ", "[assistant]\nA", "[assistant]\nB", "b")
 
 
@@ -195,6 +197,22 @@ def test_an_example_is_a_judge_of_its_task_and_its_file_takes_precedence(tmp_pat
     assert {"preferences", "ratings", "categories"} < listed_judges(settings).keys()
 
 
+def test_a_judge_of_categories_looks_for_its_own_or_for_those_of_the_taxonomy_in_use(tmp_path):
+    (tmp_path / "judges").mkdir()
+    settings = Settings(judges=tmp_path / "judges")
+    built_in = judge_of(settings, "categories", model="m")
+    assert [each.name for each in built_in.categories] == list(default_taxonomy().names)
+    taxonomy = tmp_path / "own.toml"
+    taxonomy.write_text('name = "own"\n[categories.rude]\ndefinition = "Rude."\nexamples = ["No!"]\n')
+    (rude,) = judge_of(Settings(judges=tmp_path / "judges", taxonomy=taxonomy), "categories", model="m").categories
+    assert (rude.name, rude.examples) == ("rude", ("No!",))
+    head = 'name = "sorts"\ntask = "categories"\nmodel = "m"\nrubric = "Sort."\n'
+    (tmp_path / "judges" / "sorts.toml").write_text(f'{head}taxonomy = "../own.toml"\n')
+    assert judge_of(settings, "sorts").categories == (rude,)
+    (tmp_path / "judges" / "sorts.toml").write_text(f'{head}[categories.kind]\ndefinition = "Kind."\n')
+    assert judge_of(settings, "sorts").categories[0].definition == "Kind."
+
+
 def test_a_built_in_judge_asks_the_local_model_with_less_text(tmp_path):
     settings = Settings(judges=tmp_path)
     local = judge_of(settings, "ratings", local_model="small")
@@ -213,7 +231,14 @@ def test_a_built_in_judge_asks_the_local_model_with_less_text(tmp_path):
     [
         ('name = "x"\ntask = "rating"', "a rubric or a rubric_file"),
         ('name = "x"\ntask = "rating"\nrubric = "r"\nrubric_file = "f"', "and not both"),
-        ('name = "x"\ntask = "categories"\nrubric = "r"', "needs categories"),
+        (
+            'name = "x"\ntask = "rating"\nrubric = "r"\n[categories.a]\ndefinition = "b"',
+            "belong to the task categories",
+        ),
+        (
+            'name = "x"\ntask = "categories"\nrubric = "r"\ntaxonomy = "t"\n[categories.a]\ndefinition = "b"',
+            "one of them",
+        ),
         ('name = "X y"\ntask = "rating"\nrubric = "r"', "name"),
         ('name = "x"\ntask = "rating"\nrubric = "r"\n[sampling]\nmessages = []', "sampling cannot set messages"),
         ('name = "x"\ntask = "rating"\nrubric = "r"\nvotes = 0', "at least 1"),

@@ -97,6 +97,20 @@ class Requirement:
     judged: int = MIN_JUDGED
 
 
+def standing(found: JudgeFigures | None, asked: Requirement | None = None) -> str:
+    """Whether a judge is calibrated, in words: ``calibrated``, or ``uncalibrated`` with the reason."""
+    asked = asked or Requirement()
+    if found is None:
+        return "uncalibrated: no item that people judged too"
+    if found.stale:
+        return f"uncalibrated: its {found.stale} changed since"
+    if found.items < asked.judged:
+        return f"uncalibrated: {found.items} of {asked.judged} items"
+    if found.agreement is None or found.agreement < asked.agreement:
+        return f"uncalibrated: agreement below {asked.agreement:g}"
+    return "calibrated"
+
+
 class Calibrations:
     """The figures of all judges over all themes, by what a label says of itself."""
 

@@ -37,14 +37,21 @@ class JudgeFile(FileSection):
         24_000, ge=400, le=2_000_000, description="of an item that are shown; of a longer one the middle is left out"
     )
     sampling: dict[str, Any] = Field({}, description="further fields of its requests, such as temperature or seed")
-    categories: dict[str, JudgedCategorySection] = Field({}, description="of the task categories: each by its name")
+    taxonomy: str = Field(
+        "", description="of the task categories: a taxonomy's file, relative to this one; none: the taxonomy in use"
+    )
+    categories: dict[str, JudgedCategorySection] = Field(
+        {}, description="of the task categories, instead of a taxonomy: each by its name"
+    )
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
         if bool(self.rubric.strip()) == bool(self.rubric_file):
             raise ValueError("needs a rubric or a rubric_file, and not both")
-        if (self.task == "categories") != bool(self.categories):
-            raise ValueError("needs categories for the task categories, and for no other task")
+        if self.task != "categories" and (self.categories or self.taxonomy):
+            raise ValueError("has categories, which belong to the task categories")
+        if self.categories and self.taxonomy:
+            raise ValueError("has categories and a taxonomy: give one of them")
         if taken := sorted(_OURS & self.sampling.keys()):
             raise ValueError(f"sampling cannot set {taken[0]}: the judge's other keys say it")
         return self

@@ -11,6 +11,7 @@ from regraft.domain.errors import ConfigError, NotFoundError
 from regraft.domain.evaluation.judge import Judge, JudgedCategory
 from regraft.infra.config.document import parse_document
 from regraft.infra.config.judge import JudgeFile
+from regraft.infra.files.taxonomies import read_taxonomy, taxonomy_of
 from regraft.infra.files.text import read_text
 from regraft.infra.settings import Settings
 
@@ -54,10 +55,10 @@ def judge_of(settings: Settings, name: str, *, model: str = "", local_model: str
     judges = listed_judges(settings)
     if name not in judges:
         raise NotFoundError(f"There is no judge {name}. The judges are: {', '.join(sorted(judges))}.")
-    return as_judge(judges[name], model=model, local_model=local_model)
+    return as_judge(settings, judges[name], model=model, local_model=local_model)
 
 
-def as_judge(listed: ListedJudge, *, model: str = "", local_model: str = "") -> Judge:
+def as_judge(settings: Settings, listed: ListedJudge, *, model: str = "", local_model: str = "") -> Judge:
     """The judge that a file describes; see ``judge_of``."""
     read = listed.file
     rubric = read.rubric
@@ -70,7 +71,18 @@ def as_judge(listed: ListedJudge, *, model: str = "", local_model: str = "") -> 
         model=asked or local_model,
         task=read.task,
         rubric=rubric,
-        categories=tuple(
+        categories=_categories(settings, listed) if read.task == "categories" else (),
+        votes=read.votes,
+        both_orders=read.both_orders,
+        max_characters=most,
+        sampling=read.sampling,
+    )
+
+
+def _categories(settings: Settings, listed: ListedJudge) -> tuple[JudgedCategory, ...]:
+    read = listed.file
+    if read.categories:
+        return tuple(
             JudgedCategory(
                 name=category,
                 definition=each.definition,
@@ -78,11 +90,16 @@ def as_judge(listed: ListedJudge, *, model: str = "", local_model: str = "") -> 
                 counter_examples=tuple(each.counter_examples),
             )
             for category, each in read.categories.items()
-        ),
-        votes=read.votes,
-        both_orders=read.both_orders,
-        max_characters=most,
-        sampling=read.sampling,
+        )
+    named = read_taxonomy((listed.folder or Path()) / read.taxonomy) if read.taxonomy else taxonomy_of(settings)
+    return tuple(
+        JudgedCategory(
+            name=each.name,
+            definition=each.definition,
+            examples=each.examples,
+            counter_examples=each.counter_examples,
+        )
+        for each in named.categories
     )
 
 
