@@ -21,6 +21,7 @@ from regraft.domain.evaluation.score import ScoreParts, answer_quality, human_pa
 from regraft.domain.evaluation.trajectory import measure_answer
 from regraft.domain.ids import parse_json
 from regraft.flows.evaluation.judgements import imported_judgements
+from regraft.flows.evaluation.reviewer_agreement import refresh_agreement
 from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.postgres.arrow import reading
 from regraft.infra.statistics.strengths import strengths
@@ -57,8 +58,10 @@ class PairCounts:
 def propose_pairs(dsn: str, workbench: Path) -> PairCounts:
     """Bring ``candidate_preference_pairs`` up to the graph, the judgements that count today, and what was reported.
 
-    Sessions are compared again when the graph, the judgements or the reports in them changed.
+    Sessions are compared again when the graph, the judgements or the reports in them changed. Labels of people on a
+    contested theme decide nothing until they are adjudicated.
     """
+    refresh_agreement(dsn)
     bench = Workbench(workbench)
     seen, before, heard = bench.seen("pairs"), bench.label_states(), bench.outcome_states("pairs")
     made: Counter[str] = Counter()

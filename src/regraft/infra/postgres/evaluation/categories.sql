@@ -9,7 +9,7 @@ WITH known AS (
 SELECT l.unit_id::text AS unit_id, known.category, avg((known.category = ANY(l.categories))::int)::float8 AS value,
        count(*) AS votes,
        coalesce(json_agg(l.reviewer ORDER BY l.reviewer) FILTER (WHERE known.category = ANY(l.categories)), '[]')::text AS evidence
-FROM current_human_eval_labels l CROSS JOIN known
+FROM deciding_human_eval_labels l CROSS JOIN known
 GROUP BY l.unit_id, known.category ORDER BY l.unit_id, known.category;
 
 -- name: judges

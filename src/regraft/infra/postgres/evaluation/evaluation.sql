@@ -15,10 +15,10 @@ SELECT session_id::text AS session_id FROM conversation_sessions ORDER BY sessio
 -- name: label_states
 -- A digest of the judgements that count, per session that has any. The number in it goes up with what is made of them.
 SELECT session_id::text AS session_id, md5('3,' || string_agg(label_id::text, ',' ORDER BY label_id)) AS state
-FROM (SELECT session_id, label_id FROM current_human_eval_labels
+FROM (SELECT session_id, label_id FROM deciding_human_eval_labels
       UNION ALL
       SELECT t.session_id, p.label_id
-      FROM current_preference_labels p JOIN session_turn t ON t.turn_id = p.anchor_turn_id) AS labels
+      FROM deciding_preference_labels p JOIN session_turn t ON t.turn_id = p.anchor_turn_id) AS labels
 GROUP BY session_id ORDER BY session_id;
 
 -- name: outcome_states
@@ -111,7 +111,7 @@ WITH wanted AS (
 anchors AS (
     SELECT DISTINCT b.context_anchor_turn_id FROM response_branch_records b JOIN wanted USING (session_id)),
 ratings AS (
-    SELECT unit_id, json_agg(rating ORDER BY label_id)::text AS ratings FROM current_human_eval_labels GROUP BY unit_id)
+    SELECT unit_id, json_agg(rating ORDER BY label_id)::text AS ratings FROM deciding_human_eval_labels GROUP BY unit_id)
 SELECT b.context_anchor_turn_id::text AS anchor, b.node_id::text AS node_id, b.turn_id::text AS turn_id,
        b.session_id::text AS session_id, b.branch_kind, t.context_id, i.tools_id, t.answer_projection, t.node_status,
        t.finish_reason, r.model, r.purpose, coalesce(rt.name, st.name, '') AS theme, m.body::text AS answer,
@@ -143,17 +143,18 @@ WITH wanted AS (
 anchors AS (
     SELECT DISTINCT b.context_anchor_turn_id FROM response_branch_records b JOIN wanted USING (session_id))
 SELECT p.pair_id::text AS pair_id, p.source, p.preference, p.decided_by, coalesce(p.judge_version, '') AS judge_version
-FROM anchors JOIN current_preference_labels p ON p.anchor_turn_id = anchors.context_anchor_turn_id
+FROM anchors JOIN deciding_preference_labels p ON p.anchor_turn_id = anchors.context_anchor_turn_id
 ORDER BY p.label_id;
 
 -- name: ratings
 -- What counts of each unit that was judged here: ratings by people and the categories that they named, ratings by judges
 -- (judge, version, rating), and the categories that judges give it (judge, version, category).
-WITH people AS (
-    SELECT unit_id, json_agg(rating ORDER BY label_id) AS ratings,
-           (SELECT json_agg(DISTINCT category)
-            FROM current_human_eval_labels o, unnest(o.categories) AS category WHERE o.unit_id = l.unit_id) AS categories
-    FROM current_human_eval_labels l GROUP BY unit_id),
+WITH deciding AS MATERIALIZED (SELECT label_id, unit_id, rating, categories FROM deciding_human_eval_labels),
+people AS (
+    SELECT unit_id, r.ratings, c.categories
+    FROM (SELECT unit_id, json_agg(rating ORDER BY label_id) AS ratings FROM deciding GROUP BY unit_id) AS r
+    LEFT JOIN (SELECT unit_id, json_agg(DISTINCT category) AS categories
+               FROM deciding, unnest(categories) AS category GROUP BY unit_id) AS c USING (unit_id)),
 rated AS (
     SELECT unit_id, json_agg(json_build_array(judge, judge_version, rating) ORDER BY judge) AS judge_ratings
     FROM current_judge_ratings WHERE rating IS NOT NULL GROUP BY unit_id),
