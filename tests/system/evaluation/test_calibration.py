@@ -76,6 +76,9 @@ def test_the_figures_of_pairs_are_those_of_scikit_learn(planted: Planted, bench:
         x != y for x, y in zip(theirs, judged, strict=True)
     )
     assert one.components == 120
+    (of_tenant,) = figures(bench, scope="default")
+    assert asdict(of_tenant) == {**asdict(one), "scope": "default"}
+    assert figures(bench, scope="other") == []
 
 
 def test_the_figures_of_categories_and_ratings_are_those_of_scikit_learn(planted: Planted, bench: Path) -> None:

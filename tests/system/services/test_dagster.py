@@ -55,6 +55,7 @@ ASSETS = {
         "trajectory_embeddings",
         "pivot_nodes",
         "cluster_category_labels",
+        "judge_calibration",
         "candidate_preference_pairs",
     ),
     *("human_eval_labels", "preference_labels", "sft_messages_dataset", "dpo_preference_dataset"),

@@ -21,7 +21,7 @@ _FAMILY = re.compile(r"[a-z]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeFigures:
-    """The agreement of one judge with people on one task, one category and one theme (None: all of them).
+    """The agreement of one judge with people on one task, one category, one theme and one tenant (None: all of them).
 
     ``judge_version`` is '' for a source that was imported or reported. The columns are those of the workbench's table
     ``judge_calibration``, which says what each means; a figure that is not defined is None.
@@ -35,6 +35,7 @@ class JudgeFigures:
     task: Task
     category: str
     theme: str | None
+    scope: str | None
     items: int
     components: int
     kappa: float | None
@@ -63,6 +64,11 @@ class JudgeFigures:
     kappa_late: float | None
     snapshots: tuple[str, ...]
     stale: str
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is over all themes and tenants."""
+        return self.theme is None and self.scope is None
 
     def is_calibrated(self, min_agreement: float, min_judged: int) -> bool:
         """Whether this judge may decide where a recipe asks for so much agreement on so many items."""
@@ -112,10 +118,10 @@ def standing(found: JudgeFigures | None, asked: Requirement | None = None) -> st
 
 
 class Calibrations:
-    """The figures of all judges over all themes, by what a label says of itself."""
+    """The figures of all judges over all themes and tenants, by what a label says of itself."""
 
     def __init__(self, figures: Iterable[JudgeFigures]) -> None:
-        self._of = {(one.judge, one.judge_version, one.task, one.category): one for one in figures if one.theme is None}
+        self._of = {(one.judge, one.judge_version, one.task, one.category): one for one in figures if one.is_whole}
 
     def figures(self, judge: str, version: str, task: Task, category: str = "") -> JudgeFigures | None:
         """The figures of one judge; None where it shares no item with people."""

@@ -50,9 +50,9 @@ def calibrate(dsn: str, workbench: Path) -> CalibrationCounts:
     CalibrationTable(workbench).replace(figures, items)
     return CalibrationCounts(
         judges=len({(one.judge, one.judge_version) for one in figures if one.judge != PEOPLE}),
-        items=sum(one.items for one in figures if one.theme is None and one.judge != PEOPLE),
+        items=sum(one.items for one in figures if one.is_whole and one.judge != PEOPLE),
         figures=len(figures),
-        stale=sum(bool(one.stale) for one in figures if one.theme is None),
+        stale=sum(bool(one.stale) for one in figures if one.is_whole),
     )
 
 
@@ -145,9 +145,9 @@ def _model_in(name: str) -> str:
     return name.rpartition(": ")[2]
 
 
-def figures(workbench: Path) -> list[JudgeFigures]:
-    """The figures of the last comparison."""
-    return CalibrationTable(workbench).figures()
+def figures(workbench: Path, scope: str | None = None) -> list[JudgeFigures]:
+    """The figures of the last comparison: over all tenants, or over the items of one."""
+    return CalibrationTable(workbench).figures(scope)
 
 
 def calibrations(workbench: Path) -> Calibrations:
@@ -164,7 +164,14 @@ def known_judges(recipe: Recipe, dsn: str, workbench: Path) -> Calibrations:
 
 
 def disagreements(
-    workbench: Path, n: int, *, judge: str | None = None, theme: str | None = None, category: str | None = None
+    workbench: Path,
+    n: int,
+    *,
+    judge: str | None = None,
+    theme: str | None = None,
+    category: str | None = None,
+    scope: str | None = None,
 ) -> list[dict[str, Any]]:
     """At most ``n`` items on which a judge and people differ, the latest first."""
-    return CalibrationTable(workbench).disagreements(n, judge, theme, category)
+    table = CalibrationTable(workbench)
+    return table.disagreements(n, judge=judge, theme=theme, category=category, scope=scope)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -23,6 +23,9 @@ from regraft.infra.statistics.bootstrap import f1s, intervals, kappas, macro_f1s
 
 FEWEST_OF_THEME = 10  # items of a theme from which it has figures of its own
 _FEWEST = 10  # items from which a coding by length counts, and a half of the items has a figure
+_NOT_BY_SCOPE: Mapping[str, Any] = dict.fromkeys(
+    ("flips", "first_share", "judged", "prevalence", "corrected_prevalence")
+)
 _YES = 1  # the place of "yes" among the labels of a category
 
 
@@ -37,7 +40,8 @@ class JudgeFacts:
 
 
 def judge_figures(items: pa.Table, facts: JudgeFacts) -> Iterator[JudgeFigures]:
-    """The figures of each judge on each task and category: over all themes, then by theme where there are several.
+    """The figures of each judge on each task and category: over all items, by tenant, and by theme where there are
+    several.
 
     ``items`` are ordered by ``judge_group``, then in time.
     """
@@ -47,12 +51,15 @@ def judge_figures(items: pa.Table, facts: JudgeFacts) -> Iterator[JudgeFigures]:
     starts: list[int] = np.flatnonzero(np.diff(group, prepend=-1)).tolist()
     for start, end in pairwise([*starts, len(group)]):
         one = _Items(items.slice(start, end - start))
-        yield one.figures(facts, None)
-        if len(one.themes) > 1:
-            for place, theme in enumerate(one.themes):
-                part = one.of_theme(place)
-                if len(part) >= FEWEST_OF_THEME:
-                    yield part.figures(facts, theme)
+        whole = one.figures(facts)
+        yield whole
+        scopes = one.parts("scope")
+        for scope, part in scopes:
+            yield replace(whole, **_NOT_BY_SCOPE, scope=scope) if len(scopes) == 1 else part.figures(facts, scope=scope)
+        themes = one.parts("theme")
+        for theme, part in themes if len(themes) > 1 else ():
+            if len(part) >= FEWEST_OF_THEME:
+                yield part.figures(facts, theme=theme)
 
 
 class _Items:
@@ -65,21 +72,24 @@ class _Items:
         self._people = _codes(rows["people"], self.labels)
         self._said = _codes(rows["said"], self.labels)
         self._component = rows["component"].to_numpy()
-        self._theme, self.themes = _encoded(rows["theme"])
         self._longer = _codes(rows["longer"], ("a", "b", ""))
         self._own = _codes(rows["own"], ("a", "b", ""))
 
     def __len__(self) -> int:
         return len(self._people)
 
-    def of_theme(self, place: int) -> _Items:
-        """Those of one theme."""
+    def parts(self, column: str) -> list[tuple[str, _Items]]:
+        """Those of each theme, or of each tenant, by its name."""
         import numpy as np
 
-        return _Items(self._rows.take(pa.array(np.flatnonzero(self._theme == place))))
+        code, names = _encoded(self._rows[column])
+        if len(names) == 1:
+            return [(names[0], self)]
+        order = sorted(range(len(names)), key=lambda place: names[place])
+        return [(names[place], _Items(self._rows.take(pa.array(np.flatnonzero(code == place))))) for place in order]
 
-    def figures(self, facts: JudgeFacts, theme: str | None) -> JudgeFigures:
-        """All figures."""
+    def figures(self, facts: JudgeFacts, *, theme: str | None = None, scope: str | None = None) -> JudgeFigures:
+        """All figures; what is not counted by tenant is not in those of one."""
         import numpy as np
 
         judge, size = self.first, len(self.labels)
@@ -103,8 +113,8 @@ class _Items:
         halves = [slice(0, half), slice(half, None)] if half >= _FEWEST else []
         early_late = [cohens_kappa(_matrix(self._people[each], self._said[each], size), weights) for each in halves]
         one = class_figures(counts, _YES) if task == "categories" else None
-        pairs = facts.positions.get(version) if task == "preference" and theme is None else None
-        seen = facts.prevalences.get((version, category, theme)) if task == "categories" else None
+        pairs = facts.positions.get(version) if task == "preference" and theme is None and scope is None else None
+        seen = facts.prevalences.get((version, category, theme)) if task == "categories" and scope is None else None
         snapshots = tuple(sorted(each for each in self._rows["snapshot"].unique().to_pylist() if each))
         interval, f1_interval = found["kappa"], found["f1"]
         return JudgeFigures(
@@ -112,6 +122,7 @@ class _Items:
             task=task,
             category=category,
             theme=theme,
+            scope=scope,
             items=len(self),
             components=len(np.unique(self._component)),
             kappa=kappa,

@@ -106,5 +106,35 @@ def labels_cover_paths(servers: Servers) -> AssetCheckResult:
     )
 
 
-KEYS += [AssetCheckKey(AssetKey(["cluster_category_labels"]), "labels_cover_paths")]
-CHECKS = [truth_checks, labels_cover_paths]
+@asset_check(
+    asset="judge_calibration",
+    name="judges_are_calibrated",
+    description="Each judge in use agrees with people as far as it was compared with them, and is what was compared.",
+)
+def judges_are_calibrated(servers: Servers) -> AssetCheckResult:
+    """Count the judges whose model changed since, and those that agree too little on items enough to know it."""
+    from regraft.domain.evaluation.calibration import Requirement, standing
+    from regraft.flows.evaluation.calibration import figures
+
+    asked = Requirement()
+    with regraft_failures():
+        found = [one for one in figures(servers.workbench) if one.theme is None and one.source == "judge"]
+    used = [one for one in found if one.stale != "rubric"]  # nobody is asked by an old rubric any more
+    bad = [
+        one
+        for one in used
+        if one.stale or (one.items >= asked.judged and not one.is_calibrated(asked.agreement, asked.judged))
+    ]
+    example = f"{bad[0].judge} {bad[0].category}: {standing(bad[0])}" if bad else ""
+    return AssetCheckResult(
+        passed=not bad,
+        severity=AssetCheckSeverity.WARN,
+        metadata={"bad": len(bad), "total": len(used), "example": example},
+    )
+
+
+KEYS += [
+    AssetCheckKey(AssetKey(["cluster_category_labels"]), "labels_cover_paths"),
+    AssetCheckKey(AssetKey(["judge_calibration"]), "judges_are_calibrated"),
+]
+CHECKS = [truth_checks, labels_cover_paths, judges_are_calibrated]

@@ -131,12 +131,42 @@ def cluster_category_labels(context: AssetExecutionContext, servers: Servers) ->
     )
 
 
+@asset(
+    deps=["candidate_preference_pairs", "human_eval_labels", "preference_labels", "feedback"],
+    group_name=GROUP,
+    kinds={"duckdb", "numpy"},
+    retry_policy=RETRY,
+)
+def judge_calibration(context: AssetExecutionContext, servers: Servers) -> MaterializeResult[None]:
+    """How well judges agree with people, by task, category and theme: which of them may decide in a dataset."""
+    from regraft.domain.evaluation.calibration import standing
+    from regraft.flows.evaluation.calibration import calibrate, figures
+
+    with regraft_failures():
+        done = calibrate(servers.dsn, servers.workbench)
+        found = [one for one in figures(servers.workbench) if one.theme is None]
+    lines = ["| judge | decides | items | kappa | agreement | status |", "|---|---|---|---|---|---|"]
+    for one in found:
+        kappa, agreement = ("" if value is None else f"{value:.2f}" for value in (one.kappa, one.agreement))
+        name = one.judge.replace("|", "\\|")
+        lines.append(f"| {name} | {one.category or one.task} | {one.items} | {kappa} | {agreement} | {standing(one)} |")
+    return MaterializeResult(
+        metadata={
+            "judges": done.judges,
+            "items": done.items,
+            "stale": done.stale,
+            "figures": MetadataValue.md("\n".join(lines)),
+        }
+    )
+
+
 ASSETS: list[AssetSpec | AssetsDefinition] = [
     trajectory_units,
     trajectory_embeddings,
     candidate_preference_pairs,
     pivot_nodes,
     cluster_category_labels,
+    judge_calibration,
     human_eval_labels,
     preference_labels,
 ]

@@ -48,6 +48,7 @@ _EVALUATED = (
     "trajectory_embeddings",
     "pivot_nodes",
     "cluster_category_labels",
+    "judge_calibration",
     "candidate_preference_pairs",
 )
 _EVALUATION = AssetSelection.assets(*_EVALUATED)

@@ -16,6 +16,7 @@ _TEXTS, _FLOAT = pa.list_(pa.string()), pa.float64()
 _TYPES: Mapping[str, pa.DataType] = {
     **{name: pa.string() for name in ("judge", "judge_version", "source", "given_by", "model", "task", "category")},
     "theme": pa.string(),
+    "scope": pa.string(),
     **{name: pa.int64() for name in ("items", "components", "own_pairs", "judged")},
     "labels": _TEXTS,
     "confusion": pa.list_(pa.list_(pa.int64())),
@@ -63,13 +64,16 @@ class CalibrationTable(WorkbenchFile):
         with self._writing(new_figures=table, new_items=items) as connection:
             connection.execute(self._query("replace_figures"))
 
-    def figures(self) -> list[JudgeFigures]:
-        """All figures: of each judge in all, then by theme."""
-        return [JudgeFigures(**_read(row)) for row in self._rows("figures")]
+    def figures(self, scope: str | None) -> list[JudgeFigures]:
+        """All figures of a tenant, or of all together: of each judge in all, then by theme."""
+        return [JudgeFigures(**_read(row)) for row in self._rows("figures", {"scope": scope})]
 
-    def disagreements(self, n: int, judge: str | None, theme: str | None, category: str | None) -> list[Record]:
+    def disagreements(
+        self, n: int, *, judge: str | None, theme: str | None, category: str | None, scope: str | None
+    ) -> list[Record]:
         """Items on which a judge and people differ, the latest first."""
-        return self._rows("disagreements", {"n": n, "judge": judge, "theme": theme, "category": category})
+        asked = {"n": n, "judge": judge, "theme": theme, "category": category, "scope": scope}
+        return self._rows("disagreements", asked)
 
 
 def _read(row: dict[str, Any]) -> dict[str, Any]:

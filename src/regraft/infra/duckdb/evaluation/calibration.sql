@@ -11,6 +11,7 @@ CREATE TABLE IF NOT EXISTS judge_calibration (
     task VARCHAR NOT NULL,                 -- categories, preference or rating
     category VARCHAR NOT NULL,             -- '' but for the task categories
     theme VARCHAR,                         -- NULL: all themes together
+    scope VARCHAR,                         -- the tenant whose items alone are compared; NULL: all together
     items INTEGER NOT NULL,                -- that people judged too
     components INTEGER NOT NULL,           -- sessions that they are from
     kappa DOUBLE,                          -- Cohen's; with quadratic weights for ratings; NULL: not defined
@@ -38,6 +39,7 @@ CREATE TABLE IF NOT EXISTS judge_comparison (
     task VARCHAR NOT NULL,
     category VARCHAR NOT NULL,
     theme VARCHAR NOT NULL,
+    scope VARCHAR NOT NULL,
     session_id UUID NOT NULL,
     node_id UUID NOT NULL,                 -- the unit, or side a
     other_node_id UUID,                    -- side b
@@ -151,7 +153,7 @@ INSERT INTO compared
 -- name: items
 -- Each comparison with what it may depend on: the lengths and models of both answers. Ordered by judge, then in time.
 SELECT dense_rank() OVER (ORDER BY c.task, c.judge, c.judge_version, c.source, c.given_by, c.category) - 1 AS judge_group,
-       c.judge, c.judge_version, c.source, c.given_by, coalesce(v.model, '') AS model, c.task, c.category, a.theme,
+       c.judge, c.judge_version, c.source, c.given_by, coalesce(v.model, '') AS model, c.task, c.category, a.theme, a.scope,
        a.session_id, dense_rank() OVER (ORDER BY a.session_id) - 1 AS component, c.node_a AS node_id, c.node_b AS other_node_id,
        c.people, c.said, c.judged_at, c.snapshot,
        CASE WHEN a.characters > b.characters THEN 'a' WHEN b.characters > a.characters THEN 'b' ELSE '' END AS longer,
@@ -196,18 +198,18 @@ DELETE FROM judge_calibration;
 INSERT INTO judge_calibration BY NAME SELECT * FROM new_figures;
 DELETE FROM judge_comparison;
 INSERT INTO judge_comparison BY NAME
-SELECT judge, judge_version, source, task, category, theme, session_id::UUID AS session_id, node_id::UUID AS node_id,
+SELECT judge, judge_version, source, task, category, theme, scope, session_id::UUID AS session_id, node_id::UUID AS node_id,
        other_node_id::UUID AS other_node_id, people, said, judged_at
 FROM new_items;
 
 -- name: figures
--- All figures: of each judge in all, then by theme.
-SELECT * FROM judge_calibration
+-- All figures: of each judge in all, then by theme; or those of a tenant.
+SELECT * FROM judge_calibration WHERE scope IS NOT DISTINCT FROM $scope
 ORDER BY task, source = 'people', judge, judge_version, category, theme IS NOT NULL, theme;
 
 -- name: disagreements
 -- Items on which a judge and people differ, the latest first; all judges' where none is named.
 SELECT * FROM judge_comparison
 WHERE people <> said AND ($judge IS NULL OR judge = $judge) AND ($theme IS NULL OR theme = $theme)
-  AND ($category IS NULL OR category = $category) AND source <> 'people'
+  AND ($category IS NULL OR category = $category) AND ($scope IS NULL OR scope = $scope) AND source <> 'people'
 ORDER BY judged_at DESC NULLS LAST, judge, node_id, other_node_id, category LIMIT $n;

@@ -68,7 +68,7 @@ WITH judged AS (
     UNION SELECT unnest(ARRAY[node_a, node_b]) FROM preference_labels
     UNION SELECT coalesce(unit_id, node_a) FROM judge_votes)
 SELECT n.node_id::text AS node_id, b.context_anchor_turn_id::text AS anchor, n.session_id::text AS session_id,
-       coalesce(rt.name, st.name, '') AS theme, r.model, length(message_text(m.body)) AS characters
+       coalesce(rt.name, st.name, '') AS theme, s.scope, r.model, length(message_text(m.body)) AS characters
 FROM judged JOIN conversation_branch_nodes n USING (node_id)
 JOIN conversation_sessions s ON s.session_id = n.session_id
 JOIN execution_run_records r ON r.run_id = n.turn_id
