@@ -129,6 +129,10 @@ LOSSES: Mapping[str, Reason] = {
     ),
     "results_in_a_row": Reason("the target has no form for results of parallel calls", _TARGET),
     "roles_do_not_alternate": Reason("the target wants questions and answers by turns", _TARGET),
+    "side_not_masked": Reason(
+        "the trainer would learn the questions and results within a side, too",
+        "kind reward fits, or another `--target`",
+    ),
     "several_messages": Reason("the target takes one answer on each side", _TARGET),
     "several_text_parts": Reason("the target has no messages of several text parts", _TARGET),
     "several_turns": Reason("the target takes one question", _TARGET),

@@ -15,6 +15,7 @@ from regraft.domain.ids import Digest, canonical_json, digest
 KindName = Literal["sft", "dpo", "reward", "suppression", "unlearning"]
 Label = Literal["human", "imported", "outcome", "model", "signals"]
 Stratum = Literal["theme", "model", "purpose", "task", "category"]
+Sides = Literal["answers", "continuations"]
 Negative = Literal["hard_negative", "tool_misuse", "hallucination", "noise_reject", "suppression_candidate"]
 
 CHOOSABLE: tuple[Ending, ...] = (*WHOLE, "cut")  # endings that a recipe may ask for
@@ -70,7 +71,8 @@ class Recipe:
     ``k_per_stratum`` and ``per_context`` of 0 mean no limit; ``min_score`` and ``min_margin`` are 0 to 1, and a path
     without a judgement scores about 0.5. ``min_outcome`` leaves out paths whose reported outcome is lower.
     ``min_fidelity`` leaves out rollouts of which less of the tools' results is in the record. ``endings`` are of
-    answers to learn from. ``negatives`` are the types that suppression and unlearning take. ``retain_per_forget`` is
+    answers to learn from. ``negatives`` are the types that suppression and unlearning take. ``sides`` of pairs
+    are single answers, or all that follows them to the ends of their paths. ``retain_per_forget`` is
     how many rows to retain for each row to forget. ``splits`` are ratios by name, in order; with ``split_by_task`` rows
     of one task stay together. ``text`` is the recipe as it was written.
     """
@@ -96,6 +98,7 @@ class Recipe:
     min_margin: float = 0.0
     negatives: tuple[Negative, ...] = ("suppression_candidate",)
     retain_per_forget: float = 1.0
+    sides: Sides = "answers"
     content: Content = field(default_factory=Content)
     filters: Filters = field(default_factory=Filters)
     splits: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_SPLITS))
@@ -112,7 +115,7 @@ class Recipe:
 
 # What a recipe says in addition to the first form of recipes: part of its digest only where it is not the default.
 _ADDED = (
-    *("since", "until", "min_outcome", "min_fidelity", "strata", "negatives", "retain_per_forget"),
+    *("since", "until", "min_outcome", "min_fidelity", "strata", "negatives", "retain_per_forget", "sides"),
     *("content", "filters", "split_by_task"),
 )
 _FIRST = ("name", "kind", "themes", "purposes", "models", "labels", "per_context")

@@ -21,6 +21,7 @@ from regraft.domain.datasets.recipe import (
     Label,
     Negative,
     Recipe,
+    Sides,
     Stratum,
 )
 from regraft.domain.errors import NotFoundError
@@ -104,6 +105,11 @@ class SelectSection(FileSection):
         ["suppression_candidate"], description="types of negatives that suppression and unlearning take"
     )
     retain_per_forget: float = Field(1.0, ge=0.0, description="unlearning: rows to retain for each row to forget")
+    sides: Sides = Field(
+        "answers",
+        description="dpo, reward: a side is one answer, or its `continuations` too, to the end of the path; then"
+        " what came of the paths decides",
+    )
 
 
 class ContentSection(FileSection):

@@ -21,7 +21,7 @@ from regraft.domain.datasets.formats.json_text import line
 from regraft.domain.datasets.formats.message_form import MessageForm, Record
 from regraft.domain.datasets.formats.proof import difference
 from regraft.domain.datasets.kinds import KINDS
-from regraft.domain.datasets.kinds.dpo import unweighted
+from regraft.domain.datasets.kinds.pair_plan import unweighted
 from regraft.domain.datasets.messages import Message, RowRefusal, message_of
 from regraft.domain.datasets.rows import LAST_ONLY, Row
 from regraft.domain.errors import IllegalRowError
@@ -73,6 +73,8 @@ def record_of(row: Row) -> Record | RowRefusal:
     if row.kind == "sft" and LAST_ONLY in row.notes:
         columns = _split_last(row)
     for name, messages in columns.items():
+        if row.kind == "dpo" and name != "prompt" and any(message["role"] != "assistant" for message in messages):
+            return RowRefusal("side_not_masked", f"{name} holds messages that are no answers")
         encoded = _FORM.encode_all(messages)
         if isinstance(encoded, RowRefusal):
             return encoded

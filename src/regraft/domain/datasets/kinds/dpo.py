@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from regraft.domain.datasets.fitness import unfit_ending
+from regraft.domain.datasets.kinds.continuations import CONTEXT, fill_continuations, plan_continuations
 from regraft.domain.datasets.kinds.judged import calibrated_pairs
 from regraft.domain.datasets.kinds.kind import (
     Candidates,
     Counts,
     Limit,
     PlannedRow,
-    Record,
     allowed_parts,
     mismatch,
-    stratum_of,
 )
+from regraft.domain.datasets.kinds.pair_plan import FILTERED, planned_pair, unweighted
 from regraft.domain.datasets.messages import Message, RowRefusal, says_nothing
 from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.datasets.rows import Row
@@ -30,8 +30,6 @@ _SOURCES = {
     "model": ("model",),
     "signals": ("signals",),
 }
-FILTERED = ("model", "purpose", "started")  # what a recipe asks of both sides
-_STRENGTH = {"human": 5.0, "imported": 4.0, "ratings": 3.0, "outcome": 2.0, "model": 1.0, "signals": 0.0}
 
 
 class DpoKind:
@@ -42,6 +40,9 @@ class DpoKind:
 
     def plan(self, recipe: Recipe, candidates: Candidates, counts: Counts) -> Iterator[PlannedRow]:
         """The legal pairs that an allowed label source decides with a sufficient margin."""
+        if recipe.sides == "continuations":
+            yield from plan_continuations(recipe, candidates, counts, self.name)
+            return
         sources = {source for label in recipe.labels for source in _SOURCES.get(label, ())}
         allowed = allowed_parts(recipe)
         for pair in calibrated_pairs(recipe, candidates):
@@ -85,6 +86,8 @@ class DpoKind:
 
         Weights of the history say nothing here: a preference is learned from the two answers alone.
         """
+        if CONTEXT in turns:
+            return fill_continuations(row, turns)
         chosen, rejected = turns["chosen"], turns["rejected"]
         if chosen.history != rejected.history:
             return RowRefusal("context_differs")
@@ -113,40 +116,10 @@ class DpoKind:
         for side, messages in (("chosen", row.chosen), ("rejected", row.rejected)):
             if not messages or messages[-1]["role"] != "assistant":
                 return RowRefusal("no_answer", f"{side} does not end with an answer")
+            if messages[0]["role"] != "assistant":
+                return RowRefusal("no_answer", f"{side} does not begin with an answer")
         return None
 
     def prompt(self, row: Row) -> tuple[Message, ...]:
         """The history that both answers share."""
         return row.prompt
-
-
-def planned_pair(
-    recipe: Recipe, pair: Record, better: str, *, kind: str, label_source: str, margin: float, worth: float
-) -> PlannedRow:
-    """The plan of a row that prefers the side ``better`` (a or b). Rows are ranked by who decided, then by margin."""
-    worse = "b" if better == "a" else "a"
-    return PlannedRow(
-        row_id=str(pair["pair_id"]),
-        kind=kind,
-        turns={"chosen": str(pair[f"turn_{better}"]), "rejected": str(pair[f"turn_{worse}"])},
-        theme=pair["theme"],
-        stratum=stratum_of(
-            recipe,
-            theme=pair["theme"],
-            model=pair[f"model_{better}"],
-            purpose=pair[f"purpose_{better}"],
-            task="",
-            category="",
-        ),
-        anchor=str(pair["anchor_turn_id"]),
-        label_source=label_source,
-        margin=margin,
-        score=worth,
-        agreement=pair.get("agreement"),
-        rank=_STRENGTH[label_source] + margin / 2,
-    )
-
-
-def unweighted(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """The same messages without their weights."""
-    return tuple({**one, "weight": None} if one["weight"] is not None else one for one in messages)

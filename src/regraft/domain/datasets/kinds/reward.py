@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from regraft.domain.datasets.kinds.dpo import FILTERED, DpoKind, planned_pair
+from regraft.domain.datasets.kinds.dpo import DpoKind
 from regraft.domain.datasets.kinds.judged import calibrated_pairs
 from regraft.domain.datasets.kinds.kind import Candidates, Counts, PlannedRow, Record, mismatch
+from regraft.domain.datasets.kinds.pair_plan import FILTERED, planned_pair
 from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.evaluation.node_values import NodeValue, backed_up
 from regraft.domain.evaluation.pairs import DEFAULT_MIN_MARGIN, UNDECIDED
@@ -27,7 +28,7 @@ class RewardKind(DpoKind):
 
     def plan(self, recipe: Recipe, candidates: Candidates, counts: Counts) -> Iterator[PlannedRow]:
         """Decided pairs, and pairs that the outcomes of their continuations decide."""
-        if "outcome" not in recipe.labels:
+        if "outcome" not in recipe.labels or recipe.sides == "continuations":
             yield from super().plan(recipe, candidates, counts)
             return
         values = backed_up(_outcomes(candidates.units()))

@@ -31,10 +31,11 @@ class ScoredUnit:
     """A path that a recipe's filters let pass, with all known parts of its score. ``source`` is the label source of
     the best part that the recipe allows, ``outcome`` what came of the path as far as anybody said. People gave it the
     ``categories``; ``named`` are those and what calibrated judges gave it, each with who did. ``agreement`` is that of
-    the model behind the best part, where a model is."""
+    the model behind the best part, where a model is. ``allowed`` are the parts that the recipe's labels allow."""
 
     unit: Record
     parts: ScoreParts
+    allowed: ScoreParts
     score: float
     source: str
     categories: tuple[str, ...]
@@ -67,6 +68,7 @@ def scored_units(recipe: Recipe, candidates: Candidates, counts: Counts) -> Iter
         yield ScoredUnit(
             unit=unit,
             parts=judged.parts,
+            allowed=allowed,
             score=score(allowed, recipe.weights),
             source=source,
             categories=tuple(people),

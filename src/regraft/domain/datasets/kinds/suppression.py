@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from regraft.domain.datasets.kinds.dpo import unweighted
 from regraft.domain.datasets.kinds.judged import calibrated_pairs
 from regraft.domain.datasets.kinds.kind import Candidates, Counts, Limit, PlannedRow
+from regraft.domain.datasets.kinds.pair_plan import unweighted
 from regraft.domain.datasets.kinds.sft import ScoredUnit, SftKind, planned_unit, scored_units
 from regraft.domain.datasets.messages import Message, RowRefusal
 from regraft.domain.datasets.negatives import NOISE, PathFlaw, SiblingFacts, findings_of, sibling_facts
