@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from regraft.infra.iceberg.places import present
 from regraft.infra.iceberg.snapshots import NAMESPACE
 
 if TYPE_CHECKING:
@@ -77,18 +78,18 @@ def remove(opened: SqlCatalog, identifier: str, keep: Collection[int]) -> Leftov
 
 def _needed(table: Table, keep: Collection[int]) -> set[str]:
     """The files of these snapshots, and what the table itself is described by."""
-    needed = {_path(table.metadata_location)}
+    needed = {_path(table, table.metadata_location)}
     for snapshot in table.snapshots():
         if snapshot.snapshot_id not in keep:
             continue
-        needed.add(_path(snapshot.manifest_list))
+        needed.add(_path(table, snapshot.manifest_list))
         for manifest in snapshot.manifests(table.io):
-            needed.add(_path(manifest.manifest_path))
+            needed.add(_path(table, manifest.manifest_path))
             entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
-            needed.update(_path(entry.data_file.file_path) for entry in entries)
+            needed.update(_path(table, entry.data_file.file_path) for entry in entries)
     for statistics in (*table.metadata.statistics, *table.metadata.partition_statistics):
         if statistics.snapshot_id in keep:
-            needed.add(_path(statistics.statistics_path))
+            needed.add(_path(table, statistics.statistics_path))
     return needed
 
 
@@ -96,7 +97,7 @@ def _files(table: Table) -> Iterator[str]:
     """Every file of a table."""
     from pyarrow import fs
 
-    system, root = fs.FileSystem.from_uri(table.location())
+    system, root = fs.FileSystem.from_uri(present(table.io, table.location()))
     for info in system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True)):
         if info.type == fs.FileType.File:
             yield info.path
@@ -105,7 +106,7 @@ def _files(table: Table) -> Iterator[str]:
 def _delete(table: Table, files: Collection[str]) -> None:
     from pyarrow import fs
 
-    system, root = fs.FileSystem.from_uri(table.location())
+    system, root = fs.FileSystem.from_uri(present(table.io, table.location()))
     for path in files:
         try:
             system.delete_file(path)
@@ -116,8 +117,9 @@ def _delete(table: Table, files: Collection[str]) -> None:
         system.delete_dir(root)
 
 
-def _path(location: str) -> str:
-    """As ``pyarrow.fs`` names it."""
+def _path(table: Table, location: str) -> str:
+    """Where a file lies now, as ``pyarrow.fs`` names it."""
     from pyarrow import fs
 
+    location = present(table.io, location)
     return str(fs.FileSystem.from_uri(location)[1]) if "://" in location or location.startswith("file:") else location

@@ -18,7 +18,10 @@ import pyarrow.parquet as pq
 
 from regraft.domain.datasets.kinds import KINDS
 from regraft.domain.errors import IntegrityError, NotFoundError, UnavailableError, UsageError
+from regraft.infra.iceberg.places import moved_properties, present
 from regraft.infra.iceberg.rows import schema
+from regraft.infra.postgres.datasets import registry
+from regraft.infra.postgres.pool import connect
 
 if TYPE_CHECKING:
     from pyiceberg.catalog.sql import SqlCatalog
@@ -43,7 +46,8 @@ def catalog_properties(dsn: str, warehouse: str) -> dict[str, str]:
     Face ``datasets`` for one: ``load_dataset("iceberg", catalog=..., table="regraft.NAME", snapshot_id=...)``.
 
     Run that in a small folder: ``datasets`` 5.2 walks through the working directory first.
-    ``dsn`` is any libpq connection string, ``warehouse`` a folder or a URL.
+    ``dsn`` is any libpq connection string, ``warehouse`` a folder or a URL. Where the warehouse was moved, the
+    properties name a reader of this package. Raises UnavailableError when PostgreSQL does not answer.
     """
     from psycopg.conninfo import conninfo_to_dict
     from sqlalchemy.engine import URL
@@ -66,7 +70,10 @@ def catalog_properties(dsn: str, warehouse: str) -> dict[str, str]:
     )
     if "://" not in warehouse:
         warehouse = Path(warehouse).resolve().as_uri()
-    return {"type": "sql", "uri": url.render_as_string(hide_password=False), "warehouse": warehouse}
+    with connect(dsn, autocommit=True, name="regraft-catalog") as connection:
+        locations = registry.table_locations(connection)
+    moved = moved_properties(locations, NAMESPACE, warehouse)
+    return {"type": "sql", "uri": url.render_as_string(hide_password=False), "warehouse": warehouse, **moved}
 
 
 @contextmanager
@@ -226,7 +233,8 @@ def data_files(opened: SqlCatalog, identifier: str, snapshot_id: int) -> list[st
     tasks = list(_at(opened, identifier, snapshot_id).scan(snapshot_id=snapshot_id).plan_files())
     if any(task.delete_files for task in tasks):
         raise IntegrityError(f"The files of {identifier} at {snapshot_id} hold rows that are deleted in others.")
-    return sorted(task.file.file_path for task in tasks)
+    io = opened.load_table(identifier).io
+    return sorted(present(io, task.file.file_path) for task in tasks)
 
 
 def tagged(opened: SqlCatalog, identifier: str, tag: str) -> int:

@@ -37,6 +37,14 @@ def has_tables(connection: Connection) -> bool:
     return bool(row and row["there"])
 
 
+def table_locations(connection: Connection) -> list[tuple[str, str]]:
+    """The Iceberg tables by name, and where the metadata of each was written; none where nothing was ever frozen."""
+    if not has_tables(connection):
+        return []
+    rows = connection.execute(_SQL["table_locations"]).fetchall()
+    return [(row["table_name"], row["metadata_location"]) for row in rows]
+
+
 def begin_freeze(connection: Connection) -> None:
     """Until this connection is closed nothing is erased; waits for an erasure that is at work."""
     connection.execute(_SQL["begin_freeze"])

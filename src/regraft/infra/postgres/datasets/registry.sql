@@ -12,6 +12,10 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('dataset ' || %(dataset)s::tex
 -- Whether anything was ever frozen here.
 SELECT to_regclass('iceberg_tables') IS NOT NULL AS there;
 
+-- name: table_locations
+-- The Iceberg tables, and where the metadata of each was written.
+SELECT table_name, metadata_location FROM iceberg_tables WHERE metadata_location IS NOT NULL ORDER BY table_name;
+
 -- name: begin_freeze
 -- An erasure waits for running freezes, and they for it: none freezes what is being erased. Held by the connection.
 SELECT pg_advisory_lock_shared(7267426622);
