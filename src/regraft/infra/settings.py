@@ -14,6 +14,7 @@ from regraft.domain.capture.clients import ClientTable
 from regraft.domain.errors import ConfigError
 from regraft.infra.client_table import KnownClientSection, SideCallSection, client_table
 from regraft.infra.config.client_key import KEY_VARIABLE, ClientSection
+from regraft.infra.config.clusters import ClustersSection
 from regraft.infra.config.document import read_toml
 from regraft.infra.config.gateway import GatewaySection
 from regraft.infra.config.listening import require_host_names
@@ -145,6 +146,7 @@ class Settings(BaseSettings):
     ingest: IngestSection = IngestSection()
     embedding: EmbeddingSection = EmbeddingSection()
     review: ReviewSection = ReviewSection()
+    clusters: ClustersSection = ClustersSection()
     web: WebSection = WebSection()
     dagster: DagsterSection = DagsterSection()
     upstreams: dict[str, UpstreamSection] = Field({}, description="model servers by name; none: the local model")

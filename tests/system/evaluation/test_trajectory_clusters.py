@@ -11,11 +11,12 @@ from uuid import UUID
 import duckdb
 import pytest
 
-from regraft.domain.errors import NotFoundError
+from regraft.domain.errors import NotFoundError, UsageError
 from regraft.domain.evaluation.clusters import ClusterRule
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.datasets.erase_truth import erase_truth
 from regraft.flows.datasets.erase_workbench import rebuild_workbench
+from regraft.flows.datasets.ranking import rank_trajectories
 from regraft.flows.evaluation import cluster_reading as reading
 from regraft.flows.evaluation.clusters import materialise_clusters
 from regraft.flows.evaluation.embeddings import materialise_embeddings
@@ -23,6 +24,7 @@ from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.flows.lineage import build as lineage
 from regraft.infra.duckdb.evaluation.clusters import Clusters
 from regraft.infra.embedding.static import StaticEmbedder
+from regraft.infra.files.recipes import parse_recipe
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.datasets import erasure
 from regraft.infra.postgres.pool import connect, transaction
@@ -213,3 +215,32 @@ def test_a_workbench_without_vectors_has_no_clusters(truth, tmp_path):
     assert (done.cluster_run_id, done.units) == (None, 0)
     assert Clusters(tmp_path / "bench.duckdb").run() is None
     assert reading.clusters(tmp_path / "bench.duckdb") == []
+
+
+def test_a_recipe_takes_the_best_of_each_cluster(log):
+    recipe = parse_recipe(
+        'name = "spread"\nkind = "sft"\n[select]\nstrata = ["cluster"]\nk_per_stratum = 2\nper_context = 0\n', "it"
+    )
+    materialise_units(log.dsn, log.bench)
+    with pytest.raises(UsageError, match="regraft clusters list"):
+        rank_trajectories(recipe, log.dsn, log.bench)
+    log.cluster()
+    log.say("weather", talks("weather")[12:])
+    ranks = rank_trajectories(recipe, log.dsn, log.bench)
+    clusters = {str(one["cluster_id"]) for one in reading.clusters(log.bench)}
+    assert dict(ranks.positives) == dict.fromkeys({*clusters, ""}, 2)
+
+
+def test_the_map_is_text_with_a_letter_for_each_cluster(log):
+    assert reading.map_page(log.bench) == ""
+    log.cluster()
+    page = reading.map_page(log.bench)
+    picture, table = page.split("```\n", 2)[0], page.rsplit("```\n", 1)[1]
+    assert {letter for letter in picture.removeprefix("```text") if letter.isalpha()} == {"a", "b", "c"}
+    assert sum(int(line.split("|")[3]) for line in table.strip().splitlines()[2:]) >= 34
+    points = reading.points(log.bench)
+    assert len(points) == 39
+    assert all(-1 <= one["x"] <= 1 and -1 <= one["y"] <= 1 for one in points)
+    assert reading.points(log.bench, after=points[36]["unit_id"]) == points[37:]
+    with pytest.raises(NotFoundError, match="no layer 9"):
+        reading.points(log.bench, layer=9)

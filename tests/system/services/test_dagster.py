@@ -53,6 +53,7 @@ ASSETS = {
         "lineage_watermark",
         "trajectory_units",
         "trajectory_embeddings",
+        "trajectory_clusters",
         "pivot_nodes",
         "cluster_category_labels",
         "judge_calibration",

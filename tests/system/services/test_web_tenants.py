@@ -19,6 +19,7 @@ from regraft.domain.replay.experiment import Experiment, Query
 from regraft.domain.replay.job import Variant
 from regraft.flows.access import ReadAccess
 from regraft.flows.capture.ingest import SeenIds, ingest
+from regraft.flows.evaluation.clusters import materialise_clusters
 from regraft.flows.evaluation.embeddings import materialise_embeddings
 from regraft.flows.evaluation.pivots import materialise_pivots
 from regraft.flows.evaluation.queue import QueueSize, fill_queue, queue_items
@@ -89,6 +90,7 @@ def tenants(truth: str, tokens: Path, admin: Headers, bench: Path) -> tuple[Tena
     materialise_units(truth, bench)
     materialise_embeddings(bench, StaticEmbedder())
     assert materialise_pivots(truth, bench).pivots == 2
+    materialise_clusters(truth, bench, StaticEmbedder().model)
     fill_queue(truth, bench, QueueSize())
     for tenant in made:
         items = queue_items(truth, scope=tenant.name)
@@ -220,6 +222,8 @@ def test_no_route_shows_a_tenant_anything_of_another(
             assert {secret for secret in other.secrets if secret in text} == set(), path
             assert "shared-1" not in text, path
         assert own.ids["nodes"] in read(client, "/api/pivots", own.headers)[1]
+        assert client.get("/api/clusters", headers=own.headers).json()["run"]["units"] == 2
+        assert len(client.get("/api/clusters/map", headers=own.headers).json()["points"]) == 2
 
 
 def test_an_id_of_another_tenant_is_as_unknown_as_one_that_was_never_given(

@@ -14,7 +14,7 @@ from regraft.domain.ids import Digest, canonical_json, digest
 
 KindName = Literal["sft", "dpo", "reward", "suppression", "unlearning"]
 Label = Literal["human", "imported", "outcome", "model", "signals"]
-Stratum = Literal["theme", "model", "purpose", "task", "category"]
+Stratum = Literal["theme", "model", "purpose", "task", "category", "cluster"]
 Sides = Literal["answers", "continuations"]
 Negative = Literal["hard_negative", "tool_misuse", "hallucination", "noise_reject", "suppression_candidate"]
 

@@ -28,6 +28,7 @@ from regraft.domain.evaluation.calibration import Calibrations
 from regraft.flows.datasets.filters import RowFilters
 from regraft.flows.datasets.recorded_turns import QUERIES, TurnReader
 from regraft.flows.evaluation.calibration import known_judges
+from regraft.flows.evaluation.clusters import require_clusters
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.infra.duckdb.datasets.selection import SelectionFile, selection_file
@@ -91,6 +92,8 @@ def assemble(recipe: Recipe, dsn: str, workbench: Path, *, at_most: int = 0) -> 
     """
     build = materialise_units(dsn, workbench).build
     propose_pairs(dsn, workbench)
+    if "cluster" in recipe.strata:
+        require_clusters(dsn, workbench)
     known = known_judges(recipe, dsn, workbench)
     filters = RowFilters(recipe.filters, workbench.parent)
     with (

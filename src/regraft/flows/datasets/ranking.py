@@ -13,6 +13,7 @@ from regraft.domain.datasets.ranking import negative_trajectories, placed, reaso
 from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.evaluation.score import PARTS
 from regraft.flows.evaluation.calibration import known_judges
+from regraft.flows.evaluation.clusters import require_clusters
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.infra.duckdb.datasets.rankings import RankedTrajectory, Rankings
@@ -36,6 +37,8 @@ def rank_trajectories(recipe: Recipe, dsn: str, workbench: Path) -> RankCounts:
     """Update the workbench from the graph, and rank its trajectories by a recipe: K of each stratum from both ends."""
     build = materialise_units(dsn, workbench).build
     propose_pairs(dsn, workbench)
+    if "cluster" in recipe.strata:
+        require_clusters(dsn, workbench)
     with reading(dsn, "postgres/evaluation/evaluation") as reader:
         ratings = reader.rows("ratings")
     known = known_judges(recipe, dsn, workbench)

@@ -9,9 +9,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from regraft.domain.errors import NotFoundError, UsageError
+from regraft.domain.evaluation.clusters import ClusterDrift
+from regraft.domain.evaluation.scatter import LETTERS, MapPoint, scatter
 from regraft.infra.duckdb.evaluation.clusters import Clusters
 from regraft.infra.postgres.evaluation import clusters as store
-from regraft.infra.postgres.pool import transaction
+from regraft.infra.postgres.pool import Connection, transaction
 
 Row = dict[str, Any]
 
@@ -32,6 +34,18 @@ class ClusterDetail:
 def run(workbench: Path) -> Row | None:
     """The fit that the clusters are of; None where there was none yet."""
     return Clusters(workbench).run()
+
+
+def drift_of(workbench: Path) -> ClusterDrift:
+    """How well the last fit describes the units that came later."""
+    bench = Clusters(workbench)
+    made, counts = bench.run(), bench.counts()
+    return ClusterDrift(
+        units=made["units"] if made else 0,
+        noise=made["noise"] if made else 0,
+        later=counts["later"],
+        unassigned=counts["unassigned"],
+    )
 
 
 def clusters(workbench: Path, layer: int | None = None) -> list[Row]:
@@ -81,11 +95,86 @@ def matches(workbench: Path) -> list[Row]:
     return Clusters(workbench).matches()
 
 
-def points(workbench: Path, *, layer: int | None = None, limit: int = 20_000, after: UUID | None = None) -> list[Row]:
-    """The map: units by id, after an id, with ``x`` and ``y`` (-1 to 1) and their cluster of a layer."""
+def points(
+    workbench: Path,
+    *,
+    layer: int | None = None,
+    limit: int = 20_000,
+    after: UUID | None = None,
+    sessions: list[str] | None = None,
+) -> list[Row]:
+    """The map: units by id, after an id, with ``x`` and ``y`` (-1 to 1) and their cluster of a layer.
+
+    ``sessions``: only units of these.
+    """
     bench = Clusters(workbench)
     made = bench.run()
-    return bench.points(layer_of(made, layer), limit, after) if made else []
+    return bench.points(layer_of(made, layer), limit, after, sessions) if made else []
+
+
+def own_sessions(connection: Connection, scope: str | None) -> list[str] | None:
+    """The sessions that a tenant may read; None, for all, without a tenant."""
+    return None if scope is None else store.own_sessions(connection, scope)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPage:
+    """The fit with its ``units`` and those ``without`` a cluster at the default layer, and the clusters of a layer."""
+
+    run: Row | None
+    clusters: list[Row]
+
+
+def cluster_page(workbench: Path, layer: int | None = None, sessions: list[str] | None = None) -> ClusterPage:
+    """The clusters of a layer and their fit, counted over all units or those of some sessions alone.
+
+    Of a cluster that has units of other sessions, what is said of all of them is left out: its name, its words, and
+    what is over-represented. Raises NotFoundError for a layer that the fit does not have.
+    """
+    bench = Clusters(workbench)
+    made = bench.run()
+    if made is None:
+        return ClusterPage(None, [])
+    wanted = layer_of(made, layer)
+    if sessions is None:
+        counts = bench.counts()
+        return ClusterPage({**made, "units": counts["units"], "without": counts["without"]}, bench.summaries(wanted))
+    default = {row["cluster_id"]: row["units"] for row in bench.figures_of(made["default_layer"], sessions)}
+    if not default:
+        return ClusterPage(None, [])
+    every = {row["cluster_id"]: row for row in bench.summaries(wanted)}
+    shown = []
+    for row in bench.figures_of(wanted, sessions):
+        summary = every.get(row["cluster_id"])
+        if summary is None:
+            continue
+        whole = summary["units"] == row["units"]
+        shown.append(summary if whole else {**summary, **row, **_UNSAID})
+    return ClusterPage({**made, "units": sum(default.values()), "without": default.get(None, 0)}, shown)
+
+
+_UNSAID: Row = {"name": "", "name_source": "", "words": [], "over_represented": "[]"}
+
+
+def map_page(workbench: Path) -> str:
+    """The map and the clusters of the default layer as Markdown; '' where there are no clusters."""
+    found = clusters(workbench)
+    if not found:
+        return ""
+    places = {row["cluster_id"]: place for place, row in enumerate(found)}
+    lines = scatter(MapPoint(one["x"], one["y"], places.get(one["cluster_id"])) for one in points(workbench))
+    rows = [
+        f"| {LETTERS[place] if place < len(LETTERS) else ''} | {_cell(row['name'])} | {row['units']} "
+        f"| {'' if row['outcome_rate'] is None else format(row['outcome_rate'], '.2f')} | {row['error_rate']:.2f} |"
+        for place, row in enumerate(found)
+    ]
+    head = ["| | cluster | paths | outcome | errors |", "|---|---|---:|---:|---:|"]
+    return "\n".join(["```text", *lines, "```", "", *head, *rows, ""])
+
+
+def _cell(text: str) -> str:
+    """Words of conversations as a cell: nothing in them is Markdown."""
+    return "".join(each if each.isalnum() or each in " ,.-" else " " for each in text)
 
 
 def rename(dsn: str, workbench: Path, text: str, name: str, given_by: str, source: str = "human") -> UUID:

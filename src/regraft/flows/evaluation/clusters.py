@@ -11,6 +11,7 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.compute as compute
 
+from regraft.domain.errors import UsageError
 from regraft.domain.evaluation.clusters import ClusterDrift, ClusterRule, name_of_words
 from regraft.domain.evaluation.over_representation import FeatureCount, over_represented
 from regraft.flows.evaluation.cluster_fit import fit
@@ -87,16 +88,24 @@ def materialise_clusters(
     return _counts(bench, run, fitted=fitted, added=added, clusters=_summarise(dsn, bench, run))
 
 
-def carry_clusters(dsn: str, workbench: Path) -> int:
-    """Fill the tables from the last fit, without a new one; of how many units they say something new."""
+def carry_clusters(dsn: str, workbench: Path) -> int | None:
+    """Fill the tables from the last fit, without a new one; how many units are new in them, None without a fit."""
     with transaction(dsn, name="regraft-clusters") as connection:
         run = store.current_run(connection)
     if run is None:
-        return 0
+        return None
     bench = Clusters(workbench)
     added = _carry(dsn, bench, run)
     _summarise(dsn, bench, run)
     return added
+
+
+def require_clusters(dsn: str, workbench: Path) -> None:
+    """Fill the tables from the last fit. Raises UsageError where there was none yet."""
+    if carry_clusters(dsn, workbench) is None:
+        raise UsageError(
+            "The recipe's strata name `cluster`, and there are no clusters yet: `regraft clusters list` makes them."
+        )
 
 
 def _fit(dsn: str, bench: Clusters, model: str, rule: ClusterRule) -> bool:

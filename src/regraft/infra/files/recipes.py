@@ -92,7 +92,7 @@ class SelectSection(FileSection):
     """How much is taken, and of what."""
 
     strata: list[Stratum] = Field(
-        ["theme"], description="what a stratum is: any of theme, model, purpose, task, category"
+        ["theme"], description="what a stratum is: any of theme, model, purpose, task, category, cluster"
     )
     k_per_stratum: Count = Field(
         0,

@@ -17,7 +17,7 @@ from regraft.presentation.cli import demo
 from regraft.presentation.cli.capture import importing, keys, quarantine, retention, runtime
 from regraft.presentation.cli.context import begin, context
 from regraft.presentation.cli.datasets import dataset, erase
-from regraft.presentation.cli.evaluation import categories, evaluate, judges, label, pivots, similar
+from regraft.presentation.cli.evaluation import categories, clusters, evaluate, judges, label, pivots, similar
 from regraft.presentation.cli.lineage import build as lineage
 from regraft.presentation.cli.lineage import sessions
 from regraft.presentation.cli.orchestration import orchestrate, taskify
@@ -77,6 +77,7 @@ serve.register(app)
 app.add_typer(lineage.app, name="lineage", rich_help_panel="Lineage")
 app.add_typer(runtime.runtime_app, name="runtime", rich_help_panel="Capture")
 app.add_typer(evaluate.evaluate_app, name="evaluate", rich_help_panel="Evaluation")
+app.add_typer(clusters.clusters_app, name="clusters", rich_help_panel="Evaluation")
 app.add_typer(categories.categories_app, name="categories", rich_help_panel="Evaluation")
 app.add_typer(judges.judges_app, name="judges", rich_help_panel="Evaluation")
 app.add_typer(label.label_app, name="label", rich_help_panel="Evaluation")

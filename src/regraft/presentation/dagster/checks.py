@@ -133,8 +133,27 @@ def judges_are_calibrated(servers: Servers) -> AssetCheckResult:
     )
 
 
+@asset_check(
+    asset="trajectory_clusters",
+    name="clusters_describe_paths",
+    description="Paths that came after the last fit find a cluster about as often as those that it was made from.",
+)
+def clusters_describe_paths(servers: Servers) -> AssetCheckResult:
+    """Whether a new fit is due: it is made when the asset is materialised."""
+    from regraft.flows.evaluation.cluster_reading import drift_of
+
+    with regraft_failures():
+        drift = drift_of(servers.workbench)
+    return AssetCheckResult(
+        passed=not drift.calls_for_a_fit(servers.settings.clusters.rule),
+        severity=AssetCheckSeverity.WARN,
+        metadata={"bad": drift.unassigned, "total": drift.later, "noise_of_the_fit": drift.noise, "fit": drift.units},
+    )
+
+
 KEYS += [
     AssetCheckKey(AssetKey(["cluster_category_labels"]), "labels_cover_paths"),
+    AssetCheckKey(AssetKey(["trajectory_clusters"]), "clusters_describe_paths"),
     AssetCheckKey(AssetKey(["judge_calibration"]), "judges_are_calibrated"),
 ]
-CHECKS = [truth_checks, labels_cover_paths, judges_are_calibrated]
+CHECKS = [truth_checks, clusters_describe_paths, labels_cover_paths, judges_are_calibrated]

@@ -65,6 +65,32 @@ def trajectory_embeddings(context: AssetExecutionContext, servers: Servers) -> M
     )
 
 
+@asset(deps=["trajectory_embeddings"], group_name=GROUP, kinds={"duckdb", "postgres"}, retry_policy=RETRY)
+def trajectory_clusters(context: AssetExecutionContext, servers: Servers) -> MaterializeResult[None]:
+    """What paths are about, in clusters that keep their ids, with a map; fitted anew when paths fit nowhere."""
+    from regraft.flows.evaluation import cluster_reading as reading
+    from regraft.flows.evaluation.clusters import materialise_clusters
+    from regraft.flows.evaluation.embeddings import embedder_of
+
+    with regraft_failures():
+        model = embedder_of(servers.settings, servers.gateway).model
+        done = materialise_clusters(servers.dsn, servers.workbench, model, servers.settings.clusters.rule)
+        page = reading.map_page(servers.workbench)
+    return MaterializeResult(
+        metadata={
+            "fitted": done.fitted,
+            "added": done.added,
+            "units": done.units,
+            "without_cluster": done.without,
+            "clusters": done.clusters,
+            "later_units": done.drift.later,
+            "later_without_cluster": done.drift.unassigned,
+            **({} if done.trustworthiness is None else {"trustworthiness": done.trustworthiness}),
+            **({"map": MetadataValue.md(page)} if page else {}),
+        }
+    )
+
+
 @asset(deps=["response_branch_records", "trajectory_units"], group_name=GROUP, kinds={"duckdb"}, retry_policy=RETRY)
 def candidate_preference_pairs(context: AssetExecutionContext, servers: Servers) -> MaterializeResult[None]:
     """Pairs of answers to one context, each with the verdict on whether it may be trained on."""
@@ -99,7 +125,7 @@ def pivot_nodes(context: AssetExecutionContext, servers: Servers) -> Materialize
 
 
 @asset(
-    deps=["trajectory_units", "trajectory_embeddings", "pivot_nodes", "human_eval_labels"],
+    deps=["trajectory_units", "trajectory_embeddings", "trajectory_clusters", "pivot_nodes", "human_eval_labels"],
     group_name=GROUP,
     kinds={"duckdb", "scikitlearn"},
     retry_policy=RETRY,
@@ -163,6 +189,7 @@ def judge_calibration(context: AssetExecutionContext, servers: Servers) -> Mater
 ASSETS: list[AssetSpec | AssetsDefinition] = [
     trajectory_units,
     trajectory_embeddings,
+    trajectory_clusters,
     candidate_preference_pairs,
     pivot_nodes,
     cluster_category_labels,

@@ -46,6 +46,7 @@ _RUNTIME = AssetSelection.assets(*_RUNTIME_KEYS)
 _EVALUATED = (
     "trajectory_units",
     "trajectory_embeddings",
+    "trajectory_clusters",
     "pivot_nodes",
     "cluster_category_labels",
     "judge_calibration",

@@ -141,9 +141,12 @@ def _is_within(recipe: Recipe, time: datetime) -> bool:
     return (recipe.since is None or time >= recipe.since) and (recipe.until is None or time < recipe.until)
 
 
-def stratum_of(recipe: Recipe, *, theme: str, model: str, purpose: str, task: str | None, category: str) -> str:
+def stratum_of(
+    recipe: Recipe, *, theme: str, model: str, purpose: str, task: str | None, category: str, cluster: str
+) -> str:
     """The stratum of a candidate: the values that the recipe's strata name, joined by `` / ``."""
     values = {"theme": theme, "model": model, "purpose": purpose, "task": task or "", "category": category}
+    values["cluster"] = cluster
     return " / ".join(values[name] for name in recipe.strata)
 
 

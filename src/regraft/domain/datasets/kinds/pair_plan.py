@@ -27,6 +27,7 @@ def planned_pair(
             purpose=pair[f"purpose_{better}"],
             task="",
             category="",
+            cluster=pair.get(f"cluster_{better}") or "",
         ),
         anchor=str(pair["anchor_turn_id"]),
         label_source=label_source,

@@ -157,6 +157,7 @@ def planned_unit(recipe: Recipe, one: ScoredUnit, kind: str) -> PlannedRow:
             purpose=unit["purpose"],
             task=task,
             category=one.categories[0] if one.categories else "",
+            cluster=unit.get("cluster") or "",
         ),
         task=task,
         anchor=anchor,

@@ -130,9 +130,23 @@ class Clusters(WorkbenchFile):
         """Units of a cluster, those nearest to its middle first, with their texts."""
         return self._rows("members", {"cluster": cluster, "limit": limit})
 
-    def points(self, layer: int, limit: int, after: UUID | None = None) -> list[Record]:
-        """The map: units with ``x``, ``y`` and the cluster of a layer, by id, after an id."""
-        return self._rows("points", {"layer": layer, "limit": limit, "after": after})
+    def points(
+        self, layer: int, limit: int, after: UUID | None = None, sessions: list[str] | None = None
+    ) -> list[Record]:
+        """The map: units with ``x``, ``y`` and the cluster of a layer, by id, after an id; of these sessions only."""
+        given = {"layer": layer, "limit": limit, "after": after, "every": sessions is None}
+        return self._of_sessions("points", given, sessions or [])
+
+    def figures_of(self, layer: int, sessions: list[str]) -> list[Record]:
+        """The clusters of a layer (``cluster_id`` None: no cluster), counted over the units of some sessions alone."""
+        return self._of_sessions("figures_of", {"layer": layer}, sessions)
+
+    def _of_sessions(self, name: str, parameters: Record, sessions: list[str]) -> list[Record]:
+        if not self._made():
+            return []
+        with self._open() as connection:
+            connection.register("some_sessions", pa.table({"session_id": pa.array(sessions, pa.string())}))
+            return _records(connection.execute(self._query(name), parameters))
 
     def set_name(self, cluster: UUID, name: str, source: str) -> None:
         """The name of a cluster."""
@@ -141,7 +155,10 @@ class Clusters(WorkbenchFile):
                 connection.execute(self._query("set_name"), {"cluster": cluster, "name": name, "source": source})
 
     def resolve(self, text: str) -> UUID:
-        """The id of a cluster from the start of it, or from its name. Raises NotFoundError unless exactly one fits."""
+        """The id of a cluster from the start of it, or from its name; of several the one of the default layer.
+
+        Raises NotFoundError unless exactly one fits.
+        """
         wanted = text.strip()
         found = self._rows("resolve", {"start": wanted.casefold() or "-", "name": wanted})
         if len(found) != 1:

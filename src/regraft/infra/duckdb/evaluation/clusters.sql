@@ -147,9 +147,11 @@ JOIN trajectory_cluster_run r USING (cluster_run_id)
 WHERE $layer IS NULL OR s.layer = $layer ORDER BY s.layer, s.units DESC, s.cluster_id;
 
 -- name: resolve
--- Clusters whose id starts like this, or whose name is this, two at most.
-SELECT cluster_id AS id FROM trajectory_cluster_summaries
-WHERE starts_with(cluster_id::VARCHAR, $start) OR name = $name ORDER BY cluster_id LIMIT 2;
+-- Clusters whose id starts like this, or whose name is this: those of the default layer if there are any. Two at most.
+SELECT s.cluster_id AS id FROM trajectory_cluster_summaries s JOIN trajectory_cluster_run r USING (cluster_run_id)
+WHERE starts_with(s.cluster_id::VARCHAR, $start) OR s.name = $name
+QUALIFY (s.layer = r.default_layer) = bool_or(s.layer = r.default_layer) OVER ()
+ORDER BY s.cluster_id LIMIT 2;
 
 -- name: set_name
 -- The name of a cluster.
@@ -167,8 +169,21 @@ FROM trajectory_clusters c JOIN trajectory_units u USING (unit_id)
 WHERE c.cluster_id = $cluster ORDER BY c.strength DESC, c.unit_id LIMIT $limit;
 
 -- name: points
--- The map: units with their places, and their clusters at a layer, by id, after an id.
+-- The map: units with their places, and their clusters at a layer, by id, after an id; all, or those of some sessions.
 SELECT c.unit_id, c.cluster_id, c.strength, c.assigned, c.x, c.y, u.session_id, u.theme, u.outcome, u.quality
 FROM trajectory_clusters c JOIN trajectory_units u USING (unit_id)
 WHERE c.layer = $layer AND c.x IS NOT NULL AND ($after IS NULL OR c.unit_id > $after::UUID)
+    AND ($every OR u.session_id IN (SELECT session_id::UUID FROM some_sessions))
 ORDER BY c.unit_id LIMIT $limit;
+
+-- name: figures_of
+-- Per cluster of a layer (NULL: none), counts, rates and means over the units of some sessions.
+SELECT c.cluster_id, count(*) AS units, list(c.unit_id ORDER BY c.strength DESC, c.unit_id)[:5] AS prototypes,
+    avg(u.outcome) AS outcome_rate, count(u.outcome) AS outcomes,
+    count(*) FILTER (u.node_status = 'error') / count(*) AS error_rate,
+    sum(u.tool_errors) / nullif(sum(u.tool_calls), 0) AS tool_error_rate,
+    avg(u.quality) AS quality, avg(u.turns) AS turns, avg(u.prompt_tokens) AS prompt_tokens,
+    avg(u.completion_tokens) AS completion_tokens, avg(u.seconds) AS seconds, avg(c.x) AS x, avg(c.y) AS y
+FROM trajectory_clusters c JOIN trajectory_units u USING (unit_id)
+WHERE c.layer = $layer AND u.session_id IN (SELECT session_id::UUID FROM some_sessions)
+GROUP BY c.cluster_id ORDER BY units DESC, c.cluster_id;

@@ -103,7 +103,9 @@ class Workbench(WorkbenchFile):
         with self._open() as connection:
             connection.execute(f"ATTACH '{str(selection).replace(chr(39), chr(39) * 2)}' AS selection")
             embedded = connection.execute(self._query("has_vectors")).fetchone()[0]
-            for name in ("vectors" if embedded else "no_vectors", "copy_units", "copy_pairs"):
+            clustered = connection.execute(self._query("has_clusters")).fetchone()[0]
+            steps = ("vectors" if embedded else "no_vectors", "clusters" if clustered else "no_clusters")
+            for name in (*steps, "node_clusters", "copy_units", "copy_pairs"):
                 connection.execute(self._query(name))
             connection.execute("DETACH selection")
 

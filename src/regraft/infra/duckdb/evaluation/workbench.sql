@@ -201,8 +201,8 @@ SELECT unit_id::VARCHAR AS unit_id, session_id::VARCHAR AS session_id, turn_id::
        path_anchors::VARCHAR[] AS path_anchors, finish_reasons, turns, tool_calls, tool_errors, repeated_calls, answer_empty,
        repetition, quality, outcome, outcome_source, human_outcome, judge_outcome, imported_human, imported_outcome,
        imported_judge, imported_rank, judge_source, imported_judges, fidelity, started_at,
-       (length(text) - length(replace(text, '�', ''))) / greatest(length(text), 1) AS garbled
-FROM trajectory_units;
+       (length(text) - length(replace(text, '�', ''))) / greatest(length(text), 1) AS garbled, c.cluster
+FROM trajectory_units LEFT JOIN clusters c USING (unit_id);
 
 -- name: has_vectors
 -- Whether trajectories were ever embedded.
@@ -219,10 +219,33 @@ WHERE len(vector) > 0
 -- Nothing was embedded.
 CREATE TEMPORARY TABLE vectors (unit_id UUID, vector FLOAT[]);
 
+-- name: has_clusters
+-- Whether trajectories were ever clustered.
+SELECT count(*) AS tables FROM information_schema.tables WHERE table_name = 'unit_clusters';
+
+-- name: clusters
+-- The cluster of each unit that has one.
+CREATE TEMPORARY TABLE clusters AS SELECT unit_id, cluster_id::VARCHAR AS cluster FROM unit_clusters;
+
+-- name: no_clusters
+-- Nothing was clustered.
+CREATE TEMPORARY TABLE clusters (unit_id UUID, cluster VARCHAR);
+
+-- name: node_clusters
+-- The cluster of each answer: that of most paths that go through it, the first by id of several.
+CREATE TEMPORARY TABLE node_clusters AS
+SELECT node, min_by(cluster, (-paths, cluster)) AS cluster FROM (
+    SELECT node, cluster, count(*) AS paths FROM (
+        SELECT unnest(u.path_nodes) AS node, c.cluster FROM trajectory_units u JOIN clusters c USING (unit_id)) AS passed
+    GROUP BY ALL) AS counted
+GROUP BY node;
+
 -- name: copy_pairs
 -- Pairs for a selection file.
 CREATE TABLE selection.pair AS
-SELECT p.*, list_cosine_similarity(a.vector, b.vector) AS similarity
+SELECT p.*, list_cosine_similarity(a.vector, b.vector) AS similarity, x.cluster AS cluster_a, y.cluster AS cluster_b
 FROM candidate_preference_pairs p
 LEFT JOIN vectors a ON a.unit_id = p.node_a
-LEFT JOIN vectors b ON b.unit_id = p.node_b;
+LEFT JOIN vectors b ON b.unit_id = p.node_b
+LEFT JOIN node_clusters x ON x.node = p.node_a
+LEFT JOIN node_clusters y ON y.node = p.node_b;

@@ -125,12 +125,6 @@ def add_name(connection: Connection, name: Record) -> None:
     connection.execute(_SQL["add_name"], name)
 
 
-def own_units(connection: Connection, scope: str, units: Sequence[str]) -> set[str]:
-    """Those of the given units that are of a tenant."""
-    rows = connection.execute(_SQL["own_units"], {"scope": scope, "units": list(units)}).fetchall()
-    return {row["unit_id"] for row in rows}
-
-
 def own_sessions(connection: Connection, scope: str) -> list[str]:
     """The sessions of a tenant."""
     return [row["session_id"] for row in connection.execute(_SQL["own_sessions"], {"scope": scope}).fetchall()]

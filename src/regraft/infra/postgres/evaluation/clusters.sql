@@ -61,11 +61,6 @@ ORDER BY given_at DESC, name_id DESC;
 INSERT INTO trajectory_cluster_names (name_id, cluster_id, name, source, given_by, given_at)
 VALUES (%(name_id)s, %(cluster_id)s, %(name)s, %(source)s, %(given_by)s, %(given_at)s);
 
--- name: own_units
--- Those of the given units that are of a tenant.
-SELECT n.node_id::text AS unit_id FROM conversation_branch_nodes n JOIN session s USING (session_id)
-WHERE n.node_id = ANY(%(units)s::uuid[]) AND s.scope = %(scope)s;
-
 -- name: own_sessions
 -- The sessions of a tenant.
 SELECT session_id::text AS session_id FROM session WHERE scope = %(scope)s;

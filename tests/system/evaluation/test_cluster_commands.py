@@ -1,0 +1,125 @@
+"""``regraft clusters`` and the routes of the web API: clusters are listed, shown, named, fitted anew and mapped."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import Result
+from starlette.testclient import TestClient
+from typer.testing import CliRunner
+
+from regraft.flows.capture.ingest import SeenIds, ingest
+from regraft.flows.evaluation import cluster_reading as reading
+from regraft.flows.lineage import build as lineage
+from regraft.infra.nats.codec import encode_exchange
+from regraft.infra.postgres.pool import connect
+from regraft.presentation.cli.main import app
+from regraft.presentation.web.app import make_app
+from support.topics import ODD, TOPICS, talks
+
+
+class Commands:
+    """Gives commands in a folder of their own."""
+
+    def __init__(self, dsn: str, folder: Any) -> None:
+        self.workbench = folder / "data" / "workbench.duckdb"
+        self.variables = {
+            "REGRAFT_POSTGRES__DSN": dsn,
+            "REGRAFT_DATA_DIR": str(folder / "data"),
+            "REGRAFT_EMBEDDING__MODEL": "static",
+            "REGRAFT_CLUSTERS__MIN_SIZE": "4",
+        }
+
+    def give(self, *arguments: str) -> Result:
+        return CliRunner().invoke(app, ["clusters", *arguments], env=self.variables)
+
+    def told(self, *arguments: str) -> Any:
+        done = self.give(*arguments, "--json")
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def commands(truth, calls, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = [one for topic in TOPICS for one in talks(topic)] + list(ODD)
+    with connect(truth, autocommit=True) as connection:
+        records = [
+            encode_exchange(
+                calls([{"role": "user", "content": asked}], answer, circumstances={"scope": "one" if at % 2 else "two"})
+            )
+            for at, (asked, answer) in enumerate(said)
+        ]
+        ingest(connection, records, SeenIds())
+    lineage.build(truth)
+    return Commands(truth, tmp_path)
+
+
+def test_clusters_are_listed_shown_and_named(commands):
+    listed = commands.told("list")
+    assert (listed["clusters"], listed["units"], listed["fitted"]) == (3, 51, True)
+    assert {row["units"] for row in listed["items"]} <= {15, 16, 17}
+    weather = next(row for row in listed["items"] if "rain" in row["words"])
+    shown = commands.told("show", weather["cluster_id"][:8], "-n", "3")
+    assert shown["summary"]["prototypes"][:3] == [member["unit_id"] for member in shown["members"]]
+    assert commands.give("rename", weather["name"], "Wind and rain", "--reviewer", "ann").exit_code == 0
+    text = commands.give("show", "Wind and rain").output
+    assert "Wind and rain" in text
+    assert "by ann (human)" in text
+    assert "Wind and rain" in commands.give("list").output
+
+
+def test_a_new_fit_of_the_same_paths_is_the_same(commands):
+    first = commands.told("list")
+    assert "nothing is new" in commands.give("refit").output
+    assert commands.told("refit")["cluster_run_id"] == first["cluster_run_id"]
+
+
+def test_the_map_is_drawn_with_a_legend(commands):
+    points = commands.told("map")["points"]
+    assert len(points) == 51
+    drawn = commands.give("map").output
+    assert "Trustworthiness" in drawn
+    assert all(f"\n{letter}  " in drawn for letter in "abc")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("show", "nothing of that name"), 3, "No clusters are called"),
+        (("list", "--layer", "50"), 3, "There is no layer 50"),
+        (("rename", "nothing of that name", "x"), 3, "No clusters are called"),
+    ],
+)
+def test_what_is_not_there_is_said(commands, arguments, code, message):
+    failed = commands.give(*arguments)
+    assert failed.exception.exit_code == code
+    assert message in str(failed.exception)
+
+
+def test_a_name_must_say_something(commands):
+    name = commands.told("list")["items"][0]["name"]
+    assert "printable" in str(commands.give("rename", name, "  ").exception)
+
+
+def test_the_web_api_counts_for_a_tenant_what_is_its_own(commands, truth):
+    commands.told("list")
+    with TestClient(make_app(truth, workbench=commands.workbench)) as client:
+        shown = client.get("/api/clusters").json()
+        assert (shown["run"]["units"], len(shown["clusters"])) == (51, 3)
+        page = client.get("/api/clusters/map?limit=30").json()
+        rest = client.get(f"/api/clusters/map?limit=30&after={page['next']}").json()
+        assert (len(page["points"]), len(rest["points"]), rest["next"]) == (30, 21, None)
+        assert client.get("/api/clusters?layer=99").status_code == 404
+        assert client.get("/api/clusters/map?limit=0").status_code == 400
+    with connect(truth, autocommit=True) as connection:
+        own = reading.own_sessions(connection, "one")
+    part = reading.cluster_page(commands.workbench, None, own)
+    assert part.run["units"] == 25
+    assert sum(row["units"] for row in part.clusters) + part.run["without"] == 25
+    assert {(row["name"], tuple(row["words"])) for row in part.clusters} == {("", ())}
+    mine = {str(row["session_id"]) for row in reading.points(commands.workbench, sessions=own)}
+    assert mine <= set(own)
+    assert reading.cluster_page(commands.workbench, None, []).run is None
