@@ -210,6 +210,24 @@ def test_similar_conversations_are_shown_with_their_question(
     fails(regraft("similar", "123456"), 3, "no node")
 
 
+def test_doctor_tries_what_the_configuration_names(regraft: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "regraft.toml").write_text(
+        f'warehouse = "{tmp_path}/file/frozen"\n[tools.notes]\ncommand = "no-such-program"\n'
+        '[tools.far]\nurl = "http://127.0.0.1:9/mcp"\napi_key_env = "FAR_KEY"\n'
+    )
+    done = regraft("doctor", "--json", REGRAFT_NATS__URL=f"nats://127.0.0.1:{free_port()}")
+    found = {each["what"]: each["level"] for each in json.loads(done.stdout)}
+    assert f"the settings of {tmp_path}/regraft.toml" in found
+    for words in (f"The warehouse {tmp_path}/file/frozen cannot be", "no program no-such-program", "FAR_KEY", "NATS"):
+        assert [level for what, level in found.items() if words in what] == ["wrong"], words
+    assert done.returncode == 1
+    healthy = regraft("doctor", "--json", REGRAFT_WAREHOUSE=str(tmp_path), REGRAFT_CONFIG="/dev/null")
+    assert f"snapshots can be written and read in {tmp_path}" in healthy.stdout
+    assert "the stream of nats.url answers" in healthy.stdout
+    assert [path.name for path in tmp_path.glob(".probe*")] == []
+
+
 def test_help_of_every_command_imports_nothing_heavy() -> None:
     heavy = ("dagster", "duckdb", "pyiceberg", "pyarrow", "openai", "xllamacpp", "sqlalchemy")
     script = f"import sys; import regraft.presentation.cli.main; print([m for m in {heavy!r} if m in sys.modules])"

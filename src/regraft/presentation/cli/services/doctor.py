@@ -19,6 +19,8 @@ from regraft.domain.errors import RegraftError
 from regraft.infra.data_folder import closing_command, is_open
 from regraft.infra.embedded.process import port_free
 from regraft.presentation.cli.context import CommandContext, context
+from regraft.presentation.cli.services import configured
+from regraft.presentation.cli.services.configured import ROOM
 from regraft.presentation.cli.services.finding import Finding
 from regraft.presentation.cli.services.leftovers import unfinished_erasures, warehouse_leftovers
 from regraft.presentation.cli.services.status import backlog, counts, services
@@ -26,7 +28,6 @@ from regraft.presentation.cli.services.status import backlog, counts, services
 _PATIENCE = 3.0  # seconds for a model server to take a connection
 _PORTS = {"http": 80, "https": 443}
 _SLOW, _STALLED = 30.0, 120.0  # seconds that a captured call waits to be stored
-_ROOM = 2 << 30  # bytes of free disk below which a spool or a database may soon be stuck
 
 
 def register(app: typer.Typer) -> None:
@@ -60,7 +61,7 @@ def doctor(
 def _machine(run: CommandContext) -> Iterator[Finding]:
     yield Finding("ok", f"Python {sys.version.split()[0]}")
     folder = run.data_dir.resolve()
-    place = folder if folder.exists() else folder.parent
+    place = next(place for place in (folder, *folder.parents) if place.exists())
     if not os.access(place, os.W_OK):
         yield Finding("wrong", f"{place} cannot be written.", "Set data_dir to a folder of yours.")
         return
@@ -68,7 +69,7 @@ def _machine(run: CommandContext) -> Iterator[Finding]:
         yield Finding("warning", f"Other accounts can enter {folder}, where calls lie.", closing_command(folder))
     free = shutil.disk_usage(place).free
     room = f"{free / (1 << 30):.1f} GiB free in {place}"
-    yield Finding("ok", room) if free > _ROOM else Finding("wrong", f"Only {room}.", "Free some disk space.")
+    yield Finding("ok", room) if free > ROOM else Finding("wrong", f"Only {room}.", "Free some disk space.")
 
 
 def _local_model(run: CommandContext) -> Iterator[Finding]:
@@ -193,6 +194,7 @@ def _backlog(run: CommandContext) -> Iterator[Finding]:
 
 
 _CHECKS: tuple[Callable[[CommandContext], Iterator[Finding]], ...] = (
+    *configured.CHECKS,
     _machine,
     _local_model,
     _embedding,

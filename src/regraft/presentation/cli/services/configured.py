@@ -1,0 +1,82 @@
+"""Findings of ``regraft doctor`` about what the configuration names: each thing is tried, not only read."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from regraft.domain.errors import RegraftError
+from regraft.infra.config.place import CONFIG_FILE
+from regraft.infra.settings import config_file
+from regraft.presentation.cli.context import CommandContext
+from regraft.presentation.cli.services.finding import Finding
+
+ROOM = 2 << 30  # bytes of free disk below which a spool, a database or a freeze may soon be stuck
+
+
+def place(run: CommandContext) -> Iterator[Finding]:
+    """Which configuration counts, and where the data are."""
+    config = config_file(run.config)
+    named = f"the settings of {config.absolute()}" if config else f"no {CONFIG_FILE} here or above: default settings"
+    yield Finding("ok", named)
+    folder = run.data_dir.absolute()
+    if folder.is_dir():
+        yield Finding("ok", f"data in {folder}")
+    else:
+        mend = "`regraft up` or `regraft import FILE` makes it; elsewhere is another log: --config, REGRAFT_DATA_DIR."
+        yield Finding("warning", f"There are no data in {folder}.", mend)
+
+
+def stream(run: CommandContext) -> Iterator[Finding]:
+    """Whether the stream that the configuration names answers."""
+    from regraft.flows.connections import check_stream
+
+    url = run.settings.nats.url
+    if url is None:
+        return
+    try:
+        check_stream(url.get_secret_value())
+    except RegraftError as error:
+        yield Finding("wrong", str(error), "Start NATS with JetStream, or correct nats.url.")
+    else:
+        yield Finding("ok", "the stream of nats.url answers")
+
+
+def warehouse(run: CommandContext) -> Iterator[Finding]:
+    """Whether frozen snapshots can be written and read, and whether there is room for them."""
+    from regraft.flows.connections import check_warehouse
+
+    where = run.warehouse()
+    try:
+        check_warehouse(where)
+    except RegraftError as error:
+        yield Finding("wrong", str(error), "Correct warehouse, or the rights of that place.")
+        return
+    yield Finding("ok", f"snapshots can be written and read in {where}")
+    if "://" not in where and Path(where).is_dir() and (free := shutil.disk_usage(where).free) < ROOM:
+        yield Finding("wrong", f"Only {free / (1 << 30):.1f} GiB free in {where}.", "Free some disk space.")
+
+
+def tools(run: CommandContext) -> Iterator[Finding]:
+    """Whether the programs and the keys of tool servers are there."""
+    for name, tool in run.settings.tools.items():
+        try:
+            _ = tool.environment() if tool.command else tool.api_key()
+        except RegraftError as error:
+            yield Finding("wrong", f"tool server {name}: {error}", "Set the variable, or take it out of the config.")
+            continue
+        if tool.command and shutil.which(tool.command) is None:
+            what = f"tool server {name}: there is no program {tool.command}."
+            yield Finding("wrong", what, "Install it, or correct its command.")
+
+
+def keys(run: CommandContext) -> Iterator[Finding]:
+    """Whether the key that our own calls show the gateway is there."""
+    try:
+        run.settings.client.api_key()
+    except RegraftError as error:
+        yield Finding("wrong", str(error), "Set the variable, or correct [client].")
+
+
+CHECKS = (place, stream, warehouse, tools, keys)
