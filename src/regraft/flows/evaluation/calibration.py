@@ -18,7 +18,7 @@ from regraft.infra.duckdb.evaluation.calibration import CalibrationTable, compar
 from regraft.infra.postgres.arrow import reading
 from regraft.infra.statistics.judge_figures import JudgeFacts, judge_figures
 
-_READ = (
+TABLES = (
     "feedback",
     "preferences",
     "human_ratings",
@@ -45,7 +45,7 @@ class CalibrationCounts:
 def calibrate(dsn: str, workbench: Path) -> CalibrationCounts:
     """Bring ``judge_calibration`` up to the truth: all judges, their own ones and those of imports, against people."""
     with reading(dsn, "postgres/evaluation/calibration") as truth:
-        tables = {name: truth.table(name) for name in _READ}
+        tables = {name: truth.table(name) for name in TABLES}
     figures, items = _compared(tables)
     CalibrationTable(workbench).replace(figures, items)
     return CalibrationCounts(
