@@ -32,7 +32,7 @@ from regraft.infra.postgres import client_pool
 from regraft.infra.postgres.pool import connect
 from regraft.infra.settings import load_settings
 from regraft.presentation.web import app as web
-from regraft.presentation.web import clusters, datasets, pivots, replay, review, similar, status
+from regraft.presentation.web import clusters, datasets, judges, pivots, replay, review, similar, status
 from regraft.presentation.web import lineage as lineage_routes
 from support.frozen import register
 
@@ -417,7 +417,7 @@ def test_every_route_of_the_document_answers_by_its_declared_model(
     ids = {"sessions": session, "nodes": node, "anchors": turn, "compare": node, "replays": plan, "snapshots": "good-1"}
     models = {
         f"/api{route.path}": route.response_model
-        for room in (status, lineage_routes, replay, pivots, clusters, similar, review, datasets)
+        for room in (status, lineage_routes, replay, pivots, clusters, judges, similar, review, datasets)
         for route in room.router.routes
         if isinstance(route, APIRoute) and route.methods == {"GET"}
     }

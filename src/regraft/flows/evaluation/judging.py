@@ -29,7 +29,7 @@ from regraft.infra.llm.client import GatewayClient, GatewayReply, KeyRefusedErro
 from regraft.infra.llm.retrying_client import RetryingClient
 from regraft.infra.postgres.evaluation import judges as store
 from regraft.infra.postgres.evaluation import review
-from regraft.infra.postgres.pool import Connection, connect, transaction
+from regraft.infra.postgres.pool import Connection, Source, connect, reading_from, transaction
 
 CHAT = "/v1/chat/completions"
 COMPARABLE = frozenset({"", "no_preference", "judged_equal", "both_bad"})  # reasons of pairs with one context
@@ -328,9 +328,9 @@ def _settle(connection: Connection, judge: Judge) -> int:
     return written
 
 
-def votes_on(dsn: str, subject: UUID) -> list[dict[str, Any]]:
-    """All votes of judges on a path or a pair, by judge and time."""
-    with transaction(dsn) as connection:
+def votes_on(source: Source, subject: UUID) -> list[dict[str, Any]]:
+    """All votes of judges on a path, a pair, or the pairs of which a node is a side, by judge and time."""
+    with reading_from(source) as connection:
         return store.votes_on(connection, subject)
 
 

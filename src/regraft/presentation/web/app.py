@@ -34,7 +34,7 @@ from regraft.flows.reader import open_reader
 from regraft.infra.asgi_guard import Guard
 from regraft.infra.host_policy import HostPolicy
 from regraft.infra.telemetry.metrics import ProcessMetrics
-from regraft.presentation.web import clusters, datasets, lineage, pivots, replay, review, similar, status
+from regraft.presentation.web import clusters, datasets, judges, lineage, pivots, replay, review, similar, status
 from regraft.presentation.web.access import TokenRequired
 from regraft.presentation.web.answer import FailedReply, Failure, JsonReply
 from regraft.presentation.web.body_limit import BodyLimit
@@ -191,7 +191,7 @@ def make_app(
         responses=_FAILURES,
         generate_unique_id_function=lambda route: route.name,
     )
-    for room in (status, lineage, replay, pivots, clusters, similar, review, datasets):
+    for room in (status, lineage, replay, pivots, clusters, judges, similar, review, datasets):
         app.include_router(room.router, prefix="/api")
     app.include_router(metrics_page)
     app.state.metrics = metrics

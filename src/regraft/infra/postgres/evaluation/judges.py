@@ -105,5 +105,5 @@ def to_settle(connection: Connection, version: str, votes: int) -> list[Record]:
 
 
 def votes_on(connection: Connection, subject: UUID) -> list[Record]:
-    """All votes on a path or a pair."""
+    """All votes on a path, a pair, or the pairs of which a node is a side."""
     return connection.execute(_SQL["votes_on"], {"subject": subject}).fetchall()

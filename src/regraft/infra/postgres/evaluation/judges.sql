@@ -71,9 +71,12 @@ HAVING count(*) >= %(votes)s
 ORDER BY v.pair_id;
 
 -- name: votes_on
--- All votes on a path or a pair, by judge.
-SELECT v.judge, v.judge_version, v.task, v.shown_first, v.vote_index, v.value, v.evidence, v.problem, v.answer,
+-- All votes on a path or a pair, or on what a node is part of, by judge.
+SELECT v.judge, v.judge_version, v.task, v.pair_id, v.node_a, v.node_b, v.shown_first, v.vote_index, v.value, v.evidence, v.problem, v.answer,
        v.snapshot AS model_snapshot, v.turn_id, v.created_at, c.judge_version IS NOT NULL AS current
 FROM judge_votes_with_snapshots v LEFT JOIN current_judge_versions c USING (judge_version)
-WHERE coalesce(v.unit_id, v.pair_id) = %(subject)s
+WHERE v.vote_id IN (SELECT vote_id FROM judge_votes WHERE unit_id = %(subject)s
+                    UNION SELECT vote_id FROM judge_votes WHERE pair_id = %(subject)s
+                    UNION SELECT p.vote_id FROM conversation_branch_nodes n JOIN judge_votes p ON p.session_id = n.session_id
+                    WHERE n.node_id = %(subject)s AND %(subject)s IN (p.node_a, p.node_b))
 ORDER BY v.judge, v.created_at, v.shown_first, v.vote_index;

@@ -1,0 +1,169 @@
+"""Routes of judges: how far each may be believed, where they differ from people, and what they said of a node."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from regraft.domain.evaluation.calibration import JudgeFigures, standing
+from regraft.flows.evaluation import calibration, judging
+from regraft.flows.lineage import reading
+from regraft.presentation.web.answer import JsonReply, Model
+from regraft.presentation.web.request import Limit, Truth, Workbench, storable
+
+router = APIRouter(tags=["evaluation"])
+
+
+class JudgeFiguresShown(Model):
+    """The agreement of a judge with people on one task, category and theme (null: all of them).
+
+    ``status`` is ``calibrated``, or says why it is not. ``confusion`` counts items by people's label (rows) and the
+    judge's (columns), in the order of ``labels``. ``stale`` is ``rubric`` or ``model`` where that changed since.
+    """
+
+    judge: str
+    judge_version: str
+    source: str
+    given_by: str
+    model: str
+    task: str
+    category: str
+    theme: str | None
+    status: str
+    stale: str
+    items: int
+    components: int
+    kappa: float | None
+    kappa_low: float | None
+    kappa_high: float | None
+    agreement: float | None
+    accuracy: float | None
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    f1_low: float | None
+    f1_high: float | None
+    labels: list[str]
+    confusion: list[list[int]]
+    flips: float | None
+    first_share: float | None
+    longer_share: float | None
+    people_longer_share: float | None
+    own_pairs: int
+    own_share: float | None
+    people_own_share: float | None
+    judged: int | None
+    prevalence: float | None
+    corrected_prevalence: float | None
+    kappa_early: float | None
+    kappa_late: float | None
+    snapshots: list[str]
+
+
+class Judges(Model):
+    """The figures of all judges, as they were last compared with people."""
+
+    judges: list[JudgeFiguresShown]
+
+
+class Disagreement(Model):
+    """An item on which a judge and people differ: a path (``node_id``), or two answers."""
+
+    judge: str
+    judge_version: str
+    source: str
+    task: str
+    category: str
+    theme: str
+    session_id: UUID
+    node_id: UUID
+    other_node_id: UUID | None
+    people: str
+    said: str
+    judged_at: datetime | None
+
+
+class Disagreements(Model):
+    """The latest disagreements first."""
+
+    disagreements: list[Disagreement]
+
+
+class JudgeVote(Model):
+    """One answer of a judge about a path that ends at the node, or about a pair of which it is a side.
+
+    ``value`` is a number by category, a rating or a preference, null where the answer could not be read: then
+    ``problem`` says why. ``evidence`` are the judge's reasons.
+    """
+
+    judge: str
+    judge_version: str
+    current: bool
+    task: str
+    pair_id: UUID | None
+    node_a: UUID | None
+    node_b: UUID | None
+    shown_first: str
+    vote_index: int
+    value: dict[str, Any] | None
+    evidence: dict[str, str]
+    problem: str
+    model_snapshot: str
+    turn_id: UUID | None
+    created_at: datetime
+
+
+class JudgeVotes(Model):
+    """All votes of judges on a node, by judge and time."""
+
+    node_id: UUID
+    votes: list[JudgeVote]
+
+
+@router.get("/judges", response_model=Judges)
+def judges(
+    truth: Truth,
+    workbench: Workbench,
+    judge: Annotated[str | None, Query(description="Only this judge.")] = None,
+    theme: Annotated[str | None, Query(description="Only the figures of this theme.")] = None,
+) -> JsonReply:
+    """How well judges agree with people: of each in all, then by theme."""
+    with truth.connection():  # the token holds
+        found = calibration.figures(workbench, truth.scope)
+    wanted = [one for one in found if judge in (None, one.judge) and theme in (None, one.theme)]
+    return JsonReply(Judges(judges=[_shown(one) for one in wanted]))
+
+
+def _shown(one: JudgeFigures) -> JudgeFiguresShown:
+    fields = {name: getattr(one, name) for name in JudgeFiguresShown.model_fields if name != "status"}
+    return JudgeFiguresShown.model_validate({**fields, "status": standing(one)})
+
+
+@router.get("/judges/disagreements", response_model=Disagreements)
+def disagreements(
+    truth: Truth,
+    workbench: Workbench,
+    limit: Limit = 50,
+    judge: Annotated[str | None, Query(description="Only this judge's.")] = None,
+    theme: Annotated[str | None, Query(description="Only of this theme.")] = None,
+    category: Annotated[str | None, Query(description="Only on this category.")] = None,
+) -> JsonReply:
+    """Items on which a judge and people differ, the latest first."""
+    with truth.connection():  # the token holds
+        found = calibration.disagreements(
+            workbench, limit, judge=judge, theme=theme, category=category, scope=truth.scope
+        )
+    return JsonReply(Disagreements(disagreements=Disagreement.from_rows(found)))
+
+
+@router.get("/nodes/{id}/votes", response_model=JudgeVotes)
+def votes(id: str, truth: Truth) -> JsonReply:
+    """What judges said of a node: of the path that ends there, and of it beside its siblings."""
+    storable("id", id)
+    with truth.connection() as connection:
+        node = reading.node_id(connection, id, truth.scope)
+        found = judging.votes_on(connection, node)
+    return JsonReply(JudgeVotes(node_id=node, votes=JudgeVote.from_rows(found)))
