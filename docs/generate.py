@@ -29,6 +29,7 @@ from regraft.flows.datasets.preview import LengthSummary, Preview
 from regraft.flows.datasets.verify import Verification
 from regraft.flows.evaluation import tables as evaluation
 from regraft.flows.lineage import tables as lineage
+from regraft.infra.config.judge import JudgeFile
 from regraft.infra.config.taxonomy import TaxonomyFile
 from regraft.infra.files.experiments import ExperimentFile
 from regraft.infra.files.recipes import RecipeFile
@@ -97,6 +98,13 @@ def taxonomy() -> str:
     about = """The setting `taxonomy` names a file of categories ([how to](../how-to/categories.md)).
 `regraft categories init` writes one. `regraft schema taxonomy` prints the JSON Schema."""
     return _file_page("Taxonomies", about, TaxonomyFile)
+
+
+def judge() -> str:
+    """Every key of a judge's file, from its model."""
+    about = """A judge is a file in the folder that the setting `judges` names ([how to](../how-to/judges.md)).
+`regraft judges init` writes one. `regraft schema judge` prints the JSON Schema."""
+    return _file_page("Judges", about, JudgeFile)
 
 
 def _file_page(title: str, about: str, model: type[BaseModel]) -> str:
@@ -372,6 +380,7 @@ PAGES = {
     "experiment.md": experiment,
     "recipe.md": recipe,
     "taxonomy.md": taxonomy,
+    "judge.md": judge,
     "reasons.md": reasons,
     "schema.md": schema,
     "api.md": api,
