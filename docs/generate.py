@@ -143,6 +143,7 @@ def _section(annotation: Any) -> tuple[type[BaseModel] | None, str]:
 
 
 _TYPES = {
+    Any: "any value",
     str: "text",
     int: "whole number",
     float: "number",
