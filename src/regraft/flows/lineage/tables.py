@@ -64,6 +64,7 @@ NODES = pa.schema(
         column("asked_role", TEXT, "role of the last message before the answer"),
         column("asked", TEXT, "its first 120 characters"),
         column("answer_text", TEXT, "first 120 characters of the answer"),
+        column("called", TEXT, "its tool calls, `name(arguments)`, cut; null: none"),
     ]
 )
 

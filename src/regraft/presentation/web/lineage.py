@@ -75,7 +75,8 @@ class Sessions(Model):
 
 
 class TreeNode(Model):
-    """A node in its tree, with the first run that gave it. ``asked`` and ``answer_text`` are cut."""
+    """A node in its tree, with the first run that gave it. ``asked``, ``answer_text`` and ``called``, its tool
+    calls, are cut."""
 
     node_id: UUID
     parent_node_id: UUID | None
@@ -104,6 +105,7 @@ class TreeNode(Model):
     asked_role: str | None
     asked: str | None
     answer_text: str | None
+    called: str | None
 
 
 class Tree(Model):

@@ -154,7 +154,7 @@ SELECT n.node_id, n.parent_node_id, n.turn_id, n.depth, n.branch_kind, n.branch_
     b.first_divergence::text, r.model,
     r.finish_reason, r.tool_calls, r.prompt_tokens, r.completion_tokens, r.duration_ms, r.started_at,
     o.reward, o.reward_source, asked.role AS asked_role, left(message_text(asked.body), 120) AS asked,
-    left(message_text(answer.body), 120) AS answer_text
+    left(message_text(answer.body), 120) AS answer_text, called.called
 FROM conversation_branch_nodes n
 -- Look-ups, which OFFSET keeps apart: for a large session the planner would read the rows of all sessions instead.
 LEFT JOIN LATERAL (SELECT * FROM execution_run_records x WHERE x.run_id = n.turn_id OFFSET 0) AS r ON true
@@ -164,6 +164,9 @@ LEFT JOIN LATERAL (
     SELECT m.role, m.body FROM context c JOIN message m USING (message_id) WHERE c.context_id = n.context_snapshot_id
     OFFSET 0) AS asked ON true
 LEFT JOIN LATERAL (SELECT m.body FROM message m WHERE m.message_id = r.answer_id OFFSET 0) AS answer ON true
+LEFT JOIN LATERAL (
+    SELECT left(string_agg(left(c.name, 60) || '(' || left(coalesce(c.arguments, ''), 60) || ')', ', ' ORDER BY c.position), 120) AS called
+    FROM message_calls(answer.body) AS c WHERE r.tool_calls > 0) AS called ON r.tool_calls > 0
 WHERE n.session_id = %(session)s AND (%(nodes)s::uuid[] IS NULL OR n.node_id = ANY(%(nodes)s))
 ORDER BY n.depth, r.started_at, n.node_id;
 

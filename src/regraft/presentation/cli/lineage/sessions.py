@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from regraft.domain.ids import plain
+from regraft.domain.lineage.tool_calls import RESULT_ROLES
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.tables import cut, listing
 
@@ -32,6 +33,8 @@ _MARKS = {
 _LEGEND = "─ goes on  ↻ retry  M model  S sampling  P prompt  T tools  K plan  ≋ summary  n x: given by n runs"
 _WAYS = {"starts": "⇒", "started_by": "⇐"}
 _NO_LINKS: dict[str, list[Any]] = {"starts": [], "started_by": []}
+_CALL, _RESULT = "⚒", "↳"
+_CALLS = f"  {_CALL} calls a tool  {_RESULT} result of a tool"
 _PIVOTS = "  ◆ pivot: its answers came to different ends"
 _LINKS = "  ⇒ starts another session  ⇐ started by one"
 SHORT = 13  # characters of an id that are shown: enough to find it again
@@ -131,8 +134,9 @@ def print_tree(run: CommandContext, head: dict[str, Any], rows: list[dict[str, A
         branch = place.add("\n".join(lines))
         waiting.extend((child, branch) for child in reversed(children))
     run.console.print(drawn)
+    calls = any(row["called"] or row["asked_role"] in RESULT_ROLES for row in rows)
     pivot = any(value["pivot"] for row in rows for value in (row.get("values") or {}).values())
-    run.console.print(f"[dim]{_LEGEND}{_PIVOTS if pivot else ''}{_LINKS if linked else ''}[/]")
+    run.console.print(f"[dim]{_LEGEND}{_CALLS if calls else ''}{_PIVOTS if pivot else ''}{_LINKS if linked else ''}[/]")
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -141,7 +145,11 @@ def _line(row: dict[str, Any]) -> str:
     runs = f" [bold]{row['runs']} x[/]" if row["runs"] > 1 else ""
     status = "" if row["node_status"] == "ok" else f" [{colour}]{row['node_status']}[/]"
     asked = escape(one_line(row["asked"] or "", 38))
+    if row["asked_role"] in RESULT_ROLES:
+        asked = f"[dim]{_RESULT}[/] {asked}"
     answer = escape(one_line(row["answer_text"] or "", 46))
+    if row["called"]:
+        answer = f"{answer} [dim]{_CALL}[/] {escape(one_line(row['called'], 60))}".strip()
     why = "" if row["branch_kind"] == "continuation" else f" [dim]({escape(one_line(row['branch_reason'], 46))})[/]"
     outcome = "" if row["reward"] is None else f" [bold]outcome {figure(row['reward'])}[/]"
     place = f"[bold cyan]{mark}[/] [dim]{short(row['node_id'])} {escape(one_line(row['model'] or '', 24))}[/]"

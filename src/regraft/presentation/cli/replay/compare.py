@@ -18,6 +18,7 @@ from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.lineage.sessions import Json, one_line, short
 
 _STYLES = {"same": "", "old": "red strike", "new": "green bold"}
+_PLAIN_MARKS = {"same": ("", ""), "old": ("[-", "-]"), "new": ("{+", "+}")}  # as `git diff --word-diff` writes them
 
 MOST_SHOWN = 200  # answers in a table
 
@@ -171,8 +172,14 @@ def diff(
     run.console.print(f"requests: {found.request.reason}", highlight=False, markup=False)
     run.console.print(f"answers: {found.likeness:.0%} alike\n", highlight=False)
     shown = Text()
+    plain = run.console.color_system is None  # a pipe, or NO_COLOR: marks instead
     for piece in found.answer:
-        shown.append(piece.text.replace("\x00", "\ufffd"), style=_STYLES[piece.where])
+        text = piece.text.replace("\x00", "\ufffd")
+        if plain:
+            opening, closing = _PLAIN_MARKS[piece.where]
+            shown.append(f"{opening}{text}{closing}")
+        else:
+            shown.append(text, style=_STYLES[piece.where])
     run.console.print(shown)
 
 
