@@ -25,7 +25,7 @@ from regraft.infra.duckdb.evaluation.categories import CategoryLabels
 from regraft.infra.duckdb.evaluation.cluster_categories import ClusterCategories
 from regraft.infra.postgres.arrow import reading
 
-_BATCH = 500  # sessions in memory at a time
+_BATCH = 5_000  # sessions in memory at a time
 _LAST_ANSWER = "[assistant]\n"
 _TEXT = pa.string()
 LABELS = pa.schema(

@@ -20,7 +20,7 @@ from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.infra.duckdb.evaluation.pivots import Pivots
 from regraft.infra.postgres.arrow import ArrowReader, reading
 
-_BATCH = 500  # sessions in memory at a time
+_BATCH = 5_000  # sessions in memory at a time
 _TEXT, _INT, _FLOAT = pa.string(), pa.int64(), pa.float64()
 _RATINGS = pa.schema([("unit_id", _TEXT), ("human", _FLOAT)])
 _PIVOTS = pa.schema(

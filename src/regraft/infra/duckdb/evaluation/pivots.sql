@@ -98,7 +98,7 @@ ORDER BY weight DESC, anchor_turn_id, source LIMIT $limit;
 
 -- name: nodes
 -- The nodes to replay, the heaviest first.
-SELECT node_id FROM pivot_nodes GROUP BY node_id ORDER BY max(weight) DESC, node_id;
+SELECT node_id FROM pivot_nodes GROUP BY node_id ORDER BY max(weight) DESC, min(anchor_turn_id);
 
 -- name: answers
 -- Answers under the pivots of a session.
