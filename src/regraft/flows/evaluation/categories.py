@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
+from regraft.domain.evaluation.calibration import standing
 from regraft.domain.evaluation.category_rules import (
     QUESTION_LENGTH,
     VERSION,
@@ -20,6 +21,7 @@ from regraft.domain.evaluation.category_rules import (
     rule_labels,
 )
 from regraft.domain.evaluation.taxonomy import DEFAULT_THRESHOLD, SIGNAL_NAMES, Layer, SignalName, Taxonomy
+from regraft.flows.evaluation.calibration import calibrate, calibrations
 from regraft.flows.evaluation.pivots import materialise_pivots
 from regraft.infra.duckdb.evaluation.categories import CategoryLabels
 from regraft.infra.duckdb.evaluation.cluster_categories import ClusterCategories
@@ -64,6 +66,8 @@ def label_units(dsn: str, workbench: Path, taxonomy: Taxonomy) -> CategoryCounts
             judges = [_judge(row, taxonomy.thresholds()) for row in truth.rows("judges")]
         bench.replace_layer("human", _table(people))
         bench.replace_layer("model", _table(judges))
+        if judges:
+            calibrate(dsn, workbench)
     counts: dict[str, int] = {}
     for row in bench.coverage():
         counts[row["layer"]] = counts.get(row["layer"], 0) + row["labels"]
@@ -159,8 +163,20 @@ def coverage(workbench: Path) -> list[LayerCoverage]:
 
 
 def by_category(workbench: Path) -> list[Row]:
-    """By category, layer and maker: labels, and how many decide that the category holds."""
-    return CategoryLabels(workbench).coverage()
+    """By category, layer and maker: labels, and how many decide that the category holds. ``standing`` of a judge is
+    ``calibrated``, or ``uncalibrated`` with the reason; '' of others."""
+    return _with_standing(workbench, CategoryLabels(workbench).coverage())
+
+
+def _with_standing(workbench: Path, rows: list[Row], layer: str = "layer") -> list[Row]:
+    known = calibrations(workbench) if any(row[layer] == "model" for row in rows) else None
+
+    def of(row: Row) -> str:
+        if known is None or row[layer] != "model":
+            return ""
+        return standing(known.figures(row["maker"], row["version"], "categories", row["category"]))
+
+    return [{**row, "standing": of(row)} for row in rows]
 
 
 def labels(
@@ -174,11 +190,12 @@ def labels(
     decided: bool | None = None,
     limit: int | None = None,
 ) -> list[Row]:
-    """Labels that meet each condition given: those that decide first, then by value. ``evidence`` is parsed."""
+    """Labels that meet each condition given: those that decide first, then by value. ``evidence`` is parsed;
+    ``standing`` is as in ``by_category``."""
     found = CategoryLabels(workbench).labels(
         category=category, layer=layer, maker=maker, theme=theme, unit=unit, decided=decided, limit=limit
     )
-    return [{**row, "evidence": json.loads(row["evidence"])} for row in found]
+    return _with_standing(workbench, [{**row, "evidence": json.loads(row["evidence"])} for row in found])
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +224,7 @@ def cluster_labels(
 ) -> list[Row]:
     """What is said of clusters, the most telling first: where a category surely holds for a greater share of the paths
     than elsewhere, by lift."""
-    return ClusterCategories(workbench).labels(
+    found = ClusterCategories(workbench).labels(
         category=category, source=source, layer=layer, cluster=cluster, limit=limit
     )
+    return _with_standing(workbench, found, "source")

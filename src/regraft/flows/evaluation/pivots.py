@@ -22,7 +22,7 @@ from regraft.infra.postgres.arrow import ArrowReader, reading
 
 _BATCH = 5_000  # sessions in memory at a time
 _TEXT, _INT, _FLOAT = pa.string(), pa.int64(), pa.float64()
-_RATINGS = pa.schema([("unit_id", _TEXT), ("human", _FLOAT)])
+_RATINGS = pa.schema([("unit_id", _TEXT), ("human", _FLOAT), ("judge", _FLOAT)])
 _PIVOTS = pa.schema(
     [
         *((name, _TEXT) for name in ("node_id", "anchor_turn_id", "session_id", "scope", "theme", "source")),
@@ -58,7 +58,11 @@ def materialise_pivots(dsn: str, workbench: Path) -> PivotCounts:
     bench = Pivots(workbench)
     with reading(dsn, "postgres/evaluation/evaluation") as truth:
         rated = [
-            {"unit_id": row["unit_id"], "human": human_part(json.loads(row["ratings"]))}
+            {
+                "unit_id": row["unit_id"],
+                "human": human_part(json.loads(row["ratings"])),
+                "judge": human_part(rating for _, _, rating in json.loads(row["judge_ratings"])),
+            }
             for row in truth.rows("ratings")
         ]
         ratings = pa.Table.from_pylist(rated, schema=_RATINGS)

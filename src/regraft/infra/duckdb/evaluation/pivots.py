@@ -21,7 +21,7 @@ class Pivots(WorkbenchFile):
 
     def changed(self, ratings: pa.Table) -> dict[str, str | None]:
         """Sessions whose valued paths are not those that their pivots were made from: the new state, None where no path
-        has a value any more. ``ratings``: unit_id, human (0 to 1)."""
+        has a value any more. ``ratings``: unit_id, and human and judge (0 to 1 each)."""
         rows = self._rows("units_there")
         if not rows or not rows[0]["tables"]:
             return {}

@@ -36,10 +36,10 @@ CREATE TABLE IF NOT EXISTS pivot_states (session_id VARCHAR PRIMARY KEY, state V
 SELECT count(*) AS tables FROM information_schema.tables WHERE table_name = 'trajectory_units';
 
 -- name: value_paths
--- The value of each path by source: ratings of reviews before those of clients and imports.
+-- The value of each path by source: ratings of reviews and of judges before those of clients and imports.
 CREATE TEMPORARY VIEW valued AS
 SELECT u.unit_id, u.session_id, u.path_nodes, u.path_anchors, coalesce(r.human, u.human_outcome, u.imported_human) AS human,
-       coalesce(u.outcome, u.imported_outcome) AS outcome, coalesce(u.judge_outcome, u.imported_judge) AS judge
+       coalesce(u.outcome, u.imported_outcome) AS outcome, coalesce(r.judge, u.judge_outcome, u.imported_judge) AS judge
 FROM trajectory_units u LEFT JOIN ratings r ON r.unit_id = u.unit_id::VARCHAR
 WHERE len(u.path_nodes) = len(u.path_anchors);
 

@@ -66,7 +66,7 @@ def list_categories(json: Json = False) -> None:
         for row in rows:
             unread = f" ({row['unreadable']} unreadable)" if row["unreadable"] else ""
             figures = (f"{row['labels']}{unread}", str(row["decided"]))
-            table.add_row(cut(name), row["layer"], escape(row["maker"]), *figures, cut(row["version"]))
+            table.add_row(cut(name), row["layer"], _maker(row), *figures, cut(row["version"]))
         if not rows:
             table.add_row(cut(name), "", "", "0", "0", "")
     run.console.print(table)
@@ -74,6 +74,11 @@ def list_categories(json: Json = False) -> None:
 
 def _of(found: list[dict[str, Any]], category: str) -> list[dict[str, Any]]:
     return [row for row in found if row["category"] == category]
+
+
+def _maker(row: dict[str, Any]) -> str:
+    """Who says so; a judge's name never stands without whether it is calibrated."""
+    return escape(row["maker"] + (f" ({row['standing']})" if row["standing"] else ""))
 
 
 @categories_app.command()
@@ -130,7 +135,7 @@ def _print(run: CommandContext, found: list[dict[str, Any]], *, json: bool) -> N
             str(row["unit_id"])[:13],
             cut(row["category"]),
             row["layer"],
-            escape(row["maker"]),
+            _maker(row),
             "" if row["value"] is None else f"{row['value']:.2f}",
             "yes" if row["decided"] else "no",
             str(row["votes"]),
@@ -206,7 +211,7 @@ def clusters(
             str(row["cluster_id"])[:13],
             cut(row["category"]),
             row["source"],
-            escape(row["maker"]),
+            _maker(row),
             str(row["units"]),
             f"{row['decided']} of {row['labelled']}",
             f"{row['share']:.2f}",
