@@ -27,6 +27,7 @@ from regraft.flows.columns import about as meaning
 from regraft.flows.datasets import tables as datasets
 from regraft.flows.datasets.preview import LengthSummary, Preview
 from regraft.flows.datasets.verify import Verification
+from regraft.flows.evaluation import category_tables
 from regraft.flows.evaluation import tables as evaluation
 from regraft.flows.lineage import tables as lineage
 from regraft.infra.config.judge import JudgeFile
@@ -267,6 +268,8 @@ _TABLES: tuple[tuple[str, str, pa.Schema], ...] = (
     ("units", "`Log.units`", evaluation.UNITS),
     ("pairs", "`Log.pairs`", evaluation.PAIRS),
     ("labels", "`Log.labels`", evaluation.LABELS),
+    ("pivots", "`Log.pivots`", category_tables.PIVOTS),
+    ("categories", "`Log.categories`", category_tables.CATEGORIES),
     ("snapshots", "`Log.snapshots`", datasets.SNAPSHOTS),
 )
 

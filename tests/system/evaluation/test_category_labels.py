@@ -8,12 +8,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from starlette.testclient import TestClient
 
 from regraft.flows.evaluation import categories as flow
 from regraft.flows.evaluation.review import rate_unit
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.infra.files.taxonomies import default_taxonomy, parse_taxonomy
 from regraft.infra.postgres.pool import transaction
+from regraft.presentation.web.app import make_app
 from support.small_graph import START, WEATHER, SmallGraph, Turn, call, every_kind, say
 
 OWN = parse_taxonomy(
@@ -135,6 +137,16 @@ def test_layers_stand_side_by_side_and_a_deleted_workbench_gives_them_again(
     }
     (unread,) = (row for row in before if row["value"] is None and row["category"] == "tool_helped")
     assert (unread["unit_id"], unread["votes"], unread["unparseable"]) == (turns["guesses"].node_id, 0, 1)
+    standings = {row["layer"]: row["standing"] for row in before}
+    assert standings["model"].startswith("uncalibrated")
+    assert (standings["rules"], standings["human"]) == ("", "")
+    assert {row["standing"] for row in flow.by_category(bench) if row["layer"] == "model"} == {standings["model"]}
+    with TestClient(make_app(truth, workbench=bench)) as client:
+        shown = client.get(f"/api/nodes/{turns['knows'].node_id}/categories").json()["labels"]
+        assert {(each["layer"], each["maker"], each["category"]) for each in shown} == {
+            (row["layer"], row["maker"], row["category"]) for row in before if row["unit_id"] == turns["knows"].node_id
+        }
+        assert client.get(f"/api/nodes/{turns['looks'].node_id}/categories").json()["labels"] == []
     bench.unlink()
     labelled(truth, bench)
     assert flow.labels(bench) == before

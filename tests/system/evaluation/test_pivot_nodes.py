@@ -47,6 +47,38 @@ def report(truth: str, turn: Turn, value: float, source: str = "tests") -> None:
         )
 
 
+def rate_by_judge(truth: str, turn: Turn, rating: int) -> None:
+    """A vote of a judge on the path that ends at a turn."""
+    with transaction(truth) as connection:
+        graph = SmallGraph(connection)
+        row = connection.execute("SELECT session_id FROM session_turn WHERE turn_id = %s", (turn.turn_id,)).fetchone()
+        assert row
+        seen = {"first_used": START, "last_used": START}
+        graph.put(
+            "judge_versions",
+            judge_version="critic@1",
+            judge="critic",
+            task="rating",
+            model="large",
+            definition="{}",
+            **seen,
+        )
+        graph.put(
+            "judge_votes",
+            vote_id=uuid4(),
+            judge_version="critic@1",
+            session_id=row["session_id"],
+            unit_id=turn.node_id,
+            shown_first="",
+            vote_index=0,
+            model_snapshot="large",
+            answer="{}",
+            value=f'{{"rating": {rating}}}',
+            shown_hash=b"",
+            created_at=START,
+        )
+
+
 def found(truth: str, bench: Path) -> list[tuple[UUID, str, int, int]]:
     materialise_units(truth, bench)
     flow.materialise_pivots(truth, bench)
@@ -99,6 +131,11 @@ def test_a_deleted_workbench_gives_the_same_pivots_again_and_so_does_an_erasure(
     assert len(before) == 2
     rebuild_workbench(truth, bench)
     assert flow.pivots(bench) == before
+    rate_by_judge(truth, turns["answered"], 2)
+    rate_by_judge(truth, turns["worse"], 4)
+    found(truth, bench)
+    assert [(row["highest"], row["lowest"]) for row in flow.pivots(bench, source="judge")] == [(0.75, 0.25)]
+    before = flow.pivots(bench)
     bench.unlink()
     found(truth, bench)
     assert flow.pivots(bench) == before
@@ -136,5 +173,10 @@ def test_the_web_api_shows_pivots_and_says_so_when_there_is_no_workbench(
         assert client.get("/api/pivots?session=tools").json()["pivots"] == [shown]
         assert client.get("/api/pivots?session=nothing").status_code == 400
         assert client.get("/api/pivots?source=nobody").status_code == 400
+        values = client.get("/api/sessions/tools/values").json()["values"]
+        assert [(one["node_id"], one["mean"], one["spread"] is None) for one in values] == sorted(
+            [(str(turns["answered"].node_id), 1.0, False), (str(turns["worse"].node_id), 0.0, True)]
+        )
+        assert client.get("/api/sessions/fruit/values").json() == {"values": []}
     with TestClient(make_app(truth)) as client:
         assert client.get("/api/pivots").status_code == 503

@@ -84,7 +84,7 @@ def test_labels_of_reviews_and_of_clients_are_in_one_table(log: regraft.Log, tru
     assert log.labels(theme="tools").num_rows == 0
 
 
-@pytest.mark.parametrize("table", ["sessions", "units", "pairs", "labels", "snapshots"])
+@pytest.mark.parametrize("table", ["sessions", "units", "pairs", "labels", "pivots", "categories", "snapshots"])
 def test_every_table_also_comes_in_batches_with_the_same_columns(log: regraft.Log, table: str) -> None:
     reader = log.batches(table)  # type: ignore[arg-type]
     assert isinstance(reader, pa.RecordBatchReader)
@@ -96,6 +96,30 @@ def test_a_large_workbench_comes_in_several_batches(log: regraft.Log, monkeypatc
     monkeypatch.setattr("regraft.flows.evaluation.tables.BATCH", 7)
     batches = list(log.batches("units"))
     assert len(batches) == -(-whole.num_rows // 7)
+    assert pa.Table.from_batches(batches).equals(whole)
+
+
+def test_pivots_and_categories_come_with_who_says_so(
+    log: regraft.Log, truth: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = (unit["turn_id"] for unit in log.units(theme="tools").to_pylist())
+    with psycopg.connect(truth, autocommit=True) as connection:
+        for turn, value in ((good, 1.0), (bad, 0.0)):
+            connection.execute(
+                "INSERT INTO feedback (feedback_id, scope, turn_id, name, value, source, given_at)"
+                " VALUES (gen_random_uuid(), 'test', %s, 'reward', %s, 'tests', '2026-01-03')",
+                (turn, value),
+            )
+    (pivot,) = log.pivots(theme="tools").to_pylist()
+    assert (pivot["source"], pivot["answers"], pivot["highest"], pivot["lowest"]) == ("outcome", 2, 1.0, 0.0)
+    assert log.pivots(session="fruit").num_rows == 0
+    whole = log.categories()
+    said = {(row["category"], row["layer"], *row["evidence"]) for row in whole.to_pylist()}
+    assert ("tool_misuse", "rules", "1 of 2 calls failed for good, 0 repeat an earlier one") in said
+    assert set(log.categories(theme="tools")["session_id"].to_pylist()) == {pivot["session_id"]}
+    monkeypatch.setattr("regraft.flows.evaluation.category_tables.BATCH", 2)
+    batches = list(log.batches("categories"))
+    assert len(batches) == -(-whole.num_rows // 2)
     assert pa.Table.from_batches(batches).equals(whole)
 
 

@@ -15,13 +15,14 @@ import pyarrow as pa
 from regraft.domain.errors import UsageError
 from regraft.infra.embedded.stack import Stack
 from regraft.infra.files.recipes import recipe_text
+from regraft.infra.files.taxonomies import taxonomy_of
 
 if TYPE_CHECKING:
     from regraft.flows.capture.import_report import ImportCounts
     from regraft.flows.datasets.preview import Preview
     from regraft.presentation.python.snapshot import Snapshot
 
-TableName: TypeAlias = Literal["sessions", "units", "pairs", "labels", "snapshots"]
+TableName: TypeAlias = Literal["sessions", "units", "pairs", "labels", "pivots", "categories", "snapshots"]
 
 
 class Log:
@@ -124,6 +125,21 @@ class Log:
         said of answers. One that was corrected since is not among them."""
         return self.batches("labels", theme=theme, session=session).read_all()
 
+    def pivots(self, *, theme: str | None = None, session: str | None = None, refresh: bool = True) -> pa.Table:
+        """Contexts whose answers came to different ends, the heaviest first.
+
+        `refresh`: value what changed in the graph or was judged first.
+        """
+        return self.batches("pivots", theme=theme, session=session, refresh=refresh).read_all()
+
+    def categories(self, *, theme: str | None = None, session: str | None = None, refresh: bool = True) -> pa.Table:
+        """Categories of measured paths, a row for each maker that says something of them: rules, judges, the learned
+        labeller, people.
+
+        `refresh`: label what changed first. Learned labels are those of the last training.
+        """
+        return self.batches("categories", theme=theme, session=session, refresh=refresh).read_all()
+
     def snapshots(self) -> pa.Table:
         """Frozen datasets, the oldest first, with withdrawn ones."""
         return self.batches("snapshots").read_all()
@@ -140,10 +156,11 @@ class Log:
     ) -> pa.RecordBatchReader:
         """The same tables as a stream of batches, at most 5,000 rows each, for what is larger than memory.
 
-        `table`: `sessions`, `units`, `pairs`, `labels` or `snapshots`; the filters are those of the method of that
-        name. Raises `UsageError` for an unknown table, or a filter that it does not have.
+        `table`: `sessions`, `units`, `pairs`, `labels`, `pivots`, `categories` or `snapshots`; the filters are those of
+        the method of that name. Raises `UsageError` for an unknown table, or a filter that it does not have.
         """
         from regraft.flows.datasets import tables as datasets
+        from regraft.flows.evaluation import category_tables
         from regraft.flows.evaluation import tables as evaluation
         from regraft.flows.lineage import tables as lineage
 
@@ -154,6 +171,8 @@ class Log:
             "units": (evaluation.UNITS, evaluation.units, ("theme", "session")),
             "pairs": (evaluation.PAIRS, evaluation.pairs, ("theme", "session", "verdict")),
             "labels": (evaluation.LABELS, evaluation.labels, ("theme", "session")),
+            "pivots": (category_tables.PIVOTS, category_tables.pivots, ("theme", "session")),
+            "categories": (category_tables.CATEGORIES, category_tables.categories, ("theme", "session")),
             "snapshots": (datasets.SNAPSHOTS, datasets.snapshots, ()),
         }
         if table not in known:
@@ -162,9 +181,11 @@ class Log:
         if unknown := sorted(filters.keys() - set(able)):
             raise UsageError(f"{table} cannot be filtered by {', '.join(unknown)}.")
         where: tuple[Any, ...] = (self._dsn(),)
-        if table in ("units", "pairs"):
+        if table in ("units", "pairs", "pivots", "categories"):
             where = (*where, self._bench())
             filters["refresh"] = refresh
+        if table == "categories":
+            where = (*where, taxonomy_of(self._stack.settings))
         return _reader(schema, read(*where, **filters))
 
     def snapshot(self, snapshot: str) -> Snapshot:

@@ -1,4 +1,4 @@
-"""Route of pivots: contexts whose answers came to different ends."""
+"""Routes of what paths came to: pivots, the values of answers, and the categories of paths."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
+from regraft.flows.evaluation import categories
 from regraft.flows.evaluation import pivots as flow
 from regraft.flows.lineage import reading
 from regraft.presentation.web.answer import JsonReply, Model
@@ -65,3 +66,71 @@ def pivots(
             wanted = reading.session(connection, session, truth.scope)["session_id"]
     found = flow.pivots(workbench, source=source, theme=theme, session=wanted, scope=truth.scope, limit=limit)
     return JsonReply(Pivots(pivots=Pivot.from_rows(found)))
+
+
+class AnswerValue(Model):
+    """The value of an answer under a pivot by one source: the mean of what its ``leaves`` came to, 0 to 1.
+
+    ``spread`` and ``weight`` are of the pivot that the node is to be replayed for; null: it is another answer's.
+    """
+
+    node_id: UUID
+    source: str
+    mean: float | None
+    leaves: int
+    spread: float | None
+    weight: float | None
+
+
+class AnswerValues(Model):
+    """The values of the answers under a session's pivots, as they were last found."""
+
+    values: list[AnswerValue]
+
+
+class CategoryLabel(Model):
+    """What one maker says of a path and a category. ``layer``: rules, model, learned or human. ``standing`` of a judge:
+    ``calibrated``, or ``uncalibrated`` with the reason; '' of others."""
+
+    category: str
+    layer: str
+    maker: str
+    version: str
+    value: float | None
+    decided: bool
+    confidence: float
+    votes: int
+    unparseable: int
+    evidence: list[str]
+    model_snapshot: str | None
+    standing: str
+
+
+class CategoryLabels(Model):
+    """What is said of the path that ends at a node; nothing of a node that no path ends at."""
+
+    node_id: UUID
+    labels: list[CategoryLabel]
+
+
+@router.get("/sessions/{id}/values", response_model=AnswerValues)
+def values(id: str, truth: Truth, workbench: Workbench) -> JsonReply:
+    """The values of the answers under a session's pivots, backed up from the leaves."""
+    with truth.connection() as connection:
+        session: UUID = reading.session(connection, id, truth.scope)["session_id"]
+    found = []
+    for node, sources in flow.values_in_tree(workbench, session).items():
+        for source, value in sources.items():
+            pivot = value["pivot"] or {"spread": None, "weight": None}
+            same = {"mean": value["mean"], "leaves": value["leaves"], "spread": pivot["spread"]}
+            found.append(AnswerValue(node_id=node, source=source, weight=pivot["weight"], **same))
+    return JsonReply(AnswerValues(values=found))
+
+
+@router.get("/nodes/{id}/categories", response_model=CategoryLabels)
+def node_categories(id: str, truth: Truth, workbench: Workbench) -> JsonReply:
+    """What rules, judges, the learned labeller and people say of the path that ends at a node, as it was last found."""
+    with truth.connection() as connection:
+        node = reading.node_id(connection, id, truth.scope)
+    found = [{**row, "evidence": list(map(str, row["evidence"]))} for row in categories.labels(workbench, unit=node)]
+    return JsonReply(CategoryLabels(node_id=node, labels=CategoryLabel.from_rows(found)))

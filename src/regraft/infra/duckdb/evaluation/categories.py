@@ -70,6 +70,16 @@ class CategoryLabels(WorkbenchFile):
         """By layer, '' for any: units that it says something of, and units in all."""
         return self._rows("covered") if self.measured() else []
 
+    def page(self, limit: int, *, after: tuple[str, ...] | None, theme: str | None, session: str | None) -> pa.Table:
+        """At most ``limit`` labels, by unit, category, layer and maker, after the one named so; ids are text."""
+        if not self.measured():
+            return pa.table({"unit_id": pa.array([], pa.string())})
+        unit, category, layer, maker = after or (None, None, None, None)
+        asked = {"after": unit, "category": category, "layer": layer, "maker": maker}
+        with self._open() as connection:
+            given = {**asked, "theme": theme, "session": session, "limit": limit}
+            return connection.sql(self._query("label_page"), params=given).to_arrow_table()
+
     def labels(
         self,
         *,

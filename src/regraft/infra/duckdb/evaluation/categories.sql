@@ -113,8 +113,9 @@ ORDER BY l.decided DESC, l.value DESC NULLS LAST, l.confidence DESC, l.unit_id, 
 
 -- name: label_page
 -- Labels after one, with ids as text.
-SELECT * REPLACE (unit_id::VARCHAR AS unit_id, session_id::VARCHAR AS session_id) FROM unit_category_labels
-WHERE ($after IS NULL OR (unit_id::VARCHAR, category, layer, maker) > ($after, $category, $layer, $maker))
+SELECT * REPLACE (unit_id::VARCHAR AS unit_id, session_id::VARCHAR AS session_id, evidence::JSON::VARCHAR[] AS evidence)
+FROM unit_category_labels
+WHERE ($after IS NULL OR (unit_id, category, layer, maker) > ($after::UUID, $category, $layer, $maker))
   AND ($theme IS NULL OR unit_id IN (SELECT unit_id FROM trajectory_units WHERE theme = $theme))
   AND ($session IS NULL OR session_id = $session::UUID)
-ORDER BY unit_category_labels.unit_id::VARCHAR, category, layer, maker LIMIT $limit;
+ORDER BY unit_category_labels.unit_id, category, layer, maker LIMIT $limit;

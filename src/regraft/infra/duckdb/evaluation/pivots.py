@@ -69,6 +69,14 @@ class Pivots(WorkbenchFile):
         asked = {"source": source, "theme": theme, "session": session, "scope": scope, "limit": limit or _EVERY}
         return self._rows("pivots", asked)
 
+    def table(self, *, theme: str | None, session: str | None) -> pa.Table:
+        """The same as an Arrow table, with ids as text."""
+        if not self.path.exists():
+            return pa.table({"node_id": pa.array([], pa.string())})
+        with self._open() as connection:
+            asked = {"theme": theme, "session": session}
+            return connection.sql(self._query("pivot_table"), params=asked).to_arrow_table()
+
     def nodes(self) -> list[UUID]:
         """The nodes to replay, the heaviest pivot first."""
         return [row["node_id"] for row in self._rows("nodes")]

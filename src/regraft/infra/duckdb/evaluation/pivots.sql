@@ -104,3 +104,11 @@ SELECT node_id FROM pivot_nodes GROUP BY node_id ORDER BY max(weight) DESC, min(
 -- Answers under the pivots of a session.
 SELECT node_id, source, mean, leaves FROM pivot_answers
 WHERE session_id = $session::UUID ORDER BY node_id, source;
+
+-- name: pivot_table
+-- Pivots with ids as text, the heaviest first.
+SELECT * REPLACE (node_id::VARCHAR AS node_id, anchor_turn_id::VARCHAR AS anchor_turn_id, session_id::VARCHAR AS session_id,
+    best::VARCHAR AS best, worst::VARCHAR AS worst)
+FROM pivot_nodes
+WHERE ($theme IS NULL OR theme = $theme) AND ($session IS NULL OR session_id = $session::UUID)
+ORDER BY weight DESC, pivot_nodes.anchor_turn_id, source;
