@@ -57,6 +57,7 @@ ASSETS = {
         "pivot_nodes",
         "cluster_category_labels",
         "judge_calibration",
+        "human_sample_queue",
         "candidate_preference_pairs",
     ),
     *("human_eval_labels", "preference_labels", "sft_messages_dataset", "dpo_preference_dataset"),

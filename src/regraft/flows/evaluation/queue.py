@@ -6,7 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import randbits
 from typing import Any
@@ -233,6 +233,22 @@ def queue_status(source: Source, scope: str | None = None) -> QueueStatus:
         samples=tuple(Sample(**{name: row[name] for name in names}) for row in samples),
         estimates=tuple(_estimates(answers, rates)),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueAge:
+    """Open items, those of them that wait for too long, and the one that waits longest; gold items left out."""
+
+    open: int
+    old: int
+    oldest: str
+
+
+def queue_age(source: Source, longest: timedelta, *, now: datetime | None = None) -> QueueAge:
+    """How many items wait for longer than ``longest``."""
+    with reading_from(source) as connection:
+        row = store.rows(connection, "age", before=(now or datetime.now(UTC)) - longest)[0]
+    return QueueAge(open=row["open"], old=row["old"], oldest=row["oldest"] or "")
 
 
 def queue_items(

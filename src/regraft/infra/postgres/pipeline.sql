@@ -24,7 +24,7 @@ SELECT (SELECT count(*) FROM human_eval_labels) AS human_eval_labels,
 -- name: judged
 -- How many judgements may change a score or a pair: those of people and models, and the feedback on calls.
 SELECT (SELECT count(*) FROM human_eval_labels) + (SELECT count(*) FROM preference_labels)
-    + (SELECT count(*) FROM feedback) AS judgements;
+    + (SELECT count(*) FROM label_retractions) + (SELECT count(*) FROM feedback) AS judgements;
 
 -- name: graph
 -- How far the graph is.

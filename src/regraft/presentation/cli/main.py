@@ -17,7 +17,7 @@ from regraft.presentation.cli import demo
 from regraft.presentation.cli.capture import importing, keys, quarantine, retention, runtime
 from regraft.presentation.cli.context import begin, context
 from regraft.presentation.cli.datasets import dataset, erase
-from regraft.presentation.cli.evaluation import categories, clusters, evaluate, judges, label, pivots, similar
+from regraft.presentation.cli.evaluation import categories, clusters, evaluate, judges, label, pivots, queue, similar
 from regraft.presentation.cli.lineage import build as lineage
 from regraft.presentation.cli.lineage import sessions
 from regraft.presentation.cli.orchestration import orchestrate, taskify
@@ -81,6 +81,7 @@ app.add_typer(clusters.clusters_app, name="clusters", rich_help_panel="Evaluatio
 app.add_typer(categories.categories_app, name="categories", rich_help_panel="Evaluation")
 app.add_typer(judges.judges_app, name="judges", rich_help_panel="Evaluation")
 app.add_typer(label.label_app, name="label", rich_help_panel="Evaluation")
+app.add_typer(queue.queue_app, name="queue", rich_help_panel="Evaluation")
 app.add_typer(dataset.dataset_app, name="dataset", rich_help_panel="Datasets")
 app.add_typer(keys.keys_app, name="keys", rich_help_panel="Capture")
 app.add_typer(quarantine.quarantine_app, name="quarantine", rich_help_panel="Capture")

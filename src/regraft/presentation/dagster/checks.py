@@ -1,6 +1,7 @@
 """Asset checks: each is one query that counts what is wrong."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from dagster import (
     AssetCheckExecutionContext,
@@ -15,6 +16,7 @@ from dagster import (
 
 from regraft.presentation.dagster.resources import Servers, regraft_failures
 
+QUEUE_DAYS = 30  # that an item of the review queue may wait
 QUARANTINE_LIMIT = 0.01  # of all captured calls
 ROLLOUT_LIMIT = 0.1  # of the last rollouts: model servers fail now and then
 COVERAGE = 0.5  # of the paths: below it, categories say little of a log
@@ -151,9 +153,60 @@ def clusters_describe_paths(servers: Servers) -> AssetCheckResult:
     )
 
 
+@asset_check(
+    asset="human_sample_queue",
+    name="people_agree",
+    description="No theme is contested: people agree well enough, or what they differ on was adjudicated.",
+)
+def people_agree(servers: Servers) -> AssetCheckResult:
+    """Count the themes whose labels decide nothing because people agree too little."""
+    from regraft.flows.evaluation.reviewer_agreement import themes_agreement
+
+    with regraft_failures():
+        found = themes_agreement(servers.dsn)
+    contested = [each for each in found if each.contested]
+    lowest = min((each.alpha for each in found if each.alpha is not None), default=None)
+    return AssetCheckResult(
+        passed=not contested,
+        severity=AssetCheckSeverity.WARN,
+        metadata={
+            "bad": len(contested),
+            "total": len(found),
+            "example": contested[0].theme if contested else "",
+            "lowest_alpha": "" if lowest is None else f"{lowest:.3f}",
+        },
+    )
+
+
+@asset_check(
+    asset="human_sample_queue",
+    name="queue_is_worked_off",
+    description=f"No item waits for a judgement for more than {QUEUE_DAYS} days.",
+)
+def queue_is_worked_off(servers: Servers) -> AssetCheckResult:
+    """Count the open items that wait for too long."""
+    from regraft.flows.evaluation.queue import queue_age
+
+    with regraft_failures():
+        found = queue_age(servers.dsn, timedelta(days=QUEUE_DAYS))
+    return AssetCheckResult(
+        passed=not found.old,
+        severity=AssetCheckSeverity.WARN,
+        metadata={"bad": found.old, "total": found.open, "example": found.oldest if found.old else ""},
+    )
+
+
 KEYS += [
     AssetCheckKey(AssetKey(["cluster_category_labels"]), "labels_cover_paths"),
     AssetCheckKey(AssetKey(["trajectory_clusters"]), "clusters_describe_paths"),
     AssetCheckKey(AssetKey(["judge_calibration"]), "judges_are_calibrated"),
 ]
-CHECKS = [truth_checks, clusters_describe_paths, labels_cover_paths, judges_are_calibrated]
+KEYS += [AssetCheckKey(AssetKey(["human_sample_queue"]), name) for name in ("people_agree", "queue_is_worked_off")]
+CHECKS = [
+    truth_checks,
+    clusters_describe_paths,
+    labels_cover_paths,
+    judges_are_calibrated,
+    people_agree,
+    queue_is_worked_off,
+]

@@ -186,6 +186,50 @@ def judge_calibration(context: AssetExecutionContext, servers: Servers) -> Mater
     )
 
 
+@asset(
+    deps=[
+        "candidate_preference_pairs",
+        "pivot_nodes",
+        "cluster_category_labels",
+        "human_eval_labels",
+        "preference_labels",
+    ],
+    group_name=GROUP,
+    kinds={"postgres"},
+    retry_policy=RETRY,
+)
+def human_sample_queue(context: AssetExecutionContext, servers: Servers) -> MaterializeResult[None]:
+    """Paths and pairs that people should judge next, with a random sample for estimates; and how far people agree."""
+    from regraft.flows.evaluation import queue, reviewer_agreement
+
+    review = servers.settings.review
+    with regraft_failures():
+        reviewer_agreement.refresh_agreement(servers.dsn, review.min_agreement, review.min_judged)
+        done = queue.fill_queue(servers.dsn, servers.workbench, queue.queue_size(review), refresh=False)
+        themes = reviewer_agreement.themes_agreement(servers.dsn)
+        shares = queue.queue_shares(servers.dsn)
+    queued = ["| kind | theme | share | open | complete | judgements |", "|---|---|---|---|---|---|"]
+    queued += [
+        f"| {row.kind} | {row.theme} | {row.share} | {row.open} | {row.complete} | {row.judgements} |" for row in shares
+    ]
+    agreed = ["| theme | measure | alpha | judged twice | disputed | contested |", "|---|---|---|---|---|---|"]
+    agreed += [
+        f"| {row.theme} | {row.measure} | {'' if row.alpha is None else f'{row.alpha:.2f}'} | {row.subjects}"
+        f" | {row.disputed} | {'contested' if row.contested else ''} |"
+        for row in themes
+    ]
+    return MaterializeResult(
+        metadata={
+            "added": done.added,
+            "gone": done.gone,
+            "open": done.open,
+            "contested": sum(row.contested for row in themes),
+            "queue": MetadataValue.md("\n".join(queued)),
+            "agreement": MetadataValue.md("\n".join(agreed)),
+        }
+    )
+
+
 ASSETS: list[AssetSpec | AssetsDefinition] = [
     trajectory_units,
     trajectory_embeddings,
@@ -194,6 +238,7 @@ ASSETS: list[AssetSpec | AssetsDefinition] = [
     pivot_nodes,
     cluster_category_labels,
     judge_calibration,
+    human_sample_queue,
     human_eval_labels,
     preference_labels,
 ]

@@ -51,6 +51,7 @@ _EVALUATED = (
     "cluster_category_labels",
     "judge_calibration",
     "candidate_preference_pairs",
+    "human_sample_queue",
 )
 _EVALUATION = AssetSelection.assets(*_EVALUATED)
 

@@ -3,21 +3,61 @@
 from __future__ import annotations
 
 import getpass
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from regraft.domain.errors import ForbiddenError, UsageError
 from regraft.domain.evaluation.human_label import PLACES, Preference, Rating
 from regraft.domain.evaluation.review_queue import SKIP_REASONS, QueueFilter
+from regraft.flows.evaluation import adjudication as flow_disputes
 from regraft.flows.evaluation import queue as flow
-from regraft.flows.evaluation.desk import MAX_CLAIM, ReviewDesk, ShownItem
+from regraft.flows.evaluation.adjudication import adjudicate, disputes
+from regraft.flows.evaluation.desk import ReviewDesk, ShownItem
+from regraft.flows.evaluation.queue_selection import queue_units
 from regraft.flows.evaluation.review_service import ReviewService, filter_of
-from regraft.presentation.web.answer import FailedReply, JsonReply, Model, StoredJson
+from regraft.flows.evaluation.reviewer_agreement import themes_agreement
+from regraft.flows.evaluation.reviewer_report import reviewer_reports
+from regraft.presentation.web.answer import FailedReply, JsonReply
 from regraft.presentation.web.request import Limit, Truth, storable
+from regraft.presentation.web.review_models import (
+    Adjudicated,
+    Agreements,
+    CategoryMeaning,
+    Claim,
+    ClaimRequest,
+    Dispute,
+    Disputes,
+    EstimateOfTheme,
+    Estimates,
+    FlagRequest,
+    FlagState,
+    Guidelines,
+    ItemAct,
+    ItemActs,
+    Kind,
+    LeaseState,
+    MyProgress,
+    Progress,
+    Queued,
+    QueuedItem,
+    QueuedItems,
+    QueueRequest,
+    RatingMeaning,
+    RenewRequest,
+    ReviewerReport,
+    ReviewerReports,
+    ReviewItem,
+    ShareCount,
+    SkipRequest,
+    SubmitReply,
+    SubmitRequest,
+    ThemeAgreement,
+    UndoReply,
+    UndoRequest,
+    WantedItems,
+)
 
 router = APIRouter(
     prefix="/review",
@@ -28,286 +68,6 @@ router = APIRouter(
         413: {"model": FailedReply, "description": "The body is too long."},
     },
 )
-
-Kind = Literal["unit", "pair"]
-Place = Literal["first", "second", "equal", "both_bad"]
-Stars = Annotated[int, Field(ge=1, le=5, description="1 is worst, 5 is best.")]
-Note = Annotated[str, Field(max_length=10_000, description="Why.")]
-Category = Annotated[str, Field(min_length=1, max_length=100)]
-Seconds = Annotated[float, Field(ge=0, le=86_400, description="Seconds that were spent on the item.")]
-
-
-class _Body(BaseModel):
-    """What a client sends. An unknown field is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class WantedItems(_Body):
-    """Which items a reviewer wants; a field that is missing narrows nothing."""
-
-    kind: Kind | None = Field(None, description="`unit`: rate a path; `pair`: prefer one of two answers.")
-    theme: str | None = Field(None, max_length=1000)
-    session: str | None = Field(None, max_length=1000, description="Id, start of an id, or name.")
-    cluster: str | None = Field(None, max_length=100, description="Id of a cluster.")
-    category: str | None = Field(None, max_length=100)
-
-
-class ClaimRequest(WantedItems):
-    """Claims items. What is held already comes first, so a page that was reloaded shows the same item again."""
-
-    limit: int = Field(1, ge=1, le=MAX_CLAIM, description="Items to hold: 2 fetches the next one ahead.")
-
-
-class AnswerBody(_Body):
-    """An answer, or the draft of one. A path has a rating, and categories; of a pair an answer is preferred by its
-    place, which says nothing of whose it is."""
-
-    rating: Stars | None = None
-    categories: list[Category] = Field([], max_length=50, description="Categories that hold; others do not.")
-    preference: Place | None = None
-    note: Note = ""
-    seconds: Seconds | None = None
-
-
-class SubmitRequest(AnswerBody):
-    """A judgement. The same one again changes nothing; another one corrects the first, which is kept."""
-
-    @model_validator(mode="after")
-    def _one_judgement(self) -> SubmitRequest:
-        if (self.rating is None) == (self.preference is None):
-            raise ValueError("needs a rating or a preference, and not both")
-        return self
-
-
-class SkipRequest(_Body):
-    """Gives an item to others for good."""
-
-    reason: Literal["unclear", "too_long", "not_qualified", "broken", "sensitive", "other"]
-    note: Note = ""
-
-
-class FlagRequest(_Body):
-    """Marks an item for others to look at; with ``on`` false the reviewer's mark is taken away."""
-
-    on: bool = True
-    note: Note = ""
-
-
-class RenewRequest(_Body):
-    """Holds an item for longer, and keeps a draft that the next claim shows, on another device too."""
-
-    draft: AnswerBody | None = None
-
-
-class UndoRequest(_Body):
-    """Takes back the reviewer's latest answer or skip, of a lease if one is given."""
-
-    lease_id: UUID | None = None
-
-
-class ReviewItem(Model):
-    """An item as its reviewer sees it, without models. ``answers`` are the last answer of a path, or both answers of a
-    pair in the order shown; null is an empty answer. ``history`` is the conversation before, as captured. The texts
-    are the same, rendered."""
-
-    lease_id: UUID
-    item_id: UUID
-    kind: Kind
-    theme: str
-    cluster_id: str | None
-    category: str | None
-    expires_at: datetime
-    flagged: bool
-    draft: AnswerBody | None
-    history: StoredJson
-    answers: list[StoredJson]
-    history_text: str
-    answer_texts: list[str]
-
-
-class Claim(Model):
-    """Items that the reviewer holds now; fewer than asked for when there are no more."""
-
-    reviewer: str
-    items: list[ReviewItem]
-
-
-class RevealedAnswer(Model):
-    """Whose answer it was, once the item is judged."""
-
-    node_id: UUID
-    turn_id: UUID
-    model: str
-    purpose: str
-    branch_kind: str
-
-
-class SubmitReply(Model):
-    """The label that was made. ``changed``: it corrects an earlier one. ``revealed`` is in the order shown."""
-
-    label_id: UUID
-    item_id: UUID
-    changed: bool
-    revealed: list[RevealedAnswer]
-
-
-class LeaseState(Model):
-    """How a lease is after what was done. ``expires_at`` is null when the item is not held any more."""
-
-    lease_id: UUID
-    expires_at: datetime | None
-
-
-class FlagState(Model):
-    """Whether the reviewer marks the item."""
-
-    lease_id: UUID
-    flagged: bool
-
-
-class UndoReply(Model):
-    """What was taken back: `submitted`, `changed` or `skipped`. ``item`` is held again with the former answer as its
-    draft; null when a correction was taken back, so that the answer before it counts again."""
-
-    act: str
-    item_id: UUID
-    item: ReviewItem | None
-
-
-class ThemeCount(Model):
-    """Items of a kind and a theme that wait for the reviewer."""
-
-    kind: Kind
-    theme: str
-    waiting: int
-
-
-class MyProgress(Model):
-    """What the reviewer did, today (UTC) and ever, and what waits for them."""
-
-    reviewer: str
-    may_judge: bool
-    submitted: int
-    submitted_today: int
-    skipped: int
-    flagged: int
-    held: int
-    waiting: int
-    themes: list[ThemeCount]
-
-
-class ShareCount(Model):
-    """Items of a kind, theme and share (`priority`, `random` or `gold`) with their judgements."""
-
-    scope: str
-    kind: Kind
-    theme: str
-    share: str
-    items: int
-    open: int
-    complete: int
-    skipped: int
-    judgements: int
-    leased: int
-    oldest_open: datetime | None
-
-
-class Progress(Model):
-    """How far the reviewer is, and how far everybody is."""
-
-    me: MyProgress
-    all: list[ShareCount]
-
-
-class EstimateOfTheme(Model):
-    """How common a category is among the paths of a theme (null: all themes), or their mean rating (``what`` is
-    `rating`), with a 95 % interval. It comes from the random sample: ``judged`` paths stand for ``population``."""
-
-    theme: str | None
-    what: str
-    mean: float
-    low: float
-    high: float
-    judged: int
-    population: float
-
-
-class Estimates(Model):
-    """What the random sample says of the whole log."""
-
-    estimates: list[EstimateOfTheme]
-
-
-class RatingMeaning(Model):
-    """A rating, and whether it is the worst or the best."""
-
-    rating: int
-    meaning: str
-
-
-class CategoryMeaning(Model):
-    """A category that a path may be of."""
-
-    name: str
-    definition: str
-    examples: list[str]
-    counter_examples: list[str]
-
-
-class Guidelines(Model):
-    """What reviewers go by. ``markdown`` is text from a file: render it through a sanitiser."""
-
-    markdown: str
-    ratings: list[RatingMeaning]
-    preferences: list[str]
-    categories: list[CategoryMeaning]
-    skip_reasons: list[str]
-
-
-class QueuedItem(Model):
-    """An item of the queue. ``subject_id`` is the last node of a path, or the id of a pair."""
-
-    item_id: UUID
-    kind: Kind
-    subject_id: UUID
-    session_id: UUID
-    theme: str
-    cluster_id: str | None
-    category: str | None
-    needed: int
-    done: int
-    leased: int
-    skips: int
-    flags: int
-    created_at: datetime
-    closed_at: datetime | None
-    closed_because: str | None
-
-
-class QueuedItems(Model):
-    """Items by their place in the queue: those that are next first."""
-
-    items: list[QueuedItem]
-
-
-class ItemAct(Model):
-    """What a reviewer did with an item."""
-
-    act: str
-    reviewer: str
-    label_id: UUID | None
-    reason: str | None
-    note: str
-    undone: bool
-    at: datetime
-
-
-class ItemActs(Model):
-    """What was done with an item, in order."""
-
-    item_id: UUID
-    acts: list[ItemAct]
 
 
 async def _service(request: Request) -> ReviewService:
@@ -484,6 +244,43 @@ def review_item_acts(id: str, truth: Truth) -> JsonReply:
     return JsonReply(ItemActs(item_id=item, acts=[ItemAct.model_validate(each, from_attributes=True) for each in acts]))
 
 
+@router.post("/items", response_model=Queued)
+def queue_review_items(desk: Desk, wanted: QueueRequest) -> JsonReply:
+    """Put paths first in the queue. Those that are there already are asked for again."""
+    done = queue_units(desk, wanted.nodes, reviewers=wanted.reviewers)
+    return JsonReply(Queued.model_validate(done, from_attributes=True))
+
+
+@router.get("/agreement", response_model=Agreements)
+def review_agreement(truth: Truth) -> JsonReply:
+    """How far people agree on each theme, as it was last measured."""
+    with truth.connection() as connection:
+        found = themes_agreement(connection, truth.scope)
+    return JsonReply(Agreements(themes=[ThemeAgreement.model_validate(each, from_attributes=True) for each in found]))
+
+
+@router.get("/reviewers", response_model=ReviewerReports)
+def review_reviewers(truth: Truth) -> JsonReply:
+    """What each reviewer did, how right they are on gold items, and how far they agree with the others."""
+    with truth.connection() as connection:
+        found = reviewer_reports(connection, truth.scope)
+    reports = [ReviewerReport.model_validate(each, from_attributes=True) for each in found]
+    return JsonReply(ReviewerReports(reviewers=reports))
+
+
+@router.get("/disputes", response_model=Disputes)
+def review_disputes(desk: Reading, kind: Kind | None = None, theme: str | None = None, limit: Limit = 10) -> JsonReply:
+    """What people differ on and nobody adjudicated."""
+    found = disputes(desk, kind=kind, theme=storable("theme", theme), limit=limit)
+    return JsonReply(Disputes(disputes=[Dispute.model_validate(_content(each)) for each in found]))
+
+
+@router.post("/disputes/{subject_id}", response_model=Adjudicated)
+def adjudicate_dispute(subject_id: UUID, desk: Desk, answer: SubmitRequest) -> JsonReply:
+    """Decide for those who differ. A preference is by place, in the order that `disputes` shows this reviewer."""
+    return JsonReply(Adjudicated(subject_id=subject_id, label_id=adjudicate(desk, subject_id, _label(answer))))
+
+
 def _filter(desk: ReviewDesk, wanted: WantedItems) -> QueueFilter:
     return filter_of(
         desk,
@@ -506,15 +303,17 @@ def _label(answer: SubmitRequest) -> Rating | Preference:
 
 
 def _item(shown: ShownItem) -> ReviewItem:
-    return ReviewItem.model_validate(
-        {
-            **_fields(shown),
-            "history": shown.history_json,
-            "answers": list(shown.answers_json),
-            "history_text": shown.history,
-            "answer_texts": list(shown.answers),
-        }
-    )
+    return ReviewItem.model_validate(_content(shown))
+
+
+def _content(shown: ShownItem | flow_disputes.Dispute) -> dict[str, Any]:
+    return {
+        **_fields(shown),
+        "history": shown.history_json,
+        "answers": list(shown.answers_json),
+        "history_text": shown.history,
+        "answer_texts": list(shown.answers),
+    }
 
 
 def _fields(record: Any) -> dict[str, Any]:

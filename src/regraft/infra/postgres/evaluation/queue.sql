@@ -50,13 +50,15 @@ CROSS JOIN LATERAL (
               WHERE l.pair_id = i.subject_id AND l.source = 'human' AND NOT l.adjudicates) END AS done) AS d
 ORDER BY i.item_id
 ON CONFLICT (item_id) DO UPDATE
-SET theme = excluded.theme, cluster_id = excluded.cluster_id, category = excluded.category, priority = excluded.priority,
+SET theme = excluded.theme, cluster_id = excluded.cluster_id, category = excluded.category,
+    priority = CASE WHEN q.priority >= 1000 THEN q.priority ELSE excluded.priority END,   -- somebody selected it
     share = CASE WHEN q.share = 'priority' THEN excluded.share ELSE q.share END,
     closed_at = CASE WHEN q.closed_because = 'gone' THEN NULL ELSE q.closed_at END,
     closed_because = CASE WHEN q.closed_because = 'gone' THEN NULL ELSE q.closed_because END
 WHERE q.share <> 'gold' AND (q.closed_because = 'gone' OR (q.closed_at IS NULL
     AND (q.theme, q.cluster_id, q.category, q.priority, q.share) IS DISTINCT FROM
-        (excluded.theme, excluded.cluster_id, excluded.category, excluded.priority,
+        (excluded.theme, excluded.cluster_id, excluded.category,
+         CASE WHEN q.priority >= 1000 THEN q.priority ELSE excluded.priority END,
          CASE WHEN q.share = 'priority' THEN excluded.share ELSE q.share END)))
 RETURNING item_id, xmax = 0 AS added;
 
@@ -95,6 +97,12 @@ SELECT scope, kind, theme, share, count(*) AS items, count(*) FILTER (WHERE clos
        min(created_at) FILTER (WHERE closed_at IS NULL) AS oldest_open
 FROM human_sample_queue WHERE %(scope)s::text IS NULL OR scope = %(scope)s
 GROUP BY scope, kind, theme, share ORDER BY scope, kind, theme, share;
+
+-- name: age
+-- How many items are open, how many of them were queued before a time, and one of those.
+SELECT count(*) AS open, count(*) FILTER (WHERE created_at < %(before)s) AS old,
+       (array_agg(item_id::text ORDER BY created_at, item_id))[1] AS oldest
+FROM human_sample_queue WHERE closed_at IS NULL AND share <> 'gold';
 
 -- name: items
 -- Items by their place, after a place.
@@ -150,3 +158,23 @@ CROSS JOIN LATERAL (
     FROM current_human_eval_labels h WHERE h.unit_id = q.subject_id AND NOT h.adjudicates) AS l
 WHERE q.share = 'random' AND q.kind = 'unit' AND q.closed_because IS DISTINCT FROM 'gone' AND (%(scope)s::text IS NULL OR q.scope = %(scope)s)
 GROUP BY q.scope, q.theme ORDER BY q.scope, q.theme;
+
+-- name: selected_units
+-- Paths by their last nodes, with the items that there are for them.
+SELECT n.node_id, n.session_id, s.scope, coalesce(rt.name, st.name, '') AS theme, q.item_id
+FROM conversation_branch_nodes n
+JOIN session s USING (session_id)
+LEFT JOIN conversation_sessions c ON c.session_id = n.session_id
+LEFT JOIN seed_themes st ON st.theme_id = c.theme_id
+LEFT JOIN execution_run_records r ON r.run_id = n.turn_id
+LEFT JOIN seed_themes rt ON rt.theme_id = r.theme_id
+LEFT JOIN human_sample_queue q ON q.subject_id = n.node_id AND q.kind = 'unit'
+WHERE n.node_id = ANY(%(nodes)s::uuid[]) AND n.turn_id IS NOT NULL
+  AND (%(scope)s::text IS NULL OR s.scope = %(scope)s)
+  AND NOT EXISTS (SELECT FROM conversation_branch_nodes child WHERE child.parent_node_id = n.node_id)
+ORDER BY n.node_id;
+
+-- name: prefer
+-- Items come before others of their share.
+UPDATE human_sample_queue SET priority = greatest(priority, %(priority)s)
+WHERE item_id = ANY(%(items)s::uuid[]) AND share = 'priority' RETURNING item_id;

@@ -190,3 +190,15 @@ CREATE VIEW deciding_preference_labels AS
     LEFT JOIN (SELECT DISTINCT pair_id FROM current_preference_labels WHERE adjudicates) a ON a.pair_id = l.pair_id
     LEFT JOIN contested_human_labels c ON c.label_id = l.label_id
     WHERE l.adjudicates OR l.source <> 'human' OR (a.pair_id IS NULL AND c.label_id IS NULL);
+
+-- How people answered items of known answer.
+CREATE VIEW gold_results AS
+    SELECT g.gold_id, g.item_id, l.reviewer, l.rating BETWEEN g.rating_low AND g.rating_high AS is_right
+    FROM review_gold g JOIN human_sample_queue q USING (item_id)
+    JOIN current_human_eval_labels l ON l.unit_id = q.subject_id AND NOT l.adjudicates
+    WHERE q.kind = 'unit' AND g.withdrawn_at IS NULL
+    UNION ALL
+    SELECT g.gold_id, g.item_id, l.decided_by, l.preference = g.preference
+    FROM review_gold g JOIN human_sample_queue q USING (item_id)
+    JOIN current_preference_labels l ON l.pair_id = q.subject_id AND l.source = 'human' AND NOT l.adjudicates
+    WHERE q.kind = 'pair' AND g.withdrawn_at IS NULL;

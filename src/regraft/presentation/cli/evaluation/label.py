@@ -44,6 +44,9 @@ def label(
     session: Session = None,
     cluster: Cluster = None,
     category: Category = None,
+    adjudicate: Annotated[
+        bool, typer.Option("--adjudicate", help="Decide what others differ on, those of contested themes first.")
+    ] = False,
 ) -> None:
     """Show the next items of the review queue without their models and ask for a judgement, until none is left.
 
@@ -52,14 +55,20 @@ def label(
     """
     if called.invoked_subcommand is not None:
         return
+    from regraft.flows.evaluation import reviewer_agreement as flow
     from regraft.flows.evaluation.desk import desk_at, review_policy
     from regraft.flows.evaluation.queue import fill_queue, queue_size
     from regraft.flows.evaluation.review_service import filter_of
+    from regraft.presentation.cli.evaluation.adjudicating import AdjudicationSession
     from regraft.presentation.cli.evaluation.labelling import LabellingSession
 
     run = context()
     dsn, review = run.graph_dsn(), run.settings.review
     desk = desk_at(dsn, reviewer_name(reviewer), policy=review_policy(review))
+    if adjudicate:
+        flow.refresh_agreement(dsn, review.min_agreement, review.min_judged)
+        AdjudicationSession(desk, kind, theme, run.console).run()
+        return
     wanted = filter_of(desk, kind=kind, theme=theme, session=session, cluster=cluster, category=category)
     if not desk.progress(wanted).waiting:
         fill_queue(dsn, run.workbench(), queue_size(review))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.columns import Columns
 from rich.console import Console
 from rich.markup import escape
@@ -44,14 +46,7 @@ class LabellingSession:
 
     def _show(self, item: ShownItem) -> None:
         self._console.rule(f"{self._judged} judged, {max(1, self._waiting)} to go")
-        self._console.print(escape(item.history), style="dim")
-        half = self._console.width // 2 - 1
-        texts = [escape(answer.removeprefix("[assistant]\n")) for answer in item.answers]
-        if item.kind == "pair":
-            panels = [Panel(text, title=title, width=half) for text, title in zip(texts, "AB", strict=True)]
-            self._console.print(Columns(panels))
-        else:
-            self._console.print(Panel(texts[0], title="answer"))
+        show_answers(self._console, item.kind, item.history, item.answers)
         if item.draft:
             said = ", ".join(f"{name}: {value}" for name, value in item.draft.items() if value)
             self._console.print(escape(f"You said before: {said}"))
@@ -83,7 +78,7 @@ class LabellingSession:
                     if self._undo(item):
                         return True
                 case _:
-                    label = _label(item, key, rest, note)
+                    label = label_of(item.kind, key, rest, note)
                     if label is not None:
                         self._desk.submit(item.lease_id, label)
                         self._judged += 1
@@ -129,8 +124,20 @@ class LabellingSession:
             return ""
 
 
-def _label(item: ShownItem, key: str, rest: str, note: str) -> Rating | Preference | None:
-    if item.kind == "pair":
+def show_answers(console: Console, kind: str, history: str, answers: Sequence[str]) -> None:
+    """Print a conversation and its last answer, or two answers side by side."""
+    console.print(escape(history), style="dim")
+    half = console.width // 2 - 1
+    texts = [escape(answer.removeprefix("[assistant]\n")) for answer in answers]
+    if kind == "pair":
+        console.print(Columns([Panel(text, title=title, width=half) for text, title in zip(texts, "AB", strict=True)]))
+    else:
+        console.print(Panel(texts[0], title="answer"))
+
+
+def label_of(kind: str, key: str, rest: str, note: str) -> Rating | Preference | None:
+    """What a key means: of a pair a, b, e or x, of a path 1 to 5 with categories; None: nothing."""
+    if kind == "pair":
         place = _PLACES.get(key.casefold())
         return Preference(preference=place, note=note) if place else None
     if key not in {"1", "2", "3", "4", "5"}:
