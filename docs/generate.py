@@ -270,6 +270,7 @@ _TABLES: tuple[tuple[str, str, pa.Schema], ...] = (
     ("labels", "`Log.labels`", evaluation.LABELS),
     ("pivots", "`Log.pivots`", category_tables.PIVOTS),
     ("categories", "`Log.categories`", category_tables.CATEGORIES),
+    ("judges", "`Log.judges`", evaluation.JUDGES),
     ("snapshots", "`Log.snapshots`", datasets.SNAPSHOTS),
 )
 

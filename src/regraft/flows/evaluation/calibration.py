@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pyarrow as pa
 from regraft.domain.capture.importers.conversation import Judgement
 from regraft.domain.capture.judges import judge_of
 from regraft.domain.datasets.recipe import Recipe
-from regraft.domain.evaluation.calibration import PEOPLE, Calibrations, JudgeFigures, family_of
+from regraft.domain.evaluation.calibration import PEOPLE, Calibrations, JudgeFigures, family_of, standing
 from regraft.domain.evaluation.imported import basis_of, place_of, scale_of
 from regraft.domain.lineage.feedback import BEST_RATING, WORST_RATING
 from regraft.infra.duckdb.evaluation.calibration import CalibrationTable, compare
@@ -161,6 +162,16 @@ def known_judges(recipe: Recipe, dsn: str, workbench: Path) -> Calibrations:
         return Calibrations(())
     calibrate(dsn, workbench)
     return calibrations(workbench)
+
+
+def status_of(known: Calibrations, deciders: str | None) -> str:
+    """Whether the models that decided a pair (the column ``deciders``) are ``calibrated`` or ``uncalibrated``, all of
+    them; '' where no model did."""
+    named: list[list[str]] = json.loads(deciders or "[]")
+    found = [known.figures(judge, version, "preference") for judge, version, *_ in named]
+    if not found:
+        return ""
+    return "calibrated" if all(standing(one) == "calibrated" for one in found) else "uncalibrated"
 
 
 def disagreements(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
 
+from regraft.domain.evaluation.calibration import standing
 from regraft.flows.columns import BATCH, TEXT, TEXTS, TIME, as_columns, batches_of, column
+from regraft.flows.evaluation.calibration import calibrate, figures
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.infra.duckdb.evaluation.workbench import Workbench
@@ -76,7 +79,7 @@ PAIRS = pa.schema(
             TEXT,
             "what decided: preference, rank or rating, or strengths from votes over several answers; null: none",
         ),
-        column("decided_by", TEXT, "sources with their annotators"),
+        column("decided_by", TEXT, "sources with their annotators, or judges"),
         column("given_by", TEXT, "`person` or `model`; '': not known"),
         column("margin", _FLOAT, "twice the probability that the better answer wins, less one: 0 to 1"),
         column("chosen", TEXT, "the node that is preferred; null: none is"),
@@ -110,6 +113,42 @@ LABELS = pa.schema(
         column("note", TEXT, "what the judge wrote; '' or null: nothing"),
         column("imported", _BOOL, "whether it came with an import"),
         column("given_at", TIME, "when"),
+    ]
+)
+
+
+JUDGES = pa.schema(
+    [
+        column("judge", TEXT, "a judge, or a source with its annotator; `people`: each against the others"),
+        column("judge_version", TEXT, "its version; '': it was imported or reported"),
+        column("source", TEXT, "`judge`, `imported`, `reported` or `people`"),
+        column("given_by", TEXT, "`model`, `program` or `person`; '': not known"),
+        column("model", TEXT, "the model that a judge asks"),
+        column("task", TEXT, "`categories`, `preference` or `rating`"),
+        column("category", TEXT, "of the task categories"),
+        column("theme", TEXT, "the theme; null: all"),
+        column("status", TEXT, "`calibrated`, or why it is not"),
+        column("items", _INT, "that people judged too"),
+        column("components", _INT, "sessions that they are from"),
+        column("kappa", _FLOAT, "Cohen's; of ratings with quadratic weights; null: not defined"),
+        column("kappa_low", _FLOAT, "lower end of its 95 % interval"),
+        column("kappa_high", _FLOAT, "upper end"),
+        column("agreement", _FLOAT, "what recipes ask for"),
+        column("accuracy", _FLOAT, "share of items with the label of people"),
+        column("precision", _FLOAT, "of a category"),
+        column("recall", _FLOAT, "of a category"),
+        column("f1", _FLOAT, "of a category; the mean over labels otherwise"),
+        column("flips", _FLOAT, "share of pairs on which the order changed its preference"),
+        column("first_share", _FLOAT, "share of its votes for the answer that was shown first"),
+        column("longer_share", _FLOAT, "share of its preferences for the longer answer"),
+        column("people_longer_share", _FLOAT, "the same of people, on the same pairs"),
+        column("own_share", _FLOAT, "share of its preferences for its own model family"),
+        column("people_own_share", _FLOAT, "the same of people, on the same pairs"),
+        column("prevalence", _FLOAT, "share of the paths that it labelled to which it gives the category"),
+        column("corrected_prevalence", _FLOAT, "that, without its errors"),
+        column("kappa_early", _FLOAT, "of the first half of its judgements in time"),
+        column("kappa_late", _FLOAT, "of the second half"),
+        column("stale", TEXT, "`rubric` or `model`, where that changed since; '': neither did"),
     ]
 )
 
@@ -151,6 +190,14 @@ def _paged(
         if page.num_rows < BATCH:
             return
         after = page.column(f"{noun}_id")[-1].as_py()
+
+
+def judges(dsn: str, workbench: Path, *, refresh: bool = True) -> Iterator[pa.RecordBatch]:
+    """Figures of judges in the columns of ``JUDGES``. ``refresh``: compare them with people first."""
+    if refresh:
+        calibrate(dsn, workbench)
+    found = [{**asdict(one), "status": standing(one)} for one in figures(workbench)]
+    yield from batches_of(found, JUDGES)
 
 
 def labels(dsn: str, *, theme: str | None = None, session: str | None = None) -> Iterator[pa.RecordBatch]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from regraft.flows.datasets.preview import Preview
     from regraft.presentation.python.snapshot import Snapshot
 
-TableName: TypeAlias = Literal["sessions", "units", "pairs", "labels", "pivots", "categories", "snapshots"]
+TableName: TypeAlias = Literal["sessions", "units", "pairs", "labels", "pivots", "categories", "judges", "snapshots"]
 
 
 class Log:
@@ -140,6 +140,13 @@ class Log:
         """
         return self.batches("categories", theme=theme, session=session, refresh=refresh).read_all()
 
+    def judges(self, *, refresh: bool = True) -> pa.Table:
+        """How well judges agree with people, by task, category and theme.
+
+        `refresh`: compare them again first.
+        """
+        return self.batches("judges", refresh=refresh).read_all()
+
     def snapshots(self) -> pa.Table:
         """Frozen datasets, the oldest first, with withdrawn ones."""
         return self.batches("snapshots").read_all()
@@ -156,8 +163,9 @@ class Log:
     ) -> pa.RecordBatchReader:
         """The same tables as a stream of batches, at most 5,000 rows each, for what is larger than memory.
 
-        `table`: `sessions`, `units`, `pairs`, `labels`, `pivots`, `categories` or `snapshots`; the filters are those of
-        the method of that name. Raises `UsageError` for an unknown table, or a filter that it does not have.
+        `table`: `sessions`, `units`, `pairs`, `labels`, `pivots`, `categories`, `judges` or `snapshots`; the filters
+        are those of the method of that name. Raises `UsageError` for an unknown table, or a filter that it does not
+        have.
         """
         from regraft.flows.datasets import tables as datasets
         from regraft.flows.evaluation import category_tables
@@ -173,6 +181,7 @@ class Log:
             "labels": (evaluation.LABELS, evaluation.labels, ("theme", "session")),
             "pivots": (category_tables.PIVOTS, category_tables.pivots, ("theme", "session")),
             "categories": (category_tables.CATEGORIES, category_tables.categories, ("theme", "session")),
+            "judges": (evaluation.JUDGES, evaluation.judges, ()),
             "snapshots": (datasets.SNAPSHOTS, datasets.snapshots, ()),
         }
         if table not in known:
@@ -181,7 +190,7 @@ class Log:
         if unknown := sorted(filters.keys() - set(able)):
             raise UsageError(f"{table} cannot be filtered by {', '.join(unknown)}.")
         where: tuple[Any, ...] = (self._dsn(),)
-        if table in ("units", "pairs", "pivots", "categories"):
+        if table in ("units", "pairs", "pivots", "categories", "judges"):
             where = (*where, self._bench())
             filters["refresh"] = refresh
         if table == "categories":

@@ -21,20 +21,20 @@ FROM (SELECT * FROM by_turn UNION ALL SELECT * FROM by_node) AS found
 JOIN session s ON s.session_id = found.session_id AND s.scope = found.scope;
 
 -- name: preferences
--- Preferences that count, and of each version of a judge its latest on a pair.
+-- Preferences that decide, and of each version of a judge its latest on a pair.
 SELECT node_a::text AS node_a, node_b::text AS node_b, source, decided_by, judge_version, preference,
        created_at AT TIME ZONE 'UTC' AS created_at
-FROM current_preference_labels WHERE judge_version IS NULL
+FROM deciding_preference_labels WHERE judge_version IS NULL
 UNION ALL
 SELECT node_a::text, node_b::text, source, decided_by, judge_version, preference, created_at AT TIME ZONE 'UTC'
 FROM (SELECT DISTINCT ON (pair_id, judge_version) * FROM preference_labels
       WHERE judge_version IS NOT NULL ORDER BY pair_id, judge_version, created_at DESC, label_id DESC) AS latest;
 
 -- name: human_ratings
--- Ratings by people with the categories that each named.
+-- Ratings by people that decide, with the categories that each named.
 SELECT unit_id::text AS unit_id, reviewer, rating, to_json(categories)::text AS categories,
        created_at AT TIME ZONE 'UTC' AS created_at
-FROM current_human_eval_labels;
+FROM deciding_human_eval_labels;
 
 -- name: judge_labels
 -- What judges said of paths, by category.

@@ -111,11 +111,17 @@ def pairs(
 ) -> None:
     """Pair sibling answers of changed conversations, and show pairs, the largest margin first."""
     from regraft.flows.evaluation import reading
+    from regraft.flows.evaluation.calibration import calibrate, calibrations, status_of
     from regraft.flows.evaluation.pairs import propose_pairs
 
     run = context()
     counts = propose_pairs(run.graph_dsn(), run.workbench())
     every = reading.pairs(run.workbench())
+    if any(pair["deciders"] not in (None, "[]") for pair in every):
+        calibrate(run.postgres_dsn(), run.workbench())
+    known = calibrations(run.workbench())
+    for pair in every:
+        pair["judge_status"] = status_of(known, pair["deciders"])
     reasons: dict[str, int] = {}
     for pair in every:
         if pair["verdict"] == "refused":
@@ -146,7 +152,7 @@ def pairs(
             cut(f"{pair['kind_a']}, {pair['kind_b']}"),
             cut(f"{pair['model_a']}, {pair['model_b']}"),
             pair["reason"] or "legal",
-            f"{pair['source']} (model)" if pair["given_by"] == "model" else pair["source"],
+            f"{pair['source']} ({pair['judge_status']} model)" if pair["judge_status"] else pair["source"],
             f"{pair['margin']:.2f}",
             chosen,
         )
