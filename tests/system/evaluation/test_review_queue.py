@@ -11,14 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from regraft.domain.errors import ConflictError, NotFoundError, UsageError
 from regraft.domain.evaluation.human_label import Preference, Rating
 from regraft.domain.evaluation.review_queue import QueueFilter
+from regraft.flows.evaluation.categories import label_units
+from regraft.flows.evaluation.clusters import materialise_clusters
 from regraft.flows.evaluation.desk import ReviewPolicy, desk_at
+from regraft.flows.evaluation.embeddings import materialise_embeddings
+from regraft.flows.evaluation.pivots import materialise_pivots
 from regraft.flows.evaluation.queue import (
     QueueSize,
     fill_queue,
@@ -30,6 +34,9 @@ from regraft.flows.evaluation.queue import (
     resolve_item,
 )
 from regraft.flows.evaluation.review import rate_unit
+from regraft.flows.evaluation.trajectories import materialise_units
+from regraft.infra.embedding.static import StaticEmbedder
+from regraft.infra.files.taxonomies import default_taxonomy
 from regraft.infra.postgres.pool import transaction
 from support.small_graph import SmallGraph, Turn, every_kind, many_choices
 
@@ -351,3 +358,44 @@ def test_the_leases_of_a_killed_process_return(queue: str) -> None:
     later = datetime.now(UTC) + timedelta(minutes=6)
     bob.claim(now=later)
     assert bob.progress().waiting == before + held - 1
+
+
+def test_strata_have_clusters_and_categories_and_pivots_come_first(
+    truth: str, turns: dict[str, Turn], bench: Path
+) -> None:
+    with transaction(truth) as connection:
+        graph = SmallGraph(connection, clock=500)
+        many_choices(graph, 20)
+        for turn, value in (("answered", 1.0), ("worse", 0.0)):
+            graph.put(
+                "feedback",
+                feedback_id=uuid4(),
+                scope="test",
+                name="reward",
+                value=value,
+                source="tests",
+                given_at=NOW,
+                turn_id=turns[turn].turn_id,
+            )
+    materialise_units(truth, bench)
+    assert materialise_pivots(truth, bench).pivots
+    materialise_embeddings(bench, StaticEmbedder())
+    assert materialise_clusters(truth, bench, StaticEmbedder().model).clusters
+    taxonomy = default_taxonomy()
+    label_units(truth, bench, taxonomy)
+    fill_queue(truth, bench, QueueSize(random_share=0), seed=1)
+    first = queue_items(truth, PAIR)[0]
+    assert {first.session_id} == {
+        row["session_id"]
+        for row in rows(truth, "SELECT session_id FROM session_turn WHERE turn_id = %(t)s", t=turns["worse"].turn_id)
+    }
+    units = queue_items(truth, UNIT, limit=100)
+    assert {item.subject_id for item in units[:2]} == {turns["answered"].node_id, turns["worse"].node_id}
+    assert units[1].priority > 100 > units[2].priority
+    assert {item.category for item in units} - {None} <= set(taxonomy.names)
+    assert {item.category for item in units} - {None}
+    assert any(item.cluster_id for item in units)
+    cluster = next(item.cluster_id for item in units if item.cluster_id)
+    found = desk_at(truth, "ann").claim(QueueFilter(kind="unit", cluster_id=cluster[:8]), limit=10)
+    assert found
+    assert {item.cluster_id for item in found} == {cluster}

@@ -79,7 +79,7 @@ class QueueItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueFilter:
-    """Which items a reviewer wants; None is any."""
+    """Which items a reviewer wants; None is any. ``cluster_id`` may be the start of an id."""
 
     kind: str | None = None
     theme: str | None = None

@@ -441,5 +441,6 @@ def _content(connection: Connection, row: dict[str, Any]) -> ShownUnit | ShownPa
 
 
 def _fits(row: dict[str, Any], wanted: QueueFilter) -> bool:
-    names = ("kind", "theme", "session_id", "cluster_id", "category")
-    return all(getattr(wanted, name) in (None, row[name]) for name in names)
+    names = ("kind", "theme", "session_id", "category")
+    in_cluster = wanted.cluster_id is None or (row["cluster_id"] or "").startswith(wanted.cluster_id)
+    return in_cluster and all(getattr(wanted, name) in (None, row[name]) for name in names)

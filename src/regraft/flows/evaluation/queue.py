@@ -311,8 +311,7 @@ def release_leases(dsn: str, reviewer: str | None, *, now: datetime | None = Non
 
 
 def _candidates(bench: ReviewCandidates, kind: str, scopes: Mapping[UUID, str]) -> Iterator[Candidate]:
-    rows = bench.unit_candidates() if kind == "unit" else bench.pair_candidates()
-    for row in rows:
+    for row in bench.candidates(kind):
         scope = scopes.get(row["session_id"])
         if scope is None:  # the graph changed since the workbench was made
             continue
@@ -321,9 +320,10 @@ def _candidates(bench: ReviewCandidates, kind: str, scopes: Mapping[UUID, str]) 
             subject_id=row[f"{kind}_id"],
             session_id=row["session_id"],
             scope=scope,
-            stratum=Stratum(row["theme"]),
+            stratum=Stratum(row["theme"], row["cluster_id"], row["category"]),
             uncertainty=row["uncertainty"],
             leaves=row["leaves"],
+            pivot=row["pivot"],
             sides=PairSides(**{name: row[name] for name in _SIDES}) if kind == "pair" else None,
         )
 

@@ -31,7 +31,7 @@ class WantedItems(_Body):
     kind: Kind | None = Field(None, description="`unit`: rate a path; `pair`: prefer one of two answers.")
     theme: str | None = Field(None, max_length=1000)
     session: str | None = Field(None, max_length=1000, description="Id, start of an id, or name.")
-    cluster: str | None = Field(None, max_length=100, description="Id of a cluster.")
+    cluster: str | None = Field(None, max_length=100, description="Id of a cluster, or the start of one.")
     category: str | None = Field(None, max_length=100)
 
 

@@ -61,7 +61,7 @@ WITH next AS (
       AND (%(scope)s::text IS NULL OR q.scope = %(scope)s) AND (%(kind)s::text IS NULL OR q.kind = %(kind)s)
       AND (%(theme)s::text IS NULL OR q.theme = %(theme)s)
       AND (%(session_id)s::uuid IS NULL OR q.session_id = %(session_id)s)
-      AND (%(cluster_id)s::text IS NULL OR q.cluster_id = %(cluster_id)s)
+      AND (%(cluster_id)s::text IS NULL OR starts_with(q.cluster_id, %(cluster_id)s))
       AND (%(category)s::text IS NULL OR q.category = %(category)s)
       AND (SELECT count(*) FROM review_leases l
            WHERE l.item_id = q.item_id AND l.reviewer = %(reviewer)s
@@ -163,7 +163,7 @@ WHERE q.closed_at IS NULL AND q.share <> 'gold' AND q.done + q.leased < q.needed
   AND (%(scope)s::text IS NULL OR q.scope = %(scope)s) AND (%(kind)s::text IS NULL OR q.kind = %(kind)s)
   AND (%(theme)s::text IS NULL OR q.theme = %(theme)s)
   AND (%(session_id)s::uuid IS NULL OR q.session_id = %(session_id)s)
-  AND (%(cluster_id)s::text IS NULL OR q.cluster_id = %(cluster_id)s)
+  AND (%(cluster_id)s::text IS NULL OR starts_with(q.cluster_id, %(cluster_id)s))
   AND (%(category)s::text IS NULL OR q.category = %(category)s)
   AND NOT EXISTS (SELECT FROM review_leases l WHERE l.item_id = q.item_id AND l.reviewer = %(reviewer)s
                   AND (l.ended IS NULL OR l.ended IN ('submitted', 'skipped')))

@@ -114,7 +114,7 @@ FROM human_sample_queue q
 WHERE (%(scope)s::text IS NULL OR q.scope = %(scope)s) AND (%(kind)s::text IS NULL OR q.kind = %(kind)s)
   AND (%(theme)s::text IS NULL OR q.theme = %(theme)s) AND (%(share)s::text IS NULL OR q.share = %(share)s)
   AND (%(session_id)s::uuid IS NULL OR q.session_id = %(session_id)s)
-  AND (%(cluster_id)s::text IS NULL OR q.cluster_id = %(cluster_id)s)
+  AND (%(cluster_id)s::text IS NULL OR starts_with(q.cluster_id, %(cluster_id)s))
   AND (%(category)s::text IS NULL OR q.category = %(category)s)
   AND CASE %(state)s WHEN 'open' THEN q.closed_at IS NULL WHEN 'closed' THEN q.closed_at IS NOT NULL
           WHEN 'leased' THEN q.leased > 0 WHEN 'skipped' THEN q.skips > 0

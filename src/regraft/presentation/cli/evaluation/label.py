@@ -21,7 +21,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Note = Annotated[str, typer.Option(help="Why.")]
 Theme = Annotated[str | None, typer.Option(help="Only items of this theme.")]
 Session = Annotated[str | None, typer.Option(help="Only items of this session: id, start of an id, or its name.")]
-Cluster = Annotated[str | None, typer.Option(help="Only items of this cluster.")]
+Cluster = Annotated[str | None, typer.Option(help="Only items of this cluster: id or start of an id.")]
 Category = Annotated[str | None, typer.Option(help="Only items of this category.")]
 
 
