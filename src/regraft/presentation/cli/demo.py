@@ -12,8 +12,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from regraft.domain.errors import IntegrityError, UpstreamError
-from regraft.domain.replay.job import Variant
-from regraft.infra.files.recipes import recipe_text
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.lineage.sessions import alternatives_table, print_tree, short
 
@@ -23,10 +21,6 @@ if TYPE_CHECKING:
     from regraft.infra.gateway_endpoint import GatewayEndpoint
 
 RECIPES = ("demo-sft", "demo-dpo")
-VARIANTS = (
-    Variant(sampling={"temperature": 1.1, "seed": 77}),
-    Variant(system="Answer in one short sentence."),
-)
 SAMPLES = 3
 
 
@@ -40,6 +34,7 @@ def demo(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run the whole path: talk to a model, replay, compare, pair and freeze. A second run adds nothing."""
+    from regraft.domain.replay.job import Variant
     from regraft.flows import demo as flow
     from regraft.flows.datasets.freeze import freeze
     from regraft.flows.datasets.verify import verify
@@ -48,6 +43,7 @@ def demo(
     from regraft.flows.lineage import build as lineage
     from regraft.flows.lineage import reading
     from regraft.flows.replay import plans as replay
+    from regraft.infra.files.recipes import recipe_text
 
     run = context()
     columns = (
@@ -67,7 +63,11 @@ def demo(
 
         sessions = [talks[0].session_id, talks[3].session_id]
         nodes = flow.first_answers(dsn, sessions)
-        planned = replay.prepare(dsn, [nodes[session] for session in sessions], VARIANTS, SAMPLES)
+        variants = (
+            Variant(sampling={"temperature": 1.1, "seed": 77}),
+            Variant(system="Answer in one short sentence."),
+        )
+        planned = replay.prepare(dsn, [nodes[session] for session in sessions], variants, SAMPLES)
         jobs = len(planned.todo) + planned.done
         task = progress.add_task("Replaying two nodes under two variants", total=jobs, completed=planned.done)
         replayed = replay.run(dsn, gateway, planned, 1, lambda done: progress.advance(task, done), lambda: _keep(run))

@@ -24,6 +24,8 @@ from regraft.presentation.cli.orchestration import orchestrate, taskify
 from regraft.presentation.cli.replay import compare, models, replay, stale
 from regraft.presentation.cli.services import db, doctor, init, schema, serve, status, up, web_token
 
+INTERRUPTED = 130  # as shells say it of a command that Ctrl-C ended
+
 app = typer.Typer(
     name="regraft",
     help="Replayable branching graphs from LLM conversations, and training data that can be trusted.",
@@ -95,25 +97,34 @@ def _terminated(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """Run the command. Errors are one line on standard error and an exit code, never a traceback."""
-    signal.signal(signal.SIGTERM, _terminated)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would we
-    code = 0
+    try:
+        signal.signal(signal.SIGTERM, _terminated)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would we
+        try:
+            code = _run()
+        finally:
+            with contextlib.suppress(UsageError):  # the command line itself was wrong: no context was made
+                context().close()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to undo
+    except KeyboardInterrupt:
+        # Also while waiting for servers to end: they do so by themselves once nobody uses them.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         app()
     except SystemExit as leaving:
-        code = leaving.code if isinstance(leaving.code, int) else 1 if leaving.code else 0
-    except KeyboardInterrupt:
-        code = 130
+        return leaving.code if isinstance(leaving.code, int) else 1 if leaving.code else 0
     except RegraftError as error:
         print(f"regraft: {error}", file=sys.stderr)
-        code = error.exit_code
+        return error.exit_code
     except BrokenPipeError:
-        code = 0
+        return 0
     except OSError as error:  # a full disk, a folder that cannot be written
         where = f"{error.filename}: " if error.filename is not None else ""
         print(f"regraft: {where}{error.strerror or error}.", file=sys.stderr)
-        code = 1
-    finally:
-        with contextlib.suppress(UsageError):  # the command line itself was wrong: no context was made
-            context().close()
-    sys.exit(code)
+        return 1
+    return 0

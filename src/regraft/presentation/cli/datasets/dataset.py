@@ -10,10 +10,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from regraft.domain.datasets.formats import FORMATS
 from regraft.domain.datasets.reasons import explained
+from regraft.domain.datasets.targets import TARGETS
 from regraft.domain.errors import IntegrityError
-from regraft.infra.files.recipes import recipe_text
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.datasets import near_duplicates
 from regraft.presentation.cli.datasets import recipe as recipe_commands
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 dataset_app = typer.Typer(help="Freeze, verify and export training data.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Target = Annotated[str, typer.Option("--target", "--format", help=f"What the files are for: {', '.join(FORMATS)}.")]
+Target = Annotated[str, typer.Option("--target", "--format", help=f"What the files are for: {', '.join(TARGETS)}.")]
 Snapshot = Annotated[str, typer.Argument(help="Snapshot: id or start of an id.")]
 
 recipe_commands.register(dataset_app)
@@ -38,6 +37,7 @@ def freeze(
 ) -> None:
     """Select a recipe's rows and freeze them as a snapshot; the same rows give the same snapshot."""
     from regraft.flows.datasets import freeze as flow
+    from regraft.infra.files.recipes import recipe_text
 
     run = context()
     text = recipe_text(recipe)
@@ -168,7 +168,7 @@ def export(
     snapshot: Snapshot,
     to: Annotated[Path, typer.Option(help="Folder, new or empty or an earlier export.")],
     target: Annotated[
-        str, typer.Option("--target", "--format", help=f"What the files are for: {', '.join(FORMATS)}.")
+        str, typer.Option("--target", "--format", help=f"What the files are for: {', '.join(TARGETS)}.")
     ] = "trl",
     json: Json = False,
 ) -> None:

@@ -14,7 +14,6 @@ from rich.table import Table
 
 from regraft.domain.datasets.reasons import explained
 from regraft.domain.errors import UsageError
-from regraft.infra.files.recipes import parse_recipe, recipe_example, recipe_text
 from regraft.presentation.cli.context import CommandContext, context
 
 if TYPE_CHECKING:
@@ -37,6 +36,8 @@ def init(
     json: Json = False,
 ) -> None:
     """Write a recipe with every key, its default and its meaning. A file that exists is left as it is."""
+    from regraft.infra.files.recipes import recipe_example
+
     text = recipe_example(name, kind)
     path = to or Path(f"{name}.toml")
     if str(path) == "-":
@@ -66,6 +67,7 @@ def preview(
 ) -> None:
     """Show what a recipe would give: rows, refusals with examples, lengths, leakage. Nothing is frozen."""
     from regraft.flows.datasets import preview as flow
+    from regraft.infra.files.recipes import recipe_text
 
     run = context()
     text = recipe_text(recipe)
@@ -131,6 +133,7 @@ def rank(
 ) -> None:
     """Rank trajectories by a recipe, best and worst of each stratum, and show why each has its rank."""
     from regraft.flows.datasets import ranking as flow
+    from regraft.infra.files.recipes import parse_recipe, recipe_text
 
     run = context()
     parsed = parse_recipe(recipe_text(recipe))
