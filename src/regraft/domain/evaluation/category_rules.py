@@ -159,7 +159,8 @@ def _underspecified(unit: UnitFacts) -> Finding | None:
     """A short last answer that asks back, by the share of its sentences that are questions. A weak sign."""
     text = unit.tail.strip()
     if (
-        unit.signals.get("tool_calls", 0.0)
+        unit.answer_empty
+        or unit.signals.get("tool_calls", 0.0)
         or len(text) > QUESTION_LENGTH
         or not text.endswith(("?", "\uff1f", "\u061f"))
     ):

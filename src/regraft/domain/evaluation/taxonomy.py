@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
@@ -91,7 +90,3 @@ class Taxonomy:
     def thresholds(self) -> dict[str, float]:
         """From which value on a label of each category decides."""
         return {each.name: each.threshold for each in self.categories}
-
-    def unknown(self, names: Iterable[str]) -> list[str]:
-        """Names that are no category of it, sorted."""
-        return sorted(set(names) - set(self.names))

@@ -28,6 +28,7 @@ class HeldOut:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Linear algebra on one thread: ten times as fast for matrices as small as these, and the same result each time."""
+    import sklearn.linear_model  # noqa: F401  (only libraries that are loaded are limited)
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):

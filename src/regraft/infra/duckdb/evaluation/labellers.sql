@@ -26,14 +26,19 @@ CREATE TABLE IF NOT EXISTS category_labeller_state (state VARCHAR NOT NULL);
 SELECT count(*) AS tables FROM information_schema.tables WHERE table_name = 'trajectory_embeddings';
 
 -- name: learnable
--- Units with a vector of the model that has most of them, and their signals.
+-- Units with a vector of the model that has most of them, and their signals: what was measured, and what rules say of it.
 CREATE TEMPORARY VIEW learnable AS
+WITH ruled AS (
+    SELECT unit_id, map(list(category), list(value)) AS said FROM unit_category_labels WHERE layer = 'rules' GROUP BY unit_id),
+known AS (
+    SELECT list(DISTINCT category ORDER BY category) AS categories FROM unit_category_labels WHERE layer = 'rules')
 SELECT u.unit_id, u.session_id, u.task_key, e.model, e.text_hash, e.vector,
        [ln(1 + u.turns), ln(1 + u.tool_calls), ln(1 + u.tool_errors), ln(1 + u.repeated_calls), ln(1 + u.recovered_calls),
         ln(1 + u.prompt_tokens), ln(1 + u.completion_tokens), ln(1 + u.seconds), ln(1 + u.answer_length),
         ln(greatest(u.relative_length, 0.01)), u.repetition, u.quality,
-        coalesce(u.outcome, u.imported_outcome, 0.5)]::DOUBLE[] AS signals
-FROM trajectory_units u JOIN trajectory_embeddings e USING (unit_id)
+        coalesce(u.outcome, u.imported_outcome, 0.5)]::DOUBLE[]
+           || list_transform(coalesce(known.categories, []), lambda c: coalesce(ruled.said[c], 0.0)) AS signals
+FROM trajectory_units u JOIN trajectory_embeddings e USING (unit_id) CROSS JOIN known LEFT JOIN ruled USING (unit_id)
 WHERE len(e.vector) > 0 AND e.model = (
     SELECT model FROM trajectory_embeddings WHERE len(vector) > 0 GROUP BY model ORDER BY count(*) DESC, model LIMIT 1);
 
