@@ -39,8 +39,11 @@ class Embeddings(WorkbenchFile):
             return []
         with self._writing() as connection:
             connection.execute(self._query("forget_changed"))
-        self.reuse(model)
-        return self._rows("missing", {"model": model})
+            connection.execute(self._query("copy_known"), {"model": model})
+            found: list[Record] = (
+                connection.sql(self._query("missing"), params={"model": model}).to_arrow_table().to_pylist()
+            )
+        return [{**each, "unit_id": UUID(str(each["unit_id"]))} for each in found]
 
     def reuse(self, model: str) -> None:
         """A unit that reads like another one has its vector."""
