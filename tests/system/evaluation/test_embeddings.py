@@ -8,10 +8,13 @@ import pytest
 
 from regraft.domain.errors import NotFoundError, UpstreamError
 from regraft.flows.capture.ingest import SeenIds, ingest
+from regraft.flows.datasets.erase_workbench import rebuild_workbench
 from regraft.flows.evaluation import embeddings as embed
 from regraft.flows.evaluation.neighbours import similar
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.flows.lineage import build as lineage
+from regraft.infra.duckdb.evaluation import embeddings
+from regraft.infra.duckdb.evaluation.embeddings import Embeddings, WorkbenchPieces
 from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.embedding.configured import embedder_of
 from regraft.infra.embedding.endpoint import EndpointEmbedder
@@ -40,9 +43,20 @@ class Counting(StaticEmbedder):
     def __init__(self):
         self.texts = 0
 
-    def embed(self, texts):
+    def embed(self, texts, known=None):
         self.texts += len(texts)
-        return super().embed(texts)
+        return super().embed(texts, known)
+
+
+class CountingChunks(MiniLmEmbedder):
+    """The real embedder, and how many chunks its model was given."""
+
+    def __init__(self):
+        self.chunks = 0
+
+    def _run(self, chunks):
+        self.chunks += len(chunks)
+        return super()._run(chunks)
 
 
 @pytest.fixture
@@ -150,3 +164,43 @@ def test_vectors_of_two_models_are_kept_side_by_side_and_never_compared(truth, t
 def test_the_settings_name_a_built_in_model_without_starting_the_gateway(named, kind):
     section = EmbeddingSection() if named is None else EmbeddingSection(model=named)
     assert type(embedder_of(Settings(embedding=section), lambda: pytest.fail("started"))) is kind
+
+
+def test_of_a_conversation_that_grew_only_the_end_is_embedded(truth, calls, tmp_path):
+    bench = tmp_path / "bench.duckdb"
+    history, stored, runs = [], SeenIds(), []
+    for turn in range(6):
+        history.append({"role": "user", "content": f"Part {turn}. " + " ".join(f"w{turn}x{at}" for at in range(150))})
+        exchange = calls([dict(one) for one in history], f"Understood part {turn}.")
+        history.append({"role": "assistant", "content": f"Understood part {turn}."})
+        with connect(truth, autocommit=True) as connection:
+            ingest(connection, [encode_exchange(exchange)], stored)
+        lineage.build(truth)
+        materialise_units(truth, bench)
+        embedder = CountingChunks()  # as another process would have it
+        embed.materialise_embeddings(bench, embedder)
+        runs.append(embedder.chunks)
+    anew, whole = tmp_path / "anew.duckdb", CountingChunks()
+    materialise_units(truth, anew)
+    embed.materialise_embeddings(anew, whole)
+    assert runs[-1] <= runs[0] + 2 < whole.chunks
+    kept, made = (Embeddings(path).vectors(whole.model)["vector"].to_pylist() for path in (bench, anew))
+    assert kept == made
+
+
+def test_pieces_not_used_for_long_are_forgotten_and_none_outlives_an_erasure(truth, told, tmp_path, monkeypatch):
+    bench = tmp_path / "bench.duckdb"
+    monkeypatch.setattr(embeddings, "_MOST_PIECES", 3)
+    pieces = WorkbenchPieces(Embeddings(bench), "m")
+    for number in range(5):
+        pieces.keep({f"piece {number}".encode(): [0.5, float(number)]})
+    every = [f"piece {number}".encode() for number in range(5)]
+    found = pieces.find(every)
+    assert set(found) == set(every[1:])
+    assert found[every[4]].tolist() == [0.5, 4.0]
+    pieces.keep({every[1]: [0.5, 1.0]})
+    pieces.keep({b"another": [1.0, 0.0]})
+    assert every[1] in pieces.find(every)
+    assert every[2] not in pieces.find(every)
+    rebuild_workbench(truth, bench)
+    assert pieces.find([*every, b"another"]) == {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from regraft.infra.duckdb.evaluation.embeddings import Embeddings
+from regraft.infra.duckdb.evaluation.embeddings import Embeddings, WorkbenchPieces
 from regraft.infra.embedding import Embedder
 from regraft.infra.embedding.configured import embedder_of
 
@@ -31,12 +31,13 @@ def materialise_embeddings(workbench: Path, embedder: Embedder, progress: Progre
     """Bring ``trajectory_embeddings`` up to the units. A text that has a vector is never embedded again."""
     bench = Embeddings(workbench)
     model = embedder.model
+    known = WorkbenchPieces(bench, model)
     wanted = bench.refresh(model)
     done = 0
     for batch in _batches(wanted):
         texts = bench.texts([each["unit_id"] for each in batch])
         present = [each for each in batch if each["unit_id"] in texts]
-        vectors = embedder.embed([texts[each["unit_id"]] for each in present])  # the file is not open meanwhile
+        vectors = embedder.embed([texts[each["unit_id"]] for each in present], known)  # the file is not open meanwhile
         bench.add(model, present, vectors)
         done += len(batch)
         if progress:

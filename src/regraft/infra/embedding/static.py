@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from regraft.domain.ids import digest
+from regraft.infra.embedding import PieceVectors
 
 _CONFIG = "l2_supercat"
 _DIMENSIONS = 256
@@ -34,8 +35,8 @@ class StaticEmbedder:
         # Its own search for its files looks in the wrong place, and would then download them.
         return WordLlama.load(config=_CONFIG, dim=_DIMENSIONS, cache_dir=_package(), disable_download=True)
 
-    def embed(self, texts: Sequence[str]) -> pa.ListArray:
-        """See Embedder."""
+    def embed(self, texts: Sequence[str], known: PieceVectors | None = None) -> pa.ListArray:
+        """See Embedder. Pieces are embedded again: that is faster than to look for them."""
         import numpy as np
 
         from regraft.infra.embedding.pooling import flat, lengths_of, pieces, pooled

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
 
+from regraft.domain.ids import digest
 from regraft.infra.duckdb.file import Record, WorkbenchFile
 
 _NO_VECTORS = pa.schema(
@@ -61,6 +64,27 @@ class Embeddings(WorkbenchFile):
         with self._writing(new_vectors=pa.table({**columns, "vector": vectors})) as connection:
             connection.execute(self._query("add"), {"model": model})
 
+    def find_pieces(self, model: str, hashes: list[str]) -> dict[str, Any]:
+        """The vectors of pieces, by hash: those that are known."""
+        if not self.path.exists():
+            return {}
+        with self._open() as connection:
+            found = connection.sql(
+                self._query("find_pieces"), params={"model": model, "hashes": hashes}
+            ).to_arrow_table()
+        vectors = (vector.values.to_numpy() for vector in found["vector"])
+        return dict(zip(found["piece_hash"].to_pylist(), vectors, strict=True))
+
+    def keep_pieces(self, model: str, vectors: Mapping[str, Any]) -> None:
+        """Keep the vectors of pieces, by hash."""
+        columns = {
+            "piece_hash": pa.array(list(vectors), pa.string()),
+            "vector": pa.array(list(vectors.values()), pa.list_(pa.float32())),
+        }
+        with self._writing(new_pieces=pa.table(columns)) as connection:
+            connection.execute(self._query("keep_pieces"), {"model": model})
+            connection.execute(self._query("forget_pieces"), {"most": _MOST_PIECES})
+
     def count(self, model: str) -> int:
         """How many units have a vector."""
         rows = self._rows("count", {"model": model})
@@ -110,3 +134,23 @@ class Embeddings(WorkbenchFile):
     def _measured(self) -> bool:
         rows = self._rows("units_there")
         return bool(rows and rows[0]["tables"])
+
+
+_MOST_PIECES = 100_000  # that are kept: 150 MB of 384 dimensions
+
+
+class WorkbenchPieces:
+    """The pieces of a model that a workbench knows: see ``PieceVectors``."""
+
+    def __init__(self, bench: Embeddings, model: str) -> None:
+        self._bench = bench
+        self._model = model
+
+    def find(self, pieces: Collection[bytes]) -> Mapping[bytes, Any]:
+        """Those that are known."""
+        hashes = {digest(piece).hex(): piece for piece in pieces}
+        return {hashes[one]: vector for one, vector in self._bench.find_pieces(self._model, list(hashes)).items()}
+
+    def keep(self, vectors: Mapping[bytes, Any]) -> None:
+        """Keep them, and forget those that were not used for the longest time."""
+        self._bench.keep_pieces(self._model, {digest(piece).hex(): vector for piece, vector in vectors.items()})

@@ -8,6 +8,13 @@ CREATE TABLE IF NOT EXISTS trajectory_embeddings (
     text_hash VARCHAR NOT NULL,            -- SHA-256 of the unit's text
     vector FLOAT[] NOT NULL,               -- of length 1; empty: the text says nothing
     PRIMARY KEY (unit_id, model));
+-- Vectors of pieces of long texts: a conversation that grew is embedded from where it ended. Not carried over an erasure.
+CREATE TABLE IF NOT EXISTS embedding_pieces (
+    model VARCHAR NOT NULL,
+    piece_hash VARCHAR NOT NULL,           -- SHA-256 of the piece, in the form that the embedder has it
+    vector FLOAT[] NOT NULL,
+    used BIGINT NOT NULL,                  -- goes up with each use
+    PRIMARY KEY (model, piece_hash));
 
 -- name: units_there
 -- Whether units were ever measured.
@@ -33,6 +40,21 @@ SELECT min(u.unit_id) AS unit_id, sha256(u.text) AS text_hash, length(u.text) AS
 FROM trajectory_units u
 WHERE NOT EXISTS (SELECT 1 FROM trajectory_embeddings e WHERE e.unit_id = u.unit_id AND e.model = $model)
 GROUP BY u.text ORDER BY min(u.session_id), unit_id;
+
+-- name: find_pieces
+-- The vectors of pieces that are known.
+SELECT piece_hash, vector FROM embedding_pieces
+WHERE model = $model AND piece_hash IN (SELECT unnest($hashes::VARCHAR[]));
+
+-- name: keep_pieces
+-- Pieces that were used now.
+INSERT OR REPLACE INTO embedding_pieces BY NAME
+SELECT $model AS model, piece_hash, vector, (SELECT coalesce(max(used), 0) + 1 FROM embedding_pieces) AS used FROM new_pieces;
+
+-- name: forget_pieces
+-- All but the $most that were used last, and those that were used with the last of these.
+DELETE FROM embedding_pieces
+WHERE used < (SELECT used FROM embedding_pieces ORDER BY used DESC LIMIT 1 OFFSET $most);
 
 -- name: texts
 -- How units read.

@@ -62,7 +62,7 @@ class NeighbourIndex:
             Neighbour(
                 unit_id=UUID(self._units[at]),
                 session_id=UUID(self._sessions[int(self._session_of[at])]),
-                similarity=float(similarity[at]),
+                similarity=min(1.0, float(similarity[at])),  # rounding may go beyond
             )
             for at in order[:limit]
         ]

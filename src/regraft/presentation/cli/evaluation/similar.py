@@ -41,7 +41,8 @@ def similar(
     index_vectors(dsn, run.workbench(), embedder.model)
     found = search(dsn, run.workbench(), embedder, wanted, limit, elsewhere=elsewhere)
     if json:
-        run.print_json({"node": found.node_id, **asdict(found)})
+        shown = asdict(found)
+        run.print_json({"node": shown.pop("node_id"), **shown})
         return
     if not found.items:
         run.console.print("No other path has a vector that could be compared.")
