@@ -144,6 +144,26 @@ def test_biased_judges_are_refused_and_a_good_one_is_admitted(planted: Planted, 
     assert one.agreement == pytest.approx(0.0, abs=1e-9)
 
 
+def test_a_judge_that_rates_by_length_is_refused_though_people_like_long_answers(planted: Planted, bench: Path) -> None:
+    planted.pairs(150, longer=0.5)
+    materialise_units(planted.dsn, bench)
+    units = Workbench(bench).units()
+    dice = random.Random(9)
+    wanted = {unit["unit_id"]: 4 if unit["answer_length"] > 40 else 2 for unit in units}
+    human = {unit: max(1, min(5, rating + dice.choice((-1, 0, 0, 0, 1)))) for unit, rating in wanted.items()}
+    for unit_id, rating in human.items():
+        rate_unit(planted.dsn, unit_id, rating, "ann")
+    long_ones = replace(RATINGS, name="long")
+    planted.say(long_ones, {unit: {"rating": rating} for unit, rating in wanted.items()})
+    careful = {unit: max(1, min(5, rating + dice.choice((-1, *[0] * 9)))) for unit, rating in human.items()}
+    planted.say(RATINGS, {unit: {"rating": rating} for unit, rating in careful.items()})
+    calibrate(planted.dsn, bench)
+    biased, good = of(bench, "long"), of(bench, RATINGS.name)
+    assert biased.kappa > 0.75
+    assert biased.agreement < 0.3
+    assert good.kappa > good.agreement > 0.6
+
+
 def test_votes_show_how_often_the_order_decides(planted: Planted, bench: Path) -> None:
     planted.pairs(60, longer=0.5)
     pairs = planted.judged()

@@ -13,6 +13,7 @@ import pytest
 
 from regraft.domain.errors import UpstreamError, UsageError
 from regraft.domain.evaluation.judge import Judge, JudgedCategory
+from regraft.domain.replay.experiment import Experiment, Query
 from regraft.flows.capture.importing import import_files
 from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.datasets.assembly import assemble
@@ -21,6 +22,8 @@ from regraft.flows.evaluation.judging import judge_versions, run_judge, votes_on
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.flows.lineage import build as lineage
+from regraft.flows.lineage import reading
+from regraft.flows.replay.plans import prepare_experiment
 from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.files.recipes import parse_recipe
@@ -202,3 +205,12 @@ def test_an_erasure_reaches_what_judges_were_shown_and_wrote(path, model, bench)
     assert all(row["value"] for row in rows)
     again = run_judge(path.dsn, bench, replace(PAIRS, rubric="Again?"), path.url, limit=0)
     assert (again.left_out, again.asked) == (1, 10)
+
+
+def test_calls_of_judges_are_listed_with_side_calls_and_never_chosen_for_a_replay(path, bench):
+    run_judge(path.dsn, bench, PAIRS, path.url, limit=2)
+    stored(path)
+    listed = reading.sessions(path.dsn, 50, side=False)
+    assert {purpose for row in listed for purpose in row["purposes"]} == {"import"}
+    assert len(reading.sessions(path.dsn, 50, side=True)) == 2
+    assert prepare_experiment(path.dsn, Experiment(query=Query(models=("big",)))).jobs == []

@@ -106,7 +106,7 @@ def sessions(
 ) -> list[Row]:
     """Sessions, the most recent first; the next page starts before the last row's ``last_turn_at``, ``session_id``.
 
-    ``side``: only those of which every call is a client's side call (a title, a probe), or only the others.
+    ``side``: only those of which every call is a side call (a title, a probe) or a judge's, or only the others.
     """
     with reading_from(source) as connection:
         return store.sessions(

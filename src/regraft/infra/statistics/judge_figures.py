@@ -22,6 +22,7 @@ from regraft.domain.evaluation.calibration import LABELS, PEOPLE, JudgeFigures
 from regraft.infra.statistics.bootstrap import f1s, intervals, kappas, macro_f1s
 
 FEWEST_OF_THEME = 10  # items of a theme from which it has figures of its own
+_FIFTHS = 5
 _FEWEST = 10  # items from which a coding by length counts, and a half of the items has a figure
 _NOT_BY_SCOPE: Mapping[str, Any] = dict.fromkeys(
     ("flips", "first_share", "judged", "prevalence", "corrected_prevalence")
@@ -154,19 +155,41 @@ class _Items:
         )
 
     def _agreement(self, kappa: float | None) -> float | None:
-        """The least kappa over two codings of preferences: by side, and by length.
+        """The least kappa over codings in which a judge of length alone has 0.
 
         A judge that always takes the longer answer agrees with people who often do; as "the longer" or "the shorter"
-        its answers are all the same, and its kappa is 0.
+        its answers are all the same. Of ratings it is the kappa within fifths of about equal length.
         """
-        if kappa is None or self.first["task"] != "preference" or self.first["judge"] == PEOPLE:
+        task = self.first["task"]
+        if kappa is None or task == "categories" or self.first["judge"] == PEOPLE:
             return kappa
+        other = self._kappa_by_length() if task == "preference" else self._kappa_of_equal_length()
+        return kappa if other is None else min(kappa, other)
+
+    def _kappa_by_length(self) -> float | None:
         unequal = self._longer < 2
         if int(unequal.sum()) < _FEWEST:
-            return kappa
+            return None
         by_length = [_by_side(label[unequal], self._longer[unequal]) for label in (self._people, self._said)]
-        other = cohens_kappa(_matrix(by_length[0], by_length[1], len(self.labels)))
-        return kappa if other is None else min(kappa, other)
+        return cohens_kappa(_matrix(by_length[0], by_length[1], len(self.labels)))
+
+    def _kappa_of_equal_length(self) -> float | None:
+        """Weighted kappa with the disagreement of each fifth, observed and by chance, added up."""
+        import numpy as np
+
+        size = len(self.labels)
+        if len(self) < _FIFTHS * _FEWEST:
+            return None
+        length = self._rows["characters"].to_numpy()
+        fifth = np.searchsorted(np.quantile(length, np.arange(1, _FIFTHS) / _FIFTHS), length, side="right")
+        cost = np.array(disagreement(size, "quadratic"))
+        observed = expected = 0.0
+        for place in range(_FIFTHS):
+            among = fifth == place
+            counts = np.array(_matrix(self._people[among], self._said[among], size), float)
+            observed += (cost * counts).sum()
+            expected += (cost * np.outer(counts.sum(axis=1), counts.sum(axis=0))).sum() / max(1.0, counts.sum())
+        return float(1.0 - observed / expected) if expected else None
 
     def _preference_for(self, side: Any, label: Any) -> float | None:
         """The share of decided preferences for the answer on a side that was named."""

@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS judge_calibration (
     components INTEGER NOT NULL,           -- sessions that they are from
     kappa DOUBLE,                          -- Cohen's; with quadratic weights for ratings; NULL: not defined
     kappa_low DOUBLE, kappa_high DOUBLE,   -- 95 % bootstrap interval over components
-    agreement DOUBLE,                      -- what recipes ask for: the least kappa by side and by length, the same as kappa otherwise
+    agreement DOUBLE,                      -- what recipes ask for: of pairs the least kappa by side and by length, of ratings also among equal lengths
     accuracy DOUBLE, precision DOUBLE, recall DOUBLE,
     f1 DOUBLE, f1_low DOUBLE, f1_high DOUBLE,  -- of a category; the mean over labels otherwise
     labels VARCHAR[] NOT NULL,
@@ -156,6 +156,7 @@ SELECT dense_rank() OVER (ORDER BY c.task, c.judge, c.judge_version, c.source, c
        c.judge, c.judge_version, c.source, c.given_by, coalesce(v.model, '') AS model, c.task, c.category, a.theme, a.scope,
        a.session_id, dense_rank() OVER (ORDER BY a.session_id) - 1 AS component, c.node_a AS node_id, c.node_b AS other_node_id,
        c.people, c.said, c.judged_at, c.snapshot,
+       coalesce(a.characters, 0) AS characters,
        CASE WHEN a.characters > b.characters THEN 'a' WHEN b.characters > a.characters THEN 'b' ELSE '' END AS longer,
        CASE WHEN (fa.family = fj.family) = (fb.family = fj.family) THEN '' WHEN fa.family = fj.family THEN 'a' ELSE 'b' END
            AS own

@@ -103,7 +103,7 @@ ORDER BY t.name, t.scope LIMIT %(limit)s;
 
 -- name: sessions
 -- Sessions, the most recent first, with the words that each opened with. A page starts after a (time, id). One of which every
--- call is a side call is a side session.
+-- call is a side call, or one of a judge of ours, is a side session.
 SELECT s.session_id, s.scope, s.external_id, t.name AS theme, s.root_node_id, s.turns, s.nodes, s.started_at,
     s.last_turn_at, s.build, run.replays, run.errors, run.models, run.purposes, o.reward, o.source AS reward_source,
     (SELECT min(b.fidelity) FROM response_branch_records b WHERE b.session_id = s.session_id) AS lowest_fidelity,
@@ -124,7 +124,8 @@ LEFT JOIN LATERAL outcome_of_session(s.session_id) AS o ON true
 WHERE (%(session)s::uuid IS NULL OR s.session_id = %(session)s) AND (%(scope)s::text IS NULL OR s.scope = %(scope)s)
   AND (%(theme)s::text IS NULL OR t.name = %(theme)s)
   AND (%(side)s::bool IS NULL OR %(side)s = NOT EXISTS (
-      SELECT FROM execution_run_records r WHERE r.session_id = s.session_id AND left(r.purpose, 5) <> 'side:'))
+      SELECT FROM execution_run_records r WHERE r.session_id = s.session_id
+          AND left(r.purpose, 5) <> 'side:' AND r.purpose <> 'judge'))
   AND (%(before)s::timestamptz IS NULL OR (s.last_turn_at, s.session_id) < (%(before)s, %(before_id)s::uuid))
 ORDER BY s.last_turn_at DESC, s.session_id DESC LIMIT %(limit)s;
 

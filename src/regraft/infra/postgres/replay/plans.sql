@@ -74,7 +74,7 @@ WHERE (%(sessions)s::uuid[] IS NULL OR n.session_id = ANY(%(sessions)s::uuid[]))
   AND (%(kinds)s::text[] IS NULL OR n.branch_kind = ANY(%(kinds)s::text[]))
   AND (%(statuses)s::text[] IS NULL OR n.node_status = ANY(%(statuses)s::text[]))
   AND (%(models)s::text[] IS NULL OR r.model = ANY(%(models)s::text[]))
-  AND (%(replays)s OR r.purpose <> 'replay')
+  AND (%(replays)s OR r.purpose <> 'replay') AND r.purpose <> 'judge'
   AND (%(below)s::float8 IS NULL OR coalesce(tr.reward, sr.reward) < %(below)s)
   AND (%(above)s::float8 IS NULL OR coalesce(tr.reward, sr.reward) > %(above)s)
   AND (%(among)s::uuid[] IS NULL OR among.rank IS NOT NULL)

@@ -49,10 +49,10 @@ def register(app: typer.Typer) -> None:
 def sessions(
     theme: Annotated[str | None, typer.Option(help="Only sessions of this theme.")] = None,
     limit: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 20,
-    side: Annotated[bool, typer.Option("--side", help="Only clients' side calls: titles, tags, probes.")] = False,
+    side: Annotated[bool, typer.Option("--side", help="Only side calls (titles, probes) and calls of judges.")] = False,
     json: Json = False,
 ) -> None:
-    """List conversations, the most recent first. Clients' side calls are listed separately, with --side."""
+    """List conversations, the most recent first. Side calls of clients and calls of judges are listed with --side."""
     from regraft.flows.lineage import reading
 
     run = context()
