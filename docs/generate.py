@@ -266,6 +266,7 @@ _TABLES: tuple[tuple[str, str, pa.Schema], ...] = (
     ("sessions", "`Log.sessions`", lineage.SESSIONS),
     ("nodes", "`Log.tree`", lineage.NODES),
     ("units", "`Log.units`", evaluation.UNITS),
+    ("clusters", "`Log.clusters`", evaluation.CLUSTERS),
     ("pairs", "`Log.pairs`", evaluation.PAIRS),
     ("labels", "`Log.labels`", evaluation.LABELS),
     ("pivots", "`Log.pivots`", category_tables.PIVOTS),

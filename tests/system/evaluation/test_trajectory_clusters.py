@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from regraft.domain.errors import NotFoundError, UsageError
@@ -18,6 +19,7 @@ from regraft.flows.datasets.erase_truth import erase_truth
 from regraft.flows.datasets.erase_workbench import rebuild_workbench
 from regraft.flows.datasets.ranking import rank_trajectories
 from regraft.flows.evaluation import cluster_reading as reading
+from regraft.flows.evaluation import tables
 from regraft.flows.evaluation.clusters import materialise_clusters
 from regraft.flows.evaluation.embeddings import materialise_embeddings
 from regraft.flows.evaluation.trajectories import materialise_units
@@ -229,6 +231,20 @@ def test_a_recipe_takes_the_best_of_each_cluster(log):
     ranks = rank_trajectories(recipe, log.dsn, log.bench)
     clusters = {str(one["cluster_id"]) for one in reading.clusters(log.bench)}
     assert dict(ranks.positives) == dict.fromkeys({*clusters, ""}, 2)
+
+
+def test_clusters_come_as_a_table_of_paths_with_those_that_came_later(log):
+    log.cluster()
+    log.say("cards", talks("cards")[12:])
+    materialise_units(log.dsn, log.bench)
+    materialise_embeddings(log.bench, EMBEDDER)
+    table = pa.Table.from_batches(tables.clusters(log.dsn, log.bench))
+    assert table.num_rows == 43
+    assert table.schema.equals(tables.CLUSTERS)
+    found = {(row["assigned"], row["cluster_id"] is None) for row in table.to_pylist()}
+    assert {("fit", False), ("fit", True), ("nearest", False)} <= found
+    named = {row["cluster_id"]: row["name"] for row in table.to_pylist()}
+    assert {str(one["cluster_id"]): one["name"] for one in reading.clusters(log.bench)}.items() <= named.items()
 
 
 def test_the_map_is_text_with_a_letter_for_each_cluster(log):

@@ -39,6 +39,10 @@ RATED = """INSERT INTO human_eval_labels
     SELECT gen_random_uuid(), t.node_id, t.session_id, 'ann', 4, '', '', now()
     FROM session_turn t WHERE t.turn_id = %(turn)s"""
 
+CLUSTERED = """WITH run AS (INSERT INTO trajectory_cluster_runs VALUES (gen_random_uuid(), NULL, 'm', 'a 1', '{}', 0,
+    'digest', 1, 1, 1, 0, NULL, now()) RETURNING cluster_run_id)
+INSERT INTO trajectory_cluster_members SELECT cluster_run_id, 0, node_id, '{NULL}', '{0}', 0, 0
+FROM session_turn, run WHERE turn_id = %(turn)s"""
 VOTED = """WITH asked AS (
         INSERT INTO judge_versions (judge_version, judge, task, model, categories, definition, first_used, last_used)
         VALUES ('j@1', 'j', 'categories', 'm', '{overlong}', '{}', now(), now()) RETURNING judge_version)
@@ -173,6 +177,7 @@ def test_what_people_said_of_a_node_is_found_at_its_new_id_and_comes_back_with_i
     graph.connection.execute(RATED, {"turn": same.event_id})
     graph.connection.execute(VOTED, {"turn": same.event_id})
     graph.connection.execute(QUEUED, {"turn": same.event_id})
+    graph.connection.execute(CLUSTERED, {"turn": same.event_id})
     said = """INSERT INTO feedback (feedback_id, scope, turn_id, name, value, source, given_at)
         SELECT gen_random_uuid(), 'default', node_id, 'reward', 0.5, 'tests', now()
         FROM session_turn WHERE turn_id = %(turn)s"""
@@ -187,6 +192,7 @@ def test_what_people_said_of_a_node_is_found_at_its_new_id_and_comes_back_with_i
     assert graph.ask("SELECT unit_id FROM human_eval_labels") == [{"unit_id": now}]
     assert graph.ask("SELECT unit_id, value FROM current_judge_labels") == [{"unit_id": now, "value": 1.0}]
     assert graph.ask("SELECT subject_id FROM human_sample_queue") == [{"subject_id": now}]
+    assert graph.ask("SELECT unit_id FROM trajectory_cluster_members") == [{"unit_id": now}]
     assert graph.ask("SELECT turn_id FROM feedback") == [{"turn_id": now}]
     assert graph.ask("SELECT turn_id FROM former_node WHERE node_id = %(node)s", node=former) == [
         {"turn_id": same.event_id}

@@ -85,7 +85,7 @@ def test_labels_of_reviews_and_of_clients_are_in_one_table(log: regraft.Log, tru
 
 
 @pytest.mark.parametrize(
-    "table", ["sessions", "units", "pairs", "labels", "pivots", "categories", "judges", "snapshots"]
+    "table", ["sessions", "units", "clusters", "pairs", "labels", "pivots", "categories", "judges", "snapshots"]
 )
 def test_every_table_also_comes_in_batches_with_the_same_columns(log: regraft.Log, table: str) -> None:
     reader = log.batches(table)  # type: ignore[arg-type]

@@ -11,8 +11,10 @@ import pyarrow as pa
 from regraft.domain.evaluation.calibration import standing
 from regraft.flows.columns import BATCH, TEXT, TEXTS, TIME, as_columns, batches_of, column
 from regraft.flows.evaluation.calibration import calibrate, figures
+from regraft.flows.evaluation.clusters import carry_clusters
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.trajectories import materialise_units
+from regraft.infra.duckdb.evaluation.clusters import Clusters
 from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.postgres.evaluation import labels as store
 from regraft.infra.postgres.lineage.reading import resolve_session
@@ -57,6 +59,24 @@ UNITS = pa.schema(
         column("imported_judge", _FLOAT, "came with an import, from models, 0 to 1"),
         column("imported_rank", _FLOAT, "came with an import; 1 is the best of those ranked together"),
         column("fidelity", _FLOAT, "share of recorded tool results in a rollout, 0 to 1; null: no rollout"),
+    ]
+)
+
+CLUSTERS = pa.schema(
+    [
+        column("unit_id", TEXT, "the path: the id of its last node"),
+        column("session_id", TEXT, "the session"),
+        column("theme", TEXT, "the theme; '': none"),
+        column("cluster_id", TEXT, "the cluster at the default layer; null: none"),
+        column("name", TEXT, "its name; null: no cluster"),
+        column("strength", _FLOAT, "cosine to the middle of the cluster; 0 without one"),
+        column(
+            "assigned",
+            TEXT,
+            "`fit`: it was in the fit; `nearest`: it came later; `none`: it came later and fits nowhere",
+        ),
+        column("x", _FLOAT, "its place on the map, -1 to 1; null: the fit has no clusters"),
+        column("y", _FLOAT, "see x"),
     ]
 )
 
@@ -163,6 +183,21 @@ def units(
     if refresh:
         materialise_units(dsn, workbench)
     yield from _paged(workbench, "unit", UNITS, theme, _session_id(dsn, session))
+
+
+def clusters(
+    dsn: str, workbench: Path, *, theme: str | None = None, session: str | None = None, refresh: bool = True
+) -> Iterator[pa.RecordBatch]:
+    """Clusters of paths in the columns of ``CLUSTERS``, by id. ``refresh``: new paths that have a vector get theirs."""
+    if refresh:
+        materialise_units(dsn, workbench)
+        carry_clusters(dsn, workbench)
+    bench, wanted, after = Clusters(workbench), _session_id(dsn, session), None
+    while (page := bench.page(BATCH, after=after, theme=theme, session=wanted)).num_rows:
+        yield from as_columns(page, CLUSTERS).combine_chunks().to_batches()
+        if page.num_rows < BATCH:
+            return
+        after = page.column("unit_id")[-1].as_py()
 
 
 def pairs(

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from regraft.flows.datasets.preview import Preview
     from regraft.presentation.python.snapshot import Snapshot
 
-TableName: TypeAlias = Literal["sessions", "units", "pairs", "labels", "pivots", "categories", "judges", "snapshots"]
+TableName: TypeAlias = Literal[
+    "sessions", "units", "clusters", "pairs", "labels", "pivots", "categories", "judges", "snapshots"
+]
 
 
 class Log:
@@ -106,6 +108,14 @@ class Log:
         """
         return self.batches("units", theme=theme, session=session, refresh=refresh).read_all()
 
+    def clusters(self, *, theme: str | None = None, session: str | None = None, refresh: bool = True) -> pa.Table:
+        """The cluster of each path at the default layer, and its place on the map, by id.
+
+        `refresh`: measure what changed in the graph first, and give new paths that are embedded their clusters. Texts
+        are embedded and clusters fitted by `regraft clusters list` and by Dagster.
+        """
+        return self.batches("clusters", theme=theme, session=session, refresh=refresh).read_all()
+
     def pairs(
         self,
         *,
@@ -163,9 +173,9 @@ class Log:
     ) -> pa.RecordBatchReader:
         """The same tables as a stream of batches, at most 5,000 rows each, for what is larger than memory.
 
-        `table`: `sessions`, `units`, `pairs`, `labels`, `pivots`, `categories`, `judges` or `snapshots`; the filters
-        are those of the method of that name. Raises `UsageError` for an unknown table, or a filter that it does not
-        have.
+        `table`: `sessions`, `units`, `clusters`, `pairs`, `labels`, `pivots`, `categories`, `judges` or `snapshots`; the
+        filters are those of the method of that name. Raises `UsageError` for an unknown table, or a filter that it does
+        not have.
         """
         from regraft.flows.datasets import tables as datasets
         from regraft.flows.evaluation import category_tables
@@ -177,6 +187,7 @@ class Log:
         known: dict[str, tuple[pa.Schema, Callable[..., Iterator[pa.RecordBatch]], tuple[str, ...]]] = {
             "sessions": (lineage.SESSIONS, lineage.sessions, ("theme", "side")),
             "units": (evaluation.UNITS, evaluation.units, ("theme", "session")),
+            "clusters": (evaluation.CLUSTERS, evaluation.clusters, ("theme", "session")),
             "pairs": (evaluation.PAIRS, evaluation.pairs, ("theme", "session", "verdict")),
             "labels": (evaluation.LABELS, evaluation.labels, ("theme", "session")),
             "pivots": (category_tables.PIVOTS, category_tables.pivots, ("theme", "session")),
@@ -190,7 +201,7 @@ class Log:
         if unknown := sorted(filters.keys() - set(able)):
             raise UsageError(f"{table} cannot be filtered by {', '.join(unknown)}.")
         where: tuple[Any, ...] = (self._dsn(),)
-        if table in ("units", "pairs", "pivots", "categories", "judges"):
+        if table in ("units", "clusters", "pairs", "pivots", "categories", "judges"):
             where = (*where, self._bench())
             filters["refresh"] = refresh
         if table == "categories":

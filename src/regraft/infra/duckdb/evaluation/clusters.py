@@ -141,6 +141,16 @@ class Clusters(WorkbenchFile):
         """The clusters of a layer (``cluster_id`` None: no cluster), counted over the units of some sessions alone."""
         return self._of_sessions("figures_of", {"layer": layer}, sessions)
 
+    def page(
+        self, limit: int, *, after: str | None = None, theme: str | None = None, session: str | None = None
+    ) -> pa.Table:
+        """At most ``limit`` units with their clusters at the default layer, by id, after an id; ids are text."""
+        if not self._made():
+            return pa.table({"unit_id": pa.array([], pa.string())})
+        asked = {"after": after, "theme": theme, "session": session, "limit": limit}
+        with self._open() as connection:
+            return connection.sql(self._query("page"), params=asked).to_arrow_table()
+
     def _of_sessions(self, name: str, parameters: Record, sessions: list[str]) -> list[Record]:
         if not self._made():
             return []

@@ -187,3 +187,14 @@ SELECT c.cluster_id, count(*) AS units, list(c.unit_id ORDER BY c.strength DESC,
 FROM trajectory_clusters c JOIN trajectory_units u USING (unit_id)
 WHERE c.layer = $layer AND u.session_id IN (SELECT session_id::UUID FROM some_sessions)
 GROUP BY c.cluster_id ORDER BY units DESC, c.cluster_id;
+
+-- name: page
+-- Units with their clusters at the default layer, after an id; ids are text.
+SELECT c.unit_id::VARCHAR AS unit_id, u.session_id::VARCHAR AS session_id, u.theme, c.cluster_id::VARCHAR AS cluster_id,
+    s.name, c.strength, c.assigned, c.x, c.y
+FROM trajectory_clusters c JOIN trajectory_cluster_run r
+    ON r.cluster_run_id = c.cluster_run_id AND r.default_layer = c.layer
+JOIN trajectory_units u USING (unit_id) LEFT JOIN trajectory_cluster_summaries s ON s.cluster_id = c.cluster_id
+WHERE ($after IS NULL OR c.unit_id > $after::UUID) AND ($theme IS NULL OR u.theme = $theme)
+    AND ($session IS NULL OR u.session_id = $session::UUID)
+ORDER BY c.unit_id LIMIT $limit;
