@@ -173,9 +173,9 @@ class Log:
     ) -> pa.RecordBatchReader:
         """The same tables as a stream of batches, at most 5,000 rows each, for what is larger than memory.
 
-        `table`: `sessions`, `units`, `clusters`, `pairs`, `labels`, `pivots`, `categories`, `judges` or `snapshots`; the
-        filters are those of the method of that name. Raises `UsageError` for an unknown table, or a filter that it does
-        not have.
+        `table`: `sessions`, `units`, `clusters`, `pairs`, `labels`, `pivots`, `categories`, `judges` or
+        `snapshots`; the filters are those of the method of that name. Raises `UsageError` for an unknown table, or a
+        filter that it does not have.
         """
         from regraft.flows.datasets import tables as datasets
         from regraft.flows.evaluation import category_tables
