@@ -38,6 +38,8 @@ def rewrite_tables(dsn: str, patience: float = 60.0) -> dict[str, str]:
         if not _wait_for_readers(connection, patience):
             left["dead rows"] = "a transaction that began before the erasure is still open"
         connection.execute("ANALYZE")  # samples of values are taken anew
+        # Workers that build an index share memory of which containers often have too little.
+        connection.execute("SET max_parallel_maintenance_workers = 0")
         tables = connection.execute(_TABLES).fetchall()
         for table in [*tables, {"schema": "pg_catalog", "name": "pg_statistic"}]:
             name = sql.Identifier(table["schema"], table["name"])
