@@ -19,7 +19,7 @@ from regraft.domain.evaluation.calibration import PEOPLE, Admission, JudgeFigure
 from regraft.domain.evaluation.label_lines import LabelDefaults
 from regraft.flows.capture.importing import import_files
 from regraft.flows.datasets.assembly import assemble
-from regraft.flows.evaluation.calibration import calibrate, calibrations, disagreements, figures
+from regraft.flows.evaluation.calibration import calibrate, calibrations, contrasts, disagreements, figures
 from regraft.flows.evaluation.label_files import import_labels
 from regraft.flows.evaluation.review import rate_unit
 from regraft.flows.evaluation.trajectories import materialise_units
@@ -162,6 +162,21 @@ def test_a_judge_that_rates_by_length_is_refused_though_people_like_long_answers
     assert biased.kappa > 0.75
     assert biased.agreement < 0.3
     assert good.kappa > good.agreement > 0.6
+
+
+def test_judges_are_contrasted_with_one_another_also_where_people_said_nothing(planted: Planted, bench: Path) -> None:
+    planted.pairs(40, longer=0.5, people=False)
+    pairs = planted.judged()
+    one = {pair["pair_id"]: planted.people(pair) for pair in pairs}
+    other = {pair["pair_id"]: planted.longer(pair) for pair in pairs[:30]}
+    planted.prefer(replace(PAIRS, name="one"), one)
+    planted.prefer(replace(PAIRS, name="other"), other)
+    calibrate(planted.dsn, bench)
+    (found,) = contrasts(bench)
+    assert (found.judge, found.other, found.task, found.items) == ("one", "other", "preference", 30)
+    labels = [(one[pair_id], said) for pair_id, said in other.items()]
+    assert found.kappa == pytest.approx(cohen_kappa_score(*zip(*labels, strict=True)), abs=1e-9)
+    assert found.same == pytest.approx(sum(a == b for a, b in labels) / 30)
 
 
 def test_votes_show_how_often_the_order_decides(planted: Planted, bench: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from regraft.domain.evaluation.agreement import accuracy, cohens_kappa
 from regraft.domain.evaluation.judge import Task
 
 PEOPLE = "people"  # the judge that each person is, against the others: what a model can hope for
@@ -16,6 +18,7 @@ LABELS: dict[Task, tuple[str, ...]] = {
 }
 MIN_AGREEMENT = 0.6  # Cohen's kappa from which agreement is called substantial (Landis and Koch 1977)
 MIN_JUDGED = 50
+_CONTRASTED = ("judge", "judge_version", "other", "other_version", "task", "category")
 _FAMILY = re.compile(r"[a-z]+")
 
 
@@ -78,6 +81,43 @@ class JudgeFigures:
             and self.agreement is not None
             and self.agreement >= min_agreement
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeContrast:
+    """Two judges on the items that both judged: their kappa, and the share of items with the ``same`` label."""
+
+    judge: str
+    judge_version: str
+    other: str
+    other_version: str
+    task: Task
+    category: str
+    items: int
+    kappa: float | None
+    same: float
+
+
+def contrasts(counts: Iterable[Mapping[str, Any]]) -> list[JudgeContrast]:
+    """Each two judges, from how many items they gave which labels: rows that name both, the ``label`` of the one, the
+    ``other_label`` and the number of ``items``."""
+    tables: dict[tuple[str, ...], list[list[int]]] = {}
+    first: dict[tuple[str, ...], Mapping[str, Any]] = {}
+    for row in counts:
+        labels = LABELS[row["task"]]
+        key = tuple(row[name] for name in _CONTRASTED)
+        first.setdefault(key, row)
+        table = tables.setdefault(key, [[0] * len(labels) for _ in labels])
+        table[labels.index(row["label"])][labels.index(row["other_label"])] += row["items"]
+    return [
+        JudgeContrast(
+            **{name: first[key][name] for name in _CONTRASTED},
+            items=sum(map(sum, table)),
+            kappa=cohens_kappa(table, "quadratic" if first[key]["task"] == "rating" else "none"),
+            same=accuracy(table) or 0.0,
+        )
+        for key, table in tables.items()
+    ]
 
 
 def family_of(model: str) -> str:

@@ -12,10 +12,11 @@ import pyarrow as pa
 from regraft.domain.capture.importers.conversation import Judgement
 from regraft.domain.capture.judges import judge_of
 from regraft.domain.datasets.recipe import Recipe
-from regraft.domain.evaluation.calibration import PEOPLE, Calibrations, JudgeFigures, family_of, standing
+from regraft.domain.evaluation.calibration import PEOPLE, Calibrations, JudgeContrast, JudgeFigures, family_of, standing
+from regraft.domain.evaluation.calibration import contrasts as contrasts_of
 from regraft.domain.evaluation.imported import basis_of, place_of, scale_of
 from regraft.domain.lineage.feedback import BEST_RATING, WORST_RATING
-from regraft.infra.duckdb.evaluation.calibration import CalibrationTable, compare
+from regraft.infra.duckdb.evaluation.calibration import CalibrationTable, Comparison, compare
 from regraft.infra.postgres.arrow import reading
 from regraft.infra.statistics.judge_figures import JudgeFacts, judge_figures
 
@@ -47,8 +48,8 @@ def calibrate(dsn: str, workbench: Path) -> CalibrationCounts:
     """Bring ``judge_calibration`` up to the truth: all judges, their own ones and those of imports, against people."""
     with reading(dsn, "postgres/evaluation/calibration") as truth:
         tables = {name: truth.table(name) for name in TABLES}
-    figures, items = _compared(tables)
-    CalibrationTable(workbench).replace(figures, items)
+    figures, found = _compared(tables)
+    CalibrationTable(workbench).replace(figures, found.items, contrasts_of(found.contrasts))
     return CalibrationCounts(
         judges=len({(one.judge, one.judge_version) for one in figures if one.judge != PEOPLE}),
         items=sum(one.items for one in figures if one.is_whole and one.judge != PEOPLE),
@@ -57,7 +58,7 @@ def calibrate(dsn: str, workbench: Path) -> CalibrationCounts:
     )
 
 
-def _compared(tables: dict[str, pa.Table]) -> tuple[list[JudgeFigures], pa.Table]:
+def _compared(tables: dict[str, pa.Table]) -> tuple[list[JudgeFigures], Comparison]:
     feedback = tables["feedback"]
     raters = [_rater(row) for row in _distinct(feedback, _SOURCES)]
     named = feedback.append_column("compared", pa.compute.not_equal(feedback["comparison"], ""))
@@ -81,7 +82,7 @@ def _compared(tables: dict[str, pa.Table]) -> tuple[list[JudgeFigures], pa.Table
         versions={row["judge_version"]: row for row in tables["versions"].to_pylist()},
         prevalences={(row["judge_version"], row["category"], row["theme"]): row for row in found.prevalences},
     )
-    return list(judge_figures(found.items, facts)), found.items
+    return list(judge_figures(found.items, facts)), found
 
 
 _TEXT = pa.string()
@@ -149,6 +150,11 @@ def _model_in(name: str) -> str:
 def figures(workbench: Path, scope: str | None = None) -> list[JudgeFigures]:
     """The figures of the last comparison: over all tenants, or over the items of one."""
     return CalibrationTable(workbench).figures(scope)
+
+
+def contrasts(workbench: Path) -> list[JudgeContrast]:
+    """Each two judges of the same items, as of the last comparison; those that differ most first."""
+    return CalibrationTable(workbench).contrasts()
 
 
 def calibrations(workbench: Path) -> Calibrations:

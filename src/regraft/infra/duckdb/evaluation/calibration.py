@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from regraft.domain.evaluation.calibration import JudgeFigures
+from regraft.domain.evaluation.calibration import JudgeContrast, JudgeFigures
 from regraft.infra.duckdb.file import Record, WorkbenchFile
 from regraft.infra.queries import queries
 
@@ -25,6 +25,13 @@ _TYPES: Mapping[str, pa.DataType] = {
 }
 _FIGURES = pa.schema([(name, _TYPES.get(name, _FLOAT)) for name in JudgeFigures.__slots__])
 
+_CONTRASTS = pa.schema(
+    [
+        (name, pa.int64() if name == "items" else _FLOAT if name in ("kappa", "same") else pa.string())
+        for name in JudgeContrast.__slots__
+    ]
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -33,6 +40,7 @@ class Comparison:
     items: pa.Table
     positions: list[Record]
     prevalences: list[Record]
+    contrasts: list[Record]
 
 
 def compare(tables: Mapping[str, pa.Table]) -> Comparison:
@@ -50,7 +58,9 @@ def compare(tables: Mapping[str, pa.Table]) -> Comparison:
         def made(name: str) -> pa.Table:
             return connection.sql(named[name]).to_arrow_table()
 
-        return Comparison(made("items"), made("positions").to_pylist(), made("prevalences").to_pylist())
+        return Comparison(
+            made("items"), made("positions").to_pylist(), made("prevalences").to_pylist(), made("contrasts").to_pylist()
+        )
 
 
 class CalibrationTable(WorkbenchFile):
@@ -58,15 +68,23 @@ class CalibrationTable(WorkbenchFile):
 
     tables = "evaluation/calibration"
 
-    def replace(self, figures: Iterable[JudgeFigures], items: pa.Table) -> None:
-        """The figures are exactly these, and these the items that they are of."""
+    def replace(self, figures: Iterable[JudgeFigures], items: pa.Table, contrasts: Iterable[JudgeContrast]) -> None:
+        """The figures are exactly these, these the items that they are of, and these each two judges."""
         table = pa.Table.from_pylist([asdict(each) for each in figures], schema=_FIGURES)
         with self._writing(new_figures=table, new_items=items) as connection:
             connection.execute(self._query("replace_figures"))
+            connection.register(
+                "new_contrasts", pa.Table.from_pylist([asdict(each) for each in contrasts], schema=_CONTRASTS)
+            )
+            connection.execute(self._query("replace_contrasts"))
 
     def figures(self, scope: str | None) -> list[JudgeFigures]:
         """All figures of a tenant, or of all together: of each judge in all, then by theme."""
         return [JudgeFigures(**_read(row)) for row in self._rows("figures", {"scope": scope})]
+
+    def contrasts(self) -> list[JudgeContrast]:
+        """Each two judges of the same items, those that differ most first."""
+        return [JudgeContrast(**row) for row in self._rows("all_contrasts")]
 
     def disagreements(
         self, n: int, *, judge: str | None, theme: str | None, category: str | None, scope: str | None

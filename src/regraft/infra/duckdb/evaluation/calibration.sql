@@ -47,6 +47,17 @@ CREATE TABLE IF NOT EXISTS judge_comparison (
     said VARCHAR NOT NULL,                 -- the judge's
     judged_at TIMESTAMP);
 
+CREATE TABLE IF NOT EXISTS judge_contrast (
+    judge VARCHAR NOT NULL,
+    judge_version VARCHAR NOT NULL,
+    other VARCHAR NOT NULL,                -- another judge of the same items
+    other_version VARCHAR NOT NULL,
+    task VARCHAR NOT NULL,
+    category VARCHAR NOT NULL,
+    items BIGINT NOT NULL,                 -- that both judged, people or not
+    kappa DOUBLE,                          -- Cohen's; with quadratic weights for ratings; NULL: not defined
+    same DOUBLE NOT NULL);                 -- share of the items with one label from both
+
 -- name: prepare
 -- Judgements by who gave them; the latest of one judge on one thing counts, and what clients report counts each time.
 CREATE MACRO most(a, b, e, x) AS
@@ -166,6 +177,23 @@ LEFT JOIN families fa ON fa.name = a.model LEFT JOIN families fb ON fb.name = b.
 LEFT JOIN families fj ON fj.name = coalesce(v.model, c.judge) AND fj.family <> ''
 ORDER BY judge_group, c.judged_at NULLS FIRST, c.node_a, c.node_b, c.said, c.people;
 
+-- name: contrasts
+-- How often each two judges gave which labels to the same item; of judges of ours the versions in use.
+WITH given AS (
+    SELECT rater AS judge, judge_version, 'preference' AS task, '' AS category, node_a, node_b, preference AS label
+    FROM verdict WHERE kind <> 'person'
+    UNION ALL
+    SELECT v.judge, l.judge_version, 'categories', l.category, l.unit_id, '', CASE WHEN l.value > 0.5 THEN 'yes' ELSE 'no' END
+    FROM judge_labels l JOIN versions v USING (judge_version) WHERE l.value <> 0.5
+    UNION ALL
+    SELECT rater, judge_version, 'rating', '', node_id, '', grade(share) FROM graded WHERE kind <> 'person'),
+used AS (
+    SELECT g.* FROM given g LEFT JOIN versions v USING (judge_version) WHERE g.judge_version = '' OR v.current)
+SELECT x.judge, x.judge_version, y.judge AS other, y.judge_version AS other_version, x.task, x.category, x.label,
+       y.label AS other_label, count(*) AS items
+FROM used x JOIN used y USING (task, category, node_a, node_b) WHERE x.judge < y.judge
+GROUP BY ALL ORDER BY ALL;
+
 -- name: positions
 -- Of each version of a judge: pairs asked about in both orders, those on which the order changed the preference, decided
 -- votes, and those for the answer that was shown first.
@@ -202,6 +230,15 @@ INSERT INTO judge_comparison BY NAME
 SELECT judge, judge_version, source, task, category, theme, scope, session_id::UUID AS session_id, node_id::UUID AS node_id,
        other_node_id::UUID AS other_node_id, people, said, judged_at
 FROM new_items;
+
+-- name: replace_contrasts
+-- The contrasts are written whole.
+DELETE FROM judge_contrast;
+INSERT INTO judge_contrast BY NAME SELECT * FROM new_contrasts;
+
+-- name: all_contrasts
+-- Each two judges of the same items, those that differ most first.
+SELECT * FROM judge_contrast ORDER BY task, kappa NULLS LAST, judge, other, category;
 
 -- name: figures
 -- All figures: of each judge in all, then by theme; or those of a tenant.

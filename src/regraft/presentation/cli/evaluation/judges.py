@@ -259,6 +259,33 @@ def disagreements(
 
 
 @judges_app.command()
+def contrast(
+    judge: Annotated[str | None, typer.Option(help="Only this judge beside others.")] = None, json: Json = False
+) -> None:
+    """Compare judges with one another on the items that both judged, those that differ most first."""
+    from regraft.flows.evaluation import calibration as flow
+
+    run = context()
+    flow.calibrate(run.postgres_dsn(), run.workbench())
+    found = [one for one in flow.contrasts(run.workbench()) if judge in (None, one.judge, one.other)]
+    if json:
+        run.print_json([asdict(one) for one in found])
+        return
+    if not found:
+        run.console.print("No two judges judged the same item.")
+        return
+    table = listing(
+        ("judge", "other", "decides", "items", "kappa", "same"),
+        figures=("items", "kappa", "same"),
+        texts=("judge", "other", "decides"),
+    )
+    for one in found:
+        names = (cut(one.judge), cut(one.other), cut(one.category or one.task))
+        table.add_row(*names, str(one.items), _figure(one.kappa), f"{one.same:.0%}")
+    run.console.print(table)
+
+
+@judges_app.command()
 def votes(item: Annotated[str, typer.Argument(help="Path or pair: id or start of an id.")], json: Json = False) -> None:
     """Show all votes of judges on a path or a pair, with their reasons."""
     from regraft.domain.errors import NotFoundError
