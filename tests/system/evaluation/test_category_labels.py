@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from starlette.testclient import TestClient
 
+from regraft.flows.datasets.erase_workbench import rebuild_workbench
 from regraft.flows.evaluation import categories as flow
 from regraft.flows.evaluation.review import rate_unit
 from regraft.flows.evaluation.trajectories import materialise_units
@@ -142,11 +143,19 @@ def test_layers_stand_side_by_side_and_a_deleted_workbench_gives_them_again(
     assert (standings["rules"], standings["human"]) == ("", "")
     assert {row["standing"] for row in flow.by_category(bench) if row["layer"] == "model"} == {standings["model"]}
     with TestClient(make_app(truth, workbench=bench)) as client:
+        listed = client.get("/api/categories").json()["categories"]
+        assert [(each["category"], each["maker"], each["labels"]) for each in listed] == [
+            (row["category"], row["maker"], row["labels"]) for row in flow.by_category(bench)
+        ]
         shown = client.get(f"/api/nodes/{turns['knows'].node_id}/categories").json()["labels"]
         assert {(each["layer"], each["maker"], each["category"]) for each in shown} == {
             (row["layer"], row["maker"], row["category"]) for row in before if row["unit_id"] == turns["knows"].node_id
         }
         assert client.get(f"/api/nodes/{turns['looks'].node_id}/categories").json()["labels"] == []
+    rebuild_workbench(truth, bench)  # as an erasure does
+    assert flow.labels(bench) == []
+    labelled(truth, bench)
+    assert flow.labels(bench) == before
     bench.unlink()
     labelled(truth, bench)
     assert flow.labels(bench) == before

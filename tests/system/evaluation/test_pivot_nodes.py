@@ -19,7 +19,7 @@ from regraft.flows.replay.plans import prepare_experiment
 from regraft.infra.postgres.pool import transaction
 from regraft.infra.postgres.replay.plans import choose
 from regraft.presentation.web.app import make_app
-from support.small_graph import START, SmallGraph, Turn, every_kind
+from support.small_graph import START, SmallGraph, Turn, every_kind, say
 
 
 @pytest.fixture
@@ -119,6 +119,24 @@ def test_ratings_make_a_pivot_of_their_own_and_only_changed_sessions_are_valued_
     rate_unit(truth, turns["retry"].node_id, 5, "ann")
     flow.materialise_pivots(truth, bench)
     assert [row["source"] for row in flow.pivots(bench)] == ["outcome"]
+
+
+def test_answers_that_a_replay_put_into_another_session_are_compared_there(
+    truth: str, turns: dict[str, Turn], bench: Path
+) -> None:
+    with transaction(truth) as connection:
+        graph = SmallGraph(connection, clock=1_000)
+        session, ask = graph.session("elsewhere"), turns["first"].history
+        made = [
+            graph.turn(session, ask, say("assistant", f"A fruit, {place}."), anchor=turns["first"], kind="retry")
+            for place in range(2)
+        ]
+    for turn, value in ((turns["second"], 1.0), (turns["retry"], 0.0), (made[0], 0.5), (made[1], 0.25)):
+        report(truth, turn, value)
+    first = turns["first"].node_id
+    assert found(truth, bench) == [(first, "outcome", 2, 2), (first, "outcome", 2, 2)]
+    assert len({row["session_id"] for row in flow.pivots(bench)}) == 2
+    assert flow.pivots_to_replay(truth, bench) == [first]
 
 
 def test_a_deleted_workbench_gives_the_same_pivots_again_and_so_does_an_erasure(

@@ -19,6 +19,7 @@ from regraft.domain.replay.experiment import Experiment, Query
 from regraft.domain.replay.job import Variant
 from regraft.flows.access import ReadAccess
 from regraft.flows.capture.ingest import SeenIds, ingest
+from regraft.flows.evaluation.categories import label_units
 from regraft.flows.evaluation.clusters import materialise_clusters
 from regraft.flows.evaluation.embeddings import materialise_embeddings
 from regraft.flows.evaluation.pivots import materialise_pivots
@@ -28,6 +29,7 @@ from regraft.flows.lineage import build as lineage
 from regraft.flows.lineage import reading
 from regraft.flows.replay.plans import prepare_experiment, save
 from regraft.infra.embedding.static import StaticEmbedder
+from regraft.infra.files.taxonomies import parse_taxonomy
 from regraft.infra.files.web_tokens import WebTokenStore
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
@@ -37,6 +39,9 @@ from regraft.presentation.web import app as web
 from support.frozen import register
 
 Headers = dict[str, str]
+TAXONOMY = parse_taxonomy(
+    'name = "t"\n[categories.any]\ndefinition = "d"\n[categories.any.where.turns]\nmin = 1\n', "t.toml"
+)
 
 
 @dataclass
@@ -90,6 +95,7 @@ def tenants(truth: str, tokens: Path, admin: Headers, bench: Path) -> tuple[Tena
     materialise_units(truth, bench)
     materialise_embeddings(bench, StaticEmbedder())
     assert materialise_pivots(truth, bench).pivots == 2
+    label_units(truth, bench, TAXONOMY)
     materialise_clusters(truth, bench, StaticEmbedder().model)
     fill_queue(truth, bench, QueueSize())
     for tenant in made:
@@ -222,6 +228,8 @@ def test_no_route_shows_a_tenant_anything_of_another(
             assert {secret for secret in other.secrets if secret in text} == set(), path
             assert "shared-1" not in text, path
         assert own.ids["nodes"] in read(client, "/api/pivots", own.headers)[1]
+        (greeting,) = client.get("/api/categories", headers=own.headers).json()["categories"]
+        assert (greeting["category"], greeting["labels"]) == ("any", 2)
         assert client.get("/api/clusters", headers=own.headers).json()["run"]["units"] == 2
         assert len(client.get("/api/clusters/map", headers=own.headers).json()["points"]) == 2
 

@@ -162,10 +162,12 @@ def coverage(workbench: Path) -> list[LayerCoverage]:
     return [LayerCoverage(row["layer"], row["labelled"], row["units"]) for row in found]
 
 
-def by_category(workbench: Path) -> list[Row]:
-    """By category, layer and maker: labels, and how many decide that the category holds. ``standing`` of a judge is
-    ``calibrated``, or ``uncalibrated`` with the reason; '' of others."""
-    return _with_standing(workbench, CategoryLabels(workbench).coverage())
+def by_category(workbench: Path, sessions: list[str] | None = None) -> list[Row]:
+    """By category, layer and maker: labels, of these sessions alone or of all, and how many decide that it holds.
+
+    ``standing`` of a judge is ``calibrated``, or ``uncalibrated`` with the reason; '' of others.
+    """
+    return _with_standing(workbench, CategoryLabels(workbench).coverage(sessions))
 
 
 def _with_standing(workbench: Path, rows: list[Row], layer: str = "layer") -> list[Row]:

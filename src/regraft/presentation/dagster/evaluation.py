@@ -141,10 +141,11 @@ def cluster_category_labels(context: AssetExecutionContext, servers: Servers) ->
         learned = learning.learn_labels(servers.workbench, taxonomy)
         clusters = categories.label_clusters(servers.workbench)
         found = categories.by_category(servers.workbench)
-    lines = ["| category | layer | maker | labels | holds |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {row['category']} | {row['layer']} | {row['maker']} | {row['labels']} | {row['decided']} |" for row in found
-    ]
+    lines = ["| category | layer | maker | labels | holds | standing |", "|---|---|---|---|---|---|"]
+    for row in found:
+        category = row["category"].replace("|", "\\|")
+        said = f"{row['layer']} | {row['maker']} | {row['labels']} | {row['decided']} | {row['standing']}"
+        lines.append(f"| {category} | {said} |")
     return MaterializeResult(
         metadata={
             "taxonomy": done.taxonomy,

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 
 from regraft.flows.evaluation import categories
 from regraft.flows.evaluation import pivots as flow
+from regraft.flows.evaluation.cluster_reading import own_sessions
 from regraft.flows.lineage import reading
 from regraft.presentation.web.answer import JsonReply, Model
 from regraft.presentation.web.request import Limit, Truth, Workbench, storable
@@ -111,6 +112,33 @@ class CategoryLabels(Model):
 
     node_id: UUID
     labels: list[CategoryLabel]
+
+
+class CategoryMaker(Model):
+    """What one maker says of a category: how many labels, and of how many paths that it holds."""
+
+    category: str
+    layer: str
+    maker: str
+    version: str
+    labels: int
+    decided: int
+    unreadable: int
+    standing: str
+
+
+class Categories(Model):
+    """The categories that paths have labels of, by who says so."""
+
+    categories: list[CategoryMaker]
+
+
+@router.get("/categories", response_model=Categories)
+def every_category(truth: Truth, workbench: Workbench) -> JsonReply:
+    """Categories with their labels by layer and maker, as they were last found."""
+    with truth.connection() as connection:
+        own = own_sessions(connection, truth.scope)
+    return JsonReply(Categories(categories=CategoryMaker.from_rows(categories.by_category(workbench, own))))
 
 
 @router.get("/sessions/{id}/values", response_model=AnswerValues)

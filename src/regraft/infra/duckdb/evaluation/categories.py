@@ -62,9 +62,9 @@ class CategoryLabels(WorkbenchFile):
             connection.execute(self._query("forget_layer"), {"layer": layer})
             connection.execute(self._query("add"))
 
-    def coverage(self) -> list[Record]:
-        """By category, layer and maker: labels, and how many decide that the category holds."""
-        return self._rows("coverage")
+    def coverage(self, sessions: list[str] | None = None) -> list[Record]:
+        """By category, layer and maker: labels, of these sessions or of all, and how many decide that it holds."""
+        return self._rows("coverage", {"sessions": sessions})
 
     def covered(self) -> list[Record]:
         """By layer, '' for any: units that it says something of, and units in all."""

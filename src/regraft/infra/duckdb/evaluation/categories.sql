@@ -96,7 +96,8 @@ SELECT n.* REPLACE (n.unit_id::UUID AS unit_id), u.session_id FROM new_labels n 
 -- How many units each maker says something of, and of how many it decides that a category holds.
 SELECT category, layer, maker, any_value(version) AS version, count(*) AS labels, count(*) FILTER (WHERE decided) AS decided,
        count(*) FILTER (WHERE value IS NULL) AS unreadable
-FROM unit_category_labels GROUP BY category, layer, maker ORDER BY category, layer, maker;
+FROM unit_category_labels WHERE $sessions IS NULL OR session_id IN (SELECT unnest($sessions::UUID[]))
+GROUP BY category, layer, maker ORDER BY category, layer, maker;
 
 -- name: covered
 -- How many units there are, and how many of them each layer says something of; the layer '' is any.

@@ -39,4 +39,5 @@ class ClusterCategories(WorkbenchFile):
     ) -> list[Record]:
         """What is said of clusters, the most telling first."""
         asked = {"category": category, "source": source, "layer": layer, "cluster": cluster, "limit": limit or _EVERY}
-        return self._rows("labels", asked)
+        rows = self._rows("ready")
+        return self._rows("labels", asked) if rows and rows[0]["ready"] else []

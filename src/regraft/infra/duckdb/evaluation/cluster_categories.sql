@@ -23,8 +23,8 @@ CREATE TABLE IF NOT EXISTS cluster_category_labels (
 
 -- name: ready
 -- Whether there are clusters and labels.
-SELECT count(*) = 2 AS ready FROM information_schema.tables
-WHERE table_name IN ('trajectory_clusters', 'unit_category_labels');
+SELECT count(*) = 3 AS ready FROM information_schema.tables
+WHERE table_name IN ('trajectory_clusters', 'trajectory_cluster_summaries', 'unit_category_labels');
 
 -- name: forget
 -- They are written whole.
@@ -68,10 +68,11 @@ FROM wilson;
 
 -- name: labels
 -- What is said of clusters; of those that the interval sets apart from the rest first, by lift.
-SELECT * FROM cluster_category_labels
+SELECT l.*, coalesce(s.name, '') AS cluster
+FROM cluster_category_labels l LEFT JOIN trajectory_cluster_summaries s USING (cluster_id)
 WHERE ($category IS NULL OR category = $category) AND ($source IS NULL OR source = $source)
-  AND ($layer IS NULL OR layer = $layer) AND ($cluster IS NULL OR cluster_id = $cluster::UUID)
-ORDER BY share_low > overall DESC, lift DESC NULLS LAST, units DESC, cluster_id, category, source, maker LIMIT $limit;
+  AND ($layer IS NULL OR l.layer = $layer) AND ($cluster IS NULL OR cluster_id = $cluster::UUID)
+ORDER BY share_low > overall DESC, lift DESC NULLS LAST, l.units DESC, cluster_id, category, source, maker LIMIT $limit;
 
 -- name: count
 -- How many rows, clusters and categories there are.

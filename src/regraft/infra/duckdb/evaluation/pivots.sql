@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS pivot_nodes (
     highest DOUBLE NOT NULL,
     worst UUID NOT NULL,
     lowest DOUBLE NOT NULL,
-    PRIMARY KEY (anchor_turn_id, source));
+    PRIMARY KEY (anchor_turn_id, source, session_id));  -- a replay may have put answers into another session
 CREATE TABLE IF NOT EXISTS pivot_answers (
     anchor_turn_id UUID NOT NULL,
     source VARCHAR NOT NULL,
@@ -94,7 +94,7 @@ SELECT count(*) AS pivots FROM pivot_nodes;
 SELECT * FROM pivot_nodes
 WHERE ($source IS NULL OR source = $source) AND ($theme IS NULL OR theme = $theme)
   AND ($session IS NULL OR session_id = $session::UUID) AND ($scope IS NULL OR scope = $scope)
-ORDER BY weight DESC, anchor_turn_id, source LIMIT $limit;
+ORDER BY weight DESC, anchor_turn_id, source, session_id LIMIT $limit;
 
 -- name: nodes
 -- The nodes to replay, the heaviest first.
@@ -111,4 +111,4 @@ SELECT * REPLACE (node_id::VARCHAR AS node_id, anchor_turn_id::VARCHAR AS anchor
     best::VARCHAR AS best, worst::VARCHAR AS worst)
 FROM pivot_nodes
 WHERE ($theme IS NULL OR theme = $theme) AND ($session IS NULL OR session_id = $session::UUID)
-ORDER BY weight DESC, pivot_nodes.anchor_turn_id, source;
+ORDER BY weight DESC, pivot_nodes.anchor_turn_id, source, pivot_nodes.session_id;

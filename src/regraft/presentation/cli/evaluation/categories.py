@@ -202,13 +202,14 @@ def clusters(
     if not found:
         return
     table = listing(
-        ("cluster", "category", "source", "maker", "paths", "holds", "share", "interval", "overall", "lift"),
+        ("cluster", "name", "category", "source", "maker", "paths", "holds", "share", "interval", "overall", "lift"),
         figures=("paths", "holds", "share", "overall", "lift"),
-        texts=("category",),
+        texts=("name", "category"),
     )
     for row in found:
         table.add_row(
             str(row["cluster_id"])[:13],
+            cut(row["cluster"]),
             cut(row["category"]),
             row["source"],
             _maker(row),
