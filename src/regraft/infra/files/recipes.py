@@ -6,6 +6,7 @@ import re
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -223,20 +224,21 @@ def recipe_example(name: str, kind: str) -> str:
     return text
 
 
+def built_in() -> dict[str, Traversable]:
+    """The recipes that come with Regraft, by name."""
+    folder = files("regraft").joinpath("recipes")
+    found = {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}
+    return dict(sorted(found.items()))
+
+
 def recipe_text(recipe: str) -> str:
     """The text of a recipe: a file's, else that of a built-in one. Raises NotFoundError that lists those."""
-    built_in = {
-        file.name.removesuffix(".toml"): file
-        for file in files("regraft").joinpath("recipes").iterdir()
-        if file.name.endswith(".toml")
-    }
+    known = built_in()
     path = Path(recipe)
     try:
-        if recipe in built_in and not path.exists():
-            return built_in[recipe].read_text("utf-8")
+        if recipe in known and not path.exists():
+            return known[recipe].read_text("utf-8")
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise NotFoundError(
-            f"The recipe {recipe} cannot be read: {reason}. Built in: {', '.join(sorted(built_in))}."
-        ) from error
+        raise NotFoundError(f"The recipe {recipe} cannot be read: {reason}. Built in: {', '.join(known)}.") from error

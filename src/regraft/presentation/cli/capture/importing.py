@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from regraft.domain.errors import NotFoundError, UsageError
+from regraft.presentation.cli import completion
 from regraft.presentation.cli.context import CommandContext, context
 
 if TYPE_CHECKING:
@@ -28,7 +29,12 @@ def register(app: typer.Typer) -> None:
 
 def import_(
     paths: Annotated[list[Path], typer.Argument(help="Files or folders; also .gz, .zst and .zip.", metavar="PATH...")],
-    form: Annotated[str | None, typer.Option("--format", help="Format of all files; recognised if not given.")] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="Format of all files; recognised if not given.", autocompletion=completion.formats
+        ),
+    ] = None,
     theme: Annotated[str | None, typer.Option(help="Theme of what is imported.")] = None,
     scope: Annotated[str, typer.Option(help="Tenant to import for.")] = "default",
     dry_run: Annotated[bool, typer.Option(help="Count only; store nothing.")] = False,

@@ -13,6 +13,7 @@ from rich.table import Table
 from regraft.domain.datasets.reasons import explained
 from regraft.domain.datasets.targets import TARGETS
 from regraft.domain.errors import IntegrityError
+from regraft.presentation.cli import completion
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.datasets import near_duplicates
 from regraft.presentation.cli.datasets import recipe as recipe_commands
@@ -24,7 +25,7 @@ dataset_app = typer.Typer(help="Freeze, verify and export training data.", no_ar
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Target = Annotated[str, typer.Option("--target", "--format", help=f"What the files are for: {', '.join(TARGETS)}.")]
-Snapshot = Annotated[str, typer.Argument(help="Snapshot: id or start of an id.")]
+Snapshot = Annotated[str, typer.Argument(help="Snapshot: id or start of an id.", autocompletion=completion.snapshots)]
 
 recipe_commands.register(dataset_app)
 near_duplicates.register(dataset_app)
@@ -32,7 +33,7 @@ near_duplicates.register(dataset_app)
 
 @dataset_app.command()
 def freeze(
-    recipe: Annotated[str, typer.Argument(help="Recipe: a TOML file, or the name of a built-in one.")],
+    recipe: recipe_commands.RecipeArgument,
     json: Json = False,
 ) -> None:
     """Select a recipe's rows and freeze them as a snapshot; the same rows give the same snapshot."""
@@ -168,7 +169,13 @@ def export(
     snapshot: Snapshot,
     to: Annotated[Path, typer.Option(help="Folder, new or empty or an earlier export.")],
     target: Annotated[
-        str, typer.Option("--target", "--format", help=f"What the files are for: {', '.join(TARGETS)}.")
+        str,
+        typer.Option(
+            "--target",
+            "--format",
+            help=f"What the files are for: {', '.join(TARGETS)}.",
+            autocompletion=completion.targets,
+        ),
     ] = "trl",
     json: Json = False,
 ) -> None:

@@ -14,13 +14,17 @@ from rich.table import Table
 
 from regraft.domain.datasets.reasons import explained
 from regraft.domain.errors import UsageError
+from regraft.presentation.cli import completion
 from regraft.presentation.cli.context import CommandContext, context
 
 if TYPE_CHECKING:
     from regraft.flows.datasets.preview import Preview
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-RecipeArgument = Annotated[str, typer.Argument(help="Recipe: a TOML file, or the name of a built-in one.")]
+RecipeArgument = Annotated[
+    str,
+    typer.Argument(help="Recipe: a TOML file, or the name of a built-in one.", autocompletion=completion.recipes),
+]
 
 
 def register(app: typer.Typer) -> None:

@@ -14,6 +14,7 @@ from rich.tree import Tree
 
 from regraft.domain.ids import plain
 from regraft.domain.lineage.tool_calls import RESULT_ROLES
+from regraft.presentation.cli import completion
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.tables import cut, listing
 
@@ -88,7 +89,10 @@ def sessions(
 
 
 def tree(
-    session: Annotated[str, typer.Argument(help="Session: id, start of an id, or name.")], json: Json = False
+    session: Annotated[
+        str, typer.Argument(help="Session: id, start of an id, or name.", autocompletion=completion.sessions)
+    ],
+    json: Json = False,
 ) -> None:
     """Draw a conversation with all its branches; a run of turns without branches is one block.
 

@@ -15,6 +15,7 @@ from regraft.domain.replay.experiment import Experiment, Query, grid, read_tools
 from regraft.domain.replay.job import Variant
 from regraft.infra.files.experiments import read_experiment
 from regraft.infra.files.text import read_text
+from regraft.presentation.cli import completion
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.replay import plans
 from regraft.presentation.cli.replay.plans import following
@@ -81,7 +82,10 @@ def replay(
     resume: Annotated[
         str | None, typer.Option(rich_help_panel=_RUNNING, help="Continue this stored plan.", metavar="PLAN")
     ] = None,
-    model: Annotated[list[str] | None, typer.Option(rich_help_panel=_VARIANTS, help="Model to ask.")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(rich_help_panel=_VARIANTS, help="Model to ask.", autocompletion=completion.models),
+    ] = None,
     temperature: Annotated[
         list[float] | None, typer.Option(rich_help_panel=_VARIANTS, help="Sampling temperature.")
     ] = None,
