@@ -18,6 +18,7 @@ from regraft.flows.capture.importing import import_files
 from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.datasets.assembly import assemble
 from regraft.flows.datasets.erase_truth import erase_truth
+from regraft.flows.evaluation.calibration import figures
 from regraft.flows.evaluation.judging import judge_versions, run_judge, votes_on
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.trajectories import materialise_units
@@ -214,3 +215,46 @@ def test_calls_of_judges_are_listed_with_side_calls_and_never_chosen_for_a_repla
     assert {purpose for row in listed for purpose in row["purposes"]} == {"import"}
     assert len(reading.sessions(path.dsn, 50, side=True)) == 2
     assert prepare_experiment(path.dsn, Experiment(query=Query(models=("big",)))).jobs == []
+
+
+def test_planted_judges_are_admitted_or_refused_by_how_they_judge_what_people_judged(path, model, bench, tmp_path):
+    """From imported annotations to rows: a good judge decides what nobody judged; those of place and length do not."""
+    long, short = "word " * 20, "word " * 5
+    annotated, chats = [], []
+    for number in range(66):
+        good, bad = f"a good one {(long, short)[number % 2]}", f"a bad one {(short, long)[number % 2]}"
+        asked = f"Do {number}."
+        if number < 60:
+            votes = {f"annotator{place}": 1 for place in (1, 2, 3)}
+            annotated.append({"instruction": asked, "input": "", "response1": good, "response2": bad, **votes})
+        else:
+            for text in (good, bad):
+                said = [{"role": "user", "content": asked}, {"role": "assistant", "content": text}]
+                chats.append({"messages": said})
+    for name, lines in (("annotated", annotated), ("chats", chats)):
+        file = tmp_path / f"{name}.jsonl"
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        import_files(path.dsn, [file])
+    rules = {
+        "good": lambda shown: preferring("first" if "good" in shown["first answer"] else "second"),
+        "first": lambda shown: preferring("first"),
+        "longer": lambda shown: preferring(
+            "first" if len(shown["first answer"]) > len(shown["second answer"]) else "second"
+        ),
+    }
+    recipe = parse_recipe('name = "judged"\nkind = "dpo"\n[source]\nlabels = ["model"]\npurposes = ["import"]\n')
+    made, decided = {}, {}
+    for name in ("longer", "first", "good"):
+        model.rule = rules[name]
+        run_judge(path.dsn, bench, replace(PAIRS, name=name), path.url, limit=0, concurrency=8)
+        with assemble(recipe, path.dsn, bench) as assembly:
+            made[name] = [(row.chosen[0]["content"][:10], row.agreement) for row in assembly.rows.rows()]
+        with assemble(replace(recipe, min_agreement=0.0), path.dsn, bench) as assembly:
+            decided[name] = dict(assembly.labels)
+    assert made == {"longer": [], "first": [], "good": [("a good one", 1.0)] * 6}
+    assert decided["longer"] == {"model (uncalibrated)": 6}
+    known = {one.judge: one for one in figures(bench) if one.is_whole and one.task == "preference"}
+    assert (known["first"].flips, known["first"].first_share) == (1.0, 1.0)
+    assert (known["longer"].longer_share, known["longer"].flips) == (1.0, 0.0)
+    assert known["longer"].people_longer_share == pytest.approx(0.5, abs=0.05)
+    assert [known[name].items for name in rules] == [60, 60, 60]

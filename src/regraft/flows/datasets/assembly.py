@@ -24,7 +24,7 @@ from regraft.domain.datasets.rows import Row
 from regraft.domain.datasets.selection import Quota
 from regraft.domain.datasets.splits import Members
 from regraft.domain.datasets.turns import RecordedTurn
-from regraft.domain.evaluation.calibration import Calibrations
+from regraft.domain.evaluation.calibration import MIN_AGREEMENT, Calibrations
 from regraft.flows.datasets.filters import RowFilters
 from regraft.flows.datasets.recorded_turns import QUERIES, TurnReader
 from regraft.flows.evaluation.calibration import known_judges
@@ -133,12 +133,18 @@ def assemble(recipe: Recipe, dsn: str, workbench: Path, *, at_most: int = 0) -> 
         yield made
 
 
+def decided_by(planned: PlannedRow) -> str:
+    """The label source of a row; of a model that is not known to agree with people it says so."""
+    believed = planned.agreement is not None and planned.agreement >= MIN_AGREEMENT
+    return "model (uncalibrated)" if planned.label_source == "model" and not believed else planned.label_source
+
+
 def _keep(made: Assembly, planned: PlannedRow, row: Row, prompt: str) -> None:
     task = [f"task {planned.task}"] if made.recipe.split_by_task and planned.task else []
     made.members.add(row.row_id, row.session_id, [f"prompt {prompt}", *task])
     made.digests.append(row_digest(row))
     made.strata[row.stratum] += 1
-    made.labels[planned.label_source] += 1
+    made.labels[decided_by(planned)] += 1
 
 
 def rank(recipe: Recipe, kind: Kind, dsn: str, selection: SelectionFile, counts: Counts, known: Calibrations) -> None:

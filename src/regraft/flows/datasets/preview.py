@@ -134,5 +134,16 @@ def _shown(row: Row) -> Mapping[str, Any]:
     messages = [
         {"role": one["role"], "text": text_of(one), "calls": len(one["tool_calls"])} for one in all_messages(row)
     ]
-    same = ("row_id", "session_id", "label", "label_source", "score", "margin", "stratum", "negative", "evidence")
+    same = (
+        "row_id",
+        "session_id",
+        "label",
+        "label_source",
+        "score",
+        "margin",
+        "stratum",
+        "negative",
+        "evidence",
+        "agreement",
+    )
     return {**{name: getattr(row, name) for name in same}, "messages": messages}

@@ -117,7 +117,8 @@ def _print_preview(run: CommandContext, found: Preview) -> None:
         out.print(escape(f"{name}: {figure}"), highlight=False)
     for row in found.sample:
         out.print()
-        judged = f"{row['label_source']}, score {row['score']:.3f}"
+        agreement = "" if row["agreement"] is None else f", agreement {row['agreement']:.2f}"
+        judged = f"{row['label_source']}, score {row['score']:.3f}{agreement}"
         out.print(f"[bold]{row['row_id'][:8]}[/] ({escape(judged)}) {escape(row['evidence'])}", highlight=False)
         for message in row["messages"]:
             calls = f" [{message['calls']} calls]" if message["calls"] else ""
