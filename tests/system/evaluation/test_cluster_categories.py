@@ -61,6 +61,7 @@ def clustered(truth: str, tmp_path: Path) -> Clustered:
 def test_rules_look_at_all_paths_of_a_cluster_and_a_share_stands_beside_that_of_the_log(clustered: Clustered) -> None:
     first, second = clustered.clusters
     found = clustered.labels()
+    assert list(found) == [(first, "long", "rules"), (second, "long", "rules")]  # the most telling first
     row = found[first, "long", "rules"]
     assert (row["cluster_run_id"], row["units"], row["labelled"], row["decided"]) == (clustered.run, 8, 8, 6)
     assert (row["share"], row["overall"], row["lift"]) == (0.75, 0.5, 1.5)

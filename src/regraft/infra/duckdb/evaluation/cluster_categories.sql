@@ -67,12 +67,12 @@ SELECT cluster_run_id, layer, cluster_id, category, source, maker, version, unit
 FROM wilson;
 
 -- name: labels
--- What is said of clusters; of those that the interval sets apart from the rest first, by lift.
+-- What is said of clusters, by how far the interval lies above the rest of the log.
 SELECT l.*, coalesce(s.name, '') AS cluster
 FROM cluster_category_labels l LEFT JOIN trajectory_cluster_summaries s USING (cluster_id)
 WHERE ($category IS NULL OR category = $category) AND ($source IS NULL OR source = $source)
   AND ($layer IS NULL OR l.layer = $layer) AND ($cluster IS NULL OR cluster_id = $cluster::UUID)
-ORDER BY share_low > overall DESC, lift DESC NULLS LAST, l.units DESC, cluster_id, category, source, maker LIMIT $limit;
+ORDER BY CASE WHEN overall > 0 THEN share_low / overall END DESC NULLS LAST, lift DESC NULLS LAST, l.units DESC, cluster_id, category, source, maker LIMIT $limit;
 
 -- name: count
 -- How many rows, clusters and categories there are.

@@ -182,6 +182,10 @@ def learn(json: Json = False) -> None:
 def clusters(
     category: Annotated[str | None, typer.Option(help="Only this category.")] = None,
     layer: Annotated[Layers | None, typer.Option(help="Only what this layer of labels says.")] = None,
+    depth: Annotated[
+        int | None,
+        typer.Option("--cluster-layer", min=0, help="Layer of the clusters, 0 is the finest; else the default."),
+    ] = None,
     limit: Limit = 20,
     json: Json = False,
 ) -> None:
@@ -190,11 +194,14 @@ def clusters(
     Clusters and learned labels are as they were last made: `regraft clusters`, `regraft categories learn`.
     """
     from regraft.flows.evaluation import categories as flow
+    from regraft.flows.evaluation import cluster_reading
 
     run = context()
     _labelled(run)
     counts = flow.label_clusters(run.workbench())
-    found = flow.cluster_labels(run.workbench(), category=category, source=layer, limit=limit or None)
+    made = cluster_reading.run(run.workbench())
+    wanted = cluster_reading.layer_of(made, depth) if made else None
+    found = flow.cluster_labels(run.workbench(), category=category, source=layer, layer=wanted, limit=limit or None)
     if json:
         run.print_json({**asdict(counts), "items": found})
         return
