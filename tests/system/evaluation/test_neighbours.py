@@ -272,3 +272,26 @@ def test_the_web_api_shows_them(vector_truth, capture, bench, by_index):
         assert client.get(f"/api/nodes/{nodes['refund']}/similar?limit=0").status_code == 400
     with TestClient(make_app(vector_truth)) as client:
         assert client.get(f"/api/nodes/{nodes['refund']}/similar").status_code == 503
+
+
+@pytest.mark.parametrize("by_index", [True, False], ids=["pgvector", "exact"])
+def test_a_node_in_the_middle_is_compared_by_what_was_said_up_to_it(vector_truth, calls, capture, bench, by_index):
+    embedder = StaticEmbedder()
+    question, answer = TALKS["refund"]
+    first = {"role": "user", "content": question}
+    middle = capture(question, answer)
+    capture(*TALKS["storm"])
+    near = capture(*TALKS["card"])
+    grown = calls([first, {"role": "assistant", "content": answer}, {"role": "user", "content": "Thanks!"}], "Welcome.")
+    with connect(vector_truth, autocommit=True) as connection:
+        ingest(connection, [encode_exchange(grown)], SeenIds())
+        lineage.build(vector_truth)
+        row = connection.execute("SELECT node_id FROM session_turn WHERE turn_id = %s", (grown.event_id,)).fetchone()
+    materialise_units(vector_truth, bench)
+    materialise_embeddings(bench, embedder)
+    if by_index:
+        index_vectors(vector_truth, bench, embedder.model)
+    found = similar(vector_truth, bench, embedder, middle)
+    assert found.items[0].unit_id == near
+    assert row["node_id"] not in {each.unit_id for each in found.items}
+    assert len(found.items) == 2
