@@ -113,13 +113,27 @@ def test_the_command_prints_a_table_json_csv_and_markdown(truth, anchor, tmp_pat
     assert "temperature 1" in run().stdout
     assert len(json.loads(run("--json").stdout)["alternatives"]) == 5
     rows = list(csv.reader(io.StringIO(run("--csv", "-").stdout)))
-    assert tuple(rows[0]) == comparing.COLUMNS
+    assert tuple(rows[0]) == comparing.WHOLE
     assert rows[1][-1] == "yes | no"
     assert run("--csv", "out.csv").returncode == 0
     assert (tmp_path / "out.csv").read_text("utf-8").count("temperature 1") == 4
     assert "yes \\| no" in run("--markdown").stdout
     assert run("--markdown", "--json").returncode == 2
     assert "same" in run(str(anchor)).stdout
+
+
+def test_a_csv_has_whole_answers(truth, calls):
+    long = "a line\nand more " * 100
+    asked = [{"role": "user", "content": "tell me all"}]
+    called = {"tool_calls": [{"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}]}
+    with connect(truth, autocommit=True) as connection:
+        made = [calls(asked, long), calls(asked, {"role": "assistant", "content": None, **called})]
+        ingest(connection, [encode_exchange(each) for each in made], SeenIds())
+        lineage.build(truth)
+        node = connection.execute("SELECT node_id FROM conversation_branch_nodes WHERE depth = 1 LIMIT 1").fetchone()
+    first, second = comparing.as_whole_rows(compare(truth, node["node_id"]))
+    assert first[-1] == long
+    assert json.loads(second[-1]) == called["tool_calls"]
 
 
 def test_a_table_of_many_answers_is_cut_and_says_how_many_more_there_are(truth, anchor, capsys):

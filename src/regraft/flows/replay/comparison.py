@@ -9,7 +9,7 @@ from uuid import UUID
 
 from regraft.domain.capture.message import text_of
 from regraft.domain.evaluation.trajectory import printable
-from regraft.domain.ids import parse_json
+from regraft.domain.ids import canonical_json, parse_json
 from regraft.domain.lineage.projection import projection_digest
 from regraft.domain.replay.budget import Price, TokenSpend
 from regraft.domain.replay.comparison import Sample, distributions, in_words, variant_of
@@ -155,6 +155,24 @@ def _printed(value: Any) -> Any:
 def as_rows(found: Mapping[str, Any]) -> list[list[str]]:
     """The alternatives as rows of text under ``COLUMNS``; what is not known is empty."""
     return [["" if row[name] is None else str(row[name]) for name in COLUMNS] for row in found["alternatives"]]
+
+
+WHOLE = (*COLUMNS[:-1], "answer")
+
+
+def as_whole_rows(found: Mapping[str, Any]) -> list[list[str]]:
+    """The alternatives as rows of text under ``WHOLE``: with their answers whole, calls of tools as JSON."""
+    return [
+        [*("" if row[name] is None else str(row[name]) for name in COLUMNS[:-1]), _answer(row["answer"])]
+        for row in found["alternatives"]
+    ]
+
+
+def _answer(stored: str | None) -> str:
+    message = parse_json(stored) if stored else None
+    if not isinstance(message, Mapping):
+        return ""
+    return printable(text_of(message) or canonical_json(message.get("tool_calls") or ""))
 
 
 def as_markdown(found: Mapping[str, Any]) -> str:

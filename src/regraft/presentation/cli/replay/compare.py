@@ -33,7 +33,8 @@ def compare(
     node: Annotated[str, typer.Argument(help="Node: id or start of an id.")],
     other: Annotated[str | None, typer.Argument(help="Another node: show where the paths to both diverge.")] = None,
     to_csv: Annotated[
-        str | None, typer.Option("--csv", help="Write the answers to this CSV file; - prints them.", metavar="FILE")
+        str | None,
+        typer.Option("--csv", help="Write whole answers to this CSV file; - prints them.", metavar="FILE"),
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
     limit: Annotated[int, typer.Option("-n", min=0, help="Answers to show in the table; 0 for all.")] = MOST_SHOWN,
@@ -61,7 +62,7 @@ def compare(
     if json:
         run.print_json({**found, "alternatives": [values(row) for row in found["alternatives"]]})
     elif to_csv is not None:
-        _write_csv(to_csv, comparing.COLUMNS, comparing.as_rows(found))
+        _write_csv(to_csv, comparing.WHOLE, comparing.as_whole_rows(found))
     elif markdown:
         sys.stdout.write(comparing.as_markdown(found))
     else:
