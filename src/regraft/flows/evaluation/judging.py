@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from regraft.domain.capture.answer import Answer, read_answer
+from regraft.domain.capture.judges import MODEL
 from regraft.domain.capture.message import messages_of, text_of
 from regraft.domain.errors import RegraftError, UpstreamError, UsageError
 from regraft.domain.evaluation.judge import PURPOSE, Judge, OrderedVote, Side, Vote, decide
@@ -33,6 +34,10 @@ from regraft.infra.postgres.pool import Connection, Source, connect, reading_fro
 
 CHAT = "/v1/chat/completions"
 COMPARABLE = frozenset({"", "no_preference", "judged_equal", "both_bad"})  # reasons of pairs with one context
+_PAGE = 5_000  # units or pairs that are read at a time
+_KEPT_OF_PAIRS = ("session_id", "anchor_turn_id", "node_a", "node_b", "turn_a", "turn_b")
+_OF_PAIRS = ("pair_id", *_KEPT_OF_PAIRS, "reason", "source", "given_by")
+_IDS = frozenset({"pair_id", "unit_id", *_KEPT_OF_PAIRS})
 _GIVE_UP = 5  # calls that fail one after the other, before any succeeds
 _KEPT_FAILURES = 5
 Progress = Callable[[int, int], None]  # votes that were asked for, of how many
@@ -128,18 +133,32 @@ def _subjects(
     connection: Connection, dsn: str, workbench: Path, judge: Judge, theme: str | None
 ) -> tuple[list[_Subject], set[UUID]]:
     """What there is to judge, and which of it people judged."""
-    bench = Workbench(workbench)
+    found: list[_Subject] = []
     if judge.task == "preference":
         propose_pairs(dsn, workbench)
         first = store.judged_by_people(connection, "pairs")
-        pairs = [pair for pair in bench.pairs() if pair["reason"] in COMPARABLE and theme in (None, pair["theme"])]
-        first |= {pair["pair_id"] for pair in pairs if pair["source"] == "imported" and pair["given_by"] != "model"}
-        return [_Subject(pair["pair_id"], pair) for pair in pairs], first
+        for row in _pages(workbench, "pair", _OF_PAIRS, theme):
+            if row["reason"] in COMPARABLE:
+                found.append(_Subject(row["pair_id"], {name: row[name] for name in _KEPT_OF_PAIRS}))
+                if row["source"] == "imported" and row["given_by"] != MODEL:
+                    first.add(row["pair_id"])
+        return found, first
     materialise_units(dsn, workbench)
     first = store.judged_by_people(connection, "units")
-    units = [unit for unit in bench.units() if theme in (None, unit["theme"])]
-    first |= {unit["unit_id"] for unit in units if unit["imported_human"] is not None}
-    return [_Subject(unit["unit_id"], unit) for unit in units], first
+    for row in _pages(workbench, "unit", ("unit_id", "session_id", "imported_human"), theme):
+        found.append(_Subject(row["unit_id"], {"session_id": row["session_id"]}))
+        if row["imported_human"] is not None:
+            first.add(row["unit_id"])
+    return found, first
+
+
+def _pages(workbench: Path, noun: str, columns: Sequence[str], theme: str | None) -> Iterator[dict[str, Any]]:
+    """Units or pairs with some of their columns, read a page at a time; ids as UUIDs."""
+    bench, after = Workbench(workbench), None
+    while (page := bench.page(noun, _PAGE, after=after, theme=theme)).num_rows:
+        for row in page.select(columns).to_pylist():
+            yield {name: UUID(each) if name in _IDS else each for name, each in row.items()}
+        after = page.column(f"{noun}_id")[-1].as_py()
 
 
 class _Run:
