@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
+_ENDLESS = 1_000_000  # columns: no row is wider
 _KEPT = {"\n", "\t"}
 _DIRECTIONS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)
 _STEERING = {
@@ -21,7 +23,21 @@ def visible(text: str) -> str:
 
 
 class Terminal(Console):
-    """A console that shows control characters in place of obeying them; styles come from markup alone."""
+    """A console that shows control characters in place of obeying them; styles come from markup alone.
+
+    In a pipe each row of a table is one line, whole: what reads it may cut it itself.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """See Console."""
+        if self.is_terminal or not any(isinstance(each, Table) for each in objects):
+            super().print(*objects, **options)
+            return
+        width, self.width = self.width, _ENDLESS
+        try:
+            super().print(*objects, **options)
+        finally:
+            self.width = width
 
     def render_str(self, text: str, **options: Any) -> Text:
         """A text of ours or of others', as it is printed."""
