@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from regraft.infra.statistics.clustering import NOISE, assign, parents, silhouette, without_small
-from regraft.infra.statistics.partition import Partition, partition
+from regraft.infra.statistics.partition import Former, Partition, partition
 
 
 def mixture(vectors, clusters, *, seed, dimensions=128, cosine=0.5, noise=0.05):
@@ -107,3 +107,23 @@ def test_few_vectors_have_a_map_and_no_clusters():
 
 def test_clusters_are_numbered_densely():
     assert without_small(np.array([4, 4, 2, 7, 7, -1]), 2).tolist() == [0, 0, -1, 1, 1, -1]
+
+
+def test_a_new_fit_keeps_the_clusters_of_the_former_one_and_finds_what_is_new():
+    data, truth = mixture(900, 8, seed=7)
+    told = truth != 0  # the former fit saw nothing of one direction
+    first = partition(data[told], seed=0, min_size=5)
+    numbers = np.full((900, len(first.clustering.layers)), NOISE)
+    numbers[told] = np.stack([layer.labels for layer in first.clustering.layers], axis=1)
+    former = Former(numbers.tolist(), told.tolist(), first.clustering.default)
+    found = best(partition(data, seed=0, min_size=5, former=former))
+    assert adjusted_rand_score(best(first).labels, found.labels[told]) >= 0.95
+    assert adjusted_rand_score(truth, found.labels) >= 0.9
+    assert (found.labels[truth == 0] != NOISE).mean() >= 0.9
+
+
+def test_clusters_that_are_much_less_clear_than_new_ones_are_given_up():
+    data, _ = mixture(600, 6, seed=8)
+    poor = Former([[number % 2] for number in range(600)], [True for _ in range(600)], 0)
+    fresh = partition(data, seed=0, min_size=5)
+    assert (best(partition(data, seed=0, min_size=5, former=poor)).labels == best(fresh).labels).all()

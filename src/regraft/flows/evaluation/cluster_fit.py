@@ -17,7 +17,7 @@ from regraft.infra.postgres.evaluation import clusters as store
 from regraft.infra.postgres.pool import Connection, transaction
 
 if TYPE_CHECKING:
-    from regraft.infra.statistics.partition import Partition
+    from regraft.infra.statistics.partition import Former, Partition
 
 Record = dict[str, Any]
 
@@ -55,7 +55,8 @@ def fit(dsn: str, units: pa.Table, model: str, rule: ClusterRule) -> bool:
         last = store.current_run(connection)
     if origin.gave(last):
         return False
-    found = partition_column(units.column("vector"), seed=rule.seed, min_size=rule.min_size)
+    former = _former(dsn, last, units.column("unit_id").to_pylist(), model)
+    found = partition_column(units.column("vector"), seed=rule.seed, min_size=rule.min_size, former=former)
     with transaction(dsn, name="regraft-clusters") as connection:
         store.lock(connection)
         last = store.current_run(connection)
@@ -63,6 +64,24 @@ def fit(dsn: str, units: pa.Table, model: str, rule: ClusterRule) -> bool:
             return False  # another process was faster
         _save(dsn, connection, units.column("unit_id").to_pylist(), found, origin, last)
     return True
+
+
+def _former(dsn: str, last: Record | None, units: Sequence[str], model: str) -> Former | None:
+    """What the last fit said of these units; None where it found no clusters, or other vectors."""
+    from regraft.infra.statistics.partition import Former
+
+    if last is None or last["embedding_model"] != model or last["noise"] == last["units"]:
+        return None
+    said = store.members(dsn, last["cluster_run_id"])
+    numbers: list[dict[str, int]] = [{} for _ in range(last["layers"])]
+    known = {
+        unit: [-1 if one is None else numbers[at].setdefault(one, len(numbers[at])) for at, one in enumerate(clusters)]
+        for unit, clusters in zip(*(said.column(n).to_pylist() for n in ("unit_id", "cluster_ids")), strict=True)
+    }
+    nothing = [-1] * last["layers"]
+    return Former(
+        [known.get(unit, nothing) for unit in units], [unit in known for unit in units], last["default_layer"]
+    )
 
 
 def _input_digest(units: pa.Table, model: str) -> Digest:
@@ -80,7 +99,10 @@ def _save(
     fresh = [fresh_id(pin, number) for number in range(len(clusters))]
     numbers = found.numbers()
     known = store.centroids(connection, previous) if previous else []
-    follows = _succession(dsn, units, numbers, fresh, [one.layer for one in clusters], previous, known)
+    # Fits have unlike numbers of layers, but each has a default one: layers are told by their distance from it.
+    layers = [one.layer - found.clustering.default for one in clusters]
+    old_layers = [row["layer"] - last["default_layer"] for row in known] if last else []
+    follows = _succession(dsn, units, numbers, fresh, layers, previous, known, old_layers)
     ids = [follows.ids[one] for one in fresh]
     clustering = found.clustering
     store.add_run(
@@ -136,6 +158,7 @@ def _succession(
     layers: Sequence[int],
     previous: UUID | None,
     known: Sequence[Record],
+    old_layers: Sequence[int],
 ) -> ClusterSuccession:
     """How the clusters follow on those of the last fit, by the units that both saw."""
     old = [row["cluster_id"] for row in known]
@@ -153,7 +176,6 @@ def _succession(
     ]
     if not both or not fresh:
         return succession(fresh, old, (), {})
-    old_layers = [row["layer"] for row in known]
     overlaps = compare([numbers[place] for place, _ in both], [row for _, row in both], layers, old_layers)
     return succession(
         fresh,

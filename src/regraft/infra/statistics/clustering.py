@@ -21,6 +21,8 @@ _DIMENSIONS = (4, 8)  # of the space that evoc looks for densities in; which ser
 _CHANCE = 1.6  # over the root of the dimensions: the best silhouettes of random directions, measured, are below it
 _MOST_NOISE = 0.5  # of a layer that is worth keeping,
 _CLEAR = 1 / 3  # and how clear it is at least, over the clearest one
+_AS_CLEAR = 0.9  # how clear the clusters of the fit before must be, over those of a fresh one, to be kept
+_NEW = 1 / 3  # of the members of a new cluster, who were not in the fit before
 _MADS = 3.0
 _MOST_MERGES = 32
 LEAST_WIDTH = 0.02  # of a cluster of equal texts, as cosine
@@ -81,6 +83,43 @@ def cluster(vectors: Vectors, *, seed: int, min_size: int, graph: Any = None) ->
         if place == best or (scores[place] >= _CLEAR * scores[best] and (layer.labels == NOISE).mean() <= _MOST_NOISE)
     ]
     return Clustering(tuple(layers[place] for place in kept), kept.index(best), algorithm)
+
+
+def follow(
+    vectors: Vectors,
+    fresh: Clustering,
+    before: Sequence[Labels],
+    seen: Labels,
+    default: int,
+    *,
+    seed: int,
+    min_size: int,
+) -> Clustering:
+    """The clustering of the fit before over n vectors, brought up to them, unless a ``fresh`` one is clearly better.
+
+    ``before`` are its layers, -1 for noise and for vectors that it did not see (``seen`` is 0). Those join the nearest
+    cluster; of the rest, those that the fit did not see may be new clusters, with noise that belongs to them. Densities
+    of nearly the same vectors differ at many small borders: without this, a little more data would give many clusters
+    another extent for no reason.
+    """
+    layers = []
+    for labels in before:
+        layer = _layer(vectors, labels, min_size)
+        rest = np.flatnonzero(layer.labels == NOISE)
+        if (seen[rest] == 0).sum() >= min_size:
+            others = cluster(vectors[rest], seed=seed, min_size=min_size)
+            found = others.layers[others.default].labels
+            for number in range(int(found.max(initial=NOISE)) + 1):
+                if (seen[rest][found == number] == 0).mean() < _NEW:
+                    found = np.where(found == number, NOISE, found)
+            joined = layer.labels.copy()
+            joined[rest] = np.where(found == NOISE, NOISE, found + len(layer.centroids))
+            layer = _layer(vectors, without_small(joined, 1), min_size)
+        layers.append(layer)
+    kept, new = (silhouette(vectors, one) for one in (layers[default], fresh.layers[fresh.default]))
+    if kept < _AS_CLEAR * new:
+        return fresh
+    return Clustering(tuple(layers), default, fresh.algorithm)
 
 
 def assign(vectors: Vectors, centroids: Vectors, floors: Values) -> tuple[Labels, Values]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -19,8 +20,10 @@ from regraft.infra.statistics.clustering import (
     Values,
     Vectors,
     cluster,
+    follow,
     neighbour_graph,
     parents,
+    without_small,
 )
 from regraft.infra.statistics.mapping import map_points, trustworthiness_of
 
@@ -88,25 +91,41 @@ class Partition:
         return found
 
 
-def partition(vectors: Vectors, *, seed: int, min_size: int) -> Partition:
+@dataclass(frozen=True, slots=True)
+class Former:
+    """What the fit before said: by vector and layer the number of its cluster within the layer, -1 for noise and for
+    vectors that were not ``seen``; and its default layer."""
+
+    numbers: Sequence[Sequence[int]]
+    seen: Sequence[bool]
+    default: int
+
+
+def partition(vectors: Vectors, *, seed: int, min_size: int, former: Former | None = None) -> Partition:
     """Cluster and map n vectors of length 1; the same input and seed give the same result on one machine.
 
     Equal vectors are one to the algorithms, which many at no distance from each other would mislead, and get the same
-    clusters and the same point. ``min_size`` equal ones that are noise are a cluster of their own.
+    clusters and the same point. ``min_size`` equal ones that are noise are a cluster of their own. Clusters of the
+    ``former`` fit stay where they are about as clear as new ones.
     """
     first, same = _different(vectors)
     some = vectors[first]
     graph = neighbour_graph(some, seed) if len(some) >= SMALL else None
     found = cluster(some, seed=seed, min_size=min_size, graph=graph)
+    if former is not None:
+        known = np.asarray(former.numbers, dtype=np.int64)
+        before = [without_small(known[first, layer], 1) for layer in range(known.shape[1])]
+        seen = np.asarray(former.seen, dtype=np.int64)[first]
+        found = follow(some, found, before, seen, former.default, seed=seed, min_size=min_size)
     points = map_points(some, seed=seed, graph=graph)
     copies = np.bincount(same, minlength=len(some))
     layers = tuple(_of_all(layer, some, copies, same, min_size) for layer in found.layers)
     return Partition(replace(found, layers=layers), points[same], trustworthiness_of(some, points, seed=seed))
 
 
-def partition_column(vectors: pa.ChunkedArray, *, seed: int, min_size: int) -> Partition:
+def partition_column(vectors: pa.ChunkedArray, *, seed: int, min_size: int, former: Former | None = None) -> Partition:
     """The same of an Arrow column of vectors, at least one."""
-    return partition(matrix_of(vectors), seed=seed, min_size=min_size)
+    return partition(matrix_of(vectors), seed=seed, min_size=min_size, former=former)
 
 
 def _different(vectors: Vectors) -> tuple[Labels, Labels]:
