@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -331,6 +332,26 @@ def test_no_item_is_lost_or_given_twice_to_one_of_eight_reviewers(truth: str, be
     times = Counter(item for items in got.values() for item in items)
     assert times == needed
     assert queue_items(truth, UNIT) == []
+
+
+def test_two_pages_of_one_reviewer_are_not_given_the_same_item(truth: str, bench: Path) -> None:
+    with transaction(truth) as connection:
+        many_choices(SmallGraph(connection), 20)
+    fill_queue(truth, bench, QueueSize(reviewers=5), kinds=["unit"], seed=6)
+
+    def page(_: int) -> int:
+        judged = 0
+        desk = desk_at(truth, "ann")
+        while found := desk.claim(UNIT):
+            with suppress(ConflictError, NotFoundError):
+                judged += not desk.submit(found[0].lease_id, Rating(rating=3)).changed
+        return judged
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(page, range(4)))
+    twice = rows(truth, "SELECT FROM human_eval_labels GROUP BY unit_id HAVING count(*) > 1")
+    assert twice == []
+    assert len(rows(truth, "SELECT FROM human_eval_labels")) == 40
 
 
 KILLED = """

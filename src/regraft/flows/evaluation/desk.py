@@ -147,7 +147,7 @@ class ReviewDesk:
         wanted, now = wanted or QueueFilter(), now or datetime.now(UTC)
         for attempt in range(_ATTEMPTS):
             with self.transaction() as connection:
-                if not leases.expired(connection, now):
+                if not leases.begin_claim(connection, self.reviewer, now):
                     found = self._claimed(connection, wanted, limit, now)
                     if found or not self._waiting(connection, wanted):
                         return found
@@ -158,7 +158,6 @@ class ReviewDesk:
         return []
 
     def _claimed(self, connection: Connection, wanted: QueueFilter, limit: int, now: datetime) -> list[ShownItem]:
-        leases.commit_late(connection)
         held = leases.held(connection, self.reviewer, self.scope)
         rows = [row for row in held if _fits(row, wanted)][:limit]
         if len(held) + limit - len(rows) > MAX_HELD:

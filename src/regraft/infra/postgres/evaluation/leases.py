@@ -41,14 +41,9 @@ def settle(
     recount(connection, items, now)
 
 
-def expired(connection: Connection, now: datetime) -> bool:
-    """Whether a lease has run out."""
-    return bool(rows(connection, "expired", now=now))
-
-
-def commit_late(connection: Connection) -> None:
-    """This transaction need not be on disk when it ends: a claim that a crash loses is claimed again."""
-    connection.execute("SET LOCAL synchronous_commit = off")
+def begin_claim(connection: Connection, reviewer: str, now: datetime) -> bool:
+    """Begin a claim of a reviewer, who makes one at a time; whether a lease of anybody has run out."""
+    return is_true(connection, "begin_claim", reviewer=reviewer, now=now)
 
 
 def expire(connection: Connection, now: datetime) -> int:

@@ -42,6 +42,12 @@ CROSS JOIN LATERAL (
     FROM human_sample_queue o WHERE o.item_id = c.item_id) AS n
 WHERE q.item_id = c.item_id;
 
+-- name: begin_claim
+-- Claims of one reviewer wait for one another: two pages of theirs are not given the same item. A claim need not be on
+-- disk when it ends: one that a crash loses is claimed again. Says whether a lease has run out.
+SELECT pg_advisory_xact_lock(7267426, hashtext(%(reviewer)s)), set_config('synchronous_commit', 'off', true),
+       EXISTS (SELECT FROM review_leases WHERE ended IS NULL AND expires_at < %(now)s) AS found;
+
 -- name: held
 -- What a reviewer holds, the oldest first.
 SELECT l.lease_id, l.expires_at, l.shown_first, l.draft, q.*,
