@@ -17,6 +17,7 @@ from regraft.domain.errors import NotFoundError, UsageError, WithdrawnError
 from regraft.flows.datasets.export import export
 from regraft.flows.datasets.withdraw import withdraw
 from regraft.infra.postgres.pool import transaction
+from support.frozen import register
 from support.small_graph import SmallGraph, call, say
 
 SFT = 'name = "good"\nkind = "sft"\n[splits]\ntrain = 0.8\nvalidation = 0.2\n'
@@ -55,6 +56,19 @@ def test_a_snapshot_is_found_by_the_start_of_its_id(log: regraft.Log, snapshot: 
         + ", ".join(f"{count} {split}" for split, count in snapshot.row_counts.items())
         + ">"
     )
+
+
+def test_the_name_of_a_dataset_is_its_newest_snapshot(log: regraft.Log, snapshot: regraft.Snapshot, truth: str) -> None:
+    newer = log.freeze(SFT + "[select]\nper_context = 0\n")
+    assert newer.id != snapshot.id
+    with transaction(truth) as connection:
+        for number, day in enumerate(("2100-01-02", "2100-01-01")):
+            named = {"dataset": "good-too", "iceberg_snapshot_id": number, "recipe": SFT}
+            register(connection, f"good-too-{number}", created_at=f"{day}T00:00:00Z", **named)
+    assert log.snapshot("good").id == newer.id
+    assert log.snapshot("good-too").id == "good-too-0"
+    with pytest.raises(NotFoundError, match="Several snapshots start with good-"):
+        log.snapshot("good-")
 
 
 def test_rows_come_with_their_certificates_of_one_split_or_of_all(snapshot: regraft.Snapshot) -> None:

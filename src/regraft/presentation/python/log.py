@@ -209,9 +209,9 @@ class Log:
         return _reader(schema, read(*where, **filters))
 
     def snapshot(self, snapshot: str) -> Snapshot:
-        """A frozen dataset, by its id or the start of it.
+        """A frozen dataset: by its id, the start of it, or a dataset's name, which means its newest snapshot.
 
-        Raises `NotFoundError` unless exactly one fits, `WithdrawnError` for a withdrawn one.
+        Raises `NotFoundError` unless one fits, `WithdrawnError` for a withdrawn one.
         """
         from regraft.flows.datasets.freeze import find_snapshot
         from regraft.presentation.python.snapshot import Snapshot

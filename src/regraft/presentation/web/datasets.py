@@ -79,7 +79,7 @@ def snapshots(
 
 @router.get("/snapshots/{id}", response_model=SnapshotDetail)
 def snapshot(id: str, truth: Truth) -> JsonReply:
-    """One snapshot, by its id or the start of it."""
+    """One snapshot, by its id, the start of it, or a dataset's name, which means its newest."""
     _check_id(id)
     with truth.connection() as connection:
         found = registry.snapshot(connection, id, truth.scope)

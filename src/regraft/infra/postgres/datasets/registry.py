@@ -56,11 +56,14 @@ def find(connection: Connection, snapshot_id: str) -> Record | None:
 
 
 def get(connection: Connection, snapshot_id: str, scope: str | None = None) -> Record:
-    """A snapshot's row, by its id or the start of it, if ``scope`` may see it. Raises NotFoundError unless one fits."""
+    """A snapshot's row, if ``scope`` may see it: by its id, a dataset's name (its newest one), or the start of an id.
+
+    Raises NotFoundError unless one fits.
+    """
     found = connection.execute(_SQL["snapshots_like"], {"snapshot_id": snapshot_id, "scope": scope}).fetchall()
     if not found:
         raise NotFoundError(f"There is no snapshot {snapshot_id}. `regraft dataset list` shows them.")
-    if len(found) > 1 and found[0]["snapshot_id"] != snapshot_id:
+    if len(found) > 1 and snapshot_id not in (found[0]["snapshot_id"], found[0]["dataset"]):
         raise NotFoundError(f"Several snapshots start with {snapshot_id}. Give more of its id.")
     return found[0]
 

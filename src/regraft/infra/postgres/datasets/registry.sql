@@ -25,14 +25,16 @@ SELECT pg_advisory_lock_shared(7267426622);
 SELECT * FROM dataset_snapshot_registry WHERE snapshot_id = %(snapshot_id)s;
 
 -- name: snapshots_like
--- Snapshots whose id is this or starts like this, the exact one first, two at most.
+-- Snapshots whose id is this or starts like this, two at most: the exact one, then the newest of the dataset of this name.
 SELECT * FROM dataset_snapshot_registry d
 WHERE (snapshot_id = %(snapshot_id)s OR starts_with(snapshot_id, %(snapshot_id)s))
   AND (%(scope)s::text IS NULL OR (
         EXISTS (SELECT FROM dataset_snapshot_nodes h WHERE h.snapshot_id = d.snapshot_id)
         AND NOT EXISTS (SELECT FROM dataset_snapshot_nodes h JOIN session s USING (session_id)
                         WHERE h.snapshot_id = d.snapshot_id AND s.scope <> %(scope)s)))
-ORDER BY snapshot_id <> %(snapshot_id)s, snapshot_id LIMIT 2;
+ORDER BY snapshot_id <> %(snapshot_id)s, dataset <> %(snapshot_id)s,
+    CASE WHEN dataset = %(snapshot_id)s THEN withdrawn_at IS NOT NULL END,
+    CASE WHEN dataset = %(snapshot_id)s THEN created_at END DESC, snapshot_id LIMIT 2;
 
 -- name: snapshots
 -- Snapshots, oldest first. A page starts after one of them.

@@ -25,7 +25,12 @@ dataset_app = typer.Typer(help="Freeze, verify and export training data.", no_ar
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Target = Annotated[str, typer.Option("--target", "--format", help=f"What the files are for: {', '.join(TARGETS)}.")]
-Snapshot = Annotated[str, typer.Argument(help="Snapshot: id or start of an id.", autocompletion=completion.snapshots)]
+Snapshot = Annotated[
+    str,
+    typer.Argument(
+        help="Snapshot: id, start of an id, or a dataset's name for its newest.", autocompletion=completion.snapshots
+    ),
+]
 
 recipe_commands.register(dataset_app)
 near_duplicates.register(dataset_app)

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def near_duplicates(
-    snapshot: Annotated[str, typer.Argument(help="Snapshot: id or start of an id.")],
+    snapshot: Annotated[str, typer.Argument(help="Snapshot: id, start of an id, or a dataset's name for its newest.")],
     to: Annotated[Path, typer.Option(help="Folder of the results; with a cluster, one that every node sees.")],
     threshold: Annotated[float, typer.Option(help="Share of common runs of five words from which rows count.")] = 0.8,
     python: Annotated[Path, typer.Option(help="Python of the environment that holds Daft.")] = Path(
