@@ -39,3 +39,12 @@ def test_from_a_chatgpt_export_to_a_dpo_file(folder: Path) -> None:
     followed = follow(GUIDES / "chatgpt-to-dpo.md", folder, instead={}, variables={})
     assert followed.compared >= 5
     assert len((folder / "out" / "train.jsonl").read_text("utf-8").splitlines()) == 5
+
+
+@pytest.mark.usefixtures("database")
+def test_from_claude_code_transcripts_to_sft_rows(folder: Path) -> None:
+    followed = follow(GUIDES / "claude-code-to-sft.md", folder, instead={}, variables={})
+    assert followed.compared >= 4
+    rows = (folder / "out" / "train.jsonl").read_text("utf-8")
+    assert len(rows.splitlines()) == 2
+    assert "<API_KEY_" in rows

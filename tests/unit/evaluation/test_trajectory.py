@@ -86,6 +86,12 @@ def test_a_failed_tool_is_told_by_what_it_says(content: str, expected: bool) -> 
     assert not is_tool_error({"role": "user", "content": content})
 
 
+@pytest.mark.parametrize(("flag", "expected"), [(True, True), (False, False), (None, True)])
+def test_the_flag_of_a_tools_result_says_more_than_its_words(flag: bool | None, expected: bool) -> None:
+    assert is_tool_error({"role": "tool", "content": "Error: 0 found", "is_error": flag}) is expected
+    assert is_tool_error({"role": "tool", "content": "make: command not found", "is_error": flag}) is bool(flag)
+
+
 def test_repetition_is_the_share_of_word_fourgrams_seen_before() -> None:
     assert repetition_of("one two three four five six") == 0
     assert repetition_of("a b c d") == 0

@@ -58,10 +58,13 @@ def pair_calls(answer: Message, following: Sequence[Message]) -> list[PairedTool
 
 
 def is_tool_error(message: Message) -> bool:
-    """Whether a tool message reports a failure: a JSON object with a truthy ``error`` or ``is_error``, or
-    ``success: false``; or plain text that opens with a word such as "Error" or "Traceback"."""
+    """Whether a tool message reports a failure: by its flag ``is_error`` (Anthropic's), where it has one; else a JSON
+    object with a truthy ``error`` or ``is_error``, or ``success: false``; or plain text that opens with a word such as
+    "Error" or "Traceback"."""
     if message.get("role") != "tool":
         return False
+    if isinstance(flag := message.get("is_error"), bool):
+        return flag
     text = text_of(message).strip()
     if text.startswith("{"):
         try:

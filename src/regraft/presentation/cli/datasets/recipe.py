@@ -114,7 +114,7 @@ def _print_preview(run: CommandContext, found: Preview) -> None:
     if found.dropped_fields:
         out.print(f"fields that rows leave out: {', '.join(found.dropped_fields)}", highlight=False)
     for name, figure in found.filters.items():
-        out.print(escape(f"{name}: {figure}"), highlight=False)
+        out.print(escape(f"{name.replace('_', ' ')}: {_figures(figure)}"), highlight=False)
     for row in found.sample:
         out.print()
         agreement = "" if row["agreement"] is None else f", agreement {row['agreement']:.2f}"
@@ -158,3 +158,20 @@ def rank(
         place = [escape(row["stratum"] or "none"), str(row["place"]), row["unit_id"][:8], f"{row['score']:.3f}"]
         table.add_row(*place, *kind, escape(row["why"]))
     run.console.print(table)
+
+
+def _figures(figure: object) -> str:
+    """Figures of a filter in words: ``rows 3, replaced (API_KEY 1)``. What is empty is left out."""
+    if isinstance(figure, Mapping):
+        said = (
+            (name, f"({_figures(each)})" if isinstance(each, Mapping) else _figures(each))
+            for name, each in figure.items()
+        )
+        return ", ".join(
+            f"{name.replace('_', ' ') if name.islower() else name} {each}"
+            for name, each in said
+            if each not in ("", "()")
+        )
+    if isinstance(figure, list | tuple):
+        return ", ".join(map(_figures, figure))
+    return str(figure)
