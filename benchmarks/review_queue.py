@@ -25,7 +25,8 @@ from _postgres import temporary_postgres
 
 from regraft.domain.evaluation.human_label import Rating
 from regraft.domain.evaluation.review_queue import QueueFilter
-from regraft.flows.evaluation.desk import ReviewDesk, ReviewPolicy
+from regraft.flows.evaluation.desk import ReviewDesk
+from regraft.flows.evaluation.desk_records import ReviewPolicy
 from regraft.infra.postgres.pool import Connection, connect
 
 RESULTS = Path(__file__).parent / "results"

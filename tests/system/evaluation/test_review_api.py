@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from regraft.flows.access import ReadAccess
-from regraft.flows.evaluation.desk import ReviewPolicy
+from regraft.flows.evaluation.desk_records import ReviewPolicy
 from regraft.flows.evaluation.queue import QueueSize, fill_queue, queue_items
 from regraft.flows.evaluation.review_service import ReviewSetup
 from regraft.infra.files.web_tokens import WebTokenStore

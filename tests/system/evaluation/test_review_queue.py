@@ -21,7 +21,8 @@ from regraft.domain.evaluation.human_label import Preference, Rating
 from regraft.domain.evaluation.review_queue import QueueFilter
 from regraft.flows.evaluation.categories import label_units
 from regraft.flows.evaluation.clusters import materialise_clusters
-from regraft.flows.evaluation.desk import ReviewPolicy, desk_at
+from regraft.flows.evaluation.desk import desk_at
+from regraft.flows.evaluation.desk_records import ReviewPolicy
 from regraft.flows.evaluation.embeddings import materialise_embeddings
 from regraft.flows.evaluation.pivots import materialise_pivots
 from regraft.flows.evaluation.queue import (
@@ -357,7 +358,8 @@ def test_two_pages_of_one_reviewer_are_not_given_the_same_item(truth: str, bench
 KILLED = """
 import sys, time
 from datetime import UTC, datetime, timedelta
-from regraft.flows.evaluation.desk import ReviewPolicy, desk_at
+from regraft.flows.evaluation.desk import desk_at
+from regraft.flows.evaluation.desk_records import ReviewPolicy
 items = desk_at(sys.argv[1], "ann", policy=ReviewPolicy(lease=timedelta(minutes=5))).claim(limit=10)
 print(len(items), flush=True)
 time.sleep(600)

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from regraft.domain.errors import ConflictError, NotFoundError, UsageError
 from regraft.domain.evaluation.human_label import Preference, Rating
 from regraft.domain.evaluation.review_queue import QueueFilter
-from regraft.flows.evaluation.desk import ReviewPolicy, desk_at
+from regraft.flows.evaluation.desk import desk_at
+from regraft.flows.evaluation.desk_records import ReviewPolicy
 from regraft.flows.evaluation.gold import KnownAnswer, add_gold, gold_items, withdraw_gold
 from regraft.flows.evaluation.queue import QueueSize, fill_queue, queue_age, queue_items, release_leases
 from regraft.flows.evaluation.reviewer_report import reviewer_reports

@@ -9,7 +9,8 @@ from uuid import UUID
 from regraft.domain.errors import UsageError
 from regraft.domain.evaluation.review_queue import KINDS, QueueFilter
 from regraft.domain.evaluation.taxonomy import Category
-from regraft.flows.evaluation.desk import ReviewDesk, ReviewPolicy, review_policy
+from regraft.flows.evaluation.desk import ReviewDesk, review_policy
+from regraft.flows.evaluation.desk_records import ReviewPolicy
 from regraft.infra.files.guidelines import read_guidelines
 from regraft.infra.files.taxonomies import default_taxonomy, taxonomy_of
 from regraft.infra.postgres.client_pool import WritePool

@@ -14,7 +14,8 @@ from regraft.domain.evaluation.review_queue import SKIP_REASONS, QueueFilter
 from regraft.flows.evaluation import adjudication as flow_disputes
 from regraft.flows.evaluation import queue as flow
 from regraft.flows.evaluation.adjudication import adjudicate, disputes
-from regraft.flows.evaluation.desk import ReviewDesk, ShownItem
+from regraft.flows.evaluation.desk import ReviewDesk
+from regraft.flows.evaluation.desk_records import ShownItem
 from regraft.flows.evaluation.queue_selection import queue_units
 from regraft.flows.evaluation.review_service import ReviewService, filter_of
 from regraft.flows.evaluation.reviewer_agreement import themes_agreement

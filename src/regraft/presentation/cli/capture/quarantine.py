@@ -25,7 +25,7 @@ def quarantine() -> None:
 
 @quarantine_app.command("list")
 def list_(
-    limit: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many.")] = 20,
     waiting: Annotated[bool, typer.Option("--waiting", help="Only calls that wait for another.")] = False,
     dismissed: Annotated[bool, typer.Option("--dismissed", help="Calls that were dismissed instead.")] = False,
     json: Json = False,

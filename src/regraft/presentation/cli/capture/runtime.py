@@ -51,7 +51,7 @@ def build(json: Json = False) -> None:
 def show(
     table: Annotated[str, typer.Argument(help="One of: " + ", ".join(_SHOWN) + ".")],
     session: Annotated[str | None, typer.Option(help="Only this session: id, start of an id, or name.")] = None,
-    limit: Annotated[int, typer.Option("-n", min=1, help="How many rows.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many rows.")] = 20,
     json: Json = False,
 ) -> None:
     """Update the tables from the execution log, and show one of them; times are UTC."""

@@ -66,7 +66,7 @@ def init(
 def preview(
     recipe: RecipeArgument,
     all_rows: Annotated[bool, typer.Option("--all", help="Make every row, not only the best thousand.")] = False,
-    show: Annotated[int, typer.Option("-n", "--show", min=0, help="Rows to show with their texts.")] = 3,
+    show: Annotated[int, typer.Option("--limit", "-n", "--show", min=0, help="Rows to show with their texts.")] = 3,
     json: Json = False,
 ) -> None:
     """Show what a recipe would give: rows, refusals with examples, lengths, leakage. Nothing is frozen."""
@@ -133,7 +133,7 @@ def _listed(counts: Mapping[str, int]) -> str:
 def rank(
     recipe: RecipeArgument,
     negatives: Annotated[bool, typer.Option("--negatives", help="Show the worst instead of the best.")] = False,
-    n: Annotated[int, typer.Option("-n", "--limit", min=1, help="Trajectories to show.")] = 20,
+    n: Annotated[int, typer.Option("--limit", "-n", min=1, help="Trajectories to show.")] = 20,
     json: Json = False,
 ) -> None:
     """Rank trajectories by a recipe, best and worst of each stratum, and show why each has its rank."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 categories_app = typer.Typer(help="Categories of paths, by rules, judges, learning and people.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Limit = Annotated[int, typer.Option("-n", min=0, help="How many to show; 0 for all.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=0, help="How many to show; 0 for all.")]
 Layers = Literal["rules", "model", "learned", "human"]
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 clusters_app = typer.Typer(help="Clusters of paths by what they are about, and their map.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Limit = Annotated[int, typer.Option("-n", min=0, help="How many to show; 0 for all.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=0, help="How many to show; 0 for all.")]
 Layer = Annotated[int | None, typer.Option(min=0, help="Layer, 0 the finest; the clearest one if not given.")]
 Cluster = Annotated[str, typer.Argument(help="Cluster: its id, the start of it, or its name.", metavar="CLUSTER")]
 

@@ -14,7 +14,7 @@ from regraft.presentation.cli.tables import cut, listing
 evaluate_app = typer.Typer(help="Measure paths and compare sibling answers.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Limit = Annotated[int, typer.Option("-n", min=0, help="How many to show; 0 for all.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=0, help="How many to show; 0 for all.")]
 
 
 @evaluate_app.command()

@@ -24,7 +24,7 @@ judges_app = typer.Typer(help="Ask judge models, and compare them with people.",
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(help="Judge.")]
 Decides = Annotated[Literal["categories", "preference", "rating"], typer.Option("--task", help="What it decides.")]
-Limit = Annotated[int, typer.Option("-n", min=0, help="How many to show; 0 for all.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=0, help="How many to show; 0 for all.")]
 
 
 def _local_model(run: CommandContext) -> str:
@@ -144,7 +144,7 @@ def run_judge(
     model: Annotated[str, typer.Option(help="Model to ask instead of the one in the judge's file.")] = "",
     theme: Annotated[str | None, typer.Option(help="Only items of this theme.")] = None,
     judged: Annotated[bool, typer.Option("--judged", help="Only items that people judged, to calibrate it.")] = False,
-    limit: Annotated[int, typer.Option("-n", min=0, help="Items to ask about; 0 for all.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Items to ask about; 0 for all.")] = 100,
     concurrency: Annotated[int, typer.Option(min=1, help="Calls at the same time.")] = 2,
     seed: Annotated[int, typer.Option(help="Draws the order of the items that people did not judge.")] = 0,
     json: Json = False,

@@ -12,7 +12,8 @@ from rich.panel import Panel
 from regraft.domain.errors import NotFoundError
 from regraft.domain.evaluation.human_label import Preference, Rating
 from regraft.domain.evaluation.review_queue import SKIP_REASONS, QueueFilter
-from regraft.flows.evaluation.desk import ReviewDesk, ShownItem
+from regraft.flows.evaluation.desk import ReviewDesk
+from regraft.flows.evaluation.desk_records import ShownItem
 
 _PLACES = {"a": "first", "b": "second", "e": "equal", "x": "both_bad"}
 _KEYS = "s(kip), c(omment), f(lag), u(ndo), p(rogress), q(uit)? "

@@ -22,7 +22,7 @@ def pivots(
     ] = None,
     theme: Annotated[str | None, typer.Option(help="Only of this theme.")] = None,
     session: Annotated[str | None, typer.Option(help="Only of this session: id, start of an id, or name.")] = None,
-    limit: Annotated[int, typer.Option("-n", min=0, help="How many to show; 0 for all.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="How many to show; 0 for all.")] = 20,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the contexts whose answers came to different ends, the heaviest first: weight is spread times leaves.

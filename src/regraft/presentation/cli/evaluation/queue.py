@@ -114,7 +114,7 @@ def show(
     session: Session = None,
     cluster: Cluster = None,
     category: Category = None,
-    limit: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many to list.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many to list.")] = 20,
     json: Json = False,
 ) -> None:
     """List items, those that are next first; or show what reviewers did with one."""

@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def similar(
     node: Annotated[str, typer.Argument(help="Node: its id or the start of it.", metavar="NODE")],
-    limit: Annotated[int, typer.Option("-n", min=1, help="How many to show.")] = 10,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many to show.")] = 10,
     elsewhere: Annotated[bool, typer.Option("--elsewhere", help="Only paths of other sessions.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

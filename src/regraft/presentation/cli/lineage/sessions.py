@@ -49,7 +49,7 @@ def register(app: typer.Typer) -> None:
 
 def sessions(
     theme: Annotated[str | None, typer.Option(help="Only sessions of this theme.")] = None,
-    limit: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many.")] = 20,
     side: Annotated[bool, typer.Option("--side", help="Only side calls (titles, probes) and calls of judges.")] = False,
     json: Json = False,
 ) -> None:

@@ -37,7 +37,9 @@ def compare(
         typer.Option("--csv", help="Write whole answers to this CSV file; - prints them.", metavar="FILE"),
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
-    limit: Annotated[int, typer.Option("-n", min=0, help="Answers to show in the table; 0 for all.")] = MOST_SHOWN,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=0, help="Answers to show in the table; 0 for all.")
+    ] = MOST_SHOWN,
     json: Json = False,
 ) -> None:
     """Compare all answers to a node's request, variant by variant; or show where the paths to two nodes diverge."""
@@ -186,7 +188,7 @@ def diff(
 
 def find(
     text: Annotated[str, typer.Argument(help='Words, "phrases", or, -not.')],
-    limit: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many.")] = 20,
     json: Json = False,
 ) -> None:
     """Find nodes whose answer or last question contains the words."""

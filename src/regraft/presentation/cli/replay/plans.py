@@ -57,7 +57,9 @@ def _figures(failed: int, rate: float) -> str:
 
 
 @plans_app.command("list")
-def list_plans(limit: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 20, json: Json = False) -> None:
+def list_plans(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many.")] = 20, json: Json = False
+) -> None:
     """List replay plans, the latest first."""
     from regraft.flows.replay.progress import plans
 

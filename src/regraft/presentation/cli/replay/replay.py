@@ -121,7 +121,7 @@ def replay(
         bool, typer.Option("--chat", rich_help_panel=_VARIANTS, help="Use the chat API, whichever the original used.")
     ] = False,
     samples: Annotated[
-        int | None, typer.Option("-n", min=1, rich_help_panel=_VARIANTS, help="Answers per variant.")
+        int | None, typer.Option("--samples", "-n", min=1, rich_help_panel=_VARIANTS, help="Answers per variant.")
     ] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, rich_help_panel=_RUNNING, help="Concurrent calls.")] = None,
     budget_tokens: Annotated[

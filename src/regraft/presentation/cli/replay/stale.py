@@ -43,7 +43,7 @@ def stale(
     why: Annotated[bool, typer.Option("--why", help="List each stale plan and answer with its reason.")] = False,
     session: SessionOption = None,
     node: NodeOption = None,
-    limit: Annotated[int, typer.Option("-n", min=1, help="How many lines --why prints.")] = 40,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many lines --why prints.")] = 40,
     json: Json = False,
 ) -> None:
     """Show what is stale: made with a replaced rule or model, under changed conditions, or after such an answer."""
@@ -89,7 +89,7 @@ def regenerate(
     session: SessionOption = None,
     node: NodeOption = None,
     dry_run: Annotated[bool, typer.Option(help="Print what would be re-run; run nothing.")] = False,
-    limit: Annotated[int, typer.Option("-n", min=1, help="Maximum number of steps.")] = 1000,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of steps.")] = 1000,
     concurrency: Annotated[int, typer.Option(min=1, help="Calls at the same time.")] = 2,
     json: Json = False,
 ) -> None:
