@@ -51,7 +51,12 @@ def test_judges_are_listed_with_what_is_known_of_them(regraft: Callable[..., Any
         ("people", "people among themselves"),
     }
     assert "uncalibrated: never run" in regraft("judges", "list").stdout
-    assert told(regraft("judges", "calibrate", "--json")) == {"judges": 0, "items": 0, "figures": 1, "stale": 0}
+    assert told(regraft("judges", "calibrate", "--json")) == {
+        "judges": 0,
+        "items": 0,
+        "figures": 2,
+        "stale": 0,
+    }  # of all, and of the tenant
     assert told(regraft("judges", "init", "strict", "--task", "rating", "--model", "big", "--json"))["task"] == "rating"
     assert regraft("judges", "init", "strict").returncode == 2
     assert "strict" in {one["judge"] for one in told(regraft("judges", "list", "--json"))}

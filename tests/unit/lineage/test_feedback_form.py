@@ -100,6 +100,9 @@ def test_a_client_learns_at_once_what_is_wrong_with_its_feedback(document, words
     assert len(str(caught.value)) < 300
 
 
-@pytest.mark.parametrize("figure", [{"rating": 1}, {"rating": 5.0}, {"reward": -3}, {"value": 70, "name": "score"}])
+@pytest.mark.parametrize(
+    "figure",
+    [{"rating": 1}, {"rating": 5.0}, {"reward": -3}, {"value": 70, "name": "score"}, {"rating": -1, "name": "taste"}],
+)
 def test_feedback_on_its_own_scale_is_taken(figure):
     check_form(sent({"session": "s", "comment": None, **figure}))

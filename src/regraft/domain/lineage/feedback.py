@@ -79,7 +79,8 @@ def read_feedback(exchange: Exchange) -> Feedback:
 def check_form(exchange: Exchange) -> None:
     """What a client is told of its feedback at once, beside what ``read_feedback`` refuses.
 
-    Raises CorruptEventError for a field that is not known, and for a rating beyond its scale of 1 to 5.
+    Raises CorruptEventError for a field that is not known, and for a rating beyond its scale of 1 to 5. A rating with a
+    name of its own is on a scale of its own.
     """
     document = read_document(exchange.request_body)
     for name in document:
@@ -90,7 +91,7 @@ def check_form(exchange: Exchange) -> None:
     for name in ("name", "comment", "source"):
         if not isinstance(document.get(name, ""), str | None):
             raise CorruptEventError(f"the feedback's {name} is not text")
-    rating = _figure(document.get("rating"))
+    rating = None if document.get("name") else _figure(document.get("rating"))
     if rating is not None and not WORST_RATING <= rating <= BEST_RATING:
         raise CorruptEventError(
             f"the feedback's rating is {rating:g}; a rating is from {WORST_RATING} (worst) to {BEST_RATING} (best). "

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from rich.tree import Tree
 
 _ENDLESS = 1_000_000  # columns: no row is wider
 _KEPT = {"\n", "\t"}
@@ -25,12 +26,12 @@ def visible(text: str) -> str:
 class Terminal(Console):
     """A console that shows control characters in place of obeying them; styles come from markup alone.
 
-    In a pipe each row of a table is one line, whole: what reads it may cut it itself.
+    In a pipe each row of a table or a tree is one line, whole: what reads it may cut it itself.
     """
 
     def print(self, *objects: Any, **options: Any) -> None:
         """See Console."""
-        if self.is_terminal or not any(isinstance(each, Table) for each in objects):
+        if self.is_terminal or not any(isinstance(each, Table | Tree) for each in objects):
             super().print(*objects, **options)
             return
         width, self.width = self.width, _ENDLESS

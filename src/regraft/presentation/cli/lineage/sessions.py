@@ -153,7 +153,8 @@ def _line(row: dict[str, Any]) -> str:
         asked = f"[dim]{_RESULT}[/] {asked}"
     answer = escape(one_line(row["answer_text"] or "", 46))
     if row["called"]:
-        answer = f"{answer} [dim]{_CALL}[/] {escape(one_line(row['called'], 60))}".strip()
+        room = 24 if answer else 46
+        answer = f"{answer} [dim]{_CALL}[/] {escape(one_line(row['called'], room))}".strip()
     why = "" if row["branch_kind"] == "continuation" else f" [dim]({escape(one_line(row['branch_reason'], 46))})[/]"
     outcome = "" if row["reward"] is None else f" [bold]outcome {figure(row['reward'])}[/]"
     place = f"[bold cyan]{mark}[/] [dim]{short(row['node_id'])} {escape(one_line(row['model'] or '', 24))}[/]"
