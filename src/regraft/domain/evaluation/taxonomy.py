@@ -45,7 +45,7 @@ class SignalBound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Category:
-    """One category, as people, judges and rules are told it.
+    """One category, as people, judges and rules read it.
 
     ``rule`` is a built-in rule on measured signals, '' for none; ``bounds`` are a rule of the taxonomy's own: the
     category holds where every signal is within its bounds. A label decides from ``threshold`` (0 to 1) on.

@@ -77,7 +77,7 @@ def read_feedback(exchange: Exchange) -> Feedback:
 
 
 def check_form(exchange: Exchange) -> None:
-    """What a client is told of its feedback at once, beside what ``read_feedback`` refuses.
+    """Refuse obvious mistakes at once, beside what ``read_feedback`` refuses.
 
     Raises CorruptEventError for a field that is not known, and for a rating beyond its scale of 1 to 5. A rating with a
     name of its own is on a scale of its own.

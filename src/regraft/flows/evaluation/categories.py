@@ -224,7 +224,7 @@ def cluster_labels(
     cluster: UUID | None = None,
     limit: int | None = None,
 ) -> list[Row]:
-    """What is said of clusters, the most telling first: by the least lift that the interval of the share allows."""
+    """Labels of clusters, the most telling first: by the least lift that the interval of the share allows."""
     found = ClusterCategories(workbench).labels(
         category=category, source=source, layer=layer, cluster=cluster, limit=limit
     )

@@ -99,7 +99,7 @@ def _save(
     fresh = [fresh_id(pin, number) for number in range(len(clusters))]
     numbers = found.numbers()
     known = store.centroids(connection, previous) if previous else []
-    # Fits have unlike numbers of layers, but each has a default one: layers are told by their distance from it.
+    # Fits have unlike numbers of layers, but each has a default one: layers are matched by their distance from it.
     layers = [one.layer - found.clustering.default for one in clusters]
     old_layers = [row["layer"] - last["default_layer"] for row in known] if last else []
     follows = _succession(dsn, units, numbers, fresh, layers, previous, known, old_layers)

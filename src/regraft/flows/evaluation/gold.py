@@ -95,7 +95,7 @@ def add_gold(
 
 
 def withdraw_gold(dsn: str, item: UUID, by: str, *, now: datetime | None = None) -> None:
-    """Give a gold item to nobody any more; what people answered stays. Raises NotFoundError."""
+    """Stop giving out a gold item; what people answered stays. Raises NotFoundError."""
     now = now or datetime.now(UTC)
     with transaction(dsn) as connection:
         store.rows(connection, "item", item_id=item)

@@ -64,7 +64,7 @@ def _kinds(component: Any, cell: Any, times: Any, cells: int) -> _Kinds:
     import numpy as np
 
     sizes = np.bincount(component, minlength=int(component[-1]) + 1)
-    # Most components have one filled cell: those are told apart by (cell, count) alone.
+    # Most components have one filled cell: those are distinguished by (cell, count) alone.
     alone = sizes[component] == 1
     single, weight = np.unique(np.stack([cell[alone], times[alone]], axis=1), axis=0, return_counts=True)
     kinds = np.zeros((len(single), cells), np.int64)

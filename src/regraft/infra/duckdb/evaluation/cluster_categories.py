@@ -37,7 +37,7 @@ class ClusterCategories(WorkbenchFile):
         cluster: UUID | None = None,
         limit: int | None = None,
     ) -> list[Record]:
-        """What is said of clusters, the most telling first."""
+        """Labels of clusters, the most telling first."""
         asked = {"category": category, "source": source, "layer": layer, "cluster": cluster, "limit": limit or _EVERY}
         rows = self._rows("ready")
         return self._rows("labels", asked) if rows and rows[0]["ready"] else []

@@ -67,7 +67,7 @@ SELECT cluster_run_id, layer, cluster_id, category, source, maker, version, unit
 FROM wilson;
 
 -- name: labels
--- What is said of clusters, by how far the interval lies above the rest of the log.
+-- Labels of clusters, by how far the interval lies above the rest of the log.
 SELECT l.*, coalesce(s.name, '') AS cluster
 FROM cluster_category_labels l LEFT JOIN trajectory_cluster_summaries s USING (cluster_id)
 WHERE ($category IS NULL OR category = $category) AND ($source IS NULL OR source = $source)

@@ -76,7 +76,7 @@ SELECT e.unit_id::VARCHAR AS unit_id, e.vector FROM trajectory_embeddings e
 WHERE e.model = $model AND len(e.vector) > 0 AND e.unit_id IN (SELECT unnest($units::UUID[])) ORDER BY e.unit_id;
 
 -- name: vectors_without_cluster
--- Units that nothing is said of yet, with their vectors.
+-- Units without a label yet, with their vectors.
 SELECT e.unit_id::VARCHAR AS unit_id, e.vector
 FROM trajectory_embeddings e JOIN trajectory_units u USING (unit_id)
 WHERE e.model = $model AND len(e.vector) > 0
@@ -94,7 +94,7 @@ DELETE FROM trajectory_clusters c WHERE NOT EXISTS (
     WHERE u.unit_id = c.unit_id AND e.model = $model AND len(e.vector) > 0);
 
 -- name: add_units
--- What is said of units: one row a layer.
+-- Labels of units: one row a layer.
 INSERT INTO trajectory_clusters BY NAME
 SELECT $run AS cluster_run_id, unit_id::UUID AS unit_id, unnest(range(len(cluster_ids)))::INTEGER AS layer,
     unnest(cluster_ids)::UUID AS cluster_id, unnest(strengths)::FLOAT AS strength,

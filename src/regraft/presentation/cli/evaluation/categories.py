@@ -77,7 +77,7 @@ def _of(found: list[dict[str, Any]], category: str) -> list[dict[str, Any]]:
 
 
 def _maker(row: dict[str, Any]) -> str:
-    """Who says so; a judge's name never stands without whether it is calibrated."""
+    """Who labelled; a judge's name always comes with whether it is calibrated."""
     return escape(row["maker"] + (f" ({row['standing']})" if row["standing"] else ""))
 
 
