@@ -12,7 +12,6 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import textwrap
 import threading
 import time
@@ -36,6 +35,7 @@ from regraft.infra.embedded.postgres import EmbeddedPostgres, PostgresEndpoint
 from regraft.infra.embedded.postgres_binaries import available
 from regraft.infra.embedded.process import ChildProcess, port_open
 from regraft.infra.embedded.state import RunFolder, ServerState, start_time, wait_until
+from support.embedded_servers import Server, state_of, stopped_after
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes accounts")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's death signal is Linux's")
@@ -45,31 +45,11 @@ SERVERS = [
     pytest.param(EmbeddedNats, "nats.port", id="nats"),
     pytest.param(EmbeddedModel, "model.port", id="model", marks=pytest.mark.model),
 ]
-Server = EmbeddedPostgres | EmbeddedNats | EmbeddedModel
 
 
 @pytest.fixture
-def data_dir() -> Iterator[Path]:
-    """A folder that every account can reach; pytest's own is closed to others."""
-    folder = Path(tempfile.mkdtemp(prefix="regraft-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@contextmanager
-def stopped_after(*servers: Server) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        for server in servers:
-            server.stop()
-
-
-def state_of(data_dir: Path, name: str) -> ServerState:
-    state = RunFolder.of(data_dir).read(name)
-    assert state is not None
-    return state
+def data_dir(open_folder: Path) -> Path:
+    return open_folder
 
 
 def write_row(endpoint: PostgresEndpoint, word: str) -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
-import tempfile
 import textwrap
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -20,34 +16,15 @@ from regraft.infra.embedded.leases import users_of
 from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.embedded.process import port_open
-from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
+from regraft.infra.embedded.state import RunFolder, wait_until
+from support.embedded_servers import Server, state_of, stopped_after
 
 SERVERS = [pytest.param(EmbeddedPostgres, "postgres", id="postgres"), pytest.param(EmbeddedNats, "nats", id="nats")]
-Server = EmbeddedPostgres | EmbeddedNats
 
 
 @pytest.fixture
-def data_dir() -> Iterator[Path]:
-    """A folder that every account can reach; pytest's own is closed to others."""
-    folder = Path(tempfile.mkdtemp(prefix="regraft-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@contextmanager
-def stopped_after(*servers: Server) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        for server in servers:
-            server.stop()
-
-
-def state_of(data_dir: Path, name: str) -> ServerState:
-    state = RunFolder.of(data_dir).read(name)
-    assert state is not None
-    return state
+def data_dir(open_folder: Path) -> Path:
+    return open_folder
 
 
 @pytest.mark.parametrize(("kind", "name"), SERVERS)

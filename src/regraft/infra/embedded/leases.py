@@ -19,6 +19,8 @@ from regraft.infra.embedded.state import RunFolder, wait_until
 
 _DIGITS = 8
 
+KILL_PATIENCE = 10.0  # seconds until a server that was killed is gone
+
 
 class Lease:
     """One lease of this process, in a folder ``run/NAME.users``."""
@@ -65,7 +67,8 @@ class ServerUse:
                 raise
 
     def end(self, timeout: float) -> None:
-        """Give the lease back. Where it was the last one, wait up to ``timeout`` seconds until the server has ended."""
+        """Give the lease back. Where it was the last one, wait until the server has ended: its keeper kills it after
+        ``timeout`` seconds."""
         if self._lease is None:
             return
         self._lease.drop()
@@ -73,7 +76,7 @@ class ServerUse:
         run = RunFolder.of(self._data_dir)
         state = run.read(self._name)
         if state is not None:
-            wait_until(lambda: not state.alive() or bool(users_of(run.users(self._name))), timeout)
+            wait_until(lambda: not state.alive() or bool(users_of(run.users(self._name))), timeout + KILL_PATIENCE)
 
 
 def users_of(users: Path) -> list[str]:

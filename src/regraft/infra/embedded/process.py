@@ -18,12 +18,12 @@ from typing import Any
 
 from regraft.domain.errors import PortInUseError, ServerStartError
 from regraft.infra.embedded import keeper
+from regraft.infra.embedded.leases import KILL_PATIENCE
 from regraft.infra.embedded.state import start_time, wait_until
 
 LOOPBACK = "127.0.0.1"
 PYTHON = sys.executable  # what runs the keeper
 LOG_LIMIT = 16 * 1024 * 1024
-_KILL_PATIENCE = 10.0  # seconds for the end of what was killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class ChildProcess:
         if self.alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.keeper_pid, signal.SIGTERM)
-            wait_until(lambda: not self.alive(), self.stop_timeout + _KILL_PATIENCE)
+            wait_until(lambda: not self.alive(), self.stop_timeout + KILL_PATIENCE)
 
     def tail(self, lines: int = 12) -> str:
         """The last lines that the process logged since this start."""

@@ -13,9 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from regraft.domain.datasets.reasons import explained
-from regraft.domain.errors import UsageError
 from regraft.presentation.cli import completion
 from regraft.presentation.cli.context import CommandContext, context
+from regraft.presentation.cli.new_file import write_new_file
 
 if TYPE_CHECKING:
     from regraft.flows.datasets.preview import Preview
@@ -44,16 +44,8 @@ def init(
 
     text = recipe_example(name, kind)
     path = to or Path(f"{name}.toml")
-    if str(path) == "-":
-        print(text, end="")
+    if not write_new_file(path, text):
         return
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise UsageError(f"{path} exists. Name another file with --to.") from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
     run = context()
     if json:
         run.print_json({"file": str(path), "name": name, "kind": kind})

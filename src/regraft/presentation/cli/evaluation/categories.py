@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from regraft.domain.errors import UsageError
 from regraft.presentation.cli.context import CommandContext, context
+from regraft.presentation.cli.new_file import write_new_file
 from regraft.presentation.cli.tables import cut, listing
 
 if TYPE_CHECKING:
@@ -238,16 +239,8 @@ def init(
     from regraft.infra.files.taxonomies import taxonomy_example
 
     text = taxonomy_example()
-    if str(to) == "-":
-        print(text, end="")
+    if not write_new_file(to, text):
         return
-    try:
-        with to.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise UsageError(f"{to} exists. Name another file with --to.") from None
-    except OSError as error:
-        raise UsageError(f"{to} cannot be written: {error.strerror}.") from error
     run = context()
     if json:
         run.print_json({"file": str(to)})
