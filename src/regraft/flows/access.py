@@ -6,23 +6,36 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from regraft.infra.files.web_tokens import WebTokenStore
+
+Role = Literal["viewer", "reviewer", "admin"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """What a request may read: all that is of the tenant ``scope``, or everything where that is None.
 
-    ``name`` is who the token was made for, None where it is nobody's in particular. ``reviews``: it may also judge
-    items of the review queue, under that name.
+    ``name`` is who the token was made for, None where it is nobody's in particular. A viewer reads; a reviewer also
+    judges items of the review queue, under that name; an admin also changes all else.
     ``holds`` says whether it still holds: a token may be revoked while an answer is being sent.
     """
 
     scope: str | None
     holds: Callable[[], bool]
     name: str | None = None
-    reviews: bool = True
+    role: Role = "admin"
+
+    @property
+    def reviews(self) -> bool:
+        """Whether it may judge items of the review queue."""
+        return self.role != "viewer"
+
+    @property
+    def changes(self) -> bool:
+        """Whether it may start replays, freeze datasets, fill the review queue, and manage keys."""
+        return self.role == "admin"
 
 
 class ReadAccess:
@@ -55,7 +68,7 @@ class ReadAccess:
             scope=found.scope,
             holds=lambda: self._store is not None and self._store.find(shown) == found,
             name=found.name,
-            reviews=found.review,
+            role="reviewer" if found.review else "viewer",
         )
 
     def _is_needed(self) -> bool:

@@ -32,8 +32,7 @@ from regraft.infra.postgres import client_pool
 from regraft.infra.postgres.pool import connect
 from regraft.infra.settings import load_settings
 from regraft.presentation.web import app as web
-from regraft.presentation.web import clusters, datasets, judges, pivots, replay, review, similar, status
-from regraft.presentation.web import lineage as lineage_routes
+from regraft.presentation.web.routes import ROUTERS
 from support.frozen import register
 
 HOSTILE = "\\u0000<script>\\ud800 1e-999 \\ud83d\\ude00"
@@ -417,8 +416,8 @@ def test_every_route_of_the_document_answers_by_its_declared_model(
     ids = {"sessions": session, "nodes": node, "anchors": turn, "compare": node, "replays": plan, "snapshots": "good-1"}
     models = {
         f"/api{route.path}": route.response_model
-        for room in (status, lineage_routes, replay, pivots, clusters, judges, similar, review, datasets)
-        for route in room.router.routes
+        for router in ROUTERS
+        for route in router.routes
         if isinstance(route, APIRoute) and route.methods == {"GET"}
     }
     document = ok(client, "/api/openapi.json")

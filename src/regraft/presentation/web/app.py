@@ -34,12 +34,12 @@ from regraft.flows.reader import open_reader
 from regraft.infra.asgi_guard import Guard
 from regraft.infra.host_policy import HostPolicy
 from regraft.infra.telemetry.metrics import ProcessMetrics
-from regraft.presentation.web import clusters, datasets, judges, lineage, pivots, replay, review, similar, status
 from regraft.presentation.web.access import TokenRequired
 from regraft.presentation.web.answer import FailedReply, Failure, JsonReply
 from regraft.presentation.web.body_limit import BodyLimit
 from regraft.presentation.web.metrics import RequestMetrics
 from regraft.presentation.web.metrics import router as metrics_page
+from regraft.presentation.web.routes import ROUTERS
 
 HEADERS = {
     # What a model wrote is never run: no script but our own files, no frame, no form, nothing from elsewhere.
@@ -191,8 +191,8 @@ def make_app(
         responses=_FAILURES,
         generate_unique_id_function=lambda route: route.name,
     )
-    for room in (status, lineage, replay, pivots, clusters, judges, similar, review, datasets):
-        app.include_router(room.router, prefix="/api")
+    for router in ROUTERS:
+        app.include_router(router, prefix="/api")
     app.include_router(metrics_page)
     app.state.metrics = metrics
     app.state.workbench = workbench

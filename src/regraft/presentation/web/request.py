@@ -10,7 +10,8 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Request
 
-from regraft.domain.errors import UnavailableError, UsageError
+from regraft.domain.errors import ForbiddenError, UnavailableError, UsageError
+from regraft.flows.access import Grant
 from regraft.flows.reader import Reader, ScopedReader
 
 LONGEST_PAGE = 200
@@ -33,6 +34,14 @@ async def _workbench(request: Request) -> Path:
     return workbench
 
 
+async def _admin(request: Request) -> Grant:
+    grant: Grant = request.state.grant
+    if not grant.changes:
+        raise ForbiddenError("This token reads only. `regraft web-token create NAME --role admin` makes one that may.")
+    return grant
+
+
+Admin = Annotated[Grant, Depends(_admin)]  # of whoever may change what is not a judgement
 Database = Annotated[Reader, Depends(_reader)]  # to see whether it answers, never what is in it
 Truth = Annotated[ScopedReader, Depends(_scoped_reader)]
 Workbench = Annotated[Path, Depends(_workbench)]  # of all tenants: what is read of it is filtered by `Truth.scope`

@@ -11,7 +11,7 @@ from starlette.responses import StreamingResponse
 from regraft.flows.replay import progress as plans
 from regraft.flows.replay.comparison import compare
 from regraft.presentation.web.answer import JsonReply, Model, StoredJson
-from regraft.presentation.web.events import Progress, progress_events
+from regraft.presentation.web.replay.events import Progress, progress_events
 from regraft.presentation.web.request import AfterNumber, Before, Limit, Scroll, Truth, page_end, page_start
 
 router = APIRouter(tags=["replay"])

@@ -21,8 +21,7 @@ from regraft.flows.evaluation.review_service import ReviewService, filter_of
 from regraft.flows.evaluation.reviewer_agreement import themes_agreement
 from regraft.flows.evaluation.reviewer_report import reviewer_reports
 from regraft.presentation.web.answer import FailedReply, JsonReply
-from regraft.presentation.web.request import Limit, Truth, storable
-from regraft.presentation.web.review_models import (
+from regraft.presentation.web.evaluation.review_models import (
     Adjudicated,
     Agreements,
     CategoryMeaning,
@@ -59,6 +58,7 @@ from regraft.presentation.web.review_models import (
     UndoRequest,
     WantedItems,
 )
+from regraft.presentation.web.request import Limit, Truth, storable
 
 router = APIRouter(
     prefix="/review",

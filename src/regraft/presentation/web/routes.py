@@ -1,0 +1,24 @@
+"""All routes under ``/api``, by room."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from regraft.presentation.web.capture import status
+from regraft.presentation.web.datasets import snapshots
+from regraft.presentation.web.evaluation import clusters, judges, pivots, review, similar
+from regraft.presentation.web.lineage import graph
+from regraft.presentation.web.replay import plans
+
+CAPTURE: tuple[APIRouter, ...] = (status.router,)
+LINEAGE: tuple[APIRouter, ...] = (graph.router,)
+REPLAY: tuple[APIRouter, ...] = (plans.router,)
+EVALUATION: tuple[APIRouter, ...] = (
+    pivots.router,
+    clusters.router,
+    judges.router,
+    similar.router,
+    review.router,
+)
+DATASETS: tuple[APIRouter, ...] = (snapshots.router,)
+ROUTERS = (*CAPTURE, *LINEAGE, *REPLAY, *EVALUATION, *DATASETS)
