@@ -13,7 +13,7 @@ TARGETS := .venv-targets/.ready
 SCALE := .venv-scale/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help setup demo test test-train test-clients test-targets scale test-scale lint types docs site bench lock clean
+.PHONY: help setup demo page check-page types-page test test-train test-clients test-targets scale test-scale lint types docs site bench lock clean
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | sort
 
@@ -61,9 +61,16 @@ $(SCALE): requirements-scale.txt | $(VENV)/bin/python
 	@touch $@
 
 setup: $(READY)  ## Install into .venv
+page: $(READY)  ## Build the page of the web UI, with Node from a wheel where the machine has none
+	@$(BIN)/python ui/build.py --install-node
 demo: $(READY)  ## The whole path on a real local model: talk, replay, pair, freeze
+	@$(BIN)/python ui/build.py --install-node || true
 	@$(BIN)/regraft demo
-test: $(DEV)  ## Unit and system tests, on real servers, in WORKERS processes
+check-page: page  ## Lint, types and unit tests of the page
+	@cd ui && PATH="$$(../$(BIN)/python node.py --bin):$$PATH" npm run --silent check
+types-page: page  ## Rewrite ui/openapi.json from the routes
+	@$(BIN)/python ui/openapi.py
+test: $(DEV) page  ## Unit and system tests, on real servers, in WORKERS processes
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST)
 test-train: $(TRAIN)  ## Real TRL steps on exported snapshots
 	@$(BIN)/python -m pytest tests/train

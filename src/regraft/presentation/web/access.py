@@ -13,6 +13,14 @@ from regraft.flows.access import ReadAccess
 
 OPEN = frozenset({"/api/health"})  # says nothing but that the process is up
 
+_OWN_PAGE = "/metrics"
+
+
+def is_api(path: str) -> bool:
+    """Whether an address is of the API or of the metrics; all others are files of the page, which hold no data."""
+    return path == "/api" or path.startswith("/api/") or path == _OWN_PAGE
+
+
 log = logging.getLogger(__name__)
 
 
@@ -27,7 +35,7 @@ class TokenRequired:
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in OPEN:
+        if scope["type"] != "http" or scope["path"] in OPEN or not is_api(scope["path"]):
             await self._app(scope, receive, send)
             return
         try:

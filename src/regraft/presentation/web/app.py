@@ -1,4 +1,4 @@
-"""The web process: the read-only API under ``/api``, with headers that let a page do nothing but show it."""
+"""The web process: the page of the web UI, and the API under ``/api``. No page may run but its own code."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ from regraft.flows.reader import open_reader
 from regraft.infra.asgi_guard import Guard
 from regraft.infra.host_policy import HostPolicy
 from regraft.infra.telemetry.metrics import ProcessMetrics
-from regraft.presentation.web.access import TokenRequired
+from regraft.presentation.web.access import TokenRequired, is_api
 from regraft.presentation.web.answer import FailedReply, Failure, JsonReply
 from regraft.presentation.web.body_limit import BodyLimit
 from regraft.presentation.web.metrics import RequestMetrics
 from regraft.presentation.web.metrics import router as metrics_page
+from regraft.presentation.web.page import BuiltPage
 from regraft.presentation.web.routes import ROUTERS
 
 HEADERS = {
@@ -91,6 +92,18 @@ class _Headers:
         if scope["type"] == "http" and scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+class _Fallback:
+    """What has no route: a file of the page, or an error of the API below ``/api``."""
+
+    def __init__(self, unknown: ASGIApp, page: ASGIApp) -> None:
+        self._unknown = unknown
+        self._page = page
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        below = scope["type"] != "http" or is_api(scope["path"])
+        await (self._unknown if below else self._page)(scope, receive, send)
 
 
 def _failed(status_code: int, message: str) -> JsonReply:
@@ -194,6 +207,7 @@ def make_app(
     for router in ROUTERS:
         app.include_router(router, prefix="/api")
     app.include_router(metrics_page)
+    app.router.default = _Fallback(app.router.default, BuiltPage())
     app.state.metrics = metrics
     app.state.workbench = workbench
     app.state.embedder = embedder

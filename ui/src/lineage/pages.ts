@@ -1,0 +1,8 @@
+import type { Page } from "../shell/page";
+
+const sessions = { title: "Sessions", load: () => import("./SessionsPage") };
+
+export const pages: Page[] = [
+  { path: "/", ...sessions },
+  { path: "/sessions", ...sessions, nav: { label: "Sessions", icon: "list", order: 1 } },
+];

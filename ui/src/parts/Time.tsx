@@ -1,0 +1,18 @@
+const FULL = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+const DAY = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+});
+
+/** A moment in local time; the exact one is in its title. Null is a dash. */
+export function Time({ at, full = false }: { at: string | null | undefined; full?: boolean }) {
+  if (!at) return <span>–</span>;
+  const moment = new Date(at);
+  return (
+    <time dateTime={at} title={at}>
+      {(full ? FULL : DAY).format(moment)}
+    </time>
+  );
+}

@@ -1,0 +1,80 @@
+import { useEffect, useRef } from "react";
+
+export type Shortcut = {
+  /** Keys as people write them, alternatives with ` | `: `j | ArrowDown`, `Ctrl+Enter`, `?`. */
+  keys: string;
+  /** What it does, for the sheet. */
+  does: string;
+  run: () => void;
+  /** It also works inside a text field. */
+  whileTyping?: boolean;
+};
+
+export type ShortcutGroup = { group: string; shortcuts: readonly Shortcut[] };
+
+const groups: { current: ShortcutGroup }[] = [];
+
+/** The keys of everything that is shown now. */
+export function knownShortcuts(): ShortcutGroup[] {
+  return groups.map(({ current }) => current).filter((group) => group.shortcuts.length > 0);
+}
+
+/** The name of the key that was pressed, such as `Ctrl+Enter`, `?` or `j`; empty for AltGr, which types characters. */
+export function keyName(event: KeyboardEvent): string {
+  if (event.getModifierState("AltGraph") || event.isComposing) return "";
+  const parts = [];
+  if (event.ctrlKey || event.metaKey) parts.push("Ctrl");
+  if (event.altKey) parts.push("Alt");
+  if (event.shiftKey && event.key.length > 1) parts.push("Shift");
+  parts.push(event.key === " " ? "Space" : event.key);
+  return parts.join("+");
+}
+
+/** Whether what was pressed goes into a field as text. */
+export function isTyping(target: EventTarget | null): boolean {
+  if (!(target instanceof HTMLElement)) return false;
+  if (
+    target.isContentEditable ||
+    target instanceof HTMLTextAreaElement ||
+    target instanceof HTMLSelectElement
+  )
+    return true;
+  return (
+    target instanceof HTMLInputElement &&
+    !["checkbox", "radio", "button", "submit", "range"].includes(target.type)
+  );
+}
+
+/**
+ * Keys that work while the component is shown and `active`. They do nothing in dialogs, with AltGr, and while text is
+ * typed, unless they say otherwise. What was registered last goes first.
+ */
+export function useShortcuts(group: string, shortcuts: readonly Shortcut[], active = true): void {
+  const entry = useRef<ShortcutGroup>({ group, shortcuts });
+  entry.current = { group, shortcuts };
+  useEffect(() => {
+    if (!active) return;
+    groups.push(entry);
+    return () => {
+      groups.splice(groups.indexOf(entry), 1);
+    };
+  }, [active]);
+}
+
+function onKey(event: KeyboardEvent): void {
+  const name = keyName(event);
+  if (!name || event.defaultPrevented || document.querySelector("dialog[open]")) return;
+  const typing = isTyping(event.target);
+  for (const { current } of [...groups].reverse()) {
+    const found = current.shortcuts.find(
+      (shortcut) => (!typing || shortcut.whileTyping) && shortcut.keys.split(" | ").includes(name),
+    );
+    if (found) {
+      event.preventDefault();
+      found.run();
+      return;
+    }
+  }
+}
+
+if (typeof window !== "undefined") window.addEventListener("keydown", onKey);
