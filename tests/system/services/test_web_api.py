@@ -309,7 +309,6 @@ def test_what_is_malformed_is_a_400(client: TestClient, path: str) -> None:
         "/api/anchors/00000000-0000-0000-0000-000000000000",
         "/api/snapshots/none-1",
         "/api/nothing",
-        "/api/nothing",
     ],
 )
 def test_what_is_not_there_is_a_404(client: TestClient, path: str) -> None:
