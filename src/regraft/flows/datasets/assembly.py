@@ -26,6 +26,7 @@ from regraft.domain.datasets.splits import Members
 from regraft.domain.datasets.turns import RecordedTurn
 from regraft.domain.evaluation.calibration import MIN_AGREEMENT, Calibrations
 from regraft.flows.datasets.filters import RowFilters
+from regraft.flows.datasets.progress import Progress, unwatched
 from regraft.flows.datasets.recorded_turns import QUERIES, TurnReader
 from regraft.flows.evaluation.calibration import known_judges
 from regraft.flows.evaluation.clusters import require_clusters
@@ -38,23 +39,20 @@ from regraft.infra.postgres.arrow import reading
 
 DRAFT = "rows-"  # of the name of the folder where rows lie
 _BATCH = 1_000  # rows in memory as messages at a time
-EXAMPLES = 3  # refused candidates that are named for each reason
 
 
 @dataclass(slots=True, kw_only=True)
 class Assembly:
     """The rows of a recipe, best first in ``rows``; ``members`` and ``digests`` are in the same order.
 
-    ``refused`` counts candidates by reason, ``passed_over`` those that the recipe did not ask for by cause;
-    ``examples`` names some (row id, detail) of each reason. ``dropped`` names message fields that rows leave out,
-    ``build`` is the build of the graph.
+    ``counts`` are of candidates that became no row. ``dropped`` names message fields that rows leave out, ``build`` is
+    the build of the graph; ``looked_at`` counts ranked candidates.
     """
 
     recipe: Recipe
     build: int
     rows: RowFile
     counts: Counts = field(default_factory=Counts)
-    examples: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     dropped: set[str] = field(default_factory=set)
     members: Members = field(default_factory=Members)
     digests: list[bytes] = field(default_factory=list)
@@ -62,20 +60,18 @@ class Assembly:
     labels: Counter[str] = field(default_factory=Counter)
     filters: Mapping[str, object] = field(default_factory=dict)
     links: list[tuple[int, int]] = field(default_factory=list)
+    looked_at: int = 0
 
     def __len__(self) -> int:
         return len(self.members)
 
-    def refuse(self, row_id: str, refusal: RowRefusal) -> None:
+    def refuse(self, planned: PlannedRow, refusal: RowRefusal) -> None:
         """Count a refused candidate, and keep some of them as examples."""
-        self.counts.refused[refusal.reason] += 1
-        examples = self.examples.setdefault(refusal.reason, [])
-        if len(examples) < EXAMPLES:
-            examples.append((row_id, refusal.detail))
+        self.counts.refuse(refusal.reason, planned.row_id, planned.turns, refusal.detail)
 
-    def refuse_unredacted(self, row_id: str, refusal: RowRefusal) -> None:
+    def refuse_unredacted(self, planned: PlannedRow, refusal: RowRefusal) -> None:
         """Refuse a candidate that was not redacted yet: its detail may quote it, and is dropped."""
-        self.refuse(row_id, RowRefusal(refusal.reason) if self.recipe.filters.redact else refusal)
+        self.refuse(planned, RowRefusal(refusal.reason) if self.recipe.filters.redact else refusal)
 
     def reasons(self) -> str:
         """Why candidates became no rows: the counts, and a line for each reason with what to do about it."""
@@ -85,41 +81,56 @@ class Assembly:
 
 
 @contextmanager
-def assemble(recipe: Recipe, dsn: str, workbench: Path, *, at_most: int = 0) -> Iterator[Assembly]:
+def assemble(
+    recipe: Recipe,
+    dsn: str,
+    workbench: Path,
+    *,
+    at_most: int = 0,
+    scope: str | None = None,
+    progress: Progress = unwatched,
+) -> Iterator[Assembly]:
     """Update the workbench from the graph and make the recipe's rows; the best ``at_most`` of them, all when it is 0.
 
-    The rows lie in a temporary file beside the workbench, until the end of the block.
+    ``scope``: only conversations of this tenant are candidates; None: all are. The rows lie in a temporary file beside
+    the workbench, until the end of the block.
     """
+    progress("measuring", 0, 0)
     build = materialise_units(dsn, workbench).build
     propose_pairs(dsn, workbench)
     if "cluster" in recipe.strata:
         require_clusters(dsn, workbench)
     known = known_judges(recipe, dsn, workbench)
     filters = RowFilters(recipe.filters, workbench.parent)
+    progress("ranking", 0, 0)
     with (
         selection_file(workbench) as selection,
         draft_folder(DRAFT, workbench.parent) as place,
         RowFile(place / "rows.arrow", recipe.kind) as rows,
     ):
+        if scope is not None:
+            selection.keep_sessions(_sessions_of(dsn, scope))
         made = Assembly(recipe=recipe, build=build, rows=rows)
         kind = KINDS[recipe.kind]
         rank(recipe, kind, dsn, selection, made.counts, known)
         digests: set[bytes] = set()
         quota = Quota(kind.limits(recipe))
+        candidates = len(selection)
         for batch in _composed(kind, dsn, selection, quota, made, at_most):
+            progress("rows", made.looked_at, candidates)
             kept: list[Row] = []
             for planned, row in batch:
                 prompt, whole = content_keys(row)
                 key = bytes.fromhex(whole)[:16]
                 if key in digests:
-                    made.refuse(row.row_id, RowRefusal("duplicate_row"))
+                    made.refuse(planned, RowRefusal("duplicate_row"))
                     continue
                 if not quota.has_room(planned):
                     made.counts.passed_over["not_among_best"] += 1
                     continue
                 checked = filters.check(row)
                 if isinstance(checked, RowRefusal):
-                    made.refuse(row.row_id, checked)
+                    made.refuse(planned, checked)
                     continue
                 quota.take(planned)
                 digests.add(key)
@@ -131,6 +142,11 @@ def assemble(recipe: Recipe, dsn: str, workbench: Path, *, at_most: int = 0) -> 
         made.filters, made.links = filters.report(), filters.links()
         rows.close()
         yield made
+
+
+def _sessions_of(dsn: str, scope: str) -> list[str]:
+    with reading(dsn, QUERIES) as log:
+        return [row["session_id"] for row in log.rows("sessions_of", scope)]
 
 
 def decided_by(planned: PlannedRow) -> str:
@@ -177,8 +193,9 @@ def _composed(
 def _wanted(plans: Iterator[PlannedRow], quota: Quota, made: Assembly) -> Iterator[PlannedRow]:
     """The plans whose messages are worth fetching: strata that are full already take no more."""
     for planned in plans:
+        made.looked_at += 1
         if planned.refusal:
-            made.refuse_unredacted(planned.row_id, RowRefusal(planned.refusal))
+            made.refuse_unredacted(planned, RowRefusal(planned.refusal))
         elif not quota.offer(planned):
             made.counts.passed_over["not_among_best"] += 1
         else:
@@ -197,7 +214,7 @@ def _legal(
         refusal = row if isinstance(row, RowRefusal) else illegal(row)
         refusal = refusal or kind.unfit(made.recipe, {part: turns[turn] for part, turn in planned.turns.items()})
         if refusal:
-            made.refuse_unredacted(planned.row_id, refusal)
+            made.refuse_unredacted(planned, refusal)
         elif isinstance(row, Row):
             made.dropped.update(*(turns[turn].dropped for turn in planned.turns.values()))
             yield planned, row

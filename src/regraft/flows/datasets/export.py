@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,6 +19,7 @@ from regraft.domain.datasets.rows import Row
 from regraft.domain.errors import IllegalRowError, IntegrityError, UsageError
 from regraft.flows.datasets.card import WrittenFiles, card
 from regraft.flows.datasets.freeze import Frozen, StoredHash, find_snapshot, stored_rows
+from regraft.flows.datasets.progress import Progress, unwatched
 from regraft.infra.files.drafts import draft_folder
 
 _MANIFEST = "manifest.json"
@@ -38,7 +39,15 @@ class ExportResult:
     left_out: Mapping[str, int]
 
 
-def export(snapshot_id: str, folder: Path, *, dsn: str, warehouse: str, format: str = "trl") -> ExportResult:
+def export(
+    snapshot_id: str,
+    folder: Path,
+    *,
+    dsn: str,
+    warehouse: str,
+    format: str = "trl",
+    progress: Progress = unwatched,
+) -> ExportResult:
     """Write a snapshot's files in a format: one JSON Lines file a split, a dataset card and a manifest of digests.
 
     A row that the format cannot express without loss is left out, and counted by its reason in the card, in the
@@ -53,7 +62,8 @@ def export(snapshot_id: str, folder: Path, *, dsn: str, warehouse: str, format: 
     home = folder.resolve()  # "." has no name of its own, and its parent is another
     home.parent.mkdir(parents=True, exist_ok=True)
     with draft_folder(f".{home.name}-regraft-export-", home.parent) as place:
-        written = _write_rows(target, snapshot, place, stored_rows(dsn, warehouse, snapshot))
+        stored = _watched(stored_rows(dsn, warehouse, snapshot), sum(snapshot.row_counts.values()), progress)
+        written = _write_rows(target, snapshot, place, stored)
         if not written.rows:
             why = ", ".join(f"{count} {reason}" for reason, count in sorted(written.left_out.items()))
             raise IllegalRowError(f"No row of {snapshot_id} can be written for {target.name}: {why}.")
@@ -83,6 +93,16 @@ def export(snapshot_id: str, folder: Path, *, dsn: str, warehouse: str, format: 
         row_counts=dict(written.splits),
         left_out=dict(sorted(written.left_out.items())),
     )
+
+
+def _watched(
+    batches: Iterable[list[tuple[Row, str]]], total: int, progress: Progress
+) -> Iterator[list[tuple[Row, str]]]:
+    done = 0
+    for rows in batches:
+        yield rows
+        done += len(rows)
+        progress("rows", done, total)
 
 
 def _write_rows(

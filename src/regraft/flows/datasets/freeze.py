@@ -19,6 +19,7 @@ from regraft.domain.datasets.splits import assign, leakage
 from regraft.domain.errors import IllegalRowError, IntegrityError, UnavailableError, WithdrawnError
 from regraft.domain.ids import digest
 from regraft.flows.datasets.assembly import Assembly, assemble
+from regraft.flows.datasets.progress import Progress, unwatched
 from regraft.infra.files.recipes import parse_recipe
 from regraft.infra.iceberg import snapshots
 from regraft.infra.iceberg.row_file import RowFile
@@ -58,23 +59,35 @@ class Frozen:
     withdrawn_at: datetime | None
 
 
-def freeze(recipe_text: str, *, dsn: str, workbench: Path, warehouse: str) -> Frozen:
+def freeze(
+    recipe_text: str,
+    *,
+    dsn: str,
+    workbench: Path,
+    warehouse: str,
+    scope: str | None = None,
+    progress: Progress = unwatched,
+) -> Frozen:
     """Make a recipe's rows and freeze them. The same recipe over the same content is the same snapshot: then nothing is
     written. The registry row is written last, so that a freeze that was killed before it leaves nothing visible.
 
-    Raises ConfigError for a bad recipe, IllegalRowError when no row is left, UnavailableError when the warehouse cannot
-    be written.
+    ``scope``: only conversations of this tenant are candidates; None: all are. Raises ConfigError for a bad recipe,
+    IllegalRowError when no row is left, UnavailableError when the warehouse cannot be written, and what ``progress``
+    raises.
     """
     recipe = parse_recipe(recipe_text)
     with connect(dsn, autocommit=True, name="regraft-freeze") as guard:
         registry.begin_freeze(guard)
-        return _freeze(recipe, dsn=dsn, workbench=workbench, warehouse=warehouse)
+        return _freeze(recipe, dsn=dsn, workbench=workbench, warehouse=warehouse, scope=scope, progress=progress)
 
 
-def _freeze(recipe: Recipe, *, dsn: str, workbench: Path, warehouse: str) -> Frozen:
-    with assemble(recipe, dsn, workbench) as made:
+def _freeze(
+    recipe: Recipe, *, dsn: str, workbench: Path, warehouse: str, scope: str | None, progress: Progress
+) -> Frozen:
+    with assemble(recipe, dsn, workbench, scope=scope, progress=progress) as made:
         if not made:
             raise IllegalRowError(f"The recipe {recipe.name} gives no rows: {made.reasons()}")
+        progress("splits", 0, len(made))
         splits = assign(made.members, recipe.splits, links=made.links)
         proof = leakage(made.members, splits, made.links)
         if proof.total:
@@ -100,9 +113,11 @@ def _freeze(recipe: Recipe, *, dsn: str, workbench: Path, warehouse: str) -> Fro
                 "labels": dict(sorted(made.labels.items())),
                 "dropped_fields": sorted(made.dropped),
                 "filters": dict(made.filters),
+                **({} if scope is None else {"scope": scope}),
             },
             "created_at": datetime.now(UTC),
         }
+        progress("writing", 0, len(made))
         try:
             return _write(made, splits, record, dsn=dsn, warehouse=warehouse)
         except OSError as error:

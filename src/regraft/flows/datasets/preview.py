@@ -15,9 +15,16 @@ from regraft.domain.datasets.messages import RowRefusal, text_of
 from regraft.domain.datasets.rows import Row
 from regraft.domain.datasets.splits import assign, leakage
 from regraft.flows.datasets.assembly import Assembly, assemble
+from regraft.flows.datasets.progress import Progress, unwatched
+from regraft.flows.datasets.recorded_turns import QUERIES
+from regraft.flows.datasets.row_filters.lengths import row_tokens, token_figures
 from regraft.infra.files.recipes import parse_recipe
+from regraft.infra.postgres.arrow import reading
+from regraft.infra.text.token_counter import token_counter
 
 SAMPLE = 1_000  # rows that a preview makes, the best first, unless it is asked for all
+TOKENIZER = "o200k"  # of the figures in tokens, where the recipe names none
+_STEP = 250  # rows between two looks at whether it is still wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +37,31 @@ class LengthSummary:
     greatest: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class PreviewSource:
+    """Where a part of a row, or of what became none, is in the graph."""
+
+    part: str
+    node_id: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedExample:
+    """A candidate that became no row; ``detail`` says more of the reason, where there is more."""
+
+    row_id: str
+    detail: str
+    sources: tuple[PreviewSource, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
     """What a freeze of the recipe would hold. ``whole`` is False when only the best rows were made.
 
-    ``refused`` and ``passed_over`` count candidates by reason, ``examples`` names some (row id, detail) of each;
-    ``targets`` counts, for each target that takes the kind, the rows that it cannot express, by reason.
+    ``refused`` and ``passed_over`` count candidates by reason, ``examples`` names some of each reason; ``tokens`` are
+    figures of the lengths of rows, in tokens of the recipe's tokenizer or of ``o200k``; ``targets`` counts, for each
+    target that takes the kind, the rows that it cannot express, by reason.
     """
 
     recipe: str
@@ -47,9 +73,10 @@ class Preview:
     labels: Mapping[str, int]
     refused: Mapping[str, int]
     passed_over: Mapping[str, int]
-    examples: Mapping[str, list[tuple[str, str]]]
+    examples: Mapping[str, tuple[RefusedExample, ...]]
     targets: Mapping[str, Mapping[str, int]]
     lengths: LengthSummary
+    tokens: Mapping[str, Any]
     messages: int
     leakage: Mapping[str, int]
     filters: Mapping[str, object]
@@ -57,26 +84,43 @@ class Preview:
     sample: tuple[Mapping[str, Any], ...] = field(default=())
 
 
-def preview(recipe_text: str, *, dsn: str, workbench: Path, all_rows: bool = False, show: int = 3) -> Preview:
+def preview(
+    recipe_text: str,
+    *,
+    dsn: str,
+    workbench: Path,
+    all_rows: bool = False,
+    show: int = 3,
+    scope: str | None = None,
+    progress: Progress = unwatched,
+) -> Preview:
     """Make a recipe's rows, the best thousand unless ``all_rows``, and say what they are; nothing is frozen.
 
-    ``show`` rows come with their texts. Raises ConfigError for a bad recipe.
+    ``show`` rows come with their texts. ``scope``: only conversations of this tenant are candidates. Raises ConfigError
+    for a bad recipe, and what ``progress`` raises.
     """
     recipe = parse_recipe(recipe_text)
-    with assemble(recipe, dsn, workbench, at_most=0 if all_rows else SAMPLE) as made:
+    most = 0 if all_rows else SAMPLE
+    with assemble(recipe, dsn, workbench, at_most=most, scope=scope, progress=progress) as made:
         targets = {name: _TargetRefusals(name) for name, each in FORMATS.items() if recipe.kind in each.kinds}
+        tokenizer = recipe.filters.tokenizer or TOKENIZER
+        count = token_counter(tokenizer)
         lengths: list[int] = []
+        tokens: list[int] = []
         messages = 0
         shown: list[Mapping[str, Any]] = []
-        for row in made.rows.rows():
+        splits = assign(made.members, recipe.splits, links=made.links)
+        for number, row in enumerate(made.rows.rows()):
+            if number % _STEP == 0:
+                progress("figures", number, len(made))
             texts = all_messages(row)
             messages += len(texts)
             lengths.append(sum(len(text_of(message)) for message in texts))
+            tokens.append(row_tokens(row, count))
             for losses in targets.values():
                 losses.add(row)
-            if len(shown) < show:
-                shown.append(_shown(row))
-        splits = assign(made.members, recipe.splits, links=made.links)
+            if number < show:
+                shown.append({**_shown(row), "split": splits[number]})
         proof = leakage(made.members, splits, made.links)
         return Preview(
             recipe=recipe.name,
@@ -85,12 +129,37 @@ def preview(recipe_text: str, *, dsn: str, workbench: Path, all_rows: bool = Fal
             whole=all_rows or len(made) < SAMPLE,
             splits={name: splits.count(name) for name in recipe.splits},
             lengths=_lengths(lengths),
+            tokens=token_figures(tokenizer, tokens),
             messages=messages,
             leakage=asdict(proof),
             targets={name: losses.reasons for name, losses in targets.items()},
             sample=tuple(shown),
+            examples=_examples(made, dsn),
             **_counts(made),
         )
+
+
+def _examples(made: Assembly, dsn: str) -> Mapping[str, tuple[RefusedExample, ...]]:
+    """The refused candidates that are named, each with the nodes that it would have been made of."""
+    named = made.counts.examples
+    turns = sorted({turn for some in named.values() for one in some for turn in one.turns.values()})
+    with reading(dsn, QUERIES) as log:
+        placed = {row["turn_id"]: row for row in log.rows("nodes_of_turns", turns)} if turns else {}
+    return {
+        reason: tuple(
+            RefusedExample(
+                row_id=one.row_id,
+                detail=one.detail,
+                sources=tuple(
+                    PreviewSource(part, placed[turn]["node_id"], placed[turn]["session_id"])
+                    for part, turn in one.turns.items()
+                    if turn in placed
+                ),
+            )
+            for one in some
+        )
+        for reason, some in sorted(named.items())
+    }
 
 
 def _counts(made: Assembly) -> dict[str, Any]:
@@ -99,7 +168,6 @@ def _counts(made: Assembly) -> dict[str, Any]:
         "labels": dict(sorted(made.labels.items())),
         "refused": dict(sorted((+made.counts.refused).items())),
         "passed_over": dict(sorted((+made.counts.passed_over).items())),
-        "examples": dict(sorted(made.examples.items())),
         "filters": dict(made.filters),
         "dropped_fields": tuple(sorted(made.dropped)),
     }
@@ -146,4 +214,5 @@ def _shown(row: Row) -> Mapping[str, Any]:
         "evidence",
         "agreement",
     )
-    return {**{name: getattr(row, name) for name in same}, "messages": messages}
+    sources = [{"part": each.part, "node_id": each.node_id, "session_id": row.session_id} for each in row.sources]
+    return {**{name: getattr(row, name) for name in same}, "sources": sources, "messages": messages}

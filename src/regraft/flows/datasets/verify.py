@@ -14,6 +14,7 @@ from regraft.domain.datasets.turns import RecordedTurn
 from regraft.domain.errors import IntegrityError
 from regraft.flows.datasets.filters import RowFilters
 from regraft.flows.datasets.freeze import StoredHash, find_snapshot, stored_rows
+from regraft.flows.datasets.progress import Progress, unwatched
 from regraft.flows.datasets.recorded_turns import QUERIES, TurnReader
 from regraft.infra.postgres.arrow import ArrowReader, reading
 
@@ -37,7 +38,9 @@ class Verification:
         return not self.files and not self.rows
 
 
-def verify(snapshot_id: str, *, dsn: str, warehouse: str, workbench: Path | None = None) -> Verification:
+def verify(
+    snapshot_id: str, *, dsn: str, warehouse: str, workbench: Path | None = None, progress: Progress = unwatched
+) -> Verification:
     """Recompute a snapshot's content hash from its stored bytes, and each of its rows from the execution log.
 
     A row is found by its turns, whose ids never change. Its nodes and its session may have other ids by now, if the log
@@ -49,6 +52,7 @@ def verify(snapshot_id: str, *, dsn: str, warehouse: str, workbench: Path | None
     stored = StoredHash(snapshot.hash_version)
     changed: list[tuple[str, str]] = []
     disagreeing = checked = 0
+    total = sum(snapshot.row_counts.values())
     with reading(dsn, QUERIES) as log:
         reader = TurnReader(log, models=recipe.content.learn == "models")
         filters = RowFilters(recipe.filters, workbench.parent if workbench else None)
@@ -69,6 +73,7 @@ def verify(snapshot_id: str, *, dsn: str, warehouse: str, workbench: Path | None
                         disagreeing += 1
                         changed += [(row.row_id, how)] if disagreeing <= _SHOWN else []
                 checked += len(rows)
+                progress("rows", checked, total)
         except IntegrityError as error:
             return Verification(snapshot_id, checked, str(error), "not checked: the files cannot be read", ())
     computed = stored.hex()

@@ -72,11 +72,11 @@ def plan_continuations(recipe: Recipe, candidates: Candidates, counts: Counts, k
     below = _values(wanted, scored_units(recipe, candidates, counts))
     for pair in calibrated_pairs(recipe, candidates):  # once more, rather than kept: there may be millions
         if not _is_comparable(pair):
-            counts.refused[pair["reason"]] += 1
+            counts.refuse_pair(pair["reason"], pair)
             continue
         found = _decided(recipe, below.get(str(pair["node_a"]), {}), below.get(str(pair["node_b"]), {}))
         if isinstance(found, str):
-            counts.refused[found] += 1
+            counts.refuse_pair(found, pair)
         else:
             yield _planned(recipe, pair, *found, kind=kind)
 

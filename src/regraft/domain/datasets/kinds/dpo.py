@@ -51,18 +51,18 @@ class DpoKind:
                 counts.passed_over[cause] += 1
                 continue
             if pair["verdict"] != "legal":
-                counts.refused[pair["reason"]] += 1
+                counts.refuse_pair(pair["reason"], pair)
                 continue
             better = "a" if pair["chosen"] == pair["node_a"] else "b"
             worth = score(ScoreParts(**{part: pair[f"{part}_{better}"] for part in PARTS}), recipe.weights, allowed)
             # A reward that was imported is an outcome, too.
             outcome = "outcome" in recipe.labels and pair["basis"] == "rating"
             if pair["source"] not in sources and not outcome:
-                counts.refused["label_source_not_allowed"] += 1
+                counts.refuse_pair("label_source_not_allowed", pair)
             elif pair["margin"] < recipe.min_margin:
-                counts.refused["margin_below_minimum"] += 1
+                counts.refuse_pair("margin_below_minimum", pair)
             elif worth < recipe.min_score:
-                counts.refused["score_below_minimum"] += 1
+                counts.refuse_pair("score_below_minimum", pair)
             else:
                 yield planned_pair(
                     recipe,

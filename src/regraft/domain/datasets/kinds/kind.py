@@ -67,12 +67,44 @@ class Candidates:
     calibrations: Calibrations = _NOTHING_KNOWN
 
 
+EXAMPLES = 3  # refused candidates that are named for each reason
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedCandidate:
+    """A candidate that became no row. ``turns`` are those that it would be made of, by part; ``detail`` is for
+    people."""
+
+    row_id: str
+    turns: Mapping[str, str]
+    detail: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Candidates that became no row: refused ones by reason, and those that the recipe did not ask for by cause."""
+    """Candidates that became no row: refused ones by reason, and those that the recipe did not ask for by cause.
+
+    ``examples`` names the first few refused ones of each reason.
+    """
 
     refused: Counter[str] = field(default_factory=Counter)
     passed_over: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[RefusedCandidate]] = field(default_factory=dict)
+
+    def refuse(self, reason: str, row_id: str, turns: Mapping[str, str], detail: str = "") -> None:
+        """Count a refused candidate."""
+        self.refused[reason] += 1
+        named = self.examples.setdefault(reason, [])
+        if len(named) < EXAMPLES:
+            named.append(RefusedCandidate(row_id, dict(turns), detail))
+
+    def refuse_unit(self, reason: str, unit: Record) -> None:
+        """Count a refused path."""
+        self.refuse(reason, str(unit["unit_id"]), {"answer": str(unit["turn_id"])})
+
+    def refuse_pair(self, reason: str, pair: Record) -> None:
+        """Count a refused pair; its sides are ``a`` and ``b``, for nobody decided between them."""
+        self.refuse(reason, str(pair["pair_id"]), {side: str(pair[f"turn_{side}"]) for side in "ab"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ class SftKind:
             if not refusal and one.outcome is not None and one.outcome < recipe.min_outcome:
                 refusal = "outcome_below_minimum"  # it takes no other path's place, too
             if refusal:
-                counts.refused[refusal] += 1
+                counts.refuse_unit(refusal, one.unit)
                 continue
             yield planned_unit(recipe, one, self.name)
 

@@ -31,7 +31,7 @@ class SuppressionKind(SftKind):
         for one in scored_units(recipe, candidates, counts):
             finding = negative(recipe, one, facts)
             if finding is not None and finding.type == NOISE:
-                counts.refused[NOISE] += 1
+                counts.refuse_unit(NOISE, one.unit)
             elif finding is not None:
                 yield unwanted(recipe, one, finding, self.name, UNWANTED)
             elif one.source in ("none", "signals") or one.score < NEUTRAL:

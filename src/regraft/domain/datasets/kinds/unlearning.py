@@ -31,7 +31,7 @@ class UnlearningKind(SuppressionKind):
         for one in scored_units(recipe, candidates, counts):
             finding = negative(recipe, one, facts)
             if finding is not None and finding.type == NOISE:
-                counts.refused[NOISE] += 1
+                counts.refuse_unit(NOISE, one.unit)
             elif finding is not None:
                 planned = unwanted(recipe, one, finding, self.name, FORGET)
                 defeats = sorted(facts.defeats.get(one.unit_id, ()), key=lambda each: (-each.margin, each.pair_id))

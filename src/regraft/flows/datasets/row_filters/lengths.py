@@ -30,7 +30,7 @@ class Lengths:
 
     def check(self, row: Row) -> Row | RowRefusal:
         """Refuse a row that is shorter or longer than the limits."""
-        tokens = self._tokens(row)
+        tokens = row_tokens(row, self._count)
         least, most = self._wanted.min_tokens, self._wanted.max_tokens
         if tokens < least:
             return RowRefusal("too_short", f"{tokens} tokens, at least {least} are wanted")
@@ -39,30 +39,36 @@ class Lengths:
         self._counts.append(tokens)
         return row
 
-    def _tokens(self, row: Row) -> int:
-        together = sum(self._of(getattr(row, name)) for name in _TOGETHER)
-        sides = max(self._of(getattr(row, name)) for name in _SIDES)
-        return together + sides + (self._count(row.tools) if row.tools else 0)
-
-    def _of(self, messages: Iterable[Message]) -> int:
-        said = sum(self._count(text) for message in messages for text in texts(message))
-        names = (call["function"]["name"] for message in messages for call in message["tool_calls"])
-        return said + sum(self._count(name) for name in names)
-
     def replaced(self, row: Row) -> Row:
         """Nothing is replaced."""
         return row
 
     def report(self) -> Mapping[str, object]:
         """Figures of the rows within the limits."""
-        ordered = sorted(self._counts)
-        figures: dict[str, object] = {"tokenizer": self._wanted.tokenizer, "rows": len(ordered), "sum": sum(ordered)}
-        if ordered:
-            last = len(ordered) - 1
-            figures |= {"min": ordered[0], "median": ordered[last // 2], "p95": ordered[last * 95 // 100]}
-            figures["max"] = ordered[-1]
-        return {"tokens": figures}
+        return {"tokens": token_figures(self._wanted.tokenizer, self._counts)}
 
     def links(self) -> list[tuple[int, int]]:
         """No links."""
         return []
+
+
+def row_tokens(row: Row, count: Callable[[str], int]) -> int:
+    """The length of a row in tokens that ``count`` counts."""
+
+    def length(messages: Iterable[Message]) -> int:
+        said = sum(count(text) for message in messages for text in texts(message))
+        return said + sum(count(call["function"]["name"]) for message in messages for call in message["tool_calls"])
+
+    together = sum(length(getattr(row, name)) for name in _TOGETHER)
+    return together + max(length(getattr(row, name)) for name in _SIDES) + (count(row.tools) if row.tools else 0)
+
+
+def token_figures(tokenizer: str, counts: Iterable[int]) -> dict[str, object]:
+    """Figures of the lengths of rows, in tokens of a named tokenizer; those of a row are absent where there is none."""
+    ordered = sorted(counts)
+    figures: dict[str, object] = {"tokenizer": tokenizer, "rows": len(ordered), "sum": sum(ordered)}
+    if ordered:
+        last = len(ordered) - 1
+        figures |= {"min": ordered[0], "median": ordered[last // 2], "p95": ordered[last * 95 // 100]}
+        figures["max"] = ordered[-1]
+    return figures

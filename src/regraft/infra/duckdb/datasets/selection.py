@@ -6,7 +6,7 @@ copied.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -52,6 +52,13 @@ class SelectionFile:
         self._connection = connection
         self._queries = {name: query.decode() for name, query in queries("duckdb/datasets/selection").items()}
         connection.execute(self._queries["schema"])
+
+    def keep_sessions(self, session_ids: Sequence[str]) -> None:
+        """Candidates of other sessions than these are none."""
+        self._connection.register("kept_sessions", pa.table({"session_id": pa.array(session_ids, pa.string())}))
+        for name in ("keep_units", "keep_pairs"):
+            self._connection.execute(self._queries[name])
+        self._connection.unregister("kept_sessions")
 
     def units(self) -> Iterator[Record]:
         """The paths from root to leaf, by id."""

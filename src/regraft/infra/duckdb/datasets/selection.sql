@@ -10,6 +10,14 @@ CREATE TABLE plan (
     human DOUBLE, outcome DOUBLE, judge DOUBLE, signals DOUBLE);
 CREATE TABLE entry (row_id VARCHAR, in_group VARCHAR);
 
+-- name: keep_units
+-- Paths of other sessions than the kept ones are no candidates.
+DELETE FROM unit WHERE session_id::VARCHAR NOT IN (SELECT session_id FROM kept_sessions);
+
+-- name: keep_pairs
+-- Nor are their pairs.
+DELETE FROM pair WHERE session_id::VARCHAR NOT IN (SELECT session_id FROM kept_sessions);
+
 -- name: units
 -- The copied paths, by id.
 SELECT * FROM unit ORDER BY unit_id;

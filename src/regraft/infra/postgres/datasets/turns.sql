@@ -56,3 +56,13 @@ GROUP BY up.turn_id, up.depth;
 SELECT f.id::text AS id
 FROM (SELECT node_id AS id FROM former_node UNION ALL SELECT session_id FROM former_session) AS f
 WHERE f.id IN (SELECT one::uuid FROM json_array_elements_text($1::json) AS one);
+
+-- name: sessions_of
+-- The sessions of a tenant.
+SELECT session_id::text AS session_id FROM session WHERE scope = $1;
+
+-- name: nodes_of_turns
+-- Where the given turns are in the graph.
+SELECT t.turn_id::text AS turn_id, t.node_id::text AS node_id, t.session_id::text AS session_id
+FROM session_turn t
+WHERE t.turn_id IN (SELECT one::uuid FROM json_array_elements_text($1::json) AS one);

@@ -83,6 +83,9 @@ def _print_preview(run: CommandContext, found: Preview) -> None:
     lengths = found.lengths
     spread = f"{lengths.least} to {lengths.greatest}, median {lengths.median}, 95 % below {lengths.p95}"
     out.print(f"lengths in characters: {spread}; {found.messages} messages", highlight=False)
+    if found.rows:
+        figures = ", ".join(f"{name} {found.tokens[name]}" for name in ("sum", "median", "p95", "max"))
+        out.print(f"tokens ({escape(found.tokens['tokenizer'])}): {figures}", highlight=False)
     leaks = found.leakage["sessions_in_two_splits"] + found.leakage["contents_in_two_splits"]
     out.print(f"leakage: {leaks} in {found.leakage['components']} components", highlight=False)
     for title, counts in (("strata", found.strata), ("decided by", found.labels), ("not asked for", found.passed_over)):
@@ -93,7 +96,7 @@ def _print_preview(run: CommandContext, found: Preview) -> None:
         for name in ("refused", "reason", "for example"):
             table.add_column(name)
         for reason, count in found.refused.items():
-            examples = "; ".join(f"{row_id[:8]} {detail}".strip() for row_id, detail in found.examples.get(reason, []))
+            examples = "; ".join(f"{one.row_id[:8]} {one.detail}".strip() for one in found.examples.get(reason, ()))
             table.add_row(str(count), reason, escape(examples))
         out.print(table)
         for line in explained(found.refused):
