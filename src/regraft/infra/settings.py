@@ -155,6 +155,7 @@ class Settings(BaseSettings):
     rules: dict[str, RuleSection] = Field({}, description="taskify rules by name, beside the built-in `default`")
     orchestrators: dict[str, OrchestratorSection] = Field({}, description="orchestrators by name")
     judges: Path = Field(Path("judges"), description="folder of judge files, beside the built-in judges")
+    recipes: Path = Field(Path("recipes"), description="folder of recipes of datasets, beside the built-in ones")
     taxonomy: Path | None = Field(None, description="file of categories for paths; the built-in seven if unset")
     clients: dict[str, KnownClientSection] = Field(
         {}, description="clients that name their sessions, beside known ones"
@@ -236,7 +237,8 @@ def load_settings(file: Path | None = None) -> Settings:
     here = Path.cwd()
     folder = path.absolute().parent if path else None
     if folder is not None and folder != here:
-        document = anchored({"judges": str(Settings.model_fields["judges"].default), **document}, folder)
+        beside = {name: str(Settings.model_fields[name].default) for name in ("judges", "recipes")}
+        document = anchored({**beside, **document}, folder)
     document.setdefault("data_dir", str(_data_folder(here, folder)))
     _check_variables()
     try:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from regraft.domain.datasets.certificate import UNCALIBRATED
 from regraft.domain.datasets.content import compose, content_keys, illegal, row_digest
 from regraft.domain.datasets.kinds import KINDS
 from regraft.domain.datasets.kinds.kind import Candidates, Counts, Kind, PlannedRow
@@ -152,7 +153,7 @@ def _sessions_of(dsn: str, scope: str) -> list[str]:
 def decided_by(planned: PlannedRow) -> str:
     """The label source of a row; of a model that is not known to agree with people it says so."""
     believed = planned.agreement is not None and planned.agreement >= MIN_AGREEMENT
-    return "model (uncalibrated)" if planned.label_source == "model" and not believed else planned.label_source
+    return UNCALIBRATED if planned.label_source == "model" and not believed else planned.label_source
 
 
 def _keep(made: Assembly, planned: PlannedRow, row: Row, prompt: str) -> None:

@@ -51,6 +51,11 @@ def config_error(error: ValidationError, model: type[BaseModel], source: str) ->
     return ConfigError("\n".join(f"{source}: {_sentence(model, item)}" for item in error.errors()))
 
 
+def located_mistakes(error: ValidationError, model: type[BaseModel]) -> list[tuple[tuple[str | int, ...], str]]:
+    """Each mistake as the path of its key and a sentence that names it."""
+    return [(_Place.of(model, item["loc"]).parts, _sentence(model, item)) for item in error.errors()]
+
+
 def _sentence(model: type[BaseModel], item: Mapping[str, Any]) -> str:
     place = _Place.of(model, item["loc"])
     name, kind, context = place.path(), item["type"], item.get("ctx", {})

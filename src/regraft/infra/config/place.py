@@ -15,6 +15,7 @@ _PATHS = (
     ("data_dir",),
     ("warehouse",),
     ("judges",),
+    ("recipes",),
     ("client", "api_key_file"),
     ("gateway", "keys_file"),
     ("web", "tokens_file"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
@@ -25,10 +27,10 @@ from regraft.domain.datasets.recipe import (
     Sides,
     Stratum,
 )
-from regraft.domain.errors import NotFoundError
+from regraft.domain.errors import ConflictError, NotFoundError, UnavailableError, UsageError
 from regraft.domain.evaluation.calibration import MIN_AGREEMENT, MIN_JUDGED
 from regraft.domain.evaluation.score import Weights
-from regraft.infra.config.document import parse_document
+from regraft.infra.config.document import Mistake, mistakes_of, parse_document
 from regraft.infra.config.example import example
 from regraft.infra.config.section import FileSection
 
@@ -213,6 +215,11 @@ def parse_recipe(text: str, source: str = "the recipe") -> Recipe:
     )
 
 
+def recipe_mistakes(text: str) -> list[Mistake]:
+    """What is wrong with the text of a recipe; nothing where it is one."""
+    return mistakes_of(text, RecipeFile)
+
+
 def _tuples(section: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in section.items()}
 
@@ -231,14 +238,57 @@ def built_in() -> dict[str, Traversable]:
     return dict(sorted(found.items()))
 
 
-def recipe_text(recipe: str) -> str:
-    """The text of a recipe: a file's, else that of a built-in one. Raises NotFoundError that lists those."""
+def recipe_text(recipe: str, folder: Path | None = None) -> str:
+    """The text of a recipe: a file's, else that of a saved one in ``folder``, else that of a built-in one.
+
+    Raises NotFoundError that lists those.
+    """
     known = built_in()
     path = Path(recipe)
+    saved = saved_recipe(folder, recipe) if folder is not None else None
     try:
+        if saved is not None and not path.exists():
+            return saved.read_text("utf-8")
         if recipe in known and not path.exists():
             return known[recipe].read_text("utf-8")
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise NotFoundError(f"The recipe {recipe} cannot be read: {reason}. Built in: {', '.join(known)}.") from error
+
+
+def saved_recipe(folder: Path, name: str) -> Path | None:
+    """The file of a saved recipe; None where there is none of this name."""
+    path = folder / f"{name}.toml"
+    return path if _NAME.fullmatch(name) and path.is_file() else None
+
+
+def saved_recipes(folder: Path) -> dict[str, Path]:
+    """The files of the saved recipes by name; files of other names are none."""
+    found = {path.stem: path for path in folder.glob("*.toml")} if folder.is_dir() else {}
+    return {name: path for name, path in sorted(found.items()) if _NAME.fullmatch(name) and path.is_file()}
+
+
+def save_recipe(folder: Path, name: str, text: str, *, replace: bool = False) -> Path:
+    """Write the file of a recipe, whole or not at all. Raises UsageError for a name that is none, ConflictError where
+    there is a file and ``replace`` is not asked for, UnavailableError when it cannot be written."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name[:80]!r} is no name of a recipe: use lower-case letters, digits, '-' and '_'.")
+    if name in built_in():
+        raise ConflictError(f"{name} is the name of a built-in recipe. Save it under another name.")
+    path = folder / f"{name}.toml"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", encoding="utf-8", dir=folder, prefix=".", suffix=".new") as draft:
+            draft.write(text)
+            draft.flush()
+            os.fsync(draft.fileno())
+            os.chmod(draft.name, 0o644)
+            if replace and (path.exists() or path.is_symlink()):
+                path.unlink()
+            os.link(draft.name, path)  # never over a file
+    except FileExistsError:
+        raise ConflictError(f"There is a recipe {name}. Replace it, or save this one under another name.") from None
+    except OSError as error:
+        raise UnavailableError(f"The recipe {name} cannot be saved in {folder}: {error.strerror}.") from error
+    return path

@@ -200,7 +200,8 @@ def commit(table: Table, files: DataFiles, tag: str, properties: Mapping[str, st
     return identifier, current.snapshot_id
 
 
-def _at(opened: SqlCatalog, identifier: str, snapshot_id: int) -> Table:
+def table_at(opened: SqlCatalog, identifier: str, snapshot_id: int) -> Table:
+    """A table that has this snapshot. Raises NotFoundError, and IntegrityError where the snapshot is gone."""
     from pyiceberg.exceptions import NoSuchTableError
 
     try:
@@ -219,7 +220,7 @@ def read(opened: SqlCatalog, identifier: str, snapshot_id: int, split: str | Non
     cannot be read."""
     from pyiceberg.expressions import AlwaysTrue, EqualTo
 
-    table = _at(opened, identifier, snapshot_id)
+    table = table_at(opened, identifier, snapshot_id)
     wanted = AlwaysTrue() if split is None else EqualTo(term="split", value=split)
     try:
         yield from table.scan(wanted, snapshot_id=snapshot_id).to_arrow_batch_reader()
@@ -230,7 +231,7 @@ def read(opened: SqlCatalog, identifier: str, snapshot_id: int, split: str | Non
 
 def data_files(opened: SqlCatalog, identifier: str, snapshot_id: int) -> list[str]:
     """Where the Parquet files lie that together are the rows of a snapshot, for another engine to read."""
-    tasks = list(_at(opened, identifier, snapshot_id).scan(snapshot_id=snapshot_id).plan_files())
+    tasks = list(table_at(opened, identifier, snapshot_id).scan(snapshot_id=snapshot_id).plan_files())
     if any(task.delete_files for task in tasks):
         raise IntegrityError(f"The files of {identifier} at {snapshot_id} hold rows that are deleted in others.")
     io = opened.load_table(identifier).io
@@ -247,6 +248,6 @@ def tagged(opened: SqlCatalog, identifier: str, tag: str) -> int:
 
 def properties_of(opened: SqlCatalog, identifier: str, snapshot_id: int) -> dict[str, Any]:
     """What ``write`` was given of a snapshot."""
-    snapshot = _at(opened, identifier, snapshot_id).snapshot_by_id(snapshot_id)
+    snapshot = table_at(opened, identifier, snapshot_id).snapshot_by_id(snapshot_id)
     summary = snapshot.summary.additional_properties if snapshot and snapshot.summary else {}
     return {key.removeprefix(PROPERTY): value for key, value in summary.items() if key.startswith(PROPERTY)}

@@ -1,0 +1,35 @@
+"""Where a row of a frozen dataset came from: its nodes and runs, what was judged of them, and what admitted it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from regraft.domain.datasets.admission import AdmissionFigure, admission
+from regraft.domain.datasets.recipe import Recipe
+from regraft.domain.datasets.rows import Row
+from regraft.infra.postgres.datasets import provenance as store
+from regraft.infra.postgres.pool import Source, reading_from
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """``nodes`` from the root down, those of the row's history among them; ``judgements`` of the row's own nodes that
+    count today, which may be others than those that counted when it was frozen; ``figures`` that admitted it."""
+
+    nodes: tuple[Record, ...]
+    judgements: tuple[Record, ...]
+    figures: tuple[AdmissionFigure, ...]
+
+
+def provenance(source: Source, snapshot_id: str, row: Row, recipe: Recipe) -> Provenance:
+    """Where a row of a snapshot came from."""
+    with reading_from(source) as connection:
+        return Provenance(
+            nodes=tuple(store.row_nodes(connection, snapshot_id, row.row_id)),
+            judgements=tuple(store.row_judgements(connection, snapshot_id, row.row_id)),
+            figures=admission(recipe, row),
+        )
