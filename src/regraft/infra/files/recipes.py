@@ -283,7 +283,7 @@ def save_recipe(folder: Path, name: str, text: str, *, replace: bool = False) ->
             draft.write(text)
             draft.flush()
             os.fsync(draft.fileno())
-            os.chmod(draft.name, 0o644)
+            Path(draft.name).chmod(0o644)
             if replace and (path.exists() or path.is_symlink()):
                 path.unlink()
             os.link(draft.name, path)  # never over a file

@@ -16,8 +16,11 @@ def matching(
     label_source: str | None = None,
     text: str | None = None,
 ) -> list[int]:
-    """The places of the rows that fit all of what is not None. ``text`` is found whatever its case: in what messages and
-    calls say, or as the start of the id of the row, a node or the session."""
+    """The places of the rows that fit all of what is not None.
+
+    ``text`` is found whatever its case: in what messages and calls say, or as the start of the id of the row, of one of
+    its nodes, or of its session.
+    """
     mask = pa.array([True] * batch.num_rows)
     for name, wanted in (("stratum", stratum), ("label", label), ("label_source", label_source)):
         if wanted is not None and name in batch.schema.names:
