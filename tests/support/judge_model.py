@@ -11,7 +11,7 @@ from support.gateways import Upstream
 from support.messages import assistant
 from support.scripted_upstream import Seen, plain
 
-_PART = re.compile(
+SHOWN = re.compile(
     r"<<(?P<name>[a-z ]+) (?P<mark>[0-9a-f]{12})>>\n(?P<text>.*?)\n<<end of (?P=name) (?P=mark)>>", re.DOTALL
 )
 Rule = Callable[[dict[str, str]], Any]  # by the texts that are shown: the answer, as an object or as text
@@ -37,7 +37,7 @@ class JudgeModel(Upstream):
         self.asked.append(asked)
         if self.status >= 400:
             return plain(self.status, b'{"error":{"message":"no such model"}}')
-        shown = {part["name"]: part["text"] for part in _PART.finditer(asked["messages"][-1]["content"])}
+        shown = {part["name"]: part["text"] for part in SHOWN.finditer(asked["messages"][-1]["content"])}
         said = self.rule(shown)
         text = said if isinstance(said, str) else json.dumps(said)
         reply = {
