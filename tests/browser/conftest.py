@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
+import subprocess
+import sys
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
@@ -22,6 +30,7 @@ from support.web_process import WebProcess
 
 REPOSITORY = Path(__file__).parents[2]
 ARTEFACTS = REPOSITORY / "build" / "browser"
+Visit = Callable[..., Page]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,8 +44,79 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
+def artefacts() -> Path:
+    """Where screenshots are kept."""
+    folder = ARTEFACTS / "pages"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built_page() -> None:
+    """The page, built from the sources that are here now."""
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    with (ARTEFACTS / "build.lock").open("w") as lock:
+        flock(lock, LOCK_EX)  # test workers build it once
+        subprocess.run([sys.executable, str(REPOSITORY / "ui" / "build.py")], check=True, timeout=600)
+
+
+@pytest.fixture(scope="session")
+def filled(
+    postgres: PostgresEndpoint, built_page: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FilledStack]:
+    """A deployment in which every page has something to show; tests may add to it."""
+    folder = tmp_path_factory.mktemp("filled")
+    port, admin = free_port(), secrets.token_hex(16)
+    with deployed(folder, postgres, CONFIG.format(port=port, admin=admin), ShopModel()) as deployment:
+        web = WebProcess(folder, port)
+        tokens = {name: deployment.told("web-token", "create", name, "--review")["token"] for name in REVIEWERS}
+        tokens |= {"viewer": deployment.told("web-token", "create", "vera")["token"], "admin": admin}
+        stack = FilledStack(deployment=deployment, web=web, client=Client(deployment.port), tokens=tokens)
+        fill(stack)
+        web.start()
+        try:
+            review(stack)
+            yield stack
+        finally:
+            web.stop()
+
+
+@contextmanager
+def _bare_web(postgres: PostgresEndpoint, folder: Path) -> Iterator[WebProcess]:
+    name, port = f"empty_{uuid.uuid4().hex[:12]}", free_port()
+    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE regraft_template".encode())
+    (folder / "regraft.toml").write_text(
+        f"data_dir = {json.dumps(str(folder / 'data'))}\nweb.port = {port}\n"
+        f"postgres.dsn = {json.dumps(postgres.admin_dsn(name))}\n"
+    )
+    web = WebProcess(folder, port)
+    try:
+        web.start()
+        yield web
+    finally:
+        web.stop()
+        with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(scope="session")
+def empty_web(
+    postgres: PostgresEndpoint, built_page: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[WebProcess]:
+    """The web process of a deployment in which nothing ever happened."""
+    with _bare_web(postgres, tmp_path_factory.mktemp("empty")) as web:
+        yield web
+
+
+@pytest.fixture(scope="session")
+def base_url() -> None:
+    """None: a window is opened for one of several servers. (That of pytest-playwright 0.10 warns under pytest 9.)"""
+
+
+@pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any], filled: FilledStack) -> dict[str, Any]:
-    """Debian's Chromium. The servers are started first: they need the event loop that Playwright then holds."""
+    """Debian's Chromium. The deployment comes first: it needs the event loop of this thread, which Playwright holds."""
     chromium = find_chromium()
     if chromium is None:
         if os.environ.get("CI") == "true":
@@ -46,21 +126,42 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any], filled: F
 
 
 @pytest.fixture(scope="session")
-def filled(
-    postgres: PostgresEndpoint, servers_dir: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[FilledStack]:
-    """A deployment in which every page has something to show; tests may add to it."""
-    folder = tmp_path_factory.mktemp("filled")
-    port = free_port()
-    with deployed(folder, postgres, CONFIG.format(port=port), ShopModel()) as deployment:
-        web = WebProcess(folder, port)
-        tokens = {name: deployment.told("web-token", "create", name, "--review")["token"] for name in REVIEWERS}
-        tokens["viewer"] = deployment.told("web-token", "create", "vera")["token"]
-        stack = FilledStack(deployment=deployment, web=web, client=Client(deployment.port), tokens=tokens)
-        fill(stack)
-        web.start()
-        try:
-            review(stack)
-            yield stack
-        finally:
-            web.stop()
+def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]:
+    """What is the same for every page: a language, a time zone, and nothing that moves."""
+    fixed = {"locale": "en-GB", "timezone_id": "Europe/Paris", "reduced_motion": "reduce"}
+    return {**browser_context_args, **fixed}
+
+
+@pytest.fixture
+def guard(filled: FilledStack) -> Iterator[PageGuard]:
+    """Fails the test when a page of it reported an error, asked another origin, or ran what it must not."""
+    watching = PageGuard(filled.origin)
+    yield watching
+    watching.check()
+
+
+@pytest.fixture
+def new_context(new_context: Callable[..., BrowserContext], guard: PageGuard) -> Callable[..., BrowserContext]:
+    """Browser contexts that are watched."""
+
+    def watched(**settings: Any) -> BrowserContext:
+        context = new_context(**settings)
+        guard.watch(context)
+        return context
+
+    return watched
+
+
+@pytest.fixture
+def visit(new_context: Callable[..., BrowserContext], filled: FilledStack, guard: PageGuard) -> Visit:
+    """Opens a window for somebody: ``visit("admin", viewport={...})``; for nobody in particular before ``web``."""
+
+    def window(role: str = "admin", *, web: WebProcess | None = None, **settings: Any) -> Page:
+        origin = (web or filled).origin
+        guard.origins.add(origin)
+        settings.setdefault("viewport", {"width": 1280, "height": 800})
+        if web is None and role:
+            settings["extra_http_headers"] = {"Authorization": f"Bearer {filled.tokens[role]}"}
+        return new_context(base_url=origin, **settings).new_page()
+
+    return window

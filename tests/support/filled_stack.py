@@ -13,12 +13,14 @@ from typer.testing import CliRunner
 from regraft.flows.capture.waiting import wait_until_stored
 from regraft.presentation.cli.main import app
 from support.deployments import Deployment
-from support.shop_talks import Client, hold_all
+from support.messages import system, user
+from support.shop_talks import Client, hold_all, named
 from support.topics import ODD, TOPICS, talks
 from support.web_process import WebProcess
 
 CONFIG = """\
 web.port = {port}
+web.token = "{admin}"
 embedding.model = "static"
 clusters.min_size = 4
 review.reviewers = 2
@@ -41,6 +43,18 @@ JUDGE = "careful"
 REVIEWERS = ("ann", "bob")
 
 
+@dataclass(slots=True, kw_only=True)
+class Shown:
+    """What pages are looked at with: ids of things that have much to show. Of ``snapshots`` the first and the last are of
+    one recipe."""
+
+    node: str = ""
+    session: str = ""
+    cluster: str = ""
+    plan: str = ""
+    snapshots: list[str] = field(default_factory=list)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilledStack:
     """A running deployment, its web process, a client of its gateway, and the token of each role."""
@@ -49,6 +63,7 @@ class FilledStack:
     web: WebProcess
     client: Client
     tokens: dict[str, str] = field(default_factory=dict)
+    shown: Shown = field(default_factory=Shown)
 
     @property
     def origin(self) -> str:
@@ -80,7 +95,7 @@ def fill(stack: FilledStack, corpus: Path | None = None) -> None:
     if corpus is not None:
         stack.command("import", str(corpus))
     stack.wait()
-    node = _node(deployment, stack.client.turns[0])
+    node = node_of(deployment, stack.client.turns[0])
     stack.command("replay", node, "--temperature", "0.2", "--temperature", "1.1", "-n", "2")
     stack.command("replay", node, "--system", "Answer in one short sentence.")
     for command in (
@@ -95,11 +110,20 @@ def fill(stack: FilledStack, corpus: Path | None = None) -> None:
         ("judges", "init", JUDGE, "--task", "preference", "--model", "judge"),
         ("judges", "run", JUDGE, "--judged", "-n", "0", "--concurrency", "8"),
         ("judges", "calibrate"),
-        ("dataset", "freeze", "demo-sft"),
-        ("dataset", "freeze", str(recipe)),
         ("queue", "fill"),
     ):
         stack.command(*command)
+    frozen = [stack.command("dataset", "freeze", name) for name in ("demo-sft", str(recipe))]
+    stack.client.call([system("You are brief."), user("Do you sell used bicycles?")], named("used", "sales"))
+    stack.wait()
+    stack.command("evaluate", "units")
+    frozen.append(stack.command("dataset", "freeze", "demo-sft"))
+    shown = stack.shown
+    shown.node, shown.snapshots = node, [str(one["snapshot_id"]) for one in frozen]
+    (row,) = deployment.ask("SELECT session_id FROM conversation_branch_nodes WHERE node_id = %(node)s", node=node)
+    shown.session = str(row["session_id"])
+    shown.plan = str(deployment.ask("SELECT plan_id FROM replay_plan ORDER BY created_at LIMIT 1")[0]["plan_id"])
+    shown.cluster = str(stack.command("clusters", "list")["items"][0]["cluster_id"])
 
 
 def review(stack: FilledStack, items: int = 6) -> None:
@@ -134,7 +158,7 @@ def _import_pairs(stack: FilledStack, theme: str, asked: list[tuple[str, str]]) 
     stack.command("import", str(file), "--theme", theme)
 
 
-def _node(deployment: Deployment, turn: UUID) -> str:
+def node_of(deployment: Deployment, turn: UUID) -> str:
     """The node of a call."""
     (row,) = deployment.ask(
         "SELECT node_id FROM session_turn WHERE turn_id = %(turn)s ORDER BY choice_index LIMIT 1",
