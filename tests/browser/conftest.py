@@ -1,4 +1,4 @@
-"""The real page before real servers: a filled deployment, an empty one, Chromium, and a guard that lets no fault pass."""
+"""The page before real servers: a filled deployment, an empty one, Chromium, and a guard that lets no fault pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every page: it loads without a fault, fits the window from a phone to 4K, in light and dark, and axe finds nothing."""
+"""Every page loads without a fault and fits its window, from a phone to 4K, light and dark; axe finds nothing."""
 
 from __future__ import annotations
 

@@ -45,8 +45,7 @@ REVIEWERS = ("ann", "bob")
 
 @dataclass(slots=True, kw_only=True)
 class Shown:
-    """What pages are looked at with: ids of things that have much to show. Of ``snapshots`` the first and the last are of
-    one recipe."""
+    """Ids of things that have much to show. Of ``snapshots`` the first and the last are of one recipe."""
 
     node: str = ""
     session: str = ""

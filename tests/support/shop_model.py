@@ -14,16 +14,15 @@ MODELS = ("small", "large", "thinker", "judge")
 FAILING = "please fail"  # what the last message says for the server to be out of order
 _DAYS = ("30 days", "30 days", "14 days", "30 days", "60 days")
 _ANSWERS = (
-    "You may return it within **{days}**, as long as it was not ridden outside.\n\n- Bring the receipt.\n"
-    "- Bring both keys of the lock.\n\n```python\ndays = {days!r}\n```",
+    "You may return it within **{days}**, if never ridden.\n\n- Bring the receipt.\n\n```python\nd = {days!r}\n```",
     "Within {days}. Bring the receipt, and we give you the money back on the spot.",
     "Returns are possible for {days} after the purchase. After that we repair it at no cost within the warranty.",
 )
 
 
 class ShopModel:
-    """``asked`` is what came. ``said`` is the text of the next answers where a test sets it; ``pause`` the seconds between
-    the pieces of a stream."""
+    """``asked`` is what came. ``said`` is the text of the next answers where a test sets it, ``pause`` the seconds
+    between the pieces of a stream."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []

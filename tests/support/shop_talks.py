@@ -25,7 +25,10 @@ ORDER_TOOL = {
         },
     },
 }
-PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
+    "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 _SHOP = "You help the customers of a bicycle shop. Be short, friendly and exact."
 _TASK = "Find every order of the last month whose brake was replaced, and list number, day and price of each of them."
 
