@@ -113,7 +113,7 @@ def test_an_empty_truth_is_healthy_and_says_so(client: TestClient) -> None:
     names = ("inbox", "turns", "waiting_turns", "sessions", "nodes", "quarantine", "snapshots")
     assert {counts[name] for name in names} == {0}
     assert counts["builds"] == []
-    assert ok(client, "/api/sessions") == {"sessions": [], "next": None}
+    assert ok(client, "/api/sessions") == {"sessions": [], "next": None, "cut": False}
     assert ok(client, "/api/snapshots") == {"snapshots": [], "next": None}
     assert ok(client, "/api/themes") == {"themes": [], "next": None}
 
@@ -426,14 +426,14 @@ def test_every_route_of_the_document_answers_by_its_declared_model(
     ids["review"] = str(queue_items(truth)[0].item_id)
     walked = 0
     for path in read:
-        if path.endswith("/events"):
+        if path.endswith("/events") or models[path] is None:  # a stream
             continue
         reply = client.get(path.replace("{id}", str(ids.get(path.split("/")[2], ""))))
         assert reply.status_code == 200, reply.text
         answer = models[path].model_validate_json(reply.content)
         assert set(reply.json()) == set(answer.model_fields_set)
         walked += 1
-    assert walked == len(models) - 1
+    assert walked == len(models) - 2
 
 
 def test_with_a_token_nothing_but_the_health_is_read_without_it(truth: str) -> None:

@@ -97,7 +97,16 @@ def _build(dsn: str, sessions: Collection[UUID] | None, progress: Progress | Non
             size = min(size * 2, _CHUNK)
             if progress:
                 progress(len(taken))
+    _settle_outcomes(dsn)
     return replace(counts, sessions=len(touched))
+
+
+def _settle_outcomes(dsn: str) -> None:
+    # Apart from the chunks: feedback may come for a session that a chunk is just making.
+    with transaction(dsn, name="regraft-lineage") as connection:
+        if store.outcomes_wait(connection):
+            store.lock(connection)
+            store.settle_outcomes(connection)
 
 
 def catch_up(dsn: str) -> int:
@@ -107,6 +116,9 @@ def catch_up(dsn: str) -> int:
     """
     with transaction(dsn, name="regraft-lineage") as connection:
         waiting, _ = store.waiting(connection)
+        if not waiting and store.outcomes_wait(connection) and not store.builder_at_work(connection):
+            store.lock(connection)
+            store.settle_outcomes(connection)
         if not waiting or waiting > _CHUNK or store.builder_at_work(connection):
             return waiting
     build(dsn)

@@ -7,11 +7,15 @@ from fastapi import APIRouter
 from regraft.presentation.web.capture import status
 from regraft.presentation.web.datasets import snapshots
 from regraft.presentation.web.evaluation import clusters, judges, pivots, review, similar
-from regraft.presentation.web.lineage import graph
+from regraft.presentation.web.lineage import finding, graph, sessions
 from regraft.presentation.web.replay import plans
 
 CAPTURE: tuple[APIRouter, ...] = (status.router,)
-LINEAGE: tuple[APIRouter, ...] = (graph.router,)
+LINEAGE: tuple[APIRouter, ...] = (
+    sessions.router,
+    graph.router,
+    finding.router,
+)  # /sessions/facets is no /sessions/{id}
 REPLAY: tuple[APIRouter, ...] = (plans.router,)
 EVALUATION: tuple[APIRouter, ...] = (
     pivots.router,

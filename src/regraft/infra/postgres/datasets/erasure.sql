@@ -421,7 +421,8 @@ UPDATE session SET external_id = NULL WHERE session_id IN (SELECT session_id FRO
 
 -- name: erase_trees
 -- See erase_sessions.
-UPDATE conversation_sessions SET external_id = NULL, theme_id = NULL
+UPDATE conversation_sessions SET external_id = NULL, theme_id = NULL,
+    reward_source = CASE WHEN reward_source IS NOT NULL THEN '[erased]' END
 WHERE session_id IN (SELECT session_id FROM erase_whole_session);
 
 -- name: erase_links

@@ -212,6 +212,7 @@ def save(connection: Connection, rows: GraphRows, now: datetime, version: int) -
     if rows.links:
         _save_links(connection, rows.links)
     connection.execute(named["save_sessions"], {"sessions": list(rows.sessions), "build": number})
+    connection.execute(named["requeue_outcomes"], {"sessions": list(rows.sessions)})
     connection.execute(named["save_watermark"], {"build": number, "version": version, "now": now})
     connection.execute("DROP TABLE stage_node, stage_run, stage_branch, stage_theme")
     return number
@@ -237,6 +238,17 @@ def waiting(connection: Connection) -> tuple[int, int]:
     """How many turns, of how many sessions, the graph has not placed yet."""
     row = connection.execute(_SQL["waiting"]).fetchone()
     return (int(row["turns"]), int(row["sessions"])) if row else (0, 0)
+
+
+def outcomes_wait(connection: Connection) -> bool:
+    """Whether feedback on whole sessions came since their outcomes were looked up."""
+    row = connection.execute(_SQL["outcomes_wait"]).fetchone()
+    return bool(row and row["wait"])
+
+
+def settle_outcomes(connection: Connection) -> None:
+    """Look up the outcomes of sessions that feedback came for. Needs the builder's lock."""
+    connection.execute(_SQL["settle_outcomes"])
 
 
 def waiting_sessions(connection: Connection, limit: int) -> list[UUID]:

@@ -369,21 +369,43 @@ WHERE (response_branch_records.session_id, response_branch_records.parent_node_i
 -- name: save_sessions
 -- Each touched session's figures; its theme is the one that its earliest themed call named.
 INSERT INTO conversation_sessions (session_id, scope, external_id, theme_id, root_node_id, turns, nodes, started_at,
-    last_turn_at, build)
+    last_turn_at, build, replays, errors, models, purposes, kinds, is_side, reward, reward_source)
 SELECT s.session_id, s.scope, s.external_id,
     (SELECT r.theme_id FROM execution_run_records r WHERE r.session_id = s.session_id AND r.theme_id IS NOT NULL
      ORDER BY r.started_at, r.run_id LIMIT 1),
-    root.node_id, figures.turns, figures.nodes, figures.started_at, figures.last_turn_at, %(build)s
+    root.node_id, figures.turns, figures.nodes, figures.started_at, figures.last_turn_at, %(build)s, more.replays,
+    more.errors, more.models, more.purposes, more.kinds, more.is_side, more.reward, more.reward_source
 FROM session s
 JOIN conversation_branch_nodes root ON root.session_id = s.session_id AND root.depth = 0
 CROSS JOIN LATERAL (
     SELECT count(*) AS turns, count(DISTINCT r.node_id) AS nodes, min(r.started_at) AS started_at,
            max(r.started_at) AS last_turn_at
     FROM execution_run_records r WHERE r.session_id = s.session_id) AS figures
+CROSS JOIN LATERAL session_figures(s.session_id) AS more
 WHERE s.session_id = ANY(%(sessions)b::uuid[])
 ORDER BY s.session_id
 ON CONFLICT (session_id) DO UPDATE SET external_id = excluded.external_id, theme_id = excluded.theme_id, turns = excluded.turns, nodes = excluded.nodes,
-    started_at = excluded.started_at, last_turn_at = excluded.last_turn_at, build = excluded.build;
+    started_at = excluded.started_at, last_turn_at = excluded.last_turn_at, build = excluded.build,
+    replays = excluded.replays, errors = excluded.errors, models = excluded.models, purposes = excluded.purposes,
+    kinds = excluded.kinds, is_side = excluded.is_side, reward = excluded.reward, reward_source = excluded.reward_source;
+
+-- name: requeue_outcomes
+-- A session that came to be may be the one that feedback meant, and not the one that its name claims.
+INSERT INTO session_outcome_queue
+SELECT session_claim FROM feedback
+WHERE session_id = ANY(%(sessions)b::uuid[]) AND session_claim IS NOT NULL AND turn_id IS NULL;
+
+-- name: outcomes_wait
+-- Whether the outcome of any session has to be looked up again.
+SELECT EXISTS (SELECT FROM session_outcome_queue) AS wait;
+
+-- name: settle_outcomes
+-- Look them up.
+WITH taken AS (DELETE FROM session_outcome_queue RETURNING session_id),
+ids AS (SELECT DISTINCT session_id FROM taken)
+UPDATE conversation_sessions s SET reward = o.reward, reward_source = o.source
+FROM ids LEFT JOIN LATERAL outcome_of_session(ids.session_id) AS o ON true
+WHERE s.session_id = ids.session_id;
 
 -- name: link_claims
 -- Calls that named a node of another session as their parent: the client says which conversation started this one.

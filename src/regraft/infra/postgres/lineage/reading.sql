@@ -105,27 +105,17 @@ ORDER BY t.name, t.scope LIMIT %(limit)s;
 -- Sessions, the most recent first, with the words that each opened with. A page starts after a (time, id). One of which every
 -- call is a side call, or one of a judge of ours, is a side session.
 SELECT s.session_id, s.scope, s.external_id, t.name AS theme, s.root_node_id, s.turns, s.nodes, s.started_at,
-    s.last_turn_at, s.build, run.replays, run.errors, run.models, run.purposes, o.reward, o.source AS reward_source,
+    s.last_turn_at, s.build, s.replays, s.errors, s.models, s.purposes, s.kinds, s.reward, s.reward_source,
     (SELECT min(b.fidelity) FROM response_branch_records b WHERE b.session_id = s.session_id) AS lowest_fidelity,
     opening.role AS opening_role, left(message_text(opening.body), 200) AS opening
 FROM conversation_sessions s LEFT JOIN seed_themes t USING (theme_id)
-CROSS JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE r.purpose = 'replay') AS replays,
-        count(*) FILTER (WHERE r.run_status <> 'ok') AS errors,
-        array_agg(DISTINCT r.model ORDER BY r.model) AS models,
-        array_agg(DISTINCT r.purpose ORDER BY r.purpose) AS purposes
-    FROM execution_run_records r WHERE r.session_id = s.session_id) AS run
 LEFT JOIN LATERAL (
     SELECT m.role, m.body FROM conversation_branch_nodes n JOIN session_turn o USING (turn_id)
         JOIN context c ON c.context_id = n.context_snapshot_id JOIN message m USING (message_id)
     WHERE n.session_id = s.session_id AND n.depth = 1
     ORDER BY o.started_at, n.node_id LIMIT 1) AS opening ON true
-LEFT JOIN LATERAL outcome_of_session(s.session_id) AS o ON true
 WHERE (%(session)s::uuid IS NULL OR s.session_id = %(session)s) AND (%(scope)s::text IS NULL OR s.scope = %(scope)s)
-  AND (%(theme)s::text IS NULL OR t.name = %(theme)s)
-  AND (%(side)s::bool IS NULL OR %(side)s = NOT EXISTS (
-      SELECT FROM execution_run_records r WHERE r.session_id = s.session_id
-          AND left(r.purpose, 5) <> 'side:' AND r.purpose <> 'judge'))
+  AND (%(theme)s::text IS NULL OR t.name = %(theme)s) AND (%(side)s::bool IS NULL OR %(side)s = s.is_side)
   AND (%(before)s::timestamptz IS NULL OR (s.last_turn_at, s.session_id) < (%(before)s, %(before_id)s::uuid))
 ORDER BY s.last_turn_at DESC, s.session_id DESC LIMIT %(limit)s;
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from regraft.flows.lineage import reading
 from regraft.presentation.web.answer import JsonReply, Model, StoredJson
 from regraft.presentation.web.request import (
     AfterId,
     AfterNumber,
-    Before,
     Limit,
     Scroll,
     Truth,
-    page_end,
-    page_start,
-    storable,
 )
 
 router = APIRouter(tags=["lineage"])
@@ -44,7 +39,8 @@ class Themes(Model):
 
 
 class Session(Model):
-    """One conversation tree. ``opening`` is the start of its first question; ``purposes`` are those of its calls."""
+    """One conversation tree. ``opening`` is the start of its first question; ``purposes`` are those of its
+    calls, ``kinds`` those of its branches, ``errors`` its calls that failed."""
 
     session_id: UUID
     scope: str
@@ -58,20 +54,14 @@ class Session(Model):
     build: int
     replays: int
     errors: int
-    models: list[str] | None
-    purposes: list[str] | None
+    models: list[str]
+    purposes: list[str]
+    kinds: list[str]
     reward: float | None
     reward_source: str | None
     lowest_fidelity: float | None
     opening_role: str | None
     opening: str | None
-
-
-class Sessions(Model):
-    """A page of sessions, the most recent first. ``next`` is the ``before`` of the following page."""
-
-    sessions: list[Session]
-    next: str | None
 
 
 class TreeNode(Model):
@@ -244,28 +234,6 @@ def themes(truth: Truth, limit: Limit = 200, after: AfterId = None) -> JsonReply
         found = reading.themes(connection, scope=truth.scope, after=after, limit=limit)
     following = found[-1]["theme_id"] if len(found) == limit else None
     return JsonReply(Themes(themes=Theme.from_rows(found), next=following))
-
-
-@router.get("/sessions", response_model=Sessions)
-def sessions(
-    truth: Truth,
-    limit: Limit = 50,
-    before: Before = None,
-    theme: Annotated[str | None, Query(description="Only sessions of this theme.")] = None,
-    side: Annotated[
-        bool | None, Query(description="Only clients' side calls (titles, probes), or only others.")
-    ] = None,
-) -> JsonReply:
-    """Sessions, the most recent first."""
-    at, last_id = page_start(before)
-    storable("theme", theme)
-    with truth.connection() as connection:
-        found = reading.sessions(
-            connection, limit, before=at, before_id=last_id, theme=theme, side=side, scope=truth.scope
-        )
-    last = found[-1] if len(found) == limit else None
-    following = page_end(last["last_turn_at"], last["session_id"]) if last else None
-    return JsonReply(Sessions(sessions=Session.from_rows(found), next=following))
 
 
 @router.get("/sessions/{id}", response_model=Session)
