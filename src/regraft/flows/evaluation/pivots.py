@@ -19,6 +19,8 @@ from regraft.domain.evaluation.score import human_part
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.infra.duckdb.evaluation.pivots import Pivots
 from regraft.infra.postgres.arrow import ArrowReader, reading
+from regraft.infra.postgres.evaluation import vectors
+from regraft.infra.postgres.pool import Source, reading_from
 
 _BATCH = 5_000  # sessions in memory at a time
 _TEXT, _INT, _FLOAT = pa.string(), pa.int64(), pa.float64()
@@ -151,6 +153,37 @@ def pivots(
 ) -> list[Row]:
     """Pivots as they were last found, the heaviest first. ``scope``: only those of a tenant."""
     return Pivots(workbench).pivots(source=source, theme=theme, session=session, scope=scope, limit=limit)
+
+
+def described_pivots(
+    source: Source,
+    workbench: Path,
+    *,
+    by: str | None = None,
+    theme: str | None = None,
+    session: UUID | None = None,
+    scope: str | None = None,
+    limit: int | None = None,
+) -> list[Row]:
+    """The same with what was ``asked``, and the beginnings of the best and of the worst answer, each with its model."""
+    found = pivots(workbench, source=by, theme=theme, session=session, scope=scope, limit=limit)
+    with reading_from(source) as connection:
+        ends = {node for row in found for node in (row["best"], row["worst"])}
+        texts = vectors.described(connection, sorted(ends), scope)
+    said = []
+    for row in found:
+        best, worst = texts.get(row["best"], {}), texts.get(row["worst"], {})
+        said.append(
+            {
+                **row,
+                "asked": best.get("asked") or worst.get("asked"),
+                "best_answer": best.get("answer_text"),
+                "best_model": best.get("model"),
+                "worst_answer": worst.get("answer_text"),
+                "worst_model": worst.get("model"),
+            }
+        )
+    return said
 
 
 def pivots_to_replay(dsn: str, workbench: Path) -> list[UUID]:

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from regraft.presentation.web.capture import status
 from regraft.presentation.web.datasets import snapshots
-from regraft.presentation.web.evaluation import clusters, judges, pivots, review, similar
+from regraft.presentation.web.evaluation import category_paths, clusters, judges, map, pivots, review, similar
 from regraft.presentation.web.lineage import finding, graph, sessions
 from regraft.presentation.web.replay import plans
 
@@ -20,6 +20,8 @@ REPLAY: tuple[APIRouter, ...] = (plans.router,)
 EVALUATION: tuple[APIRouter, ...] = (
     pivots.router,
     clusters.router,
+    map.router,
+    category_paths.router,
     judges.router,
     similar.router,
     review.router,

@@ -158,6 +158,32 @@ class Clusters(WorkbenchFile):
             connection.register("some_sessions", pa.table({"session_id": pa.array(sessions, pa.string())}))
             return _records(connection.execute(self._query(name), parameters))
 
+    def map_columns(self, layer: int, limit: int, sessions: list[str] | None = None) -> dict[str, Any]:
+        """The map as numpy arrays of equal length: ``x``, ``y``, ``cluster``, ``outcome``, ``quality``, ``theme``,
+        ``late``; of all sessions, or of some."""
+        return self._columns("map_columns", {"layer": layer, "limit": limit}, sessions)
+
+    def map_ids(self, layer: int, limit: int, sessions: list[str] | None = None) -> dict[str, Any]:
+        """``unit_id`` and ``session_id`` of the map's points, in its order."""
+        return self._columns("map_ids", {"layer": layer, "limit": limit}, sessions)
+
+    def units_of(
+        self, cluster: UUID, limit: int, start: int = 0, *, worst: bool = False, sessions: list[str] | None = None
+    ) -> list[Record]:
+        """Units of a cluster from a place on: the most typical first, or those that ended worst."""
+        asked = {"cluster": cluster, "limit": limit, "start": start, "worst": worst, "every": sessions is None}
+        return self._of_sessions("units_of", asked, sessions or [])
+
+    def _columns(self, name: str, asked: Record, sessions: list[str] | None) -> dict[str, Any]:
+        if not self._made():
+            return {}
+        with self._open() as connection:
+            connection.register("some_sessions", pa.table({"session_id": pa.array(sessions or [], pa.string())}))
+            found: dict[str, Any] = connection.execute(
+                self._query(name), {**asked, "every": sessions is None}
+            ).fetchnumpy()
+            return found
+
     def set_name(self, cluster: UUID, name: str, source: str) -> None:
         """The name of a cluster."""
         if self.path.exists():

@@ -198,3 +198,28 @@ JOIN trajectory_units u USING (unit_id) LEFT JOIN trajectory_cluster_summaries s
 WHERE ($after IS NULL OR c.unit_id > $after::UUID) AND ($theme IS NULL OR u.theme = $theme)
     AND ($session IS NULL OR u.session_id = $session::UUID)
 ORDER BY c.unit_id LIMIT $limit;
+
+-- name: map_columns
+-- The map as small numbers: places in 32,767ths, values in 254ths (255: not known), by cluster, then by id.
+SELECT round(c.x * 32767)::SMALLINT AS x, round(c.y * 32767)::SMALLINT AS y, coalesce(c.cluster_id::VARCHAR, '') AS cluster,
+    CASE WHEN u.outcome IS NULL THEN 255 ELSE round(greatest(0, least(1, u.outcome)) * 254) END::UTINYINT AS outcome,
+    round(greatest(0, least(1, u.quality)) * 254)::UTINYINT AS quality, u.theme, c.assigned <> 'fit' AS late
+FROM trajectory_clusters c JOIN trajectory_units u USING (unit_id)
+WHERE c.layer = $layer AND c.x IS NOT NULL AND ($every OR u.session_id IN (SELECT session_id::UUID FROM some_sessions))
+ORDER BY c.cluster_id NULLS LAST, c.unit_id LIMIT $limit;
+
+-- name: map_ids
+-- Which units and sessions these are, in the same order.
+SELECT c.unit_id::VARCHAR AS unit_id, u.session_id::VARCHAR AS session_id
+FROM trajectory_clusters c JOIN trajectory_units u USING (unit_id)
+WHERE c.layer = $layer AND c.x IS NOT NULL AND ($every OR u.session_id IN (SELECT session_id::UUID FROM some_sessions))
+ORDER BY c.cluster_id NULLS LAST, c.unit_id LIMIT $limit;
+
+-- name: units_of
+-- The units of a cluster from a place on: the nearest to its middle first, or the worst by outcome, then by quality.
+SELECT c.unit_id, c.strength, c.assigned, u.session_id, u.outcome, u.quality, u.node_status, u.seconds, u.prompt_tokens,
+    u.completion_tokens
+FROM trajectory_clusters c JOIN trajectory_units u USING (unit_id)
+WHERE c.cluster_id = $cluster AND ($every OR u.session_id IN (SELECT session_id::UUID FROM some_sessions))
+ORDER BY CASE WHEN $worst THEN u.outcome END NULLS LAST, CASE WHEN $worst THEN u.quality END, c.strength DESC, c.unit_id
+LIMIT $limit OFFSET $start;

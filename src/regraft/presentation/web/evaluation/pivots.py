@@ -21,7 +21,7 @@ class Pivot(Model):
     """A context whose answers have different values (0 to 1) by one source. ``node_id`` is the node to replay.
 
     ``spread`` is the standard deviation of the answers' values, ``error`` the standard error of their ``mean``,
-    ``weight`` spread times ``leaves``.
+    ``weight`` spread times ``leaves``. ``asked`` and the answers are cut.
     """
 
     node_id: UUID
@@ -39,6 +39,11 @@ class Pivot(Model):
     highest: float
     worst: UUID
     lowest: float
+    asked: str | None
+    best_answer: str | None
+    best_model: str | None
+    worst_answer: str | None
+    worst_model: str | None
 
 
 class Pivots(Model):
@@ -65,7 +70,9 @@ def pivots(
     with truth.connection() as connection:
         if session is not None:
             wanted = reading.session(connection, session, truth.scope)["session_id"]
-    found = flow.pivots(workbench, source=source, theme=theme, session=wanted, scope=truth.scope, limit=limit)
+        found = flow.described_pivots(
+            connection, workbench, by=source, theme=theme, session=wanted, scope=truth.scope, limit=limit
+        )
     return JsonReply(Pivots(pivots=Pivot.from_rows(found)))
 
 
