@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import struct
 from typing import Any
 
 import pytest
@@ -123,3 +125,70 @@ def test_the_web_api_counts_for_a_tenant_what_is_its_own(commands, truth):
     mine = {str(row["session_id"]) for row in reading.points(commands.workbench, sessions=own)}
     assert mine <= set(own)
     assert reading.cluster_page(commands.workbench, None, []).run is None
+
+
+def test_the_map_comes_in_columns(commands, truth):
+    listed = commands.told("list")["items"]
+    with TestClient(make_app(truth, workbench=commands.workbench)) as client:
+        assert client.get("/api/clusters/columns?layer=99").status_code == 404
+        shown = client.get("/api/clusters/columns").json()["map"]
+        ids = client.get("/api/clusters/ids").json()["ids"]
+        points = {one["unit_id"]: one for one in client.get("/api/clusters/map").json()["points"]}
+    assert (shown["points"], len(ids["units"]), len(ids["sessions"])) == (51, 51, 51)
+    columns = {
+        name: [one[0] for one in struct.iter_unpack(form, base64.b64decode(shown[name]))]
+        for name, form in (
+            ("x", "<h"),
+            ("y", "<h"),
+            ("cluster", "<H"),
+            ("theme", "<H"),
+            ("outcome", "B"),
+            ("quality", "B"),
+        )
+    }
+    assert {len(values) for values in columns.values()} == {51}
+    for at, unit in enumerate(ids["units"]):
+        point = points[unit]
+        assert ids["sessions"][at] == point["session_id"]
+        assert columns["x"][at] == pytest.approx(point["x"] * 32767, abs=1)
+        assert columns["y"][at] == pytest.approx(point["y"] * 32767, abs=1)
+        assert shown["clusters"][columns["cluster"][at]] == (point["cluster_id"] or "")
+        assert shown["themes"][columns["theme"][at]] == point["theme"]
+        assert columns["quality"][at] == pytest.approx(point["quality"] * 254, abs=1)
+        assert (columns["outcome"][at] == 255) == (point["outcome"] is None)
+    assert set(shown["clusters"]) - {""} == {row["cluster_id"] for row in listed}
+
+
+def test_before_the_first_fit_there_is_no_map(commands, truth):
+    with TestClient(make_app(truth, workbench=commands.workbench)) as client:
+        assert client.get("/api/clusters/columns").json() == {"map": None}
+        assert client.get("/api/clusters/ids").json() == {"ids": None}
+        assert client.get("/api/clusters/abcdef").status_code == 404
+
+
+def test_a_cluster_is_shown_with_its_texts_its_neighbours_and_its_paths(commands, truth):
+    listed = commands.told("list")["items"]
+    weather = next(row for row in listed if "rain" in row["words"])
+    with TestClient(make_app(truth, workbench=commands.workbench)) as client:
+        shown = client.get(f"/api/clusters/{weather['cluster_id'][:8]}").json()
+        assert shown["cluster"]["units"] == weather["units"]
+        assert [one["unit_id"] for one in shown["typical"]] == weather["prototypes"]
+        asked = {question for question, _ in talks("weather")} if "weather" in TOPICS else None
+        assert all(one["asked"] and one["answer_text"] for one in shown["typical"])
+        assert asked is None or {one["asked"] for one in shown["typical"]} <= asked
+        assert {one["cluster_id"] for one in shown["nearest"]} == {row["cluster_id"] for row in listed} - {
+            weather["cluster_id"]
+        }
+        assert [one["similarity"] for one in shown["nearest"]] == sorted(
+            (one["similarity"] for one in shown["nearest"]), reverse=True
+        )
+        walked, start = [], 0
+        while start is not None:
+            page = client.get(f"/api/clusters/{weather['cluster_id']}/units?limit=5&start={start}").json()
+            walked += [one["unit_id"] for one in page["units"]]
+            start = page["next"]
+        assert len(walked) == len(set(walked)) == weather["units"]
+        worst = client.get(f"/api/clusters/{weather['cluster_id']}/units?worst=true").json()["units"]
+        assert sorted(one["unit_id"] for one in worst) == sorted(walked)
+        assert [one["quality"] for one in worst] == sorted(one["quality"] for one in worst)
+        assert client.get("/api/clusters/nothing").status_code == 404

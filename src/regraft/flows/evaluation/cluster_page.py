@@ -1,4 +1,4 @@
-"""One cluster as people look at it: its figures, its typical paths with their texts, its neighbours, its units by pages."""
+"""One cluster as people look at it: figures, typical paths with their texts, what is near, its units by pages."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _NEAREST = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterView:
-    """A cluster: its ``summary``, its most typical units with what was asked and answered, the ``nearest`` clusters of its
-    layer with the ``similarity`` of the middles (cosine), its parts in the finer layer, and what it came from."""
+    """A cluster: its ``summary``, its most typical units with what was asked and answered, the ``nearest`` clusters of
+    its layer with the ``similarity`` of the middles (cosine), its parts in the finer layer, and what it came from."""
 
     summary: Row
     typical: list[Row]

@@ -32,8 +32,8 @@ class MapColumns(Model):
     """The map of a layer as columns: base64 of little-endian numbers, an item per point, by cluster, then by unit.
 
     ``x`` and ``y`` are 16-bit with sign, in 32,767ths; ``cluster`` and ``theme`` 16-bit places in ``clusters`` ('' is
-    none) and ``themes``; ``outcome`` and ``quality`` bytes in 254ths, 255 where nothing is known; ``late`` is 1 of a unit
-    that came after the fit.
+    none) and ``themes``; ``outcome`` and ``quality`` bytes in 254ths, 255 where nothing is known; ``late`` is 1 of a
+    unit that came after the fit.
     """
 
     run_id: UUID
@@ -107,7 +107,7 @@ class ClusterMatch(Model):
 
 
 class ClusterDetail(Model):
-    """A cluster: its figures, its most typical paths, the nearest clusters of its layer, its parts in the finer layer."""
+    """A cluster: its figures, its most typical paths, the nearest clusters of its layer, its parts in the finer one."""
 
     cluster: Cluster
     typical: list[PathInCluster]
