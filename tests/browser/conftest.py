@@ -60,29 +60,35 @@ def built_page() -> None:
         subprocess.run([sys.executable, str(REPOSITORY / "ui" / "build.py")], check=True, timeout=600)
 
 
-@pytest.fixture(scope="session")
-def filled(
-    postgres: PostgresEndpoint, built_page: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[FilledStack]:
-    """A deployment in which every page has something to show; tests may add to it."""
-    folder = tmp_path_factory.mktemp("filled")
+@contextmanager
+def deployed_web(postgres: PostgresEndpoint, folder: Path) -> Iterator[FilledStack]:
+    """A deployment with a token for each role; its web process is stopped at the end, if it was started."""
     port, admin = free_port(), secrets.token_hex(16)
     with deployed(folder, postgres, CONFIG.format(port=port, admin=admin), ShopModel()) as deployment:
         web = WebProcess(folder, port)
         tokens = {name: deployment.told("web-token", "create", name, "--review")["token"] for name in REVIEWERS}
         tokens |= {"viewer": deployment.told("web-token", "create", "vera")["token"], "admin": admin}
-        stack = FilledStack(deployment=deployment, web=web, client=Client(deployment.port), tokens=tokens)
-        fill(stack)
-        web.start()
         try:
-            review(stack)
-            yield stack
+            yield FilledStack(deployment=deployment, web=web, client=Client(deployment.port), tokens=tokens)
         finally:
             web.stop()
 
 
+@pytest.fixture(scope="session")
+def filled(
+    postgres: PostgresEndpoint, built_page: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FilledStack]:
+    """A deployment in which every page has something to show; tests may add to it."""
+    with deployed_web(postgres, tmp_path_factory.mktemp("filled")) as stack:
+        fill(stack)
+        stack.web.start()
+        review(stack)
+        yield stack
+
+
 @contextmanager
-def _bare_web(postgres: PostgresEndpoint, folder: Path) -> Iterator[WebProcess]:
+def bare_web(postgres: PostgresEndpoint, folder: Path) -> Iterator[WebProcess]:
+    """A web process before an empty database of its own, where no token is needed."""
     name, port = f"empty_{uuid.uuid4().hex[:12]}", free_port()
     with psycopg.connect(postgres.dsn, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE regraft_template".encode())
@@ -105,7 +111,7 @@ def empty_web(
     postgres: PostgresEndpoint, built_page: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WebProcess]:
     """The web process of a deployment in which nothing ever happened."""
-    with _bare_web(postgres, tmp_path_factory.mktemp("empty")) as web:
+    with bare_web(postgres, tmp_path_factory.mktemp("empty")) as web:
         yield web
 
 
@@ -154,14 +160,19 @@ def new_context(new_context: Callable[..., BrowserContext], guard: PageGuard) ->
 
 @pytest.fixture
 def visit(new_context: Callable[..., BrowserContext], filled: FilledStack, guard: PageGuard) -> Visit:
-    """Opens a window for somebody: ``visit("admin", viewport={...})``; for nobody in particular before ``web``."""
+    """Opens a window for somebody, before the filled deployment or another one: ``visit("admin", viewport={...})``.
 
-    def window(role: str = "admin", *, web: WebProcess | None = None, **settings: Any) -> Page:
-        origin = (web or filled).origin
+    ``web``: before this web process, where no token is needed.
+    """
+
+    def window(
+        role: str = "admin", *, stack: FilledStack = filled, web: WebProcess | None = None, **settings: Any
+    ) -> Page:
+        origin = (web or stack).origin
         guard.origins.add(origin)
         settings.setdefault("viewport", {"width": 1280, "height": 800})
-        if web is None and role:
-            settings["extra_http_headers"] = {"Authorization": f"Bearer {filled.tokens[role]}"}
+        if web is None:
+            settings["extra_http_headers"] = {"Authorization": f"Bearer {stack.tokens[role]}"}
         return new_context(base_url=origin, **settings).new_page()
 
     return window
