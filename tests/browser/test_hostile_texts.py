@@ -18,7 +18,8 @@ from support.page_addresses import address, patterns
 from support.settled import failure, settle
 
 _INSERTED = """() => [
-  ...document.querySelectorAll("main :is(script, iframe, object, embed, style, base, meta, link, video, audio, form[action])"),
+  ...document.querySelectorAll("main :is(script, iframe, object, embed, style, base, meta, link, video, audio)"),
+  ...document.querySelectorAll("main form[action]"),
   ...[...document.querySelectorAll("main *")].filter((each) =>
     [...each.attributes].some(({name}) => name.startsWith("on") || name === "srcdoc" || name === "srcset")),
   ...[...document.querySelectorAll("a[href]")].filter(({href}) => new URL(href).origin !== location.origin

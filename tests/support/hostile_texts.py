@@ -17,10 +17,11 @@ TEXTS = (
     "'><svg onload=window.pwned=1><animate onbegin=window.pwned=1 attributeName=x dur=1s></svg>",
     '<iframe srcdoc="<script>parent.pwned = 1</script>"></iframe><object data="javascript:window.pwned=1"></object>',
     "</textarea></title></style></script><script>window.pwned = 1</script>",
-    f'<base href="{FOREIGN}"><meta http-equiv="refresh" content="0;url={FOREIGN}"><link rel=stylesheet href={FOREIGN}/x>',
+    f'<base href="{FOREIGN}"><meta http-equiv="refresh" content="0;url={FOREIGN}">',
+    f"<link rel=stylesheet href={FOREIGN}/x><a href={FOREIGN}>leave</a>",
     f"<style>body {{ display: none; background: url({FOREIGN}/style) }}</style>",
     f"![picture]({FOREIGN}/pixel.png) ![p][ref]\n\n[ref]: {FOREIGN}/reference.png",
-    "[click me](javascript:window.pwned=1) <javascript:window.pwned=1> [data](data:text/html,<script>alert(1)</script>)",
+    "[click me](javascript:window.pwned=1) <javascript:window.pwned=1> [d](data:text/html,<script>alert(1)</script>)",
     "[x](vbscript:a) [y](JaVaScRiPt:window.pwned=1) [z](\tjavascript:window.pwned=1) [w](\x01javascript:alert(1))",
     f'<img src="{FOREIGN}/img" srcset="{FOREIGN}/set 2x"><video poster="{FOREIGN}/poster"><audio src="{FOREIGN}/a">',
     "{{constructor.constructor('window.pwned = 1')()}} ${window.pwned = 1} <%= window.pwned = 1 %>",
@@ -46,7 +47,7 @@ def naughty_strings(data: Path) -> list[str]:
 
 
 def fill_with_hostile_texts(stack: FilledStack, more: list[str]) -> None:
-    """Texts of others everywhere: in messages, names of models, tools, sessions, themes, tasks, judges, and judgements."""
+    """Texts of others everywhere: in messages, in names of models, tools, themes, tasks and clusters, in answers."""
     client, shown = stack.client, stack.shown
     who = named("evil-session", EVIL, task=TEXTS[0])
     history: list[dict[str, Any]] = [system(TEXTS[3])]
@@ -59,7 +60,7 @@ def fill_with_hostile_texts(stack: FilledStack, more: list[str]) -> None:
     stack.deployment.model.said = TEXTS[2]
     for temperature in (0.1, 1.1):
         client.call(history[:2], who, model=EVIL, temperature=temperature)
-    turn, calls = client.call([user(EVIL)], who, tools=[_TOOL])
+    _, calls = client.call([user(EVIL)], who, tools=[_TOOL])
     client.call([user(EVIL), calls, told(calls["tool_calls"][0]["id"], TEXTS[0])], who, tools=[_TOOL])
     _import(stack)
     stack.wait()
