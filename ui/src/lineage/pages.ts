@@ -1,6 +1,6 @@
 import type { Page } from "../shell/page";
 
-const sessions = { title: "Sessions", load: () => import("./SessionsPage") };
+const sessions = { title: "Sessions", load: () => import("./list/SessionsPage") };
 
 export const pages: Page[] = [
   { path: "/", ...sessions },

@@ -35,6 +35,10 @@ type Props<Row> = {
   total?: number;
   /** Height of a row in pixels: rows are cut to it. */
   rowHeight?: number;
+  /** How many rows before the end more are asked for. */
+  ahead?: number;
+  /** CSS width below which it scrolls to the side. */
+  minWidth?: string;
   /** Whether it takes the height of what is around it and scrolls in itself; else it is as long as its rows. */
   fill?: boolean;
 };
@@ -54,6 +58,8 @@ export function DataTable<Row>(props: Props<Row>) {
     loadMore,
     total,
     rowHeight = 34,
+    ahead = OVERSCAN,
+    minWidth,
     fill = false,
   } = props;
   const scroller = useRef<HTMLElement>(null);
@@ -70,8 +76,8 @@ export function DataTable<Row>(props: Props<Row>) {
   const first = shown[0]?.index ?? 0;
   const last = shown.at(-1)?.index ?? -1;
   useEffect(() => {
-    if (loadMore && last >= rows.length - OVERSCAN) loadMore();
-  }, [loadMore, last, rows.length]);
+    if (loadMore && last >= rows.length - ahead) loadMore();
+  }, [loadMore, last, rows.length, ahead]);
 
   const focusRow = (index: number) => {
     const wanted = Math.max(0, Math.min(rows.length - 1, index));
@@ -112,6 +118,7 @@ export function DataTable<Row>(props: Props<Row>) {
     >
       <table
         className={styles.table}
+        style={minWidth === undefined ? undefined : { minWidth }}
         aria-rowcount={total ?? (loadMore ? -1 : rows.length + 1)}
         onKeyDown={onKey}
       >

@@ -156,12 +156,14 @@ def make_app(
     *,
     following: bool = False,
     reviewing: ReviewSetup | None = None,
+    gateway: str = "",
 ) -> FastAPI:
     """The application. ``hosts``: names that it answers to beside loopback ones; others are refused (DNS rebinding).
 
     ``access``: which tokens read what; without it every client reads everything. ``workbench``: the file of what was
     evaluated. ``embedder``: called at the first search for similar paths. ``following``: it also places captured turns
-    in the graph, so that what it shows is up to date. ``reviewing``: how people judge.
+    in the graph, so that what it shows is up to date. ``reviewing``: how people judge. ``gateway``: where clients
+    reach the gateway, to tell it to people.
     """
 
     @asynccontextmanager
@@ -211,6 +213,7 @@ def make_app(
     app.state.metrics = metrics
     app.state.workbench = workbench
     app.state.embedder = embedder
+    app.state.gateway = gateway
     return app
 
 
@@ -223,13 +226,16 @@ def serve_web(
     workbench: Path | None = None,
     embedder: Callable[[], Embedder] | None = None,
     reviewing: ReviewSetup | None = None,
+    gateway: str = "",
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
     import uvicorn
 
     # Only names that are known are answered, so that a foreign page cannot read this through its own name.
     uvicorn.run(
-        make_app(dsn, (*hosts, host), access, workbench, embedder, following=True, reviewing=reviewing),
+        make_app(
+            dsn, (*hosts, host), access, workbench, embedder, following=True, reviewing=reviewing, gateway=gateway
+        ),
         host=host,
         port=port,
         log_level="warning",

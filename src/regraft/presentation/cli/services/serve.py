@@ -129,7 +129,17 @@ def web() -> None:
     )
     embedder = cache(lambda: embedder_of(run.settings, run.stack.gateway_endpoint))
     reviewing = review_setup(run.settings)
-    serve_web(run.postgres_dsn(), web.host, web.port, tuple(web.hosts), access, run.workbench(), embedder, reviewing)
+    serve_web(
+        run.postgres_dsn(),
+        web.host,
+        web.port,
+        tuple(web.hosts),
+        access,
+        run.workbench(),
+        embedder,
+        reviewing,
+        run.stack.gateway_url(),
+    )
 
 
 def dagster() -> None:

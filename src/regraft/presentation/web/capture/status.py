@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from regraft import __version__
 from regraft.flows.lineage import reading
@@ -19,6 +19,12 @@ class Health(Model):
 
     status: str
     version: str
+
+
+class Gateway(Model):
+    """Where clients reach the gateway; '': this server was not told."""
+
+    base_url: str
 
 
 class Build(Model):
@@ -63,6 +69,13 @@ def health(database: Database) -> JsonReply:
     with database.connection() as connection:
         connection.execute("SELECT 1")
     return JsonReply(Health(status="ok", version=__version__))
+
+
+@router.get("/gateway", response_model=Gateway)
+def gateway(request: Request) -> JsonReply:
+    """The base URL to point a client at."""
+    address: str = request.app.state.gateway
+    return JsonReply(Gateway(base_url=f"{address}/v1" if address else ""))
 
 
 @router.get("/status", response_model=Status)
