@@ -42,15 +42,18 @@ class Stack:
     def postgres(self) -> str:
         """The DSN of the truth, with its schema up to date."""
         if not self._dsn:
-            if self.settings.postgres.dsn:
-                dsn = self.settings.postgres.dsn.get_secret_value()
-            else:
-                self._postgres = EmbeddedPostgres(self.settings.data_dir, self.settings.postgres.port)
-                dsn = self._postgres.start().dsn
+            dsn = self.bare_postgres()
             with connect(dsn, autocommit=True, name="regraft-migrate") as connection:
                 migrate(connection)
             self._dsn = dsn
         return self._dsn
+
+    def bare_postgres(self) -> str:
+        """The DSN of the truth as it is, perhaps without any table."""
+        if self.settings.postgres.dsn:
+            return self.settings.postgres.dsn.get_secret_value()
+        self._postgres = EmbeddedPostgres(self.settings.data_dir, self.settings.postgres.port)
+        return self._postgres.start().dsn
 
     def existing_postgres(self, *, migrating: bool = False) -> str:
         """The DSN of the truth where there is one: no database is made. ``migrating`` applies migrations that wait.
@@ -99,10 +102,14 @@ class Stack:
 
     def dagster_dsn(self) -> str:
         """The DSN of Dagster's own database, beside the truth on the same server."""
-        dsn = self.postgres()
+        self.postgres()
         if self._postgres is None:
             raise ConfigError("Give Dagster a database of its own: set its storage in <data_dir>/dagster/dagster.yaml.")
-        return self._postgres.start().admin_dsn("dagster") or dsn
+        return self._postgres.start().admin_dsn("dagster")
+
+    def own_dagster_dsn(self) -> str | None:
+        """The DSN of Dagster's database where it is ours, on the embedded server; it may have no tables."""
+        return self._postgres.start().admin_dsn("dagster") if self._postgres is not None else None
 
     def nats(self) -> str:
         """The URL of the stream."""

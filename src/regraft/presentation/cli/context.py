@@ -58,6 +58,16 @@ class CommandContext:
         """The truth, ready; it is made where there is none."""
         return self.stack.postgres()
 
+    def settle(self) -> None:
+        """Have everything stored that was captured before, also by a gateway that died with calls in its spool."""
+        from regraft.flows.capture.backlog import capture_backlog, wait_until_delivered
+
+        spool = self.data_dir / "spool"
+        if capture_backlog(spool, None).spool_bytes:
+            self.stack.gateway()
+        self.stack.ingest()
+        wait_until_delivered(spool, self.stack.nats(), self.stack.ingest)
+
     @property
     def data_dir(self) -> Path:
         """Where the embedded servers, the workbench and the spool live."""

@@ -235,7 +235,7 @@ def replay(
     rollout = _rollout(run, dsn, turns, toward, tools, simulate_user, simulator) if goes_on else None
     growth = rollout.growth() if rollout else ""
     if resume is not None:
-        planned = flow.resume(dsn, progress.plan_id(dsn, resume), lambda: _settle(run))
+        planned = flow.resume(dsn, progress.plan_id(dsn, resume), run.settle)
         if planned.experiment.growth != growth:
             raise UsageError(
                 "This plan was started with other options: give --continue, --turns, --tools and the like as "
@@ -250,7 +250,7 @@ def replay(
             )
         asked = replace(asked, again=again or asked.again, side_calls=side_calls or asked.side_calls, growth=growth)
         planned = flow.prepare_experiment(
-            dsn, asked, flow.pins(run.settings), lambda: _settle(run), lambda _: pivots_to_replay(dsn, run.workbench())
+            dsn, asked, flow.pins(run.settings), run.settle, lambda _: pivots_to_replay(dsn, run.workbench())
         )
     limits: dict[str, Any] = {"concurrency": concurrency, "budget_tokens": budget_tokens, "budget_money": budget_money}
     given = {name: value for name, value in limits.items() if value is not None}
@@ -283,15 +283,6 @@ def replay(
     print_counts(run, dsn, planned, counts, prices, ended, as_json=json)
     if counts.failures:
         raise typer.Exit(5)
-
-
-def _settle(run: CommandContext) -> None:
-    """Have everything stored that was captured before, also by a gateway that died with its driver."""
-    from regraft.flows.capture.backlog import wait_until_delivered
-
-    run.stack.gateway()
-    run.stack.ingest()
-    wait_until_delivered(run.data_dir / "spool", run.stack.nats(), run.stack.ingest)
 
 
 def _rollout(
