@@ -225,9 +225,10 @@ def api() -> str:
                 room = route["tags"][0]
                 lines += [f"## {room}", ""]
             lines += [f"### `{method.upper()} {path}`", "", route["description"], ""]
-            kind, answer = next(iter(route["responses"]["200"]["content"].items()))
-            shown = _json_type(answer["schema"]) if kind == "application/json" else f"`{kind}`"
-            lines += [f"Answer: {shown}", ""]
+            worked = next(one for status, one in route["responses"].items() if status.startswith("2"))
+            for kind, answer in worked.get("content", {}).items():
+                shown = _json_type(answer["schema"]) if kind == "application/json" else f"`{kind}`"
+                lines += [f"Answer: {shown}", ""]
             rows = [
                 f"| `{each['name']}` | {each['in']} | {_json_type(each['schema'])} | {each.get('description', '')} |"
                 for each in route.get("parameters", [])

@@ -47,6 +47,12 @@ def assistant(content: str) -> Message:
     return {"role": "assistant", "content": content}
 
 
+OF_WAREHOUSE = (  # they answer where there is one: tests/system/datasets/test_dataset_routes.py
+    *("/api/recipes", "/api/dataset-jobs", "/api/exports"),
+    *("/api/snapshots/{id}/rows", "/api/snapshots/{id}/diff"),
+)
+
+
 @pytest.fixture
 def capture(truth: str) -> Callable[..., UUID]:
     """Store a call and place it; returns its turn."""
@@ -379,7 +385,8 @@ def test_a_snapshot_is_listed_and_shown(client: TestClient, truth: str) -> None:
         register(connection, "good-1")
     (listed,) = ok(client, "/api/snapshots")["snapshots"]
     shown = ok(client, "/api/snapshots/good-1")
-    assert shown == {**listed, "holds": {"rows": 0, "nodes": 0, "sessions": 0}}
+    assert {name: shown[name] for name in listed} == listed
+    assert shown["holds"] == {"rows": 0, "nodes": 0, "sessions": 0}
     assert (shown["content_hash"], shown["row_counts"]) == ("02ff", {"train": 2})
 
 
@@ -429,12 +436,14 @@ def test_every_route_of_the_document_answers_by_its_declared_model(
     for path in read:
         if path.endswith("/events") or models[path] is None or path.startswith("/api/clusters/{id}"):  # there is none
             continue
+        if path.startswith(OF_WAREHOUSE):
+            continue
         reply = client.get(path.replace("{id}", str(ids.get(path.split("/")[2], ""))))
         assert reply.status_code == 200, reply.text
         answer = models[path].model_validate_json(reply.content)
         assert set(reply.json()) == set(answer.model_fields_set)
         walked += 1
-    assert walked == len(models) - 4
+    assert walked == len(models) - 4 - len([path for path in models if path.startswith(OF_WAREHOUSE)])
 
 
 def test_with_a_token_nothing_but_the_health_is_read_without_it(truth: str) -> None:

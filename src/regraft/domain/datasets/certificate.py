@@ -20,7 +20,10 @@ class Statement:
 
 
 def statements(leakage: Mapping[str, int], report: Mapping[str, Any], rows: int) -> tuple[Statement, ...]:
-    """The sentences of a snapshot, from the figures that its freeze recorded. ``rows``: how many it holds."""
+    """The sentences of a snapshot, from the figures that its freeze recorded; of an empty ``report``, which the reader
+    may not see, nothing is said. ``rows``: how many it holds."""
+    if not report:
+        return tuple(_leakage(leakage))
     filters = report.get("filters") or {}
     return (
         *_leakage(leakage),

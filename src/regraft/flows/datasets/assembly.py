@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 
 from regraft.domain.datasets.certificate import UNCALIBRATED
 from regraft.domain.datasets.content import compose, content_keys, illegal, row_digest
@@ -39,6 +40,8 @@ from regraft.infra.iceberg.row_file import RowFile
 from regraft.infra.postgres.arrow import reading
 
 DRAFT = "rows-"  # of the name of the folder where rows lie
+_STEP = 2_000  # candidates between two looks at whether the rows are still wanted
+_MEASURING = Lock()
 _BATCH = 1_000  # rows in memory as messages at a time
 
 
@@ -96,24 +99,24 @@ def assemble(
     ``scope``: only conversations of this tenant are candidates; None: all are. The rows lie in a temporary file beside
     the workbench, until the end of the block.
     """
-    progress("measuring", 0, 0)
-    build = materialise_units(dsn, workbench).build
-    propose_pairs(dsn, workbench)
-    if "cluster" in recipe.strata:
-        require_clusters(dsn, workbench)
-    known = known_judges(recipe, dsn, workbench)
-    filters = RowFilters(recipe.filters, workbench.parent)
-    progress("ranking", 0, 0)
-    with (
-        selection_file(workbench) as selection,
-        draft_folder(DRAFT, workbench.parent) as place,
-        RowFile(place / "rows.arrow", recipe.kind) as rows,
-    ):
+    with ExitStack() as stack:
+        with _alone(progress):
+            progress("measuring", 0, 0)
+            build = materialise_units(dsn, workbench).build
+            propose_pairs(dsn, workbench)
+            if "cluster" in recipe.strata:
+                require_clusters(dsn, workbench)
+            known = known_judges(recipe, dsn, workbench)
+            selection = stack.enter_context(selection_file(workbench))
+        progress("ranking", 0, 0)
+        filters = RowFilters(recipe.filters, workbench.parent)
+        place = stack.enter_context(draft_folder(DRAFT, workbench.parent))
+        rows = stack.enter_context(RowFile(place / "rows.arrow", recipe.kind))
         if scope is not None:
             selection.keep_sessions(_sessions_of(dsn, scope))
         made = Assembly(recipe=recipe, build=build, rows=rows)
         kind = KINDS[recipe.kind]
-        rank(recipe, kind, dsn, selection, made.counts, known)
+        rank(recipe, kind, dsn, selection, made.counts, known, progress)
         digests: set[bytes] = set()
         quota = Quota(kind.limits(recipe))
         candidates = len(selection)
@@ -145,6 +148,17 @@ def assemble(
         yield made
 
 
+@contextmanager
+def _alone(progress: Progress) -> Iterator[None]:
+    """Threads of one process share an open workbench: one at a time brings it up to date and copies from it."""
+    while not _MEASURING.acquire(timeout=0.2):
+        progress("waiting", 0, 0)
+    try:
+        yield
+    finally:
+        _MEASURING.release()
+
+
 def _sessions_of(dsn: str, scope: str) -> list[str]:
     with reading(dsn, QUERIES) as log:
         return [row["session_id"] for row in log.rows("sessions_of", scope)]
@@ -164,13 +178,28 @@ def _keep(made: Assembly, planned: PlannedRow, row: Row, prompt: str) -> None:
     made.labels[decided_by(planned)] += 1
 
 
-def rank(recipe: Recipe, kind: Kind, dsn: str, selection: SelectionFile, counts: Counts, known: Calibrations) -> None:
+def rank(
+    recipe: Recipe,
+    kind: Kind,
+    dsn: str,
+    selection: SelectionFile,
+    counts: Counts,
+    known: Calibrations,
+    progress: Progress = unwatched,
+) -> None:
     """Plan the rows of every candidate that may win, and let them compete."""
     with reading(dsn, "postgres/evaluation/evaluation") as reader:
         ratings = reader.rows("ratings")
     candidates = Candidates(selection.units, lambda: ratings, selection.pairs, known)
-    selection.add(kind.plan(recipe, candidates, counts))
+    selection.add(_watched(kind.plan(recipe, candidates, counts), progress))
     counts.passed_over["not_among_best"] += selection.compete(recipe.per_context)
+
+
+def _watched(plans: Iterator[PlannedRow], progress: Progress) -> Iterator[PlannedRow]:
+    for number, planned in enumerate(plans):
+        if number % _STEP == 0:
+            progress("ranking", number, 0)
+        yield planned
 
 
 def _composed(

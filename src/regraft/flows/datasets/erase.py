@@ -22,6 +22,7 @@ from regraft.domain.errors import IntegrityError, NotFoundError, RegraftError, U
 from regraft.flows.datasets.erase_transit import forget_delivered, store_what_waits
 from regraft.flows.datasets.erase_truth import erase_truth
 from regraft.flows.datasets.erase_workbench import rebuild_workbench, remove_drafts
+from regraft.flows.datasets.export_archive import remove_archives
 from regraft.flows.datasets.freeze import freeze
 from regraft.flows.datasets.frozen_messages import rows_that_hold, stored_records, write_forget_set
 from regraft.flows.datasets.withdraw import remove_files
@@ -326,24 +327,23 @@ def _snapshots(work: _Erasure) -> None:
         noted: list[dict[str, Any]] = list(row["snapshots"])
         ids = [one["snapshot_id"] for one in noted]
         recipes = {
-            each["snapshot_id"]: each["recipe"]
-            for each in connection.execute(
-                "SELECT snapshot_id, recipe FROM dataset_snapshot_registry WHERE snapshot_id = ANY(%(ids)s)",
-                {"ids": ids},
-            ).fetchall()
+            each["snapshot_id"]: (each["recipe"], each["scope"])  # what was frozen for a tenant stays the tenant's
+            for each in store.rows(connection, "recipes_of", ids=ids)
         }
-    made: dict[str, tuple[str | None, str]] = {}
+    made: dict[tuple[str, str | None], tuple[str | None, str]] = {}
     for one in noted:
-        recipe = recipes[one["snapshot_id"]]
-        if recipe not in made:
+        recipe, scope = wanted = recipes[one["snapshot_id"]]
+        if wanted not in made:
             try:
-                frozen = freeze(recipe, dsn=places.dsn, workbench=places.workbench, warehouse=places.warehouse)
-                made[recipe] = frozen.snapshot_id, ""
+                frozen = freeze(
+                    recipe, dsn=places.dsn, workbench=places.workbench, warehouse=places.warehouse, scope=scope
+                )
+                made[wanted] = frozen.snapshot_id, ""
             except UnavailableError:
                 raise
             except RegraftError as error:
-                made[recipe] = None, str(error)
-        one["successor"], why = made[recipe]
+                made[wanted] = None, str(error)
+        one["successor"], why = made[wanted]
         if why:
             one["why_none"] = why
     with transaction(places.dsn) as connection:
@@ -357,6 +357,8 @@ def _files(work: _Erasure) -> None:
         row = store.journal(connection, work.erasure_id)
     ids = [one["snapshot_id"] for one in row["snapshots"]] if row else []
     work.found["files of snapshots"] = remove_files(ids, dsn=work.places.dsn, warehouse=work.places.warehouse)
+    if archives := remove_archives(work.places.workbench.parent):
+        work.found["exports to fetch"] = archives
 
 
 def _dagster(work: _Erasure) -> None:

@@ -9,7 +9,7 @@ import contextlib
 from pathlib import Path
 
 from regraft.flows.capture.runtime import build_runtime
-from regraft.flows.datasets import assembly
+from regraft.flows.datasets import assembly, export_archive
 from regraft.flows.evaluation.calibration import calibrate
 from regraft.flows.evaluation.clusters import carry_clusters
 from regraft.flows.evaluation.neighbours import forget_dropped
@@ -24,8 +24,8 @@ _DRAFT = ".erasing"
 
 
 def remove_drafts(folder: Path) -> int:
-    """Remove rows that freezes and previews put together and were killed over; how many of them."""
-    return remove_abandoned((assembly.DRAFT, selection.DRAFT), folder)
+    """Remove what freezes, previews and exports put together and were killed over; how many of them."""
+    return remove_abandoned((assembly.DRAFT, selection.DRAFT, export_archive.DRAFT), folder)
 
 
 def rebuild_workbench(dsn: str, workbench: Path) -> int:

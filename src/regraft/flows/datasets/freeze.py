@@ -200,11 +200,16 @@ def find_snapshot(dsn: str, snapshot_id: str) -> tuple[Frozen, Recipe]:
     withdrawn one."""
     with transaction(dsn) as connection:
         record = registry.get(connection, snapshot_id)
+    require_not_withdrawn(record)
+    return _frozen(record, created=False), parse_recipe(record["recipe"])
+
+
+def require_not_withdrawn(record: Mapping[str, Any]) -> None:
+    """Raises WithdrawnError, with the reason, for the registry's row of a withdrawn snapshot."""
     if record["withdrawn_at"]:
         instead = f" {record['successor']} took its place." if record["successor"] else ""
         why = record["withdrawn_because"] or "no reason was given"
         raise WithdrawnError(f"{record['snapshot_id']} was withdrawn: {why}.{instead}")
-    return _frozen(record, created=False), parse_recipe(record["recipe"])
 
 
 def stored_rows(dsn: str, warehouse: str, snapshot: Frozen) -> Iterator[list[tuple[Row, str]]]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from regraft.domain.datasets.admission import AdmissionFigure, admission
-from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.datasets.rows import Row
+from regraft.infra.files.recipes import parse_recipe
 from regraft.infra.postgres.datasets import provenance as store
 from regraft.infra.postgres.pool import Source, reading_from
 
@@ -25,11 +25,12 @@ class Provenance:
     figures: tuple[AdmissionFigure, ...]
 
 
-def provenance(source: Source, snapshot_id: str, row: Row, recipe: Recipe) -> Provenance:
-    """Where a row of a snapshot came from."""
+def provenance(source: Source, snapshot: Record, row: Row) -> Provenance:
+    """Where a row came from; ``snapshot`` is the registry's row of the one that it is in."""
+    snapshot_id = snapshot["snapshot_id"]
     with reading_from(source) as connection:
         return Provenance(
             nodes=tuple(store.row_nodes(connection, snapshot_id, row.row_id)),
             judgements=tuple(store.row_judgements(connection, snapshot_id, row.row_id)),
-            figures=admission(recipe, row),
+            figures=admission(parse_recipe(snapshot["recipe"]), row),
         )

@@ -25,7 +25,8 @@ def snapshots(
 ) -> list[Row]:
     """Snapshots, oldest first; the next page starts after the last row's ``snapshot_id``.
 
-    A tenant, ``scope``, sees those whose rows are all its own, without refused rows, which may be another tenant's.
+    A tenant, ``scope``, sees those whose rows are all its own, without refused rows, which may be another tenant's
+    unless the snapshot was frozen for this tenant alone.
     Raises NotFoundError for an ``after`` that it does not see.
     """
     with reading_from(source) as connection:
@@ -42,6 +43,13 @@ def snapshot(source: Source, snapshot_id: str, scope: str | None = None) -> Snap
         return SnapshotDetail(snapshot=found, holds=snapshot_counts(connection, found["snapshot_id"]))
 
 
+def seen(source: Source, snapshot_id: str, scope: str | None = None) -> Row:
+    """The row of a snapshot by its id or the start of it, if ``scope`` may see it. Raises NotFoundError."""
+    with reading_from(source) as connection:
+        return store.get(connection, snapshot_id, scope)
+
+
 def _seen(row: Row, scope: str | None) -> Row:
     hidden = ("refused", "passed_over", "report")
-    return row if scope is None else {**row, **{name: {} for name in hidden if name in row}}
+    own = scope is not None and (row.get("report") or {}).get("scope") == scope  # made of its conversations alone
+    return row if scope is None or own else {**row, **{name: {} for name in hidden if name in row}}

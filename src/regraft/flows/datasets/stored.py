@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from threading import Lock
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,10 +16,13 @@ from regraft.domain.datasets.messages import text_of
 from regraft.domain.datasets.rows import Row, RowSource
 from regraft.domain.datasets.training_mask import effect
 from regraft.domain.errors import NotFoundError
+from regraft.flows.datasets.freeze import require_not_withdrawn
 from regraft.infra.iceberg import snapshots
 from regraft.infra.iceberg.row_search import matching
 from regraft.infra.iceberg.rows import from_batch
 from regraft.infra.iceberg.stored_files import StoredFiles
+
+Record = dict[str, Any]
 
 _KEPT = 16  # snapshots whose files are known without a look at the catalog
 _SHOWN = 240  # characters of the texts of a summary
@@ -80,7 +84,7 @@ class StoredSnapshots:
         self._files: OrderedDict[str, StoredFiles] = OrderedDict()
         self._lock = Lock()
 
-    def page(self, record: Mapping[str, object], start: int, limit: int, wanted: RowFilter) -> RowPage:
+    def page(self, record: Record, start: int, limit: int, wanted: RowFilter) -> RowPage:
         """Rows of a snapshot from a place on. ``record`` is its row of the registry."""
         files, kind = self._of(record), str(record["kind"])
         rows: list[RowSummary] = []
@@ -93,13 +97,13 @@ class StoredSnapshots:
                 if len(rows) == limit:
                     return RowPage(rows=tuple(rows), next=begin + hit, looked_at=begin + hit - start, of=files.rows)
                 ((row, split),) = from_batch(batch.slice(hit, 1), kind)
-                rows.append(_summary(begin + hit, row, split))
+                rows.append(summary(begin + hit, row, split))
             place = begin + batch.num_rows
             if place - start >= LOOKED_AT and place < files.rows:
                 return RowPage(rows=tuple(rows), next=place, looked_at=place - start, of=files.rows)
         return RowPage(rows=tuple(rows), next=None, looked_at=max(place - start, 0), of=files.rows)
 
-    def rows(self, record: Mapping[str, object], row_ids: Collection[str]) -> dict[str, tuple[Row, str]]:
+    def rows(self, record: Record, row_ids: Collection[str]) -> dict[str, tuple[Row, str]]:
         """Rows of a snapshot with their splits, by their ids; ids that it does not have are left out."""
         files, kind = self._of(record), str(record["kind"])
         found = {}
@@ -108,21 +112,26 @@ class StoredSnapshots:
             (found[row_id],) = from_batch(batch, kind)
         return found
 
-    def row(self, record: Mapping[str, object], row_id: str) -> tuple[Row, str]:
+    def row(self, record: Record, row_id: str) -> tuple[Row, str]:
         """One row of a snapshot with its split. Raises NotFoundError."""
         found = self.rows(record, [row_id]).get(row_id)
         if found is None:
             raise NotFoundError(f"{record['snapshot_id']} has no row {row_id[:80]}.")
         return found
 
-    def _of(self, record: Mapping[str, object]) -> StoredFiles:
+    def forget(self, snapshot_id: str) -> None:
+        """The files of a snapshot may be gone."""
+        with self._lock:
+            self._files.pop(snapshot_id, None)
+
+    def _of(self, record: Record) -> StoredFiles:
         snapshot_id = str(record["snapshot_id"])
         with self._lock:
             if snapshot_id in self._files:
                 self._files.move_to_end(snapshot_id)
                 return self._files[snapshot_id]
         with snapshots.catalog(self._dsn, self._warehouse) as opened:
-            found = StoredFiles.of(opened, str(record["iceberg_table"]), int(str(record["iceberg_snapshot_id"])))
+            found = StoredFiles.of(opened, str(record["iceberg_table"]), int(record["iceberg_snapshot_id"]))
         with self._lock:
             self._files[snapshot_id] = found
             while len(self._files) > _KEPT:
@@ -130,7 +139,14 @@ class StoredSnapshots:
         return found
 
 
-def _summary(place: int, row: Row, split: str) -> RowSummary:
+def usable(record: Record) -> Record:
+    """The registry's row of a snapshot. Raises WithdrawnError for a withdrawn one."""
+    require_not_withdrawn(record)
+    return record
+
+
+def summary(place: int, row: Row, split: str) -> RowSummary:
+    """A row in short."""
     messages = all_messages(row)
     asked = next((text_of(one) for one in messages if one["role"] == "user"), "")
     parts = [(part, one) for part in KINDS[row.kind].columns for one in getattr(row, part)]

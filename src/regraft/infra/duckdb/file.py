@@ -40,8 +40,10 @@ class WorkbenchFile:
             try:
                 connection = duckdb.connect(str(self.path))
                 break
-            except duckdb.IOException as error:
-                if time.monotonic() > deadline or "lock" not in str(error).casefold():
+            except duckdb.Error as error:
+                # "lock": another process has it open; "conflict": a thread of this one is just closing it
+                passing = any(word in str(error).casefold() for word in ("lock", "conflict"))
+                if time.monotonic() > deadline or not passing:
                     raise UnavailableError(
                         f"The workbench {self.path} cannot be opened: {str(error).splitlines()[0]}. If another process "
                         "holds it, wait or stop that one; if it is damaged, delete it: it can be made again."

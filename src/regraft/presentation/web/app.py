@@ -19,14 +19,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from regraft import __version__
 from regraft.domain.errors import (
+    ConfigError,
     ConflictError,
     ForbiddenError,
+    IllegalRowError,
     NotFoundError,
     RegraftError,
     UnavailableError,
     UsageError,
+    WithdrawnError,
 )
 from regraft.flows.access import ReadAccess
+from regraft.flows.background import Background
+from regraft.flows.datasets.service import DatasetService, DatasetSetup
 from regraft.flows.evaluation.embeddings import Embedder
 from regraft.flows.evaluation.review_service import ReviewService, ReviewSetup
 from regraft.flows.lineage.following import follow
@@ -61,7 +66,17 @@ _CODES = {
     409: "conflict",
     503: "unavailable",
 }
-_STATUS = {NotFoundError: 404, UsageError: 400, UnavailableError: 503, ForbiddenError: 403, ConflictError: 409}
+_STATUS = {
+    NotFoundError: 404,
+    UsageError: 400,
+    ConfigError: 400,  # of a text that was sent
+    UnavailableError: 503,
+    ForbiddenError: 403,
+    ConflictError: 409,
+    IllegalRowError: 409,
+    WithdrawnError: 409,
+}
+_WORKERS = 3  # pieces of background work at once
 _ABOUT = (
     "The captured log, the conversation graph, replays, dataset snapshots, and human review, which is all that can be"
     " written here. Every id is also found by its first digits, six at least. A token may be bound to a tenant: then"
@@ -157,19 +172,25 @@ def make_app(
     following: bool = False,
     reviewing: ReviewSetup | None = None,
     gateway: str = "",
+    datasets: DatasetSetup | None = None,
 ) -> FastAPI:
     """The application. ``hosts``: names that it answers to beside loopback ones; others are refused (DNS rebinding).
 
     ``access``: which tokens read what; without it every client reads everything. ``workbench``: the file of what was
     evaluated. ``embedder``: called at the first search for similar paths. ``following``: it also places captured turns
     in the graph, so that what it shows is up to date. ``reviewing``: how people judge. ``gateway``: where clients
-    reach the gateway, to tell it to people.
+    reach the gateway, to tell it to people. ``datasets``: where frozen rows lie; without it, or without a workbench,
+    there are none.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.reader = open_reader(dsn, "regraft-web")
         app.state.review = ReviewService(dsn, reviewing or ReviewSetup())
+        app.state.background = Background(workers=_WORKERS)
+        app.state.datasets = None
+        if datasets is not None and workbench is not None:
+            app.state.datasets = DatasetService(dsn, workbench, datasets, app.state.background)
         follower = asyncio.create_task(follow(dsn)) if following else None
         try:
             yield
@@ -178,6 +199,9 @@ def make_app(
                 follower.cancel()
                 with suppress(asyncio.CancelledError):
                     await follower
+            app.state.background.close()
+            if app.state.datasets is not None:
+                app.state.datasets.close()
             app.state.review.close()
             app.state.reader.close()
 
@@ -227,6 +251,7 @@ def serve_web(
     embedder: Callable[[], Embedder] | None = None,
     reviewing: ReviewSetup | None = None,
     gateway: str = "",
+    datasets: DatasetSetup | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
     import uvicorn
@@ -234,7 +259,15 @@ def serve_web(
     # Only names that are known are answered, so that a foreign page cannot read this through its own name.
     uvicorn.run(
         make_app(
-            dsn, (*hosts, host), access, workbench, embedder, following=True, reviewing=reviewing, gateway=gateway
+            dsn,
+            (*hosts, host),
+            access,
+            workbench,
+            embedder,
+            following=True,
+            reviewing=reviewing,
+            gateway=gateway,
+            datasets=datasets,
         ),
         host=host,
         port=port,

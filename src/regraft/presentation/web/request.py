@@ -12,6 +12,7 @@ from fastapi import Depends, Query, Request
 
 from regraft.domain.errors import ForbiddenError, UnavailableError, UsageError
 from regraft.flows.access import Grant
+from regraft.flows.datasets.service import DatasetService
 from regraft.flows.reader import Reader, ScopedReader
 
 LONGEST_PAGE = 200
@@ -41,6 +42,14 @@ async def _admin(request: Request) -> Grant:
     return grant
 
 
+async def _datasets(request: Request) -> DatasetService:
+    service: DatasetService | None = request.app.state.datasets
+    if service is None:
+        raise UnavailableError("This server was started without a warehouse of datasets.")
+    return service
+
+
+Datasets = Annotated[DatasetService, Depends(_datasets)]  # every call says whose, by the scope of `Truth`
 Admin = Annotated[Grant, Depends(_admin)]  # of whoever may change what is not a judgement
 Database = Annotated[Reader, Depends(_reader)]  # to see whether it answers, never what is in it
 Truth = Annotated[ScopedReader, Depends(_scoped_reader)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from regraft.presentation.web.capture import status
-from regraft.presentation.web.datasets import snapshots
+from regraft.presentation.web.datasets import jobs, recipes, rows, snapshots
 from regraft.presentation.web.evaluation import category_paths, clusters, judges, map, pivots, review, similar
 from regraft.presentation.web.lineage import finding, graph, sessions
 from regraft.presentation.web.replay import plans
@@ -26,5 +26,5 @@ EVALUATION: tuple[APIRouter, ...] = (
     similar.router,
     review.router,
 )
-DATASETS: tuple[APIRouter, ...] = (snapshots.router,)
+DATASETS: tuple[APIRouter, ...] = (recipes.router, snapshots.router, rows.router, jobs.router)
 ROUTERS = (*CAPTURE, *LINEAGE, *REPLAY, *EVALUATION, *DATASETS)

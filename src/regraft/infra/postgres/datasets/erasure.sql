@@ -346,7 +346,8 @@ WHERE snapshot_id = %(snapshot_id)s;
 
 -- name: forget_report
 -- Strata are named after themes.
-UPDATE dataset_snapshot_registry SET report = '{"strata": {}, "labels": {}, "dropped_fields": [], "filters": {}}'
+UPDATE dataset_snapshot_registry SET report = '{"strata": {}, "labels": {}, "dropped_fields": [], "filters": {}}'::jsonb
+    || CASE WHEN report ? 'scope' THEN jsonb_build_object('scope', report -> 'scope') ELSE '{}' END
 WHERE snapshot_id = %(snapshot_id)s;
 
 -- name: succeed
@@ -583,3 +584,8 @@ WHERE n.nspname = current_schema() AND c.relkind = 'r' AND a.attnum > 0 AND NOT 
   AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype IN ('c', 'f')
                   AND a.attnum = ANY(k.conkey) AND format_type(a.atttypid, NULL) IN ('text', 'character varying'))
 ORDER BY c.relname, a.attnum;
+
+-- name: recipes_of
+-- What snapshots were made of, and the tenant that they were made for.
+SELECT snapshot_id, recipe, report ->> 'scope' AS scope FROM dataset_snapshot_registry
+WHERE snapshot_id = ANY(%(ids)s);

@@ -11,7 +11,7 @@ LEFT JOIN conversation_branch_nodes n USING (node_id)
 LEFT JOIN execution_run_records r ON r.run_id = n.turn_id
 LEFT JOIN response_branch_records b ON b.turn_id = n.turn_id
 LEFT JOIN conversation_sessions c ON c.session_id = d.session_id
-LEFT JOIN seed_themes t USING (theme_id)
+LEFT JOIN seed_themes t ON t.theme_id = c.theme_id
 LEFT JOIN session s ON s.session_id = d.session_id
 WHERE d.snapshot_id = %(snapshot_id)s AND d.row_id = %(row_id)s
 ORDER BY n.depth, d.part = 'history' DESC, d.part, d.node_id;

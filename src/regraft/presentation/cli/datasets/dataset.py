@@ -46,7 +46,7 @@ def freeze(
     from regraft.infra.files.recipes import recipe_text
 
     run = context()
-    text = recipe_text(recipe)
+    text = recipe_text(recipe, run.settings.recipes)
     frozen = flow.freeze(text, dsn=run.graph_dsn(), workbench=run.workbench(), warehouse=run.warehouse())
     if json:
         run.print_json(asdict(frozen))

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RecipeArgument = Annotated[
     str,
-    typer.Argument(help="Recipe: a TOML file, or the name of a built-in one.", autocompletion=completion.recipes),
+    typer.Argument(
+        help="Recipe: a TOML file, or the name of a saved or a built-in one.", autocompletion=completion.recipes
+    ),
 ]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (init, preview, rank):
+    for command in (init, recipes, preview, rank):
         app.command()(command)
 
 
@@ -55,6 +57,27 @@ def init(
         )
 
 
+def recipes(
+    n: Annotated[int, typer.Option("--limit", "-n", min=1, help="Recipes to show.")] = 100,
+    json: Json = False,
+) -> None:
+    """List the recipes: those in the folder of recipes, and the built-in ones."""
+    from regraft.flows.datasets.recipe_library import RecipeLibrary
+
+    run = context()
+    found = RecipeLibrary(run.settings.recipes).listed()[:n]
+    if json:
+        run.print_json([asdict(one) for one in found])
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("recipe", "kind", "from", "description"):
+        table.add_column(name)
+    for one in found:
+        origin = "built in" if one.origin == "built_in" else str(run.settings.recipes)
+        table.add_row(escape(one.name), one.kind, escape(origin), escape(one.description or one.problem))
+    run.console.print(table)
+
+
 def preview(
     recipe: RecipeArgument,
     all_rows: Annotated[bool, typer.Option("--all", help="Make every row, not only the best thousand.")] = False,
@@ -66,7 +89,7 @@ def preview(
     from regraft.infra.files.recipes import recipe_text
 
     run = context()
-    text = recipe_text(recipe)
+    text = recipe_text(recipe, run.settings.recipes)
     found = flow.preview(text, dsn=run.graph_dsn(), workbench=run.workbench(), all_rows=all_rows, show=show)
     if json:
         run.print_json(asdict(found))
@@ -136,7 +159,7 @@ def rank(
     from regraft.infra.files.recipes import parse_recipe, recipe_text
 
     run = context()
-    parsed = parse_recipe(recipe_text(recipe))
+    parsed = parse_recipe(recipe_text(recipe, run.settings.recipes))
     counts = flow.rank_trajectories(parsed, run.graph_dsn(), run.workbench())
     rows = flow.ranked(run.workbench(), parsed.name, negatives=negatives, n=n)
     if json:

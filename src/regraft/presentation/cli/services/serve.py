@@ -114,6 +114,7 @@ def ingest() -> None:
 def web() -> None:
     """Run the web API until Ctrl-C."""
     from regraft.flows.access import ReadAccess
+    from regraft.flows.datasets.service import dataset_setup
     from regraft.flows.evaluation.embeddings import embedder_of
     from regraft.flows.evaluation.review_service import review_setup
     from regraft.presentation.web.app import serve_web
@@ -139,6 +140,7 @@ def web() -> None:
         embedder,
         reviewing,
         run.stack.gateway_url(),
+        dataset_setup(run.settings),
     )
 
 
