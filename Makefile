@@ -13,7 +13,7 @@ TARGETS := .venv-targets/.ready
 SCALE := .venv-scale/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help setup demo page check-page types-page test test-browser test-train test-clients test-targets scale test-scale lint types docs site bench lock clean
+.PHONY: help setup demo page check-page test test-browser test-train test-clients test-targets scale test-scale lint types docs site bench lock clean
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | sort
 
@@ -68,8 +68,6 @@ demo: $(READY)  ## The whole path on a real local model: talk, replay, pair, fre
 	@$(BIN)/regraft demo
 check-page: page  ## Lint, types and unit tests of the page
 	@cd ui && PATH="$$(../$(BIN)/python node.py --bin):$$PATH" npm run --silent check
-types-page: page  ## Rewrite ui/openapi.json from the routes
-	@$(BIN)/python ui/openapi.py
 test: $(DEV) page  ## Unit and system tests, on real servers, in WORKERS processes
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST)
 test-browser: $(DEV) page  ## The page in Chromium before real servers; screenshots in build/browser
