@@ -32,6 +32,7 @@ TEXTS = (
     "\U0001f469\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466\U0001f1fa\U0001f1f8\u0bcc\u0da9\ufdfd",
     "__proto__ constructor toString hasOwnProperty null undefined NaN",
     "=cmd|' /C calc'!A0\n+1+1\n@SUM(1)\n-2",
+    "lone \ud800 surrogates \udc00\ud800, a NUL \x00, and \ufffe \uffff",
     "W" * 4_000,
 )
 LONG_LINE = "long " * 200_000  # a megabyte without a line break

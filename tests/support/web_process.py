@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from support.waiting import until
 
 
 class WebProcess:
-    """``folder`` holds the regraft.toml that names its port and its database."""
+    """``folder`` holds the regraft.toml that names its port and its database; ``variables`` are settings over it."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self.folder, self.port = folder, port
+    def __init__(self, folder: Path, port: int, variables: Mapping[str, str] | None = None) -> None:
+        self.folder, self.port, self._variables = folder, port, dict(variables or {})
         self.origin = f"http://127.0.0.1:{port}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -30,7 +31,7 @@ class WebProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "regraft", "web"],
                 cwd=self.folder,
-                env=clean,
+                env={**clean, **self._variables},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
