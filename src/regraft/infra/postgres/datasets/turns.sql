@@ -1,7 +1,8 @@
 -- What rows of datasets are made of, read through ADBC: parameters are $n, ids come as text, digests as hexadecimal text.
 
 -- name: turns
--- The calls of the given turns: their history and answer as ids of messages, their tools as the id of a part.
+-- The calls of the given turns: their history and answer as ids of messages, their tools as the id of a part. What an
+-- importer noted is looked for as text: ``->`` fails on a key with half a surrogate pair, which files of others have.
 WITH RECURSIVE wanted AS (
     SELECT DISTINCT one::uuid AS turn_id FROM json_array_elements_text($1::json) AS one),
 turns AS (
@@ -15,7 +16,7 @@ histories AS (
 SELECT t.turn_id::text AS turn_id, t.node_id::text AS node_id, t.session_id::text AS session_id, t.node_status,
        t.finish_reason, coalesce(r.model, '') AS model, histories.history, encode(t.answer_id, 'hex') AS answer,
        encode(i.tools_id, 'hex') AS tools_id,
-       i.answer_rest -> 'import' -> 'missing_parent' IS NOT NULL AS parent_missing
+       left(i.upstream, 7) = 'import:' AND i.answer_rest::text LIKE '%"missing_parent":%' AS parent_missing
 FROM turns t
 JOIN histories ON histories.history_id = t.context_id
 JOIN pipeline_event_inbox i ON i.event_id = t.event_id
