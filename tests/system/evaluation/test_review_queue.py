@@ -30,11 +30,11 @@ from regraft.flows.evaluation.queue import (
     fill_queue,
     item_acts,
     queue_items,
-    queue_status,
     release_leases,
     requeue,
     resolve_item,
 )
+from regraft.flows.evaluation.queue_estimates import queue_status
 from regraft.flows.evaluation.review import rate_unit
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.infra.embedding.static import StaticEmbedder

@@ -18,7 +18,7 @@ LABELS: dict[Task, tuple[str, ...]] = {
 }
 MIN_AGREEMENT = 0.6  # Cohen's kappa from which agreement is called substantial (Landis and Koch 1977)
 MIN_JUDGED = 50
-_CONTRASTED = ("judge", "judge_version", "other", "other_version", "task", "category")
+_CONTRASTED = ("judge", "judge_version", "other", "other_version", "task", "category", "scope")
 _FAMILY = re.compile(r"[a-z]+")
 
 
@@ -85,7 +85,8 @@ class JudgeFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeContrast:
-    """Two judges on the items that both judged: their kappa, and the share of items with the ``same`` label."""
+    """Two judges on the items that both judged, of one tenant or of all (``scope`` None): their kappa, and the share of
+    items with the ``same`` label."""
 
     judge: str
     judge_version: str
@@ -93,6 +94,7 @@ class JudgeContrast:
     other_version: str
     task: Task
     category: str
+    scope: str | None
     items: int
     kappa: float | None
     same: float

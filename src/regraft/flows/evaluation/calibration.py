@@ -152,9 +152,10 @@ def figures(workbench: Path, scope: str | None = None) -> list[JudgeFigures]:
     return CalibrationTable(workbench).figures(scope)
 
 
-def contrasts(workbench: Path) -> list[JudgeContrast]:
-    """Each two judges of the same items, as of the last comparison; those that differ most first."""
-    return CalibrationTable(workbench).contrasts()
+def contrasts(workbench: Path, scope: str | None = None) -> list[JudgeContrast]:
+    """Each two judges of the same items, of all tenants or of one, as of the last comparison; those that differ most
+    first."""
+    return CalibrationTable(workbench).contrasts(scope)
 
 
 def calibrations(workbench: Path) -> Calibrations:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from regraft.domain.evaluation.review_queue import SKIP_REASONS, PairSides, Queu
 from regraft.domain.evaluation.trajectory import printable
 from regraft.domain.ids import canonical_json
 from regraft.flows.evaluation.desk_records import (
+    Claimed,
     MyProgress,
     Revealed,
     ReviewPolicy,
@@ -68,34 +69,50 @@ class ReviewDesk:
     ) -> list[ShownItem]:
         """What the reviewer holds of the wanted items, topped up to ``limit`` by the next of the queue; shorter when
         there are no more. Raises UsageError for too many."""
+        return list(self.top_up(wanted, limit=limit, now=now).items)
+
+    def top_up(
+        self,
+        wanted: QueueFilter | None = None,
+        *,
+        limit: int = 1,
+        known: Collection[UUID] = (),
+        now: datetime | None = None,
+    ) -> Claimed:
+        """Hold ``limit`` wanted items, those held already included, for a page that fetches ahead: items of the leases
+        ``known``, which it has, are not read again. Raises UsageError for too many."""
         if not 1 <= limit <= MAX_CLAIM:
             raise UsageError(f"limit is from 1 to {MAX_CLAIM}, not {limit}.")
         wanted, now = wanted or QueueFilter(), now or datetime.now(UTC)
         for attempt in range(_ATTEMPTS):
             with self.transaction() as connection:
                 if not leases.begin_claim(connection, self.reviewer, now):
-                    found = self._claimed(connection, wanted, limit, now)
-                    if found or not self._waiting(connection, wanted):
+                    found = self._claimed(connection, wanted, limit, known, now)
+                    if found.leases or not self._waiting(connection, wanted):
                         return found
                 else:  # in a transaction of its own: it locks several items
                     leases.expire(connection, now)
                     continue
             time.sleep(_PAUSE * (attempt + 1))  # the last items are locked by others, who may give them back
-        return []
+        return Claimed()
 
-    def _claimed(self, connection: Connection, wanted: QueueFilter, limit: int, now: datetime) -> list[ShownItem]:
+    def _claimed(
+        self, connection: Connection, wanted: QueueFilter, limit: int, known: Collection[UUID], now: datetime
+    ) -> Claimed:
         held = leases.held(connection, self.reviewer, self.scope)
-        rows = [row for row in held if _fits(row, wanted)][:limit]
-        if len(held) + limit - len(rows) > MAX_HELD:
+        rows = [row for row in held if _fits(row, wanted)]
+        there = [row["lease_id"] for row in rows if row["lease_id"] in known]
+        rows = [row for row in rows if row["lease_id"] not in known][: max(0, limit - len(there))]
+        if len(held) + limit - len(there) - len(rows) > MAX_HELD:
             raise UsageError(f"You hold {len(held)} items already, and {MAX_HELD} at most: answer or release some.")
         found = [each for row in rows if (each := self._shown(connection, row))]
-        while len(found) < limit and (row := self._next(connection, wanted, now)):
+        while len(there) + len(found) < limit and (row := self._next(connection, wanted, now)):
             item = self._shown(connection, row)
             if item is None:
                 self._drop(connection, row, now)
             else:
                 found.append(item)
-        return found
+        return Claimed(leases=(*there, *(each.lease_id for each in found)), items=tuple(found))
 
     def submit(self, lease_id: UUID, label: Rating | Preference, *, now: datetime | None = None) -> Submitted:
         """Record an answer. The same answer again changes nothing, another one corrects the first.

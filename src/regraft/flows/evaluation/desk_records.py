@@ -20,7 +20,8 @@ class ReviewPolicy:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownItem:
     """An item as its reviewer sees it, without models. ``answers`` are the last answer of a path, or both answers of a
-    pair in the order shown; ``history`` is what came before. The ``_json`` fields are the messages as captured."""
+    pair in the order shown; ``history`` is what came before. The ``_json`` fields are the messages with all that
+    is said in them, and nothing that tells whose model said it."""
 
     lease_id: UUID
     item_id: UUID
@@ -35,6 +36,14 @@ class ShownItem:
     answers: tuple[str, ...]
     history_json: str
     answers_json: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """What a reviewer holds of the items that they want: all leases, and the items that their page does not have."""
+
+    leases: tuple[UUID, ...] = ()
+    items: tuple[ShownItem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

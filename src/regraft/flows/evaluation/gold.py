@@ -56,7 +56,14 @@ class GoldItem:
 
 
 def add_gold(
-    dsn: str, item: UUID, known: KnownAnswer, made_by: str, *, note: str = "", now: datetime | None = None
+    dsn: str,
+    item: UUID,
+    known: KnownAnswer,
+    made_by: str,
+    *,
+    scope: str | None = None,
+    note: str = "",
+    now: datetime | None = None,
 ) -> UUID:
     """Make an item of the queue gold: everybody is given it sooner or later. Its id; a known answer that it had before
     is withdrawn.
@@ -69,7 +76,7 @@ def add_gold(
     gold_id = new_id()
     with transaction(dsn) as connection:
         found = store.rows(connection, "item", item_id=item)
-        if not found:
+        if not found or scope not in (None, found[0]["scope"]):
             raise NotFoundError(f"There is no item {item}. `regraft queue show` lists them.")
         if found[0]["share"] == "random":
             raise ConflictError("This item is in the random sample, which estimates need as it is: take another one.")
@@ -94,12 +101,16 @@ def add_gold(
     return gold_id
 
 
-def withdraw_gold(dsn: str, item: UUID, by: str, *, now: datetime | None = None) -> None:
+def withdraw_gold(dsn: str, item: UUID, by: str, *, scope: str | None = None, now: datetime | None = None) -> None:
     """Stop giving out a gold item; what people answered stays. Raises NotFoundError."""
     now = now or datetime.now(UTC)
     with transaction(dsn) as connection:
-        store.rows(connection, "item", item_id=item)
-        if not store.run(connection, "withdraw_gold", item_id=item, now=now):
+        found = store.rows(connection, "item", item_id=item)
+        if (
+            not found
+            or scope not in (None, found[0]["scope"])
+            or not store.run(connection, "withdraw_gold", item_id=item, now=now)
+        ):
             raise NotFoundError(f"The item {item} is not gold. `regraft queue gold` lists those that are.")
         store.run(connection, "close_gold", item_id=item, now=now)
         leases.add_act(connection, new_id(), "withdrawn", item_id=item, reviewer=by, at=now)

@@ -30,7 +30,7 @@ from regraft.infra.llm.client import GatewayClient, GatewayReply, KeyRefusedErro
 from regraft.infra.llm.retrying_client import RetryingClient
 from regraft.infra.postgres.evaluation import judges as store
 from regraft.infra.postgres.evaluation import review
-from regraft.infra.postgres.pool import Connection, Source, connect, reading_from, transaction
+from regraft.infra.postgres.pool import Connection, Source, connect, reading_from
 
 CHAT = "/v1/chat/completions"
 COMPARABLE = frozenset({"", "no_preference", "judged_equal", "both_bad"})  # reasons of pairs with one context
@@ -353,7 +353,7 @@ def votes_on(source: Source, subject: UUID) -> list[dict[str, Any]]:
         return store.votes_on(connection, subject)
 
 
-def judge_versions(dsn: str) -> list[dict[str, Any]]:
-    """Every version of every judge that was ever run, with how much it voted."""
-    with transaction(dsn) as connection:
-        return store.versions(connection)
+def judge_versions(source: Source, scope: str | None = None) -> list[dict[str, Any]]:
+    """Every version of every judge that was ever run, with how much it voted; of a tenant those that voted there."""
+    with reading_from(source) as connection:
+        return store.versions(connection, scope)

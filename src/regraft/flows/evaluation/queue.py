@@ -1,9 +1,8 @@
-"""The review queue: fill it from the workbench, see how full it is, open items again, and estimate from its sample."""
+"""The review queue: fill it from the workbench, see how full it is, and open items again."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 from regraft.domain.errors import NotFoundError, UsageError
-from regraft.domain.evaluation.prevalence import Estimate, SampledStratum, estimate
 from regraft.domain.evaluation.review_queue import (
     KINDS,
     Candidate,
@@ -26,6 +24,7 @@ from regraft.domain.evaluation.review_queue import (
     needed_reviewers,
     sampling_rate,
 )
+from regraft.domain.evaluation.trajectory import printable
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.review import new_id
 from regraft.flows.evaluation.trajectories import materialise_units
@@ -33,7 +32,7 @@ from regraft.infra.config.review import ReviewSection
 from regraft.infra.duckdb.evaluation.candidates import ReviewCandidates
 from regraft.infra.postgres.evaluation import leases
 from regraft.infra.postgres.evaluation import queue as store
-from regraft.infra.postgres.pool import Source, reading_from, transaction
+from regraft.infra.postgres.pool import Connection, Source, reading_from, transaction
 
 STATES = ("open", "closed", "leased", "skipped", "flagged", "all")
 _BATCH = 1_000  # items in one transaction: reviewers pass over items that are locked
@@ -77,35 +76,6 @@ class ShareCount:
     judgements: int
     leased: int
     oldest_open: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """A random sample: the probability of being in it, and how many there are to draw from."""
-
-    scope: str
-    kind: str
-    rate: float
-    population: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThemeEstimate:
-    """What the sample says of a theme's paths, None being all themes: how common a category is, or the mean rating
-    (``what`` is "rating")."""
-
-    theme: str | None
-    what: str
-    estimate: Estimate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueStatus:
-    """The queue by tenant, kind, theme and share; its random samples; and what they say."""
-
-    shares: tuple[ShareCount, ...]
-    samples: tuple[Sample, ...]
-    estimates: tuple[ThemeEstimate, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,14 +130,15 @@ def fill_queue(
     how: QueueSize,
     *,
     kinds: Sequence[str] = KINDS,
+    scope: str | None = None,
     seed: int | None = None,
     refresh: bool = True,
     now: datetime | None = None,
 ) -> Filled:
     """Fill the queue up, change the places of what is queued, and close items whose path or pair is gone.
 
-    ``seed`` is for the random samples of tenants that have none yet. ``refresh``: measure paths and pairs first. The
-    queue can be used meanwhile.
+    ``scope``: only for this tenant. ``seed`` is for the random samples of tenants that have none yet. ``refresh``:
+    measure paths and pairs first. The queue can be used meanwhile.
     """
     now = now or datetime.now(UTC)
     if refresh:
@@ -182,9 +153,11 @@ def fill_queue(
     drawn = next(iter(seeds)) if seeds else (randbits(31) if seed is None else seed)
     added = gone = seen = 0
     for kind in kinds:
-        candidates = list(_candidates(ReviewCandidates(workbench), kind, scopes))
+        present = list(_candidates(ReviewCandidates(workbench), kind, scopes))
+        candidates = [each for each in present if scope in (None, each.scope)]
         seen += len(candidates)
         there = [row for row in queued.values() if row["kind"] == kind and row["share"] != "gold"]
+        there = [row for row in there if scope in (None, row["scope"])]
         open_items = sum(row["open"] for row in there)
         wanted = max(0, how.size - open_items)
         rates = _rates(candidates, samples, kind, len(there) + wanted, how.random_share)
@@ -207,10 +180,10 @@ def fill_queue(
                 added += store.save_items(connection, items[start : start + _BATCH], now)
         with transaction(dsn) as connection:
             store.widen_samples(connection)
-            gone += store.close_gone(connection, [kind], [each.subject_id for each in candidates], now)
+            gone += store.close_gone(connection, [kind], [each.subject_id for each in present], now)
     with transaction(dsn) as connection:
         leases.expire(connection, now)
-        shares = store.rows(connection, "shares", scope=None)
+        shares = store.rows(connection, "shares", scope=scope)
     return Filled(candidates=seen, added=added, gone=gone, open=sum(row["open"] for row in shares))
 
 
@@ -218,21 +191,6 @@ def queue_shares(source: Source, scope: str | None = None) -> list[ShareCount]:
     """How full the queue is, by tenant, kind, theme and share."""
     with reading_from(source) as connection:
         return [ShareCount(**row) for row in store.rows(connection, "shares", scope=scope)]
-
-
-def queue_status(source: Source, scope: str | None = None) -> QueueStatus:
-    """How full the queue is, and what its random samples say of the paths of each theme and of all."""
-    with reading_from(source) as connection:
-        shares = tuple(ShareCount(**row) for row in store.rows(connection, "shares", scope=scope))
-        samples = [row for row in store.rows(connection, "samples") if scope in (None, row["scope"])]
-        answers = store.rows(connection, "sample_answers", scope=scope)
-    rates = {row["scope"]: row["rate"] for row in samples if row["kind"] == "unit"}
-    names = ("scope", "kind", "rate", "population")
-    return QueueStatus(
-        shares=shares,
-        samples=tuple(Sample(**{name: row[name] for name in names}) for row in samples),
-        estimates=tuple(_estimates(answers, rates)),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,12 +217,15 @@ def queue_items(
     share: str | None = None,
     state: str = "open",
     limit: int = 50,
+    blind: bool = False,
 ) -> list[Item]:
-    """Items by their place: those that are next first."""
+    """Items by their place: those that are next first. ``blind``: items of known answer look like others."""
     if state not in STATES:
         raise UsageError(f"A state is one of {', '.join(STATES)}, not {state!r}.")
     with reading_from(source) as connection:
-        rows = store.items(connection, wanted or QueueFilter(), scope=scope, share=share, state=state, limit=limit)
+        rows = store.items(
+            connection, wanted or QueueFilter(), scope=scope, share=share, state=state, limit=limit, blind=blind
+        )
     return [Item(**row) for row in rows]
 
 
@@ -289,12 +250,25 @@ def requeue(
     dsn: str, items: Sequence[UUID], by: str, *, more: int = 1, note: str = "", now: datetime | None = None
 ) -> int:
     """Ask ``more`` people for items, closed ones too; how many were queued again."""
-    now = now or datetime.now(UTC)
     with transaction(dsn) as connection:
-        leases.lock(connection, items)
-        found = store.requeue(connection, items, more)
-        for item in found:
-            leases.add_act(connection, new_id(), "requeued", item_id=item, reviewer=by, at=now, note=note)
+        return ask_again(connection, items, by, more=more, note=note, now=now)
+
+
+def ask_again(
+    connection: Connection,
+    items: Sequence[UUID],
+    by: str,
+    *,
+    more: int = 1,
+    note: str = "",
+    now: datetime | None = None,
+) -> int:
+    """The same in the caller's transaction."""
+    now = now or datetime.now(UTC)
+    leases.lock(connection, items)
+    found = store.requeue(connection, items, more)
+    for item in found:
+        leases.add_act(connection, new_id(), "requeued", item_id=item, reviewer=by, at=now, note=printable(note))
     return len(found)
 
 
@@ -373,22 +347,3 @@ def _known(
             )
         )
     return found
-
-
-def _estimates(rows: Sequence[Mapping[str, Any]], rates: Mapping[str, float]) -> Iterator[ThemeEstimate]:
-    strata: dict[str, dict[str | None, list[SampledStratum]]] = defaultdict(lambda: defaultdict(list))
-    parsed = [(row, json.loads(row["answers"])) for row in rows]
-    categories = sorted({name for _, answers in parsed for _, shares in answers for name in shares})
-    for row, answers in parsed:
-        rate = rates.get(row["scope"], 0.0)
-        for what in ("rating", *categories):
-            values = [rating if what == "rating" else shares.get(what, 0.0) for rating, shares in answers]
-            stratum = SampledStratum(rate=rate, drawn=row["drawn"], values=values)
-            for theme in (None, row["theme"]):
-                strata[what][theme].append(stratum)
-    for what, by_theme in strata.items():
-        bounds = (1.0, 5.0) if what == "rating" else (0.0, 1.0)
-        for theme, those in by_theme.items():
-            found = estimate(those, bounds)
-            if found is not None:
-                yield ThemeEstimate(theme=theme, what=what, estimate=found)

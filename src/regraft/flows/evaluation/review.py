@@ -12,10 +12,11 @@ from uuid import UUID
 
 from regraft.domain.capture.message import messages_of
 from regraft.domain.errors import NotFoundError, UsageError
+from regraft.domain.evaluation.blind import Blinder
 from regraft.domain.evaluation.human_label import OTHER_SIDE, PREFERENCES, Rating
 from regraft.domain.evaluation.review_queue import PairSides
 from regraft.domain.evaluation.trajectory import printable, render
-from regraft.domain.ids import digest, parse_json, time_ordered_uuid
+from regraft.domain.ids import canonical_json, digest, parse_json, time_ordered_uuid
 from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.postgres.evaluation import leases, review
 from regraft.infra.postgres.pool import Connection, transaction
@@ -23,8 +24,8 @@ from regraft.infra.postgres.pool import Connection, transaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownUnit:
-    """What a reviewer of a path is shown: the conversation before its last answer, and that answer, as JSON and as
-    text."""
+    """What a reviewer of a path is shown: the conversation before its last answer, and that answer, as text and as JSON
+    that says nothing of models."""
 
     session_id: UUID
     history_json: str
@@ -41,7 +42,8 @@ class ShownUnit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownPair:
-    """What a reviewer of a pair is shown: the history that both answers share, and the answers ``a`` and ``b``."""
+    """What a reviewer of a pair is shown: the history that both answers share, and the answers ``a`` and ``b``. Each
+    answer is blinded by itself: what the other one calls its tools by would tell the order."""
 
     history_json: str
     history: str
@@ -203,15 +205,16 @@ def shown_unit(connection: Connection, unit_id: UUID) -> ShownUnit:
     unit = review.unit(connection, unit_id)
     if unit is None:
         raise NotFoundError(f"There is no unit {unit_id}. `regraft evaluate units` makes and shows them.")
-    messages = parse_json(unit["history"])
-    answer = [parse_json(unit["answer"])] if unit["answer"] else []
+    messages = messages_of(parse_json(unit["history"]))
+    answer = messages_of([parse_json(unit["answer"])] if unit["answer"] else [])
+    blinder = Blinder()
     return ShownUnit(
         session_id=unit["session_id"],
-        history_json=unit["history"],
-        answer_json=unit["answer"],
-        history=render(messages_of(messages)),
-        answer=render(messages_of(answer)),
-        text=render(messages_of([*messages, *answer])),
+        history_json=canonical_json(blinder.messages(messages)),
+        answer_json=canonical_json(blinder.message(answer[0])) if answer else None,
+        history=render(messages),
+        answer=render(answer),
+        text=render([*messages, *answer]),
     )
 
 
@@ -220,15 +223,17 @@ def shown_pair(connection: Connection, pair_id: UUID, sides: PairSides) -> Shown
     found = review.answers(connection, [sides.turn_a, sides.turn_b])
     if len(found) != 2:
         raise NotFoundError(f"The answers of pair {pair_id} are gone. Run `regraft evaluate pairs` again.")
-    by_side = {"a": found[sides.turn_a], "b": found[sides.turn_b]}
+    texts = {"a": found[sides.turn_a]["answer"], "b": found[sides.turn_b]["answer"]}
+    answers = {side: messages_of([parse_json(text)] if text else []) for side, text in texts.items()}
+    history = messages_of(parse_json(found[sides.turn_a]["history"]))
+    blinder = Blinder()
     return ShownPair(
-        history_json=by_side["a"]["history"],
-        history=render(messages_of(parse_json(by_side["a"]["history"]))),
-        answers_json={side: row["answer"] for side, row in by_side.items()},
-        answers={
-            side: render(messages_of([parse_json(row["answer"])])) if row["answer"] else ""
-            for side, row in by_side.items()
+        history_json=canonical_json(blinder.messages(history)),
+        history=render(history),
+        answers_json={
+            side: canonical_json(blinder.copy().message(each[0])) if each else None for side, each in answers.items()
         },
+        answers={side: render(each) for side, each in answers.items()},
     )
 
 

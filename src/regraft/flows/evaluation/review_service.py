@@ -11,6 +11,7 @@ from regraft.domain.evaluation.review_queue import KINDS, QueueFilter
 from regraft.domain.evaluation.taxonomy import Category
 from regraft.flows.evaluation.desk import ReviewDesk, review_policy
 from regraft.flows.evaluation.desk_records import ReviewPolicy
+from regraft.flows.evaluation.queue import QueueSize, queue_size
 from regraft.infra.files.guidelines import read_guidelines
 from regraft.infra.files.taxonomies import default_taxonomy, taxonomy_of
 from regraft.infra.postgres.client_pool import WritePool
@@ -36,6 +37,9 @@ class ReviewSetup:
     """How a server lets people judge. ``guidelines`` is called for every reader: files are edited."""
 
     policy: ReviewPolicy = field(default_factory=ReviewPolicy)
+    size: QueueSize = field(default_factory=QueueSize)
+    min_agreement: float | None = None  # as it was last measured with, where neither is given
+    min_judged: int | None = None
     guidelines: Callable[[], Guidelines] = field(
         default=lambda: Guidelines(markdown=read_guidelines(None), categories=default_taxonomy().categories)
     )
@@ -43,7 +47,13 @@ class ReviewSetup:
 
 def review_setup(settings: Settings) -> ReviewSetup:
     """The setup that the settings describe."""
-    return ReviewSetup(policy=review_policy(settings.review), guidelines=lambda: guidelines_of(settings))
+    return ReviewSetup(
+        policy=review_policy(settings.review),
+        size=queue_size(settings.review),
+        min_agreement=settings.review.min_agreement,
+        min_judged=settings.review.min_judged,
+        guidelines=lambda: guidelines_of(settings),
+    )
 
 
 class ReviewService:
@@ -51,6 +61,7 @@ class ReviewService:
 
     def __init__(self, dsn: str, setup: ReviewSetup) -> None:
         self.setup = setup
+        self.dsn = dsn
         self._pool = WritePool(dsn, "regraft-review")
 
     def desk(self, reviewer: str, scope: str | None) -> ReviewDesk:

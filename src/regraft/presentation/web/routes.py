@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from regraft.presentation.web.capture import status
 from regraft.presentation.web.datasets import jobs, recipes, rows, snapshots
-from regraft.presentation.web.evaluation import category_paths, clusters, judges, map, pivots, review, similar
+from regraft.presentation.web.evaluation import category_paths, clusters, judges, map, pivots, queue, review, similar
 from regraft.presentation.web.lineage import finding, graph, sessions
 from regraft.presentation.web.replay import plans
 
@@ -25,6 +25,7 @@ EVALUATION: tuple[APIRouter, ...] = (
     judges.router,
     similar.router,
     review.router,
+    queue.router,
 )
 DATASETS: tuple[APIRouter, ...] = (recipes.router, snapshots.router, rows.router, jobs.router)
 ROUTERS = (*CAPTURE, *LINEAGE, *REPLAY, *EVALUATION, *DATASETS)

@@ -82,9 +82,9 @@ class CalibrationTable(WorkbenchFile):
         """All figures of a tenant, or of all together: of each judge in all, then by theme."""
         return [JudgeFigures(**_read(row)) for row in self._rows("figures", {"scope": scope})]
 
-    def contrasts(self) -> list[JudgeContrast]:
-        """Each two judges of the same items, those that differ most first."""
-        return [JudgeContrast(**row) for row in self._rows("all_contrasts")]
+    def contrasts(self, scope: str | None) -> list[JudgeContrast]:
+        """Each two judges of the same items, of a tenant or of all together; those that differ most first."""
+        return [JudgeContrast(**row) for row in self._rows("all_contrasts", {"scope": scope})]
 
     def disagreements(
         self, n: int, *, judge: str | None, theme: str | None, category: str | None, scope: str | None

@@ -57,6 +57,7 @@ CREATE TABLE IF NOT EXISTS judge_contrast (
     items BIGINT NOT NULL,                 -- that both judged, people or not
     kappa DOUBLE,                          -- Cohen's; with quadratic weights for ratings; NULL: not defined
     same DOUBLE NOT NULL);                 -- share of the items with one label from both
+ALTER TABLE judge_contrast ADD COLUMN IF NOT EXISTS scope VARCHAR;   -- the tenant whose items alone count; NULL: all together
 
 -- name: prepare
 -- Judgements by who gave them; the latest of one judge on one thing counts, and what clients report counts each time.
@@ -178,7 +179,8 @@ LEFT JOIN families fj ON fj.name = coalesce(v.model, c.judge) AND fj.family <> '
 ORDER BY judge_group, c.judged_at NULLS FIRST, c.node_a, c.node_b, c.said, c.people;
 
 -- name: contrasts
--- How often each two judges gave which labels to the same item; of judges of ours the versions in use.
+-- How often each two judges gave which labels to the same item, in all and by tenant; of judges of ours the versions in
+-- use.
 WITH given AS (
     SELECT rater AS judge, judge_version, 'preference' AS task, '' AS category, node_a, node_b, preference AS label
     FROM verdict WHERE kind <> 'person'
@@ -190,9 +192,13 @@ WITH given AS (
 used AS (
     SELECT g.* FROM given g LEFT JOIN versions v USING (judge_version) WHERE g.judge_version = '' OR v.current)
 SELECT x.judge, x.judge_version, y.judge AS other, y.judge_version AS other_version, x.task, x.category, x.label,
-       y.label AS other_label, count(*) AS items
-FROM used x JOIN used y USING (task, category, node_a, node_b) WHERE x.judge < y.judge
-GROUP BY ALL ORDER BY ALL;
+       y.label AS other_label, CASE WHEN grouping(a.scope) = 0 THEN a.scope END AS scope, count(*) AS items
+FROM used x JOIN used y USING (task, category, node_a, node_b) JOIN answer a ON a.node_id = x.node_a
+WHERE x.judge < y.judge
+GROUP BY GROUPING SETS (
+    (x.judge, x.judge_version, y.judge, y.judge_version, x.task, x.category, x.label, y.label),
+    (x.judge, x.judge_version, y.judge, y.judge_version, x.task, x.category, x.label, y.label, a.scope))
+ORDER BY ALL;
 
 -- name: positions
 -- Of each version of a judge: pairs asked about in both orders, those on which the order changed the preference, decided
@@ -237,8 +243,8 @@ DELETE FROM judge_contrast;
 INSERT INTO judge_contrast BY NAME SELECT * FROM new_contrasts;
 
 -- name: all_contrasts
--- Each two judges of the same items, those that differ most first.
-SELECT * FROM judge_contrast ORDER BY task, kappa NULLS LAST, judge, other, category;
+-- Each two judges of the same items, of all tenants or of one; those that differ most first.
+SELECT * FROM judge_contrast WHERE scope IS NOT DISTINCT FROM $scope ORDER BY task, kappa NULLS LAST, judge, other, category;
 
 -- name: figures
 -- All figures: of each judge in all, then by theme; or those of a tenant.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -119,6 +120,12 @@ class Workbench(WorkbenchFile):
     def pairs(self) -> list[Record]:
         """All candidate pairs, legal and refused, by id."""
         return self._rows("pairs")
+
+    def pairs_between(self, sides: Sequence[tuple[UUID, UUID]]) -> list[Record]:
+        """The candidate pairs of two nodes each, whichever is named first, by id."""
+        ordered = sorted({(min(each), max(each)) for each in sides})
+        first, second = ([str(each[place]) for each in ordered] for place in (0, 1))
+        return self._rows("pairs_between", {"first": first, "second": second})
 
     def resolve(self, noun: str, text: str) -> UUID:
         """The id of a ``unit`` or ``pair`` from the start of it. Raises NotFoundError unless exactly one fits."""

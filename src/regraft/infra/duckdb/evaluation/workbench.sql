@@ -185,6 +185,13 @@ SELECT * FROM candidate_preference_pairs ORDER BY pair_id;
 -- One pair.
 SELECT * FROM candidate_preference_pairs WHERE pair_id = $pair_id;
 
+-- name: pairs_between
+-- The pairs whose sides are these, the smaller node id first.
+SELECT p.* FROM candidate_preference_pairs p
+JOIN (SELECT unnest($first) AS node_a, unnest($second) AS node_b) AS w
+    ON p.node_a = w.node_a::UUID AND p.node_b = w.node_b::UUID
+ORDER BY p.pair_id;
+
 -- name: resolve_unit
 -- Units whose id starts like this, two at most.
 SELECT unit_id AS id FROM trajectory_units WHERE starts_with(unit_id::VARCHAR, $start) ORDER BY unit_id LIMIT 2;

@@ -65,9 +65,9 @@ def use(connection: Connection, judge: Judge, now: datetime) -> None:
     )
 
 
-def versions(connection: Connection) -> list[Record]:
-    """Every version of every judge, with how much it voted."""
-    return connection.execute(_SQL["versions"]).fetchall()
+def versions(connection: Connection, scope: str | None = None) -> list[Record]:
+    """Every version of every judge, with how much it voted; of a tenant those that voted there."""
+    return connection.execute(_SQL["versions"], {"scope": scope}).fetchall()
 
 
 def votes_there(connection: Connection, version: str) -> set[tuple[UUID, str, int]]:

@@ -11,13 +11,17 @@ VALUES (%(judge_version)s, %(judge)s, %(task)s, %(model)s, %(categories)s, %(def
 ON CONFLICT (judge_version) DO UPDATE SET last_used = EXCLUDED.last_used;
 
 -- name: versions
--- Every version of every judge with its votes, the one last used first.
+-- Every version of every judge with its votes, the one last used first; of a tenant those that voted there.
 SELECT d.judge_version, d.judge, d.task, d.model, d.categories, d.definition, d.first_used, d.last_used,
        d.judge_version = c.judge_version AS current, count(v.vote_id) AS votes,
        count(v.vote_id) FILTER (WHERE v.value IS NULL) AS unparseable,
        count(DISTINCT coalesce(v.unit_id, v.pair_id)) AS items
-FROM judge_versions d JOIN current_judge_versions c USING (judge) LEFT JOIN judge_votes v ON v.judge_version = d.judge_version
-GROUP BY d.judge_version, c.judge_version ORDER BY d.judge, d.last_used DESC, d.judge_version;
+FROM judge_versions d JOIN current_judge_versions c USING (judge) 
+LEFT JOIN judge_votes v ON v.judge_version = d.judge_version
+    AND (%(scope)s::text IS NULL OR EXISTS (SELECT FROM session s WHERE s.session_id = v.session_id AND s.scope = %(scope)s))
+GROUP BY d.judge_version, c.judge_version
+HAVING %(scope)s::text IS NULL OR count(v.vote_id) > 0
+ORDER BY d.judge, d.last_used DESC, d.judge_version;
 
 -- name: votes_there
 -- The votes of a version that are there.

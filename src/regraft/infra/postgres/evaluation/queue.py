@@ -67,10 +67,17 @@ def close_gone(connection: Connection, kinds: Sequence[str], present: Sequence[U
 
 
 def items(
-    connection: Connection, wanted: QueueFilter, *, scope: str | None, share: str | None, state: str, limit: int
+    connection: Connection,
+    wanted: QueueFilter,
+    *,
+    scope: str | None,
+    share: str | None,
+    state: str,
+    limit: int,
+    blind: bool,
 ) -> list[Record]:
     """Items by their place; ``state`` is open, closed, leased, skipped, flagged or all."""
-    values = {**filter_values(wanted), "scope": scope, "share": share, "state": state, "limit": limit}
+    values = {**filter_values(wanted), "scope": scope, "share": share, "state": state, "limit": limit, "blind": blind}
     return rows(connection, "items", **values)
 
 

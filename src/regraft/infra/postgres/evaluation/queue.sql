@@ -17,7 +17,8 @@ SET rate = greatest(s.rate, excluded.rate), population = excluded.population, up
 
 -- name: queued
 -- What is queued, closed items included.
-SELECT item_id, subject_id, kind, share, closed_at IS NULL AS open, closed_because, done, draw FROM human_sample_queue;
+SELECT item_id, subject_id, scope, kind, share, closed_at IS NULL AS open, closed_because, done, draw
+FROM human_sample_queue;
 
 -- name: judged_subjects
 -- How many people judged each path and each pair.
@@ -105,9 +106,9 @@ SELECT count(*) AS open, count(*) FILTER (WHERE created_at < %(before)s) AS old,
 FROM human_sample_queue WHERE closed_at IS NULL AND share <> 'gold';
 
 -- name: items
--- Items by their place, after a place.
+-- Items by their place. To who is blind, those of known answer look like others.
 SELECT q.item_id, q.kind, q.subject_id, q.session_id, q.scope, q.theme, q.cluster_id, q.category, q.share, q.priority,
-       q.place, q.needed, q.done, q.leased, q.skips, q.created_at, q.closed_at, q.closed_because,
+       q.place, CASE WHEN %(blind)s AND q.share = 'gold' THEN q.done + 1 ELSE q.needed END AS needed, q.done, q.leased, q.skips, q.created_at, q.closed_at, q.closed_because,
        (SELECT count(DISTINCT a.reviewer) FROM review_acts a
         WHERE a.item_id = q.item_id AND a.act = 'flagged' AND a.undone_by IS NULL) AS flags
 FROM human_sample_queue q
@@ -121,7 +122,7 @@ WHERE (%(scope)s::text IS NULL OR q.scope = %(scope)s) AND (%(kind)s::text IS NU
           WHEN 'flagged' THEN EXISTS (SELECT FROM review_acts a
                                       WHERE a.item_id = q.item_id AND a.act = 'flagged' AND a.undone_by IS NULL)
           ELSE true END
-ORDER BY q.share = 'gold', q.place, q.item_id LIMIT %(limit)s;
+ORDER BY q.share = 'gold' AND NOT %(blind)s, q.place, q.item_id LIMIT %(limit)s;
 
 -- name: item_acts
 -- What was done with an item, in order.
@@ -173,6 +174,15 @@ WHERE n.node_id = ANY(%(nodes)s::uuid[]) AND n.turn_id IS NOT NULL
   AND (%(scope)s::text IS NULL OR s.scope = %(scope)s)
   AND NOT EXISTS (SELECT FROM conversation_branch_nodes child WHERE child.parent_node_id = n.node_id)
 ORDER BY n.node_id;
+
+-- name: selected_pairs
+-- Pairs by their ids, with the items that there are for them.
+SELECT p.pair_id, s.scope, q.item_id
+FROM unnest(%(pairs)s::uuid[], %(sessions)s::uuid[]) AS p (pair_id, session_id)
+JOIN session s USING (session_id)
+LEFT JOIN human_sample_queue q ON q.subject_id = p.pair_id AND q.kind = 'pair'
+WHERE %(scope)s::text IS NULL OR s.scope = %(scope)s
+ORDER BY p.pair_id;
 
 -- name: prefer
 -- Items come before others of their share.

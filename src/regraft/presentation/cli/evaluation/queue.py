@@ -62,7 +62,7 @@ def status(json: Json = False) -> None:
     """Show how full the queue is, what the random sample says of all paths, and how old the oldest open item is."""
     from dataclasses import asdict
 
-    from regraft.flows.evaluation.queue import queue_status
+    from regraft.flows.evaluation.queue_estimates import queue_status
 
     run = context()
     found = queue_status(run.postgres_dsn())

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from regraft.domain.evaluation.calibration import JudgeFigures, standing
 from regraft.flows.evaluation import calibration, judging
 from regraft.flows.lineage import reading
 from regraft.presentation.web.answer import JsonReply, Model
-from regraft.presentation.web.request import Limit, Truth, Workbench, storable
+from regraft.presentation.web.request import Admin, Limit, Truth, Workbench, storable
 
 router = APIRouter(tags=["evaluation"])
 
@@ -67,6 +67,57 @@ class Judges(Model):
     """The figures of all judges, as they were last compared with people."""
 
     judges: list[JudgeFiguresShown]
+
+
+class JudgeVersion(Model):
+    """A version of a judge with what it was asked (``definition``). ``current``: it is the one in use. Of its ``votes``
+    on ``items``, ``unparseable`` could not be read."""
+
+    judge: str
+    judge_version: str
+    task: str
+    model: str
+    categories: list[str]
+    definition: Any
+    current: bool
+    votes: int
+    unparseable: int
+    items: int
+    first_used: datetime
+    last_used: datetime
+
+
+class JudgeVersions(Model):
+    """Every version of every judge, by judge, the one last used first."""
+
+    versions: list[JudgeVersion]
+
+
+class JudgeContrast(Model):
+    """Two judges on the ``items`` that both judged: Cohen's kappa, null where it is not defined, and the share of items
+    with the ``same`` label."""
+
+    judge: str
+    judge_version: str
+    other: str
+    other_version: str
+    task: str
+    category: str
+    items: int
+    kappa: float | None
+    same: float
+
+
+class JudgeContrasts(Model):
+    """Each two judges of the same items, those that differ most first."""
+
+    contrasts: list[JudgeContrast]
+
+
+class Calibrated(Model):
+    """Judges were compared with people again."""
+
+    calibrated: bool
 
 
 class Disagreement(Model):
@@ -140,6 +191,33 @@ def judges(
 def _shown(one: JudgeFigures) -> JudgeFiguresShown:
     fields = {name: getattr(one, name) for name in JudgeFiguresShown.model_fields if name != "status"}
     return JudgeFiguresShown.model_validate({**fields, "status": standing(one)})
+
+
+@router.get("/judges/versions", response_model=JudgeVersions)
+def judge_versions(truth: Truth) -> JsonReply:
+    """Every judge that was ever run, with what it was asked, also where no person judged the same items."""
+    with truth.connection() as connection:
+        found = judging.judge_versions(connection, truth.scope)
+    return JsonReply(JudgeVersions(versions=JudgeVersion.from_rows(found)))
+
+
+@router.get("/judges/contrasts", response_model=JudgeContrasts)
+def judge_contrasts(truth: Truth, workbench: Workbench) -> JsonReply:
+    """Judges beside one another on the items that both judged, as they were last compared."""
+    with truth.connection():  # the token holds
+        found = calibration.contrasts(workbench, truth.scope)
+    return JsonReply(
+        JudgeContrasts(contrasts=[JudgeContrast.model_validate(one, from_attributes=True) for one in found])
+    )
+
+
+@router.post("/judges/calibrate", response_model=Calibrated)
+def calibrate_judges(request: Request, truth: Truth, admin: Admin, workbench: Workbench) -> JsonReply:
+    """Compare all judges with people again."""
+    with truth.connection():  # the token holds
+        pass
+    calibration.calibrate(request.app.state.review.dsn, workbench)
+    return JsonReply(Calibrated(calibrated=True))
 
 
 @router.get("/judges/disagreements", response_model=Disagreements)

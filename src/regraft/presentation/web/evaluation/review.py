@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Query, Request
 
-from regraft.domain.errors import ForbiddenError, UsageError
 from regraft.domain.evaluation.human_label import PLACES, Preference, Rating
 from regraft.domain.evaluation.review_queue import SKIP_REASONS, QueueFilter
 from regraft.flows.evaluation import adjudication as flow_disputes
@@ -16,11 +14,11 @@ from regraft.flows.evaluation import queue as flow
 from regraft.flows.evaluation.adjudication import adjudicate, disputes
 from regraft.flows.evaluation.desk import ReviewDesk
 from regraft.flows.evaluation.desk_records import ShownItem
-from regraft.flows.evaluation.queue_selection import queue_units
-from regraft.flows.evaluation.review_service import ReviewService, filter_of
+from regraft.flows.evaluation.queue_estimates import queue_status
+from regraft.flows.evaluation.review_service import filter_of
 from regraft.flows.evaluation.reviewer_agreement import themes_agreement
 from regraft.flows.evaluation.reviewer_report import reviewer_reports
-from regraft.presentation.web.answer import FailedReply, JsonReply
+from regraft.presentation.web.answer import JsonReply
 from regraft.presentation.web.evaluation.review_models import (
     Adjudicated,
     Agreements,
@@ -39,16 +37,14 @@ from regraft.presentation.web.evaluation.review_models import (
     Kind,
     LeaseState,
     MyProgress,
-    Progress,
-    Queued,
     QueuedItem,
     QueuedItems,
-    QueueRequest,
     RatingMeaning,
     RenewRequest,
     ReviewerReport,
     ReviewerReports,
     ReviewItem,
+    ReviewProgress,
     ShareCount,
     SkipRequest,
     SubmitReply,
@@ -58,64 +54,11 @@ from regraft.presentation.web.evaluation.review_models import (
     UndoRequest,
     WantedItems,
 )
+from regraft.presentation.web.evaluation.reviewer import RESPONSES, Desk, Reading, Service
 from regraft.presentation.web.request import Limit, Truth, storable
 
-router = APIRouter(
-    prefix="/review",
-    tags=["review"],
-    responses={
-        403: {"model": FailedReply, "description": "This token may not judge, or not under that name."},
-        409: {"model": FailedReply, "description": "What happened meanwhile contradicts the request."},
-        413: {"model": FailedReply, "description": "The body is too long."},
-    },
-)
+router = APIRouter(prefix="/review", tags=["review"], responses=RESPONSES)
 
-
-async def _service(request: Request) -> ReviewService:
-    service: ReviewService = request.app.state.review
-    return service
-
-
-Service = Annotated[ReviewService, Depends(_service)]
-Named = Annotated[
-    str | None,
-    Header(
-        alias="X-Regraft-Reviewer",
-        max_length=200,
-        description="Who judges, where the token is nobody's; the user who runs the server if not given.",
-    ),
-]
-
-
-def _reader_desk(request: Request, service: Service, named: Named = None) -> ReviewDesk:
-    """The desk of whoever asks, for looking at it."""
-    grant = request.state.grant
-    if not grant.holds():
-        raise UsageError("This token is no longer valid. Ask for a new one.")
-    name = storable("X-Regraft-Reviewer", named)
-    if grant.name is not None and name not in (None, grant.name):
-        raise ForbiddenError(f"This token judges as {grant.name}.")
-    return service.desk(grant.name or name or _user(), grant.scope)
-
-
-def _desk(request: Request, desk: Annotated[ReviewDesk, Depends(_reader_desk)]) -> ReviewDesk:
-    """The desk of a reviewer."""
-    if not request.state.grant.reviews:
-        raise ForbiddenError(
-            "This token reads only. `regraft web-token create NAME --review` makes one that may judge."
-        )
-    return desk
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "reviewer"
-
-
-Reading = Annotated[ReviewDesk, Depends(_reader_desk)]
-Desk = Annotated[ReviewDesk, Depends(_desk)]
 State = Annotated[
     Literal["open", "closed", "leased", "skipped", "flagged", "all"], Query(description="Which items are listed.")
 ]
@@ -124,8 +67,9 @@ State = Annotated[
 @router.post("/claim", response_model=Claim)
 def claim_review_items(desk: Desk, wanted: ClaimRequest) -> JsonReply:
     """Claim the next items. Each is held until its lease expires; renew it while it is being looked at."""
-    items = desk.claim(_filter(desk, wanted), limit=wanted.limit)
-    return JsonReply(Claim(reviewer=desk.reviewer, items=[_item(each) for each in items]))
+    found = desk.top_up(_filter(desk, wanted), limit=wanted.limit, known=frozenset(wanted.known))
+    items = [_item(each) for each in found.items]
+    return JsonReply(Claim(reviewer=desk.reviewer, leases=list(found.leases), items=items))
 
 
 @router.post("/leases/{lease_id}/submit", response_model=SubmitReply)
@@ -170,7 +114,7 @@ def undo_review(desk: Desk, wanted: UndoRequest) -> JsonReply:
     return JsonReply(UndoReply(act=undone.act, item_id=undone.item_id, item=item))
 
 
-@router.get("/progress", response_model=Progress)
+@router.get("/progress", response_model=ReviewProgress)
 def review_progress(
     request: Request,
     desk: Reading,
@@ -189,14 +133,16 @@ def review_progress(
     me = MyProgress.model_validate(
         {**_fields(mine), "may_judge": request.state.grant.reviews, "themes": [_fields(each) for each in mine.themes]}
     )
-    return JsonReply(Progress(me=me, all=[ShareCount.model_validate(each, from_attributes=True) for each in shares]))
+    return JsonReply(
+        ReviewProgress(me=me, all=[ShareCount.model_validate(each, from_attributes=True) for each in shares])
+    )
 
 
 @router.get("/estimates", response_model=Estimates)
 def review_estimates(truth: Truth) -> JsonReply:
     """How common each category is, and the mean rating, from the random sample of paths."""
     with truth.connection() as connection:
-        status = flow.queue_status(connection, truth.scope)
+        status = queue_status(connection, truth.scope)
     found = [{"theme": each.theme, "what": each.what, **_fields(each.estimate)} for each in status.estimates]
     return JsonReply(Estimates(estimates=EstimateOfTheme.from_rows(found)))
 
@@ -232,7 +178,9 @@ def review_items(
     """Items by their place in the queue. Which of them are gold is not said."""
     wanted = WantedItems(kind=kind, theme=theme, session=session, cluster=cluster, category=category)
     with truth.connection() as connection:
-        found = flow.queue_items(connection, _filter(desk, wanted), scope=truth.scope, state=state, limit=limit)
+        found = flow.queue_items(
+            connection, _filter(desk, wanted), scope=truth.scope, state=state, limit=limit, blind=True
+        )
     return JsonReply(QueuedItems(items=[QueuedItem.model_validate(each, from_attributes=True) for each in found]))
 
 
@@ -243,13 +191,6 @@ def review_item_acts(id: str, truth: Truth) -> JsonReply:
         item = flow.resolve_item(connection, storable("id", id) or "", truth.scope)
         acts = flow.item_acts(connection, item)
     return JsonReply(ItemActs(item_id=item, acts=[ItemAct.model_validate(each, from_attributes=True) for each in acts]))
-
-
-@router.post("/items", response_model=Queued)
-def queue_review_items(desk: Desk, wanted: QueueRequest) -> JsonReply:
-    """Put paths first in the queue. Those that are there already are asked for again."""
-    done = queue_units(desk, wanted.nodes, reviewers=wanted.reviewers)
-    return JsonReply(Queued.model_validate(done, from_attributes=True))
 
 
 @router.get("/agreement", response_model=Agreements)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from regraft.flows.evaluation.desk import MAX_CLAIM
+from regraft.flows.evaluation.desk import MAX_CLAIM, MAX_HELD
 from regraft.presentation.web.answer import Model, StoredJson
 
 Kind = Literal["unit", "pair"]
@@ -19,13 +19,13 @@ Category = Annotated[str, Field(min_length=1, max_length=100)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, description="Seconds that were spent on the item.")]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
     """What a client sends. An unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class WantedItems(_Body):
+class WantedItems(Body):
     """Which items a reviewer wants; a field that is missing narrows nothing."""
 
     kind: Kind | None = Field(None, description="`unit`: rate a path; `pair`: prefer one of two answers.")
@@ -39,9 +39,10 @@ class ClaimRequest(WantedItems):
     """Claims items. What is held already comes first, so a page that was reloaded shows the same item again."""
 
     limit: int = Field(1, ge=1, le=MAX_CLAIM, description="Items to hold: 2 fetches the next one ahead.")
+    known: list[UUID] = Field([], max_length=MAX_HELD, description="Leases whose items the page has: not sent again.")
 
 
-class AnswerBody(_Body):
+class AnswerBody(Body):
     """An answer, or the draft of one. A path has a rating, and categories; of a pair an answer is preferred by its
     place, which says nothing of whose it is."""
 
@@ -62,27 +63,27 @@ class SubmitRequest(AnswerBody):
         return self
 
 
-class SkipRequest(_Body):
+class SkipRequest(Body):
     """Gives an item to others for good."""
 
     reason: Literal["unclear", "too_long", "not_qualified", "broken", "sensitive", "other"]
     note: Note = ""
 
 
-class FlagRequest(_Body):
+class FlagRequest(Body):
     """Marks an item for others to look at; with ``on`` false the reviewer's mark is taken away."""
 
     on: bool = True
     note: Note = ""
 
 
-class RenewRequest(_Body):
+class RenewRequest(Body):
     """Holds an item for longer, and keeps a draft that the next claim shows, on another device too."""
 
     draft: AnswerBody | None = None
 
 
-class UndoRequest(_Body):
+class UndoRequest(Body):
     """Takes back the reviewer's latest answer or skip, of a lease if one is given."""
 
     lease_id: UUID | None = None
@@ -90,8 +91,8 @@ class UndoRequest(_Body):
 
 class ReviewItem(Model):
     """An item as its reviewer sees it, without models. ``answers`` are the last answer of a path, or both answers of a
-    pair in the order shown; null is an empty answer. ``history`` is the conversation before, as captured. The texts
-    are the same, rendered."""
+    pair in the order shown; null is an empty answer. ``history`` is the conversation before. Messages are as
+    captured, without what tells models apart: ids of calls are numbered. The texts are the same, rendered."""
 
     lease_id: UUID
     item_id: UUID
@@ -109,9 +110,11 @@ class ReviewItem(Model):
 
 
 class Claim(Model):
-    """Items that the reviewer holds now; fewer than asked for when there are no more."""
+    """What the reviewer holds of what they want: ``leases``, fewer than asked for when there are no more, and the items
+    of those that the page did not know. A known lease that is missing ran out."""
 
     reviewer: str
+    leases: list[UUID]
     items: list[ReviewItem]
 
 
@@ -195,7 +198,7 @@ class ShareCount(Model):
     oldest_open: datetime | None
 
 
-class Progress(Model):
+class ReviewProgress(Model):
     """How far the reviewer is, and how far everybody is."""
 
     me: MyProgress
@@ -381,18 +384,3 @@ class Adjudicated(Model):
 
     subject_id: UUID
     label_id: UUID
-
-
-class QueueRequest(_Body):
-    """Paths that people should judge, by their last nodes: a selection on the map, or in a tree."""
-
-    nodes: list[UUID] = Field(min_length=1, max_length=5_000)
-    reviewers: int = Field(1, ge=1, le=100, description="People who judge each of them.")
-
-
-class Queued(Model):
-    """How many paths were put into the queue, or asked for again; ``unknown`` end no path that the token reads."""
-
-    queued: int
-    again: int
-    unknown: int

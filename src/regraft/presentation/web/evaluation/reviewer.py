@@ -1,0 +1,67 @@
+"""Who asks for something of the review queue: their desk, and whether they may judge."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Request
+
+from regraft.domain.errors import ForbiddenError, UsageError
+from regraft.flows.evaluation.desk import ReviewDesk
+from regraft.flows.evaluation.review_service import ReviewService
+from regraft.presentation.web.answer import FailedReply
+from regraft.presentation.web.request import storable
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    403: {"model": FailedReply, "description": "This token may not judge, or not under that name."},
+    409: {"model": FailedReply, "description": "What happened meanwhile contradicts the request."},
+    413: {"model": FailedReply, "description": "The body is too long."},
+}
+
+
+async def _service(request: Request) -> ReviewService:
+    service: ReviewService = request.app.state.review
+    return service
+
+
+Service = Annotated[ReviewService, Depends(_service)]
+Named = Annotated[
+    str | None,
+    Header(
+        alias="X-Regraft-Reviewer",
+        max_length=200,
+        description="Who judges, where the token is nobody's; the user who runs the server if not given.",
+    ),
+]
+
+
+def _reader_desk(request: Request, service: Service, named: Named = None) -> ReviewDesk:
+    """The desk of whoever asks, for looking at it."""
+    grant = request.state.grant
+    if not grant.holds():
+        raise UsageError("This token is no longer valid. Ask for a new one.")
+    name = storable("X-Regraft-Reviewer", named)
+    if grant.name is not None and name not in (None, grant.name):
+        raise ForbiddenError(f"This token judges as {grant.name}.")
+    return service.desk(grant.name or name or _user(), grant.scope)
+
+
+def _desk(request: Request, desk: Annotated[ReviewDesk, Depends(_reader_desk)]) -> ReviewDesk:
+    """The desk of a reviewer."""
+    if not request.state.grant.reviews:
+        raise ForbiddenError(
+            "This token reads only. `regraft web-token create NAME --review` makes one that may judge."
+        )
+    return desk
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "reviewer"
+
+
+Reading = Annotated[ReviewDesk, Depends(_reader_desk)]
+Desk = Annotated[ReviewDesk, Depends(_desk)]

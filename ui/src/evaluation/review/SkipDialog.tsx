@@ -1,0 +1,49 @@
+import { type KeyboardEvent, useState } from "react";
+import { Button } from "../../parts/Button";
+import { Dialog } from "../../parts/Dialog";
+import { words } from "./AnswerBar";
+import styles from "./SkipDialog.module.css";
+import type { Skip } from "./useDesk";
+
+type Props = {
+  open: boolean;
+  reasons: readonly string[];
+  onSkip: (reason: Skip, note: string) => void;
+  onClose: () => void;
+};
+
+/** Asks why an item is not judged. A number picks the reason. */
+export function SkipDialog({ open, reasons, onSkip, onClose }: Props) {
+  const [note, setNote] = useState("");
+  const pick = (reason: string) => {
+    onSkip(reason as Skip, note);
+    setNote("");
+  };
+  const onKey = (event: KeyboardEvent) => {
+    if (event.target instanceof HTMLInputElement || event.ctrlKey || event.altKey || event.metaKey) return;
+    const reason = reasons[Number(event.key) - 1];
+    if (!/^[1-9]$/.test(event.key) || !reason) return;
+    event.preventDefault();
+    pick(reason);
+  };
+  return (
+    <Dialog title="Skip: why can this not be judged?" open={open} onClose={onClose}>
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: the buttons inside do the same */}
+      <div className={styles.reasons} onKeyDown={onKey}>
+        {reasons.map((reason, index) => (
+          <Button key={reason} autoFocus={index === 0} onClick={() => pick(reason)}>
+            <kbd>{index + 1}</kbd> {words(reason)}
+          </Button>
+        ))}
+        <input
+          aria-label="Note for others"
+          placeholder="Note for others (optional)"
+          maxLength={10_000}
+          value={note}
+          onChange={(event) => setNote(event.target.value)}
+        />
+        <p className="soft">The item goes to somebody else, and you are not given it again.</p>
+      </div>
+    </Dialog>
+  );
+}
