@@ -87,7 +87,7 @@ class EmbeddingSection(Section):
 
 
 class WebSection(Section):
-    """The web API."""
+    """The web UI and its API."""
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(4701, ge=1, le=65535, description="port to listen on")
@@ -95,11 +95,15 @@ class WebSection(Section):
     token: SecretStr | None = Field(
         None,
         min_length=16,
-        description="a bearer token that reads everything; it or tokens_file: needed beyond loopback",
+        description="a token that may do everything; it or tokens_file: needed beyond loopback",
     )
     tokens_file: Path | None = Field(
         None, description="the file of tokens, which each request then needs; <data_dir>/web-tokens.json if unset"
     )
+    https: bool = Field(
+        False, description="browsers come by https alone, through a proxy: their cookies are sent over https only"
+    )
+    session_days: int = Field(7, ge=1, le=30, description="days without use after which a browser is signed out")
 
     @model_validator(mode="after")
     def _may_be_reached(self) -> Self:

@@ -18,7 +18,8 @@ from regraft.infra.postgres.pool import transaction
 from regraft.presentation.web.app import make_app
 from support.small_graph import SmallGraph, every_kind
 
-ANN = {"X-Regraft-Reviewer": "ann"}
+TOKEN = "a-token-of-sixteen-signs"
+ANN = {"X-Regraft-Reviewer": "ann", "Authorization": f"Bearer {TOKEN}"}
 
 
 @pytest.fixture
@@ -32,7 +33,8 @@ def queue(truth: str, tmp_path: Path) -> str:
 @pytest.fixture
 def client(queue: str) -> Iterator[TestClient]:
     setup = ReviewSetup(policy=ReviewPolicy(random_share=0, gold_share=0))
-    with TestClient(make_app(queue, reviewing=setup), raise_server_exceptions=False, headers=ANN) as made:
+    app = make_app(queue, access=ReadAccess(TOKEN), reviewing=setup)
+    with TestClient(app, raise_server_exceptions=False, headers=ANN) as made:
         yield made
 
 
@@ -179,11 +181,11 @@ def test_notes_may_hold_anything_and_long_bodies_are_refused(client: TestClient,
 
 def test_a_token_judges_under_its_own_name(queue: str, tmp_path: Path) -> None:
     tokens = tmp_path / "web-tokens.json"
-    _, secret = WebTokenStore(tokens).create("cyd", review=True)
+    _, secret = WebTokenStore(tokens).create("cyd", role="reviewer")
     shown = {"Authorization": f"Bearer {secret}"}
     with TestClient(make_app(queue, access=ReadAccess(tokens=tokens)), raise_server_exceptions=False) as client:
         assert post(client, "claim", headers=shown)["reviewer"] == "cyd"
-        assert post(client, "claim", headers={**shown, **ANN}, status=403)["error"]["message"].endswith("as cyd.")
+        assert post(client, "claim", headers={**ANN, **shown}, status=403)["error"]["message"].endswith("as cyd.")
         assert post(client, "claim", status=401)["error"]["code"] == "unauthorized"
 
 

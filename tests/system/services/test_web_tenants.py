@@ -77,7 +77,7 @@ def client(truth: str, tokens: Path, bench: Path) -> Iterator[TestClient]:
 
 @pytest.fixture
 def admin(tokens: Path) -> Headers:
-    return bearer(WebTokenStore(tokens).create("admin")[1])
+    return bearer(WebTokenStore(tokens).create("admin", role="admin")[1])
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def store_of(truth: str, tokens: Path, scope: str) -> Tenant:
         }
         recipe, table = f"name = '{scope}-recipe'", f"regraft.{scope}"
         register(connection, ids["snapshots"], recipe=recipe, iceberg_table=table, refused='{"short": 9}')
-        tenant = Tenant(scope, bearer(WebTokenStore(tokens).create(scope, scope)[1]), ids, set())
+        tenant = Tenant(scope, bearer(WebTokenStore(tokens).create(scope, scope, role="admin")[1]), ids, set())
         hold(connection, ids["snapshots"], tenant)
         every = connection.execute(
             "SELECT node_id::text AS id FROM conversation_branch_nodes WHERE session_id = %(session)s"
@@ -288,11 +288,11 @@ def test_a_token_without_a_tenant_sees_all(client: TestClient, tenants: tuple[Te
 
 
 def test_a_reviewer_gets_items_of_their_tenant_alone(
-    client: TestClient, tokens: Path, tenants: tuple[Tenant, Tenant], admin: Headers
+    client: TestClient, tokens: Path, tenants: tuple[Tenant, Tenant]
 ) -> None:
     own, other = tenants
-    reviewer = bearer(WebTokenStore(tokens).create("ann", own.name, review=True)[1])
-    everyone = bearer(WebTokenStore(tokens).create("bob", review=True)[1])
+    reviewer = bearer(WebTokenStore(tokens).create("ann", own.name, role="reviewer")[1])
+    everyone = bearer(WebTokenStore(tokens).create("bob", role="reviewer")[1])
     reply = client.post("/api/review/claim", headers=reviewer, json={"limit": 10})
     assert reply.status_code == 200, reply.text
     assert reply.json()["reviewer"] == "ann"
@@ -306,7 +306,8 @@ def test_a_reviewer_gets_items_of_their_tenant_alone(
     for act, body in (("submit", {"rating": 3}), ("skip", {"reason": "other"}), ("flag", {}), ("renew", {})):
         stolen = client.post(f"/api/review/leases/{lease}/{act}", headers=reviewer, json=body)
         assert (stolen.status_code, stolen.json()["error"]["code"]) == (404, "not_found"), act
-    for headers in (own.headers, admin):  # these tokens only read
+    viewers = [bearer(WebTokenStore(tokens).create("eve", scope)[1]) for scope in (own.name, None)]
+    for headers in viewers:  # these tokens only read
         refused = client.post("/api/review/claim", headers=headers, json={})
         assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
 

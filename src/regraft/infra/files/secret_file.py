@@ -58,6 +58,7 @@ class SecretFile(Generic[S]):
         self._noun = noun
         self._command = command
         self._by_digest: dict[str, S] = {}
+        self._by_id: dict[str, S] = {}
         self._stamp: tuple[int, int, int] | None = None
         self._looked = -LOOK_SECONDS
 
@@ -71,6 +72,12 @@ class SecretFile(Generic[S]):
         cannot be read."""
         self._look()
         found = self._by_digest.get(self.digest_of(secret)) if secret.startswith(self._prefix) else None
+        return found if found is not None and found.revoked is None else None
+
+    def find_id(self, key_id: str) -> S | None:
+        """The entry of an id, unless it is unknown or revoked. Raises as ``find`` does."""
+        self._look()
+        found = self._by_id.get(key_id)
         return found if found is not None and found.revoked is None else None
 
     def is_used(self) -> bool:
@@ -113,13 +120,15 @@ class SecretFile(Generic[S]):
         try:
             state = self.path.stat()
         except FileNotFoundError:
-            self._by_digest, self._stamp = {}, None
+            self._by_digest, self._by_id, self._stamp = {}, {}, None
             return
         except OSError as error:
             raise self._unreadable(error) from error
         stamp = (state.st_ino, state.st_mtime_ns, state.st_size)
         if stamp != self._stamp:
-            self._by_digest = {each.digest: each for each in self._read()}
+            found = self._read()
+            self._by_digest = {each.digest: each for each in found}
+            self._by_id = {each.key_id: each for each in found}
             self._stamp = stamp
 
     def _read(self) -> list[S]:

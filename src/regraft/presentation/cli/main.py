@@ -22,7 +22,7 @@ from regraft.presentation.cli.lineage import build as lineage
 from regraft.presentation.cli.lineage import sessions
 from regraft.presentation.cli.orchestration import orchestrate, taskify
 from regraft.presentation.cli.replay import compare, models, replay, stale
-from regraft.presentation.cli.services import backup, db, doctor, init, schema, serve, status, up, web_token
+from regraft.presentation.cli.services import backup, db, doctor, init, open_page, schema, serve, status, up, web_token
 
 INTERRUPTED = 130  # as shells say it of a command that Ctrl-C ended
 
@@ -60,6 +60,7 @@ for module in (
     init,
     up,
     backup,
+    open_page,
     status,
     doctor,
     schema,

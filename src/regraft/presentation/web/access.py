@@ -1,19 +1,28 @@
-"""Access to the API: every client while there are no tokens (on loopback only), else clients with a token."""
+"""Access to the API: by a token, by the cookie of a signed-in browser, or, to read on loopback, without either."""
 
 from __future__ import annotations
 
+import hmac
 import logging
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from regraft.domain.errors import RegraftError
-from regraft.flows.access import ReadAccess
+from regraft.flows.access import SIGN_IN, Grant, ReadAccess
+from regraft.flows.browser_sessions import BrowserSessions, csrf_value
+from regraft.presentation.web.session_cookie import SessionCookie
 
+SIGN_IN_PATH = "/api/sign-in"
 OPEN = frozenset({"/api/health"})  # says nothing but that the process is up
+CSRF_HEADER = "X-Regraft-Csrf"
 
 _OWN_PAGE = "/metrics"
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+log = logging.getLogger(__name__)
 
 
 def is_api(path: str) -> bool:
@@ -21,13 +30,12 @@ def is_api(path: str) -> bool:
     return path == "/api" or path.startswith("/api/") or path == _OWN_PAGE
 
 
-log = logging.getLogger(__name__)
+class AccessRequired:
+    """Wraps an application: what a request may do is in its state as ``grant``, and 401 is the answer where that is
+    nothing. No route but the open ones and the sign-in works without it.
 
-
-class TokenRequired:
-    """Wraps an application: a request without a valid ``Authorization: Bearer TOKEN`` gets 401 where one is needed.
-
-    What the token may read is in the request's state as ``grant``. No route but the open ones works without it.
+    A browser's cookie alone changes nothing: the page must show the header ``X-Regraft-Csrf`` too, which no page of
+    another origin can. So must a sign-in, with any value, lest a browser is signed in as somebody else.
     """
 
     def __init__(self, app: ASGIApp, access: ReadAccess) -> None:
@@ -38,17 +46,51 @@ class TokenRequired:
         if scope["type"] != "http" or scope["path"] in OPEN or not is_api(scope["path"]):
             await self._app(scope, receive, send)
             return
+        changes = scope["method"] not in _READING
+        shown = Headers(scope=scope).get(CSRF_HEADER, "")
+        if scope["path"] == SIGN_IN_PATH:
+            if changes and not shown:
+                await _refusal(403, "forbidden", f"A sign-in needs the header {CSRF_HEADER}.")(scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
+            return
         try:
-            grant = self._access.grant(_shown(scope))
+            grant, cookie = await self._grant(scope)
         except RegraftError as error:
             log.error("every token is refused: %s", error)
             await _refusal(503, "unavailable", "Tokens cannot be checked at the moment.")(scope, receive, send)
             return
+        csrf = csrf_value(cookie) if cookie else ""
+        refusal: JSONResponse | None = None
         if grant is None:
-            message = "This API needs a token, see `regraft web-token`: send it as `Authorization: Bearer TOKEN`."
-            await _refusal(401, "unauthorized", message)(scope, receive, send)
+            message = (
+                "This needs a sign-in: `regraft open` signs a browser in. A program sends a token of"
+                " `regraft web-token` as `Authorization: Bearer TOKEN`."
+            )
+            refusal = _refusal(401, "unauthorized", message)
+        elif changes and grant.anonymous:
+            refusal = _refusal(403, "forbidden", SIGN_IN)
+        elif changes and cookie and not hmac.compare_digest(shown.encode(), csrf.encode()):
+            message = f"The header {CSRF_HEADER} does not hold what /api/me says. Reload the page."
+            refusal = _refusal(403, "forbidden", message)
+        if refusal is not None:
+            await refusal(scope, receive, send)
             return
-        await self._app({**scope, "state": {**scope.get("state", {}), "grant": grant}}, receive, send)
+        state = {**scope.get("state", {}), "grant": grant, "csrf": csrf, "cookie": cookie}
+        await self._app({**scope, "state": state}, receive, send)
+
+    async def _grant(self, scope: Scope) -> tuple[Grant | None, str | None]:
+        """What a request may do, and the cookie that says so. A token counts alone; a cookie that is no longer valid
+        counts as none."""
+        if Headers(scope=scope).getlist("authorization"):
+            return self._access.grant(_shown(scope) or ""), None
+        cookie = SessionCookie(scope, https=self._access.sessions.https).value()
+        if cookie:
+            sessions: BrowserSessions = scope["app"].state.sessions
+            grant = await run_in_threadpool(sessions.grant, cookie)
+            if grant is not None:
+                return grant, cookie
+        return self._access.grant(None), None
 
 
 def _refusal(status: int, code: str, message: str) -> JSONResponse:

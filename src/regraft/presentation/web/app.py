@@ -31,6 +31,7 @@ from regraft.domain.errors import (
 )
 from regraft.flows.access import ReadAccess
 from regraft.flows.background import Background
+from regraft.flows.browser_sessions import BrowserSessions
 from regraft.flows.datasets.service import DatasetService, DatasetSetup
 from regraft.flows.evaluation.embeddings import Embedder
 from regraft.flows.evaluation.review_service import ReviewService, ReviewSetup
@@ -39,9 +40,10 @@ from regraft.flows.reader import open_reader
 from regraft.infra.asgi_guard import Guard
 from regraft.infra.host_policy import HostPolicy
 from regraft.infra.telemetry.metrics import ProcessMetrics
-from regraft.presentation.web.access import TokenRequired, is_api
+from regraft.presentation.web.access import AccessRequired, is_api
 from regraft.presentation.web.answer import FailedReply, Failure, JsonReply
 from regraft.presentation.web.body_limit import BodyLimit
+from regraft.presentation.web.failed_attempts import FailedAttempts
 from regraft.presentation.web.metrics import RequestMetrics
 from regraft.presentation.web.metrics import router as metrics_page
 from regraft.presentation.web.page import BuiltPage
@@ -60,10 +62,12 @@ HEADERS = {
 }
 _CODES = {
     400: "bad_request",
+    401: "unauthorized",
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
     409: "conflict",
+    429: "too_many_requests",
     503: "unavailable",
 }
 _STATUS = {
@@ -176,16 +180,18 @@ def make_app(
 ) -> FastAPI:
     """The application. ``hosts``: names that it answers to beside loopback ones; others are refused (DNS rebinding).
 
-    ``access``: which tokens read what; without it every client reads everything. ``workbench``: the file of what was
-    evaluated. ``embedder``: called at the first search for similar paths. ``following``: it also places captured turns
-    in the graph, so that what it shows is up to date. ``reviewing``: how people judge. ``gateway``: where clients
-    reach the gateway, to tell it to people. ``datasets``: where frozen rows lie; without it, or without a workbench,
-    there are none.
+    ``access``: which tokens may do what; without it every client reads everything, and changes nothing. ``workbench``:
+    the file of what was evaluated. ``embedder``: called at the first search for similar paths. ``following``: it also
+    places captured turns in the graph, so that what it shows is up to date. ``reviewing``: how people judge.
+    ``gateway``: where clients reach the gateway, to tell it to people. ``datasets``: where frozen rows lie; without it,
+    or without a workbench, there are none.
     """
+    access = access or ReadAccess()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.reader = open_reader(dsn, "regraft-web")
+        app.state.sessions = BrowserSessions(dsn, access)
         app.state.review = ReviewService(dsn, reviewing or ReviewSetup())
         app.state.background = Background(workers=_WORKERS)
         app.state.datasets = None
@@ -203,6 +209,7 @@ def make_app(
             if app.state.datasets is not None:
                 app.state.datasets.close()
             app.state.review.close()
+            app.state.sessions.close()
             app.state.reader.close()
 
     metrics = ProcessMetrics("web")
@@ -217,7 +224,7 @@ def make_app(
         middleware=[
             Middleware(_Headers),
             Middleware(Guard, HostPolicy(hosts), "web.hosts"),
-            Middleware(TokenRequired, access or ReadAccess()),
+            Middleware(AccessRequired, access),
             Middleware(RequestMetrics, metrics),
             Middleware(BodyLimit),
         ],
@@ -235,6 +242,8 @@ def make_app(
     app.include_router(metrics_page)
     app.router.default = _Fallback(app.router.default, BuiltPage())
     app.state.metrics = metrics
+    app.state.session_policy = access.sessions
+    app.state.failed_sign_ins = FailedAttempts()
     app.state.workbench = workbench
     app.state.embedder = embedder
     app.state.gateway = gateway

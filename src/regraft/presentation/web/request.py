@@ -10,7 +10,7 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Request
 
-from regraft.domain.errors import ForbiddenError, UnavailableError, UsageError
+from regraft.domain.errors import UnavailableError, UsageError
 from regraft.flows.access import Grant
 from regraft.flows.datasets.service import DatasetService
 from regraft.flows.reader import Reader, ScopedReader
@@ -37,8 +37,7 @@ async def _workbench(request: Request) -> Path:
 
 async def _admin(request: Request) -> Grant:
     grant: Grant = request.state.grant
-    if not grant.changes:
-        raise ForbiddenError("This token reads only. `regraft web-token create NAME --role admin` makes one that may.")
+    grant.require("admin")
     return grant
 
 

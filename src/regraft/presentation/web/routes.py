@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from regraft.presentation.web import sign_in
 from regraft.presentation.web.capture import status
 from regraft.presentation.web.datasets import jobs, recipes, rows, snapshots
 from regraft.presentation.web.evaluation import category_paths, clusters, judges, map, pivots, queue, review, similar
 from regraft.presentation.web.lineage import finding, graph, sessions
 from regraft.presentation.web.replay import plans
 
+ACCESS: tuple[APIRouter, ...] = (sign_in.router,)
 CAPTURE: tuple[APIRouter, ...] = (status.router,)
 LINEAGE: tuple[APIRouter, ...] = (
     sessions.router,
@@ -28,4 +30,4 @@ EVALUATION: tuple[APIRouter, ...] = (
     queue.router,
 )
 DATASETS: tuple[APIRouter, ...] = (recipes.router, snapshots.router, rows.router, jobs.router)
-ROUTERS = (*CAPTURE, *LINEAGE, *REPLAY, *EVALUATION, *DATASETS)
+ROUTERS = (*ACCESS, *CAPTURE, *LINEAGE, *REPLAY, *EVALUATION, *DATASETS)

@@ -150,6 +150,17 @@ def _services(run: CommandContext) -> Iterator[Finding]:
         yield Finding("ok", "all services run")
 
 
+def _page(run: CommandContext) -> Iterator[Finding]:
+    from regraft.infra.files.owner_token import OwnerTokenFile
+
+    try:
+        OwnerTokenFile(run.data_dir).current()
+    except RegraftError as error:
+        yield Finding("wrong", str(error), "Nobody can use the web UI until then.")
+    if any(row["service"] == "web" and row["state"] == "running" for row in services(run)):
+        yield Finding("ok", f"the page is at {run.stack.web_url()}: `regraft open` opens it, signed in")
+
+
 def _stores(run: CommandContext) -> Iterator[Finding]:
     try:
         found = counts(run)
@@ -200,6 +211,7 @@ _CHECKS: tuple[Callable[[CommandContext], Iterator[Finding]], ...] = (
     _embedding,
     _ports,
     _services,
+    _page,
     _stores,
     _backlog,
 )

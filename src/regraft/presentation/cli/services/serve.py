@@ -112,21 +112,26 @@ def ingest() -> None:
 
 
 def web() -> None:
-    """Run the web API until Ctrl-C."""
-    from regraft.flows.access import ReadAccess
+    """Run the web UI and its API until Ctrl-C."""
+    from regraft.flows.access import ReadAccess, SessionPolicy
     from regraft.flows.datasets.service import dataset_setup
     from regraft.flows.evaluation.embeddings import embedder_of
     from regraft.flows.evaluation.review_service import review_setup
+    from regraft.infra.files.owner_token import OwnerTokenFile
     from regraft.presentation.web.app import serve_web
 
     run = context()
     configure_logging(run.settings.log_level)
     require_port(run.settings.web.port, "web.port")
     web = run.settings.web
+    owner = OwnerTokenFile(run.data_dir)
+    owner.find_or_make()
     access = ReadAccess(
         web.token.get_secret_value() if web.token else "",
         web.tokens_file or tokens_path(run.settings.data_dir),
         required=web.tokens_file is not None,
+        owner=owner,
+        sessions=SessionPolicy(https=web.https, idle=timedelta(days=web.session_days)),
     )
     embedder = cache(lambda: embedder_of(run.settings, run.stack.gateway_endpoint))
     reviewing = review_setup(run.settings)

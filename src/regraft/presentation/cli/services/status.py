@@ -37,7 +37,7 @@ def services(run: CommandContext) -> list[dict[str, Any]]:
         "model": "http://127.0.0.1:{port}/v1",
         GATEWAY: stack.gateway_url() + "/v1",
         INGEST: "stream -> PostgreSQL",
-        WEB: stack.web_url() + "/api",
+        WEB: stack.web_url(),
         DAGSTER: stack.dagster_url(),
     }
     configured = {

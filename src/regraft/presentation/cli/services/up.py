@@ -19,6 +19,7 @@ from regraft.infra.embedded.program import EmbeddedProgram
 from regraft.infra.embedded.stack import DAGSTER, WEB, Stack
 from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
 from regraft.presentation.cli.context import CommandContext, context
+from regraft.presentation.cli.services.open_page import PAGE, say_page
 from regraft.presentation.cli.services.status import services
 
 SUPERVISOR = "up"
@@ -63,9 +64,10 @@ def up(
     _say(run, "Gateway", stack.gateway, "OpenAI-compatible: base_url ends in /v1")
     stack.ingest()
     console.print("  [green]ready[/]  Ingest      stream -> PostgreSQL")
-    _say(run, "Web API", lambda: _web(stack), "/api")
+    _say(run, "Web UI", lambda: _web(stack), "and its API under /api")
     if with_dagster:
         _say(run, "Dagster", lambda: _dagster(stack), "assets, runs and sensors")
+    say_page(run)
     console.print(f"\n{_READY} Ctrl-C stops everything; nothing captured is lost.")
     _watch(run, stack)
 
@@ -103,7 +105,11 @@ def _detach(run: CommandContext, options: list[str]) -> None:
             start_new_session=True,
         )
     for line in _lines_while(log, started):
+        if line.startswith(PAGE) and run.console.is_terminal:
+            continue  # said below, with the key
         if line.startswith(_READY):
+            if run.console.is_terminal:
+                say_page(run)
             run.console.print(f"\n{_READY} `regraft down` stops everything; nothing captured is lost. Log: {log}")
             started.returncode = 0  # it is left running on purpose
             return

@@ -1,4 +1,4 @@
-"""``regraft web-token``: tokens that read the web API, each of one tenant or of all."""
+"""``regraft web-token``: tokens of the web UI and its API, each of one tenant or of all."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from regraft.domain.errors import UsageError
-from regraft.infra.files.web_tokens import WebToken, WebTokenStore
+from regraft.infra.files.web_tokens import Role, WebToken, WebTokenStore
 from regraft.presentation.cli.context import context
 
-app = typer.Typer(help="Create, list and revoke tokens of the web API.", no_args_is_help=True)
+app = typer.Typer(help="Create, list and revoke tokens of the web UI and its API.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -32,22 +32,31 @@ def _store() -> WebTokenStore:
 @app.command("create")
 def create(
     name: Annotated[str, typer.Argument(help="Who uses the token.")],
-    scope: Annotated[str | None, typer.Option(help="Tenant whose data it reads; without it: everything.")] = None,
-    review: Annotated[
-        bool, typer.Option("--review", help="It may also judge items of the review queue, under this name.")
-    ] = False,
+    scope: Annotated[str | None, typer.Option(help="Tenant whose data it sees; without it: everything.")] = None,
+    role: Annotated[
+        Role | None,
+        typer.Option(
+            help="A viewer reads. A reviewer also judges, under this name. An admin also changes all else.",
+            show_default="viewer",
+        ),
+    ] = None,
+    review: Annotated[bool, typer.Option("--review", help="The same as --role reviewer.", hidden=True)] = False,
     as_json: Json = False,
 ) -> None:
     """Create a token and print it once; only its digest is stored. From the first one on, every request needs one."""
+    if review and role not in (None, "reviewer"):
+        raise UsageError(f"--review makes a reviewer, --role {role} does not: give one of them.")
     if not name.strip() or (scope is not None and not scope.strip()):
         raise UsageError("A token needs a name, and a scope if any, that are not empty.")
-    token, secret = _store().create(name, scope, review=review)
+    token, secret = _store().create(name, scope, role=role or ("reviewer" if review else "viewer"))
     run = context()
     if as_json:
         run.print_json({**_shown(token), "token": secret})
         return
     print(secret)
-    run.console.print(f"Keep it: it is not shown again. Its id is {token.key_id}; send it as a Bearer token.")
+    run.console.print(
+        f"Keep it: it is not shown again. Its id is {token.key_id}. Sign in with it, or send it as a Bearer token."
+    )
 
 
 @app.command("list")
@@ -57,11 +66,11 @@ def list_tokens(as_json: Json = False) -> None:
     if as_json:
         run.print_json([_shown(token) for token in tokens])
         return
-    table = Table("id", "name", "scope", "review", "made", "revoked")
+    table = Table("id", "name", "scope", "role", "made", "revoked")
     for token in tokens:
         scope = "(everything)" if token.scope is None else token.scope
-        may = "yes" if token.review else ""
-        table.add_row(*map(escape, (token.key_id, token.name, scope, may, _day(token.created), _day(token.revoked))))
+        shown = (token.key_id, token.name, scope, token.role, _day(token.created), _day(token.revoked))
+        table.add_row(*map(escape, shown))
     run.console.print(table)
 
 
@@ -69,7 +78,7 @@ def list_tokens(as_json: Json = False) -> None:
 def revoke(
     token_id: Annotated[str, typer.Argument(help="Token: id or start of an id.")], as_json: Json = False
 ) -> None:
-    """Revoke a token. A running web API refuses it within two seconds."""
+    """Revoke a token. Within two seconds it is refused, and browsers that signed in with it are signed out."""
     run, token = context(), _store().revoke(token_id)
     if as_json:
         run.print_json(_shown(token))
@@ -82,7 +91,7 @@ def _shown(token: WebToken) -> dict[str, Any]:
         "id": token.key_id,
         "name": token.name,
         "scope": token.scope,
-        "review": token.review,
+        "role": token.role,
         "created": _day(token.created),
         "revoked": _day(token.revoked) or None,
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
@@ -12,6 +11,7 @@ from regraft.flows.evaluation.desk import ReviewDesk
 from regraft.flows.evaluation.review_service import ReviewService
 from regraft.presentation.web.answer import FailedReply
 from regraft.presentation.web.request import storable
+from regraft.presentation.web.sign_in import server_user
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     403: {"model": FailedReply, "description": "This token may not judge, or not under that name."},
@@ -44,23 +44,13 @@ def _reader_desk(request: Request, service: Service, named: Named = None) -> Rev
     name = storable("X-Regraft-Reviewer", named)
     if grant.name is not None and name not in (None, grant.name):
         raise ForbiddenError(f"This token judges as {grant.name}.")
-    return service.desk(grant.name or name or _user(), grant.scope)
+    return service.desk(grant.name or name or server_user(), grant.scope)
 
 
 def _desk(request: Request, desk: Annotated[ReviewDesk, Depends(_reader_desk)]) -> ReviewDesk:
     """The desk of a reviewer."""
-    if not request.state.grant.reviews:
-        raise ForbiddenError(
-            "This token reads only. `regraft web-token create NAME --review` makes one that may judge."
-        )
+    request.state.grant.require("reviewer")
     return desk
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "reviewer"
 
 
 Reading = Annotated[ReviewDesk, Depends(_reader_desk)]
