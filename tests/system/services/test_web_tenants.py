@@ -293,6 +293,7 @@ def test_a_reviewer_gets_items_of_their_tenant_alone(
     own, other = tenants
     reviewer = bearer(WebTokenStore(tokens).create("ann", own.name, role="reviewer")[1])
     everyone = bearer(WebTokenStore(tokens).create("bob", role="reviewer")[1])
+    viewers = [bearer(WebTokenStore(tokens).create("eve", scope)[1]) for scope in (own.name, None)]
     reply = client.post("/api/review/claim", headers=reviewer, json={"limit": 10})
     assert reply.status_code == 200, reply.text
     assert reply.json()["reviewer"] == "ann"
@@ -306,7 +307,6 @@ def test_a_reviewer_gets_items_of_their_tenant_alone(
     for act, body in (("submit", {"rating": 3}), ("skip", {"reason": "other"}), ("flag", {}), ("renew", {})):
         stolen = client.post(f"/api/review/leases/{lease}/{act}", headers=reviewer, json=body)
         assert (stolen.status_code, stolen.json()["error"]["code"]) == (404, "not_found"), act
-    viewers = [bearer(WebTokenStore(tokens).create("eve", scope)[1]) for scope in (own.name, None)]
     for headers in viewers:  # these tokens only read
         refused = client.post("/api/review/claim", headers=headers, json={})
         assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
