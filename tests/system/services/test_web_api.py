@@ -419,6 +419,7 @@ def test_every_route_of_the_document_answers_by_its_declared_model(
         register(connection, "good-1")
     session = ok(client, "/api/sessions")["sessions"][0]["session_id"]
     ids = {"sessions": session, "nodes": node, "anchors": turn, "compare": node, "replays": plan, "snapshots": "good-1"}
+    ids["runs"] = str(turn)
     ids["categories"] = "overlong"
     models = {
         f"/api{route.path}": route.response_model

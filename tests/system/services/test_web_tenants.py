@@ -140,6 +140,7 @@ def store_of(truth: str, tokens: Path, scope: str) -> Tenant:
             "sessions": str(found["session_id"]),
             "nodes": str(found["node_id"]),
             "anchors": str(turns[0]),
+            "runs": str(turns[0]),
             "compare": str(found["node_id"]),
             "snapshots": f"{scope}-set-1",
         }

@@ -22,6 +22,7 @@ from regraft.domain.replay.staleness import (
     Key,
     RegenerationStep,
     Replacement,
+    StaleArtifact,
     model_changes,
     rule_changes,
     stale,
@@ -106,6 +107,18 @@ def of_node(source: Source, node: UUID, rules: Collection[str]) -> StaleSteps:
         below = store.subtree(connection, node)
         found = of_sessions(connection, [session], rules)
     return replace(found, steps=[step for step in found.steps if step.stale.made.node_id in below])
+
+
+def of_tree(source: Source, session: UUID, rules: Collection[str] | None) -> list[StaleArtifact]:
+    """What is stale of a session's nodes, with causes and reasons. ``rules``: None when it is not known which there
+    are: then no plan is stale for its rule."""
+    with reading_from(source) as connection:
+        known = store.rule_versions(connection) if rules is None else rules
+        if not store.any_mark(connection) and not current(connection, known).changes:
+            return []  # as in most databases: to judge the facts of a large tree takes longer than to draw it
+        found = of_sessions(connection, [session], known)
+        nodes = store.nodes(connection, session)
+    return [step.stale for step in found.steps if step.stale.made.node_id in nodes]
 
 
 def of_all(source: Source, rules: Collection[str]) -> Iterator[StaleSteps]:

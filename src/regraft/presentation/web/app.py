@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable, Collection, MutableMapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -177,6 +177,7 @@ def make_app(
     reviewing: ReviewSetup | None = None,
     gateway: str = "",
     datasets: DatasetSetup | None = None,
+    rules: Collection[str] | None = None,
 ) -> FastAPI:
     """The application. ``hosts``: names that it answers to beside loopback ones; others are refused (DNS rebinding).
 
@@ -184,7 +185,8 @@ def make_app(
     the file of what was evaluated. ``embedder``: called at the first search for similar paths. ``following``: it also
     places captured turns in the graph, so that what it shows is up to date. ``reviewing``: how people judge.
     ``gateway``: where clients reach the gateway, to tell it to people. ``datasets``: where frozen rows lie; without it,
-    or without a workbench, there are none.
+    or without a workbench, there are none. ``rules``: the versions of the taskify rules that there are: a plan of
+    another one is stale.
     """
     access = access or ReadAccess()
 
@@ -245,6 +247,7 @@ def make_app(
     app.state.session_policy = access.sessions
     app.state.failed_sign_ins = FailedAttempts()
     app.state.workbench = workbench
+    app.state.rules = rules
     app.state.embedder = embedder
     app.state.gateway = gateway
     return app
@@ -261,6 +264,7 @@ def serve_web(
     reviewing: ReviewSetup | None = None,
     gateway: str = "",
     datasets: DatasetSetup | None = None,
+    rules: Collection[str] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
     import uvicorn
@@ -277,6 +281,7 @@ def serve_web(
             reviewing=reviewing,
             gateway=gateway,
             datasets=datasets,
+            rules=rules,
         ),
         host=host,
         port=port,

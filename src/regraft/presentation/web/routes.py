@@ -7,9 +7,19 @@ from fastapi import APIRouter
 from regraft.presentation.web import sign_in
 from regraft.presentation.web.capture import status
 from regraft.presentation.web.datasets import jobs, recipes, rows, snapshots
-from regraft.presentation.web.evaluation import category_paths, clusters, judges, map, pivots, queue, review, similar
-from regraft.presentation.web.lineage import finding, graph, sessions
-from regraft.presentation.web.replay import plans
+from regraft.presentation.web.evaluation import (
+    category_paths,
+    clusters,
+    judges,
+    map,
+    node_judgements,
+    pivots,
+    queue,
+    review,
+    similar,
+)
+from regraft.presentation.web.lineage import finding, graph, sessions, shape
+from regraft.presentation.web.replay import plans, staleness
 
 ACCESS: tuple[APIRouter, ...] = (sign_in.router,)
 CAPTURE: tuple[APIRouter, ...] = (status.router,)
@@ -17,14 +27,16 @@ LINEAGE: tuple[APIRouter, ...] = (
     sessions.router,
     graph.router,
     finding.router,
+    shape.router,
 )  # /sessions/facets is no /sessions/{id}
-REPLAY: tuple[APIRouter, ...] = (plans.router,)
+REPLAY: tuple[APIRouter, ...] = (plans.router, staleness.router)
 EVALUATION: tuple[APIRouter, ...] = (
     pivots.router,
     clusters.router,
     map.router,
     category_paths.router,
     judges.router,
+    node_judgements.router,
     similar.router,
     review.router,
     queue.router,

@@ -150,6 +150,16 @@ def generations(connection: Connection, ids: Collection[UUID]) -> list[Row]:
     return _rows(connection, "generations", ids=list(ids))
 
 
+def any_mark(connection: Connection) -> bool:
+    """Whether anything was ever made again, or the conditions of a node changed."""
+    return bool(_rows(connection, "any_mark")[0]["found"])
+
+
+def nodes(connection: Connection, session: UUID) -> set[UUID]:
+    """The nodes of a session."""
+    return {row["node_id"] for row in _rows(connection, "nodes", session=session)}
+
+
 def subtree(connection: Connection, node: UUID) -> set[UUID]:
     """A node and all that grew from it."""
     return {row["node_id"] for row in _rows(connection, "subtree", node=node)}

@@ -202,6 +202,15 @@ WITH RECURSIVE down AS (
     SELECT n.node_id FROM down JOIN conversation_branch_nodes n ON n.parent_node_id = down.node_id)
 SELECT node_id FROM down;
 
+-- name: any_mark
+-- Whether anything was ever made again, or the conditions of a node changed.
+SELECT EXISTS (SELECT FROM current_condition_changes) OR EXISTS (SELECT FROM generations)
+    OR EXISTS (SELECT FROM taskification_results WHERE supersedes IS NOT NULL) AS found;
+
+-- name: nodes
+-- The nodes of a session.
+SELECT node_id FROM conversation_branch_nodes WHERE session_id = %(session)s;
+
 -- name: held_by_snapshots
 -- Frozen snapshots that hold one of these nodes.
 SELECT DISTINCT h.snapshot_id FROM dataset_snapshot_nodes h WHERE h.node_id = ANY(%(nodes)s::uuid[]) ORDER BY 1;

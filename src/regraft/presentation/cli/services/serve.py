@@ -118,6 +118,7 @@ def web() -> None:
     from regraft.flows.evaluation.embeddings import embedder_of
     from regraft.flows.evaluation.review_service import review_setup
     from regraft.infra.files.owner_token import OwnerTokenFile
+    from regraft.infra.files.rules import rules
     from regraft.presentation.web.app import serve_web
 
     run = context()
@@ -135,6 +136,7 @@ def web() -> None:
     )
     embedder = cache(lambda: embedder_of(run.settings, run.stack.gateway_endpoint))
     reviewing = review_setup(run.settings)
+    versions = [rule.version for rule in rules(run.settings).values()]
     serve_web(
         run.postgres_dsn(),
         web.host,
@@ -146,6 +148,7 @@ def web() -> None:
         reviewing,
         run.stack.gateway_url(),
         dataset_setup(run.settings),
+        rules=versions,
     )
 
 
