@@ -7,4 +7,23 @@ export const pages: Page[] = [
     nav: { label: "Review", icon: "review", order: 50 },
     load: () => import("./review/ReviewPage"),
   },
+  {
+    path: "/map",
+    title: "Map",
+    nav: { label: "Map", icon: "map", order: 20 },
+    load: () => import("./map/MapPage"),
+  },
+  { path: "/clusters/:id", title: "Cluster", load: () => import("./cluster/ClusterPage") },
+  {
+    path: "/pivots",
+    title: "Pivots",
+    nav: { label: "Pivots", icon: "pivot", order: 30 },
+    load: () => import("./pivots/PivotsPage"),
+  },
+  {
+    path: "/categories",
+    title: "Categories",
+    nav: { label: "Categories", icon: "flag", order: 40 },
+    load: () => import("./categories/CategoriesPage"),
+  },
 ];

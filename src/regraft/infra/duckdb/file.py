@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from regraft.infra.queries import queries
 
 Record = dict[str, Any]
 
+# Of threads that open and close the file at one moment DuckDB refuses some: the last to close it gives up the file that
+# another is about to open. Tables are made by one thread at a time for the same reason.
+_OPENING = threading.Lock()
 _PATIENCE = 20.0  # seconds to wait for another process that has the file open
 
 
@@ -38,7 +42,14 @@ class WorkbenchFile:
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
-                connection = duckdb.connect(str(self.path))
+                with _OPENING:
+                    connection = duckdb.connect(str(self.path))
+                    try:
+                        connection.execute(_query("watermark", "schema"))
+                        connection.execute(self._query("schema"))
+                    except BaseException:
+                        connection.close()
+                        raise
                 break
             except duckdb.Error as error:
                 # "lock": another process has it open; "conflict": a thread of this one is just closing it
@@ -51,11 +62,10 @@ class WorkbenchFile:
                 time.sleep(0.05)
         self.path.chmod(0o600)
         try:
-            connection.execute(_query("watermark", "schema"))
-            connection.execute(self._query("schema"))
             yield connection
         finally:
-            connection.close()
+            with _OPENING:
+                connection.close()
 
     @contextmanager
     def _writing(self, **tables: pa.Table) -> Iterator[Any]:

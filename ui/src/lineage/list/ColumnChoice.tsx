@@ -1,6 +1,6 @@
 import { Icon } from "../../parts/Icon";
+import { toggled } from "../../parts/toggled";
 import { COLUMNS } from "./columns";
-import { toggled } from "./filter";
 import styles from "./list.module.css";
 
 /** Which columns are shown, behind a button. */

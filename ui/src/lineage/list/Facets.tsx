@@ -3,7 +3,8 @@ import type { Schema } from "../../api/client";
 import { Field } from "../../parts/Field";
 import { count } from "../../parts/format";
 import { KindMark } from "../../parts/KindMark";
-import { type Filter, type Outcome, toggled } from "./filter";
+import { toggled } from "../../parts/toggled";
+import type { Filter, Outcome } from "./filter";
 import styles from "./list.module.css";
 
 type Props = {

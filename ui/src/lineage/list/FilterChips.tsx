@@ -1,6 +1,7 @@
 import { Icon } from "../../parts/Icon";
 import { markOf } from "../../parts/kinds";
-import { cleared, type Filter, toggled } from "./filter";
+import { toggled } from "../../parts/toggled";
+import { cleared, type Filter } from "./filter";
 import styles from "./list.module.css";
 
 type Part = { label: string; without: Filter };

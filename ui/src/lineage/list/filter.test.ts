@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { askedFor, cleared, exportAddress, filterOf, isNarrowed, toggled, withFilter } from "./filter";
+import { askedFor, cleared, exportAddress, filterOf, isNarrowed, withFilter } from "./filter";
 
 const filter = (query: string) => filterOf(new URLSearchParams(query));
 
@@ -45,9 +45,4 @@ describe("the filter of the sessions", () => {
       "/api/sessions/export?form=csv&sort=recent&order=desc&theme=a+b&theme=c&side=false",
     );
   });
-});
-
-it("puts a value in and takes it out", () => {
-  expect(toggled(["a"], "b")).toEqual(["a", "b"]);
-  expect(toggled(["a", "b"], "a")).toEqual(["b"]);
 });

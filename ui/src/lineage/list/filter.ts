@@ -105,11 +105,6 @@ export function cleared(filter: Filter): Filter {
   return { ...filterOf(new URLSearchParams()), sort: filter.sort, descending: filter.descending };
 }
 
-/** A list with a value put in, or taken out. */
-export function toggled(values: readonly string[], value: string): string[] {
-  return values.includes(value) ? values.filter((one) => one !== value) : [...values, value];
-}
-
 /** An address where all of a filter's rows come as a file. */
 export function exportAddress(filter: Filter, form: "csv" | "jsonl"): string {
   const search = new URLSearchParams({ form });

@@ -1,0 +1,87 @@
+import { Link } from "wouter";
+import { api, type Schema } from "../../api/client";
+import { Chip } from "../../parts/Chip";
+import { CopyLink } from "../../parts/CopyLink";
+import { Failed } from "../../parts/Failed";
+import { Figures } from "../../parts/Figures";
+import { count, duration, figure, percent } from "../../parts/format";
+import { Loading } from "../../parts/Loading";
+import { Page } from "../../parts/Page";
+import type { PageProps } from "../../shell/page";
+import { nameOf } from "../map/ClusterList";
+import { ClusterPaths } from "./ClusterPaths";
+import styles from "./cluster.module.css";
+import { NearClusters } from "./NearClusters";
+import { OverRepresented } from "./OverRepresented";
+import { PathCard } from "./PathCard";
+
+/** One cluster: what its paths are about, how they end, what is near, and each of them. */
+export default function ClusterPage({ params }: PageProps) {
+  const id = params.id ?? "";
+  const { data, error, refetch } = api.useQuery("get", "/api/clusters/{id}", { params: { path: { id } } });
+  const crumbs = [{ label: "Map", href: "/map" }];
+  if (error || !data) {
+    return (
+      <Page title="Cluster" crumbs={crumbs}>
+        {error ? <Failed error={error} retry={() => void refetch()} /> : <Loading what="cluster" />}
+      </Page>
+    );
+  }
+  const cluster = data.cluster;
+  return (
+    <Page
+      title={nameOf(cluster)}
+      crumbs={crumbs}
+      about={
+        cluster.words.length > 0 && (
+          <span className={styles.words}>
+            {cluster.words.map((word) => (
+              <Chip key={word}>{word}</Chip>
+            ))}
+          </span>
+        )
+      }
+      actions={
+        <>
+          <Link className={styles.button} href={`/map?clusters=${cluster.cluster_id}&layer=${cluster.layer}`}>
+            Show on the map
+          </Link>
+          <CopyLink />
+        </>
+      }
+    >
+      <Figures figures={figuresOf(cluster)} />
+      <div className={styles.columns}>
+        <section>
+          <h2>Typical paths</h2>
+          <div className={styles.cards}>
+            {data.typical.map((one) => (
+              <PathCard key={one.unit_id} path={one} />
+            ))}
+          </div>
+        </section>
+        <div className={styles.side}>
+          <OverRepresented found={cluster.over_represented} />
+          <NearClusters title="Nearest clusters" clusters={data.nearest} />
+          {data.parts.length > 0 && <NearClusters title="Parts in the finer layer" clusters={data.parts} />}
+        </div>
+      </div>
+      <ClusterPaths id={cluster.cluster_id} units={cluster.units} />
+    </Page>
+  );
+}
+
+function figuresOf(cluster: Schema["Cluster"]) {
+  const known = `${count(cluster.outcomes)} of ${count(cluster.units)} have an outcome`;
+  return [
+    { label: "Paths", value: count(cluster.units) },
+    { label: "Outcome", value: figure(cluster.outcome_rate), title: known },
+    { label: "End in errors", value: percent(cluster.error_rate) },
+    { label: "Tool calls failed", value: percent(cluster.tool_error_rate) },
+    { label: "Quality", value: figure(cluster.quality) },
+    { label: "Turns", value: figure(cluster.turns, 1) },
+    { label: "Prompt tokens", value: count(Math.round(cluster.prompt_tokens)) },
+    { label: "Answer tokens", value: count(Math.round(cluster.completion_tokens)) },
+    { label: "Time", value: duration(cluster.seconds * 1000) },
+  ];
+}
