@@ -14,7 +14,7 @@ async function send(units: readonly string[], reviewers: number) {
   const sum = { queued: 0, again: 0, unknown: 0 };
   for (let start = 0; start < units.length; start += AT_ONCE) {
     const { data } = await client.POST("/api/review/items", {
-      body: { nodes: units.slice(start, start + AT_ONCE), reviewers },
+      body: { nodes: units.slice(start, start + AT_ONCE), pairs: [], reviewers },
     });
     if (!data) continue;
     sum.queued += data.queued;
