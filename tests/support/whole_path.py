@@ -47,6 +47,9 @@ class Model(Upstream):
         self.same = ""
 
     def answer(self, seen: Seen):
+        if seen.path.endswith("/models"):
+            listed = [{"id": name, "object": "model", "owned_by": "tests"} for name in ("small", "large")]
+            return plain(200, json.dumps({"object": "list", "data": listed}).encode())
         asked = json.loads(seen.body)
         if self.later:
             self.later -= 1

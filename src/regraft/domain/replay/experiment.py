@@ -86,8 +86,9 @@ class Query:
 class Experiment:
     """What is asked for. ``nodes`` are ids (or starts of ids) and win over ``query``.
 
-    ``growth`` describes how an answer is generated if it takes more than one call. ``text`` is the file as it was
-    written. Clients' side calls (titles, tags, ...) are refused unless ``side_calls``.
+    ``growth`` describes how an answer is generated if it takes more than one call, and ``rollout`` holds those options
+    whole, so that a stored plan can go on. ``text`` is the file as it was written. Clients' side calls (titles, tags,
+    ...) are refused unless ``side_calls``.
     """
 
     nodes: tuple[str, ...] = ()
@@ -99,6 +100,7 @@ class Experiment:
     again: bool = False
     side_calls: bool = False
     growth: str = ""
+    rollout: Mapping[str, Any] | None = None
     concurrency: int = 2
     budget_tokens: int | None = None
     budget_money: float | None = None

@@ -40,6 +40,14 @@ class JobResult:
 Grow = Callable[[RetryingClient, Job], Awaitable[JobResult]]
 
 
+Stop = Callable[[], str]  # why no more jobs are to be started; empty: they are
+
+
+def never() -> str:
+    """Nothing stops a plan but its end."""
+    return ""
+
+
 async def grow_once(caller: RetryingClient, job: Job) -> JobResult:
     """One call, one answer."""
     reply = await caller.post(job.endpoint, job.body, identity_of(job), job.model)
@@ -83,7 +91,7 @@ class Tally:
     completed_tokens: int = 0  # of this run's answers
     limited: int = 0  # answers that said "later"
     spent: dict[str, TokenSpend] = field(default_factory=dict)
-    stopped: bool = False  # the budget is spent
+    stopped: str = ""  # what kept the rest from being started: "budget", or what ``stop`` said
 
     def add(self, job: Job, grown: JobResult) -> None:
         """A job has ended."""
@@ -114,10 +122,12 @@ async def execute(
     budget: Budget | None = None,
     grow: Grow = grow_once,
     theme: str | None = None,
+    stop: Stop = never,
 ) -> None:
     """Run jobs in order, ``concurrency`` at a time; their calls name the ``theme``.
 
-    A job that fails does not stop the others; a spent budget does. Raises KeyRefusedError where none can be asked.
+    A job that fails does not stop the others; a spent budget does, and ``stop`` once it says why: jobs that were
+    started are finished. Raises KeyRefusedError where none can be asked.
     """
     waiting = deque(jobs)
     limits = budget or Budget()
@@ -126,8 +136,8 @@ async def execute(
 
         async def work() -> None:
             while waiting:
-                if limits.spent(tally.spent):
-                    tally.stopped = True
+                if why := "budget" if limits.spent(tally.spent) else stop():
+                    tally.stopped = why
                     return
                 job = waiting.popleft()
                 tally.running += 1

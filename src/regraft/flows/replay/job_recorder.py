@@ -13,7 +13,7 @@ from uuid import UUID
 
 from regraft.domain.replay.budget import Budget
 from regraft.domain.replay.job import Job
-from regraft.flows.replay.execution import Grow, JobResult, JobWatcher, Tally, execute
+from regraft.flows.replay.execution import Grow, JobResult, JobWatcher, Stop, Tally, execute, never
 from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.infra.postgres.pool import Connection
 from regraft.infra.postgres.replay import plans as store
@@ -37,6 +37,7 @@ class JobRecorder(JobWatcher):
         self._plan_id = plan_id
         self._numbers = numbers
         self._progress = progress
+        self._cancelled = False
         self._changes: dict[int, store.JobChange] = {}
         # The event loop adds changes; a worker thread takes them away to store them.
         self._lock = threading.Lock()
@@ -101,13 +102,18 @@ class JobRecorder(JobWatcher):
         budget: Budget,
         grow: Grow,
         theme: str | None,
+        stop: Stop = never,
     ) -> None:
-        """Run the jobs, and store meanwhile how they go."""
+        """Run the jobs, and store meanwhile how they go. No more are started once ``stop`` says why not, or the stored
+        plan that somebody cancelled it."""
         over = asyncio.Event()
+
+        def told() -> str:
+            return "cancelled" if self._cancelled else stop()
 
         async def work() -> None:
             try:
-                await execute(gateway, todo, concurrency, tally, self, budget, grow, theme)
+                await execute(gateway, todo, concurrency, tally, self, budget, grow, theme, told)
             finally:
                 over.set()
 
@@ -120,7 +126,7 @@ class JobRecorder(JobWatcher):
         while not over.is_set():
             await asyncio.to_thread(self.flush)
             if time.monotonic() - beat > _BEAT:
-                await asyncio.to_thread(store.beat, self._connection, self._plan_id)
+                self._cancelled |= await asyncio.to_thread(store.beat, self._connection, self._plan_id)
                 beat = time.monotonic()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), _FLUSH)

@@ -15,14 +15,14 @@ from fnmatch import fnmatchcase
 from secrets import token_bytes
 from uuid import UUID
 
-from regraft.domain.errors import NotFoundError, UsageError
-from regraft.domain.ids import canonical_json, digest, parse_json, time_ordered_uuid
+from regraft.domain.errors import NotFoundError, RegraftError, UsageError
+from regraft.domain.ids import canonical_json, digest, parse_json, plain, time_ordered_uuid
 from regraft.domain.replay.budget import Budget, Price
 from regraft.domain.replay.experiment import MOST_JOBS, Experiment
 from regraft.domain.replay.job import Job, Origin, Variant, plan
 from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
-from regraft.flows.replay.execution import Grow, JobResult, Tally, grow_once, run_async
+from regraft.flows.replay.execution import Grow, JobResult, Stop, Tally, grow_once, never, run_async
 from regraft.flows.replay.job_recorder import OPEN_STATES, JobRecorder, Progress
 from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.infra.postgres.lineage import reading
@@ -122,48 +122,61 @@ def prepare_experiment(
     pin_of: PinOf = _unpinned,
     settle: Settle | None = None,
     find: Find | None = None,
+    *,
+    scope: str | None = None,
+    waiting: bool = True,
+    most: int = MOST_JOBS,
 ) -> ReplayPlan:
     """The plan of an experiment: the one that was begun and not finished, else a new one. Stores nothing.
 
-    ``pin_of`` gives what pins a model's build; ``settle`` is as for ``resume``; ``find`` gives the nodes of a named
-    query, the most telling first. Raises NotFoundError for a node or session that is not there, or that was never
-    asked anything, and UsageError for what cannot be planned.
+    ``pin_of`` gives what pins a model's build; ``settle`` and ``waiting`` are as for ``resume``; ``find`` gives the
+    nodes of a named query, the most telling first. Of a tenant, ``scope``, only its own nodes and answers are known:
+    what it asks for by conditions is a plan of the nodes that meet them now. ``most`` jobs are planned.
+
+    Raises NotFoundError for a node or session that is not there, or that was never asked anything, and UsageError for
+    what cannot be planned.
     """
     with transaction(dsn) as connection:
-        asked = _resolved(connection, asked)
+        asked = _resolved(connection, asked, scope)
+    if scope is not None and asked.query is not None and not asked.nodes:
+        found_now = _chosen(dsn, asked, find, scope)
+        if not found_now:
+            return ReplayPlan([], [], 0, [], asked)
+        asked = replace(asked, nodes=tuple(map(str, found_now)), query=None)
+    with transaction(dsn) as connection:
         earlier = store.plan_of_definition(connection, asked.definition_digest())
         rows = store.jobs(connection, earlier) if earlier else []
     if earlier and any(row["state"] in OPEN_STATES for row in rows):
-        resumed = resume(dsn, earlier, settle)
+        resumed = resume(dsn, earlier, settle, scope=scope, waiting=waiting)
         return replace(resumed, experiment=replace(asked, name=resumed.experiment.name or asked.name))
-    named = asked.query.query if asked.query is not None and not asked.nodes else ""
-    if named and find is None:
-        raise UsageError(f"The query {named!r} is not known here: give nodes or other conditions.")
-    among = find(named) if named and find is not None else None
+    nodes: Collection[UUID] = [UUID(node) for node in asked.nodes] or _chosen(dsn, asked, find)
+    if len(nodes) * len(asked.variants) * asked.samples > most:
+        raise UsageError(
+            f"The plan would have more than {most:,} jobs. Take fewer nodes (--limit), variants or samples."
+        )
     with transaction(dsn) as connection:
-        nodes: Collection[UUID] = [UUID(node) for node in asked.nodes]
-        if asked.query is not None and not asked.nodes:
-            nodes = store.choose(connection, asked.query, side_calls=asked.side_calls, among=among)
-        if len(nodes) * len(asked.variants) * asked.samples > MOST_JOBS:
-            raise UsageError(f"The plan would have more than {MOST_JOBS:,} jobs. Give a smaller --limit.")
         origins = _origins(connection, nodes)
         refused = Counter(reason for origin in origins if (reason := asked.refusal(origin)))
         origins = [origin for origin in origins if asked.refusal(origin) is None]
         jobs = plan(origins, asked.variants, asked.samples, pin_of=pin_of, growth=asked.growth)
         jobs = list({job.fingerprint: job for job in reversed(jobs)}.values())[::-1]
         marks = [job.fingerprint for job in jobs]
-        found = {} if asked.again else store.finished(connection, marks)
+        found = {} if asked.again else store.finished(connection, marks, scope=scope)
     if earlier and not asked.again and {row["fingerprint"] for row in rows} == set(marks) == found.keys():
         return ReplayPlan(origins, [], len(jobs), jobs, asked, found, earlier, refused=refused)
     todo = [job for job in jobs if job.fingerprint not in found]
     return ReplayPlan(origins, todo, len(found), jobs, asked, found, refused=refused)
 
 
-def resume(dsn: str, plan_id: UUID, settle: Settle | None = None) -> ReplayPlan:
+def resume(
+    dsn: str, plan_id: UUID, settle: Settle | None = None, *, scope: str | None = None, waiting: bool = True
+) -> ReplayPlan:
     """The rest of a stored plan. What a driver asked before it died is waited for, and found in the log.
 
-    ``settle`` is called where a driver died: it returns when every call captured before is stored. Raises NotFoundError
-    when there is no such plan, or when one of its nodes is gone.
+    ``settle`` is called where a driver died: it returns when every call captured before is stored; without ``waiting``
+    nothing is waited for, which is enough to look at it. ``scope`` is as for ``prepare_experiment``.
+
+    Raises NotFoundError when there is no such plan, or when one of its nodes is gone.
     """
     with transaction(dsn) as connection:
         row = store.get_plan(connection, plan_id)
@@ -180,6 +193,7 @@ def resume(dsn: str, plan_id: UUID, settle: Settle | None = None) -> ReplayPlan:
         again=row["again"],
         side_calls=definition.get("side_calls", False),
         growth=definition.get("growth", ""),
+        rollout=plain(parse_json(row["rollout"])) if row["rollout"] else None,
         concurrency=row["concurrency"],
         budget_tokens=row["budget_tokens"],
         budget_money=row["budget_money"],
@@ -193,10 +207,11 @@ def resume(dsn: str, plan_id: UUID, settle: Settle | None = None) -> ReplayPlan:
     ]
     unfinished = [job["fingerprint"] for job in rows if job["state"] in OPEN_STATES]
     since = row["created_at"] if asked.again else None
-    died = standing["state"] in ("running", "interrupted")
+    left_running = standing["state"] in ("running", "interrupted") or standing["running"] > 0
+    died = waiting and left_running
     if died and settle is not None:
         settle()
-    found = _settled(dsn, unfinished, since, wait=died)
+    found = _settled(dsn, unfinished, since, scope, wait=died)
     rest = set(unfinished) - found.keys()
     todo = [job for job in jobs if job.fingerprint in rest]
     return ReplayPlan(
@@ -225,6 +240,7 @@ def save(dsn: str, planned: ReplayPlan) -> UUID:
         "budget_money": asked.budget_money,
         "refused": dict(planned.refused),
         "created_at": now,
+        "rollout": canonical_json(asked.rollout) if asked.rollout is not None else None,
     }
     jobs = [
         store.JobRow(
@@ -262,10 +278,12 @@ def run(
     *,
     prices: Mapping[str, Price] | None = None,
     tally: Tally | None = None,
+    stop: Stop = never,
 ) -> ReplayCounts:
     """Run a plan's jobs, each with ``grow``, and return when their answers are in the graph.
 
-    A job that fails is counted and does not stop the others; a budget that is spent leaves the rest for another time.
+    A job that fails is counted and does not stop the others. A budget that is spent leaves the rest for another time,
+    as does ``stop`` when it says why ("cancelled", "shutdown"), and whoever cancels the stored plan.
     ``tally`` is kept up to date meanwhile, ``progress`` called for each job that ended. ``keep`` and the errors are
     those of ``wait_until_stored``; raises UsageError when another process runs this plan.
     """
@@ -290,12 +308,18 @@ def run(
         recorder.note_found(planned.found, states)
         count.spent = store.spent(connection, plan_id)
         try:
-            run_async(recorder.drive(gateway, todo, at_once, count, budget, grow, asked.theme))
+            run_async(recorder.drive(gateway, todo, at_once, count, budget, grow, asked.theme, stop))
+            recorder.flush()
+            wait_until_stored(dsn, recorder.turns, keep)
+            lineage.build(dsn)
+        except RegraftError as error:
+            recorder.flush()
+            why = "error" if count.done + count.failed < len(todo) else count.stopped
+            store.end(connection, plan_id, datetime.now(UTC), stopped=why, error=str(error).replace("\0", "?"))
+            raise
         finally:
             recorder.flush()
-        wait_until_stored(dsn, recorder.turns, keep)
-        lineage.build(dsn)
-        store.end(connection, plan_id, datetime.now(UTC), stopped="budget" if count.stopped else "")
+        store.end(connection, plan_id, datetime.now(UTC), stopped=count.stopped)
     ended = count.done + count.failed
     seconds = time.monotonic() - began
     return ReplayCounts(ended, planned.done, recorder.turns, recorder.failures, plan_id, count, seconds)
@@ -324,14 +348,26 @@ def _noted(planned: ReplayPlan) -> Collection[str]:
     return () if planned.resumed else planned.found.keys()
 
 
-def _resolved(connection: Connection, asked: Experiment) -> Experiment:
+def _resolved(connection: Connection, asked: Experiment, scope: str | None) -> Experiment:
     """The same with whole ids in the place of starts of ids and names."""
-    nodes = dict.fromkeys(str(reading.resolve_node(connection, node)) for node in asked.nodes)
+    nodes = dict.fromkeys(str(reading.resolve_node(connection, node, scope)) for node in asked.nodes)
     query = asked.query
     if query is not None and query.sessions:
-        sessions = dict.fromkeys(str(reading.resolve_session(connection, name)) for name in query.sessions)
+        sessions = dict.fromkeys(str(reading.resolve_session(connection, name, scope)) for name in query.sessions)
         query = replace(query, sessions=tuple(sessions))
     return replace(asked, nodes=tuple(nodes), query=query)
+
+
+def _chosen(dsn: str, asked: Experiment, find: Find | None, scope: str | None = None) -> list[UUID]:
+    """The nodes that the query of an experiment finds now."""
+    query = asked.query
+    if query is None:
+        return []
+    if query.query and find is None:
+        raise UsageError(f"The query {query.query!r} is not known here: give nodes or other conditions.")
+    among = find(query.query) if query.query and find is not None else None
+    with transaction(dsn) as connection:
+        return store.choose(connection, query, side_calls=asked.side_calls, among=among, scope=scope)
 
 
 def _origins(connection: Connection, nodes: Collection[UUID]) -> list[Origin]:
@@ -342,14 +378,16 @@ def _origins(connection: Connection, nodes: Collection[UUID]) -> list[Origin]:
     return origins
 
 
-def _settled(dsn: str, marks: Sequence[str], since: datetime | None, *, wait: bool) -> dict[str, store.FinishedCall]:
+def _settled(
+    dsn: str, marks: Sequence[str], since: datetime | None, scope: str | None, *, wait: bool
+) -> dict[str, store.FinishedCall]:
     """The answers to these jobs in the log, once no more of them come."""
     with connect(dsn, autocommit=True, name="regraft-replay") as connection:
-        found = store.finished(connection, marks, since)
+        found = store.finished(connection, marks, since, scope)
         quiet_since = time.monotonic()
         while wait and len(found) < len(marks) and time.monotonic() - quiet_since < _QUIET:
             time.sleep(0.1)
-            now = store.finished(connection, marks, since)
+            now = store.finished(connection, marks, since, scope)
             if len(now) > len(found):
                 quiet_since = time.monotonic()
             found = now

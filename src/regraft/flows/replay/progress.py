@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from regraft.domain.ids import canonical_json, parse_json
-from regraft.infra.postgres.pool import Source, connect, reading_from
+from regraft.infra.postgres.pool import Source, connect, reading_from, transaction
 from regraft.infra.postgres.replay import plans as store
 
 Row = dict[str, Any]
@@ -83,6 +83,15 @@ def progress(source: Source, plan_id: UUID) -> Row:
     """State and figures of a plan. Raises NotFoundError."""
     with reading_from(source) as connection:
         return store.progress(connection, plan_id)
+
+
+def cancel(dsn: str, plan: str, scope: str | None = None) -> Row:
+    """Have no more jobs of a plan started, whichever process runs it; its state and figures then. Of a plan that has
+    ended nothing changes. Raises UsageError or NotFoundError."""
+    with transaction(dsn, name="regraft-replay") as connection:
+        found = store.resolve_plan(connection, plan, scope)
+        store.cancel(connection, found, datetime.now(UTC))
+        return store.progress(connection, found)
 
 
 def follow(dsn: str, plan: str, *, poll: float = POLL) -> Iterator[Row]:

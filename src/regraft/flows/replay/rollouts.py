@@ -22,6 +22,7 @@ from regraft.domain.errors import ConfigError, RegraftError, UnavailableError, U
 from regraft.domain.ids import canonical_json, digest, parse_json
 from regraft.domain.lineage.difference import tool_names
 from regraft.domain.replay.budget import TokenSpend
+from regraft.domain.replay.experiment import Experiment
 from regraft.domain.replay.job import LONGEST_LABEL, Job
 from regraft.domain.replay.recording import RecordedConversation
 from regraft.domain.replay.rollout import (
@@ -45,7 +46,7 @@ from regraft.domain.replay.tool_results import (
     ToolOracle,
     UnservedCall,
 )
-from regraft.flows.replay.execution import JobResult, identity_of, refusal, spent_in
+from regraft.flows.replay.execution import Grow, JobResult, grow_once, identity_of, refusal, spent_in
 from regraft.flows.replay.recorded_conversations import read_record
 from regraft.flows.replay.tool_oracles import LiveTools, SimulatedTools
 from regraft.infra.llm.client import GatewayReply
@@ -93,8 +94,44 @@ class RolloutOptions:
         simulator = self.simulator if persona or self.policy == SIMULATED else ""
         return f"rollout {self.policy} {self.max_turns} {self.toward or ''} {persona} {simulator}"
 
+    def describe(self) -> dict[str, Any]:
+        """All of it but the tool servers, as a JSON object."""
+        toward = str(self.toward) if self.toward is not None else None
+        return {
+            "policy": self.policy,
+            "max_turns": self.max_turns,
+            "toward": toward,
+            "persona": self.persona,
+            "simulator": self.simulator,
+        }
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any], servers: Mapping[str, ToolServerSection]) -> RolloutOptions:
+        """The options that ``describe`` gave, with the tool servers that there are now."""
+        toward = UUID(described["toward"]) if described["toward"] is not None else None
+        return cls(**{**described, "toward": toward}, servers=servers)
+
 
 Watch = Callable[[Job, Mapping[str, Any]], None]
+
+
+def growing(
+    dsn: str,
+    asked: Experiment,
+    nodes: Collection[UUID],
+    servers: Mapping[str, ToolServerSection],
+    watch: Watch | None = None,
+) -> Grow:
+    """How the jobs of an experiment at these nodes are grown. Raises UsageError where that cannot be known or done."""
+    if asked.rollout is None:
+        if asked.growth:
+            raise UsageError(
+                "This plan was stored without its options, by an older version: give them to `regraft replay --resume`."
+            )
+        return grow_once
+    rollouts = Rollouts(dsn, RolloutOptions.of(asked.rollout, servers), watch)
+    rollouts.check(nodes)
+    return rollouts.grow
 
 
 class Rollouts:

@@ -191,11 +191,14 @@ class Stack:
         return self._programs[name]
 
     def _withheld(self, name: str) -> Set[str]:
-        """Keys that a program has no use for. Dagster's runs ask models and tools, and may start the gateway."""
-        keys = self.settings.key_variables
+        """Keys that a program has no use for. Dagster's runs ask models and tools, and may start the gateway; the web
+        process replays, for which it asks the gateway, and tools where they are live."""
+        keys, used = self.settings.key_variables, self.settings.gateway_variables
         if name == DAGSTER:
             return frozenset()
-        return keys - self.settings.gateway_variables if name == GATEWAY else keys
+        if name == WEB:
+            return used - self.settings.tool_variables
+        return keys - used if name == GATEWAY else keys
 
     def programs(self) -> list[EmbeddedProgram]:
         """Our own processes, in the order in which they were started."""

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from regraft.domain.capture.paths import MODELS
 from regraft.domain.errors import ConfigError, UpstreamError
 from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.infra.llm.upstream import AwaitedResponse, Headers, UpstreamPool
@@ -18,6 +19,10 @@ from regraft.infra.llm.upstream import AwaitedResponse, Headers, UpstreamPool
 
 class KeyRefusedError(ConfigError):
     """The gateway needs a virtual key, and the one that was shown, if any, is not valid."""
+
+
+class NoModelListError(UpstreamError):
+    """The gateway answered, but with no list of models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,23 @@ class GatewayClient:
             response.close()
             raise
 
+    async def models(self) -> list[str]:
+        """The names of the models that its upstreams list. Raises NoModelListError where there is no list,
+        UpstreamError where there is no answer, and KeyRefusedError."""
+        response = await self._pool.send("GET", MODELS, self._shown, b"")
+        try:
+            reply = self._let_in(GatewayReply(response.status, None, await response.read()))
+        except BaseException:
+            response.close()
+            raise
+        if reply.status != 200:
+            raise NoModelListError(f"status {reply.status}, {_start(reply.body)}")
+        try:
+            listed = msgspec.json.decode(reply.body)["data"]
+            return [each["id"] for each in listed if isinstance(each["id"], str)]
+        except (msgspec.DecodeError, LookupError, TypeError):
+            raise NoModelListError("the list cannot be read") from None
+
     async def _post(self, body: str, identity: Mapping[str, str], headers: Headers | None) -> AwaitedResponse:
         return await self._pool.send("POST", "/v1/chat/completions", self._sent(identity, headers), body.encode())
 
@@ -127,6 +149,10 @@ class GatewayClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _start(body: bytes) -> str:
+    return " ".join(body[:300].decode("utf-8", "replace").split())
 
 
 def refuses_key(body: bytes) -> bool:

@@ -33,13 +33,16 @@ def replay_batch(context: AssetExecutionContext, config: StoredPlan, servers: Se
     from regraft.flows import pipeline
     from regraft.flows.replay import plans as replay
     from regraft.flows.replay import progress
+    from regraft.flows.replay.rollouts import growing
 
     with regraft_failures():
         plan_id = progress.plan_id(servers.dsn, config.plan)
         batch = pipeline.add_batch(servers.dsn, GROUP, [str(plan_id)])
         servers.ingest()
         planned = replay.resume(servers.dsn, plan_id)
-        counts = replay.run(servers.dsn, servers.gateway(), planned, prices=replay.prices(servers.settings))
+        nodes = {job.origin.node_id for job in planned.todo}
+        grow = growing(servers.dsn, planned.experiment, nodes, servers.settings.tools)
+        counts = replay.run(servers.dsn, servers.gateway(), planned, grow=grow, prices=replay.prices(servers.settings))
         row = progress.progress(servers.dsn, plan_id)
     failed = row["failed"]
     figures = {"plan": str(plan_id), "batch": batch, "ran": counts.ran, "done": row["done"], "failed": failed}

@@ -37,6 +37,7 @@ from regraft.flows.evaluation.embeddings import Embedder
 from regraft.flows.evaluation.review_service import ReviewService, ReviewSetup
 from regraft.flows.lineage.following import follow
 from regraft.flows.reader import open_reader
+from regraft.flows.replay.service import ReplayService, ReplaySetup
 from regraft.infra.asgi_guard import Guard
 from regraft.infra.host_policy import HostPolicy
 from regraft.infra.telemetry.metrics import ProcessMetrics
@@ -73,7 +74,7 @@ _CODES = {
 _STATUS = {
     NotFoundError: 404,
     UsageError: 400,
-    ConfigError: 400,  # of a text that was sent
+    ConfigError: 400,  # of a text that was sent, or of a setting that the request needs
     UnavailableError: 503,
     ForbiddenError: 403,
     ConflictError: 409,
@@ -178,6 +179,7 @@ def make_app(
     gateway: str = "",
     datasets: DatasetSetup | None = None,
     rules: Collection[str] | None = None,
+    replaying: ReplaySetup | None = None,
 ) -> FastAPI:
     """The application. ``hosts``: names that it answers to beside loopback ones; others are refused (DNS rebinding).
 
@@ -186,7 +188,7 @@ def make_app(
     places captured turns in the graph, so that what it shows is up to date. ``reviewing``: how people judge.
     ``gateway``: where clients reach the gateway, to tell it to people. ``datasets``: where frozen rows lie; without it,
     or without a workbench, there are none. ``rules``: the versions of the taskify rules that there are: a plan of
-    another one is stale.
+    another one is stale. ``replaying``: how nodes are replayed; without it they are not.
     """
     access = access or ReadAccess()
 
@@ -199,6 +201,7 @@ def make_app(
         app.state.datasets = None
         if datasets is not None and workbench is not None:
             app.state.datasets = DatasetService(dsn, workbench, datasets, app.state.background)
+        app.state.replays = ReplayService(dsn, replaying) if replaying is not None else None
         follower = asyncio.create_task(follow(dsn)) if following else None
         try:
             yield
@@ -210,6 +213,8 @@ def make_app(
             app.state.background.close()
             if app.state.datasets is not None:
                 app.state.datasets.close()
+            if app.state.replays is not None:
+                app.state.replays.close()
             app.state.review.close()
             app.state.sessions.close()
             app.state.reader.close()
@@ -265,6 +270,7 @@ def serve_web(
     gateway: str = "",
     datasets: DatasetSetup | None = None,
     rules: Collection[str] | None = None,
+    replaying: ReplaySetup | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
     import uvicorn
@@ -282,6 +288,7 @@ def serve_web(
             gateway=gateway,
             datasets=datasets,
             rules=rules,
+            replaying=replaying,
         ),
         host=host,
         port=port,

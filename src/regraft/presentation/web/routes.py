@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from regraft.presentation.web import sign_in
+from regraft.presentation.web import jobs, sign_in
 from regraft.presentation.web.capture import status
-from regraft.presentation.web.datasets import jobs, recipes, rows, snapshots
+from regraft.presentation.web.datasets import jobs as dataset_jobs
+from regraft.presentation.web.datasets import recipes, rows, snapshots
 from regraft.presentation.web.evaluation import (
     category_paths,
     clusters,
@@ -19,7 +20,7 @@ from regraft.presentation.web.evaluation import (
     similar,
 )
 from regraft.presentation.web.lineage import finding, graph, sessions, shape
-from regraft.presentation.web.replay import plans, staleness
+from regraft.presentation.web.replay import plans, running, staleness
 
 ACCESS: tuple[APIRouter, ...] = (sign_in.router,)
 CAPTURE: tuple[APIRouter, ...] = (status.router,)
@@ -29,7 +30,7 @@ LINEAGE: tuple[APIRouter, ...] = (
     finding.router,
     shape.router,
 )  # /sessions/facets is no /sessions/{id}
-REPLAY: tuple[APIRouter, ...] = (plans.router, staleness.router)
+REPLAY: tuple[APIRouter, ...] = (running.router, plans.router, staleness.router)
 EVALUATION: tuple[APIRouter, ...] = (
     pivots.router,
     clusters.router,
@@ -41,5 +42,5 @@ EVALUATION: tuple[APIRouter, ...] = (
     review.router,
     queue.router,
 )
-DATASETS: tuple[APIRouter, ...] = (recipes.router, snapshots.router, rows.router, jobs.router)
-ROUTERS = (*ACCESS, *CAPTURE, *LINEAGE, *REPLAY, *EVALUATION, *DATASETS)
+DATASETS: tuple[APIRouter, ...] = (recipes.router, snapshots.router, rows.router, dataset_jobs.router)
+ROUTERS = (*ACCESS, jobs.router, *CAPTURE, *LINEAGE, *REPLAY, *EVALUATION, *DATASETS)

@@ -534,6 +534,7 @@ WHERE EXISTS (SELECT FROM replay_job j WHERE j.plan_id = p.plan_id AND j.node_id
 -- name: erase_plans
 -- What they asked for; they cannot be resumed.
 UPDATE replay_plan p SET definition = g.definition::json, experiment = NULL, theme = NULL, name = '',
+    rollout = NULL, error = '',
     ended_at = coalesce(p.ended_at, now())
 FROM unnest(%(plans)s::uuid[], %(definitions)s::text[]) AS g (plan_id, definition) WHERE p.plan_id = g.plan_id;
 

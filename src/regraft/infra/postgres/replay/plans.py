@@ -85,9 +85,15 @@ def origins(connection: Connection, nodes: Collection[UUID]) -> list[Origin]:
 
 
 def choose(
-    connection: Connection, query: Query, *, side_calls: bool = False, among: Sequence[UUID] | None = None
+    connection: Connection,
+    query: Query,
+    *,
+    side_calls: bool = False,
+    among: Sequence[UUID] | None = None,
+    scope: str | None = None,
 ) -> list[UUID]:
-    """The nodes that a query finds, oldest first; ``among``: only of these nodes, in their order.
+    """The nodes of the tenant ``scope`` (None: of all) that a query finds, oldest first; ``among``: only of these
+    nodes, in their order.
 
     Clients' side calls are among them, but count toward its limit only with ``side_calls``.
     """
@@ -106,15 +112,17 @@ def choose(
         "among": None if among is None else list(among),
         "limit": query.limit,
         "side_calls": side_calls,
+        "scope": scope,
     }
     return [row["node_id"] for row in connection.execute(_SQL["choose"], given).fetchall()]
 
 
 def finished(
-    connection: Connection, fingerprints: Collection[str], since: datetime | None = None
+    connection: Connection, fingerprints: Collection[str], since: datetime | None = None, scope: str | None = None
 ) -> dict[str, FinishedCall]:
-    """Which of these jobs have an answer in the log (given after ``since``), and which call gave it."""
-    given = {"fingerprints": list(fingerprints), "since": since}
+    """Which of these jobs have an answer in the log (given after ``since``) that the tenant ``scope`` may see (None:
+    any), and which call gave it."""
+    given = {"fingerprints": list(fingerprints), "since": since, "scope": scope}
     rows = connection.execute(_SQL["finished"], given).fetchall()
     return {row["fingerprint"]: FinishedCall(turn_id=row["event_id"], spent=_spent(row["usage"])) for row in rows}
 
@@ -206,14 +214,20 @@ def start(
     connection.execute(_SQL["start"], given)
 
 
-def beat(connection: Connection, plan_id: UUID) -> None:
-    """The driver lives."""
-    connection.execute(_SQL["beat"], {"plan": plan_id})
+def beat(connection: Connection, plan_id: UUID) -> bool:
+    """The driver lives. Says whether somebody cancelled the plan meanwhile."""
+    row = connection.execute(_SQL["beat"], {"plan": plan_id}).fetchone()
+    return bool(row and row["cancelled"])
 
 
-def end(connection: Connection, plan_id: UUID, now: datetime, *, stopped: str = "") -> None:
-    """The driver has done what it could; ``stopped`` says what kept it from the rest."""
-    connection.execute(_SQL["end"], {"plan": plan_id, "now": now, "stopped": stopped})
+def end(connection: Connection, plan_id: UUID, now: datetime, *, stopped: str = "", error: str = "") -> None:
+    """The driver has done what it could; ``stopped`` says what kept it from the rest, ``error`` in which words."""
+    connection.execute(_SQL["end"], {"plan": plan_id, "now": now, "stopped": stopped, "error": error})
+
+
+def cancel(connection: Connection, plan_id: UUID, now: datetime) -> None:
+    """Have the driver start no more jobs; a plan without one is stopped at once. Nothing where all is done."""
+    connection.execute(_SQL["cancel"], {"plan": plan_id, "now": now})
 
 
 def update_jobs(connection: Connection, plan_id: UUID, changes: Sequence[JobChange]) -> None:

@@ -20,18 +20,23 @@ ORDER BY wanted.place;
 
 -- name: finished
 -- Of these fingerprints those that have an answer in the log, and the call that gave it first. The graph need not know
--- of it yet. An answer that was cut is none. A rollout is finished by its end, which is in no call.
+-- of it yet. An answer that was cut is none. A rollout is finished by its end, which is in no call. A tenant, `scope`, is
+-- told of its own answers only; NULL: of all.
 SELECT DISTINCT ON (fingerprint) fingerprint, event_id, usage, started_at
 FROM (
-    SELECT wanted.fingerprint, e.event_id, e.usage::text AS usage, e.started_at
+    SELECT wanted.fingerprint, e.event_id, e.usage::text AS usage, e.started_at, t.turn_id
     FROM unnest(%(fingerprints)s::text[]) AS wanted (fingerprint)
     JOIN pipeline_event_inbox e ON e.purpose = 'replay' AND replay_fingerprint(e.identity) = wanted.fingerprint
     JOIN session_turn t ON t.turn_id = e.event_id
     WHERE t.node_status NOT IN ('error', 'interrupted')
     UNION ALL
-    SELECT r.fingerprint, r.turn_ids[cardinality(r.turn_ids)], NULL, r.created_at FROM rollout r
+    SELECT r.fingerprint, r.turn_ids[cardinality(r.turn_ids)], NULL, r.created_at, r.turn_ids[cardinality(r.turn_ids)]
+    FROM rollout r
     WHERE r.fingerprint = ANY(%(fingerprints)s::text[]) AND r.stop_reason <> 'error') AS answered
-WHERE %(since)s::timestamptz IS NULL OR started_at >= %(since)s
+WHERE (%(since)s::timestamptz IS NULL OR started_at >= %(since)s)
+  AND (%(scope)s::text IS NULL OR EXISTS (
+    SELECT FROM session_turn t JOIN session s USING (session_id)
+    WHERE t.turn_id = answered.turn_id AND s.scope = %(scope)s))
 ORDER BY fingerprint, started_at, event_id;
 
 -- name: arrived
@@ -41,7 +46,7 @@ UNION ALL
 SELECT event_id FROM quarantine WHERE event_id = ANY(%(events)s::uuid[]);
 
 -- name: choose
--- Nodes with an answer that meet every condition given, oldest first, and side calls among them, which the limit does not
+-- Nodes with an answer, of a tenant `scope` (NULL: of all), that meet every condition given, oldest first, and side calls among them, which the limit does not
 -- count unless they are asked for. A node's outcome is the latest reward of one of
 -- its runs, else its session's; a pivot is the first of several answers to one context that differ. `among` are nodes in
 -- their own order, which comes first.
@@ -79,6 +84,8 @@ WHERE (%(sessions)s::uuid[] IS NULL OR n.session_id = ANY(%(sessions)s::uuid[]))
   AND (%(above)s::float8 IS NULL OR coalesce(tr.reward, sr.reward) > %(above)s)
   AND (%(among)s::uuid[] IS NULL OR among.rank IS NOT NULL)
   AND (NOT %(pivot)s OR n.turn_id IN (SELECT context_anchor_turn_id FROM pivot))
+  AND (%(scope)s::text IS NULL OR EXISTS (
+    SELECT FROM session own WHERE own.session_id = n.session_id AND own.scope = %(scope)s))
 ) AS found WHERE %(limit)s::int IS NULL OR place <= %(limit)s ORDER BY rank, started_at, node_id;
 
 -- name: lock
@@ -102,13 +109,14 @@ ORDER BY plan_id LIMIT 2;
 -- name: save_plan
 -- A new plan.
 INSERT INTO replay_plan (plan_id, name, definition, definition_digest, experiment, experiment_digest, theme, again,
-    concurrency, budget_tokens, budget_money, refused, created_at)
+    concurrency, budget_tokens, budget_money, refused, created_at, rollout)
 VALUES (%(plan_id)s, %(name)s, %(definition)s, %(definition_digest)s, %(experiment)s, %(experiment_digest)s, %(theme)s,
-    %(again)s, %(concurrency)s, %(budget_tokens)s, %(budget_money)s, %(refused)s, %(created_at)s);
+    %(again)s, %(concurrency)s, %(budget_tokens)s, %(budget_money)s, %(refused)s, %(created_at)s, %(rollout)s);
 
 -- name: plan
 -- A plan as it was asked for.
-SELECT plan_id, name, definition::text, theme, again, concurrency, budget_tokens, budget_money, experiment, refused, created_at
+SELECT plan_id, name, definition::text, theme, again, concurrency, budget_tokens, budget_money, experiment, refused,
+    created_at, rollout::text
 FROM replay_plan WHERE plan_id = %(plan)s;
 
 -- name: jobs
@@ -136,17 +144,27 @@ WHERE j.plan_id = %(plan)s AND j.number = n.number;
 -- A driver begins, or goes on with, a plan; what an earlier one left running waits again.
 WITH waiting AS (
     UPDATE replay_job SET state = 'planned' WHERE plan_id = %(plan)s AND state = 'running')
-UPDATE replay_plan SET started_at = %(now)s, beat_at = now(), ended_at = NULL, stopped = '',
+UPDATE replay_plan SET started_at = %(now)s, beat_at = now(), ended_at = NULL, stopped = '', error = '',
+    cancel_requested_at = NULL,
     budget_tokens = %(budget_tokens)s, budget_money = %(budget_money)s, concurrency = %(concurrency)s
 WHERE plan_id = %(plan)s;
 
 -- name: beat
--- The driver lives.
-UPDATE replay_plan SET beat_at = now() WHERE plan_id = %(plan)s;
+-- The driver lives. Says whether somebody cancelled the plan meanwhile.
+UPDATE replay_plan SET beat_at = now() WHERE plan_id = %(plan)s RETURNING cancel_requested_at IS NOT NULL AS cancelled;
 
 -- name: end
 -- The driver has done what it could.
-UPDATE replay_plan SET ended_at = %(now)s, stopped = %(stopped)s WHERE plan_id = %(plan)s;
+UPDATE replay_plan SET ended_at = %(now)s, stopped = %(stopped)s, error = %(error)s WHERE plan_id = %(plan)s;
+
+-- name: cancel
+-- The driver is told to start no more jobs. A plan that no driver is at ends at once, unless it has ended before.
+WITH driverless AS (
+    SELECT plan_id FROM replay_progress WHERE plan_id = %(plan)s AND state IN ('planned', 'interrupted'))
+UPDATE replay_plan p SET cancel_requested_at = coalesce(p.cancel_requested_at, %(now)s),
+    ended_at = CASE WHEN p.plan_id IN (SELECT plan_id FROM driverless) THEN %(now)s ELSE p.ended_at END,
+    stopped = CASE WHEN p.plan_id IN (SELECT plan_id FROM driverless) THEN 'cancelled' ELSE p.stopped END
+WHERE p.plan_id = %(plan)s AND p.ended_at IS NULL;
 
 -- name: progress
 -- State and figures of a plan.
@@ -178,4 +196,4 @@ GROUP BY failure ORDER BY jobs DESC, failure;
 
 -- name: batch_plans
 -- Stored plans that were never started, oldest first.
-SELECT plan_id FROM replay_plan WHERE started_at IS NULL ORDER BY created_at, plan_id LIMIT %(limit)s;
+SELECT plan_id FROM replay_plan WHERE started_at IS NULL AND stopped = '' ORDER BY created_at, plan_id LIMIT %(limit)s;

@@ -118,10 +118,29 @@ def show_plan(plan: PlanId, json: Json = False) -> None:
     console.print(f"{row['prompt_tokens']:,} tokens of prompt{share}, {row['completion_tokens']:,} of answers")
     for variant in definition["variants"]:
         console.print(f"  {escape(changes_in_words(variant))}", highlight=False)
+    if row["stopped"]:
+        console.print(f"[yellow]stopped[/]: {escape(row['error'] or row['stopped'])}", highlight=False)
     for failure in found.failures:
         console.print(f"[red]failed[/] {failure['jobs']} x {escape(failure['failure'] or '')}", highlight=False)
     if row["state"] in ("planned", "interrupted", "stopped", "failed"):
         console.print(f"Run the rest with `regraft replay --resume {short(plan_id)}`.")
+
+
+@plans_app.command("cancel")
+def cancel_plan(plan: PlanId, json: Json = False) -> None:
+    """Start no more jobs of a plan, whichever process runs it. Calls on their way are finished."""
+    from regraft.flows.replay.progress import cancel
+
+    run = context()
+    row = cancel(run.postgres_dsn(), plan)
+    if json:
+        run.print_json(row)
+        return
+    left = row["planned"] + row["running"]
+    if row["state"] == "running":
+        run.console.print(f"No more jobs of {short(row['plan_id'])} are started; {row['running']} are on their way.")
+    else:
+        run.console.print(f"Plan {short(row['plan_id'])} is {row['state']}: {left} jobs are left.", highlight=False)
 
 
 @plans_app.command("watch")

@@ -189,6 +189,7 @@ def replay(
     from regraft.flows.lineage import build as lineage
     from regraft.flows.replay import plans as flow
     from regraft.flows.replay import progress
+    from regraft.flows.replay.rollouts import growing
 
     conditions = Query(
         sessions=tuple(session or ()),
@@ -236,7 +237,7 @@ def replay(
     growth = rollout.growth() if rollout else ""
     if resume is not None:
         planned = flow.resume(dsn, progress.plan_id(dsn, resume), run.settle)
-        if planned.experiment.growth != growth:
+        if planned.experiment.growth != growth and (goes_on or planned.experiment.rollout is None):
             raise UsageError(
                 "This plan was started with other options: give --continue, --turns, --tools and the like as "
                 "in the command that began it."
@@ -249,6 +250,8 @@ def replay(
                 nodes=tuple(nodes or ()), query=None if nodes else conditions, variants=variants, samples=samples or 1
             )
         asked = replace(asked, again=again or asked.again, side_calls=side_calls or asked.side_calls, growth=growth)
+        if rollout is not None:
+            asked = replace(asked, rollout=rollout.describe())
         planned = flow.prepare_experiment(
             dsn, asked, flow.pins(run.settings), run.settle, lambda _: pivots_to_replay(dsn, run.workbench())
         )
@@ -265,13 +268,10 @@ def replay(
         print_stored(run, flow.save(dsn, planned), planned, as_json=json)
         return
     ended: list[Mapping[str, Any]] = []
-    grow = flow.grow_once
     if rollout is not None:
-        from regraft.flows.replay.rollouts import Rollouts
-
-        rollouts = Rollouts(dsn, rollout, lambda _, row: ended.append(row))
-        rollouts.check({job.origin.node_id for job in planned.todo})
-        grow = rollouts.grow
+        planned = replace(planned, experiment=replace(planned.experiment, rollout=rollout.describe()))
+    jobs_at = {job.origin.node_id for job in planned.todo}
+    grow = growing(dsn, planned.experiment, jobs_at, run.settings.tools, lambda _, row: ended.append(row))
     run.stack.ingest()
     gateway = run.stack.gateway_endpoint() if planned.todo else ""
     with following(run, len(planned.todo), hidden=json) as (tally, advance):

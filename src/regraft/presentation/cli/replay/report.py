@@ -28,17 +28,12 @@ def _tell(run: CommandContext, line: str) -> None:
 
 def print_plan(run: CommandContext, planned: ReplayPlan, prices: dict[str, Price], *, as_json: bool) -> None:
     """Print a plan that would run: its jobs, and what they are estimated to cost."""
-    from regraft.domain.replay.budget import Budget, TokenSpend, estimate
+    from regraft.domain.replay.budget import estimate
+    from regraft.domain.replay.preview import preview
 
-    estimates = [estimate(job) for job in planned.todo]
-    by_model: dict[str, TokenSpend] = {}
-    for job, one in zip(planned.todo, estimates, strict=True):
-        by_model[job.model] = by_model.get(job.model, TokenSpend()) + one.spent
-    whole = sum(by_model.values(), TokenSpend())
-    priced = bool(by_model) and by_model.keys() <= prices.keys()
-    cost = Budget(prices=prices).cost(by_model) if priced else None
-    uncounted = sum(not one.counted for one in estimates)
-    unbounded = sum(not one.bounded for one in estimates)
+    found = preview(planned.todo, prices)
+    whole, cost = found.tokens, found.cost
+    uncounted, unbounded = found.prompts_estimated, found.answers_without_limit
     if as_json:
         jobs = [
             {
@@ -49,11 +44,12 @@ def print_plan(run: CommandContext, planned: ReplayPlan, prices: dict[str, Price
                 "completion_tokens": one.completion,
                 **job.variant.describe(),
             }
-            for job, one in zip(planned.todo, estimates, strict=True)
+            for job in planned.todo
+            for one in (estimate(job),)
         ]
         tokens = {"prompt": whole.prompt, "completion": whole.completion}
         about = {"prompts_estimated": uncounted, "answers_without_limit": unbounded}
-        found = {
+        told = {
             "jobs": jobs,
             "skipped": planned.done,
             "plan": planned.plan_id,
@@ -62,7 +58,7 @@ def print_plan(run: CommandContext, planned: ReplayPlan, prices: dict[str, Price
             "cost": cost,
             **about,
         }
-        run.print_json(found)
+        run.print_json(told)
         return
     _print_refused(run, planned)
     if not planned.origins:
@@ -143,7 +139,7 @@ def print_counts(
                 "skipped": counts.skipped,
                 "refused": dict(planned.refused),
                 "left": left,
-                "stopped": "budget" if tally.stopped else None,
+                "stopped": tally.stopped or None,
                 "failures": counts.failures,
                 "tokens": {"prompt": spent.prompt, "completion": spent.completion, "cached": spent.cached},
                 "cost": cost,
@@ -176,7 +172,9 @@ def print_counts(
         print_comparison(run, comparison)
     if tally.limited:
         _tell(run, f"[yellow]{tally.limited} times[/] a model server asked to be called later.")
-    if tally.stopped:
+    if tally.stopped == "budget":
         _tell(run, f"[yellow]The budget is spent[/]: {left} jobs are left. Give a larger one with --resume to go on.")
+    elif tally.stopped:
+        _tell(run, f"[yellow]Cancelled[/]: {left} jobs are left. `regraft replay --resume PLAN` goes on.")
     for failure in sorted(set(counts.failures)):
         _tell(run, f"[red]failed[/] {counts.failures.count(failure)} x {escape(failure)}")

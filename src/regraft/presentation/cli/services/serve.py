@@ -117,6 +117,7 @@ def web() -> None:
     from regraft.flows.datasets.service import dataset_setup
     from regraft.flows.evaluation.embeddings import embedder_of
     from regraft.flows.evaluation.review_service import review_setup
+    from regraft.flows.replay.service import replay_setup
     from regraft.infra.files.owner_token import OwnerTokenFile
     from regraft.infra.files.rules import rules
     from regraft.presentation.web.app import serve_web
@@ -135,7 +136,6 @@ def web() -> None:
         sessions=SessionPolicy(https=web.https, idle=timedelta(days=web.session_days)),
     )
     embedder = cache(lambda: embedder_of(run.settings, run.stack.gateway_endpoint))
-    reviewing = review_setup(run.settings)
     versions = [rule.version for rule in rules(run.settings).values()]
     serve_web(
         run.postgres_dsn(),
@@ -145,9 +145,10 @@ def web() -> None:
         access,
         run.workbench(),
         embedder,
-        reviewing,
-        run.stack.gateway_url(),
-        dataset_setup(run.settings),
+        reviewing=review_setup(run.settings),
+        gateway=run.stack.gateway_url(),
+        datasets=dataset_setup(run.settings),
+        replaying=replay_setup(run.settings, run.stack),
         rules=versions,
     )
 

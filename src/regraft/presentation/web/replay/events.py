@@ -18,7 +18,11 @@ _KEEP_ALIVE = 15.0  # seconds of silence after which a comment keeps proxies fro
 
 
 class Progress(Model):
-    """How far a replay plan is. ``*_now`` counts since its latest start."""
+    """How far a replay plan is. ``*_now`` counts since its latest start.
+
+    ``state``: planned, running, done, failed (some jobs), interrupted (its process died) or stopped. ``stopped`` says
+    by what: budget, cancelled, shutdown, or error, which ``error`` tells.
+    """
 
     plan_id: UUID
     name: str
@@ -44,6 +48,8 @@ class Progress(Model):
     ended_now: int
     completion_tokens_now: int
     last_ended_at: datetime | None
+    cancel_requested_at: datetime | None
+    error: str
 
 
 async def progress_events(read: Callable[[], Progress]) -> AsyncIterator[bytes]:
