@@ -18,6 +18,7 @@ import pytest
 
 from regraft.domain.datasets.erasure import TextFinder
 from regraft.domain.errors import NotFoundError, UsageError, WithdrawnError
+from regraft.domain.replay.experiment import Experiment
 from regraft.domain.replay.job import Variant
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.capture.retention import age_of, remove_raw_bodies
@@ -27,7 +28,8 @@ from regraft.flows.datasets.verify import verify
 from regraft.flows.datasets.withdraw import sweep, withdraw
 from regraft.flows.lineage.build import build
 from regraft.flows.lineage.reprojection import rebuild
-from regraft.flows.replay.plans import prepare
+from regraft.flows.replay.plans import prepare, prepare_experiment, save
+from regraft.flows.replay.rollouts import RolloutOptions
 from regraft.infra.iceberg import snapshots
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
@@ -299,6 +301,18 @@ def test_an_erased_node_is_not_replayed(log: Log) -> None:
     planned = prepare(log.dsn, [node], [Variant(model="m")])
     assert planned.refused == {"erased": 1}
     assert planned.todo == []
+
+
+def test_a_stored_plan_keeps_no_words_of_an_erased_node(log: Log) -> None:
+    first, _ = talk(log, "one")
+    node = log.of(first)["node_id"]
+    persona = "You are the customer whose bicycle broke."
+    options = RolloutOptions(persona=persona)
+    asked = Experiment(nodes=(str(node),), growth=options.growth(), rollout=options.describe())
+    plan_id = save(log.dsn, prepare_experiment(log.dsn, asked))
+    erase("node", str(node), log.places)
+    (row,) = log.ask("SELECT to_json(p)::text AS stored, rollout FROM replay_plan p WHERE plan_id = %(p)s", p=plan_id)
+    assert (persona in row["stored"], row["rollout"]) == (False, None)
 
 
 def test_calls_that_arrive_during_an_erasure_are_stored(log: Log) -> None:

@@ -43,7 +43,8 @@ def test_only_an_admin_replays(client, path, node, role):
 
 
 def test_a_tenant_replays_its_own_nodes_and_knows_of_no_others(client, path, node, model):
-    for body in ({"nodes": [node]}, {"conditions": {"sessions": ["of nobody"]}}):
+    session = str(path.ask("SELECT session_id FROM session")[0]["session_id"])
+    for body in ({"nodes": [node]}, {"conditions": {"sessions": [session]}}):
         for route in ("/api/replays/plan", "/api/replays"):
             assert client.post(route, json=body, headers=OTHER).status_code == 404
     by_theme = {"conditions": {"themes": ["weather"]}}

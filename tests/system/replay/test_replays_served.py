@@ -15,6 +15,7 @@ from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.presentation.web.app import make_app
 from support.messages import user
 from support.waiting import until
+from support.web_grants import NamedGrants, bearer
 
 PRICES = {"small": Price(prompt=1.0, completion=2.0)}
 
@@ -23,9 +24,13 @@ def setup_of(path) -> ReplaySetup:
     return ReplaySetup(gateway=lambda: GatewayEndpoint(path.url), prices=PRICES)
 
 
+def served(path, setup: ReplaySetup | None) -> TestClient:
+    return TestClient(make_app(path.dsn, access=NamedGrants(), replaying=setup), headers=bearer("admin"))
+
+
 @pytest.fixture
 def client(path) -> Iterator[TestClient]:
-    with TestClient(make_app(path.dsn, replaying=setup_of(path))) as running:
+    with served(path, setup_of(path)) as running:
         yield running
 
 
@@ -121,10 +126,10 @@ def test_a_cancelled_plan_starts_no_more_jobs_and_is_resumed_without_asking_twic
 def test_a_server_that_stops_leaves_a_plan_that_the_next_one_goes_on_with(path, node, model):
     model.pause = 0.2
     asked_before = len(model.asked)
-    with TestClient(make_app(path.dsn, replaying=setup_of(path))) as client:
+    with served(path, setup_of(path)) as client:
         plan = client.post("/api/replays", json=asking(node, samples=12)).json()["plan_id"]
         until(lambda: len(model.asked) - asked_before >= 3)
-    with TestClient(make_app(path.dsn, replaying=setup_of(path))) as client:
+    with served(path, setup_of(path)) as client:
         row = ended(client, plan)
         assert (row["state"], row["stopped"]) == ("stopped", "shutdown")
         looked = client.post("/api/replays/plan", json=asking(node, samples=12)).json()
@@ -213,7 +218,7 @@ def test_models_that_upstreams_offer_come_before_those_that_answered_before(path
 
 def test_without_a_gateway_nothing_is_stored_and_the_reason_is_told(path, node):
     gone = ReplaySetup(gateway=lambda: GatewayEndpoint("http://127.0.0.1:9"))
-    with TestClient(make_app(path.dsn, replaying=gone)) as client:
+    with served(path, gone) as client:
         refused = client.post("/api/replays", json=asking(node))
         assert (refused.status_code, "does not answer" in refused.json()["error"]["message"]) == (503, True)
         assert client.get("/api/replays").json()["replays"] == []
@@ -222,7 +227,7 @@ def test_without_a_gateway_nothing_is_stored_and_the_reason_is_told(path, node):
             True,
             ["small"],
         )
-    with TestClient(make_app(path.dsn)) as client:
+    with served(path, None) as client:
         assert client.post("/api/replays", json=asking(node)).status_code == 503
 
 

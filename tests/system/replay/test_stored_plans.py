@@ -99,14 +99,14 @@ def test_a_spent_budget_starts_no_more_jobs_and_a_larger_one_goes_on(path, model
     original, _, _ = path.call([user("hi")])
     asked = Experiment(nodes=(str(path.node(original)),), samples=10, concurrency=1, budget_tokens=25)
     counts = flow.run(path.dsn, path.url, flow.prepare_experiment(path.dsn, asked))
-    assert (counts.ran, counts.tally.stopped) == (3, True)  # of 9 tokens each
+    assert (counts.ran, counts.tally.stopped) == (3, "budget")  # of 9 tokens each
     with connect(path.dsn) as connection:
         assert store.progress(connection, counts.plan_id)["state"] == "stopped"
     more = replace(asked, budget_tokens=1000)
     planned = flow.prepare_experiment(path.dsn, more)
     assert planned.plan_id == counts.plan_id
     counts = flow.run(path.dsn, path.url, planned)
-    assert (counts.ran, counts.tally.stopped, sum(one.tokens for one in counts.tally.spent.values())) == (7, False, 90)
+    assert (counts.ran, counts.tally.stopped, sum(one.tokens for one in counts.tally.spent.values())) == (7, "", 90)
 
 
 def test_a_budget_in_money_goes_by_the_prices_of_models(path):
@@ -114,7 +114,7 @@ def test_a_budget_in_money_goes_by_the_prices_of_models(path):
     asked = Experiment(nodes=(str(path.node(original)),), samples=10, concurrency=1, budget_money=40.0)
     prices = {"small": Price(prompt=1_000_000, completion=6_500_000)}  # 20 an answer
     counts = flow.run(path.dsn, path.url, flow.prepare_experiment(path.dsn, asked), prices=prices)
-    assert (counts.ran, counts.tally.stopped) == (2, True)
+    assert (counts.ran, counts.tally.stopped) == (2, "budget")
     with pytest.raises(ConfigError, match="price of 'small'"):
         flow.run(path.dsn, path.url, flow.prepare_experiment(path.dsn, asked))
 
