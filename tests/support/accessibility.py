@@ -27,8 +27,7 @@ def violations(page: Page) -> list[str]:
     return [
         f"{rule['id']} ({rule['impact']}): {rule['help']}\n"
         + "\n".join(
-            f"    {' '.join(map(str, node['target']))}: {node['failureSummary'].splitlines()[-1].strip()}"
-            for node in rule["nodes"][:5]
+            f"    {node['html'][:160]}: {' '.join(node['failureSummary'].split())[:300]}" for node in rule["nodes"][:5]
         )
         for rule in found["violations"]
     ]
