@@ -1,5 +1,5 @@
 import { lazy, Suspense, useMemo } from "react";
-import { Route, Switch } from "wouter";
+import { Redirect, Route, Switch, useLocation } from "wouter";
 import { Loading } from "../parts/Loading";
 import styles from "./App.module.css";
 import { Boundary } from "./Boundary";
@@ -10,10 +10,14 @@ import type { Page } from "./page";
 import { pages } from "./pages";
 import { QuickOpen } from "./QuickOpen";
 import { ShortcutSheet } from "./ShortcutSheet";
+import { useMustSignIn } from "./session";
 import { ThemeSwitch } from "./ThemeSwitch";
 
 /** The frame around every page: navigation, who is signed in, and the page of the address. */
 export function App() {
+  const [location] = useLocation();
+  const mustSignIn = useMustSignIn() && location !== "/sign-in";
+  const here = window.location.pathname + window.location.search;
   return (
     <div className={styles.app}>
       <a className={styles.skip} href="#main">
@@ -28,6 +32,7 @@ export function App() {
         </div>
       </header>
       <main id="main" className={styles.main} tabIndex={-1}>
+        {mustSignIn && <Redirect to={`/sign-in?next=${encodeURIComponent(here)}`} replace />}
         <Switch>
           {pages.map((page) => (
             <Route key={page.path} path={page.path}>

@@ -6,7 +6,14 @@ import { pages as replay } from "../replay/pages";
 import type { Page } from "./page";
 
 /** Every page. The first whose path fits is shown. */
-export const pages: readonly Page[] = [...lineage, ...replay, ...evaluation, ...datasets, ...capture];
+export const pages: readonly Page[] = [
+  ...lineage,
+  ...replay,
+  ...evaluation,
+  ...datasets,
+  ...capture,
+  { path: "/sign-in", title: "Sign in", load: () => import("./SignInPage") },
+];
 
 /** The pages in the navigation, in its order. */
 export function navigation(admin: boolean): Page[] {

@@ -1,6 +1,6 @@
-import { useQuery } from "@tanstack/react-query";
-import { setCsrf } from "../api/client";
-import { problemOf } from "../api/problem";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { setCsrf, writeHeaders } from "../api/client";
+import { ApiProblem, problemOf } from "../api/problem";
 
 /** Who uses the page. A viewer reads, a reviewer also judges, an admin also changes the rest. */
 export type Me = {
@@ -8,6 +8,8 @@ export type Me = {
   role: "viewer" | "reviewer" | "admin";
   /** The tenant whose data are shown; null: all. */
   scope: string | null;
+  /** Whether this browser holds a session; else it reads without one, or sends a token. */
+  signed_in: boolean;
   csrf: string;
 };
 
@@ -19,12 +21,53 @@ async function askWho(): Promise<Me> {
   return me;
 }
 
+function useWho() {
+  return useQuery({ queryKey: ["me"], queryFn: askWho, staleTime: 60_000 });
+}
+
 /** Who uses the page; undefined while it is asked, or where a sign-in is needed. */
 export function useMe(): Me | undefined {
-  return useQuery({ queryKey: ["me"], queryFn: askWho, staleTime: 60_000 }).data;
+  return useWho().data;
+}
+
+/** Whether nothing can be seen without a sign-in. */
+export function useMustSignIn(): boolean {
+  const { error } = useWho();
+  return error instanceof ApiProblem && error.status === 401;
 }
 
 /** Whether whoever uses the page may change what is not a judgement. */
 export function useIsAdmin(): boolean {
   return useMe()?.role === "admin";
+}
+
+async function post(path: string, headers: Record<string, string>, body: unknown): Promise<void> {
+  const answer = await fetch(path, {
+    method: "POST",
+    credentials: "same-origin",
+    headers: { "Content-Type": "application/json", ...headers },
+    body: JSON.stringify(body),
+  });
+  if (!answer.ok) throw await problemOf(answer);
+}
+
+/** Sign this browser in with a token. Throws ApiProblem. */
+export async function signIn(token: string): Promise<void> {
+  await post("/api/sign-in", { "X-Regraft-Csrf": "sign-in" }, { token: token.trim() });
+}
+
+/** Sign in or out, and then ask for everything anew: another person sees other things. */
+export function useSession(): { enter: (token: string) => Promise<void>; leave: () => Promise<void> } {
+  const queries = useQueryClient();
+  return {
+    enter: async (token) => {
+      await signIn(token);
+      await queries.resetQueries();
+    },
+    leave: async () => {
+      await post("/api/sign-out", writeHeaders(), {});
+      setCsrf("");
+      await queries.resetQueries();
+    },
+  };
 }
