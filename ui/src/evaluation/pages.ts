@@ -7,6 +7,14 @@ export const pages: Page[] = [
     nav: { label: "Review", icon: "review", order: 50 },
     load: () => import("./review/ReviewPage"),
   },
+  { path: "/review/queue", title: "Review queue", load: () => import("./queue/QueuePage") },
+  {
+    path: "/judges",
+    title: "Judges",
+    nav: { label: "Judges", icon: "judge", order: 55 },
+    load: () => import("./judges/JudgesPage"),
+  },
+  { path: "/judges/:name", title: "Judge", load: () => import("./judges/JudgePage") },
   {
     path: "/map",
     title: "Map",

@@ -59,7 +59,7 @@ export function DataTable<Row>(props: Props<Row>) {
     total,
     rowHeight = 34,
     ahead = OVERSCAN,
-    minWidth,
+    minWidth = leastWidth(props.columns),
     fill = false,
   } = props;
   const scroller = useRef<HTMLElement>(null);
@@ -118,7 +118,7 @@ export function DataTable<Row>(props: Props<Row>) {
     >
       <table
         className={styles.table}
-        style={minWidth === undefined ? undefined : { minWidth }}
+        style={{ minWidth }}
         aria-rowcount={total ?? (loadMore ? -1 : rows.length + 1)}
         onKeyDown={onKey}
       >
@@ -178,6 +178,12 @@ export function DataTable<Row>(props: Props<Row>) {
       {loadMore && !fill && <Button onClick={loadMore}>More</Button>}
     </section>
   );
+}
+
+/** So much that a column without a width has room beside those with one. Where there is less, the table scrolls. */
+function leastWidth<Row>(columns: readonly Column<Row>[]): string {
+  const widths = columns.map(({ width = "8rem" }) => (width.endsWith("rem") ? Number.parseFloat(width) : 0));
+  return `max(40rem, ${widths.reduce((sum, width) => sum + width, 0)}rem)`;
 }
 
 function SortButton<Row>({

@@ -110,7 +110,7 @@ export function AnswerBar(props: Props) {
         <Button onClick={props.onUndo}>
           Undo <kbd>{keys.undo[0]}</kbd>
         </Button>
-        <Button kind="primary" disabled={!ready} onClick={props.onSubmit}>
+        <Button kind="primary" className={styles.submit} disabled={!ready} onClick={props.onSubmit}>
           Submit <kbd>{keys.submit[0]}</kbd>
         </Button>
       </div>

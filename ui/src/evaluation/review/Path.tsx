@@ -1,9 +1,9 @@
 import { Message } from "../../parts/Message";
 import styles from "./ItemView.module.css";
 
-/** What was said before: all of it from the root on, or the last message alone with how many came before it. */
+/** What was said before: all of it from the root on, or from the last question on with how many came before it. */
 export function Path({ history, whole }: { history: readonly unknown[]; whole: boolean }) {
-  const shown = whole ? history : history.slice(-1);
+  const shown = whole ? history : history.slice(lastQuestion(history));
   const before = history.length - shown.length;
   return (
     <div className={styles.path}>
@@ -18,4 +18,9 @@ export function Path({ history, whole }: { history: readonly unknown[]; whole: b
       {history.length === 0 && <p className="soft">The conversation begins with the answer.</p>}
     </div>
   );
+}
+
+function lastQuestion(history: readonly unknown[]): number {
+  const last = history.findLastIndex((message) => (message as { role?: unknown } | null)?.role === "user");
+  return Math.max(0, last);
 }

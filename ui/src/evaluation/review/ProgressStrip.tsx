@@ -1,5 +1,6 @@
 import type { Schema } from "../../api/client";
-import { count, figure } from "../../parts/format";
+import { count } from "../../parts/format";
+import { signed } from "../figures/number";
 import styles from "./ReviewPage.module.css";
 
 type Props = {
@@ -46,5 +47,5 @@ function alphaOf(agreement: readonly Schema["ThemeAgreement"][], kind: string): 
     .filter((one) => one.measure === measure)
     .sort((a, b) => b.subjects - a.subjects || a.theme.localeCompare(b.theme));
   if (!most || most.alpha === null) return "–";
-  return `α ${figure(most.alpha)} [${figure(most.low)}, ${figure(most.high)}] n ${most.subjects}`;
+  return `α ${signed(most.alpha)} [${signed(most.low)}, ${signed(most.high)}] n ${most.subjects}`;
 }

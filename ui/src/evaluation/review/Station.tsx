@@ -147,7 +147,7 @@ export function Station({ reviewer, filter, guidelines, onSaved, lead }: Props) 
         <span className={styles.push} />
         {isPair && (
           <Toggle on={choices.diff} onClick={() => choose({ diff: !choices.diff })} hint={keys.diff[0]}>
-            Differences
+            Diff
           </Toggle>
         )}
         <Toggle
@@ -155,7 +155,7 @@ export function Station({ reviewer, filter, guidelines, onSaved, lead }: Props) 
           onClick={() => choose({ wholePath: !choices.wholePath })}
           hint={keys.path[0]}
         >
-          Whole path
+          Path
         </Toggle>
         <Toggle
           on={choices.guidelines}
@@ -164,11 +164,20 @@ export function Station({ reviewer, filter, guidelines, onSaved, lead }: Props) 
         >
           Guidelines
         </Toggle>
-        <Toggle on={choices.reveal} onClick={() => choose({ reveal: !choices.reveal })} hint={keys.reveal[0]}>
-          Reveal once judged
+        <Toggle
+          title="Show whose answers they were, of items that are judged"
+          on={choices.reveal}
+          onClick={() => choose({ reveal: !choices.reveal })}
+          hint={keys.reveal[0]}
+        >
+          Reveal
         </Toggle>
         {isPair && (
-          <Toggle on={choices.goOn} onClick={() => choose({ goOn: !choices.goOn })}>
+          <Toggle
+            title="A preference is submitted by the key that gives it"
+            on={choices.goOn}
+            onClick={() => choose({ goOn: !choices.goOn })}
+          >
             One key answers
           </Toggle>
         )}
@@ -284,9 +293,17 @@ function saidOf(entry: Entry): string {
   return `You said: ${entry.answer.rating}${named ? `, ${named}` : ""}.`;
 }
 
-function Toggle(props: { on: boolean; onClick: () => void; hint?: string; children: ReactNode }) {
+type Switch = { on: boolean; onClick: () => void; hint?: string; title?: string; children: ReactNode };
+
+function Toggle(props: Switch) {
   return (
-    <button type="button" className={styles.toggle} aria-pressed={props.on} onClick={props.onClick}>
+    <button
+      type="button"
+      title={props.title}
+      className={styles.toggle}
+      aria-pressed={props.on}
+      onClick={props.onClick}
+    >
       {props.children} {props.hint && <kbd>{props.hint}</kbd>}
     </button>
   );

@@ -1,0 +1,127 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import { client, type Schema } from "../../api/client";
+import { sentence } from "../../api/problem";
+import { Button } from "../../parts/Button";
+import { Dialog } from "../../parts/Dialog";
+import { Field } from "../../parts/Field";
+import { counted } from "../../parts/format";
+import styles from "./FillDialog.module.css";
+
+type Props = { open: boolean; defaults: Schema["FillDefaults"]; onClose: () => void };
+
+/** Asks how full the queue shall be, and fills it. */
+export function FillDialog({ open, defaults, onClose }: Props) {
+  const [kinds, setKinds] = useState<("unit" | "pair")[]>(["unit", "pair"]);
+  const [size, setSize] = useState(`${defaults.size}`);
+  const [reviewers, setReviewers] = useState(`${defaults.reviewers}`);
+  const [overlap, setOverlap] = useState(`${Math.round(defaults.overlap * 100)}`);
+  const [random, setRandom] = useState(`${Math.round(defaults.random_share * 100)}`);
+  const queries = useQueryClient();
+  const fill = useMutation({
+    mutationFn: async () => {
+      const body = {
+        kinds,
+        size: Number(size),
+        reviewers: Number(reviewers),
+        overlap: Number(overlap) / 100,
+        random_share: Number(random) / 100,
+        refresh: true,
+      };
+      return (await client.POST("/api/review/queue/fill", { body })).data;
+    },
+    onSuccess: () =>
+      queries.invalidateQueries({ predicate: ({ queryKey }) => `${queryKey[1]}`.includes("/review/") }),
+  });
+  const toggle = (kind: "unit" | "pair") =>
+    setKinds(kinds.includes(kind) ? kinds.filter((one) => one !== kind) : [...kinds, kind]);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    fill.mutate();
+  };
+  return (
+    <Dialog
+      title="Fill the queue"
+      open={open}
+      onClose={onClose}
+      actions={
+        <>
+          <Button onClick={onClose}>{fill.data ? "Done" : "Cancel"}</Button>
+          <Button
+            kind="primary"
+            type="submit"
+            form="fill"
+            busy={fill.isPending}
+            disabled={kinds.length === 0}
+          >
+            {fill.isPending ? "Filling …" : "Fill"}
+          </Button>
+        </>
+      }
+    >
+      <form id="fill" className={styles.form} onSubmit={submit}>
+        <fieldset>
+          <legend>What people judge</legend>
+          <label>
+            <input type="checkbox" checked={kinds.includes("pair")} onChange={() => toggle("pair")} /> two
+            answers
+          </label>
+          <label>
+            <input type="checkbox" checked={kinds.includes("unit")} onChange={() => toggle("unit")} /> whole
+            paths
+          </label>
+        </fieldset>
+        <Field label="Open items of each" hint="It is filled up to so many.">
+          <input
+            type="number"
+            required
+            min={1}
+            max={1_000_000}
+            value={size}
+            onChange={(e) => setSize(e.target.value)}
+          />
+        </Field>
+        <Field label="People who judge each">
+          <input
+            type="number"
+            required
+            min={1}
+            max={100}
+            value={reviewers}
+            onChange={(e) => setReviewers(e.target.value)}
+          />
+        </Field>
+        <Field label="Judged by one more, %" hint="So that agreement can be measured.">
+          <input
+            type="number"
+            required
+            min={0}
+            max={100}
+            value={overlap}
+            onChange={(e) => setOverlap(e.target.value)}
+          />
+        </Field>
+        <Field label="Random sample, %" hint="So that shares can be estimated without bias.">
+          <input
+            type="number"
+            required
+            min={0}
+            max={100}
+            value={random}
+            onChange={(e) => setRandom(e.target.value)}
+          />
+        </Field>
+      </form>
+      <p role="status" className={styles.done}>
+        {fill.isPending && "New paths are measured and pairs proposed first. Reviewers can go on meanwhile."}
+        {fill.data &&
+          `${counted(fill.data.added, "item")} added, ${fill.data.gone} gone, ${counted(fill.data.open, "item")} open, of ${fill.data.candidates} that may be judged.`}
+      </p>
+      {fill.error && (
+        <p role="alert" className={styles.bad}>
+          {sentence(fill.error)}
+        </p>
+      )}
+    </Dialog>
+  );
+}
