@@ -3,10 +3,17 @@ import styles from "./Tabs.module.css";
 
 export type Tab = { key: string; label: ReactNode; content: ReactNode };
 
-type Props = { label: string; tabs: readonly Tab[]; selected: string; onSelect: (key: string) => void };
+type Props = {
+  label: string;
+  tabs: readonly Tab[];
+  selected: string;
+  onSelect: (key: string) => void;
+  /** The content takes the height that is left on a full page. */
+  fill?: boolean;
+};
 
 /** Contents of which one is shown. Arrow keys move between the tabs. */
-export function Tabs({ label, tabs, selected, onSelect }: Props) {
+export function Tabs({ label, tabs, selected, onSelect, fill = false }: Props) {
   const id = useId();
   const list = useRef<HTMLDivElement>(null);
   const shown = tabs.find((tab) => tab.key === selected) ?? tabs[0];
@@ -20,7 +27,7 @@ export function Tabs({ label, tabs, selected, onSelect }: Props) {
     (list.current?.children[index] as HTMLElement | undefined)?.focus();
   };
   return (
-    <div className={styles.tabs}>
+    <div className={fill ? `${styles.tabs} ${styles.fill}` : styles.tabs}>
       <div ref={list} role="tablist" aria-label={label} className={styles.list} onKeyDown={move}>
         {tabs.map((tab) => (
           <button
@@ -37,7 +44,12 @@ export function Tabs({ label, tabs, selected, onSelect }: Props) {
           </button>
         ))}
       </div>
-      <div role="tabpanel" id={`${id}-panel`} aria-labelledby={`${id}-${shown?.key}`}>
+      <div
+        className={styles.panel}
+        role="tabpanel"
+        id={`${id}-panel`}
+        aria-labelledby={`${id}-${shown?.key}`}
+      >
         {shown?.content}
       </div>
     </div>

@@ -80,5 +80,5 @@ def _redaction(figures: Mapping[str, Any] | None) -> Statement:
     if not figures:
         return Statement("open", "Nothing was redacted: rows may hold secrets and personal data.")
     replaced = sum((figures.get("replaced") or {}).values())
-    what = "secrets and personal data" if figures.get("what") == "pii" else "secrets"
-    return Statement("proven", f"{replaced} {what} that were found are replaced by placeholders.")
+    what = "Secrets and personal data" if figures.get("what") == "pii" else "Secrets"
+    return Statement("proven", f"{what} were looked for and replaced by placeholders: {replaced} in all.")
