@@ -53,8 +53,10 @@ def map_columns(workbench: Path, layer: int | None = None, sessions: list[str] |
         return bytes(np.asarray(found[name]).astype(kind).tobytes())
 
     def coded(name: str) -> tuple[list[str], bytes]:
-        names, places = np.unique(np.asarray(found[name]).astype(str), return_inverse=True)
-        return [str(one) for one in names], bytes(places.astype("<u2").tobytes())
+        values = found[name].tolist()
+        names = sorted(set(values))
+        places = {one: place for place, one in enumerate(names)}
+        return names, np.fromiter((places[one] for one in values), "<u2", len(values)).tobytes()
 
     clusters, cluster = coded("cluster")
     themes, theme = coded("theme")
