@@ -33,7 +33,7 @@ from regraft.presentation.web.app import make_app
 RESULTS = Path(__file__).parent / "results"
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
-COLD, FRAME, ANSWER = 2_000.0, 17.0, 150.0  # milliseconds
+COLD, FRAME, ANSWER = 2_000.0, 17.0, 300.0  # milliseconds
 PACKED = 300_000.0  # bytes of the map over the wire
 
 FILL = """
@@ -46,7 +46,8 @@ INSERT INTO trajectory_units BY NAME
 SELECT unit_id, session_id, unit_id AS turn_id, 'theme ' || (c % 12) AS theme, 'chat' AS purpose, 'm' AS model,
     'ok' AS node_status, [unit_id] AS path_nodes, [unit_id] AS path_anchors, ['continuation'] AS kinds,
     ['stop'] AS finish_reasons, 3 AS turns, 0 AS tool_calls, 0 AS tool_errors, 0 AS repeated_calls,
-    100 AS prompt_tokens, 50 AS completion_tokens, 2.0 AS seconds, false AS answer_empty, 200 AS answer_length, 1.0 AS relative_length,
+    100 AS prompt_tokens, 50 AS completion_tokens, 2.0 AS seconds,
+    false AS answer_empty, 200 AS answer_length, 1.0 AS relative_length,
     0.0 AS repetition, far / 6 AS quality, 'words' AS text, CASE WHEN c % 3 > 0 THEN turn / 6.2832 END AS outcome
 FROM made;
 INSERT INTO trajectory_clusters

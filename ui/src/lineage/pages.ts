@@ -5,4 +5,10 @@ const sessions = { title: "Sessions", load: () => import("./list/SessionsPage") 
 export const pages: Page[] = [
   { path: "/", ...sessions },
   { path: "/sessions", ...sessions, nav: { label: "Sessions", icon: "list", order: 1 } },
+  {
+    path: "/themes",
+    title: "Themes",
+    nav: { label: "Themes", icon: "theme", order: 10 },
+    load: () => import("./themes/ThemesPage"),
+  },
 ];

@@ -135,6 +135,7 @@ def _erase_chosen(
     content.count("plans of subtasks", store.run(connection, "erase_taskifications", ids=ids, plans=kept))
     content.count("generations", store.run(connection, "erase_generations", taskifications=ids))
     content.count("themes", store.run(connection, "erase_themes", themes=themes))
+    content.count("changes of themes", store.run(connection, "erase_theme_changes", scope=scope))
     content.count("quarantine", store.run(connection, "blank_quarantine", events=lost))
 
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from regraft.domain.ids import Digest, NodeId, SessionId, TurnId, canonical_json, digest, parse_json, uuid_of
+from regraft.domain.ids import Digest, NodeId, SessionId, TurnId, canonical_json, parse_json
 from regraft.domain.lineage.difference import Components, model_snapshot
 from regraft.domain.lineage.graph import Branch, Node, PlacedTurn, branches, depths, nodes, trees
 from regraft.domain.lineage.history import EMPTY, root_of
+from regraft.domain.lineage.theme import theme_id_of
 from regraft.domain.orchestration.taskification import read_plan_header
 from regraft.domain.replay.rollout import RolloutLabel, rollout_label
 from regraft.domain.usage import tokens
@@ -19,6 +20,7 @@ from regraft.flows.lineage.parents import ParentLink, parent_links, settled_link
 from regraft.infra.postgres.capture.inbox import storable
 from regraft.infra.postgres.lineage import graph as store
 from regraft.infra.postgres.lineage.graph_rows import BranchRow, NodeRow, RunRow, ThemeRow
+from regraft.infra.postgres.lineage.themes import filed_under
 from regraft.infra.postgres.pool import Connection
 
 _INT4 = 2**31 - 1
@@ -50,13 +52,13 @@ def decide(connection: Connection, new: list[UUID], version: int) -> store.Graph
         by_parent[place.parent].append(_placed(row, place, Digest(bytes(origin[turn]["anchor_projection"])), bodies))
     all_branches = [branch for family in by_parent.values() for branch in branches(family)]
 
-    rows = store.GraphRows()
+    rows, filed = store.GraphRows(), filed_under(connection)
     tree = _add_nodes(rows, connection, nodes(all_branches), places, facts, touched)
     rows.branches = [
         _branch_row(branch, facts[branch.turn.turn_id], tree[branch.turn.node_id]) for branch in all_branches
     ]
     for turn in new:
-        _add_run(rows, facts[turn], tree[facts[turn]["node_id"]])
+        _add_run(rows, facts[turn], tree[facts[turn]["node_id"]], filed)
     rows.links = links_of(connection, new)
     rows.trees = {tree[node] for node in touched}
     rows.sessions = {*rows.trees, *(row["session_id"] for row in facts.values())}
@@ -184,12 +186,13 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def _add_run(rows: store.GraphRows, fact: store.Row, tree: SessionId) -> None:
+def _add_run(rows: store.GraphRows, fact: store.Row, tree: SessionId, filed: Mapping[tuple[str, str], str]) -> None:
     identity = fact["identity"]
     theme_id = None
     name = storable(identity.get("theme"))
     if name:
-        theme_id = uuid_of(digest(b"theme", fact["scope"].encode(), name.encode()))
+        name = filed.get((fact["scope"], name), name)
+        theme_id = theme_id_of(fact["scope"], name)
         rows.themes.append(ThemeRow(theme_id=theme_id, name=name, scope=fact["scope"], created_at=fact["started_at"]))
     usage = fact["usage"] if fact["choice_index"] == 0 and isinstance(fact["usage"], dict) else {}
     counted = tokens(usage)

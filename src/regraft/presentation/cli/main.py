@@ -19,7 +19,7 @@ from regraft.presentation.cli.context import begin, context
 from regraft.presentation.cli.datasets import dataset, erase
 from regraft.presentation.cli.evaluation import categories, clusters, evaluate, judges, label, pivots, queue, similar
 from regraft.presentation.cli.lineage import build as lineage
-from regraft.presentation.cli.lineage import sessions
+from regraft.presentation.cli.lineage import sessions, themes
 from regraft.presentation.cli.orchestration import orchestrate, taskify
 from regraft.presentation.cli.replay import compare, models, replay, stale
 from regraft.presentation.cli.services import backup, db, doctor, init, open_page, schema, serve, status, up, web_token
@@ -80,6 +80,7 @@ for module in (
     module.register(app)
 serve.register(app)
 app.add_typer(lineage.app, name="lineage", rich_help_panel="Lineage")
+app.add_typer(themes.app, name="themes", rich_help_panel="Lineage")
 app.add_typer(runtime.runtime_app, name="runtime", rich_help_panel="Capture")
 app.add_typer(evaluate.evaluate_app, name="evaluate", rich_help_panel="Evaluation")
 app.add_typer(clusters.clusters_app, name="clusters", rich_help_panel="Evaluation")

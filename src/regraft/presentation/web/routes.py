@@ -19,13 +19,14 @@ from regraft.presentation.web.evaluation import (
     review,
     similar,
 )
-from regraft.presentation.web.lineage import finding, graph, sessions, shape
+from regraft.presentation.web.lineage import finding, graph, sessions, shape, themes
 from regraft.presentation.web.replay import plans, running, staleness
 
 ACCESS: tuple[APIRouter, ...] = (sign_in.router,)
 CAPTURE: tuple[APIRouter, ...] = (status.router,)
 LINEAGE: tuple[APIRouter, ...] = (
     sessions.router,
+    themes.router,
     graph.router,
     finding.router,
     shape.router,

@@ -7,6 +7,7 @@ import { type Size, toScreen, type View } from "./view";
 export type MapName = { name: string; x: number; y: number };
 
 const FONT = '600 12px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif';
+const ROOM = 18_000; // square pixels of the map for each name
 const widths = new Map<string, number>();
 
 function css([red, green, blue]: Rgb, alpha = 1): string {
@@ -47,7 +48,7 @@ export function drawOverlay(
   context.lineWidth = 4;
   context.strokeStyle = css(palette.ground, 0.88);
   context.fillStyle = css(palette.of.get("--text") ?? [0, 0, 0]);
-  for (const { text, x, y } of placed(inSight)) {
+  for (const { text, x, y } of placed(inSight).slice(0, Math.ceil((size.width * size.height) / ROOM))) {
     context.strokeText(text, x, y);
     context.fillText(text, x, y);
   }

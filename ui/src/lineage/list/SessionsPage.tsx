@@ -91,11 +91,6 @@ export default function SessionsPage() {
         <FilterChips filter={filter} onChange={change} />
       </div>
       <div className={styles.body}>
-        {!narrow && !nothing && (
-          <aside className={styles.aside} aria-label="Narrow down">
-            {panel}
-          </aside>
-        )}
         {list.error ? (
           <Failed error={list.error} retry={() => void list.refetch()} />
         ) : list.isPending || (nothing && !facets) ? (
@@ -131,6 +126,11 @@ export default function SessionsPage() {
             rowHeight={narrow ? 54 : 34}
             fill
           />
+        )}
+        {!narrow && !nothing && (
+          <aside className={styles.aside} aria-label="Narrow down">
+            {panel}
+          </aside>
         )}
       </div>
       <Dialog title="Narrow down" open={sheet} onClose={() => setSheet(false)}>

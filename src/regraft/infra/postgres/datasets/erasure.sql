@@ -442,6 +442,13 @@ WHERE h.theme_id = ANY(%(themes)s::uuid[])
   AND NOT EXISTS (SELECT FROM conversation_sessions s WHERE s.theme_id = h.theme_id)
   AND NOT EXISTS (SELECT FROM execution_run_records r WHERE r.theme_id = h.theme_id);
 
+-- name: erase_theme_changes
+-- What was said of themes that are no more.
+DELETE FROM theme_changes c
+WHERE c.scope = %(scope)s OR NOT EXISTS (
+    SELECT FROM current_theme_names n JOIN seed_themes h ON h.scope = n.scope AND h.name = n.theme
+    WHERE n.scope = c.scope AND n.called = c.called);
+
 -- name: chosen_themes
 -- Themes of what is erased.
 SELECT DISTINCT theme_id FROM (

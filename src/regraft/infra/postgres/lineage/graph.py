@@ -198,8 +198,7 @@ def save(connection: Connection, rows: GraphRows, now: datetime, version: int) -
     copy_rows(connection, "stage_node", NodeRow, rows.nodes)
     copy_rows(connection, "stage_run", RunRow, rows.runs)
     copy_rows(connection, "stage_branch", BranchRow, rows.branches)
-    build = connection.execute(named["next_build"]).fetchone()
-    number = int(build["build"]) if build else 1
+    number = next_build(connection)
     connection.execute(named["save_themes"])
     connection.execute(named["save_nodes"])
     connection.execute(named["save_unsettled"])
@@ -216,6 +215,12 @@ def save(connection: Connection, rows: GraphRows, now: datetime, version: int) -
     connection.execute(named["save_watermark"], {"build": number, "version": version, "now": now})
     connection.execute("DROP TABLE stage_node, stage_run, stage_branch, stage_theme")
     return number
+
+
+def next_build(connection: Connection) -> int:
+    """The number of a build that is to be made. Needs the builder's lock."""
+    build = connection.execute(_SQL["next_build"]).fetchone()
+    return int(build["build"]) if build else 1
 
 
 def clear(connection: Connection) -> None:
