@@ -127,7 +127,11 @@ def _tree(page: Page, web: WebProcess, token: str) -> None:
     page.goto(f"/sessions/{max(sessions, key=lambda session: session['nodes'])['session_id']}")
 
 
-PICTURES: dict[str, Show] = {"page-sessions": _sessions, "page-tree": _tree}
+def _map(page: Page, web: WebProcess, token: str) -> None:
+    page.goto("/map")
+
+
+PICTURES: dict[str, Show] = {"page-sessions": _sessions, "page-tree": _tree, "page-map": _map}
 
 
 if __name__ == "__main__":
