@@ -28,10 +28,18 @@ def address(pattern: str, stack: FilledStack) -> str:
         "/clusters/:id": lambda: f"/clusters/{stack.shown.cluster}",
         "/datasets/recipes/:name": lambda: "/datasets/recipes/demo-dpo",
         "/datasets/:snapshot": lambda: f"/datasets/{stack.shown.snapshots[1]}",
-        "/datasets/:snapshot/rows/:row": lambda: f"/datasets/{stack.shown.snapshots[1]}/rows/0",
+        "/datasets/:snapshot/rows/:row": lambda: f"/datasets/{stack.shown.snapshots[1]}/rows/{_row(stack)}",
         "/datasets/diff/:a/:b": lambda: f"/datasets/diff/{stack.shown.snapshots[0]}/{stack.shown.snapshots[2]}",
     }
     if pattern in known:
         return known[pattern]()
     assert ":" not in pattern, f"tests/support/page_addresses.py knows no address for the page {pattern}"
     return pattern
+
+
+def _row(stack: FilledStack) -> str:
+    """A row of the snapshot that is looked at."""
+    path = f"/api/snapshots/{stack.shown.snapshots[1]}/rows?limit=1"
+    status, found = stack.web.ask("GET", path, token=stack.tokens["admin"])
+    assert status == 200, found
+    return str(found["rows"][0]["row_id"])

@@ -141,7 +141,7 @@ function Snapshots({
         </Empty>
       ) : (
         <DataTable
-          label="Snapshots"
+          label="Frozen snapshots"
           columns={[pick, ...(narrow ? NARROW : COLUMNS)]}
           minWidth={narrow ? "0" : undefined}
           rows={newest}

@@ -141,7 +141,7 @@ export function DataTable<Row>(props: Props<Row>) {
                 {column.sortable && onSort ? (
                   <SortButton column={column} sort={sort} onSort={onSort} />
                 ) : (
-                  column.head
+                  column.head || <span className="visually-hidden">{column.name ?? column.key}</span>
                 )}
               </th>
             ))}
