@@ -26,8 +26,14 @@ export function keyName(event: KeyboardEvent): string {
   if (event.ctrlKey || event.metaKey) parts.push("Ctrl");
   if (event.altKey) parts.push("Alt");
   if (event.shiftKey && event.key.length > 1) parts.push("Shift");
-  parts.push(event.key === " " ? "Space" : event.key);
+  parts.push(event.key === " " ? "Space" : withoutCapsLock(event));
   return parts.join("+");
+}
+
+/** A letter as it would be without caps lock, so that a forgotten one does not make keys dead. */
+function withoutCapsLock(event: KeyboardEvent): string {
+  if (event.key.length !== 1 || !event.getModifierState("CapsLock")) return event.key;
+  return event.shiftKey ? event.key.toUpperCase() : event.key.toLowerCase();
 }
 
 /** Whether what was pressed goes into a field as text. */

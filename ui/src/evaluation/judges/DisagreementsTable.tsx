@@ -49,7 +49,7 @@ export function DisagreementsTable({ judge }: { judge: string }) {
     { key: "at", head: "When", width: "8.5rem", cell: (row) => <Time at={row.judged_at} /> },
     {
       key: "send",
-      head: "",
+      head: <span className="visually-hidden">Send to review</span>,
       name: "Send to review",
       width: "10rem",
       cell: (row) => judges && <Button onClick={() => send.mutate([row])}>Send to review</Button>,

@@ -60,7 +60,7 @@ export function GoldTable({ items }: { items: readonly Gold[] }) {
     { key: "by", head: "Made by", width: "8rem", cell: (row) => row.made_by },
     {
       key: "act",
-      head: "",
+      head: <span className="visually-hidden">Withdraw</span>,
       name: "Withdraw",
       width: "8rem",
       cell: (row) => <Button onClick={() => withdraw.mutate(row.item_id)}>Withdraw</Button>,

@@ -29,6 +29,7 @@ export function KeysDialog({ open, keys, onChange, onClose }: Props) {
     onChange(remapped(keys, asking, key));
     setAsking(null);
   };
+  if (!open) return null;
   return (
     <Dialog
       title="Keys of the desk"

@@ -8,9 +8,7 @@ export function Path({ history, whole }: { history: readonly unknown[]; whole: b
   return (
     <div className={styles.path}>
       {before > 0 && (
-        <p className={styles.before}>
-          {before === 1 ? "1 message" : `${before} messages`} before this one · <kbd>o</kbd>
-        </p>
+        <p className={styles.before}>{before === 1 ? "1 message" : `${before} messages`} before this one</p>
       )}
       {shown.map((message, index) => (
         <Message key={before + index} message={message} />

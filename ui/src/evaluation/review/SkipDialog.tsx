@@ -1,4 +1,4 @@
-import { type KeyboardEvent, useState } from "react";
+import { useEffect, useState } from "react";
 import { Button } from "../../parts/Button";
 import { Dialog } from "../../parts/Dialog";
 import { words } from "./AnswerBar";
@@ -19,19 +19,25 @@ export function SkipDialog({ open, reasons, onSkip, onClose }: Props) {
     onSkip(reason as Skip, note);
     setNote("");
   };
-  const onKey = (event: KeyboardEvent) => {
-    if (event.target instanceof HTMLInputElement || event.ctrlKey || event.altKey || event.metaKey) return;
-    const reason = reasons[Number(event.key) - 1];
-    if (!/^[1-9]$/.test(event.key) || !reason) return;
-    event.preventDefault();
-    pick(reason);
-  };
+  useEffect(() => {
+    if (!open) return;
+    const onKey = (event: KeyboardEvent) => {
+      if (event.target instanceof HTMLInputElement || event.ctrlKey || event.altKey || event.metaKey) return;
+      const reason = /^[1-9]$/.test(event.key) ? reasons[Number(event.key) - 1] : undefined;
+      if (!reason) return;
+      event.preventDefault();
+      onSkip(reason as Skip, note);
+      setNote("");
+    };
+    document.addEventListener("keydown", onKey);
+    return () => document.removeEventListener("keydown", onKey);
+  }, [open, reasons, note, onSkip]);
+  if (!open) return null;
   return (
     <Dialog title="Skip: why can this not be judged?" open={open} onClose={onClose}>
-      {/* biome-ignore lint/a11y/noStaticElementInteractions: the buttons inside do the same */}
-      <div className={styles.reasons} onKeyDown={onKey}>
+      <div className={styles.reasons}>
         {reasons.map((reason, index) => (
-          <Button key={reason} autoFocus={index === 0} onClick={() => pick(reason)}>
+          <Button key={reason} onClick={() => pick(reason)}>
             <kbd>{index + 1}</kbd> {words(reason)}
           </Button>
         ))}

@@ -143,6 +143,7 @@ export function Station({ reviewer, filter, guidelines, onSaved, lead }: Props) 
       <div className={styles.tools}>
         {lead}
         {entry && <State entry={entry} />}
+        {choices.reveal && <LastRevealed entries={desk.entries} />}
         {finding && <FindBar input={finder} lease={lease} onClose={() => setFinding(false)} />}
         <span className={styles.push} />
         {isPair && (
@@ -260,6 +261,16 @@ const NONE = [] as const;
 /** What was done with is not in the page unless it is looked at again. */
 function visible(entry: Entry): boolean {
   return entry.phase !== "skipped";
+}
+
+/** Whose answers the pair was that was judged last. */
+function LastRevealed({ entries }: { entries: readonly Entry[] }) {
+  const last = entries.findLast((entry) => entry.revealed.length > 0);
+  if (!last) return null;
+  const names = last.revealed.map(({ model }, side) =>
+    last.item.kind === "pair" ? `${"AB"[side]} ${model}` : model,
+  );
+  return <span className="soft">last: {names.join(" · ")}</span>;
 }
 
 const STATES = {
