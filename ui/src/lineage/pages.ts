@@ -11,4 +11,6 @@ export const pages: Page[] = [
     nav: { label: "Themes", icon: "theme", order: 10 },
     load: () => import("./themes/ThemesPage"),
   },
+  { path: "/sessions/:id", title: "Session", load: () => import("./tree/TreePage") },
+  { path: "/nodes/:id", title: "Node", load: () => import("./tree/NodePage") },
 ];
