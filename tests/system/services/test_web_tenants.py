@@ -39,10 +39,11 @@ from regraft.presentation.web import app as web
 from support.frozen import register
 
 Headers = dict[str, str]
-ELSEWHERE = (  # tests/system/datasets/test_dataset_routes_tenants.py, test_web_jobs.py, replay/test_replays_by_role.py
+ELSEWHERE = (  # tests/system/datasets/test_dataset_routes_tenants.py, test_web_jobs.py, replay/test_replays_by_role.py,
+    # services/test_web_admin.py, capture/test_live.py
     *("/api/recipes", "/api/dataset-jobs", "/api/exports"),
     *("/api/snapshots/{id}/rows", "/api/snapshots/{id}/diff"),
-    *("/api/jobs", "/api/models"),
+    *("/api/jobs", "/api/models", "/api/admin", "/api/live/events"),
 )
 TAXONOMY = parse_taxonomy(
     'name = "t"\n[categories.any]\ndefinition = "d"\n[categories.any.where.turns]\nmin = 1\n', "t.toml"

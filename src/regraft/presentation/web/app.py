@@ -30,6 +30,7 @@ from regraft.domain.errors import (
     WithdrawnError,
 )
 from regraft.flows.access import ReadAccess
+from regraft.flows.administration import AdminSetup
 from regraft.flows.background import Background
 from regraft.flows.browser_sessions import BrowserSessions
 from regraft.flows.datasets.service import DatasetService, DatasetSetup
@@ -180,6 +181,7 @@ def make_app(
     datasets: DatasetSetup | None = None,
     rules: Collection[str] | None = None,
     replaying: ReplaySetup | None = None,
+    admin: AdminSetup | None = None,
 ) -> FastAPI:
     """The application. ``hosts``: names that it answers to beside loopback ones; others are refused (DNS rebinding).
 
@@ -188,7 +190,8 @@ def make_app(
     places captured turns in the graph, so that what it shows is up to date. ``reviewing``: how people judge.
     ``gateway``: where clients reach the gateway, to tell it to people. ``datasets``: where frozen rows lie; without it,
     or without a workbench, there are none. ``rules``: the versions of the taskify rules that there are: a plan of
-    another one is stale. ``replaying``: how nodes are replayed; without it they are not.
+    another one is stale. ``replaying``: how nodes are replayed; without it they are not. ``admin``: what
+    administrators manage.
     """
     access = access or ReadAccess()
 
@@ -248,6 +251,8 @@ def make_app(
         app.include_router(router, prefix="/api")
     app.include_router(metrics_page)
     app.router.default = _Fallback(app.router.default, BuiltPage())
+    app.state.dsn = dsn
+    app.state.admin = admin
     app.state.metrics = metrics
     app.state.session_policy = access.sessions
     app.state.failed_sign_ins = FailedAttempts()
@@ -271,6 +276,7 @@ def serve_web(
     datasets: DatasetSetup | None = None,
     rules: Collection[str] | None = None,
     replaying: ReplaySetup | None = None,
+    admin: AdminSetup | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
     import uvicorn
@@ -289,6 +295,7 @@ def serve_web(
             datasets=datasets,
             rules=rules,
             replaying=replaying,
+            admin=admin,
         ),
         host=host,
         port=port,

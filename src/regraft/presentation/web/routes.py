@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from regraft.presentation.web import jobs, sign_in
-from regraft.presentation.web.capture import status
+from regraft.presentation.web.admin import routes as administering
+from regraft.presentation.web.capture import live, status
 from regraft.presentation.web.datasets import jobs as dataset_jobs
 from regraft.presentation.web.datasets import recipes, rows, snapshots
 from regraft.presentation.web.evaluation import (
@@ -22,8 +23,8 @@ from regraft.presentation.web.evaluation import (
 from regraft.presentation.web.lineage import finding, graph, sessions, shape, themes
 from regraft.presentation.web.replay import plans, running, staleness
 
-ACCESS: tuple[APIRouter, ...] = (sign_in.router,)
-CAPTURE: tuple[APIRouter, ...] = (status.router,)
+ACCESS: tuple[APIRouter, ...] = (sign_in.router, administering.router)
+CAPTURE: tuple[APIRouter, ...] = (status.router, live.router)
 LINEAGE: tuple[APIRouter, ...] = (
     sessions.router,
     themes.router,

@@ -114,6 +114,7 @@ def ingest() -> None:
 def web() -> None:
     """Run the web UI and its API until Ctrl-C."""
     from regraft.flows.access import ReadAccess, SessionPolicy
+    from regraft.flows.administration import admin_setup
     from regraft.flows.datasets.service import dataset_setup
     from regraft.flows.evaluation.embeddings import embedder_of
     from regraft.flows.evaluation.review_service import review_setup
@@ -126,11 +127,12 @@ def web() -> None:
     configure_logging(run.settings.log_level)
     require_port(run.settings.web.port, "web.port")
     web = run.settings.web
+    settings, tokens = run.settings, web.tokens_file or tokens_path(run.settings.data_dir)
     owner = OwnerTokenFile(run.data_dir)
     owner.find_or_make()
     access = ReadAccess(
         web.token.get_secret_value() if web.token else "",
-        web.tokens_file or tokens_path(run.settings.data_dir),
+        tokens,
         required=web.tokens_file is not None,
         owner=owner,
         sessions=SessionPolicy(https=web.https, idle=timedelta(days=web.session_days)),
@@ -150,6 +152,7 @@ def web() -> None:
         datasets=dataset_setup(run.settings),
         replaying=replay_setup(run.settings, run.stack),
         rules=versions,
+        admin=admin_setup(settings, settings.gateway.keys_file or keys_path(settings.data_dir), tokens),
     )
 
 

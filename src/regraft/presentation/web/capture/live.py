@@ -1,0 +1,116 @@
+"""Routes of the traffic: the latest calls, and each further one as it is stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Header
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
+
+from regraft.domain.capture.live_call import CallerKind, Outcome
+from regraft.domain.capture.live_call import LiveCall as StoredCall
+from regraft.domain.errors import RegraftError
+from regraft.flows.capture.live import LiveFeed, recent_calls
+from regraft.presentation.web.answer import JsonReply, Model, encode
+from regraft.presentation.web.request import Limit, Truth
+
+router = APIRouter(prefix="/live", tags=["live"])
+
+_POLL = 1.0  # seconds between looks at the log
+_KEEP_ALIVE = 15.0  # seconds of silence after which a comment keeps proxies from closing the connection
+_RETRY = 2000  # milliseconds after which a browser connects again
+
+
+class LiveCall(Model):
+    """A call. ``caller`` asked ``model`` of ``upstream``; ``step`` is that of an orchestrator's plan ``plan_id``.
+
+    Times are in milliseconds. ``question`` is the beginning of a user's message that came last. A call without a turn
+    (an attempt that was tried again, a request without messages) has no session.
+    """
+
+    seq: int
+    event_id: UUID
+    received_at: datetime
+    started_at: datetime
+    duration_ms: float
+    first_byte_ms: float | None
+    scope: str
+    endpoint: str
+    caller: str
+    caller_kind: CallerKind
+    upstream: str
+    model: str
+    purpose: str
+    step: str
+    plan_id: str | None
+    theme: str | None
+    task: str | None
+    outcome: Outcome
+    http_status: int
+    streamed: bool
+    attempt: int
+    final: bool
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    tool_calls: int
+    session_id: UUID | None
+    node_id: UUID | None
+    question: str | None
+
+
+class LiveCalls(Model):
+    """Calls in the order in which they were stored. ``last`` is the number to go on from, in `Last-Event-ID`."""
+
+    calls: list[LiveCall]
+    last: int
+
+
+@router.get("/recent", response_model=LiveCalls)
+def recent_live_calls(truth: Truth, limit: Limit = 100) -> JsonReply:
+    """The latest stored calls."""
+    with truth.connection() as connection:
+        calls = recent_calls(connection, truth.scope, limit)
+    return JsonReply(LiveCalls(calls=_shown(calls), last=calls[-1].seq if calls else 0))
+
+
+@router.get(
+    "/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "Events `call`, then `error`."}},
+)
+async def live_events(
+    truth: Truth,
+    last_event_id: Annotated[int | None, Header(ge=0, description="Number of the last known call.")] = None,
+) -> StreamingResponse:
+    """Server-sent events: each call once it is stored, after the one that `Last-Event-ID` names, else from now on."""
+    headers = {"X-Accel-Buffering": "no"}
+    return StreamingResponse(_events(truth, last_event_id), media_type="text/event-stream", headers=headers)
+
+
+async def _events(truth: Truth, after: int | None) -> AsyncIterator[bytes]:
+    feed = LiveFeed(truth.connection, truth.scope, after)
+    yield b"retry: %d\n\n" % _RETRY
+    silent = 0.0
+    while True:
+        try:
+            calls = await run_in_threadpool(feed.next)
+        except RegraftError as error:
+            yield b"event: failure\ndata: %b\n\n" % orjson.dumps({"message": str(error)})
+            return
+        for call in _shown(calls):
+            yield b"id: %d\nevent: call\ndata: %b\n\n" % (call.seq, encode(call))
+        silent = 0.0 if calls else silent + _POLL
+        if silent >= _KEEP_ALIVE:
+            yield b": keep-alive\n\n"
+            silent = 0.0
+        await asyncio.sleep(_POLL)
+
+
+def _shown(calls: list[StoredCall]) -> list[LiveCall]:
+    return [LiveCall.model_validate(call, from_attributes=True) for call in calls]
