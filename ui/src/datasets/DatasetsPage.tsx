@@ -54,7 +54,7 @@ export default function DatasetsPage() {
       title="Datasets"
       about="A recipe says which conversations to take. Freezing it makes a snapshot that never changes, and every row of it leads back to where it came from."
     >
-      <section className={styles.part} aria-labelledby="recipes">
+      <section className={styles.part}>
         <h2 id="recipes">Recipes</h2>
         {recipes.error ? (
           <Failed error={recipes.error} retry={() => void recipes.refetch()} />
@@ -115,7 +115,7 @@ function Snapshots({
   };
   const inOrder = newest.filter((row) => compared.includes(row.snapshot_id)).reverse();
   return (
-    <section className={styles.part} aria-labelledby="snapshots">
+    <section className={styles.part}>
       <div className={styles.head}>
         <h2 id="snapshots">Snapshots</h2>
         {newest.length > 0 && (
