@@ -42,14 +42,19 @@ def main() -> int:
         if name in only:
             subprocess.run([sys.executable, str(HERE / f"{name}.py")], check=True)
             found = json.loads((RESULTS / f"{name}.json").read_text())
-            figures |= {f"{name}: {what}": figure for what, figure in found["figures"].items() if "ratio" in figure}
+            figures |= {f"{name}: {what}": figure for what, figure in found["figures"].items() if _limit(figure)}
     print(f"\n{'what':<64} {'measured':>10} {'limit':>10} {'ratio':>7}")
     for what, figure in figures.items():
-        limit = next(value for key, value in figure.items() if key.startswith("limit"))
-        print(f"{what:<64} {figure['ratio'] * limit:10.1f} {limit:10.1f} {figure['ratio']:7.2f}")
+        figure["ratio"] = figure.get("ratio", figure.get("is", 0.0) / _limit(figure))
+        print(f"{what:<64} {figure['ratio'] * _limit(figure):10.1f} {_limit(figure):10.1f} {figure['ratio']:7.2f}")
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "ui.json").write_text(json.dumps({"figures": figures}, indent=1))
     return int(any(figure["ratio"] > 1 for figure in figures.values()))
+
+
+def _limit(figure: dict[str, float]) -> float:
+    """The limit of a figure; 0 where it has none."""
+    return next((value for key, value in figure.items() if key.startswith("limit")), 0.0)
 
 
 def _first_load() -> Figures:
