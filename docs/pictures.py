@@ -121,17 +121,43 @@ def _sessions(page: Page, web: WebProcess, token: str) -> None:
     page.goto("/sessions")
 
 
-def _tree(page: Page, web: WebProcess, token: str) -> None:
-    """The conversation with the most nodes: one that was replayed."""
+def _replayed(web: WebProcess, token: str) -> dict[str, Any]:
+    """The first answer of the conversation with the most nodes: it was replayed."""
     sessions = _get(web, token, "/api/sessions")["sessions"]
-    page.goto(f"/sessions/{max(sessions, key=lambda session: session['nodes'])['session_id']}")
+    session = max(sessions, key=lambda one: one["nodes"])["session_id"]
+    nodes = _get(web, token, f"/api/sessions/{session}/tree")["nodes"]
+    return next(node for node in nodes if node["depth"] == 1)
+
+
+def _tree(page: Page, web: WebProcess, token: str) -> None:
+    node = _replayed(web, token)
+    page.goto(f"/sessions/{node['session_id']}?node={node['node_id']}")
+
+
+def _compare(page: Page, web: WebProcess, token: str) -> None:
+    page.goto(f"/compare/{_replayed(web, token)['node_id']}")
 
 
 def _map(page: Page, web: WebProcess, token: str) -> None:
     page.goto("/map")
 
 
-PICTURES: dict[str, Show] = {"page-sessions": _sessions, "page-tree": _tree, "page-map": _map}
+def _review(page: Page, web: WebProcess, token: str) -> None:
+    page.goto("/review")
+
+
+def _dataset(page: Page, web: WebProcess, token: str) -> None:
+    page.goto(f"/datasets/{_get(web, token, '/api/snapshots')['snapshots'][-1]['snapshot_id']}")
+
+
+PICTURES: dict[str, Show] = {
+    "page-sessions": _sessions,
+    "page-tree": _tree,
+    "page-compare": _compare,
+    "page-map": _map,
+    "page-review": _review,
+    "page-dataset": _dataset,
+}
 
 
 if __name__ == "__main__":
