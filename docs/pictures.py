@@ -121,21 +121,21 @@ def _sessions(page: Page, web: WebProcess, token: str) -> None:
     page.goto("/sessions")
 
 
-def _replayed(web: WebProcess, token: str) -> dict[str, Any]:
-    """The first answer of the conversation with the most nodes: it was replayed."""
+def _replayed(web: WebProcess, token: str) -> tuple[str, str]:
+    """The conversation with the most nodes, which was replayed, and its first answer."""
     sessions = _get(web, token, "/api/sessions")["sessions"]
     session = max(sessions, key=lambda one: one["nodes"])["session_id"]
     nodes = _get(web, token, f"/api/sessions/{session}/tree")["nodes"]
-    return next(node for node in nodes if node["depth"] == 1)
+    return session, next(node["node_id"] for node in nodes if node["depth"] == 1)
 
 
 def _tree(page: Page, web: WebProcess, token: str) -> None:
-    node = _replayed(web, token)
-    page.goto(f"/sessions/{node['session_id']}?node={node['node_id']}")
+    session, node = _replayed(web, token)
+    page.goto(f"/sessions/{session}?node={node}")
 
 
 def _compare(page: Page, web: WebProcess, token: str) -> None:
-    page.goto(f"/compare/{_replayed(web, token)['node_id']}")
+    page.goto(f"/compare/{_replayed(web, token)[1]}")
 
 
 def _map(page: Page, web: WebProcess, token: str) -> None:
