@@ -49,3 +49,14 @@ def test_an_uncalibrated_judge_says_so_in_words(visit: Visit) -> None:
     row.get_by_role("link", name=JUDGE, exact=True).click()
     expect(page.get_by_role("heading", name=JUDGE)).to_be_visible()
     expect(page.get_by_role("heading", name="What it was asked")).to_be_visible()
+
+
+def test_items_on_which_a_judge_differs_are_sent_to_review(visit: Visit) -> None:
+    page = visit("ann")
+    page.goto(f"/judges/{JUDGE}")
+    page.get_by_role("button", name=re.compile("Send all")).click()
+    expect(page.get_by_role("status").filter(has_text="queued first")).to_be_visible(timeout=15_000)
+    page.get_by_role("table", name="Disagreements").or_(page.get_by_role("region", name="Disagreements")).get_by_role(
+        "link"
+    ).first.click()
+    expect(page).to_have_url(re.compile("/(nodes|sessions)/"))

@@ -211,6 +211,20 @@ def test_a_key_can_be_another_one_unless_it_is_taken(desk: Page) -> None:
     expect(desk.get_by_role("dialog", name="Keys")).to_contain_text("A is better")
 
 
+def test_a_hold_that_ran_out_is_said_and_an_answer_still_counts(
+    desk: Page, filled: FilledStack, guard: PageGuard
+) -> None:
+    guard.allow("409")
+    before = len(labels(filled))
+    filled.command("queue", "requeue", "--release", "ann")
+    desk.keyboard.press("c")
+    desk.keyboard.type("long thought")
+    desk.keyboard.press("Escape")
+    expect(desk.get_by_text("You hold this item no more")).to_be_visible(timeout=15_000)
+    press(desk, "b")
+    assert until_labels(filled, before + 1)[-1]["note"] == "long thought"
+
+
 def test_two_reviewers_at_once_get_no_item_too_often(visit: Visit, filled: FilledStack) -> None:
     pages = [desk_of(visit, filled, name) for name in ("ann", "bob")]
     before = [len(labels(filled, name)) for name in ("ann", "bob")]
@@ -227,3 +241,13 @@ def test_who_only_reads_is_told_how_to_judge(visit: Visit) -> None:
     page = visit("viewer")
     page.goto("/review")
     expect(page.get_by_text("You can read, but not judge")).to_be_visible()
+
+
+def test_where_nothing_waits_it_is_said_what_to_do(visit: Visit) -> None:
+    for role, says in (("ann", "ask them"), ("admin", "Fill the queue")):
+        page = visit(role)
+        page.goto("/review?theme=nowhere")
+        expect(page.get_by_text("No item waits for you")).to_be_visible(timeout=15_000)
+        expect(page.locator("main")).to_contain_text(says)
+        page.get_by_role("link", name="Drop the filter").click()
+        expect(page.locator(SHOWN)).to_be_visible(timeout=15_000)

@@ -19,6 +19,7 @@ from regraft.infra.files.web_tokens import WebTokenStore
 from regraft.infra.postgres.pool import transaction
 from regraft.presentation.web.app import make_app
 from support.small_graph import SmallGraph, every_kind
+from support.waiting import until
 
 ANN = {"X-Regraft-Reviewer": "ann"}
 SETUP = ReviewSetup(policy=ReviewPolicy(random_share=0, gold_share=0), size=QueueSize(overlap=0, random_share=0))
@@ -47,13 +48,22 @@ def post(client: TestClient, path: str, body: dict[str, Any] | None = None, stat
 
 
 def fill(client: TestClient, **how: Any) -> Any:
-    return post(client, "queue/fill", how)
+    """Fill the queue; what that did."""
+    started = post(client, "queue/fill", how, status=202)
+    until(lambda: filling(client)["state"] not in ("waiting", "running"), 60)
+    assert filling(client)["job_id"] == started["job_id"]
+    assert filling(client)["error"] == ""
+    return filling(client)["filled"]
+
+
+def filling(client: TestClient) -> Any:
+    return client.get("/api/review/queue").json()["filling"]
 
 
 def test_the_queue_is_filled_as_asked_and_as_the_settings_say(client: TestClient, truth: str) -> None:
     state = client.get("/api/review/queue").json()
     assert state["defaults"] == {"size": 500, "reviewers": 1, "overlap": 0.0, "random_share": 0.0}
-    assert (state["may_fill"], state["gold"]) == (True, [])
+    assert (state["may_fill"], state["gold"], state["filling"]) == (True, [], None)
     done = fill(client, kinds=["pair"], size=2, reviewers=3)
     assert (done["added"], done["open"]) == (2, 2)
     assert {(each.kind, each.needed) for each in queue_items(truth)} == {("pair", 3)}
@@ -65,7 +75,7 @@ def test_the_queue_is_filled_as_asked_and_as_the_settings_say(client: TestClient
 
 
 def test_only_an_admin_fills_the_queue_and_sees_gold(client: TestClient, tmp_path: Path) -> None:
-    _, secret = WebTokenStore(tmp_path / "tokens.json").create("cyd", review=True)
+    _, secret = WebTokenStore(tmp_path / "tokens.json").create("cyd", role="reviewer")
     cyd = {"Authorization": f"Bearer {secret}", "X-Regraft-Reviewer": "cyd"}
     assert "role admin" in post(client, "queue/fill", status=403, headers=cyd)["error"]["message"]
     state = client.get("/api/review/queue", headers=cyd).json()

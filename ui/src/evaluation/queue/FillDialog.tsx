@@ -8,10 +8,15 @@ import { Field } from "../../parts/Field";
 import { counted } from "../../parts/format";
 import styles from "./FillDialog.module.css";
 
-type Props = { open: boolean; defaults: Schema["FillDefaults"]; onClose: () => void };
+type Props = {
+  open: boolean;
+  defaults: Schema["FillDefaults"];
+  filling: Schema["QueueFilling"] | null;
+  onClose: () => void;
+};
 
 /** Asks how full the queue shall be, and fills it. */
-export function FillDialog({ open, defaults, onClose }: Props) {
+export function FillDialog({ open, defaults, filling, onClose }: Props) {
   const [kinds, setKinds] = useState<("unit" | "pair")[]>(["unit", "pair"]);
   const [size, setSize] = useState(`${defaults.size}`);
   const [reviewers, setReviewers] = useState(`${defaults.reviewers}`);
@@ -33,6 +38,8 @@ export function FillDialog({ open, defaults, onClose }: Props) {
     onSuccess: () =>
       queries.invalidateQueries({ predicate: ({ queryKey }) => `${queryKey[1]}`.includes("/review/") }),
   });
+  const mine = filling && filling.job_id === fill.data?.job_id ? filling : null;
+  const runs = fill.isPending || (filling !== null && ["waiting", "running"].includes(filling.state));
   const toggle = (kind: "unit" | "pair") =>
     setKinds(kinds.includes(kind) ? kinds.filter((one) => one !== kind) : [...kinds, kind]);
   const submit = (event: FormEvent) => {
@@ -46,15 +53,9 @@ export function FillDialog({ open, defaults, onClose }: Props) {
       onClose={onClose}
       actions={
         <>
-          <Button onClick={onClose}>{fill.data ? "Done" : "Cancel"}</Button>
-          <Button
-            kind="primary"
-            type="submit"
-            form="fill"
-            busy={fill.isPending}
-            disabled={kinds.length === 0}
-          >
-            {fill.isPending ? "Filling …" : "Fill"}
+          <Button onClick={onClose}>{mine?.filled ? "Done" : runs ? "Close" : "Cancel"}</Button>
+          <Button kind="primary" type="submit" form="fill" busy={runs} disabled={kinds.length === 0}>
+            {runs ? "Filling …" : "Fill"}
           </Button>
         </>
       }
@@ -113,10 +114,16 @@ export function FillDialog({ open, defaults, onClose }: Props) {
         </Field>
       </form>
       <p role="status" className={styles.done}>
-        {fill.isPending && "New paths are measured and pairs proposed first. Reviewers can go on meanwhile."}
-        {fill.data &&
-          `${counted(fill.data.added, "item")} added, ${fill.data.gone} gone, ${counted(fill.data.open, "item")} open, of ${fill.data.candidates} that may be judged.`}
+        {runs &&
+          "New paths are measured and pairs proposed first. Reviewers can go on meanwhile, and this window may be closed."}
+        {mine?.filled &&
+          `${counted(mine.filled.added, "item")} added, ${mine.filled.gone} gone, ${counted(mine.filled.open, "item")} open, of ${mine.filled.candidates} that may be judged.`}
       </p>
+      {mine?.error && (
+        <p role="alert" className={styles.bad}>
+          {mine.error}
+        </p>
+      )}
       {fill.error && (
         <p role="alert" className={styles.bad}>
           {sentence(fill.error)}

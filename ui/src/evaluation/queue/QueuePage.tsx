@@ -1,6 +1,7 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useEffect } from "react";
 import { Link } from "wouter";
-import { api, client } from "../../api/client";
+import { api, client, type Schema } from "../../api/client";
 import { sentence } from "../../api/problem";
 import { Button } from "../../parts/Button";
 import { Empty } from "../../parts/Empty";
@@ -22,7 +23,13 @@ import { ReviewersTable } from "./ReviewersTable";
 export default function QueuePage() {
   const [tab, setTab] = useUrlState("tab", "progress");
   const [filling, setFilling] = useUrlState("fill");
-  const state = api.useQuery("get", "/api/review/queue");
+  const state = api.useQuery(
+    "get",
+    "/api/review/queue",
+    {},
+    { refetchInterval: ({ state }) => (isFilling(state.data) ? 700 : false) },
+  );
+  const filled = state.data?.filling?.filled;
   const progress = api.useQuery("get", "/api/review/progress", {}, { refetchInterval: 30_000 });
   const agreement = api.useQuery("get", "/api/review/agreement");
   const queries = useQueryClient();
@@ -30,6 +37,9 @@ export default function QueuePage() {
     mutationFn: () => client.POST("/api/review/agreement"),
     onSuccess: () => queries.invalidateQueries({ queryKey: ["get", "/api/review/agreement"] }),
   });
+  useEffect(() => {
+    if (filled) void queries.invalidateQueries({ predicate: ({ queryKey }) => isOfItems(`${queryKey[1]}`) });
+  }, [filled, queries]);
   const failed = state.error ?? progress.error ?? agreement.error;
   const known = state.data && progress.data && agreement.data;
   const contested = agreement.data?.themes.filter((one) => one.contested).length ?? 0;
@@ -100,7 +110,12 @@ export default function QueuePage() {
         />
       )}
       {state.data?.may_fill && (
-        <FillDialog open={filling === "1"} defaults={state.data.defaults} onClose={() => setFilling("")} />
+        <FillDialog
+          open={filling === "1"}
+          defaults={state.data.defaults}
+          filling={state.data.filling}
+          onClose={() => setFilling("")}
+        />
       )}
       {known && (
         <p className="soft">
@@ -109,4 +124,13 @@ export default function QueuePage() {
       )}
     </Page>
   );
+}
+
+function isFilling(state: Schema["QueueState"] | undefined): boolean {
+  return ["waiting", "running"].includes(state?.filling?.state ?? "");
+}
+
+/** What changes when the queue was filled. */
+function isOfItems(path: string): boolean {
+  return ["/api/review/items", "/api/review/progress", "/api/review/estimates"].includes(path);
 }

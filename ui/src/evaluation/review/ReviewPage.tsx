@@ -7,6 +7,7 @@ import { Failed } from "../../parts/Failed";
 import { Loading } from "../../parts/Loading";
 import { Page } from "../../parts/Page";
 import { useUrlState } from "../../parts/useUrlState";
+import { useMe } from "../../shell/session";
 import { ProgressStrip } from "./ProgressStrip";
 import styles from "./ReviewPage.module.css";
 import { Station } from "./Station";
@@ -25,6 +26,7 @@ export default function ReviewPage() {
     return { kind, ...Object.fromEntries(some) };
   }, [kind, theme, session, cluster, category]);
 
+  const who = useMe(); // nothing can be sent before it is known
   const progress = api.useQuery("get", "/api/review/progress", {}, { refetchInterval: 30_000 });
   const guidelines = api.useQuery("get", "/api/review/guidelines", {}, { staleTime: 600_000 });
   const agreement = api.useQuery("get", "/api/review/agreement", {}, { refetchInterval: 120_000 });
@@ -50,7 +52,7 @@ export default function ReviewPage() {
         <Failed error={failed} retry={() => void Promise.all([progress.refetch(), guidelines.refetch()])} />
       </Page>
     );
-  if (!progress.data || !guidelines.data)
+  if (!who || !progress.data || !guidelines.data)
     return (
       <Page title="Review">
         <Loading what="review queue" />

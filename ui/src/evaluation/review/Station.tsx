@@ -142,9 +142,6 @@ export function Station({ reviewer, filter, guidelines, onSaved, lead }: Props) 
     <div className={styles.station} data-at={lease}>
       <div className={styles.tools}>
         {lead}
-        {entry && <State entry={entry} />}
-        {choices.reveal && <LastRevealed entries={desk.entries} />}
-        {finding && <FindBar input={finder} lease={lease} onClose={() => setFinding(false)} />}
         <span className={styles.push} />
         {isPair && (
           <Toggle on={choices.diff} onClick={() => choose({ diff: !choices.diff })} hint={keys.diff[0]}>
@@ -186,6 +183,13 @@ export function Station({ reviewer, filter, guidelines, onSaved, lead }: Props) 
           Keys
         </Button>
       </div>
+      {(finding || choices.reveal) && (
+        <div className={styles.tools}>
+          {finding && <FindBar input={finder} lease={lease} onClose={() => setFinding(false)} />}
+          <span className={styles.push} />
+          {choices.reveal && <LastRevealed entries={desk.entries} />}
+        </div>
+      )}
       <Notices
         desk={desk}
         shown={entry}
@@ -237,7 +241,7 @@ export function Station({ reviewer, filter, guidelines, onSaved, lead }: Props) 
       {entry && !editable(entry) && (
         <div className={styles.done}>
           <span>
-            <b>{saidOf(entry)}</b> {entry.answer.note && <q>{entry.answer.note}</q>}
+            <State entry={entry} /> <b>{saidOf(entry)}</b> {entry.answer.note && <q>{entry.answer.note}</q>}
           </span>
           <Button onClick={() => station.takeBack(entry.item.lease_id)}>Judge it again</Button>
         </div>
@@ -266,7 +270,7 @@ function visible(entry: Entry): boolean {
 /** Whose answers the pair was that was judged last. */
 function LastRevealed({ entries }: { entries: readonly Entry[] }) {
   const last = entries.findLast((entry) => entry.revealed.length > 0);
-  if (!last) return null;
+  if (!last) return <span className="soft">Whose answers they were is shown here once you judged.</span>;
   const names = last.revealed.map(({ model }, side) =>
     last.item.kind === "pair" ? `${"AB"[side]} ${model}` : model,
   );
@@ -289,7 +293,6 @@ function State({ entry }: { entry: Entry }) {
     <>
       {state && <Chip tone={state[0]}>{state[1]}</Chip>}
       {entry.flagged && <Chip tone="warn">⚑ flagged</Chip>}
-      {entry.lost && entry.phase === "open" && <Chip tone="warn">no longer held</Chip>}
     </>
   );
 }

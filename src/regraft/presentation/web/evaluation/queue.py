@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request
 
+from regraft.flows.background import Background, BackgroundJob, Work
 from regraft.flows.evaluation import gold as gold_flow
 from regraft.flows.evaluation import queue as flow
 from regraft.flows.evaluation.queue_estimates import queue_samples
@@ -22,6 +23,7 @@ from regraft.presentation.web.evaluation.queue_models import (
     GoldRequest,
     Queued,
     QueueFilled,
+    QueueFilling,
     QueueRequest,
     QueueState,
     RandomSample,
@@ -32,6 +34,7 @@ from regraft.presentation.web.evaluation.reviewer import RESPONSES, Desk, Readin
 from regraft.presentation.web.request import Admin, Truth, Workbench, storable
 
 router = APIRouter(prefix="/review", tags=["review"], responses=RESPONSES)
+FILLING = "fill the review queue"
 
 
 @router.get("/queue", response_model=QueueState)
@@ -40,33 +43,40 @@ def review_queue(request: Request, service: Service, truth: Truth) -> JsonReply:
     with truth.connection() as connection:
         samples = queue_samples(connection, truth.scope)
         gold = gold_flow.gold_items(connection, truth.scope) if request.state.grant.changes else None
+    filling = request.app.state.background.jobs(FILLING, truth.scope)
     return JsonReply(
         QueueState(
             defaults=FillDefaults.model_validate(service.setup.size, from_attributes=True),
             samples=[RandomSample.model_validate(each, from_attributes=True) for each in samples],
             may_fill=request.state.grant.changes,
             gold=None if gold is None else [GoldItem.model_validate(each, from_attributes=True) for each in gold],
+            filling=_filling(filling[0]) if filling else None,
         )
     )
 
 
-@router.post("/queue/fill", response_model=QueueFilled)
+@router.post("/queue/fill", response_model=QueueFilling, status_code=202)
 def fill_review_queue(
-    service: Service, truth: Truth, admin: Admin, workbench: Workbench, wanted: FillRequest
+    request: Request, service: Service, truth: Truth, admin: Admin, workbench: Workbench, wanted: FillRequest
 ) -> JsonReply:
-    """Fill the queue up, and put what is in it in order again. Reviewers may go on meanwhile."""
+    """Fill the queue up, and put what is in it in order again, in the background: `/api/review/queue` says how far it
+    is. Reviewers may go on meanwhile. While it is being filled nothing else is started."""
     with truth.connection():  # the token holds
         pass
     given = wanted.model_dump(include={"size", "reviewers", "overlap", "random_share"}, exclude_none=True)
-    done = flow.fill_queue(
-        service.dsn,
-        workbench,
-        replace(service.setup.size, **given),
-        kinds=tuple(dict.fromkeys(wanted.kinds)),
-        scope=admin.scope,
-        refresh=wanted.refresh,
-    )
-    return JsonReply(QueueFilled.model_validate(done, from_attributes=True))
+    size, kinds, refresh = replace(service.setup.size, **given), tuple(dict.fromkeys(wanted.kinds)), wanted.refresh
+
+    def fill(work: Work) -> flow.Filled:
+        return flow.fill_queue(service.dsn, workbench, size, kinds=kinds, scope=admin.scope, refresh=refresh)
+
+    background: Background = request.app.state.background
+    job = background.start(FILLING, fill, key=f"{FILLING} {admin.scope or ''}", scope=admin.scope)
+    return JsonReply(_filling(job), 202)
+
+
+def _filling(job: BackgroundJob) -> QueueFilling:
+    filled = QueueFilled.model_validate(job.result, from_attributes=True) if job.state == "done" else None
+    return QueueFilling(job_id=job.job_id, state=job.state, error=job.error, started_at=job.created_at, filled=filled)
 
 
 @router.post("/items", response_model=Queued)

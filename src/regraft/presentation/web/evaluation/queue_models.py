@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
+from regraft.flows.background import State
 from regraft.presentation.web.answer import Model
 from regraft.presentation.web.evaluation.review_models import Body, Kind, Note, Stars
 
@@ -77,6 +78,16 @@ class QueueFilled(Model):
     open: int
 
 
+class QueueFilling(Model):
+    """Filling in the background of this process; ``filled`` once it is done, ``error`` where it failed."""
+
+    job_id: UUID
+    state: State
+    error: str
+    started_at: datetime
+    filled: QueueFilled | None
+
+
 class FillDefaults(Model):
     """How full the queue is made where a request does not say."""
 
@@ -138,9 +149,11 @@ class GoldItem(Model):
 
 class QueueState(Model):
     """What filling goes by, and the random samples. Of an admin also ``gold``, the items of known answer, the oldest
-    first: null for others, as they are there to watch reviewers. ``may_fill``: whether the token may fill the queue."""
+    first: null for others, as they are there to watch reviewers. ``may_fill``: whether the token may fill the queue;
+    ``filling``: the latest time that it was filled here, null where that is long ago."""
 
     defaults: FillDefaults
     samples: list[RandomSample]
     may_fill: bool
     gold: list[GoldItem] | None
+    filling: QueueFilling | None
