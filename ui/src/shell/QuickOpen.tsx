@@ -62,6 +62,8 @@ function Box({ onClose }: { onClose: () => void }) {
   );
   const entries = entriesOf(typed, navigation(me?.role === "admin"), asked.length > 1 ? data?.found : []);
   const chosen = Math.min(at, entries.length - 1);
+  const waiting = typed.trim() !== asked || (asked.length > 1 && isFetching);
+  const entered = useRef(false);
   useEffect(() => {
     list.current?.children[chosen]?.scrollIntoView({ block: "nearest" });
   }, [chosen]);
@@ -70,10 +72,18 @@ function Box({ onClose }: { onClose: () => void }) {
     onClose();
     go(href);
   };
+  // Enter pressed before the server has answered opens what it answers.
+  useEffect(() => {
+    if (entered.current && !waiting) {
+      entered.current = false;
+      if (entries[0]) enter(entries[0].href);
+    }
+  });
   const onKey = (event: KeyboardEvent) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     const entry = entries[chosen];
     if (step) setAt((chosen + step + entries.length) % Math.max(1, entries.length));
+    else if (event.key === "Enter" && waiting && entry?.kind !== "page") entered.current = true;
     else if (event.key === "Enter" && entry) enter(entry.href);
     else return;
     event.preventDefault();
@@ -103,6 +113,7 @@ function Box({ onClose }: { onClose: () => void }) {
           onChange={(event) => {
             setTyped(event.target.value);
             setAt(0);
+            entered.current = false;
           }}
           onKeyDown={onKey}
         />
@@ -131,9 +142,7 @@ function Box({ onClose }: { onClose: () => void }) {
       </div>
       {entries.length === 0 && (
         <p className={styles.nothing} role="status">
-          {isFetching || typed.trim() !== asked
-            ? "Searching…"
-            : "Nothing is called that, and nobody said it."}
+          {waiting ? "Searching…" : "Nothing is called that, and nobody said it."}
         </p>
       )}
     </dialog>

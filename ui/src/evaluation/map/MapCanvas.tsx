@@ -66,7 +66,7 @@ export function MapCanvas(props: Props) {
 
   const draw = useCallback(() => {
     waiting.current = 0;
-    const context = points.current?.getContext("2d", { alpha: false });
+    const context = points.current?.getContext("2d", { alpha: false, willReadFrequently: true });
     const above = overlay.current?.getContext("2d");
     if (!context || !above || size.width === 0) return;
     const ratio = ratioOf();
