@@ -12,6 +12,7 @@ from browser.conftest import Visit
 from support.accessibility import violations
 from support.filled_stack import FilledStack
 from support.page_addresses import address, patterns
+from support.page_guard import PageGuard
 from support.settled import failure, settle
 
 WIDTHS = {"light": (360, 1280, 2560), "dark": (2560, 1280, 360)}
@@ -39,6 +40,20 @@ def test_a_page_loads_fits_and_is_accessible(
     for width in others:
         page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
         faults += _look(page, artefacts, pattern, scheme, width)
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize("role", ["viewer", "ann"])
+def test_whoever_may_less_sees_every_page_without_a_fault(
+    visit: Visit, filled: FilledStack, guard: PageGuard, role: str
+) -> None:
+    page = visit(role)
+    faults: list[str] = []
+    for pattern in patterns():
+        page.goto(address(pattern, filled))
+        settle(page)
+        faults += [f"{pattern}: {fault}" for fault in (failure(page), *guard.faults) if fault]
+        guard.faults.clear()
     assert not faults, "\n".join(faults)
 
 
