@@ -9,19 +9,22 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from regraft.domain.ids import canonical_json, parse_json
+from regraft.domain.ids import canonical_json, parse_json, plain
+from regraft.domain.replay.comparison import changes_in_words
 from regraft.infra.postgres.pool import Source, connect, reading_from, transaction
 from regraft.infra.postgres.replay import plans as store
 
 Row = dict[str, Any]
 POLL = 0.5  # seconds between two looks at a running plan
+_NODES = 200
 OVER = frozenset({"done", "failed", "stopped"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanDetail:
     """``progress``: state and figures; ``definition``: JSON text as stored; ``experiment``: its TOML, if there was one;
-    ``refused``: nodes without jobs, by reason; ``failures``: reasons with their counts of jobs."""
+    ``refused``: nodes without jobs, by reason; ``failures``: reasons with their counts of jobs. ``variants`` and the
+    first 200 ``nodes`` say how far each is; ``words`` of a variant say what it changes."""
 
     plan_id: UUID
     progress: Row
@@ -30,6 +33,8 @@ class PlanDetail:
     refused: dict[str, int]
     failures: list[Row]
     jobs: list[Row]
+    variants: list[Row]
+    nodes: list[Row]
 
 
 def plans(
@@ -76,7 +81,15 @@ def plan(
             refused=stored["refused"],
             failures=store.failures(connection, found),
             jobs=store.jobs(connection, found, scope=scope, after=after, limit=limit),
+            variants=_in_words(store.variants_of_plan(connection, found), stored["definition"]),
+            nodes=store.nodes_of_plan(connection, found, _NODES),
         )
+
+
+def _in_words(rows: list[Row], definition: str) -> list[Row]:
+    variants = parse_json(definition).get("variants", [])
+    known = [changes_in_words(plain(each)) if isinstance(each, dict) else "" for each in variants]
+    return [{**row, "words": known[at] if (at := row["variant_index"]) < len(known) else ""} for row in rows]
 
 
 def progress(source: Source, plan_id: UUID) -> Row:

@@ -104,6 +104,11 @@ class ReplayService:
         self.background = Background(workers=_WORKERS)
         self._cancelled: set[UUID] = set()  # plans whose jobs here start no more
 
+    @property
+    def prices(self) -> Mapping[str, Price]:
+        """What models cost, by name."""
+        return self._setup.prices
+
     def outlook(self, asked: Experiment, going_on: Continuing | None = None, scope: str | None = None) -> ReplayOutlook:
         """What this would do; nothing is stored. Raises what ``start`` raises."""
         planned = self._planned(asked, going_on, scope)

@@ -258,6 +258,16 @@ def failures(connection: Connection, plan_id: UUID) -> list[dict[str, Any]]:
     return connection.execute(_SQL["failures"], {"plan": plan_id}).fetchall()
 
 
+def variants_of_plan(connection: Connection, plan_id: UUID) -> list[dict[str, Any]]:
+    """How far the variants of a plan are, by ``variant_index``."""
+    return connection.execute(_SQL["variants_of_plan"], {"plan": plan_id}).fetchall()
+
+
+def nodes_of_plan(connection: Connection, plan_id: UUID, limit: int) -> list[dict[str, Any]]:
+    """How far the first nodes of a plan are."""
+    return connection.execute(_SQL["nodes_of_plan"], {"plan": plan_id, "limit": limit}).fetchall()
+
+
 def progress(connection: Connection, plan_id: UUID) -> dict[str, Any]:
     """State and figures of a plan. Raises NotFoundError."""
     row = connection.execute(_SQL["progress"], {"plan": plan_id}).fetchone()

@@ -194,6 +194,21 @@ FROM replay_job WHERE plan_id = %(plan)s GROUP BY model;
 SELECT failure, count(*) AS jobs FROM replay_job WHERE plan_id = %(plan)s AND state = 'failed'
 GROUP BY failure ORDER BY jobs DESC, failure;
 
+-- name: variants_of_plan
+-- How far the variants of a plan are, by their place in it: counts by state, tokens, and the mean seconds of a job.
+SELECT variant_index, count(*) AS jobs, count(*) FILTER (WHERE state IN ('done', 'skipped')) AS done,
+    count(*) FILTER (WHERE state = 'failed') AS failed,
+    coalesce(sum(prompt_tokens), 0)::bigint AS prompt_tokens,
+    coalesce(sum(completion_tokens), 0)::bigint AS completion_tokens,
+    (avg(extract(epoch FROM ended_at - started_at)) FILTER (WHERE state = 'done'))::float8 AS seconds
+FROM replay_job WHERE plan_id = %(plan)s GROUP BY variant_index ORDER BY variant_index;
+
+-- name: nodes_of_plan
+-- How far the first nodes of a plan are, in its order.
+SELECT node_id, count(*) AS jobs, count(*) FILTER (WHERE state IN ('done', 'skipped')) AS done,
+    count(*) FILTER (WHERE state = 'failed') AS failed
+FROM replay_job WHERE plan_id = %(plan)s GROUP BY node_id ORDER BY min(number) LIMIT %(limit)s;
+
 -- name: batch_plans
 -- Stored plans that were never started, oldest first.
 SELECT plan_id FROM replay_plan WHERE started_at IS NULL AND stopped = '' ORDER BY created_at, plan_id LIMIT %(limit)s;

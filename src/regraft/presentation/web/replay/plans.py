@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
 
 from regraft.flows.replay import progress as plans
@@ -117,8 +117,31 @@ class Job(Model):
     ended_at: datetime | None
 
 
+class VariantProgress(Model):
+    """How far a variant of a plan is. ``seconds`` is the mean of its jobs, null before the first is done."""
+
+    variant_index: int
+    words: str
+    jobs: int
+    done: int
+    failed: int
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float | None
+
+
+class NodeProgress(Model):
+    """How far the jobs at a node are."""
+
+    node_id: UUID
+    jobs: int
+    done: int
+    failed: int
+
+
 class Plan(Progress):
     """A replay plan with its definition and a page of its jobs. ``next`` is the ``after`` of the following page.
+    ``node_records`` are the first 200.
 
     ``refused`` counts, by reason, nodes that were asked for and have no jobs: ``side_call``.
     """
@@ -127,15 +150,19 @@ class Plan(Progress):
     experiment: str | None
     refused: dict[str, int]
     failures: list[JobFailure]
+    variants: list[VariantProgress]
+    node_records: list[NodeProgress]
     job_records: list[Job]
     next: int | None
 
 
 @router.get("/compare/{id}", response_model=Comparison)
-def comparison(id: str, truth: Truth) -> JsonReply:
+def comparison(id: str, truth: Truth, request: Request) -> JsonReply:
     """All answers under a node's anchor, variant by variant."""
+    replays = request.app.state.replays
     with truth.connection() as connection:
-        return JsonReply(Comparison.model_validate(compare(connection, id, scope=truth.scope)))
+        found = compare(connection, id, replays.prices if replays is not None else None, scope=truth.scope)
+    return JsonReply(Comparison.model_validate(found))
 
 
 @router.get("/replays", response_model=Plans)
@@ -158,6 +185,8 @@ def replay(id: str, truth: Truth, limit: Scroll = 1000, after: AfterNumber = Non
         "experiment": found.experiment,
         "refused": found.refused,
         "failures": found.failures,
+        "variants": found.variants,
+        "node_records": found.nodes,
         "job_records": found.jobs,
         "next": found.jobs[-1]["number"] if len(found.jobs) == limit else None,
     }
