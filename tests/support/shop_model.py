@@ -8,7 +8,7 @@ from typing import Any
 
 from support.judge_model import SHOWN
 from support.messages import assistant, calling
-from support.scripted_upstream import Script, Seen, chunked, plain
+from support.scripted_upstream import Pause, Script, Seen, chunked, plain
 
 MODELS = ("small", "large", "thinker", "judge")
 FAILING = "please fail"  # what the last message says for the server to be out of order
@@ -22,12 +22,13 @@ _ANSWERS = (
 
 class ShopModel:
     """``asked`` is what came. ``said`` is the text of the next answers where a test sets it, ``pause`` the seconds
-    between the pieces of a stream."""
+    between the pieces of a stream, ``thinks`` those before a whole answer."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
         self.said: str | None = None
         self.pause = 0.0
+        self.thinks = 0.0
         self._lock = threading.Lock()
 
     def __call__(self, seen: Seen) -> Script:
@@ -52,7 +53,8 @@ class ShopModel:
             {"index": at, "finish_reason": "stop", "message": assistant(self._text(number + at))}
             for at in range(1, asked.get("n") or 1)
         ]
-        return plain(200, json.dumps({**head, "choices": choices, "usage": usage}).encode())
+        whole = plain(200, json.dumps({**head, "choices": choices, "usage": usage}).encode())
+        return Script((Pause(self.thinks), *whole.steps)) if self.thinks else whole
 
     def _message(self, asked: dict[str, Any], last: str, number: int) -> dict[str, Any]:
         shown = {part["name"]: part["text"] for part in SHOWN.finditer(last)}

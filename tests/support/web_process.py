@@ -50,6 +50,13 @@ class WebProcess:
             self._process.wait()
         self._process = None
 
+    def kill(self) -> None:
+        """End it as a crash would: it can do nothing about it."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
     def _answers(self) -> bool:
         assert self._process is not None
         if self._process.poll() is not None:

@@ -212,7 +212,7 @@ def _listed(tools: Mapping[str, Any], key: str) -> Sequence[Any]:
 def _job(origin: Origin, variant: Variant, index: int, sample: int, pin_of: Callable[[str], str], growth: str) -> Job:
     model = variant.model or origin.model
     if not model:
-        raise UsageError(f"Node {origin.node_id} has no known model: name one with --model.")
+        raise UsageError(f"Node {origin.node_id} has no known model: choose one to ask (--model).")
     other = {key: value for key, value in origin.other.items() if key not in _DELIVERY}
     if variant.model:
         other.pop("model", None)

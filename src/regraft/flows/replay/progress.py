@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from regraft.domain.evaluation.trajectory import printable
 from regraft.domain.ids import canonical_json, parse_json, plain
 from regraft.domain.replay.comparison import changes_in_words
 from regraft.infra.postgres.pool import Source, connect, reading_from, transaction
@@ -17,6 +18,7 @@ from regraft.infra.postgres.replay import plans as store
 Row = dict[str, Any]
 POLL = 0.5  # seconds between two looks at a running plan
 _NODES = 200
+_CHANGES = 3
 OVER = frozenset({"done", "failed", "stopped"})
 
 
@@ -45,12 +47,18 @@ def plans(
     before: datetime | None = None,
     before_id: UUID | None = None,
 ) -> list[Row]:
-    """State and figures of the latest plans; the next page starts before the last row's ``created_at``, ``plan_id``.
+    """State and figures of the latest plans, with ``changes``, their first variants in words, and ``variants``, how
+    many they have; the next page starts before the last row's ``created_at``, ``plan_id``.
 
     A tenant, ``scope``, sees the plans whose nodes are all its own.
     """
     with reading_from(source) as connection:
-        return store.plans(connection, limit, scope=scope, before=before, before_id=before_id)
+        rows = store.plans(connection, limit, scope=scope, before=before, before_id=before_id)
+    found = []
+    for row in rows:
+        words = _words(row.pop("definition"))
+        found.append({**row, "changes": words[:_CHANGES], "variants": len(words)})
+    return found
 
 
 def plan_id(source: Source, plan: str, scope: str | None = None) -> UUID:
@@ -87,9 +95,15 @@ def plan(
 
 
 def _in_words(rows: list[Row], definition: str) -> list[Row]:
-    variants = parse_json(definition).get("variants", [])
-    known = [changes_in_words(plain(each)) if isinstance(each, dict) else "" for each in variants]
+    known = _words(definition)
     return [{**row, "words": known[at] if (at := row["variant_index"]) < len(known) else ""} for row in rows]
+
+
+def _words(definition: str) -> list[str]:
+    """What each variant of a plan changes; '' of one that was erased."""
+    variants = plain(parse_json(definition)).get("variants")
+    told = variants if isinstance(variants, list) else []
+    return [printable(changes_in_words(each)) if isinstance(each, dict) else "" for each in told]
 
 
 def progress(source: Source, plan_id: UUID) -> Row:

@@ -87,7 +87,7 @@ export function VariantFigures({ variants, chosen = [], onChoose }: Props) {
               <td className={styles.number}>{count(one.samples)}</td>
               <td className={styles.number}>{count(one.distinct)}</td>
               <td>
-                <Share share={one.agreement} />
+                <Share share={one.samples > 1 ? one.agreement : null} />
               </td>
               <td>
                 <Spread variant={one} largest={largest} />
@@ -136,10 +136,12 @@ function Spread({ variant, largest }: { variant: Variant; largest: number }) {
         />
         <rect className={styles.mean} x={Math.min(bar.mean, 98.5)} width="1.5" height="12" />
       </svg>
-      {count(Math.round(variant.length))}
-      {variant.length_spread !== null && (
-        <span className="soft"> ± {count(Math.round(variant.length_spread))}</span>
-      )}
+      <span>
+        {count(Math.round(variant.length))}
+        {variant.length_spread !== null && (
+          <span className="soft"> ± {count(Math.round(variant.length_spread))}</span>
+        )}
+      </span>
     </span>
   );
 }

@@ -4,9 +4,9 @@ import type { Policy } from "./form";
 import styles from "./form.module.css";
 
 const POLICIES: Readonly<Record<Policy, string>> = {
-  strict: "recorded, for the very same call only",
+  strict: "recorded, same call only",
   recorded: "recorded, in their order",
-  simulated: "simulated by a model where none is recorded",
+  simulated: "else simulated by a model",
   live: "live: tools really run",
 };
 

@@ -1,6 +1,6 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link, useLocation } from "wouter";
-import { client } from "../../api/client";
+import { client, type Schema } from "../../api/client";
 import { Chip } from "../../parts/Chip";
 import { type Column, DataTable } from "../../parts/DataTable";
 import { Empty } from "../../parts/Empty";
@@ -10,41 +10,42 @@ import { count, shortId } from "../../parts/format";
 import { Loading } from "../../parts/Loading";
 import { Page } from "../../parts/Page";
 import { Time } from "../../parts/Time";
+import { useNarrow } from "../../parts/useNarrow";
 import { useIsAdmin } from "../../shell/session";
 import { JobsBar } from "../plan/JobsBar";
-import { counts, isAlive, type Progress, standing } from "../plan/state";
+import { counts, isAlive, standing } from "../plan/state";
 import styles from "./list.module.css";
 
-const COLUMNS: readonly Column<Progress>[] = [
+type Listed = Schema["ListedPlan"];
+
+const COLUMNS: readonly Column<Listed>[] = [
   {
     key: "name",
     head: "Plan",
-    cell: (row) => (
-      <Link href={`/replays/${row.plan_id}`}>
-        {row.name || <span className="mono">{shortId(row.plan_id)}</span>}
-      </Link>
-    ),
+    cell: (row) => <Link href={`/replays/${row.plan_id}`}>{row.name || changesOf(row)}</Link>,
   },
+  { key: "variants", head: "Variants", width: "5.5rem", align: "end", cell: (row) => count(row.variants) },
   {
     key: "state",
     head: "State",
-    width: "12rem",
+    width: "10rem",
     cell: (row) => {
       const { label, tone } = standing(row);
       return <Chip tone={tone}>{label}</Chip>;
     },
   },
-  { key: "progress", head: "Calls", width: "15rem", cell: (row) => <JobsBar {...counts(row)} /> },
-  { key: "nodes", head: "Contexts", width: "6rem", align: "end", cell: (row) => count(row.nodes) },
+  { key: "progress", head: "Calls", width: "11rem", cell: (row) => <JobsBar {...counts(row)} /> },
+  { key: "nodes", head: "Contexts", width: "5.5rem", align: "end", cell: (row) => count(row.nodes) },
   {
     key: "tokens",
     head: "Tokens",
-    width: "7rem",
+    width: "6rem",
     align: "end",
     cell: (row) => count(row.prompt_tokens + row.completion_tokens),
   },
-  { key: "created", head: "Asked for", width: "9rem", cell: (row) => <Time at={row.created_at} /> },
+  { key: "created", head: "Asked for", width: "8.5rem", cell: (row) => <Time at={row.created_at} /> },
 ];
+const NARROW = new Set(["name", "state", "progress"]);
 const EXPORTED = [
   ...[
     "plan_id",
@@ -62,10 +63,18 @@ const EXPORTED = [
   ...["prompt_tokens", "completion_tokens", "created_at", "started_at", "ended_at"],
 ];
 
+/** What a plan without a name is called: what it changes. */
+function changesOf({ changes, variants, plan_id }: Listed): string {
+  const words = changes.filter(Boolean).join(" · ");
+  if (!words) return shortId(plan_id);
+  return variants > changes.length ? `${words} and ${variants - changes.length} more` : words;
+}
+
 /** Plans of replays, the latest first. */
 export default function ReplaysPage() {
   const [, go] = useLocation();
   const admin = useIsAdmin();
+  const narrow = useNarrow();
   const { data, error, refetch, fetchNextPage, hasNextPage, isFetchingNextPage } = useInfiniteQuery({
     queryKey: ["replays"],
     queryFn: async ({ pageParam, signal }) => {
@@ -86,7 +95,9 @@ export default function ReplaysPage() {
       full
       actions={
         <>
-          {rows && rows.length > 0 && <ExportButtons name="replays" columns={EXPORTED} rows={() => rows} />}
+          {rows && rows.length > 0 && (
+            <ExportButtons name="replays" columns={EXPORTED} rows={() => rows.map((row) => ({ ...row }))} />
+          )}
           {admin && (
             <Link className={styles.primary} href="/replay">
               New replay
@@ -112,7 +123,7 @@ export default function ReplaysPage() {
       ) : (
         <DataTable
           label="Replays"
-          columns={COLUMNS}
+          columns={narrow ? COLUMNS.filter((column) => NARROW.has(column.key)) : COLUMNS}
           rows={rows}
           rowKey={(row) => row.plan_id}
           onOpen={(row) => go(`/replays/${row.plan_id}`)}

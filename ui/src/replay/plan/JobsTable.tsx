@@ -7,6 +7,7 @@ import { ExportButtons } from "../../parts/ExportButtons";
 import { Failed } from "../../parts/Failed";
 import { count, duration, shortId } from "../../parts/format";
 import { Loading } from "../../parts/Loading";
+import { useNarrow } from "../../parts/useNarrow";
 import styles from "./plan.module.css";
 
 type Job = Schema["Job"];
@@ -23,6 +24,8 @@ const EXPORTED = [
   ...["completion_tokens", "started_at", "ended_at"],
 ];
 
+const NARROW = new Set(["state", "node", "variant", "failure"]);
+
 /** The calls of a plan, in their order. */
 export function JobsTable({ plan, alive }: { plan: Schema["Plan"]; alive: boolean }) {
   const { data, error, refetch, fetchNextPage, hasNextPage, isFetchingNextPage } = useInfiniteQuery({
@@ -37,10 +40,12 @@ export function JobsTable({ plan, alive }: { plan: Schema["Plan"]; alive: boolea
     getNextPageParam: (page) => page.next,
     refetchInterval: alive ? 2_000 : false,
   });
+  const narrow = useNarrow();
   if (error) return <Failed error={error} retry={() => void refetch()} />;
   if (!data) return <Loading what="calls" />;
   const rows = data.pages.flatMap((page) => page.jobs);
-  const words = new Map(plan.variants.map((one) => [one.variant_index, one.words]));
+  const words = new Map<number, string>(plan.variants.map((one) => [one.variant_index, one.words]));
+  const all = columns(words);
   return (
     <div className={styles.jobs}>
       <div className={styles.exports}>
@@ -52,7 +57,7 @@ export function JobsTable({ plan, alive }: { plan: Schema["Plan"]; alive: boolea
       </div>
       <DataTable
         label="Calls"
-        columns={columns(words)}
+        columns={narrow ? all.filter((column) => NARROW.has(column.key)) : all}
         rows={rows}
         rowKey={(row) => String(row.number)}
         total={plan.jobs}

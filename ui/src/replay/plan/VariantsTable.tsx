@@ -1,6 +1,7 @@
 import type { Schema } from "../../api/client";
 import { type Column, DataTable } from "../../parts/DataTable";
 import { count, duration } from "../../parts/format";
+import { useNarrow } from "../../parts/useNarrow";
 import { JobsBar } from "./JobsBar";
 
 type Variant = Schema["VariantProgress"];
@@ -34,10 +35,11 @@ const COLUMNS: readonly Column<Variant>[] = [
 
 /** How far each variant of a plan is. */
 export function VariantsTable({ plan }: { plan: Schema["Plan"] }) {
+  const narrow = useNarrow();
   return (
     <DataTable
       label="Variants"
-      columns={COLUMNS}
+      columns={narrow ? COLUMNS.slice(0, 2) : COLUMNS}
       rows={plan.variants}
       rowKey={(row) => String(row.variant_index)}
     />

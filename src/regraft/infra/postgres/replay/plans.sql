@@ -171,9 +171,9 @@ WHERE p.plan_id = %(plan)s AND p.ended_at IS NULL;
 SELECT * FROM replay_progress WHERE plan_id = %(plan)s;
 
 -- name: plans
--- Plans, the latest first. A page starts after a (time, id). A tenant, `scope`, sees those of which every node is its own.
-SELECT p.* FROM (
-    SELECT plan_id FROM replay_plan p
+-- Plans with what defines them, the latest first. A page starts after a (time, id). A tenant, `scope`, sees those of which every node is its own.
+SELECT p.*, latest.definition FROM (
+    SELECT plan_id, definition::text FROM replay_plan p
     WHERE (%(before)s::timestamptz IS NULL OR (created_at, plan_id) < (%(before)s, %(before_id)s::uuid))
       AND (%(scope)s::text IS NULL OR (
         EXISTS (SELECT FROM replay_job j WHERE j.plan_id = p.plan_id)

@@ -84,10 +84,17 @@ class Comparison(Model):
     variants: list[VariantFigures]
 
 
+class ListedPlan(Progress):
+    """A plan with the number of its ``variants``, and in words what the first three of them change."""
+
+    variants: int
+    changes: list[str]
+
+
 class Plans(Model):
     """A page of replay plans, the latest first. ``next`` is the ``before`` of the following page."""
 
-    replays: list[Progress]
+    replays: list[ListedPlan]
     next: str | None
 
 
@@ -172,7 +179,7 @@ def replays(truth: Truth, limit: Limit = 50, before: Before = None) -> JsonReply
     with truth.connection() as connection:
         found = plans.plans(connection, limit, scope=truth.scope, before=at, before_id=last_id)
     following = page_end(found[-1]["created_at"], found[-1]["plan_id"]) if len(found) == limit else None
-    return JsonReply(Plans(replays=Progress.from_rows(found), next=following))
+    return JsonReply(Plans(replays=ListedPlan.from_rows(found), next=following))
 
 
 @router.get("/replays/{id}", response_model=Plan)
