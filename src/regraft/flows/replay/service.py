@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from regraft.domain.errors import ConflictError, ForbiddenError, UsageError
+from regraft.domain.errors import ConflictError, ForbiddenError, RegraftError, UsageError
 from regraft.domain.replay.budget import Budget, Price
 from regraft.domain.replay.experiment import Experiment
 from regraft.domain.replay.preview import ReplayPreview, preview
@@ -23,6 +24,8 @@ from regraft.flows.replay import progress
 from regraft.flows.replay.execution import Grow, Tally
 from regraft.flows.replay.model_offers import ModelOffers, model_offers, require_gateway
 from regraft.infra.gateway_endpoint import GatewayEndpoint
+from regraft.infra.postgres.pool import transaction
+from regraft.infra.postgres.replay import plans as store
 
 if TYPE_CHECKING:
     from regraft.infra.config.tool_server import ToolServerSection
@@ -136,7 +139,7 @@ class ReplayService:
         require_gateway(self._setup.gateway())
         plan_id = flow.save(self._dsn, planned)
         if planned.todo or planned.resumed:
-            self._begin(plan_id, scope, asked)
+            self._begin(plan_id, scope, asked, again=planned.resumed)
         return plan_id
 
     def resume(self, plan: str, scope: str | None = None, limits: Mapping[str, Any] | None = None) -> UUID:
@@ -157,7 +160,7 @@ class ReplayService:
         asked = replace(planned.experiment, **given)
         self._check(replace(planned, experiment=asked), scope)
         require_gateway(self._setup.gateway())
-        self._begin(plan_id, scope, asked)
+        self._begin(plan_id, scope, asked, again=True)
         return plan_id
 
     def cancel(self, plan: str, scope: str | None = None) -> UUID:
@@ -168,6 +171,7 @@ class ReplayService:
         for job in self.background.jobs(NAME):
             if job.key == str(plan_id) and job.state == "waiting":
                 self.background.cancel(job.job_id)
+                self._end(plan_id, "cancelled")
         progress.cancel(self._dsn, str(plan_id), scope)
         return plan_id
 
@@ -216,8 +220,14 @@ class ReplayService:
             raise UsageError(f"The query {query!r} needs a workbench, which this server was started without.")
         return pivots_to_replay(self._dsn, self._setup.workbench)
 
-    def _begin(self, plan_id: UUID, scope: str | None, asked: Experiment) -> None:
+    def _begin(self, plan_id: UUID, scope: str | None, asked: Experiment, *, again: bool) -> None:
         self._cancelled.discard(plan_id)
+        if progress.progress(self._dsn, plan_id)["state"] == "running":
+            return
+        if again:  # whoever looks sees at once that it goes on
+            with transaction(self._dsn, name="regraft-replay") as connection:
+                limited = (asked.concurrency, asked.budget_tokens, asked.budget_money)
+                store.start(connection, plan_id, datetime.now(UTC), *limited)
         limits = {name: getattr(asked, name) for name in _LIMITS}
 
         def run(work: Work) -> flow.ReplayCounts:
@@ -227,8 +237,13 @@ class ReplayService:
 
     def _run(self, plan_id: UUID, scope: str | None, limits: Mapping[str, Any], work: Work) -> flow.ReplayCounts:
         work.progress("preparing", 0, 0)
-        planned = flow.resume(self._dsn, plan_id, self._setup.settle, scope=scope)
-        planned = replace(planned, experiment=replace(planned.experiment, **limits))
+        try:
+            planned = flow.resume(self._dsn, plan_id, self._setup.settle, scope=scope)
+            planned = replace(planned, experiment=replace(planned.experiment, **limits))
+            gateway, grow = self._setup.gateway(), self._grow(planned)
+        except RegraftError as error:
+            self._end(plan_id, "error", str(error))
+            raise
         ended = 0
 
         def advance(count: int) -> None:
@@ -244,14 +259,18 @@ class ReplayService:
 
         return flow.run(
             self._dsn,
-            self._setup.gateway(),
+            gateway,
             planned,
             progress=advance,
-            grow=self._grow(planned),
+            grow=grow,
             prices=self._setup.prices,
             tally=Tally(),
             stop=stop,
         )
+
+    def _end(self, plan_id: UUID, stopped: str, error: str = "") -> None:
+        with transaction(self._dsn, name="regraft-replay") as connection:
+            store.end(connection, plan_id, datetime.now(UTC), stopped=stopped, error=error.replace("\0", "?"))
 
     def _grow(self, planned: flow.ReplayPlan) -> Grow:
         from regraft.flows.replay.rollouts import growing

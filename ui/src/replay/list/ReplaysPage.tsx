@@ -121,6 +121,7 @@ export default function ReplaysPage() {
           </pre>
         </Empty>
       ) : (
+        <div className={styles.table}>
         <DataTable
           label="Replays"
           columns={narrow ? COLUMNS.filter((column) => NARROW.has(column.key)) : COLUMNS}
@@ -130,6 +131,7 @@ export default function ReplaysPage() {
           {...(hasNextPage && !isFetchingNextPage ? { loadMore: () => void fetchNextPage() } : {})}
           fill
         />
+        </div>
       )}
     </Page>
   );

@@ -24,6 +24,7 @@ const EXPORTED = [
   ...["completion_tokens", "started_at", "ended_at"],
 ];
 
+const FEW = 14; // rows that are shown without a scroll of their own
 const NARROW = new Set(["state", "node", "variant", "failure"]);
 
 /** The calls of a plan, in their order. */
@@ -45,7 +46,8 @@ export function JobsTable({ plan, alive }: { plan: Schema["Plan"]; alive: boolea
   if (!data) return <Loading what="calls" />;
   const rows = data.pages.flatMap((page) => page.jobs);
   const words = new Map<number, string>(plan.variants.map((one) => [one.variant_index, one.words]));
-  const all = columns(words);
+  const all = columns(words).filter((column) => column.key !== "failure" || plan.failed > 0);
+  const many = rows.length > FEW;
   return (
     <div className={styles.jobs}>
       <div className={styles.exports}>
@@ -55,15 +57,17 @@ export function JobsTable({ plan, alive }: { plan: Schema["Plan"]; alive: boolea
           rows={() => rows.map((row) => ({ ...row, variant: words.get(row.variant_index) ?? "" }))}
         />
       </div>
-      <DataTable
-        label="Calls"
-        columns={narrow ? all.filter((column) => NARROW.has(column.key)) : all}
-        rows={rows}
-        rowKey={(row) => String(row.number)}
-        total={plan.jobs}
-        {...(hasNextPage && !isFetchingNextPage ? { loadMore: () => void fetchNextPage() } : {})}
-        fill
-      />
+      <div className={many ? styles.tall : undefined}>
+        <DataTable
+          label="Calls"
+          columns={narrow ? all.filter((column) => NARROW.has(column.key)) : all}
+          rows={rows}
+          rowKey={(row) => String(row.number)}
+          total={plan.jobs}
+          {...(hasNextPage && !isFetchingNextPage ? { loadMore: () => void fetchNextPage() } : {})}
+          fill={many}
+        />
+      </div>
     </div>
   );
 }
@@ -74,7 +78,7 @@ function columns(words: ReadonlyMap<number, string>): readonly Column<Job>[] {
     {
       key: "state",
       head: "State",
-      width: "9rem",
+      width: "8.5rem",
       cell: (row) => <Chip tone={TONES[row.state] ?? "plain"}>{STATES[row.state] ?? row.state}</Chip>,
     },
     {
@@ -93,7 +97,7 @@ function columns(words: ReadonlyMap<number, string>): readonly Column<Job>[] {
       cell: (row) => <span title={words.get(row.variant_index)}>{words.get(row.variant_index)}</span>,
     },
     { key: "sample", head: "Sample", width: "5rem", align: "end", cell: (row) => count(row.sample + 1) },
-    { key: "model", head: "Model", width: "10rem", cell: (row) => row.model },
+    { key: "model", head: "Model", width: "9rem", cell: (row) => row.model },
     {
       key: "tokens",
       head: "Tokens",
