@@ -122,15 +122,15 @@ export default function ReplaysPage() {
         </Empty>
       ) : (
         <div className={styles.table}>
-        <DataTable
-          label="Replays"
-          columns={narrow ? COLUMNS.filter((column) => NARROW.has(column.key)) : COLUMNS}
-          rows={rows}
-          rowKey={(row) => row.plan_id}
-          onOpen={(row) => go(`/replays/${row.plan_id}`)}
-          {...(hasNextPage && !isFetchingNextPage ? { loadMore: () => void fetchNextPage() } : {})}
-          fill
-        />
+          <DataTable
+            label="Replays"
+            columns={narrow ? COLUMNS.filter((column) => NARROW.has(column.key)) : COLUMNS}
+            rows={rows}
+            rowKey={(row) => row.plan_id}
+            onOpen={(row) => go(`/replays/${row.plan_id}`)}
+            {...(hasNextPage && !isFetchingNextPage ? { loadMore: () => void fetchNextPage() } : {})}
+            fill
+          />
         </div>
       )}
     </Page>
