@@ -51,6 +51,15 @@ export function isTyping(target: EventTarget | null): boolean {
   );
 }
 
+/** Whether the key does something where the focus is: a button is pressed, a link is followed, a part scrolled. */
+export function isTaken(name: string, target: EventTarget | null): boolean {
+  if (!(target instanceof HTMLElement)) return false;
+  const pressed = "a[href], button, summary, [role=button], [role=tab]";
+  if (name === "Enter") return target.closest(pressed) !== null;
+  if (name === "Space") return target.closest(`${pressed}, input`) !== null;
+  return /^(Arrow|Page|Home|End)/.test(name) && target.closest("[data-own-keys], [role=tablist]") !== null;
+}
+
 /**
  * Keys that work while the component is shown and `active`. They do nothing in dialogs, with AltGr, and while text is
  * typed, unless they say otherwise. What was registered last goes first.
@@ -71,6 +80,7 @@ function onKey(event: KeyboardEvent): void {
   const name = keyName(event);
   if (!name || event.defaultPrevented || document.querySelector("dialog[open]")) return;
   const typing = isTyping(event.target);
+  if (!typing && isTaken(name, event.target)) return;
   for (const { current } of [...groups].reverse()) {
     const found = current.shortcuts.find(
       (shortcut) => (!typing || shortcut.whileTyping) && shortcut.keys.split(" | ").includes(name),

@@ -32,7 +32,7 @@ export function SideBySide({ nodes, onClose, onRemove }: Props) {
     first && found.every((each) => !each.data || each.data.parent_node_id === first.parent_node_id);
   const asked = Array.isArray(first?.history) ? first.history.at(-1) : undefined;
   return (
-    <section className={styles.panel} id="turn" tabIndex={-1} aria-label="Answers side by side">
+    <section className={styles.panel} id="turn" tabIndex={-1} aria-label="Answers side by side" data-own-keys>
       <header className={styles.head}>
         <div className={styles.names}>
           <h2>Side by side</h2>

@@ -4,7 +4,6 @@ import { Link } from "wouter";
 import { client, type Schema } from "../../api/client";
 import { Button } from "../../parts/Button";
 import { Chip } from "../../parts/Chip";
-import { CopyLink } from "../../parts/CopyLink";
 import { Failed } from "../../parts/Failed";
 import { counted, duration, percent, shortId } from "../../parts/format";
 import { Icon } from "../../parts/Icon";
@@ -50,7 +49,7 @@ export function TurnPanel({ node, tree, place, compared, onCompare, onSiblings, 
   const kind = tree.shape.names.kinds[tree.shape.nodes.kind[place] as number] ?? "";
   const isRoot = place === 0;
   return (
-    <section className={styles.panel} id="turn" tabIndex={-1} aria-label="Turn">
+    <section className={styles.panel} id="turn" tabIndex={-1} aria-label="Turn" data-own-keys>
       <header className={styles.head}>
         <div className={styles.names}>
           <KindMark kind={kind} />
@@ -65,7 +64,6 @@ export function TurnPanel({ node, tree, place, compared, onCompare, onSiblings, 
           )}
         </div>
         <div className={styles.actions}>
-          <CopyLink label="Link" />
           <Button kind="quiet" icon="close" aria-label="Close the turn" onClick={onClose} />
         </div>
       </header>

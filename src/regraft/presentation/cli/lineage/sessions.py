@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from regraft.domain.errors import UsageError
 from regraft.domain.ids import plain
 from regraft.domain.lineage.tool_calls import RESULT_ROLES
 from regraft.presentation.cli import completion
@@ -93,8 +95,18 @@ def tree(
         str, typer.Argument(help="Session: id, start of an id, or name.", autocompletion=completion.sessions)
     ],
     json: Json = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write the tree to this HTML file, a new one, which opens without a server.", dir_okay=False),
+    ] = None,
+    most_text: Annotated[
+        int, typer.Option(min=0, help="With --html: how many megabytes of messages the file holds at most.")
+    ] = 50,
 ) -> None:
     """Draw a conversation with all its branches; a run of turns without branches is one block.
+
+    With --html, write the picture of the web UI to a file that can be kept or sent: every turn in full, searchable. It
+    loads nothing, and nothing that a model or user wrote is run.
 
     Answers under a pivot show their value and from how many leaves it is known, as `regraft pivots` last found them.
     """
@@ -102,6 +114,9 @@ def tree(
     from regraft.flows.lineage import reading
 
     run = context()
+    if html is not None:
+        _write_html(run, session, html, most_text, json=json)
+        return
     found = reading.tree(run.graph_dsn(), session)
     values = values_in_tree(run.workbench(), found.session["session_id"])
     rows = [
@@ -112,6 +127,35 @@ def tree(
         run.print_json([reading.values(row) for row in rows])
         return
     print_tree(run, found.session, rows)
+
+
+def _write_html(run: CommandContext, session: str, file: Path, most_text: int, *, json: bool) -> None:
+    from datetime import UTC, datetime
+
+    from regraft import __version__
+    from regraft.flows.lineage.tree_file import tree_document
+    from regraft.presentation.web.tree_page import tree_page
+
+    if file.exists():
+        raise UsageError(f"{file} exists. Name another file.")
+    now = datetime.now(UTC)
+    found = tree_document(run.graph_dsn(), session, now=now, version=__version__, most_text=most_text * 1_000_000)
+    pieces = list(tree_page(found.json, found.title))
+    try:
+        with file.open("x", encoding="utf-8") as written:
+            written.writelines(pieces)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}.") from error
+    size = file.stat().st_size
+    if json:
+        run.print_json({"file": str(file), "bytes": size, "messages": found.messages, "left_out": found.left_out})
+        return
+    run.console.print(f"{file}: {found.messages:,} messages, {size / 1e6:.1f} MB.", markup=False, highlight=False)
+    if found.left_out:
+        run.console.print(
+            f"{found.left_out:,} messages are left out: with them the file would hold over {most_text} MB of text."
+            " --most-text raises that."
+        )
 
 
 def print_tree(run: CommandContext, head: dict[str, Any], rows: list[dict[str, Any]]) -> None:
