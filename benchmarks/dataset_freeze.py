@@ -24,10 +24,12 @@ from regraft.flows.datasets.assembly import assemble
 from regraft.flows.datasets.export import export
 from regraft.flows.datasets.freeze import freeze
 from regraft.flows.datasets.preview import preview
+from regraft.flows.datasets.stored import RowFilter, StoredSnapshots
 from regraft.flows.datasets.verify import verify
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.infra.files.recipes import parse_recipe
+from regraft.infra.postgres.datasets import registry
 from regraft.infra.postgres.pool import connect
 
 RESULTS = Path(__file__).parent / "results"
@@ -74,6 +76,7 @@ def main() -> None:
         assert proof.ok, proof
         exported, _ = timed(lambda: export(snapshot.snapshot_id, folder / "out", dsn=dsn, warehouse=warehouse))
         bare = bare_write(dsn, bench, folder / "bare.parquet")
+        pages = read_pages(dsn, warehouse)
     figures = {
         "rows": count,
         "preview, seconds (limit 5 at 100,000 candidates)": previewed,
@@ -84,12 +87,33 @@ def main() -> None:
         "verify over 20,000 rows a second": count / proved / 20_000,
         "export, rows a second": count / exported,
         "export over 20,000 rows a second": count / exported / 20_000,
+        **pages,
         "peak memory of the freeze, MB (limit 1,500 at 1,000,000 rows)": peak,
     }
     for name, value in figures.items():
         print(f"{name}: {value:,.3f}" if value < 100 else f"{name}: {value:,.0f}")
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "dataset_freeze.json").write_text(json.dumps(figures, indent=1))
+
+
+def read_pages(dsn: str, warehouse: str) -> dict[str, float]:
+    """Milliseconds of what the page asks of a snapshot, after its files were listed once."""
+    with connect(dsn) as connection:
+        (record,) = registry.snapshots(connection)
+    stored = StoredSnapshots(dsn, warehouse)
+    listed, first = timed(lambda: stored.page(record, 0, 100, RowFilter()))
+    begin, _ = timed(lambda: stored.page(record, 0, 100, RowFilter()))
+    middle, _ = timed(lambda: stored.page(record, first.of // 2, 100, RowFilter()))
+    nowhere, _ = timed(lambda: stored.page(record, 0, 100, RowFilter(text="words that no row has")))
+    last = stored.page(record, first.of - 1, 1, RowFilter()).rows[0]
+    one, _ = timed(lambda: stored.row(record, last.row_id))
+    return {
+        "first page of rows, files listed, ms": listed * 1000,
+        "first page of rows, ms": begin * 1000,
+        "a page of rows in the middle, ms (limit 100)": middle * 1000,
+        "search through 20,000 rows, ms": nowhere * 1000,
+        "one row by its id, the last, ms (limit 100)": one * 1000,
+    }
 
 
 def fill(dsn: str, rows: int) -> None:

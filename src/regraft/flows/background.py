@@ -28,7 +28,8 @@ class CancelledWorkError(RegraftError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackgroundJob:
-    """A piece of work as it is now. ``done`` of ``total`` of a ``step`` are finished; a ``total`` of 0 is not known.
+    """A piece of work as it is now; ``about`` says on what, for people. ``done`` of ``total`` of a ``step`` are
+    finished; a ``total`` of 0 is not known.
 
     ``result`` is what the work returned, ``error`` what it raised: a known error's message, or that it is a bug.
     ``scope`` is the tenant that it was started for, None for all. ``failure`` is the error itself.
@@ -36,6 +37,7 @@ class BackgroundJob:
 
     job_id: UUID
     name: str
+    about: str
     key: str
     scope: str | None
     state: State
@@ -92,7 +94,14 @@ class Background:
         self._changed = Condition()
 
     def start(
-        self, name: str, function: _Function, *, key: str = "", scope: str | None = None, replaces: bool = False
+        self,
+        name: str,
+        function: _Function,
+        *,
+        about: str = "",
+        key: str = "",
+        scope: str | None = None,
+        replaces: bool = False,
     ) -> BackgroundJob:
         """Run a function in the background. ``key``: what it is about; while work of one key goes on, it is answered
         in place of more of the same, or cancelled where the new one ``replaces`` it.
@@ -111,6 +120,7 @@ class Background:
             job = BackgroundJob(
                 job_id=uuid4(),
                 name=name,
+                about=about,
                 key=key,
                 scope=scope,
                 state="waiting",

@@ -179,6 +179,18 @@ def test_the_difference_of_two_snapshots_names_rows(
     assert "of kind" in viewer.over(mixed["job"]["job_id"])["error"]
 
 
+def test_work_is_listed_without_its_results(turns: dict[str, Turn], admin: DatasetClient) -> None:
+    snapshot = admin.frozen(SFT)
+    admin.finished("/api/recipes/preview", {"text": SFT})
+    admin.finished(f"/api/snapshots/{snapshot}/verify")
+    jobs = admin.get("/api/dataset-jobs")["jobs"]
+    assert [(one["name"], one["about"], one["state"]) for one in jobs] == [
+        ("verify", snapshot, "done"),
+        ("freeze", "good", "done"),
+    ]
+    assert all(one["verification"] is None and one["frozen"] is None for one in jobs)
+
+
 def test_a_freeze_without_rows_says_why(turns: dict[str, Turn], admin: DatasetClient) -> None:
     job = admin.finished("/api/recipes/freeze", {"text": SFT + "min_score = 1.0\nthemes = ['none such']\n"})
     assert job["state"] == "failed"

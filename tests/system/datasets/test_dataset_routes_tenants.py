@@ -126,6 +126,7 @@ def test_what_is_of_another_tenant_is_as_unknown_as_what_never_was(
     for act, body in (("verify", None), ("export", {"target": "trl"}), ("withdraw", {"reason": "x"})):
         alpha.send(f"/api/snapshots/{theirs}/{act}", body, 404)
     alpha.send(f"/api/dataset-jobs/{job['job_id']}/cancel", None, 404)
+    assert [one["about"] for one in alpha.get("/api/dataset-jobs")["jobs"]] == ["good"]
     assert beta.get(f"/api/snapshots/{theirs}")["withdrawn_at"] is None
     assert [one["snapshot_id"] for one in alpha.get("/api/snapshots")["snapshots"]] == [own]
     # A snapshot with rows of both is neither's.

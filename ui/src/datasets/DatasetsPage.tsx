@@ -13,6 +13,7 @@ import { Page } from "../parts/Page";
 import { Time } from "../parts/Time";
 import { useNarrow } from "../parts/useNarrow";
 import styles from "./DatasetsPage.module.css";
+import { Works } from "./Works";
 import { KINDS, splitsInWords, total } from "./words";
 
 type Snapshot = Schema["Snapshot"];
@@ -54,6 +55,7 @@ export default function DatasetsPage() {
       title="Datasets"
       about="A recipe says which conversations to take. Freezing it makes a snapshot that never changes, and every row of it leads back to where it came from."
     >
+      <Works />
       <section className={styles.part}>
         <h2 id="recipes">Recipes</h2>
         {recipes.error ? (

@@ -55,7 +55,7 @@ class DatasetService:
 
     def preview(self, text: str, page: str, *, scope: str | None, all_rows: bool = False) -> BackgroundJob:
         """Begin a preview. One that goes on for the same ``page`` is cancelled. Raises ConfigError."""
-        self.recipes.require(text, files=scope is None)
+        recipe = self.recipes.require(text, files=scope is None)
         return self._background.start(
             PREVIEW,
             lambda work: preview(
@@ -67,6 +67,7 @@ class DatasetService:
                 scope=scope,
                 progress=work.progress,
             ),
+            about=recipe.name,
             key=f"preview {scope} {page}",
             scope=scope,
             replaces=True,
@@ -74,7 +75,7 @@ class DatasetService:
 
     def freeze(self, text: str, *, scope: str | None) -> BackgroundJob:
         """Begin a freeze; while the same text is being frozen, that is answered. Raises ConfigError."""
-        self.recipes.require(text, files=scope is None)
+        recipe = self.recipes.require(text, files=scope is None)
         return self._background.start(
             FREEZE,
             lambda work: freeze(
@@ -85,6 +86,7 @@ class DatasetService:
                 scope=scope,
                 progress=work.progress,
             ),
+            about=recipe.name,
             key=f"freeze {scope} {text}",
             scope=scope,
         )
@@ -100,6 +102,7 @@ class DatasetService:
                 workbench=self._workbench,
                 progress=work.progress,
             ),
+            about=snapshot_id,
             key=f"verify {scope} {snapshot_id}",
             scope=scope,
         )
@@ -110,6 +113,7 @@ class DatasetService:
         return self._background.start(
             EXPORT,
             lambda work: self.archives.make(snapshot_id, target, scope, work.progress),
+            about=snapshot_id,
             key=f"export {scope} {snapshot_id} {target}",
             scope=scope,
         )

@@ -14,12 +14,21 @@ from regraft.flows.background import Background, BackgroundJob
 from regraft.flows.datasets.service import EXPORT, FREEZE, PREVIEW, VERIFY
 from regraft.presentation.web.answer import JsonReply
 from regraft.presentation.web.datasets import recipe_models as models
-from regraft.presentation.web.datasets.recipe_models import DatasetJob
+from regraft.presentation.web.datasets.recipe_models import DatasetJob, DatasetJobs
 from regraft.presentation.web.request import Admin, Datasets, Truth
 
 router = APIRouter(tags=["datasets"])
 
+_LISTED = 50  # jobs, the newest
 _SHOWN = 2_000  # characters of a message of a preview
+
+
+@router.get("/dataset-jobs", response_model=DatasetJobs)
+def dataset_jobs(truth: Truth, request: Request) -> JsonReply:
+    """Freezes, verifications and exports that go on or ended lately, the newest first, without their results."""
+    background: Background = request.app.state.background
+    found = [job for job in background.jobs(scope=truth.scope) if job.name in (FREEZE, VERIFY, EXPORT)]
+    return JsonReply(DatasetJobs(jobs=[job_shown(job, results=False) for job in found[:_LISTED]]))
 
 
 @router.get("/dataset-jobs/{id}", response_model=DatasetJob)
@@ -52,10 +61,12 @@ def job_reply(job: BackgroundJob, status: int = 200) -> JsonReply:
     return JsonReply(job_shown(job), status)
 
 
-def job_shown(job: BackgroundJob) -> DatasetJob:
-    """A job with its result as clients see it."""
-    shown = {name: getattr(job, name) for name in ("job_id", "name", "state", "step", "done", "total", "error")}
-    made = _RESULTS[job.name](job.result) if job.state == "done" and job.name in _RESULTS else {}
+def job_shown(job: BackgroundJob, *, results: bool = True) -> DatasetJob:
+    """A job as clients see it, with its result unless ``results`` is False."""
+    shown = {
+        name: getattr(job, name) for name in ("job_id", "name", "about", "state", "step", "done", "total", "error")
+    }
+    made = _RESULTS[job.name](job.result) if results and job.state == "done" and job.name in _RESULTS else {}
     return DatasetJob(**shown, created_at=job.created_at, ended_at=job.ended_at, **made)
 
 

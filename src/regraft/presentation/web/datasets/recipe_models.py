@@ -201,11 +201,12 @@ class FrozenDataset(Model):
 
 
 class DatasetJob(Model):
-    """Work in the background: ``done`` of ``total`` of a step, 0 where that is not known. One of ``preview``,
-    ``frozen``, ``verification`` and ``export`` is its result."""
+    """Work in the background on the dataset or snapshot ``about``: ``done`` of ``total`` of a step, 0 where that is not
+    known. One of ``preview``, ``frozen``, ``verification`` and ``export`` is its result."""
 
     job_id: UUID
     name: str
+    about: str
     state: State
     step: str
     done: int
@@ -217,3 +218,9 @@ class DatasetJob(Model):
     frozen: FrozenDataset | None = None
     verification: Verification | None = None
     export: ExportArchive | None = None
+
+
+class DatasetJobs(Model):
+    """Work in the background, the newest first."""
+
+    jobs: list[DatasetJob]
