@@ -9,7 +9,7 @@ from typing import Annotated
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
@@ -82,15 +82,17 @@ def recent_live_calls(truth: Truth, limit: Limit = 100) -> JsonReply:
 @router.get(
     "/events",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {}}, "description": "Events `call`, then `error`."}},
+    responses={200: {"content": {"text/event-stream": {}}, "description": "Events `call`, then `failure`."}},
 )
 async def live_events(
     truth: Truth,
+    after: Annotated[int | None, Query(ge=0, description="`last` of the latest calls, for the first request.")] = None,
     last_event_id: Annotated[int | None, Header(ge=0, description="Number of the last known call.")] = None,
 ) -> StreamingResponse:
-    """Server-sent events: each call once it is stored, after the one that `Last-Event-ID` names, else from now on."""
+    """Server-sent events: each call once it is stored, behind `Last-Event-ID`, else `after`, else from now on."""
+    known = after if last_event_id is None else last_event_id
     headers = {"X-Accel-Buffering": "no"}
-    return StreamingResponse(_events(truth, last_event_id), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_events(truth, known), media_type="text/event-stream", headers=headers)
 
 
 async def _events(truth: Truth, after: int | None) -> AsyncIterator[bytes]:
