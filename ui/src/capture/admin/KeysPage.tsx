@@ -94,7 +94,13 @@ function Keys({ adding, onAdded }: { adding: boolean; onAdded: () => void }) {
           Make one for each client, so that calls are told apart and can be limited.
         </Empty>
       ) : (
-        <DataTable label="Keys" columns={columns} rows={data.keys} rowKey={(key) => key.id} minWidth="58rem" />
+        <DataTable
+          label="Keys"
+          columns={columns}
+          rows={data.keys}
+          rowKey={(key) => key.id}
+          minWidth="58rem"
+        />
       )}
       <NewKey
         open={adding}

@@ -96,7 +96,11 @@ function Calls() {
             <option value="dismissed">dismissed calls</option>
           </select>
         </Field>
-        <Button busy={retry.isPending} icon="replay" onClick={() => retry.mutate({ body: { everything: true, place: false } })}>
+        <Button
+          busy={retry.isPending}
+          icon="replay"
+          onClick={() => retry.mutate({ body: { everything: true, place: false } })}
+        >
           Read all again
         </Button>
         <span aria-live="polite" className="soft">

@@ -148,7 +148,9 @@ function State(props: { paused: boolean; waiting: number; connection: string; lo
   const tone = word === "open" ? "good" : word === "lost" ? "bad" : "plain";
   return (
     <span className={styles.state}>
-      <Chip tone={tone}>{word === "open" ? "live" : word === "lost" ? "connection lost, trying again" : word}</Chip>
+      <Chip tone={tone}>
+        {word === "open" ? "live" : word === "lost" ? "connection lost, trying again" : word}
+      </Chip>
       {paused && <span aria-live="polite">{waiting > 0 ? `${count(waiting)} new` : "nothing new"}</span>}
     </span>
   );

@@ -19,7 +19,6 @@ export function Rates({ rates, seconds }: { rates: readonly number[]; seconds: n
         const height = rate === 0 ? 1 : Math.max(3, (rate / highest) * HEIGHT);
         return (
           <rect
-            // biome-ignore lint/suspicious/noArrayIndexKey: a bar is its place
             key={place}
             x={place * WIDTH}
             y={HEIGHT - height}

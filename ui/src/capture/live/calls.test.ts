@@ -41,11 +41,19 @@ describe("who asks whom", () => {
       call(2, { outcome: "error", duration_ms: 300 }),
       call(3, { caller: "orchestrator", model: "" }),
     ]);
-    expect(edges.map(({ caller, model, calls, errors, tokens, mean }) => [caller, model, calls, errors, tokens, mean]))
-      .toEqual([
-        ["client", "m", 2, 1, 14, 200],
-        ["orchestrator", "local", 1, 0, 7, 100],
-      ]);
+    expect(
+      edges.map(({ caller, model, calls, errors, tokens, mean }) => [
+        caller,
+        model,
+        calls,
+        errors,
+        tokens,
+        mean,
+      ]),
+    ).toEqual([
+      ["client", "m", 2, 1, 14, 200],
+      ["orchestrator", "local", 1, 0, 7, 100],
+    ]);
   });
   test("is drawn as lines between two columns", () => {
     const { callers, models, lines, height, hidden } = layoutOf(

@@ -38,7 +38,12 @@ const model: Column<Call> = {
     </span>
   ),
 };
-const purpose: Column<Call> = { key: "purpose", head: "Purpose", width: "6.5rem", cell: (call) => call.purpose };
+const purpose: Column<Call> = {
+  key: "purpose",
+  head: "Purpose",
+  width: "6.5rem",
+  cell: (call) => call.purpose,
+};
 const question: Column<Call> = {
   key: "question",
   head: "Question",
