@@ -101,7 +101,7 @@ def _measured(port: int) -> dict[str, dict[str, float]]:
             began = time.perf_counter()
             ask(path, **query)
             times.append((time.perf_counter() - began) * 1e3)
-        limit = LIMIT_OF_FACETS if path.endswith("facets") else LIMIT
+        limit = LIMIT_OF_FACETS if path.endswith(("facets", "figures")) else LIMIT
         figures[name] = {"ms": median(times), "first_ms": times[0], "limit_ms": limit, "ratio": median(times) / limit}
 
     while True:
@@ -132,6 +132,7 @@ def _measured(port: int) -> dict[str, dict[str, float]]:
         cursor = ask("sessions", limit=200, sort="turns", **({"before": cursor} if cursor else {}))["next"]
     note("page 51 by turns", "sessions", limit=200, sort="turns", before=cursor)
     note("facets of all", "sessions/facets")
+    note("figures of themes (as the facets: apart)", "themes/figures")
     note("facets of a theme with errors", "sessions/facets", theme="theme 3", errors="true")
     return figures
 

@@ -12,6 +12,7 @@ from click.testing import Result
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
+from regraft.flows.access import ReadAccess
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.evaluation import cluster_reading as reading
 from regraft.flows.lineage import build as lineage
@@ -192,3 +193,17 @@ def test_a_cluster_is_shown_with_its_texts_its_neighbours_and_its_paths(commands
         assert sorted(one["unit_id"] for one in worst) == sorted(walked)
         assert [one["quality"] for one in worst] == sorted(one["quality"] for one in worst)
         assert client.get("/api/clusters/nothing").status_code == 404
+
+
+def test_an_admin_names_a_cluster_by_the_api(commands, truth):
+    first = commands.told("list")["items"][0]
+    admin = {"Authorization": "Bearer a-long-secret"}
+    path = f"/api/clusters/{first['cluster_id']}/name"
+    with TestClient(make_app(truth, access=ReadAccess("a-long-secret"), workbench=commands.workbench)) as client:
+        assert client.post(path, json={"name": "x"}).status_code == 401
+        assert client.post(path, json={"name": " "}, headers=admin).status_code == 400
+        assert client.post(path, json={"name": "Lost  cards"}, headers=admin).json()["name"] == "Lost cards"
+        shown = client.get(f"/api/clusters/{first['cluster_id']}", headers=admin).json()
+    assert (shown["cluster"]["name"], shown["cluster"]["name_source"]) == ("Lost cards", "human")
+    with TestClient(make_app(truth, workbench=commands.workbench)) as client:
+        assert client.post(path, json={"name": "x"}).status_code == 403

@@ -1,5 +1,7 @@
+import { useState } from "react";
 import { Link } from "wouter";
 import { api, type Schema } from "../../api/client";
+import { Button } from "../../parts/Button";
 import { Chip } from "../../parts/Chip";
 import { CopyLink } from "../../parts/CopyLink";
 import { Failed } from "../../parts/Failed";
@@ -8,9 +10,11 @@ import { count, duration, figure, percent } from "../../parts/format";
 import { Loading } from "../../parts/Loading";
 import { Page } from "../../parts/Page";
 import type { PageProps } from "../../shell/page";
+import { useMe } from "../../shell/session";
 import { nameOf } from "../map/ClusterList";
 import { ClusterPaths } from "./ClusterPaths";
 import styles from "./cluster.module.css";
+import { NameDialog } from "./NameDialog";
 import { NearClusters } from "./NearClusters";
 import { OverRepresented } from "./OverRepresented";
 import { PathCard } from "./PathCard";
@@ -18,6 +22,9 @@ import { PathCard } from "./PathCard";
 /** One cluster: what its paths are about, how they end, what is near, and each of them. */
 export default function ClusterPage({ params }: PageProps) {
   const id = params.id ?? "";
+  const [naming, setNaming] = useState(false);
+  const me = useMe();
+  const renames = me?.role === "admin" && me.scope === null; // clusters have paths of all tenants
   const { data, error, refetch } = api.useQuery("get", "/api/clusters/{id}", { params: { path: { id } } });
   const crumbs = [{ label: "Map", href: "/map" }];
   if (error || !data) {
@@ -46,10 +53,19 @@ export default function ClusterPage({ params }: PageProps) {
           <Link className={styles.button} href={`/map?clusters=${cluster.cluster_id}&layer=${cluster.layer}`}>
             Show on the map
           </Link>
+          {renames && <Button onClick={() => setNaming(true)}>Rename</Button>}
           <CopyLink />
         </>
       }
     >
+      {naming && (
+        <NameDialog
+          id={cluster.cluster_id}
+          name={cluster.name}
+          onClose={() => setNaming(false)}
+          onDone={() => void refetch()}
+        />
+      )}
       <Figures figures={figuresOf(cluster)} />
       <div className={styles.columns}>
         <section>

@@ -80,7 +80,7 @@ export function MapCanvas(props: Props) {
     const now = view.current;
     const zoom = now.scale / fitted(size).scale;
     const scaled = { scale: now.scale * ratio, dx: now.dx * ratio, dy: now.dy * ratio };
-    const radius = radiusOf(data.points, zoom) * ratio;
+    const radius = radiusOf(data.points, zoom, Math.min(size.width, size.height)) * ratio;
     paint(image.current.pixels, width, height, data, colouring, palette, scaled, radius, selected);
     context.putImageData(image.current.data, 0, 0);
     const drawn = line.current.length ? line.current : lasso.map(([x, y]) => toScreen(now, x, y));

@@ -22,10 +22,10 @@ function packed([red, green, blue]: Rgb): number {
   return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
-/** Radius of a point in CSS pixels: small where many are, larger the further it is zoomed in. */
-export function radiusOf(points: number, zoom: number): number {
+/** Radius of a point in CSS pixels: small where many are, larger on a large map and the further it is zoomed in. */
+export function radiusOf(points: number, zoom: number, side = 700): number {
   const alone = points > 5_000 ? 1.9 : points > 1_000 ? 2.6 : 3.6;
-  return Math.min(7, alone * zoom ** 0.35);
+  return Math.min(8, alone * zoom ** 0.35 * Math.max(1, side / 700) ** 0.5);
 }
 
 /**

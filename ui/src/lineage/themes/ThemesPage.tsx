@@ -136,7 +136,7 @@ function columnsOf(change: ((row: ThemeRow) => void) | undefined, tenants: boole
     change !== undefined && {
       key: "change",
       head: <span className="visually-hidden">Change</span>,
-      width: "6rem",
+      width: "7rem",
       align: "end" as const,
       cell: (row: ThemeRow) =>
         row.theme_id && (

@@ -8,15 +8,16 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BeforeValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import Response
 
+from regraft.domain.errors import ForbiddenError
 from regraft.flows.evaluation.cluster_page import cluster_units, cluster_view
-from regraft.flows.evaluation.cluster_reading import own_sessions
+from regraft.flows.evaluation.cluster_reading import own_sessions, rename
 from regraft.flows.evaluation.map_columns import map_columns, map_ids
-from regraft.presentation.web.answer import JsonReply, Model, encode
+from regraft.presentation.web.answer import FailedReply, JsonReply, Model, encode
 from regraft.presentation.web.evaluation.clusters import Cluster, Layer
-from regraft.presentation.web.request import Limit, Truth, Workbench, storable
+from regraft.presentation.web.request import Admin, Limit, Truth, Workbench, storable
 
 router = APIRouter(tags=["evaluation"])
 
@@ -123,6 +124,21 @@ class ClusterUnits(Model):
     next: int | None
 
 
+class NameRequest(BaseModel):
+    """A name for a cluster."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=500)
+
+
+class NamedCluster(Model):
+    """A cluster and its new name."""
+
+    cluster_id: UUID
+    name: str
+
+
 def _packed(request: Request, content: Model) -> Response:
     """JSON, compressed where the client takes that."""
     body = encode(content)
@@ -184,3 +200,18 @@ def cluster_paths(
         found = cluster_units(connection, workbench, id, limit, start, worst=worst, scope=truth.scope)
     following = start + limit if len(found) == limit else None
     return JsonReply(ClusterUnits(units=PathInCluster.from_rows(found), next=following))
+
+
+@router.post(
+    "/clusters/{id}/name",
+    response_model=NamedCluster,
+    responses={403: {"model": FailedReply, "description": "This token may not name clusters."}},
+)
+def name_cluster(id: UUID, request: Request, admin: Admin, workbench: Workbench, wanted: NameRequest) -> JsonReply:
+    """Name a cluster. The name stays with it when the clusters are fitted anew; names that it had are kept."""
+    if admin.scope is not None:
+        raise ForbiddenError("Clusters have paths of several tenants: a token that is bound to one does not name them.")
+    storable("name", wanted.name)
+    dsn: str = request.app.state.review.dsn
+    found = rename(dsn, workbench, str(id), wanted.name, admin.name or admin.role)
+    return JsonReply(NamedCluster(cluster_id=found, name=" ".join(wanted.name.split())))
