@@ -1,4 +1,4 @@
-import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { type ReactNode, useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import type { Schema } from "../../api/client";
 import { sentence } from "../../api/problem";
 import { Button } from "../../parts/Button";
@@ -134,8 +134,10 @@ export function Station({ reviewer, filter, guidelines, onSaved, lead }: Props) 
     station.ready && (desk.entries.length > 0 || desk.exhausted),
   );
 
+  // What a key shows is in the page already; what comes after it is put there once that was painted.
+  const around = useDeferredValue(desk.at);
   const rendered = desk.entries.filter(
-    (one, index) => Math.abs(index - desk.at) <= RENDERED_AHEAD && visible(one),
+    (one, index) => (one === entry || Math.abs(index - around) <= RENDERED_AHEAD) && visible(one),
   );
   const waits = !station.ready || (!entry && !desk.exhausted && !station.claimError);
   return (

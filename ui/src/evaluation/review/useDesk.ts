@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useReducer, useRef, useState } from "react";
+import { startTransition, useCallback, useEffect, useReducer, useRef, useState } from "react";
 import { client } from "../../api/client";
 import { ApiProblem, sentence } from "../../api/problem";
 import { type Answer, type Item, isEmpty, submissionOf } from "./answer";
@@ -116,7 +116,9 @@ export function useDesk(reviewer: string, filter: Filter) {
           startFrom(item.lease_id, kept.current.drafts[item.lease_id]?.seconds ?? item.draft?.seconds ?? 0);
         }
         setClaimError(null);
-        dispatch({ type: "claimed", items: data.items, leases: data.leases, asked, drafts });
+        startTransition(() =>
+          dispatch({ type: "claimed", items: data.items, leases: data.leases, asked, drafts }),
+        );
       } catch (error) {
         setClaimError(error);
       } finally {
