@@ -52,6 +52,15 @@ export function Notices({ desk, shown, notice, onDismiss, onRetry, onGo }: Props
           </span>
         </p>
       )}
+      {shown?.again && shown.phase === "open" && (
+        <p className={styles.warn}>
+          <Icon name="warning" />
+          <span>
+            <b>You were given this item again,</b> as your hold on it had run out.
+            {shown.again === "turned" && " A and B changed places, and your answer with them."}
+          </span>
+        </p>
+      )}
       {notice && (
         <p className={styles.warn}>
           <Icon name="warning" />

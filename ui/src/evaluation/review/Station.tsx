@@ -56,7 +56,7 @@ export function Station({ reviewer, filter, guidelines, onSaved, lead }: Props) 
     setField(fields[0] ?? "comment");
     if (document.activeElement instanceof HTMLElement && document.activeElement !== finder.current)
       document.activeElement.blur();
-  }, [lease]);
+  }, [entry?.item.item_id]);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: told of each save
   useEffect(() => {
@@ -204,7 +204,7 @@ export function Station({ reviewer, filter, guidelines, onSaved, lead }: Props) 
         <div ref={stage} className={styles.stage}>
           {rendered.map((one) => (
             <ItemView
-              key={one.item.lease_id}
+              key={one.item.item_id}
               item={one.item}
               hidden={one !== entry}
               diff={choices.diff}

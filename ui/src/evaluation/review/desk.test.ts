@@ -162,3 +162,31 @@ test("moving stays within the items", () => {
   expect(after(start(2), { type: "moved", by: 9 }).at).toBe(1);
   expect(after(start(2), { type: "moved", by: -9 }).at).toBe(0);
 });
+
+test("an item that is given again keeps what was said, also where A and B changed places", () => {
+  const pair = (lease: string, texts: string[]) => ({ ...item(lease), item_id: "same", answer_texts: texts });
+  const asked = { limit: 6, known: [] };
+  const start = after(EMPTY, { type: "claimed", items: [pair("1", ["x", "y"])], leases: ["1"], asked });
+  const said = after(start, {
+    type: "answered",
+    lease: "1",
+    answer: { ...NOTHING, preference: "first", note: "hm" },
+  });
+  const lost = after(said, { type: "lost", lease: "1" });
+  const same = after(lost, { type: "claimed", items: [pair("2", ["x", "y"])], leases: ["2"], asked });
+  expect(same.entries).toHaveLength(1);
+  expect(current(same)).toMatchObject({
+    lost: false,
+    again: "same",
+    answer: { preference: "first", note: "hm" },
+  });
+  const turned = after(lost, { type: "claimed", items: [pair("3", ["y", "x"])], leases: ["3"], asked });
+  expect(current(turned)).toMatchObject({ again: "turned", answer: { preference: "second", note: "hm" } });
+  expect(current(turned)?.item.lease_id).toBe("3");
+});
+
+test("what ran out does not count as fetched ahead", () => {
+  let desk = start(6);
+  for (const lease of names(6)) desk = after(desk, { type: "lost", lease });
+  expect(wanted(desk)).toEqual({ limit: AHEAD + 1, known: [] });
+});

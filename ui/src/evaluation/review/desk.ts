@@ -15,6 +15,8 @@ export type Entry = {
   readonly phase: Phase;
   /** The reviewer's hold on it ran out: others may be given it, and an answer still counts. */
   readonly lost: boolean;
+  /** After a hold ran out the reviewer was given it again, with A and B as before or the other way round. */
+  readonly again: "same" | "turned" | null;
   readonly flagged: boolean;
   readonly problem: string | null;
   readonly revealed: readonly Revealed[];
@@ -128,7 +130,9 @@ export function editable(entry: Entry): boolean {
 
 /** What to ask the queue for, so that enough items are ahead; null: nothing. */
 export function wanted(desk: Desk): Asked | null {
-  const open = desk.entries.filter((entry, index) => entry.phase === "open" && index >= desk.at).length;
+  const open = desk.entries.filter(
+    (entry, index) => entry.phase === "open" && !entry.lost && index >= desk.at,
+  ).length;
   if (open > AHEAD || desk.exhausted) return null;
   const held = desk.entries.filter((entry) => HELD.includes(entry.phase) && !entry.lost);
   const others = held.filter((entry) => entry.phase !== "open").length;
@@ -157,18 +161,23 @@ export function undoable(desk: Desk): Entry | null {
 
 function claimed(desk: Desk, event: Extract<Event, { type: "claimed" }>): Desk {
   const there = new Set(desk.entries.map((entry) => entry.item.lease_id));
-  const fresh = event.items.filter((item) => !there.has(item.lease_id));
+  const given = event.items.filter((item) => !there.has(item.lease_id));
+  const again = new Map(given.map((item) => [item.item_id, item]));
+  const kept = new Set(desk.entries.filter(editable).map((entry) => entry.item.item_id));
+  const fresh = given.filter((item) => !kept.has(item.item_id));
   const held = new Set(event.leases);
   const asked = new Set(event.asked.known);
   const entries = desk.entries.map((entry) => {
-    const { lease_id } = entry.item;
+    const { lease_id, item_id } = entry.item;
+    const item = editable(entry) ? again.get(item_id) : undefined;
+    if (item) return givenAgain(entry, item);
     const gone = entry.phase === "open" && asked.has(lease_id) && !held.has(lease_id);
     return gone && !entry.lost ? { ...entry, lost: true } : entry;
   });
   return {
     ...desk,
     entries: [...entries, ...fresh.map((item) => entered(item, event.drafts?.[item.lease_id]))],
-    exhausted: fresh.length === 0 && event.leases.length < event.asked.limit,
+    exhausted: given.length === 0 && event.leases.length < event.asked.limit,
   };
 }
 
@@ -178,9 +187,30 @@ function entered(item: Item, draft: Answer | undefined): Entry {
     answer: draft ?? answerOf(item.draft) ?? NOTHING,
     phase: "open",
     lost: false,
+    again: null,
     flagged: item.flagged,
     problem: null,
     revealed: [],
+  };
+}
+
+/** The same item under another lease: what was said of it stays, about the same answers wherever they are now. */
+function givenAgain(entry: Entry, item: Item): Entry {
+  const before = entry.item.answer_texts.join("\0");
+  const turned = item.answer_texts.join("\0") !== before;
+  const { preference } = entry.answer;
+  const other = preference === "first" ? "second" : preference === "second" ? "first" : preference;
+  return {
+    ...entry,
+    item,
+    answer: turned ? { ...entry.answer, preference: other } : entry.answer,
+    ...{
+      phase: "open",
+      lost: false,
+      again: turned ? "turned" : "same",
+      problem: null,
+      flagged: item.flagged,
+    },
   };
 }
 

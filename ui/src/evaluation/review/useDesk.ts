@@ -108,6 +108,13 @@ export function useDesk(reviewer: string, filter: Filter) {
       try {
         const { data } = await client.POST("/api/review/claim", { body: { ...filter, ...asked } });
         if (!data || !alive.current) return;
+        for (const item of data.items) {
+          const before = latest.current.entries.find((entry) => entry.item.item_id === item.item_id)?.item
+            .lease_id;
+          const draft = before === undefined ? undefined : kept.current.drafts[before];
+          if (before !== undefined) startFrom(item.lease_id, seconds(before));
+          if (draft) store({ drafts: { ...kept.current.drafts, [item.lease_id]: draft } });
+        }
         const drafts = Object.fromEntries(
           Object.entries(kept.current.drafts).map(([lease, draft]) => [lease, draft.answer]),
         );
@@ -125,7 +132,7 @@ export function useDesk(reviewer: string, filter: Filter) {
         claiming.current = false;
       }
     },
-    [filter, startFrom],
+    [filter, seconds, startFrom, store],
   );
 
   // Answers of before a reload are sent first, so that their items are not given out again.
