@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from regraft.domain.capture.exchange import Exchange
 from regraft.domain.lineage.session_filter import SORTS, SessionFilter
 from regraft.flows.capture.ingest import SeenIds, ingest
+from regraft.flows.datasets.erase import ErasureStores, erase
 from regraft.flows.lineage import build as lineage
 from regraft.flows.lineage.session_list import every_session, session_facets, session_page
 from regraft.infra.nats.codec import encode_exchange
@@ -237,3 +238,24 @@ def test_anything_is_found_by_an_id_a_name_or_words(client: TestClient, several:
     assert found(str(row["node_id"]))[0][0] == "node"
     assert client.get("/api/find", params={"q": "\0"}).status_code == 400
     assert found("% _ \\ ' OR 1=1") == []
+
+
+def test_who_gave_the_outcome_of_an_erased_session_is_forgotten(
+    truth: str, several: dict[str, str], judge: Judge, tmp_path: Path
+) -> None:
+    judge("a", 0.5)
+    judge("c", 0.5)
+    places = ErasureStores(
+        dsn=truth,
+        workbench=tmp_path / "workbench.duckdb",
+        warehouse=str(tmp_path / "warehouse"),
+        spool=tmp_path / "spool",
+        data_dir=tmp_path,
+    )
+    before = session_page(truth, SessionFilter(judged=True)).sessions
+    assert {row["reward_source"] for row in before} == {before[0]["reward_source"]} != {"[erased]"}
+    erase("session", several["a"], places)
+    lineage.build(truth)
+    after = {str(row["session_id"]): row["reward_source"] for row in session_page(truth, SessionFilter()).sessions}
+    assert after[several["a"]] == "[erased]"
+    assert after[several["c"]] == before[0]["reward_source"]

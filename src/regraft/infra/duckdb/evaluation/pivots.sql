@@ -38,7 +38,7 @@ SELECT count(*) AS tables FROM information_schema.tables WHERE table_name = 'tra
 -- name: value_paths
 -- The value of each path by source: ratings of reviews and of judges before those of clients and imports.
 CREATE TEMPORARY VIEW valued AS
-SELECT u.unit_id, u.session_id, u.path_nodes, u.path_anchors, coalesce(r.human, u.human_outcome, u.imported_human) AS human,
+SELECT u.unit_id, u.session_id, u.theme, u.path_nodes, u.path_anchors, coalesce(r.human, u.human_outcome, u.imported_human) AS human,
        coalesce(u.outcome, u.imported_outcome) AS outcome, coalesce(r.judge, u.judge_outcome, u.imported_judge) AS judge
 FROM trajectory_units u LEFT JOIN ratings r ON r.unit_id = u.unit_id::VARCHAR
 WHERE len(u.path_nodes) = len(u.path_anchors);
@@ -47,7 +47,7 @@ WHERE len(u.path_nodes) = len(u.path_anchors);
 -- Sessions whose paths or values are not what their pivots were made from.
 SELECT coalesce(now.session_id, before.session_id) AS session_id, now.state
 FROM (SELECT session_id::VARCHAR AS session_id,
-             md5(string_agg(concat_ws(' ', unit_id, md5(path_nodes::VARCHAR), coalesce(human, -1), coalesce(outcome, -1),
+             md5(string_agg(concat_ws(' ', unit_id, theme, md5(path_nodes::VARCHAR), coalesce(human, -1), coalesce(outcome, -1),
                                       coalesce(judge, -1)), ',' ORDER BY unit_id)) AS state
       FROM valued WHERE coalesce(human, outcome, judge) IS NOT NULL GROUP BY session_id) AS now
 FULL JOIN pivot_states before USING (session_id)
