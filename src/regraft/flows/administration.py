@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from regraft.domain.capture.clients import ClientTable
 from regraft.domain.errors import ForbiddenError, NotFoundError, UnavailableError, UsageError
+from regraft.domain.orchestration.orchestration import BACKEND
 from regraft.infra.files.keys import KeyStore, VirtualKey
 from regraft.infra.files.web_tokens import Role, WebToken, WebTokenStore
 from regraft.infra.llm.model_list import ServerAnswer, ask_models
@@ -121,8 +122,10 @@ class Administration:
         return revoked
 
     def figures(self, connection: Connection) -> list[UpstreamFigures]:
-        """The calls of the last hour by model server, of the administrator's tenant alone."""
-        return upstream_figures(connection, HOUR, self.scope)
+        """The calls of the last hour by model server, of the administrator's tenant alone. What was imported, and what
+        orchestrators answered, was answered by no server."""
+        found = upstream_figures(connection, HOUR, self.scope)
+        return [each for each in found if each.upstream != BACKEND and not each.upstream.startswith("import:")]
 
     def upstreams(self, counted: Sequence[UpstreamFigures], *, asking: bool) -> list[UpstreamHealth]:
         """Model servers with what was ``counted`` of them, those of the settings first. ``asking``: each is asked for

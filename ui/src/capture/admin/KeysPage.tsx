@@ -75,7 +75,7 @@ function Keys({ adding, onAdded }: { adding: boolean; onAdded: () => void }) {
         key.revoked_at ? (
           <Chip title={key.revoked_at}>revoked</Chip>
         ) : (
-          <Button kind="quiet" onClick={() => setEnding(key)}>
+          <Button kind="quiet" className={styles.act} onClick={() => setEnding(key)}>
             Revoke
           </Button>
         ),

@@ -80,7 +80,7 @@ function Calls() {
       cell: (call) =>
         !call.waits_for &&
         !call.dismissed_because && (
-          <Button kind="quiet" onClick={() => setLeaving(call)}>
+          <Button kind="quiet" className={styles.act} onClick={() => setLeaving(call)}>
             Dismiss
           </Button>
         ),

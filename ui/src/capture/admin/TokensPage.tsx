@@ -90,7 +90,7 @@ function Tokens({ adding, onAdded }: { adding: boolean; onAdded: () => void }) {
         token.revoked_at ? (
           <Chip title={token.revoked_at}>revoked</Chip>
         ) : (
-          <Button kind="quiet" onClick={() => setEnding(token)}>
+          <Button kind="quiet" className={styles.act} onClick={() => setEnding(token)}>
             Revoke
           </Button>
         ),

@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useQueryClient } from "@tanstack/react-query";
 import { api, type Schema } from "../../api/client";
 import { Button } from "../../parts/Button";
 import { Chip } from "../../parts/Chip";
@@ -15,29 +15,27 @@ const SHOWN = 12;
 
 /** Model servers behind the gateway: whether they answer, and how their calls went. */
 export default function UpstreamsPage() {
-  const [asked, setAsked] = useState(0);
+  const queries = useQueryClient();
+  const again = () => void queries.invalidateQueries({ queryKey: ["get", "/api/admin/upstreams"] });
   return (
     <AdminPage
       title="Model servers"
       about="Whether each model server answers, and its calls of the last hour."
       actions={
-        <Button icon="replay" onClick={() => setAsked(asked + 1)}>
-          Ask them now
+        <Button icon="replay" onClick={again}>
+          Ask again
         </Button>
       }
     >
-      {() => <Upstreams asked={asked} />}
+      {() => <Upstreams />}
     </AdminPage>
   );
 }
 
-function Upstreams({ asked }: { asked: number }) {
-  const { data, error, refetch, isFetching } = api.useQuery(
-    "get",
-    "/api/admin/upstreams",
-    { params: { query: { ask: true } } },
-    { queryKey: ["get", "/api/admin/upstreams", asked], placeholderData: (last) => last },
-  );
+function Upstreams() {
+  const { data, error, refetch, isFetching } = api.useQuery("get", "/api/admin/upstreams", {
+    params: { query: { ask: true } },
+  });
   if (error) return <Failed error={error} retry={() => void refetch()} />;
   if (!data) return <Loading what="model servers" />;
   if (data.upstreams.length === 0) {

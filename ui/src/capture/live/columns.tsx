@@ -19,7 +19,7 @@ const time: Column<Call> = {
 const caller: Column<Call> = {
   key: "caller",
   head: "Caller",
-  width: "9rem",
+  width: "8rem",
   cell: (call) => (
     <span title={call.task ? `${call.caller}, task ${call.task}` : call.caller}>
       {call.caller}
@@ -30,7 +30,7 @@ const caller: Column<Call> = {
 const model: Column<Call> = {
   key: "model",
   head: "Model",
-  width: "11rem",
+  width: "8.5rem",
   cell: (call) => (
     <span title={`${modelOf(call)} of ${call.upstream}`}>
       {modelOf(call)}
@@ -60,7 +60,7 @@ const tokens: Column<Call> = {
   key: "tokens",
   head: "Tokens",
   name: "Tokens of prompt and answer",
-  width: "7rem",
+  width: "6.5rem",
   align: "end",
   cell: (call) =>
     call.prompt_tokens === null && call.completion_tokens === null
@@ -70,14 +70,14 @@ const tokens: Column<Call> = {
 const took: Column<Call> = {
   key: "took",
   head: "Took",
-  width: "5.5rem",
+  width: "5rem",
   align: "end",
   cell: (call) => duration(call.duration_ms),
 };
 const status: Column<Call> = {
   key: "status",
   head: "Status",
-  width: "6rem",
+  width: "5.75rem",
   cell: (call) => (
     <Chip tone={call.outcome === "ok" ? "good" : call.outcome === "cut" ? "warn" : "bad"}>
       {call.outcome === "cut" ? "cut" : call.outcome === "ok" ? "ok" : `error ${call.http_status}`}
