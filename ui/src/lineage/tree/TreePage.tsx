@@ -122,6 +122,12 @@ function TreeView({ id, tree }: { id: string; tree: Tree }) {
   };
   const expand = (node: number) => setExpanded(new Set([...expanded, ...allOf(layout, graph, [node])]));
 
+  const showWay = () => {
+    if (selected < 0) return;
+    const hidden = runsHiding(layout, pathTo(graph, selected));
+    setExpanded(new Set([...expanded, ...allOf(layout, graph, hidden)]));
+  };
+
   useShortcuts("Tree", [
     { keys: "ArrowLeft | h", does: "To the parent", run: () => move("parent") },
     { keys: "ArrowRight | l", does: "To the child that goes on", run: () => move("child") },
@@ -129,12 +135,12 @@ function TreeView({ id, tree }: { id: string; tree: Tree }) {
     { keys: "ArrowDown | j", does: "To the sibling below", run: () => move("down") },
     { keys: "Home", does: "To the root", run: () => move("root") },
     { keys: "End", does: "To the end of the line", run: () => move("leaf") },
-    { keys: "Space | x", does: "Take into the comparison, or out", run: () => toggle(Math.max(selected, 0)) },
+    { keys: "Space | x", does: "Take into the comparison, or out", run: () => toggle(selected) },
     { keys: "Enter", does: "Read the turn", run: () => document.getElementById("turn")?.focus() },
     { keys: "/", does: "Search in the tree", run: () => field.current?.focus() },
     { keys: "n", does: "Next hit", run: () => step(1) },
     { keys: "N", does: "Previous hit", run: () => step(-1) },
-    { keys: "o", does: "Show the way from the root", run: () => setRuns("all") },
+    { keys: "o", does: "Show each turn on the way from the root", run: showWay },
     { keys: "f", does: "Fold or show runs", run: () => setRuns(folded ? "all" : "folded") },
     { keys: "r", does: "Replay from here", run: () => selected > 0 && go(`/replay?nodes=${idOf(selected)}`) },
     { keys: "+ | =", does: "Zoom in", run: () => picture.current?.zoom(1.5) },

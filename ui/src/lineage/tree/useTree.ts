@@ -7,6 +7,10 @@ const WATCHED_MS = 2500;
 /** Of a larger tree the words are not loaded: its picture shows none, and a node that is opened has its own. */
 const MOST_WORDS = 30_000;
 
+// The same ones each time, so that a tree without any is laid out once.
+const NONE_STALE: ReadonlyMap<string, string> = new Map();
+const NO_VALUES: readonly Schema["AnswerValue"][] = [];
+
 export type Tree = {
   shape: Schema["Shape"];
   graph: Graph;
@@ -60,20 +64,23 @@ export function useTree(id: string): Loaded {
     placeholderData: keepPreviousData,
   });
   const staleNodes = useMemo(
-    () => new Map((stale.data?.nodes ?? []).map((each) => [each.node_id, each.reason])),
+    () =>
+      stale.data?.nodes.length
+        ? new Map(stale.data.nodes.map((each) => [each.node_id, each.reason]))
+        : NONE_STALE,
     [stale.data],
   );
-  const found = values.data?.values;
+  const found = values.data?.values.length ? values.data.values : NO_VALUES;
   const graph = useMemo(() => {
     if (!shape.data) return undefined;
-    const pivots = (found ?? []).filter((value) => value.weight !== null).map((value) => value.node_id);
+    const pivots = found.filter((value) => value.weight !== null).map((value) => value.node_id);
     return graphOf(shape.data, { stale: new Set(staleNodes.keys()), pivots: new Set(pivots) });
   }, [shape.data, staleNodes, found]);
   const said = words.data?.asked.length === size ? words.data : undefined;
   const tree = useMemo(
     () =>
       shape.data && graph
-        ? { shape: shape.data, graph, words: said, stale: staleNodes, values: found ?? [] }
+        ? { shape: shape.data, graph, words: said, stale: staleNodes, values: found }
         : undefined,
     [shape.data, graph, said, staleNodes, found],
   );
