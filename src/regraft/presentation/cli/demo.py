@@ -113,7 +113,11 @@ def demo(
         )
         for one, proof in zip(frozen, proofs, strict=True):
             run.console.print(_certificate(one, proof))
-        run.console.print(_next(run, tree.nodes, frozen, gateway.url))
+        run.console.print(_next(tree.nodes, frozen, gateway.url))
+        run.console.print(
+            f"\nIn the browser: start [bold]regraft up[/]; then [bold]regraft open[/] opens {run.stack.web_url()}",
+            highlight=False,
+        )
     if not all(proof.ok for proof in proofs):
         raise IntegrityError("A snapshot could not be verified.")
 
@@ -158,10 +162,10 @@ def _certificate(frozen: Frozen, proof: Verification) -> Panel:
     return Panel(table, title=f"{escape(frozen.snapshot_id)} ({frozen.kind}, {state})", title_align="left")
 
 
-def _next(run: CommandContext, rows: list[dict[str, Any]], frozen: list[Frozen], gateway: str) -> Panel:
+def _next(rows: list[dict[str, Any]], frozen: list[Frozen], gateway: str) -> Panel:
     node = next(row["node_id"] for row in rows if row["parent_node_id"] is not None)
     lines = [
-        ("regraft up", f"keep everything running, and see all of it at {run.stack.web_url()}"),
+        ("regraft up", "keep everything running, with the page and Dagster"),
         (f"export OPENAI_BASE_URL={gateway}/v1", "point any OpenAI client at it: it will be captured"),
         ("regraft sessions", "list conversations"),
         (f"regraft show {short(node)}", "a node: history, answer, runs, siblings"),
