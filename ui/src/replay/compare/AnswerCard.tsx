@@ -37,7 +37,7 @@ export function AnswerCard({ answer, base, compared, onBase }: Props) {
         )}
       </header>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
-      <section className={styles.text} aria-label="Text" tabIndex={0}>
+      <section className={styles.text} aria-label={`Text of answer ${answer.branch_index}`} tabIndex={0}>
         {answer.answer === null || answer.answer === undefined ? (
           <p className="soft">
             There is no answer: the call {answer.run_status === "ok" ? "is open" : "failed"}.

@@ -1,4 +1,5 @@
 import { Failed } from "../../parts/Failed";
+import { shortId } from "../../parts/format";
 import { Loading } from "../../parts/Loading";
 import { useComparison } from "./useComparison";
 import { VariantFigures } from "./VariantFigures";
@@ -8,5 +9,5 @@ export function NodeComparison({ node, growing }: { node: string; growing: boole
   const { data, error, refetch } = useComparison(node, growing);
   if (error && !data) return <Failed error={error} retry={() => void refetch()} />;
   if (!data) return <Loading what="answers" />;
-  return <VariantFigures variants={data.variants} />;
+  return <VariantFigures label={`Variants of ${shortId(node)}`} variants={data.variants} />;
 }

@@ -4,6 +4,8 @@ import styles from "./compare.module.css";
 import { largestOf, spreadBar, type Variant } from "./figures";
 
 type Props = {
+  /** What the table is called, where a page has several. */
+  label?: string;
   variants: readonly Variant[];
   /** The variants that are chosen, by their ids; with `onChoose` only. */
   chosen?: readonly string[];
@@ -11,14 +13,14 @@ type Props = {
 };
 
 /** What became of each variant's samples: how much they agree, how long they are, what they took and earned. */
-export function VariantFigures({ variants, chosen = [], onChoose }: Props) {
+export function VariantFigures({ label = "Variants", variants, chosen = [], onChoose }: Props) {
   const largest = largestOf(variants);
   const paid = variants.some((one) => one.cost !== null);
   const valued = variants.some((one) => one.reward !== null);
   const true_ = variants.some((one) => one.fidelity !== null);
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-    <section className={styles.scroll} aria-label="Variants" tabIndex={0}>
+    <section className={styles.scroll} aria-label={label} tabIndex={0}>
       <table className={styles.variants}>
         <thead>
           <tr>

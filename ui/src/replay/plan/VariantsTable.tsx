@@ -38,7 +38,7 @@ export function VariantsTable({ plan }: { plan: Schema["Plan"] }) {
   const narrow = useNarrow();
   return (
     <DataTable
-      label="Variants"
+      label="Calls by variant"
       columns={narrow ? COLUMNS.slice(0, 2) : COLUMNS}
       rows={plan.variants}
       rowKey={(row) => String(row.variant_index)}
