@@ -14,6 +14,7 @@ import pytest
 
 from regraft.infra.embedded.leases import users_of
 from regraft.infra.embedded.state import RunFolder
+from regraft.infra.files.owner_token import OwnerTokenFile
 from support.gateways import free_port
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -48,6 +49,14 @@ def test_detached_services_run_until_down_and_status_names_who_uses_them(regraft
     up = regraft("up", "--detach", "--no-dagster", "--no-model")
     assert up.returncode == 0, up.stderr
     assert "`regraft down` stops everything" in up.stdout
+    token = OwnerTokenFile(place / "data").current()
+    assert token is not None
+    opened = json.loads(regraft("open", "--json").stdout)
+    assert opened["url"].endswith(f"/#key={token}")
+    assert regraft("open", "--print").stdout == f"{opened['url']}\n"
+    assert f"Page: {opened['url'].partition('/#')[0]} (`regraft open`" in up.stdout
+    kept = [up.stdout, *(log.read_text("utf-8", "replace") for log in (place / "data/logs").glob("*.log"))]
+    assert not any(token in text for text in kept)
     services = {row["service"]: row for row in json.loads(regraft("status", "--json").stdout)["services"]}
     running = {name for name, row in services.items() if row["state"] == "running"}
     assert running >= {"postgres", "nats", "gateway", "ingest", "web"}
@@ -58,6 +67,9 @@ def test_detached_services_run_until_down_and_status_names_who_uses_them(regraft
     assert regraft("sessions").returncode == 0
     down = regraft("down")
     assert (down.returncode, down.stdout) == (0, "Stopped.\n")
+    closed = regraft("open")
+    assert (closed.returncode, closed.stdout) == (5, "")
+    assert "`regraft up` starts it" in closed.stderr
     run = RunFolder.of(place / "data")
     assert [name for name in services if (state := run.read(name)) and state.alive()] == []
 

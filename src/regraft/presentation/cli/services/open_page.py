@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from regraft.domain.errors import ServerStartError
+from regraft.domain.errors import NotFoundError, ServerStartError
 from regraft.infra.files.owner_token import OwnerTokenFile
 from regraft.presentation.cli.context import CommandContext, context
 
@@ -46,8 +46,14 @@ def open_page(
 
 
 def signed_in_url(run: CommandContext) -> str:
-    """The page's address with the owner's token in its fragment, which browsers send to no server."""
-    return f"{run.stack.web_url()}/#key={OwnerTokenFile(run.data_dir).find_or_make()}"
+    """The page's address with the owner's token in its fragment, which browsers send to no server.
+
+    Raises NotFoundError where no web UI was ever started for the data folder: another one may listen at its address.
+    """
+    token = OwnerTokenFile(run.data_dir).current()
+    if token is None:
+        raise NotFoundError(f"No web UI was started for {run.data_dir.resolve()}: `regraft up` starts it.")
+    return f"{run.stack.web_url()}/#key={token}"
 
 
 def say_page(run: CommandContext) -> None:

@@ -128,6 +128,7 @@ def web() -> None:
     require_port(run.settings.web.port, "web.port")
     web = run.settings.web
     settings, tokens = run.settings, web.tokens_file or tokens_path(run.settings.data_dir)
+    dsn = run.postgres_dsn()  # before anything is written: where there is no log, none is begun
     owner = OwnerTokenFile(run.data_dir)
     owner.find_or_make()
     access = ReadAccess(
@@ -140,7 +141,7 @@ def web() -> None:
     embedder = cache(lambda: embedder_of(run.settings, run.stack.gateway_endpoint))
     versions = [rule.version for rule in rules(run.settings).values()]
     serve_web(
-        run.postgres_dsn(),
+        dsn,
         web.host,
         web.port,
         tuple(web.hosts),
