@@ -102,7 +102,7 @@ def _take(web: WebProcess, token: str, names: Iterable[str]) -> dict[str, int]:
             page.wait_for_timeout(500)
             picture = base64.b64encode(page.screenshot()).decode()
             file = IMAGES / f"{name}.webp"
-            for quality in (0.9, 0.8, 0.7, 0.6, 0.5):
+            for quality in (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3):
                 file.write_bytes(base64.b64decode(packer.evaluate(_PACK, [picture, quality])))
                 if file.stat().st_size <= LARGEST:
                     break

@@ -66,7 +66,7 @@ def test_a_replay_is_counted_while_it_is_entered_and_its_answers_are_compared(
     expect(progress).to_contain_text("Running")
     expect(progress).to_contain_text("Done", timeout=30_000)
     expect(progress).to_contain_text("8 / 8")
-    variants = page.get_by_label("Variants").first
+    variants = page.get_by_label("Calls by variant")
     expect(variants.get_by_role("row")).to_have_count(5)
 
     page.get_by_role("link", name="Compare answers").click()
