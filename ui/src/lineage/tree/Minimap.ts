@@ -84,6 +84,13 @@ export class Minimap {
   frame(camera: Camera, view: Size): void {
     const { context, whole, palette } = this;
     if (!context || !palette || whole.width === 0) return;
+    const { x: left, y: above, k } = camera;
+    const all =
+      Math.min(left, above) >= 0 &&
+      left + this.world.width * k <= view.width &&
+      above + this.world.height * k <= view.height;
+    this.canvas.style.visibility = all ? "hidden" : "";
+    if (all) return;
     const ratio = window.devicePixelRatio || 1;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);

@@ -3,7 +3,7 @@ import { useState } from "react";
 import { Link } from "wouter";
 import { client, type Schema } from "../../api/client";
 import { sentence } from "../../api/problem";
-import { percent, shortId } from "../../parts/format";
+import { counted, figure, percent, shortId } from "../../parts/format";
 import styles from "./TurnPanel.module.css";
 import type { Tree } from "./useTree";
 
@@ -37,9 +37,10 @@ export function NodeLinks({ node, tree, onGo }: Props) {
           <ul className={styles.list}>
             {values.map((value) => (
               <li key={value.source}>
-                {value.mean === null ? "?" : percent(value.mean)} by {value.source}, from {value.leaves}{" "}
-                leaves
-                {value.spread !== null && ` · pivot: its answers differ by ${value.spread.toFixed(2)}`}
+                {value.mean !== null &&
+                  `${percent(value.mean)} by ${value.source}, from ${counted(value.leaves, "leaf", "leaves")}`}
+                {value.spread !== null &&
+                  `${value.mean === null ? "" : " · "}a pivot by ${value.source}: its answers differ by ${figure(value.spread)}`}
               </li>
             ))}
           </ul>

@@ -32,7 +32,11 @@ export function OutlineList({ shape, words, graph, outline, selected, compared, 
   });
   const row = selected < 0 ? -1 : (outline.rowOf[selected] as number);
   useEffect(() => {
-    if (row >= 0) rows.scrollToIndex(row, { align: "auto" });
+    if (row < 0) return;
+    rows.scrollToIndex(row, { align: "auto" });
+    // The turn that opens beside or below takes room from the list.
+    const frame = requestAnimationFrame(() => rows.scrollToIndex(row, { align: "auto" }));
+    return () => cancelAnimationFrame(frame);
   }, [row, rows]);
   return (
     <div
