@@ -357,8 +357,7 @@ def _files(work: _Erasure) -> None:
         row = store.journal(connection, work.erasure_id)
     ids = [one["snapshot_id"] for one in row["snapshots"]] if row else []
     work.found["files of snapshots"] = remove_files(ids, dsn=work.places.dsn, warehouse=work.places.warehouse)
-    if archives := remove_archives(work.places.workbench.parent):
-        work.found["exports to fetch"] = archives
+    work.found["exports to fetch"] = remove_archives(work.places.workbench.parent)
 
 
 def _dagster(work: _Erasure) -> None:
