@@ -220,7 +220,7 @@ def test_a_hold_that_ran_out_is_said_and_an_answer_still_counts(
     desk.keyboard.press("c")
     desk.keyboard.type("long thought")
     desk.keyboard.press("Escape")
-    expect(desk.get_by_text("You were given this item again")).to_be_visible(timeout=15_000)
+    expect(desk.get_by_text("You hold this item no more")).to_be_visible(timeout=15_000)
     expect(desk.get_by_role("textbox", name="Comment")).to_have_value("long thought")
     press(desk, "b")
     assert until_labels(filled, before + 1)[-1]["note"] == "long thought"

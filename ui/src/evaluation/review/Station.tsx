@@ -136,6 +136,7 @@ export function Station({ reviewer, filter, guidelines, onSaved, lead }: Props) 
 
   // What a key shows is in the page already; what comes after it is put there once that was painted.
   const around = useDeferredValue(desk.at);
+  const later = useDeferredValue(choices);
   const rendered = desk.entries.filter(
     (one, index) => (one === entry || Math.abs(index - around) <= RENDERED_AHEAD) && visible(one),
   );
@@ -207,8 +208,8 @@ export function Station({ reviewer, filter, guidelines, onSaved, lead }: Props) 
               key={one.item.item_id}
               item={one.item}
               hidden={one !== entry}
-              diff={choices.diff}
-              wholePath={choices.wholePath}
+              diff={(one === entry ? choices : later).diff}
+              wholePath={(one === entry ? choices : later).wholePath}
               revealed={choices.reveal ? one.revealed : NONE}
             />
           ))}

@@ -105,11 +105,14 @@ test("what was done before the page was opened comes back as an item at the pres
   expect(desk.entries[1]?.item.lease_id).toBe("0");
 });
 
-test("items are asked for while fewer than enough are ahead, those on their way counted", () => {
+test("items are asked for when few are ahead, several at once, those on their way counted", () => {
   expect(wanted(EMPTY)).toEqual({ limit: AHEAD + 1, known: [] });
-  expect(wanted(start(6))).toBeNull();
-  const desk = judge(start(6), "0");
-  expect(wanted(desk)).toEqual({ limit: AHEAD + 2, known: names(6) });
+  let desk = start(6);
+  expect(wanted(desk)).toBeNull();
+  desk = judge(judge(desk, "0"), "1");
+  expect(wanted(desk)).toBeNull();
+  desk = judge(desk, "2");
+  expect(wanted(desk)).toEqual({ limit: AHEAD + 1 + 3, known: names(6) });
 });
 
 test("items that were passed over do not stop new ones", () => {

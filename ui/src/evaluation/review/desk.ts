@@ -35,6 +35,7 @@ export type Desk = {
 export const EMPTY: Desk = { entries: [], at: 0, exhausted: false, done: [] };
 /** Items that are fetched before they are needed. */
 export const AHEAD = 5;
+const FEW = 3; // items ahead with which more are asked for: several at once cost less than one after each answer
 const MOST = 10; // that a claim may ask for
 
 export type Event =
@@ -133,7 +134,7 @@ export function wanted(desk: Desk): Asked | null {
   const open = desk.entries.filter(
     (entry, index) => entry.phase === "open" && !entry.lost && index >= desk.at,
   ).length;
-  if (open > AHEAD || desk.exhausted) return null;
+  if (open > FEW || desk.exhausted) return null;
   const held = desk.entries.filter((entry) => HELD.includes(entry.phase) && !entry.lost);
   const others = held.filter((entry) => entry.phase !== "open").length;
   const before = held.length - others - open; // open ones that were passed over
