@@ -128,7 +128,8 @@ function Choices({ title, values, order, chosen, onToggle, label = (value) => va
   const known = order ? order.filter((one) => values?.has(one)) : [...(values?.keys() ?? [])];
   const every = [...known, ...chosen.filter((one) => !known.includes(one))];
   const shown = all ? every : every.filter((one, at) => at < SHOWN || chosen.includes(one));
-  if (every.length === 0) return null;
+  // What all sessions have alike narrows nothing down.
+  if (every.length === 0 || (order && every.length < 2 && chosen.length === 0)) return null;
   return (
     <fieldset className={styles.group}>
       <legend>{title}</legend>

@@ -14,6 +14,13 @@ export type Choice = Column<Session> & { label: string; sort?: string };
 export const COLUMNS: readonly Choice[] = [
   { key: "opening", label: "Opening", head: "Opening", cell: (row) => <Opening row={row} /> },
   {
+    key: "name",
+    label: "Name",
+    head: "Name",
+    width: "12rem",
+    cell: (row) => row.external_id && <span title={row.external_id}>{row.external_id}</span>,
+  },
+  {
     key: "theme",
     label: "Theme",
     head: "Theme",
@@ -97,7 +104,7 @@ export const USUAL = [
   "models",
   "recent",
 ];
-export const FEWER = ["opening", "theme", "turns", "kinds", "errors", "reward", "recent"];
+export const FEWER = ["opening", "theme", "turns", "kinds", "reward", "recent"];
 
 /** On a phone: two lines, what was asked above its figures. */
 export const NARROW: readonly Choice[] = [
@@ -126,8 +133,11 @@ function Opening({ row }: { row: Session }) {
   const said = row.opening?.trim();
   return (
     <span className={styles.opening} title={said ?? undefined}>
-      {row.external_id && <span className={styles.name}>{row.external_id}</span>}
-      {said ? <span dir="auto">{said}</span> : <span className="soft">{row.opening_role ?? "no words"}</span>}
+      {said ? (
+        <span dir="auto">{said}</span>
+      ) : (
+        <span className="soft">{row.external_id ?? row.opening_role ?? "no words"}</span>
+      )}
     </span>
   );
 }
