@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.ids import time_ordered_uuid
+from regraft.domain.lineage.theme import theme_id_of
 from regraft.domain.replay.experiment import Experiment, Query
 from regraft.domain.replay.job import Variant
 from regraft.flows.access import ReadAccess
@@ -40,7 +41,8 @@ from support.frozen import register
 
 Headers = dict[str, str]
 ELSEWHERE = (  # tests/system/datasets/test_dataset_routes_tenants.py, test_web_jobs.py, replay/test_replays_by_role.py,
-    # services/test_web_admin.py, capture/test_live.py
+    # services/test_web_admin.py, capture/test_live.py, evaluation/test_cluster_commands.py
+    *("/api/clusters/{id}", "/api/categories/{id}"),
     *("/api/recipes", "/api/dataset-jobs", "/api/exports"),
     *("/api/snapshots/{id}/rows", "/api/snapshots/{id}/diff"),
     *("/api/jobs", "/api/models", "/api/admin", "/api/live/events"),
@@ -107,6 +109,7 @@ def tenants(truth: str, tokens: Path, admin: Headers, bench: Path) -> tuple[Tena
     for tenant in made:
         items = queue_items(truth, scope=tenant.name)
         tenant.ids["review"] = str(items[0].item_id)
+        tenant.ids["themes"] = str(theme_id_of(tenant.name, "lamps"))
         tenant.secrets |= {str(item.item_id) for item in items}
     return made[0], made[1]
 
