@@ -1,9 +1,10 @@
 import type { ReactNode } from "react";
 import { Link, useLocation } from "wouter";
 import { Empty } from "../../parts/Empty";
+import { Failed } from "../../parts/Failed";
 import { Loading } from "../../parts/Loading";
 import { Page } from "../../parts/Page";
-import { useMe } from "../../shell/session";
+import { useWho } from "../../shell/session";
 import styles from "./admin.module.css";
 
 const PLACES = [
@@ -18,7 +19,7 @@ type Props = { title: string; about: ReactNode; actions?: ReactNode; children: (
 /** The frame of the pages for administrators; others are told what they need. */
 export function AdminPage({ title, about, actions, children }: Props) {
   const [location] = useLocation();
-  const me = useMe();
+  const { data: me, error, refetch } = useWho();
   const admin = me?.role === "admin";
   return (
     <Page title={title} about={about} actions={admin && actions}>
@@ -29,7 +30,9 @@ export function AdminPage({ title, about, actions, children }: Props) {
           </Link>
         ))}
       </nav>
-      {!me ? (
+      {error && !me ? (
+        <Failed error={error} retry={() => void refetch()} />
+      ) : !me ? (
         <Loading what="rights" />
       ) : admin ? (
         children()
