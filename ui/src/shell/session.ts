@@ -21,7 +21,7 @@ async function askWho(): Promise<Me> {
   return me;
 }
 
-function useWho() {
+export function useWho() {
   return useQuery({ queryKey: ["me"], queryFn: askWho, staleTime: 60_000 });
 }
 
