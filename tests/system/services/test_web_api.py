@@ -178,13 +178,14 @@ def test_every_list_is_read_page_by_page(client: TestClient, truth: str, capture
     plans = [save(truth, prepare(truth, nodes[: size + 1], [Variant(model="n")], 5)) for size in range(5)]
     with connect(truth, autocommit=True) as connection:
         for number in range(5):
-            register(connection, f"good-{number}", iceberg_snapshot_id=number)
+            register(connection, f"good-{number}", iceberg_snapshot_id=2**62 + number)
     tree = ok(client, f"/api/sessions/{session}/tree")["nodes"]
     assert len(tree) == 6
     assert walked(client, f"/api/sessions/{session}/tree", "nodes", "after") == tree
     assert [row["name"] for row in walked(client, "/api/themes", "themes", "after")] == [f"theme {n}" for n in range(5)]
     snapshots = walked(client, "/api/snapshots", "snapshots", "after")
     assert [row["snapshot_id"] for row in snapshots] == [f"good-{n}" for n in range(5)]
+    assert [row["iceberg_snapshot_id"] for row in snapshots] == [str(2**62 + n) for n in range(5)]
     replays = walked(client, "/api/replays", "replays", "before")
     assert [row["plan_id"] for row in replays] == [str(plan) for plan in plans[::-1]]
     jobs = walked(client, f"/api/replays/{plans[0]}", "job_records", "after")

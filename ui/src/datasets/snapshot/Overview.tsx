@@ -70,7 +70,7 @@ export function Overview({ snapshot }: { snapshot: Schema["SnapshotDetail"] }) {
             [
               "snapshot",
               <span key="id" className="mono">
-                {String(snapshot.iceberg_snapshot_id)}
+                {snapshot.iceberg_snapshot_id}
               </span>,
             ],
             [

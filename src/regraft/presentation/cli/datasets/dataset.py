@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -49,11 +49,16 @@ def freeze(
     text = recipe_text(recipe, run.settings.recipes)
     frozen = flow.freeze(text, dsn=run.graph_dsn(), workbench=run.workbench(), warehouse=run.warehouse())
     if json:
-        run.print_json(asdict(frozen))
+        run.print_json(_shown(frozen))
         return
     if not frozen.created:
         run.console.print("This very snapshot exists; nothing was written.")
     _print_frozen(run, frozen)
+
+
+def _shown(frozen: Frozen) -> dict[str, Any]:
+    """For JSON. The id in Iceberg has 64 bits, more than many readers of JSON keep: it is text."""
+    return {**asdict(frozen), "iceberg_snapshot_id": str(frozen.iceberg_snapshot_id)}
 
 
 def _print_frozen(run: CommandContext, frozen: Frozen) -> None:
@@ -79,7 +84,7 @@ def list_all(json: Json = False) -> None:
     run = context()
     found = list_snapshots(run.postgres_dsn())
     if json:
-        run.print_json([asdict(one) for one in found])
+        run.print_json([_shown(one) for one in found])
         return
     if not found:
         run.console.print("No dataset yet. `regraft dataset freeze demo-dpo` makes one.")
@@ -102,7 +107,7 @@ def show(snapshot: Snapshot, json: Json = False) -> None:
     run = context()
     found, recipe = find_snapshot(run.postgres_dsn(), snapshot)
     if json:
-        run.print_json({**asdict(found), "recipe": recipe.text})
+        run.print_json({**_shown(found), "recipe": recipe.text})
         return
     _print_frozen(run, found)
     for title, counts in (("strata", found.report.get("strata", {})), ("decided by", found.report.get("labels", {}))):

@@ -14,6 +14,7 @@ from regraft.presentation.web.answer import Model, hexadecimal
 from regraft.presentation.web.datasets.recipe_models import Body, DatasetJob, RowOrigin
 
 Hash = Annotated[str, BeforeValidator(hexadecimal)]
+Digits = Annotated[str, BeforeValidator(str)]
 
 
 class ExportRequest(Body):
@@ -44,7 +45,7 @@ class Target(Model):
 
 
 class Snapshot(Model):
-    """A frozen dataset. Hashes are hexadecimal."""
+    """A frozen dataset. Hashes are hexadecimal. The 64-bit id in Iceberg is text, as JavaScript cuts it."""
 
     snapshot_id: str
     dataset: str
@@ -54,7 +55,7 @@ class Snapshot(Model):
     code_version: str
     lineage_build: int
     iceberg_table: str
-    iceberg_snapshot_id: int
+    iceberg_snapshot_id: Digits
     iceberg_tag: str
     row_counts: dict[str, Any]
     refused: dict[str, Any]
