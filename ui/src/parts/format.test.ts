@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { bytes, counted, duration, figure, percent, shortId } from "./format";
+import { bytes, counted, duration, figure, measured, modelName, percent, shortId, taken } from "./format";
 
 test("one thing is singular, others are plural", () => {
   expect([0, 1, 1200].map((value) => counted(value, "reply", "replies"))).toEqual([
@@ -30,4 +30,22 @@ test("an unknown figure is a dash, not a zero", () => {
 
 test("ids are cut to what the command line takes", () => {
   expect(shortId("0192f0a1-7b4e-7000-8000-000000000000")).toBe("0192f0a1");
+});
+
+test("what was not measured is a dash where nothing takes none", () => {
+  expect([measured(0), measured(1234.4), taken(0), taken(null), taken(40)]).toEqual([
+    "–",
+    "1,234",
+    "–",
+    "–",
+    "40 ms",
+  ]);
+});
+
+test("models are shown without what pins them", () => {
+  expect(["llama@sha256:ab;threads=1", "gpt-4.1", "@odd"].map(modelName)).toEqual([
+    "llama",
+    "gpt-4.1",
+    "@odd",
+  ]);
 });

@@ -31,6 +31,21 @@ export function duration(milliseconds: number | null | undefined): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+/** Tokens or another figure that nothing has none of: a zero, as imported calls have it, was not measured. */
+export function measured(value: number): string {
+  return value > 0 ? count(Math.round(value)) : "–";
+}
+
+/** Like `duration`, of something that takes time: a zero, as imported calls have it, was not measured. */
+export function taken(milliseconds: number | null | undefined): string {
+  return duration(milliseconds || null);
+}
+
+/** The name of a model without the digest and the settings that pin it: `llama@sha256:...` is `llama`. */
+export function modelName(pinned: string): string {
+  return pinned.split("@", 1)[0] || pinned;
+}
+
 /** Bytes in binary units. */
 export function bytes(size: number): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];

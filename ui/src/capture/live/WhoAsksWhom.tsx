@@ -1,4 +1,4 @@
-import { count, duration } from "../../parts/format";
+import { count, taken } from "../../parts/format";
 import { type Edge, layoutOf, type Place } from "./calls";
 import styles from "./live.module.css";
 
@@ -63,7 +63,7 @@ export function WhoAsksWhom({ edges, selected, onSelect }: Props) {
                 <td>{count(edge.calls)}</td>
                 <td className={edge.errors > 0 ? styles.bad : "soft"}>{count(edge.errors)}</td>
                 <td>{count(edge.tokens)}</td>
-                <td>{duration(edge.mean)}</td>
+                <td>{taken(edge.mean)}</td>
               </tr>
             ))}
           </tbody>

@@ -1,6 +1,6 @@
 import { Chip } from "../../parts/Chip";
 import type { Column } from "../../parts/DataTable";
-import { count, duration } from "../../parts/format";
+import { count, taken } from "../../parts/format";
 import { type Call, modelOf } from "./calls";
 import styles from "./live.module.css";
 
@@ -72,7 +72,7 @@ const took: Column<Call> = {
   head: "Took",
   width: "5rem",
   align: "end",
-  cell: (call) => duration(call.duration_ms),
+  cell: (call) => taken(call.duration_ms),
 };
 const status: Column<Call> = {
   key: "status",

@@ -6,7 +6,7 @@ import { Chip } from "../../parts/Chip";
 import { CopyLink } from "../../parts/CopyLink";
 import { Failed } from "../../parts/Failed";
 import { Figures } from "../../parts/Figures";
-import { count, duration, figure, percent } from "../../parts/format";
+import { count, figure, measured, percent, taken } from "../../parts/format";
 import { Loading } from "../../parts/Loading";
 import { Page } from "../../parts/Page";
 import type { PageProps } from "../../shell/page";
@@ -96,8 +96,8 @@ function figuresOf(cluster: Schema["Cluster"]) {
     { label: "Tool calls failed", value: percent(cluster.tool_error_rate) },
     { label: "Quality", value: figure(cluster.quality) },
     { label: "Turns", value: figure(cluster.turns, 1) },
-    { label: "Prompt tokens", value: count(Math.round(cluster.prompt_tokens)) },
-    { label: "Answer tokens", value: count(Math.round(cluster.completion_tokens)) },
-    { label: "Time", value: duration(cluster.seconds * 1000) },
+    { label: "Prompt tokens", value: measured(cluster.prompt_tokens) },
+    { label: "Answer tokens", value: measured(cluster.completion_tokens) },
+    { label: "Time", value: taken(cluster.seconds * 1000) },
   ];
 }

@@ -1,4 +1,4 @@
-import { count, duration, figure, percent } from "../../parts/format";
+import { count, duration, figure, modelName, percent } from "../../parts/format";
 import { money } from "../form/words";
 import styles from "./compare.module.css";
 import { largestOf, spreadBar, type Variant } from "./figures";
@@ -84,7 +84,9 @@ export function VariantFigures({ label = "Variants", variants, chosen = [], onCh
                   one.words
                 )}
                 {one.superseded && <span className="soft"> (superseded)</span>}
-                <span className={styles.models}>{one.models.join(", ")}</span>
+                <span className={styles.models} title={one.models.join(", ")}>
+                  {one.models.map(modelName).join(", ")}
+                </span>
               </th>
               <td className={styles.number}>{count(one.samples)}</td>
               <td className={styles.number}>{count(one.distinct)}</td>
