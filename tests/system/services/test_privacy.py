@@ -123,10 +123,11 @@ def test_the_token_of_the_stream_is_in_no_command_line_and_in_no_log(
 
 
 def test_keys_are_in_the_environment_of_what_uses_them_only(tree: dict[str, set[str]]) -> None:
-    for name in ("postgres", "nats", "drainer", "ingest", "web", "page", "daemon"):
+    for name in ("postgres", "nats", "drainer", "ingest", "page", "daemon"):
         assert tree[name] == set(), name
     assert tree["gateway"] == {UPSTREAM, TOOL}
     assert tree["gateway worker"] == {TOOL}  # read anew whenever a tool server is started
+    assert tree["web"] == {TOOL, CLIENT}  # it replays: through the gateway, with tools that may be live
     assert tree["code server"] == {UPSTREAM, TOOL, CLIENT}
 
 
