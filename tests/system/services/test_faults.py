@@ -214,7 +214,8 @@ class Regraft:
         command = [sys.executable, "-m", "regraft", "--config", str(self.config), "up", "--no-dagster"]
         with log.open("wb") as file:
             self.up = subprocess.Popen(command, env=self.environment, cwd=self.place, stdout=file, stderr=file)
-        _wait("everything is up", lambda: b"All up" in log.read_bytes())
+        _wait("everything is up", lambda: b"All up" in log.read_bytes() or self.up.poll() is not None)
+        assert self.up.poll() is None, log.read_text()
 
     def kill(self, name: str) -> None:
         """Kill a process, and return when there is another in its place."""
