@@ -80,7 +80,7 @@ def test_every_page_says_that_the_server_is_gone_and_goes_on_when_it_is_back(
     page.goto("/")
     settle(page)
     mortal_web.stop()
-    page.get_by_role("navigation", name="Main").get_by_role("link").nth(2).click()
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Themes").click()
     expect(page.get_by_role("alert").first).to_be_visible(timeout=15_000)
     mortal_web.start()
     page.get_by_role("button", name="Try again").first.click()

@@ -23,7 +23,6 @@ def test_the_owners_address_signs_in_and_its_key_leaves_it(
     page.goto("/sessions")
     expect(page.get_by_role("link", name="Sign in")).to_be_visible()
     page.goto(f"/sessions?q=plum#key={owner}")
-    page.reload()
     page.wait_for_url(re.compile(r"/sessions\?q=plum$"))
     expect(page.get_by_text("admin", exact=True)).to_be_visible()
     assert "key=" not in page.url
@@ -36,7 +35,6 @@ def test_the_owners_address_signs_in_and_its_key_leaves_it(
     assert page.context.cookies() == []
     guard.allow("401")
     page.goto("/#key=rgw_no-such-key")
-    page.reload()
     expect(page.get_by_role("alert")).to_contain_text("regraft open")
 
 
