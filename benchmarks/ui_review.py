@@ -84,7 +84,7 @@ def main() -> None:
             took = time.monotonic() - started
             page.wait_for_function("document.querySelector('[data-at]') !== null")
             times: list[float] = page.evaluate("window.shown")
-            time.sleep(2)
+            time.sleep(2)  # answers are sent after the next item is shown: the last ones are still on their way
             submitted = ask(origin, "/api/review/progress")["me"]["submitted"]
             browser.close()
     times = times[-given.pairs :]

@@ -26,7 +26,7 @@ _RANK: dict[Role, int] = {"viewer": 0, "reviewer": 1, "admin": 2}
 class Grant:
     """What a request may read: all that is of the tenant ``scope``, or everything where that is None.
 
-    ``name`` is who the token was made for, None where it is nobody's in particular. A viewer reads; a reviewer also
+    ``name`` is who the token was made for, None for a token without a name. A viewer reads; a reviewer also
     judges items of the review queue, under that name; an admin also changes all else.
     ``holds`` says whether it still holds: a token may be revoked while an answer is being sent. ``anonymous``: no token
     was shown, and none is needed to read.

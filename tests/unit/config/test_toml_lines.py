@@ -57,7 +57,8 @@ def test_what_is_missing_is_at_what_should_hold_it() -> None:
 
 @pytest.mark.parametrize("text", ["", "\ufeff", "=\n[\n]]\n.", 'a = "\\', "[[", "a.b.", '"' * 7, "a = '''"])
 def test_rubbish_is_read_without_an_error(text: str) -> None:
-    key_lines(text)
+    lines = key_lines(text)
+    assert all(1 <= line <= text.count("\n") + 1 for line in lines.values())
 
 
 def test_the_time_grows_with_the_length() -> None:

@@ -68,7 +68,7 @@ export default function SignInPage() {
           <dd>
             <code>regraft open</code> signs this browser in as the owner.
           </dd>
-          <dt>For somebody else</dt>
+          <dt>For other people</dt>
           <dd>
             <code>regraft web-token create NAME --role reviewer</code> makes a token. A viewer reads, a
             reviewer also judges, an admin also changes the rest.

@@ -1,4 +1,4 @@
-"""Adjudication: what people differ on, shown to somebody who decides it. Their word alone decides from then on."""
+"""Adjudication: what people differ on, shown to an adjudicator, whose decision alone counts from then on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paths that somebody says a category of, with their texts."""
+"""The paths that are labelled with a category, with their texts."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class ReviewDesk:
     def submit(self, lease_id: UUID, label: Rating | Preference, *, now: datetime | None = None) -> Submitted:
         """Record an answer. The same answer again changes nothing, another one corrects the first.
 
-        Raises NotFoundError for a lease of somebody else, UsageError for the wrong kind of answer, ConflictError when
+        Raises NotFoundError for another reviewer's lease, UsageError for the wrong kind of answer, ConflictError when
         what was shown was erased meanwhile, or the item was given to the reviewer again after the lease ran out.
         """
         now = now or datetime.now(UTC)

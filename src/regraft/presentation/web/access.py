@@ -35,7 +35,7 @@ class AccessRequired:
     nothing. No route but the open ones and the sign-in works without it.
 
     A browser's cookie alone changes nothing: the page must show the header ``X-Regraft-Csrf`` too, which no page of
-    another origin can. So must a sign-in, with any value, lest a browser is signed in as somebody else.
+    another origin can. So must a sign-in, with any value, so that no other site can sign a browser in.
     """
 
     def __init__(self, app: ASGIApp, access: ReadAccess) -> None:

@@ -119,7 +119,7 @@ def _me(grant: Grant, csrf: str) -> Me:
 
 
 def server_user() -> str:
-    """The user who runs the server: who acts with a token that is nobody's."""
+    """The user who runs the server: who acts with a token without a name."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -48,7 +48,7 @@ export function SkipDialog({ open, reasons, onSkip, onClose }: Props) {
           value={note}
           onChange={(event) => setNote(event.target.value)}
         />
-        <p className="soft">The item goes to somebody else, and you are not given it again.</p>
+        <p className="soft">The item goes to another reviewer, and does not come back to you.</p>
       </div>
     </Dialog>
   );

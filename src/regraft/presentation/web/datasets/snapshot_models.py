@@ -174,7 +174,7 @@ class RowNode(Model):
 
 
 class RowJudgement(Model):
-    """What somebody said of a node of a row, or of two. Who a person is, and their notes, only admins are shown."""
+    """A judgement of a node of a row, or of two. Only admins see names of people and their notes."""
 
     kind: Literal["rating", "preference", "judgement", "vote"]
     node_id: UUID

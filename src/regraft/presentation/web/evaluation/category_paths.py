@@ -80,7 +80,7 @@ def category_paths(
     maker: Annotated[str | None, Query(description="Only what this rule set, judge or person says.")] = None,
     decided: Annotated[bool | None, Query(description="Only labels that decide that it holds, or only others.")] = None,
 ) -> JsonReply:
-    """The paths that somebody says a category of."""
+    """The paths that are labelled with a category."""
     storable("id", id)
     storable("maker", maker)
     with truth.connection() as connection:

@@ -31,7 +31,7 @@ Named = Annotated[
     Header(
         alias="X-Regraft-Reviewer",
         max_length=200,
-        description="Who judges, where the token is nobody's; the user who runs the server if not given.",
+        description="Reviewer, for a token without a name; the user who runs the server if not given.",
     ),
 ]
 
