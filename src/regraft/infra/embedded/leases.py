@@ -68,14 +68,14 @@ class ServerUse:
 
     def end(self, timeout: float) -> None:
         """Give the lease back. Where it was the last one, wait until the server has ended: its keeper kills it after
-        ``timeout`` seconds."""
+        ``timeout`` seconds. A service in the foreground of a terminal goes on."""
         if self._lease is None:
             return
         self._lease.drop()
         self._lease = None
         run = RunFolder.of(self._data_dir)
         state = run.read(self._name)
-        if state is not None:
+        if state is not None and state.kept():
             wait_until(lambda: not state.alive() or bool(users_of(run.users(self._name))), timeout + KILL_PATIENCE)
 
 

@@ -15,6 +15,7 @@ from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
 from regraft.infra.environment import environment_without
 
 STOP_TIMEOUT = 15.0
+KEPT_VARIABLE = "REGRAFT_KEPT"  # set for a background process, whose state its starter writes
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback is never behind a proxy
 
 
@@ -45,7 +46,7 @@ class EmbeddedProgram:
         self._port = port
         self._port_setting = port_setting
         self._health = health
-        self._env = {**environment_without(withheld), **(env or {})}
+        self._env = {**environment_without(withheld), **(env or {}), KEPT_VARIABLE: "1"}
         self._timeout = start_timeout
         self._child: ChildProcess | None = None
         self._use = ServerUse(self._data_dir, name)

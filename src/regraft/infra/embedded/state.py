@@ -42,6 +42,10 @@ class ServerState:
         """True while the very process that was started runs."""
         return bool(self.started) and start_time(self.pid) == self.started
 
+    def kept(self) -> bool:
+        """Whether it ends when nobody uses it. A service in the foreground ends when its terminal says so."""
+        return self.owner != self.pid
+
     def owned(self) -> bool:
         """True while the process that the server ends with runs."""
         return bool(self.owner_started) and start_time(self.owner) == self.owner_started

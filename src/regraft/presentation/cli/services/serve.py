@@ -11,7 +11,9 @@ from functools import cache
 import typer
 
 from regraft.infra.data_folder import make_data_folder
+from regraft.infra.embedded.foreground import announce
 from regraft.infra.embedded.process import require_port
+from regraft.infra.embedded.stack import DAGSTER, GATEWAY, INGEST, WEB
 from regraft.infra.telemetry.logs import configure_logging
 from regraft.presentation.cli.capture.keys import keys_path
 from regraft.presentation.cli.context import context
@@ -34,8 +36,9 @@ def gateway() -> None:
     run = context()
     settings = run.settings
     configure_logging(settings.log_level)
-    require_port(settings.gateway.port, "gateway.port")
     make_data_folder(settings.data_dir)
+    announce(settings.data_dir, GATEWAY, settings.gateway.port)
+    require_port(settings.gateway.port, "gateway.port")
     model = run.stack.model()
     if model is not None:
         upstreams = {
@@ -94,6 +97,7 @@ def ingest() -> None:
     run = context()
     configure_logging(run.settings.log_level)
     dsn, nats_url = run.stack.postgres(), run.stack.nats()
+    announce(run.data_dir, INGEST, shared=True)
 
     metrics = ProcessMetrics("ingest")
     if port := run.settings.ingest.metrics_port:
@@ -125,10 +129,11 @@ def web() -> None:
 
     run = context()
     configure_logging(run.settings.log_level)
-    require_port(run.settings.web.port, "web.port")
     web = run.settings.web
     settings, tokens = run.settings, web.tokens_file or tokens_path(run.settings.data_dir)
     dsn = run.postgres_dsn()  # before anything is written: where there is no log, none is begun
+    announce(run.data_dir, WEB, web.port)
+    require_port(web.port, "web.port")
     owner = OwnerTokenFile(run.data_dir)
     owner.find_or_make()
     access = ReadAccess(
@@ -162,5 +167,6 @@ def dagster() -> None:
     from regraft.presentation.cli.services.dagster import serve_dagster
 
     run = context()
+    announce(run.data_dir, DAGSTER, run.settings.dagster.port)
     require_port(run.settings.dagster.port, "dagster.port")
     serve_dagster(run)

@@ -13,6 +13,7 @@ from regraft.domain.errors import UnavailableError
 from regraft.infra.embedded.leases import users_of
 from regraft.infra.embedded.stack import DAGSTER, GATEWAY, INGEST, WEB
 from regraft.infra.embedded.state import RunFolder
+from regraft.infra.embedded.supervisor import Supervisor
 from regraft.presentation.cli.context import CommandContext, context
 
 if TYPE_CHECKING:
@@ -92,8 +93,9 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
     run = context()
     rows, found, waiting = services(run), counts(run), backlog(run)
     if json:
-        state = {"data_dir": str(run.data_dir.resolve()), "services": rows, "counts": found}
-        run.print_json({**state, "backlog": asdict(waiting)})
+        up = Supervisor.of(run.data_dir)
+        state = {"data_dir": str(run.data_dir.resolve()), "up": asdict(up) if up else None}
+        run.print_json({**state, "services": rows, "counts": found, "backlog": asdict(waiting)})
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("service", "state", "where", "process", "used by"):
@@ -105,6 +107,9 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
             row["service"], f"[{colour}]{row['state']}[/]", row["where"], str(row["process"] or ""), _users(row)
         )
     run.console.print(table)
+    if up := Supervisor.of(run.data_dir):
+        doing = "watches over them" if up.ready else "is starting them"
+        run.console.print(f"\n`regraft up` (process {up.pid}) {doing}; `regraft down` stops it.", highlight=False)
     if waiting.spool_bytes or waiting.stream_packs:
         stream = "" if waiting.stream_packs is None else f", {waiting.stream_packs} packs in the stream"
         run.console.print(

@@ -13,19 +13,21 @@ from typing import Annotated
 
 import typer
 
-from regraft.domain.errors import RegraftError, ServerStartError, UsageError
+from regraft.domain.errors import RegraftError, ServerStartError
 from regraft.infra.backoff import Backoff
+from regraft.infra.data_folder import make_data_folder
 from regraft.infra.embedded.program import EmbeddedProgram
 from regraft.infra.embedded.stack import DAGSTER, WEB, Stack
-from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
+from regraft.infra.embedded.state import wait_until
+from regraft.infra.embedded.supervisor import Supervisor, become_supervisor, say_ready
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.services.open_page import PAGE, say_page
 from regraft.presentation.cli.services.status import services
 
-SUPERVISOR = "up"
 _LOOK_SECONDS = 1.0
 _BACKOFF = Backoff(1.0, 30.0)
 _READY = "All up."
+_HOW_TO_STOP = "`regraft down` stops everything; nothing captured is lost."
 _DOWN_PATIENCE = 180.0  # seconds: PostgreSQL and the gateway may each take a minute to end in order
 
 
@@ -47,14 +49,10 @@ def up(
     """Start all services, print their addresses, and keep them running until Ctrl-C or `regraft down`."""
     run = context()
     stack, console = run.stack, run.console
-    folder = RunFolder.of(run.data_dir)
-    running = folder.read(SUPERVISOR)
-    if running and running.alive():
-        raise UsageError(f"`regraft up` runs already for {run.data_dir} (process {running.pid}): see `regraft status`.")
     if detach:
         _detach(run, [*_flag("dagster", dagster), *_flag("model", model)])
         return
-    folder.write(SUPERVISOR, ServerState.of(os.getpid(), 0))
+    become_supervisor(run.data_dir)
     with_dagster = run.settings.dagster.enabled if dagster is None else dagster
     console.print(f"Starting Regraft in [bold]{run.data_dir.resolve()}[/] (logs in {run.data_dir / 'logs'})")
     _say(run, "PostgreSQL", stack.postgres, "psql: `regraft db psql`", hide=True)
@@ -68,23 +66,31 @@ def up(
     if with_dagster:
         _say(run, "Dagster", lambda: _dagster(stack), "assets, runs and sensors")
     say_page(run)
+    say_ready(run.data_dir)
     console.print(f"\n{_READY} Ctrl-C stops everything; nothing captured is lost.")
     _watch(run, stack)
 
 
-def down() -> None:
+def down(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Stop what `regraft up` started, in order. What other commands still use goes on until they end."""
     run = context()
-    state = RunFolder.of(run.data_dir).read(SUPERVISOR) if run.data_dir.is_dir() else None
-    if state is None or not state.alive():
-        run.console.print(f"`regraft up` does not run for {run.data_dir.resolve()}.", highlight=False)
+    running = Supervisor.of(run.data_dir)
+    if running is None:
+        if json:
+            run.print_json({"stopped": None, "in_use": {}})
+        else:
+            run.console.print(f"`regraft up` does not run for {run.data_dir.resolve()}.", highlight=False)
         return
     with run.console.status("stopping"):
-        os.kill(state.pid, signal.SIGTERM)
-        if not wait_until(lambda: not state.alive(), _DOWN_PATIENCE):
-            raise ServerStartError(f"`regraft up` (process {state.pid}) has not ended: see `regraft status`.")
-    left = [f"{row['service']} is used by {', '.join(row['users'])}" for row in services(run) if row["users"]]
-    run.console.print("Stopped." + "".join(f"\n  {line}" for line in left), highlight=False)
+        os.kill(running.pid, signal.SIGTERM)
+        if not wait_until(lambda: Supervisor.of(run.data_dir) is None, _DOWN_PATIENCE):
+            raise ServerStartError(f"`regraft up` (process {running.pid}) has not ended: see `regraft status`.")
+    left = {row["service"]: row["users"] for row in services(run) if row["users"]}
+    if json:
+        run.print_json({"stopped": running.pid, "in_use": left})
+        return
+    lines = [f"\n  {service} is used by {', '.join(users)}" for service, users in left.items()]
+    run.console.print("Stopped." + "".join(lines), highlight=False)
 
 
 def _flag(name: str, value: bool | None) -> list[str]:
@@ -92,11 +98,17 @@ def _flag(name: str, value: bool | None) -> list[str]:
 
 
 def _detach(run: CommandContext, options: list[str]) -> None:
-    """Run ``regraft up`` without a terminal, show what it prints until all is up, and leave it running."""
+    """Run ``regraft up`` without a terminal, show what it prints until all is up, and leave it running. Where it runs
+    already, wait until all is up."""
+    if Supervisor.of(run.data_dir):
+        _wait_for_other(run)
+        return
     config = ["--config", str(run.config.resolve())] if run.config else []
     log = run.data_dir / "logs" / "up.log"
+    make_data_folder(run.data_dir)
     log.parent.mkdir(mode=0o700, exist_ok=True)
-    with log.open("wb") as printed:
+    with log.open("ab") as printed:
+        begin = printed.tell()
         started = subprocess.Popen(
             [sys.executable, "-P", "-m", "regraft", *config, "up", *options],
             stdin=subprocess.DEVNULL,
@@ -104,22 +116,41 @@ def _detach(run: CommandContext, options: list[str]) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    for line in _lines_while(log, started):
-        if line.startswith(PAGE) and run.console.is_terminal:
-            continue  # said below, with the key
-        if line.startswith(_READY):
-            if run.console.is_terminal:
-                say_page(run)
-            run.console.print(f"\n{_READY} `regraft down` stops everything; nothing captured is lost. Log: {log}")
-            started.returncode = 0  # it is left running on purpose
-            return
-        run.console.print(line, highlight=False, markup=False)
-    raise ServerStartError(f"`regraft up` ended with status {started.wait()}; it printed to {log}.")
+    try:
+        for line in _lines_while(log, begin, started):
+            if line.startswith(PAGE) and run.console.is_terminal:
+                continue  # said below, with the key
+            if line.startswith(_READY):
+                if run.console.is_terminal:
+                    say_page(run)
+                run.console.print(f"\n{_READY} {_HOW_TO_STOP} Log: {log}")
+                started.returncode = 0  # it is left running on purpose
+                return
+            run.console.print(line, highlight=False, markup=False)
+    except BaseException:  # Ctrl-C: what is not up yet is not left behind
+        started.terminate()
+        raise
+    status = started.wait()
+    if Supervisor.of(run.data_dir):  # another terminal was faster
+        _wait_for_other(run)
+        return
+    raise ServerStartError(f"`regraft up` ended with status {status}; it printed to {log}.")
 
 
-def _lines_while(log: Path, process: subprocess.Popen[bytes]) -> Iterator[str]:
-    """The whole lines of a log that a process writes, as they come, until it has ended."""
+def _wait_for_other(run: CommandContext) -> None:
+    """Return when all is up that another ``regraft up`` starts. Raises ServerStartError when it ends before that."""
+    with run.console.status("waiting for `regraft up` of another terminal"):
+        while (running := Supervisor.of(run.data_dir)) and not running.ready:
+            time.sleep(_LOOK_SECONDS)
+    if running is None:
+        raise ServerStartError(f"`regraft up` of another terminal has ended: see {run.data_dir / 'logs'}.")
+    run.console.print(f"All is up already (process {running.pid}). {_HOW_TO_STOP}", highlight=False)
+
+
+def _lines_while(log: Path, begin: int, process: subprocess.Popen[bytes]) -> Iterator[str]:
+    """The whole lines of a log from the byte ``begin`` on that a process writes, as they come, until it has ended."""
     with log.open(encoding="utf-8", errors="replace") as printed:
+        printed.seek(begin)
         rest = ""
         while True:
             ended = process.poll() is not None
