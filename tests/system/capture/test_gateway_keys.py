@@ -192,7 +192,7 @@ def test_feedback_goes_the_way_of_the_calls(tmp_path, said):
         assert upstream.seen == []
     (exchange,) = spooled(tmp_path / "spool")
     assert (exchange.endpoint, exchange.request_body, exchange.status) == ("/v1/feedback", body, 202)
-    assert str(exchange.event_id) == json.loads(answer)["id"]
+    assert json.loads(answer) == {"id": str(exchange.event_id), "object": "feedback", "target": "unchecked"}
 
 
 @pytest.mark.parametrize(

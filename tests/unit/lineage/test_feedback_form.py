@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 
 from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.errors import CorruptEventError
-from regraft.domain.lineage.feedback import check_form, read_feedback
+from regraft.domain.lineage.feedback import check_form, may_be_on_its_way, read_feedback
 from regraft.domain.lineage.history import session_by_name
 
 TURN = UUID(int=7)
@@ -106,3 +107,18 @@ def test_a_client_learns_at_once_what_is_wrong_with_its_feedback(document, words
 )
 def test_feedback_on_its_own_scale_is_taken(figure):
     check_form(sent({"session": "s", "comment": None, **figure}))
+
+
+@pytest.mark.parametrize(
+    ("turn", "expected"),
+    [
+        ("018f0000-0000-7000-8000-000000000000", True),  # now
+        ("018effff-0000-7000-8000-000000000000", True),  # a minute earlier
+        ("018ef600-0000-7000-8000-000000000000", False),  # eleven minutes earlier
+        ("018f0003-0000-7000-8000-000000000000", False),  # three minutes ahead
+        ("018f0000-0000-4000-8000-000000000000", False),  # not of a gateway
+    ],
+)
+def test_only_a_new_id_of_a_gateway_may_be_on_its_way(turn, expected):
+    now = datetime.fromtimestamp(0x018F00000000 / 1000, UTC)
+    assert may_be_on_its_way(UUID(turn), now) is expected

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,8 @@ _FIGURES = ("reward", "rating", "value")
 _FIELDS = ("turn_id", "session", "session_id", *_FIGURES, "name", "comment", "source")
 _SHOWN = 40  # characters of a name that a client sent
 WORST_RATING, BEST_RATING = 1, 5
+_ON_ITS_WAY = timedelta(minutes=10)  # far longer than a call takes from the spool to its store
+_CLOCKS = timedelta(minutes=1)  # by which the clock of another gateway may be ahead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,17 @@ def check_form(exchange: Exchange) -> None:
             f"the feedback's rating is {rating:g}; a rating is from {WORST_RATING} (worst) to {BEST_RATING} (best). "
             "For a figure on another scale use value with a name"
         )
+
+
+def may_be_on_its_way(turn_id: UUID, now: datetime) -> bool:
+    """Whether a turn of this id may have been captured so lately that it is not stored yet.
+
+    The gateway's ids are UUIDs of version 7, which begin with their time in milliseconds.
+    """
+    if turn_id.version != 7:
+        return False
+    age = now - datetime.fromtimestamp((turn_id.int >> 80) / 1000, UTC)
+    return -_CLOCKS <= age <= _ON_ITS_WAY
 
 
 def _uuid(value: Any) -> UUID | None:

@@ -12,6 +12,7 @@ import psycopg
 
 from regraft.domain.capture.clients import ClientTable
 from regraft.domain.errors import UnavailableError
+from regraft.flows.capture.feedback_targets import answer_gateways
 from regraft.flows.capture.ingest import PATIENCE, IngestCounts, SeenIds, is_slow, read_in_parts, store
 from regraft.flows.capture.session_resolver import ParsedRecord
 from regraft.flows.capture.slow_calls import SlowCallReader
@@ -59,11 +60,14 @@ async def consume(
     ``table``: the known clients, the package's own if none is given. ``metrics`` counts what is stored.
     """
     slow_calls = SlowCallReader(dsn, patience, table)
+    answering = asyncio.create_task(answer_gateways(dsn, nats_url, stop))
     try:
         seen, counted = SeenIds(table=table), metrics or ProcessMetrics("ingest")
         with seldom_collected():
             await _consume(dsn, nats_url, stop, patience, part_grace, slow_calls, seen, counted)
     finally:
+        answering.cancel()
+        await asyncio.gather(answering, return_exceptions=True)
         await slow_calls.aclose()
 
 

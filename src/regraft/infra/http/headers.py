@@ -42,6 +42,8 @@ class ClientHead:
     ``block`` are the lines that every model server may see, ``credentials`` those that only a server without a key of
     its own may see. ``problem`` says why the request must be refused. ``encoding`` names the body's content codings.
 
+    ``feedback_late`` and ``feedback_wait`` are what X-Regraft-Late and X-Regraft-Wait say.
+
     ``host``, ``origin`` and ``fetch_site`` are what the client said of where it thinks to call, and from where.
     ``admitted`` and ``cors``, lines for every answer, are the handler's: it judges a head once.
     """
@@ -56,6 +58,8 @@ class ClientHead:
         "credentials",
         "encoding",
         "expects_continue",
+        "feedback_late",
+        "feedback_wait",
         "fetch_site",
         "host",
         "hosts",
@@ -71,7 +75,7 @@ class ClientHead:
     def __init__(self) -> None:
         self.block = self.plain_block = self.credentials = self.cors = self.asked_headers = b""
         self.token = self.problem = self.traceparent = self.encoding = ""
-        self.host = self.origin = self.fetch_site = ""
+        self.host = self.origin = self.fetch_site = self.feedback_late = self.feedback_wait = ""
         self.hosts = 0
         self.chunked = self.expects_continue = self.capture_off = self.admitted = False
         self.identity: tuple[str | None, ...] = ()
@@ -131,6 +135,10 @@ def read_head(headers: Headers, named: frozenset[bytes] = frozenset()) -> Client
                 said[field] = _text(value)
             elif lower == b"x-regraft-capture":
                 head.capture_off = value.strip().lower() in (b"off", b"false", b"no", b"0")
+            elif lower == b"x-regraft-late":
+                head.feedback_late = value.strip().lower().decode("latin-1")
+            elif lower == b"x-regraft-wait":
+                head.feedback_wait = value.strip().decode("latin-1")
         else:
             kept.append((lower, name, value))
             if lower in named and value:

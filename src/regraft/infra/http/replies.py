@@ -7,9 +7,9 @@ import orjson
 Answer = tuple[int, bytes, bytes]  # status, header lines, body
 
 
-def error_body(message: str, kind: str, code: str) -> bytes:
-    """An error object as OpenAI sends them."""
-    return orjson.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}})
+def error_body(message: str, kind: str, code: str, param: str | None = None) -> bytes:
+    """An error object as OpenAI sends them. ``param`` is the field of the request that is wrong."""
+    return orjson.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}})
 
 
 def json_block(body: bytes, content_type: bytes = b"application/json") -> bytes:

@@ -109,6 +109,13 @@ class CallStream:
 
         Without ``reconnect`` a lost connection stays lost, and the caller connects again at its own pace.
         """
+        return cls(*await cls.connect_client(url, timeout=timeout, reconnect=reconnect))
+
+    @staticmethod
+    async def connect_client(
+        url: str, *, timeout: float = 2.0, reconnect: bool = False
+    ) -> tuple[Client, JetStreamContext]:
+        """The client of a connection, and its JetStream context: for other streams."""
         client = Client()
         said: list[Exception] = []
 
@@ -135,7 +142,7 @@ class CallStream:
             raise UnavailableError(f"NATS at {_without_password(url)} cannot be reached: {why}") from error
         if reconnect:
             client.options["max_reconnect_attempts"] = -1
-        return cls(client, client.jetstream(timeout=5.0))
+        return client, client.jetstream(timeout=5.0)
 
     @property
     def connected(self) -> bool:

@@ -29,7 +29,7 @@ from regraft.presentation.gateway.call import ForwardedCall
 from regraft.presentation.gateway.capture import Recorder
 from regraft.presentation.gateway.client import ANY_CLIENT, Client
 from regraft.presentation.gateway.drain_process import DrainProcess
-from regraft.presentation.gateway.feedback import FEEDBACK, take_feedback
+from regraft.presentation.gateway.feedback import FEEDBACK, FeedbackDesk
 from regraft.presentation.gateway.metrics import Metrics
 from regraft.presentation.gateway.models import merged_models
 from regraft.presentation.gateway.rates import SharedRates
@@ -92,6 +92,7 @@ class Gateway:
         self._spool: Spool | None = None
         self._drainer: DrainProcess | None = None
         self._recorder: Recorder | None = None
+        self._feedback_desk: FeedbackDesk | None = None
         self._rates: SharedRates | None = None
         self._slots: SharedSlots | None = None
         self._access: Access | None = None
@@ -158,6 +159,7 @@ class Gateway:
         rules = settings.redact
         redactor = Redactor(rules) if rules and (rules.identities or rules.fields or rules.texts) else None
         self._recorder = Recorder(self._spool, self.metrics, settings.scope, self._drainer.wake, redactor)
+        self._feedback_desk = FeedbackDesk(self._recorder, settings.nats_url)
         self._drainer.start()
         if self._workers is not None:
             self._workers.begin()
@@ -172,6 +174,8 @@ class Gateway:
             self._rates.close()
         if self._slots is not None:
             self._slots.close()
+        if self._feedback_desk is not None:
+            await self._feedback_desk.aclose()
         if self._recorder is not None:
             await self._recorder.settle()
         if self._drainer is not None:
@@ -223,8 +227,7 @@ class Gateway:
         if access is not None:
             client = access.may_reach(request.head.token, route, model)
         if route.standard == FEEDBACK.encode():
-            self._feedback(request, connection, client)
-            return None
+            return self._feedback(request, connection, client)
         if router.looks_at_models and route.standard == MODELS.encode() and request.method == b"GET":
             return _PendingAnswer(connection, self._merged(request, client))
         only = (router.of_model(model),)
@@ -233,15 +236,19 @@ class Gateway:
         call.begin()
         return call
 
-    def _feedback(self, request: HttpRequest, connection: HttpConnection, client: Client) -> None:
-        if request.method != b"POST" or self._recorder is None:
-            body = error_body("Feedback is sent by POST", "invalid_request_error", "method_not_allowed")
-            answer = json_answer(405, body)
-        else:
+    def _feedback(self, request: HttpRequest, connection: HttpConnection, client: Client) -> Handling | None:
+        if request.method == b"POST" and self._feedback_desk is not None:
             request.body = _readable(request)
-            answer = take_feedback(request, self._recorder, client.scope)
+            return _PendingAnswer(connection, self._counted(self._feedback_desk.take(request, client.scope)))
+        body = error_body("Feedback is sent by POST", "invalid_request_error", "method_not_allowed")
+        self.metrics.count_call(FEEDBACK, "", 405, 0.0)
+        connection.reply(*json_answer(405, body))
+        return None
+
+    async def _counted(self, making: Coroutine[Any, Any, Answer]) -> Answer:
+        answer = await making
         self.metrics.count_call(FEEDBACK, "", answer[0], 0.0)
-        connection.reply(*answer)
+        return answer
 
     async def _merged(self, request: HttpRequest, client: Client) -> Answer:
         status = 200
