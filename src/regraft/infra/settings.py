@@ -24,6 +24,7 @@ from regraft.infra.config.place import DATA_FOLDER, anchored, find_config, find_
 from regraft.infra.config.review import ReviewSection
 from regraft.infra.config.rule import RuleSection
 from regraft.infra.config.section import Section
+from regraft.infra.config.servers import DatabaseSection, NatsSection, PostgresSection
 from regraft.infra.config.tool_server import ToolServerSection
 from regraft.infra.config.upstream import UpstreamSection
 from regraft.infra.environment import is_plain
@@ -32,20 +33,6 @@ from regraft.infra.host_policy import is_loopback
 CONFIG_VARIABLE = "REGRAFT_CONFIG"
 _PREFIX = "REGRAFT_"
 _NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "REGRAFT_CORPUS", "REGRAFT_DAGSTER_STORAGE", "REGRAFT_KEPT", KEY_VARIABLE})
-
-
-class PostgresSection(Section):
-    """The truth. Without a ``dsn`` Regraft starts a server of its own in the data folder."""
-
-    dsn: SecretStr | None = Field(None, description="PostgreSQL to use, e.g. postgresql://user@host/regraft")
-    port: int | None = Field(None, ge=1, le=65535, description="port of the embedded server; a free one if unset")
-
-
-class NatsSection(Section):
-    """The stream. Without a ``url`` Regraft starts a server of its own in the data folder."""
-
-    url: SecretStr | None = Field(None, description="NATS with JetStream to use, e.g. nats://127.0.0.1:4222")
-    port: int | None = Field(None, ge=1, le=65535, description="port of the embedded server; a free one if unset")
 
 
 class ModelSection(Section):
@@ -116,12 +103,21 @@ class WebSection(Section):
         return self
 
 
-class DagsterSection(Section):
+class DagsterSection(DatabaseSection):
     """Dagster, which materialises the assets and shows their lineage."""
 
     enabled: bool = Field(True, description="whether `regraft up` starts it")
-    port: int = Field(4702, ge=1, le=65535, description="port of its page, on loopback")
+    host: str = Field("127.0.0.1", description="address its page listens on; the page asks nobody for a password")
+    port: int = Field(4702, ge=1, le=65535, description="port of its page")
     hosts: list[str] = Field([], description="names its page answers to beside loopback ones, e.g. of a reverse proxy")
+    dsn: SecretStr | None = Field(
+        None, description="a database of its own; if unset, one beside the truth on the embedded server"
+    )
+
+    @model_validator(mode="after")
+    def _names_its_hosts(self) -> Self:
+        require_host_names(self.host, self.hosts)
+        return self
 
 
 class Settings(BaseSettings):
@@ -141,6 +137,11 @@ class Settings(BaseSettings):
         "config file, else the nearest one in the working directory or above it",
     )
     warehouse: str | None = Field(None, description="folder or URL of frozen snapshots; <data_dir>/warehouse if unset")
+    start_services: bool = Field(
+        True,
+        description="whether commands start what they need and find not running: PostgreSQL, NATS, the local model, the"
+        " gateway, ingest; false where something else runs them, e.g. in containers",
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     postgres: PostgresSection = PostgresSection()
     nats: NatsSection = NatsSection()

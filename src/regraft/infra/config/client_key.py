@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from regraft.domain.errors import ConfigError
 from regraft.infra.config.secrets import secret_file, secret_variable
@@ -16,12 +16,22 @@ KEY_VARIABLE = "REGRAFT_API_KEY"
 
 
 class ClientSection(Section):
-    """What our own commands show the gateway, where it needs keys: replays, plans, embeddings, the demo."""
+    """How our own commands call the gateway: for replays, plans, embeddings, the demo."""
 
+    gateway_url: str | None = Field(
+        None, description="the gateway, e.g. http://gateway:4700; the one of gateway.host and gateway.port if unset"
+    )
     api_key_env: str | None = Field(
         None, description="the environment variable that holds a virtual key; REGRAFT_API_KEY if unset"
     )
     api_key_file: Path | None = Field(None, description="the file that holds it")
+
+    @field_validator("gateway_url")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/").removesuffix("/v1") if value else None
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:

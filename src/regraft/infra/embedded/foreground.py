@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from regraft.domain.errors import ConflictError
 from regraft.infra.embedded.program import KEPT_VARIABLE
 from regraft.infra.embedded.state import RunFolder, ServerState
+from regraft.infra.settings import Settings
 
 
-def announce(data_dir: Path, name: str, port: int = 0, *, shared: bool = False) -> None:
+def announce(settings: Settings, name: str, port: int = 0, *, shared: bool = False) -> None:
     """Say in the run folder that this process is the service ``name``; it ends when its terminal ends it, whoever uses
-    it then. Where a background process is asked, its starter has said so already.
+    it then. For a background process its starter has said so already. Where services are started by something else,
+    nothing is said: other containers that share the data folder number their processes in their own way.
 
     ``shared`` services may run several times, and the first is the one that is found. Raises ConflictError when
     another process is the service of this data folder.
     """
-    if os.environ.pop(KEPT_VARIABLE, None):
+    if os.environ.pop(KEPT_VARIABLE, None) or not settings.start_services:
         return
-    run = RunFolder.of(data_dir)
+    run = RunFolder.of(settings.data_dir)
     with run.locked(name):
         running = run.read(name)
         if running is None or not running.alive():
             run.write(name, ServerState.of(os.getpid(), port))
         elif not shared:
             raise ConflictError(
-                f"`regraft {name}` runs already for {data_dir.resolve()} (process {running.pid}): see `regraft status`."
+                f"`regraft {name}` runs already for {settings.data_dir.resolve()} (process {running.pid}): "
+                "see `regraft status`."
             )

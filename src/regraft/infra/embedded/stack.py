@@ -52,6 +52,7 @@ class Stack:
         """The DSN of the truth as it is, perhaps without any table."""
         if self.settings.postgres.dsn:
             return self.settings.postgres.dsn.get_secret_value()
+        self._may_start("PostgreSQL", "postgres.dsn")
         self._postgres = EmbeddedPostgres(self.settings.data_dir, self.settings.postgres.port)
         return self._postgres.start().dsn
 
@@ -64,6 +65,7 @@ class Stack:
             if self.settings.postgres.dsn:
                 place, dsn = "the database of postgres.dsn", self.settings.postgres.dsn.get_secret_value()
             else:
+                self._may_start("PostgreSQL", "postgres.dsn")
                 folder = self.settings.data_dir.absolute()
                 place = str(folder)
                 if not has_cluster(folder):
@@ -101,10 +103,12 @@ class Stack:
         )
 
     def dagster_dsn(self) -> str:
-        """The DSN of Dagster's own database, beside the truth on the same server."""
+        """The DSN of Dagster's own database: the configured one, else one beside the truth on the embedded server."""
+        if self.settings.dagster.dsn:
+            return self.settings.dagster.dsn.get_secret_value()
         self.postgres()
         if self._postgres is None:
-            raise ConfigError("Give Dagster a database of its own: set its storage in <data_dir>/dagster/dagster.yaml.")
+            raise ConfigError("Dagster needs a database of its own beside that of postgres.dsn: set dagster.dsn.")
         return self._postgres.start().admin_dsn("dagster")
 
     def own_dagster_dsn(self) -> str | None:
@@ -115,6 +119,7 @@ class Stack:
         """The URL of the stream."""
         if self.settings.nats.url:
             return self.settings.nats.url.get_secret_value()
+        self._may_start("NATS", "nats.url")
         if self._nats is None:
             self._nats = EmbeddedNats(self.settings.data_dir, self.settings.nats.port)
         return self._nats.start().url
@@ -123,6 +128,7 @@ class Stack:
         """The local model; None when upstreams are configured."""
         if self.settings.upstreams:
             return None
+        self._may_start("the local model", "[upstreams.NAME] base_url")
         if self._model is None:
             section = self.settings.model
             self._model = EmbeddedModel(
@@ -136,6 +142,8 @@ class Stack:
 
     def gateway_url(self) -> str:
         """Where the gateway is, or will be."""
+        if self.settings.client.gateway_url:
+            return self.settings.client.gateway_url
         return _url(self.settings.gateway.host, self.settings.gateway.port)
 
     def web_url(self) -> str:
@@ -144,10 +152,12 @@ class Stack:
 
     def dagster_url(self) -> str:
         """Where Dagster's page is, or will be."""
-        return _url("127.0.0.1", self.settings.dagster.port)
+        return _url(self.settings.dagster.host, self.settings.dagster.port)
 
     def gateway(self) -> str:
-        """The gateway's URL, with the gateway running."""
+        """The gateway's URL, with the gateway running; one that is elsewhere is not looked at."""
+        if self.settings.client.gateway_url or not self.settings.start_services:
+            return self.gateway_url()
         gateway = self.settings.gateway
         self.run(GATEWAY, port=gateway.port, port_setting="gateway.port", health=f"{self.gateway_url()}/healthz")
         return self.gateway_url()
@@ -160,8 +170,9 @@ class Stack:
         return GatewayEndpoint(self.gateway(), key)
 
     def ingest(self) -> None:
-        """Make sure that captured calls are being stored."""
-        self.run(INGEST)
+        """Make sure that captured calls are being stored, unless others see to that."""
+        if self.settings.start_services:
+            self.run(INGEST)
 
     def run(
         self,
@@ -199,6 +210,11 @@ class Stack:
         if name == WEB:
             return used - self.settings.tool_variables
         return keys - used if name == GATEWAY else keys
+
+    def _may_start(self, what: str, setting: str) -> None:
+        """Raises ConfigError where nothing may be started here."""
+        if not self.settings.start_services:
+            raise ConfigError(f"start_services is false, so {what} is not started here: set {setting}.")
 
     def programs(self) -> list[EmbeddedProgram]:
         """Our own processes, in the order in which they were started."""

@@ -113,6 +113,6 @@ def environment(
     }
 
 
-def command(port: int, host: str = "127.0.0.1") -> list[str]:
+def command(port: int, host: str) -> list[str]:
     """Dagster's page, guarded, and its daemon, in the foreground."""
     return [sys.executable, "-m", "regraft.presentation.dagster.dev", "dev", "-m", MODULE, "-h", host, "-p", str(port)]

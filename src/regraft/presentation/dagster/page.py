@@ -12,18 +12,18 @@ from regraft.infra.host_policy import HostPolicy
 from regraft.infra.settings import load_settings
 
 
-def guarded(app: ASGIApp, hosts: tuple[str, ...]) -> Guard:
+def guarded(app: ASGIApp, hosts: tuple[str, ...], bind: str = "") -> Guard:
     """The page for known names and its own scripts only; mutations are JSON, which no foreign page can send unasked."""
-    return Guard(app, HostPolicy(hosts), "dagster.hosts", json_only=True)
+    return Guard(app, HostPolicy(hosts, bind=bind), "dagster.hosts", json_only=True)
 
 
 def main() -> None:
     cli: Any = import_module("dagster_webserver.cli")
     make = cli.create_app_from_workspace_process_context  # raises AttributeError where Dagster has changed
-    hosts = tuple(load_settings().dagster.hosts)
+    settings = load_settings().dagster
 
     def make_guarded(*arguments: Any, **options: Any) -> Guard:
-        return guarded(make(*arguments, **options), hosts)
+        return guarded(make(*arguments, **options), tuple(settings.hosts), settings.host)
 
     cli.create_app_from_workspace_process_context = make_guarded
     cli.main()

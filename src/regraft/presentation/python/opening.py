@@ -8,8 +8,9 @@ from pydantic import SecretStr, ValidationError
 
 from regraft.domain.errors import UsageError
 from regraft.infra.config.mistakes import config_error
+from regraft.infra.config.servers import PostgresSection
 from regraft.infra.embedded.stack import Stack
-from regraft.infra.settings import PostgresSection, Settings, load_settings
+from regraft.infra.settings import Settings, load_settings
 from regraft.presentation.python.log import Log
 
 

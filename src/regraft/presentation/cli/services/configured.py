@@ -43,6 +43,22 @@ def stream(run: CommandContext) -> Iterator[Finding]:
         yield Finding("ok", "the stream of nats.url answers")
 
 
+def gateway(run: CommandContext) -> Iterator[Finding]:
+    """Whether the gateway that our own calls go to answers."""
+    from regraft.flows.replay.model_offers import require_gateway
+    from regraft.infra.gateway_endpoint import GatewayEndpoint
+
+    url = run.settings.client.gateway_url
+    if url is None:
+        return
+    try:
+        require_gateway(GatewayEndpoint(url, run.settings.client.api_key()))
+    except RegraftError as error:
+        yield Finding("wrong", str(error), "Start the gateway, or correct client.gateway_url and the key of [client].")
+    else:
+        yield Finding("ok", "the gateway of client.gateway_url answers")
+
+
 def warehouse(run: CommandContext) -> Iterator[Finding]:
     """Whether frozen snapshots can be written and read, and whether there is room for them."""
     from regraft.flows.connections import check_warehouse
@@ -79,4 +95,4 @@ def keys(run: CommandContext) -> Iterator[Finding]:
         yield Finding("wrong", str(error), "Set the variable, or correct [client].")
 
 
-CHECKS = (place, stream, warehouse, tools, keys)
+CHECKS = (place, stream, gateway, warehouse, tools, keys)

@@ -29,7 +29,7 @@ def serve_dagster(context: CommandContext) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        command = dagster_home.command(context.settings.dagster.port)
+        command = dagster_home.command(context.settings.dagster.port, context.settings.dagster.host)
         child = subprocess.Popen(command, env=environment, start_new_session=True)
         status = child.wait()
     except KeyboardInterrupt:

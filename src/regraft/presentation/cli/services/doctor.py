@@ -130,6 +130,8 @@ def _unreachable(base_url: str) -> str:
 def _ports(run: CommandContext) -> Iterator[Finding]:
     running = {row["service"] for row in services(run) if row["state"] == "running"}
     settings = run.settings
+    if not settings.start_services:
+        return
     for name, port in (
         ("gateway", settings.gateway.port),
         ("web", settings.web.port),
@@ -143,6 +145,9 @@ def _ports(run: CommandContext) -> Iterator[Finding]:
 
 
 def _services(run: CommandContext) -> Iterator[Finding]:
+    if not run.settings.start_services:
+        yield Finding("ok", "start_services is false: something else runs the services")
+        return
     stopped = [row["service"] for row in services(run) if row["state"] == "stopped"]
     if stopped:
         yield Finding("warning", f"not running: {', '.join(stopped)}", "`regraft up` starts all.")

@@ -37,7 +37,7 @@ def gateway() -> None:
     settings = run.settings
     configure_logging(settings.log_level)
     make_data_folder(settings.data_dir)
-    announce(settings.data_dir, GATEWAY, settings.gateway.port)
+    announce(settings, GATEWAY, settings.gateway.port)
     require_port(settings.gateway.port, "gateway.port")
     model = run.stack.model()
     if model is not None:
@@ -97,7 +97,7 @@ def ingest() -> None:
     run = context()
     configure_logging(run.settings.log_level)
     dsn, nats_url = run.stack.postgres(), run.stack.nats()
-    announce(run.data_dir, INGEST, shared=True)
+    announce(run.settings, INGEST, shared=True)
 
     metrics = ProcessMetrics("ingest")
     if port := run.settings.ingest.metrics_port:
@@ -132,7 +132,7 @@ def web() -> None:
     web = run.settings.web
     settings, tokens = run.settings, web.tokens_file or tokens_path(run.settings.data_dir)
     dsn = run.postgres_dsn()  # before anything is written: where there is no log, none is begun
-    announce(run.data_dir, WEB, web.port)
+    announce(run.settings, WEB, web.port)
     require_port(web.port, "web.port")
     owner = OwnerTokenFile(run.data_dir)
     owner.find_or_make()
@@ -167,6 +167,6 @@ def dagster() -> None:
     from regraft.presentation.cli.services.dagster import serve_dagster
 
     run = context()
-    announce(run.data_dir, DAGSTER, run.settings.dagster.port)
+    announce(run.settings, DAGSTER, run.settings.dagster.port)
     require_port(run.settings.dagster.port, "dagster.port")
     serve_dagster(run)

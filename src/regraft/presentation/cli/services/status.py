@@ -28,8 +28,8 @@ def register(app: typer.Typer) -> None:
 
 
 def services(run: CommandContext) -> list[dict[str, Any]]:
-    """Each service with ``state``, ``where``, ``process`` and the ``users`` that it runs for; a server of the
-    configuration is not looked at."""
+    """Each service with ``state``, ``where``, ``process`` and the ``users`` that it runs for; what the configuration
+    names is not looked at, and where something else starts services, none is."""
     settings, stack = run.settings, run.stack
     folder = run.data_dir / "run"
     where = {
@@ -45,7 +45,10 @@ def services(run: CommandContext) -> list[dict[str, Any]]:
         "postgres": settings.postgres.dsn is not None,
         "nats": settings.nats.url is not None,
         "model": bool(settings.upstreams),
+        GATEWAY: settings.client.gateway_url is not None,
     }
+    if not settings.start_services:
+        configured = dict.fromkeys(where, True)
     rows = []
     for name, place in where.items():
         state = RunFolder(folder).read(name) if folder.is_dir() else None

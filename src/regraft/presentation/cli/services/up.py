@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from regraft.domain.errors import RegraftError, ServerStartError
+from regraft.domain.errors import RegraftError, ServerStartError, UsageError
 from regraft.infra.backoff import Backoff
 from regraft.infra.data_folder import make_data_folder
 from regraft.infra.embedded.program import EmbeddedProgram
@@ -49,6 +49,8 @@ def up(
     """Start all services, print their addresses, and keep them running until Ctrl-C or `regraft down`."""
     run = context()
     stack, console = run.stack, run.console
+    if not run.settings.start_services:
+        raise UsageError("start_services is false, so `regraft up` would start nothing: run each service by itself.")
     if detach:
         _detach(run, [*_flag("dagster", dagster), *_flag("model", model)])
         return
