@@ -123,7 +123,7 @@ class Gateway:
 
     def __enter__(self):
         self.server = server_of(self.settings)
-        self.server.config.timeout_graceful_shutdown = 5
+        self.server.config.drain_seconds = 5
         self.thread = threading.Thread(target=self.server.run)
         self.thread.start()
         while not self.server.started:

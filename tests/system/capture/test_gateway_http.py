@@ -264,7 +264,7 @@ def test_a_stop_lets_calls_finish_and_says_so_when_it_cannot(tmp_path):
         return chunked(200, pieces, pause=0.05 if b"short" in seen.body else 5)
 
     with gateway_to(tmp_path, answer) as (gateway, upstream):
-        gateway.server.config.timeout_graceful_shutdown = 1.0
+        gateway.server.config.drain_seconds = 1.0
         short, long = gateway.raw(b"short"), gateway.raw(b"long")
         while len(upstream.seen) < 2:
             time.sleep(0.01)

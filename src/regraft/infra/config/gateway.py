@@ -52,6 +52,20 @@ class GatewaySection(Section):
         256, ge=1, description="MiB of large bodies in flight that a process holds in memory; more are in files"
     )
     workers: int = Field(1, ge=1, le=64, description="gateway processes on the port")
+    drain_notice: float = Field(
+        0.0,
+        ge=0,
+        le=600,
+        description="seconds after SIGTERM in which new calls are still taken while /readyz answers 503, so that a "
+        "load balancer sends no more; Ctrl-C waits for none",
+    )
+    drain_seconds: float = Field(
+        30.0,
+        ge=0,
+        le=3600,
+        description="seconds that calls in flight have to end after a stop; then they are cut, and captured as far as "
+        "they came",
+    )
     redact: RedactSection = Field(RedactSection(), description="what is removed from calls before they are stored")
 
     @model_validator(mode="after")

@@ -24,6 +24,7 @@ class EmbeddedProgram:
 
     port: checked to be free before the start, under the setting's name. health: a URL that answers 200 when ready;
     without one the program is ready when it runs. It gets our environment without ``withheld``, and with ``env``.
+    stop_timeout: seconds after which it is killed where it has not ended by itself.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class EmbeddedProgram:
         env: Mapping[str, str] | None = None,
         withheld: Set[str] = frozenset(),
         start_timeout: float = 60.0,
+        stop_timeout: float = STOP_TIMEOUT,
     ) -> None:
         self.name = name
         self.adopted = False
@@ -48,6 +50,7 @@ class EmbeddedProgram:
         self._health = health
         self._env = {**environment_without(withheld), **(env or {}), KEPT_VARIABLE: "1"}
         self._timeout = start_timeout
+        self._stop_timeout = stop_timeout
         self._child: ChildProcess | None = None
         self._use = ServerUse(self._data_dir, name)
 
@@ -65,7 +68,7 @@ class EmbeddedProgram:
                 self._data_dir / "logs" / f"{self.name}.log",
                 self._env,
                 cwd=Path.cwd(),
-                stop_timeout=STOP_TIMEOUT,
+                stop_timeout=self._stop_timeout,
                 users=run.users(self.name),
                 lock=run.lock(self.name),
             )
@@ -86,7 +89,7 @@ class EmbeddedProgram:
     def stop(self) -> None:
         """Stop using the program. It ends when nobody else uses it."""
         self._child = None
-        self._use.end(STOP_TIMEOUT)
+        self._use.end(self._stop_timeout)
 
     def _answers(self) -> bool:
         if self._health is None:

@@ -13,7 +13,7 @@ from regraft.infra.embedded.model import EmbeddedModel, ModelEndpoint
 from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.embedded.postgres_home import has_cluster
-from regraft.infra.embedded.program import EmbeddedProgram
+from regraft.infra.embedded.program import STOP_TIMEOUT, EmbeddedProgram
 from regraft.infra.postgres.migrate import migrate, migrations, pending
 from regraft.infra.postgres.pool import connect
 from regraft.infra.settings import Settings, config_file
@@ -197,9 +197,15 @@ class Stack:
                 env=env,
                 withheld=self._withheld(name),
                 start_timeout=start_timeout,
+                stop_timeout=self._stop_timeout(name),
             )
         self._programs[name].start()
         return self._programs[name]
+
+    def _stop_timeout(self, name: str) -> float:
+        """Seconds that a program gets to end: the gateway lets calls finish first."""
+        gateway = self.settings.gateway
+        return STOP_TIMEOUT + (gateway.drain_notice + gateway.drain_seconds if name == GATEWAY else 0.0)
 
     def _withheld(self, name: str) -> Set[str]:
         """Keys that a program has no use for. Dagster's runs ask models and tools, and may start the gateway; the web

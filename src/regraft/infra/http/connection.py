@@ -66,7 +66,8 @@ class ConnectionOwner(Protocol):
     limits: ClientLimits
     refused: Callable[[int], None]
     connections: set[HttpConnection]
-    stopping: bool
+    closing: bool  # each answer ends its connection
+    stopping: bool  # there are no more requests
     loop: asyncio.AbstractEventLoop
 
     def connection_closed(self) -> None:
@@ -223,7 +224,7 @@ class HttpConnection(asyncio.Protocol):
     @property
     def plain(self) -> bool:
         """Whether ``answer`` may be used."""
-        return self._request is not None and self._request.plain and not self._server.stopping
+        return self._request is not None and self._request.plain and not self._server.closing
 
     def answer(self, message: bytes) -> None:
         """A whole answer, head and body as they go out, with its length and nothing about the connection."""
@@ -247,7 +248,7 @@ class HttpConnection(asyncio.Protocol):
                 self._sized = True  # the end of the connection is the end of the body
             else:
                 framing = b"transfer-encoding: chunked\r\n"
-        if self._server.stopping:
+        if self._server.closing:
             request.keep_alive = False
         if not request.keep_alive:
             framing += b"connection: close\r\n"

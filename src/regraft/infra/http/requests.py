@@ -26,7 +26,7 @@ class ClientLimits:
     body_seconds: float = 60.0  # without a byte
     write_seconds: float = 300.0  # without taking a byte
     idle_seconds: float = 75.0
-    timeout_graceful_shutdown: float = 30.0
+    drain_seconds: float = 30.0  # that calls in flight have once the server stops
     kept_headers: frozenset[bytes] = frozenset()  # lower-case names of request headers that are kept with a call
     memory: BodyMemory = field(default_factory=BodyMemory)
 

@@ -1,4 +1,8 @@
-"""All client connections of one process: what takes too long is ended, and a stop lets calls finish."""
+"""All client connections of one process: what takes too long is ended, and a stop lets calls finish.
+
+A stop has two steps. ``close_after_answers``: calls are taken and answered, and each answer ends its connection, so
+that clients come back by another one, to another server. ``stop``: no more calls; those in flight have time to end.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,7 @@ class HttpServer:
         self.limits = limits
         self.refused = refused
         self.connections: set[HttpConnection] = set()
+        self.closing = False
         self.stopping = False
         self.loop: asyncio.AbstractEventLoop
         self._sweeper: asyncio.TimerHandle | None = None
@@ -40,15 +45,26 @@ class HttpServer:
         if self.stopping and not self.connections and self._empty is not None:
             self._empty.set()
 
+    def close_after_answers(self) -> None:
+        """From now on each answer is the last one of its connection."""
+        self.closing = True
+
+    def end_now(self) -> None:
+        """Wait no longer for calls in flight. Does nothing before ``stop``."""
+        if self.stopping and self._empty is not None:
+            self._empty.set()
+
     async def stop(self) -> None:
-        """Let calls in flight finish for a while; then end them."""
-        self.stopping = True
+        """Let calls in flight finish for ``limits.drain_seconds``; then end them."""
+        self.closing = self.stopping = True
         if self._sweeper is not None:
             self._sweeper.cancel()
         for connection in list(self.connections):
             if connection.idle:
                 connection.close()
-        await self._until_empty(self.limits.timeout_graceful_shutdown)
+        assert self._empty is not None
+        await self._until_empty(self.limits.drain_seconds)
+        self._empty.clear()
         for connection in list(self.connections):
             connection.stop()
         await self._until_empty(1.0)
@@ -60,7 +76,7 @@ class HttpServer:
                 async with asyncio.timeout(seconds):
                     await self._empty.wait()
             except TimeoutError:
-                log.warning("%d connection(s) were still open at the end", len(self.connections))
+                log.warning("%d connection(s) were still open after %g s", len(self.connections), seconds)
 
     def _sweep(self) -> None:
         now = self.loop.time()

@@ -25,11 +25,18 @@ from regraft.presentation.gateway.routes import Gateway
 from regraft.presentation.gateway.settings import GatewaySettings
 from regraft.presentation.gateway.workers import Supervisor
 
+_SAME_SIGNAL_SECONDS = 1.0  # Ctrl-C reaches a process both from the terminal and from its parent
+
 log = logging.getLogger(__name__)
 
 
 class GatewayServer:
-    """``run`` serves until SIGINT, SIGTERM or ``should_exit``; ``config`` are the limits of what a client may do."""
+    """``run`` serves until SIGINT, SIGTERM or ``should_exit``; ``config`` are the limits of what a client may do.
+
+    SIGTERM drains: ``/readyz`` answers 503 at once, new calls are taken for ``drain_notice`` seconds more, and those in
+    flight then have ``drain_seconds`` to end. SIGINT gives no notice. A further signal
+    ends the notice, then the wait: what is still in flight is cut.
+    """
 
     def __init__(self, settings: GatewaySettings, worker: int | None = None) -> None:
         self._settings = settings
@@ -38,9 +45,13 @@ class GatewayServer:
             body_bytes=settings.max_body_bytes,
             kept_headers=frozenset(name.encode() for name in settings.kept_headers),
             memory=BodyMemory(settings.body_memory_bytes, settings.spool),
+            drain_seconds=settings.drain_seconds,
         )
         self.started = False
-        self._exit = asyncio.Event()
+        self._drain = asyncio.Event()  # a stop was asked for
+        self._exit = asyncio.Event()  # no more calls are taken
+        self._signalled: float | None = None
+        self._http: HttpServer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -69,16 +80,16 @@ class GatewayServer:
         self._loop = loop = asyncio.get_running_loop()
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, self._exit.set)
+                loop.add_signal_handler(number, self._on_signal, number)
         gateway = self._gateway
-        http = HttpServer(gateway.handle, self.config, gateway.metrics.count_refusal)
+        self._http = http = HttpServer(gateway.handle, self.config, gateway.metrics.count_refusal)
         http.begin()
         self.config.memory.sweep()
         await gateway.startup()
         try:
             server = await loop.create_server(http.connection, sock=listener, backlog=BACKLOG)
             self.started = True
-            await self._exit.wait()
+            await self._until_told(http)
             server.close()
             await http.stop()
             with contextlib.suppress(TimeoutError):
@@ -86,6 +97,33 @@ class GatewayServer:
                     await server.wait_closed()
         finally:
             await gateway.shutdown()
+
+    async def _until_told(self, http: HttpServer) -> None:
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._drain, self._exit)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        self._gateway.draining = True
+        if not self._exit.is_set() and (notice := self._settings.drain_notice):
+            log.info("draining: new calls are taken for %g s more", notice)
+            http.close_after_answers()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(notice):
+                    await self._exit.wait()
+        for wait in waits:
+            wait.cancel()
+
+    def _on_signal(self, number: int) -> None:
+        loop = asyncio.get_running_loop()
+        if self._signalled is not None:
+            if loop.time() - self._signalled > _SAME_SIGNAL_SECONDS and self._http is not None:
+                self._exit.set()
+                self._http.end_now()
+                self._signalled = loop.time()
+            return
+        self._signalled = loop.time()
+        if number == signal.SIGTERM:
+            self._drain.set()
+        else:
+            self._exit.set()
 
 
 def server_of(settings: GatewaySettings) -> GatewayServer:

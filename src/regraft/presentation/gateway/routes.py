@@ -81,10 +81,11 @@ class _PendingAnswer:
 class Gateway:
     """Handles requests. Between ``startup`` and ``shutdown`` it owns the spool, the pools and the drainer.
 
-    ``worker`` is its number among several processes.
+    ``worker`` is its number among several processes. ``draining``: it is about to stop, and says so to `/readyz`.
     """
 
     def __init__(self, settings: GatewaySettings, worker: int | None = None) -> None:
+        self.draining = False
         self._settings = settings
         self._router = Router(settings.upstreams)
         self.metrics = Metrics()
@@ -264,13 +265,15 @@ class Gateway:
     def _ready(self) -> Answer:
         spool, drainer, recorder = self._spool, self._drainer, self._recorder
         capturing = spool is not None and recorder is not None and not (recorder.failing or spool.sync_error)
+        ready = capturing and not self.draining
         state = {
-            "ready": capturing,
+            "ready": ready,
             "stream": "connected" if drainer is not None and drainer.connected else "away",
             "spool_bytes": spool.waiting_bytes if spool is not None else 0,
+            **({"draining": True} if self.draining else {}),
             **({"spool_error": spool.sync_error} if spool is not None and spool.sync_error else {}),
         }
-        return json_answer(200 if capturing else 503, orjson.dumps(state))
+        return json_answer(200 if ready else 503, orjson.dumps(state))
 
     def _show_metrics(self) -> Answer:
         body = self.metrics.render(self._workers.others() if self._workers is not None else ())

@@ -59,6 +59,8 @@ class GatewaySettings:
     ``hosts`` are names that it answers to beside loopback ones, ``origins`` the web pages that may call it.
     ``kept_headers`` are request headers that are kept with a call: what its client calls its session.
     ``orchestrators`` answer to ``orchestrator/NAME``, with the ``tool_servers`` that they name.
+    ``drain_notice`` are seconds between SIGTERM and the end of new calls, ``drain_seconds`` those that calls in flight
+    then have.
     """
 
     upstreams: Mapping[str, UpstreamSettings]
@@ -75,6 +77,8 @@ class GatewaySettings:
     orchestrators: Mapping[str, Orchestrator] = field(default_factory=dict)
     tool_servers: Mapping[str, ToolServerSection] = field(default_factory=dict)
     workers: int = 1
+    drain_notice: float = 0.0
+    drain_seconds: float = 30.0
     max_body_bytes: int = 512 << 20
     body_memory_bytes: int = 256 << 20
     spool_segment_bytes: int = 16 << 20

@@ -5,9 +5,11 @@ Each has a spool of its own.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import multiprocessing.connection
+import os
 import signal
 import threading
 import time
@@ -27,7 +29,7 @@ log = logging.getLogger(__name__)
 class Supervisor:
     """Runs ``work(settings, number, log_level)`` in ``settings.workers`` processes.
 
-    A process that ends is started again; a signal ends them all.
+    A process that ends is started again; a signal goes to them all, and so does a second one.
     """
 
     def __init__(self, settings: GatewaySettings, work: Callable[[GatewaySettings, int, str], None]) -> None:
@@ -35,6 +37,7 @@ class Supervisor:
         self._work = work
         self._context = multiprocessing.get_context("spawn")
         self._stopping = threading.Event()
+        self._signals, self._signal = 0, int(signal.SIGTERM)  # how many came; the last one
         self._level = logging.getLevelName(logging.getLogger("regraft").level)
 
     def run(self) -> None:
@@ -58,11 +61,7 @@ class Supervisor:
                     self._stopping.wait(BACKOFF.after(failures[number]))
                     workers[number], born[number] = self._start(number), time.monotonic()
         finally:
-            for worker in workers.values():
-                if worker.is_alive():
-                    worker.terminate()
-            for worker in workers.values():
-                worker.join()
+            self._end(list(workers.values()))
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -73,5 +72,21 @@ class Supervisor:
         worker.start()
         return worker
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def _end(self, workers: list[BaseProcess]) -> None:
+        """Pass on the signal, and each further one, until all have ended."""
+        passed_on = 0
+        while alive := [worker for worker in workers if worker.is_alive()]:
+            if passed_on < max(1, self._signals):
+                passed_on += 1
+                for worker in alive:
+                    if worker.pid is not None:
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(worker.pid, self._signal)
+            multiprocessing.connection.wait([worker.sentinel for worker in alive], timeout=0.2)
+        for worker in workers:
+            worker.join()
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._signals += 1
+        self._signal = number
         self._stopping.set()

@@ -50,6 +50,7 @@ from regraft.presentation.web.metrics import RequestMetrics
 from regraft.presentation.web.metrics import router as metrics_page
 from regraft.presentation.web.page import BuiltPage
 from regraft.presentation.web.routes import ROUTERS
+from regraft.presentation.web.stopping import Stopping
 
 HEADERS = {
     # What a model wrote is never run: no script but our own files, no frame, no form, nothing from elsewhere.
@@ -252,6 +253,7 @@ def make_app(
     app.include_router(metrics_page)
     app.router.default = _Fallback(app.router.default, BuiltPage())
     app.state.dsn = dsn
+    app.state.stopping = Stopping()
     app.state.admin = admin
     app.state.metrics = metrics
     app.state.session_policy = access.sessions
@@ -261,6 +263,9 @@ def make_app(
     app.state.embedder = embedder
     app.state.gateway = gateway
     return app
+
+
+_NOT_STARTED = 3  # as uvicorn's own command says it
 
 
 def serve_web(
@@ -278,11 +283,11 @@ def serve_web(
     replaying: ReplaySetup | None = None,
     admin: AdminSetup | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM."""
-    import uvicorn
+    """Serve until SIGINT or SIGTERM: what is being answered then is finished."""
+    from regraft.presentation.web.serving import WebServer
 
     # Only names that are known are answered, so that a foreign page cannot read this through its own name.
-    uvicorn.run(
+    server = WebServer(
         make_app(
             dsn,
             (*hosts, host),
@@ -297,9 +302,10 @@ def serve_web(
             replaying=replaying,
             admin=admin,
         ),
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
+        host,
+        port,
     )
+    with suppress(KeyboardInterrupt):  # it passes the signal on once it has ended
+        server.run()
+    if not server.started:
+        raise SystemExit(_NOT_STARTED)  # it has said why

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Annotated
@@ -17,6 +16,7 @@ from regraft.flows.background import Background, BackgroundJob, State
 from regraft.flows.reader import ScopedReader
 from regraft.presentation.web.answer import FailedReply, JsonReply, Model, encode
 from regraft.presentation.web.request import Admin, Truth
+from regraft.presentation.web.stopping import ServerStopping, Stopping
 
 router = APIRouter(tags=["jobs"])
 
@@ -77,7 +77,9 @@ def background_job(id: UUID, truth: Truth, backgrounds: Backgrounds) -> JsonRepl
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
-def background_job_events(id: UUID, truth: Truth, backgrounds: Backgrounds) -> StreamingResponse:
+def background_job_events(
+    id: UUID, truth: Truth, backgrounds: Backgrounds, stopping: ServerStopping
+) -> StreamingResponse:
     """Server-sent events: `progress` after every change, then `end`. The data of both is the job."""
     _require_valid(truth)
     holder = _holder(backgrounds, id, truth.scope)
@@ -86,7 +88,7 @@ def background_job_events(id: UUID, truth: Truth, backgrounds: Backgrounds) -> S
         _require_valid(truth)
         return holder.find(id, truth.scope)
 
-    return StreamingResponse(_events(look), media_type="text/event-stream")
+    return StreamingResponse(_events(look, stopping), media_type="text/event-stream")
 
 
 @router.post(
@@ -120,9 +122,10 @@ def _shown(job: BackgroundJob) -> BackgroundWork:
     return BackgroundWork(**{name: getattr(job, name) for name in BackgroundWork.model_fields})
 
 
-async def _events(look: Callable[[], BackgroundJob]) -> AsyncIterator[bytes]:
+async def _events(look: Callable[[], BackgroundJob], stopping: Stopping) -> AsyncIterator[bytes]:
     sent, silent = b"", 0.0
-    while True:
+    ended = False
+    while not ended:
         try:
             job = look()
         except (NotFoundError, UsageError) as error:
@@ -138,5 +141,5 @@ async def _events(look: Callable[[], BackgroundJob]) -> AsyncIterator[bytes]:
         elif silent >= _KEEP_ALIVE:
             yield b": keep-alive\n\n"
             silent = 0.0
-        await asyncio.sleep(_POLL)
+        ended = await stopping.wait(_POLL)
         silent += _POLL

@@ -79,6 +79,8 @@ def gateway() -> None:
             origins=tuple(settings.gateway.origins),
             keys=(settings.gateway.keys_file or keys_path(settings.data_dir)) if settings.gateway.needs_keys else None,
             workers=settings.gateway.workers,
+            drain_notice=settings.gateway.drain_notice,
+            drain_seconds=settings.gateway.drain_seconds,
             redact=redact,
             kept_headers=run.settings.client_table.headers,
             orchestrators=orchestrators(settings, MODEL),

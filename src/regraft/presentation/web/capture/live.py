@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated
@@ -19,6 +18,7 @@ from regraft.domain.errors import RegraftError
 from regraft.flows.capture.live import LiveFeed, recent_calls
 from regraft.presentation.web.answer import JsonReply, Model, encode
 from regraft.presentation.web.request import Limit, Truth
+from regraft.presentation.web.stopping import ServerStopping, Stopping
 
 router = APIRouter(prefix="/live", tags=["live"])
 
@@ -86,20 +86,22 @@ def recent_live_calls(truth: Truth, limit: Limit = 100) -> JsonReply:
 )
 async def live_events(
     truth: Truth,
+    stopping: ServerStopping,
     after: Annotated[int | None, Query(ge=0, description="`last` of the latest calls, for the first request.")] = None,
     last_event_id: Annotated[int | None, Header(ge=0, description="Number of the last known call.")] = None,
 ) -> StreamingResponse:
     """Server-sent events: each call once it is stored, behind `Last-Event-ID`, else `after`, else from now on."""
     known = after if last_event_id is None else last_event_id
     headers = {"X-Accel-Buffering": "no"}
-    return StreamingResponse(_events(truth, known), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_events(truth, known, stopping), media_type="text/event-stream", headers=headers)
 
 
-async def _events(truth: Truth, after: int | None) -> AsyncIterator[bytes]:
+async def _events(truth: Truth, after: int | None, stopping: Stopping) -> AsyncIterator[bytes]:
     feed = LiveFeed(truth.connection, truth.scope, after)
     yield b"retry: %d\n\n" % _RETRY
     silent = 0.0
-    while True:
+    ended = False
+    while not ended:
         try:
             calls = await run_in_threadpool(feed.next)
         except RegraftError as error:
@@ -111,7 +113,7 @@ async def _events(truth: Truth, after: int | None) -> AsyncIterator[bytes]:
         if silent >= _KEEP_ALIVE:
             yield b": keep-alive\n\n"
             silent = 0.0
-        await asyncio.sleep(_POLL)
+        ended = await stopping.wait(_POLL)
 
 
 def _shown(calls: list[StoredCall]) -> list[LiveCall]:

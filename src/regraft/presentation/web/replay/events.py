@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from uuid import UUID
@@ -13,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from regraft.domain.errors import RegraftError
 from regraft.flows.replay.progress import OVER, POLL
 from regraft.presentation.web.answer import Model, encode
+from regraft.presentation.web.stopping import Stopping
 
 _KEEP_ALIVE = 15.0  # seconds of silence after which a comment keeps proxies from closing the connection
 
@@ -52,11 +52,13 @@ class Progress(Model):
     error: str
 
 
-async def progress_events(read: Callable[[], Progress]) -> AsyncIterator[bytes]:
-    """``progress`` whenever the figures changed, then ``end`` once the plan has ended, or ``error``."""
+async def progress_events(read: Callable[[], Progress], stopping: Stopping) -> AsyncIterator[bytes]:
+    """``progress`` whenever the figures changed, then ``end`` once the plan has ended, or ``error``. Where the server
+    stops before that, it ends without a last event, and the browser comes back."""
     sent = b""
     silent = 0.0
-    while True:
+    ended = False
+    while not ended:
         try:
             progress = await run_in_threadpool(read)
         except RegraftError as error:
@@ -72,5 +74,5 @@ async def progress_events(read: Callable[[], Progress]) -> AsyncIterator[bytes]:
         elif silent >= _KEEP_ALIVE:
             yield b": keep-alive\n\n"
             silent = 0.0
-        await asyncio.sleep(POLL)
+        ended = await stopping.wait(POLL)
         silent += POLL

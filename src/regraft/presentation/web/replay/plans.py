@@ -13,6 +13,7 @@ from regraft.flows.replay.comparison import compare
 from regraft.presentation.web.answer import JsonReply, Model, StoredJson
 from regraft.presentation.web.replay.events import Progress, progress_events
 from regraft.presentation.web.request import AfterNumber, Before, Limit, Scroll, Truth, page_end, page_start
+from regraft.presentation.web.stopping import ServerStopping
 
 router = APIRouter(tags=["replay"])
 
@@ -205,11 +206,12 @@ def replay(id: str, truth: Truth, limit: Scroll = 1000, after: AfterNumber = Non
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
-def replay_events(id: str, truth: Truth) -> StreamingResponse:
+def replay_events(id: str, truth: Truth, stopping: ServerStopping) -> StreamingResponse:
     """Server-sent events: `progress` after every change, then `end`. The data of both is the plan's progress."""
     with truth.connection() as connection:
         plan_id = plans.plan_id(connection, id, truth.scope)  # an unknown plan is a plain 404
-    return StreamingResponse(progress_events(lambda: _progress(truth, plan_id)), media_type="text/event-stream")
+    events = progress_events(lambda: _progress(truth, plan_id), stopping)
+    return StreamingResponse(events, media_type="text/event-stream")
 
 
 def _progress(truth: Truth, plan_id: UUID) -> Progress:
