@@ -103,6 +103,15 @@ class WebSection(Section):
         return self
 
 
+class MetricsSection(Section):
+    """`regraft metrics`: series made of facts, and gauges of the stores, for Prometheus."""
+
+    enabled: bool = Field(False, description="whether `regraft up` starts it")
+    host: str = Field("127.0.0.1", description="address to listen on; it has no access control")
+    port: int = Field(4703, ge=1, le=65535, description="port to listen on")
+    facts: bool = Field(True, description="whether it counts facts; false where Vector does")
+
+
 class DagsterSection(DatabaseSection):
     """Dagster, which materialises the assets and shows their lineage."""
 
@@ -154,6 +163,7 @@ class Settings(BaseSettings):
     clusters: ClustersSection = ClustersSection()
     web: WebSection = WebSection()
     dagster: DagsterSection = DagsterSection()
+    metrics: MetricsSection = MetricsSection()
     upstreams: dict[str, UpstreamSection] = Field({}, description="model servers by name; none: the local model")
     prices: dict[str, PriceSection] = Field({}, description="what models cost, by name: for budgets of replays")
     tools: dict[str, ToolServerSection] = Field({}, description="MCP tool servers by name")

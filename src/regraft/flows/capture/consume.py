@@ -59,7 +59,7 @@ async def consume(
     A call that waits for another is placed without it after ``patience``. ``part_grace``: see CallStream.sweep_parts.
     ``table``: the known clients, the package's own if none is given. ``metrics`` counts what is stored.
     """
-    slow_calls = SlowCallReader(dsn, patience, table)
+    slow_calls = SlowCallReader(dsn, patience, table, nats_url)
     answering = asyncio.create_task(answer_gateways(dsn, nats_url, stop))
     try:
         seen, counted = SeenIds(table=table), metrics or ProcessMetrics("ingest")

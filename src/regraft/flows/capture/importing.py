@@ -7,6 +7,7 @@ deterministic, so that an import that was cut short goes on when it is started a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -34,6 +35,8 @@ from regraft.infra.postgres.capture import imports as store
 from regraft.infra.postgres.capture import inbox
 from regraft.infra.postgres.lineage import projection
 from regraft.infra.postgres.pool import Connection, connect
+from regraft.infra.telemetry.emitter import emit
+from regraft.infra.telemetry.facts import CallsImported
 
 _BATCH_MESSAGES = 4_000
 _BATCH_CHARACTERS = 8_000_000
@@ -286,32 +289,35 @@ class _Storing(_Sink):
         judged = {one for each in waiting for one in feedback_ids(each.conversation, each.tree)}
         known = store.known_calls(self._reading, events) | store.known_feedback(self._reading, judged)
         batch = inbox.InboxBatch(version=self._version)
+        forms: dict[UUID, str] = {}
         for each in waiting:
             wanted = {step.event_id for step in each.tree if step.event_id}
             if known.issuperset(wanted) and known.issuperset(feedback_ids(each.conversation, each.tree)):
                 self.counts.already += 1
             else:
-                self._fill(batch, each, known)
+                self._fill(batch, each, known, forms)
         self._finish()
         batch.messages = {key: value for key, value in batch.messages.items() if key not in self._seen}
         batch.contexts = {key: value for key, value in batch.contexts.items() if key not in self._seen}
-        self._running = self._writer.submit(self._store, batch)
+        self._running = self._writer.submit(self._store, batch, forms)
 
-    def _fill(self, batch: inbox.InboxBatch, each: _Waiting, known: set[UUID]) -> None:
-        """Add what of a conversation is not known, and know it: a second one in the same batch is the same."""
+    def _fill(self, batch: inbox.InboxBatch, each: _Waiting, known: set[UUID], forms: dict[UUID, str]) -> None:
+        """Add what of a conversation is not known, and know it: a second one in the same batch is the same. ``forms``
+        gets the format of each call."""
         for call in calls(each.conversation, each.tree, each.form, self.scope, each.position, self._projections):
             if call.exchange.event_id in known:
                 batch.messages.update((message.message_id, message) for message in call.capture.messages)
                 batch.contexts.update((context.context_id, context) for context in call.capture.contexts)
             else:
                 known.add(call.exchange.event_id)
+                forms[call.exchange.event_id] = each.form
                 batch.add(call.exchange, call.request, call.answer, call.capture)
             for given in call.feedback:
                 if given.feedback_id not in known:
                     known.add(given.feedback_id)
                     batch.add_feedback(given, call.exchange)
 
-    def _store(self, batch: inbox.InboxBatch) -> tuple[int, int]:
+    def _store(self, batch: inbox.InboxBatch, forms: Mapping[UUID, str]) -> tuple[int, int]:
         with self._writing.transaction():
             if projection.held(self._writing) != self._version:
                 raise UnavailableError(
@@ -319,9 +325,11 @@ class _Storing(_Sink):
                     "stored already is passed over."
                 )
             inbox.prepare(self._writing)
-            turns = inbox.store(self._writing, batch)
+            stored = inbox.store(self._writing, batch)
         self._seen.add([*batch.messages, *batch.contexts])
-        return turns, len(batch.feedback)
+        for form, number in Counter(forms[each] for each in stored.events).items():
+            emit(CallsImported(format=form, calls=number))
+        return stored.turns, len(batch.feedback)
 
     def _finish(self) -> None:
         """Wait for the batch that is being written."""

@@ -12,6 +12,7 @@ import psycopg
 
 from regraft.domain.capture.clients import ClientTable
 from regraft.domain.ids import Digest
+from regraft.flows.capture.call_facts import emit_quarantined, emit_stored
 from regraft.flows.capture.identification import CallIdentifier
 from regraft.flows.capture.session_resolver import (
     ParsedCall,
@@ -26,6 +27,7 @@ from regraft.infra.garbage import seldom_collected
 from regraft.infra.postgres.capture import inbox, quarantine
 from regraft.infra.postgres.lineage import projection
 from regraft.infra.postgres.pool import Connection
+from regraft.infra.telemetry.emitter import emitting
 
 _REMEMBERED = 200_000  # ids of stored messages and contexts kept in memory: about 40 MB
 PATIENCE = timedelta(hours=1)  # how long a call waits for another before it is placed without it
@@ -211,13 +213,16 @@ def _store(
         resolver.close()
         batch, outcome = resolver.batch, resolver.outcome
         batch.messages = {key: value for key, value in batch.messages.items() if key not in seen}
-        new_turns = inbox.store(connection, batch)
+        stored = inbox.store(connection, batch)
         quarantine.settle(connection, outcome)
     seen.add(batch.messages)
+    if emitting():
+        emit_stored(resolver.calls, stored.events)
+        emit_quarantined(row.reason for row in batch.quarantine)
     waiting = sum(row.waits_for is not None for row in batch.quarantine)
     return IngestCounts(
         events=sum(record.quarantine_id is None for record in parsed),
-        new_turns=new_turns,
+        new_turns=stored.turns,
         quarantined=len(batch.quarantine) - waiting + len(outcome.refused),
         waiting=waiting,
         resumed=len(outcome.resolved),

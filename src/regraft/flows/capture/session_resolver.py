@@ -147,13 +147,15 @@ def _parsed(
 
 
 class SessionResolver:
-    """One transaction's work: ``place`` calls, ``close``, then store ``batch`` and settle ``outcome``."""
+    """One transaction's work: ``place`` calls, ``close``, then store ``batch`` and settle ``outcome``. ``calls`` are
+    those that were placed."""
 
     def __init__(self, connection: Connection, cache: HistoryCache) -> None:
         self.batch = inbox.InboxBatch(version=cache.version)
         self.outcome = quarantine.RetryOutcome()
         self.placed = 0
         self.saved_steps: list[CachedStep] = []
+        self.calls: list[ParsedCall] = []
         self._connection = connection
         self._cache = cache
         self._sessions: dict[tuple[str, UUID], SessionId] = {}
@@ -243,6 +245,7 @@ class SessionResolver:
             if not exchange.final:
                 placed.turns.clear()
         self.batch.add(exchange, request, answer, placed)
+        self.calls.append(call)
         if end:
             self.saved_steps += end.mark_saved()
         if placed is None or not placed.turns:

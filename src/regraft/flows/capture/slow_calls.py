@@ -22,6 +22,7 @@ from regraft.domain.capture.clients import ClientTable
 from regraft.flows.capture.ingest import PATIENCE, SeenIds, parse_quarantined, store_by_bisection
 from regraft.infra.postgres.capture import quarantine
 from regraft.infra.postgres.pool import connect
+from regraft.infra.telemetry.emitter import publishing_facts
 
 _NICE = 5
 _END_SECONDS = 5.0
@@ -46,13 +47,17 @@ class _ReaderSettings:
     dsn: str
     patience: float
     table: ClientTable | None
+    nats_url: str | None = None
 
 
 class SlowCallReader:
     """Starts and ends the process for ingest; starts it again for calls that arrived while it ran."""
 
-    def __init__(self, dsn: str, patience: timedelta, table: ClientTable | None = None) -> None:
-        self._order = msgspec.json.encode(_ReaderSettings(dsn, patience.total_seconds(), table)) + b"\n"
+    def __init__(
+        self, dsn: str, patience: timedelta, table: ClientTable | None = None, nats_url: str | None = None
+    ) -> None:
+        settings = _ReaderSettings(dsn, patience.total_seconds(), table, nats_url)
+        self._order = msgspec.json.encode(settings) + b"\n"
         self._task: asyncio.Task[None] | None = None
         self._more = self._closing = False
         self._process: asyncio.subprocess.Process | None = None
@@ -91,7 +96,8 @@ def main() -> None:
     configure_logging("INFO")
     os.nice(_NICE)
     try:
-        read_slow_calls(order.dsn, timedelta(seconds=order.patience), order.table)
+        with publishing_facts(lambda: order.nats_url):
+            read_slow_calls(order.dsn, timedelta(seconds=order.patience), order.table)
     except psycopg.OperationalError as error:
         log.warning("slow calls wait in quarantine: %s", error)
 

@@ -21,6 +21,8 @@ from regraft.flows.datasets.card import WrittenFiles, card
 from regraft.flows.datasets.freeze import Frozen, StoredHash, find_snapshot, stored_rows
 from regraft.flows.datasets.progress import Progress, unwatched
 from regraft.infra.files.drafts import draft_folder
+from regraft.infra.telemetry.emitter import emit
+from regraft.infra.telemetry.facts import RowsExported
 
 _MANIFEST = "manifest.json"
 _LEFT_OUT = "left_out.csv"
@@ -85,6 +87,7 @@ def export(
         }
         (place / _MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
         _move(place, home)
+    emit(RowsExported(format=target.name, rows=written.rows))
     return ExportResult(
         snapshot_id=snapshot_id,
         target=target.name,

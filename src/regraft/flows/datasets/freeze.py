@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ from regraft.infra.iceberg.row_file import RowFile
 from regraft.infra.iceberg.rows import from_batch
 from regraft.infra.postgres.datasets import registry
 from regraft.infra.postgres.pool import connect, transaction
+from regraft.infra.telemetry.emitter import emit
+from regraft.infra.telemetry.facts import SnapshotFrozen
 
 _log = logging.getLogger(__name__)
 
@@ -76,9 +79,20 @@ def freeze(
     raises.
     """
     recipe = parse_recipe(recipe_text)
+    began = time.monotonic()
     with connect(dsn, autocommit=True, name="regraft-freeze") as guard:
         registry.begin_freeze(guard)
-        return _freeze(recipe, dsn=dsn, workbench=workbench, warehouse=warehouse, scope=scope, progress=progress)
+        frozen = _freeze(recipe, dsn=dsn, workbench=workbench, warehouse=warehouse, scope=scope, progress=progress)
+    if frozen.created:
+        emit(
+            SnapshotFrozen(
+                kind=frozen.kind,
+                rows=sum(frozen.row_counts.values()),
+                refused=sum(frozen.refused.values()),
+                seconds=time.monotonic() - began,
+            )
+        )
+    return frozen
 
 
 def _freeze(

@@ -17,6 +17,8 @@ from regraft.flows.datasets.freeze import StoredHash, find_snapshot, stored_rows
 from regraft.flows.datasets.progress import Progress, unwatched
 from regraft.flows.datasets.recorded_turns import QUERIES, TurnReader
 from regraft.infra.postgres.arrow import ArrowReader, reading
+from regraft.infra.telemetry.emitter import emit
+from regraft.infra.telemetry.facts import SnapshotVerified
 
 _SHOWN = 100  # rows that disagree are named up to this many
 
@@ -41,10 +43,15 @@ class Verification:
 def verify(
     snapshot_id: str, *, dsn: str, warehouse: str, workbench: Path | None = None, progress: Progress = unwatched
 ) -> Verification:
-    """Recompute a snapshot's content hash from its stored bytes, and each of its rows from the execution log.
+    """Recompute a snapshot's content hash from its stored bytes, and each of its rows from the execution log."""
+    found = _verify(snapshot_id, dsn, warehouse, workbench, progress)
+    emit(SnapshotVerified(result="held" if found.ok else "broken"))
+    return found
 
-    A row is found by its turns, whose ids never change. Its nodes and its session may have other ids by now, if the log
-    was derived again under another version of the projection: then the ids in the row must be ones that they had.
+
+def _verify(snapshot_id: str, dsn: str, warehouse: str, workbench: Path | None, progress: Progress) -> Verification:
+    """A row is found by its turns, whose ids never change. Its nodes and its session may have other ids by now, if the
+    log was derived again under another version of the projection: then the ids in the row must be ones that they had.
     Redacted rows need the key of their freeze, which lies beside the ``workbench``.
     """
     snapshot, recipe = find_snapshot(dsn, snapshot_id)

@@ -12,7 +12,15 @@ import pyarrow as pa
 from regraft.domain.capture.importers.conversation import Judgement
 from regraft.domain.capture.judges import judge_of
 from regraft.domain.datasets.recipe import Recipe
-from regraft.domain.evaluation.calibration import PEOPLE, Calibrations, JudgeContrast, JudgeFigures, family_of, standing
+from regraft.domain.evaluation.calibration import (
+    PEOPLE,
+    Calibrations,
+    JudgeContrast,
+    JudgeFigures,
+    Requirement,
+    family_of,
+    standing,
+)
 from regraft.domain.evaluation.calibration import contrasts as contrasts_of
 from regraft.domain.evaluation.imported import basis_of, place_of, scale_of
 from regraft.domain.lineage.feedback import BEST_RATING, WORST_RATING
@@ -150,6 +158,22 @@ def _model_in(name: str) -> str:
 def figures(workbench: Path, scope: str | None = None) -> list[JudgeFigures]:
     """The figures of the last comparison: over all tenants, or over the items of one."""
     return CalibrationTable(workbench).figures(scope)
+
+
+def failing_judges(workbench: Path, asked: Requirement) -> list[JudgeFigures]:
+    """Of the last comparison: judges in use whose model changed since, and those that agree too little on items enough
+    to know it. One of an old rubric is used no longer."""
+    return [
+        one
+        for one in judges_in_use(workbench)
+        if one.stale or (one.items >= asked.judged and not one.is_calibrated(asked.agreement, asked.judged))
+    ]
+
+
+def judges_in_use(workbench: Path) -> list[JudgeFigures]:
+    """Of the last comparison: our own judges over all themes, those of an old rubric left out."""
+    found = [one for one in figures(workbench) if one.theme is None and one.source == "judge"]
+    return [one for one in found if one.stale != "rubric"]
 
 
 def contrasts(workbench: Path, scope: str | None = None) -> list[JudgeContrast]:

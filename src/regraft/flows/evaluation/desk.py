@@ -44,6 +44,8 @@ from regraft.flows.evaluation.review import (
 from regraft.infra.config.review import ReviewSection
 from regraft.infra.postgres.evaluation import leases, review
 from regraft.infra.postgres.pool import Connection, transaction
+from regraft.infra.telemetry.emitter import emit
+from regraft.infra.telemetry.facts import LabelGiven, ReviewAnswered
 
 MAX_CLAIM = 10
 MAX_HELD = 20
@@ -136,7 +138,11 @@ class ReviewDesk:
             leases.run(connection, "end_lease", lease_id=lease_id, ended="submitted", label_id=label_id, now=now)
             leases.recount(connection, [lease["item_id"]], now)
             self._act(connection, "changed" if changed else "submitted", lease, now, label_id=label_id)
-            return self._submitted(connection, lease, label_id, changed=changed)
+            submitted = self._submitted(connection, lease, label_id, changed=changed)
+        kind = "rating" if isinstance(label, Rating) else "preference"
+        emit(LabelGiven(source="person", kind=kind))
+        emit(ReviewAnswered(kind=kind, seconds=max(0.0, (now - lease["claimed_at"]).total_seconds())))
+        return submitted
 
     def skip(self, lease_id: UUID, reason: str, note: str = "", *, now: datetime | None = None) -> None:
         """Give an item back for good, with the reason. Raises NotFoundError, UsageError, ConflictError."""

@@ -31,6 +31,8 @@ from regraft.infra.llm.retrying_client import RetryingClient
 from regraft.infra.postgres.evaluation import judges as store
 from regraft.infra.postgres.evaluation import review
 from regraft.infra.postgres.pool import Connection, Source, connect, reading_from
+from regraft.infra.telemetry.emitter import emit
+from regraft.infra.telemetry.facts import JudgementMade
 
 CHAT = "/v1/chat/completions"
 COMPARABLE = frozenset({"", "no_preference", "judged_equal", "both_bad"})  # reasons of pairs with one context
@@ -292,6 +294,13 @@ class _Run:
             ),
         )
         self.asked += 1
+        emit(
+            JudgementMade(
+                judge=self._judge.name,
+                result="unreadable" if vote.value is None else "valid",
+                score=None if vote.value is None or "rating" not in vote.value else (vote.value["rating"] - 1) / 4,
+            )
+        )
         self._count(vote)
 
     def _count(self, vote: Vote) -> None:
@@ -300,6 +309,7 @@ class _Run:
 
     def _fail(self, reason: str) -> None:
         self.failed += 1
+        emit(JudgementMade(judge=self._judge.name, result="failed"))
         if len(self.failures) < _KEPT_FAILURES and reason not in self.failures:
             self.failures.append(reason)
         if not self.asked and self.failed >= _GIVE_UP:

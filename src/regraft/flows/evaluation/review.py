@@ -20,6 +20,8 @@ from regraft.domain.ids import canonical_json, digest, parse_json, time_ordered_
 from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.postgres.evaluation import leases, review
 from regraft.infra.postgres.pool import Connection, transaction
+from regraft.infra.telemetry.emitter import emit
+from regraft.infra.telemetry.facts import LabelGiven
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,7 @@ def rate_unit(
             connection, unit_id, label, reviewer, shown_unit(connection, unit_id), now=now, adjudicates=adjudicates
         )
         leases.settle(connection, items, reviewer, label_id, now, counts=not adjudicates)
+    emit(LabelGiven(source="person", kind="rating"))
     return label_id
 
 
@@ -122,6 +125,7 @@ def record_preference(
             adjudicates=adjudicates,
         )
         leases.settle(connection, items, decided_by, label_id, now, counts=source == "human" and not adjudicates)
+    emit(LabelGiven(source="person" if source == "human" else source, kind="preference"))
     return label_id
 
 

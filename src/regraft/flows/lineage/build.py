@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,6 +19,8 @@ from regraft.infra.postgres.capture.inbox import storable
 from regraft.infra.postgres.lineage import graph as store
 from regraft.infra.postgres.lineage import projection
 from regraft.infra.postgres.pool import Source, reading_from, transaction
+from regraft.infra.telemetry.emitter import emit, emitting
+from regraft.infra.telemetry.facts import GraphBuilt, NodesAdded, RolloutPlaced
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +70,7 @@ def _build(dsn: str, sessions: Collection[UUID] | None, progress: Progress | Non
     size = _CHUNK
     while True:
         taken: list[UUID] = []
+        began = time.monotonic()
         try:
             with transaction(dsn, name="regraft-lineage") as connection:
                 store.lock(connection)
@@ -89,8 +94,10 @@ def _build(dsn: str, sessions: Collection[UUID] | None, progress: Progress | Non
             with transaction(dsn, name="regraft-lineage") as connection:
                 store.set_aside(connection, taken[0], storable(f"{type(error).__name__}: {error}"[:2000]) or "")
             counts = replace(counts, failed=counts.failed + 1)
+            emit(GraphBuilt(turns=0, nodes=0, failed=1, seconds=time.monotonic() - began))
         else:
             touched |= rows.trees
+            _emit(rows, len(taken), time.monotonic() - began)
             counts = replace(
                 counts, turns=counts.turns + len(taken), nodes=counts.nodes + len(rows.nodes), build=number
             )
@@ -99,6 +106,18 @@ def _build(dsn: str, sessions: Collection[UUID] | None, progress: Progress | Non
                 progress(len(taken))
     _settle_outcomes(dsn)
     return replace(counts, sessions=len(touched))
+
+
+def _emit(rows: store.GraphRows, turns: int, seconds: float) -> None:
+    """Tell the facts of a transaction that placed turns."""
+    if not emitting():
+        return
+    emit(GraphBuilt(turns=turns, nodes=len(rows.nodes), failed=0, seconds=seconds))
+    for kind, nodes in Counter(each.branch_kind for each in rows.nodes).items():
+        emit(NodesAdded(branch_kind=kind, nodes=nodes))
+    for each in rows.branches:
+        if each.fidelity is not None:
+            emit(RolloutPlaced(fidelity=each.fidelity))
 
 
 def _settle_outcomes(dsn: str) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from regraft.domain.errors import RegraftError, UpstreamError, UsageError
@@ -33,11 +33,14 @@ from regraft.domain.orchestration.plan import Plan, Subtask
 from regraft.domain.orchestration.prompt import prompt_of
 from regraft.domain.orchestration.taskification import Assignment, TaskifyResult
 from regraft.flows.orchestration.model_caller import Completion, ModelCaller, StepCost, make_plan
+from regraft.infra.telemetry.emitter import emit
+from regraft.infra.telemetry.facts import OrchestrationCallEnded, OrchestrationEnded
 
 if TYPE_CHECKING:
     from regraft.infra.config.tool_server import ToolServerSection
     from regraft.infra.mcp.servers import ToolServers
 
+CLIENT = "client"  # who asks the orchestrator's own model, in its facts
 _OURS = frozenset({"model", "messages", "stream", "stream_options", "n", "store", "metadata"})
 _REFUSED = frozenset({"tools", "tool_choice", "functions", "function_call"})
 
@@ -85,6 +88,26 @@ class Orchestration:
 
     async def run(self) -> Completion:
         """The answer. Raises UpstreamError or RefusedError when there is none; cancelled, it hangs up everywhere."""
+        began, result = time.perf_counter(), "cancelled"
+        try:
+            answer = await self._run()
+            result = "done"
+        except RegraftError:
+            result = "failed"
+            raise
+        finally:
+            plan = self.taskified.plan if self.taskified else None
+            emit(
+                OrchestrationEnded(
+                    orchestrator=self._orchestrator.name,
+                    result=result,
+                    steps=len(plan.subtasks) if plan else 0,
+                    seconds=time.perf_counter() - began,
+                )
+            )
+        return answer
+
+    async def _run(self) -> Completion:
         async with AsyncExitStack() as held:
             if self._tool_servers:
                 from regraft.infra.mcp.servers import ToolServers
@@ -122,18 +145,44 @@ class Orchestration:
         """What all inner calls used; it was counted with each of them."""
         return add_usage([usage for spent in self._spent for usage in spent.usages])
 
+    @contextmanager
+    def _call_of(self, step: str) -> Iterator[None]:
+        """Tell how the orchestrator's own model was asked for a step, and how that ended."""
+        began, result = time.perf_counter(), "cancelled"
+        try:
+            yield
+            result = "done"
+        except (RegraftError, TimeoutError):
+            result = "failed"
+            raise
+        finally:
+            self._emit(CLIENT, self._orchestrator.model, step, result, time.perf_counter() - began)
+
+    def _emit(self, caller: str, worker: str, step: str, result: str, seconds: float) -> None:
+        emit(
+            OrchestrationCallEnded(
+                orchestrator=self._orchestrator.name,
+                caller=caller,
+                worker=worker,
+                step=step,
+                result=result,
+                seconds=seconds,
+            )
+        )
+
     async def _plan(self) -> Plan | None:
         one = self._orchestrator
-        made = await make_plan(
-            self._asker,
-            self._assignment,
-            one.rule,
-            one.model,
-            self._prompt,
-            tuple(one.workers),
-            self._spend(StepCost()),
-            one.timeout,
-        )
+        with self._call_of("plan"):
+            made = await make_plan(
+                self._asker,
+                self._assignment,
+                one.rule,
+                one.model,
+                self._prompt,
+                tuple(one.workers),
+                self._spend(StepCost()),
+                one.timeout,
+            )
         self.taskified = made
         if made.plan is None:
             await self._note("there is no plan; the request is answered as it is")
@@ -203,6 +252,7 @@ class Orchestration:
         finally:
             seconds = time.perf_counter() - began
             report = self._reports[subtask.id] = self._report(subtask, spent, status, error, result, seconds)
+            self._emit(self._orchestrator.model, subtask.worker, "work", status, seconds)
         return report
 
     async def _work(self, subtask: Subtask, spent: StepCost) -> str:
@@ -255,6 +305,10 @@ class Orchestration:
     # The answer
 
     async def _synthesise(self, plan: Plan | None) -> Completion:
+        with self._call_of("answer"):
+            return await self._answer(plan)
+
+    async def _answer(self, plan: Plan | None) -> Completion:
         messages = list(self._request["messages"])
         if plan is not None:
             messages = synthesis_messages(self._orchestrator, messages, plan, self._reports)

@@ -17,6 +17,9 @@ from regraft.flows.replay.execution import Grow, JobResult, JobWatcher, Stop, Ta
 from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.infra.postgres.pool import Connection
 from regraft.infra.postgres.replay import plans as store
+from regraft.infra.telemetry.bounded_labels import BoundedLabels
+from regraft.infra.telemetry.emitter import emit
+from regraft.infra.telemetry.facts import JobEnded
 
 Progress = Callable[[int], None]
 
@@ -39,11 +42,14 @@ class JobRecorder(JobWatcher):
         self._progress = progress
         self._cancelled = False
         self._changes: dict[int, store.JobChange] = {}
+        self._started: dict[int, float] = {}
+        self._label = BoundedLabels()
         # The event loop adds changes; a worker thread takes them away to store them.
         self._lock = threading.Lock()
 
     def began(self, job: Job) -> None:
         number = self._numbers[job.fingerprint]
+        self._started[number] = time.monotonic()
         self._add(store.JobChange(number=number, state="running", started_at=datetime.now(UTC)))
 
     def ended(self, job: Job, grown: JobResult) -> None:
@@ -58,6 +64,13 @@ class JobRecorder(JobWatcher):
                 failure=failure.replace("\0", "?").encode("utf-8", "replace").decode() if failure is not None else None,
                 spent=grown.spent,
                 ended_at=datetime.now(UTC),
+            )
+        )
+        emit(
+            JobEnded(
+                status="done" if failure is None else "failed",
+                model=self._label(job.model),
+                seconds=time.monotonic() - self._started.pop(number, time.monotonic()),
             )
         )
         self.turns.extend(grown.turns)

@@ -57,6 +57,16 @@ class EmbeddedNats:
             port = self._serve(run, token, last.port if last else None)
             return NatsEndpoint(_url(port, token), port, adopted=False)
 
+    def running_url(self) -> str | None:
+        """The URL of the server if it runs. Starts nothing, and holds nothing."""
+        if not self._data_dir.is_dir():
+            return None
+        run = RunFolder.of(self._data_dir)
+        state = run.read(_NAME)
+        if state is None or not state.alive() or not _answers(state.port):
+            return None
+        return _url(state.port, run.secret("nats.token"))
+
     def stop(self) -> None:
         """Stop using the server. It ends when nobody else uses it."""
         self._child = None

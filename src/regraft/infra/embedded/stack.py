@@ -25,6 +25,7 @@ INGEST = "ingest"
 GATEWAY = "gateway"
 WEB = "web"
 DAGSTER = "dagster"
+METRICS = "metrics"
 
 
 class Stack:
@@ -153,6 +154,16 @@ class Stack:
     def dagster_url(self) -> str:
         """Where Dagster's page is, or will be."""
         return _url(self.settings.dagster.host, self.settings.dagster.port)
+
+    def metrics_url(self) -> str:
+        """Where ``regraft metrics`` is, or will be."""
+        return _url(self.settings.metrics.host, self.settings.metrics.port)
+
+    def running_nats(self) -> str | None:
+        """The URL of the stream where it runs already; nothing is started."""
+        if self.settings.nats.url:
+            return self.settings.nats.url.get_secret_value()
+        return EmbeddedNats(self.settings.data_dir, self.settings.nats.port).running_url()
 
     def gateway(self) -> str:
         """The gateway's URL, with the gateway running; one that is elsewhere is not looked at."""

@@ -75,13 +75,13 @@ class Delivery:
 
     async def ack(self) -> None:
         """The records are safe: the stream may forget them. Raises UnavailableError (they will come again then)."""
-        with _as_unavailable("acknowledge a pack"):
+        with as_unavailable("acknowledge a pack"):
             await self._message.ack_sync(timeout=5.0)
         await self._stream.forget_parts(self._parts)
 
     async def nak(self, delay: float | None = None) -> None:
         """Ask for the pack again, after ``delay`` seconds."""
-        with _as_unavailable("refuse a pack"):
+        with as_unavailable("refuse a pack"):
             await self._message.nak(delay=delay)
 
 
@@ -165,7 +165,7 @@ class CallStream:
             duplicate_window=DUPLICATE_SECONDS,
             allow_direct=True,
         )
-        with _as_unavailable("create the stream"):
+        with as_unavailable("create the stream"):
             try:
                 await self._context.stream_info(STREAM)
             except StreamNotFoundError:
@@ -196,7 +196,7 @@ class CallStream:
 
         A message that is no readable pack is given out as a single record, its bytes, for the quarantine.
         """
-        with _as_unavailable("fetch packs"):
+        with as_unavailable("fetch packs"):
             if self._pull is None:
                 self._pull = await self._subscribe()
             if not self._fetched:
@@ -216,12 +216,12 @@ class CallStream:
 
     async def waiting(self) -> int:
         """Messages in the stream that ingest has not acknowledged."""
-        with _as_unavailable("ask for the stream's state"):
+        with as_unavailable("ask for the stream's state"):
             return (await self._context.stream_info(STREAM)).state.messages
 
     async def progress(self) -> StreamProgress:
         """How far ingest is; all zero before anything was captured."""
-        with _as_unavailable("ask for the stream's state"):
+        with as_unavailable("ask for the stream's state"):
             try:
                 state = (await self._context.stream_info(STREAM, subjects_filter=SUBJECT)).state
                 oldest = await self._next(SUBJECT, 0)
@@ -244,7 +244,7 @@ class CallStream:
         acknowledged or never written. Clocks of this machine and the server may differ by less than ``grace``.
         """
         deleted = 0
-        with _as_unavailable("sweep parts of large records"):
+        with as_unavailable("sweep parts of large records"):
             waiting = await self._context.stream_info(STREAM, subjects_filter=PART_SUBJECT)
             if not (waiting.state.subjects or {}).get(PART_SUBJECT):
                 return 0
@@ -267,7 +267,7 @@ class CallStream:
         That takes a moment in which nothing waits: what arrives meanwhile is never touched. False if none came.
         """
         deadline = asyncio.get_running_loop().time() + patience
-        with _as_unavailable("remove acknowledged packs"):
+        with as_unavailable("remove acknowledged packs"):
             while True:
                 try:
                     before = (await self._context.stream_info(STREAM)).state
@@ -283,7 +283,7 @@ class CallStream:
                 await asyncio.sleep(0.1)
 
     async def forget_parts(self, parts: tuple[int, ...]) -> None:
-        with _as_unavailable("delete the parts of a large record"):
+        with as_unavailable("delete the parts of a large record"):
             for sequence in parts:
                 with contextlib.suppress(StreamNotFoundError):
                     await self._context.delete_msg(STREAM, sequence)
@@ -303,7 +303,7 @@ class CallStream:
 
     async def _publish(self, subject: str, payload: bytes, headers: dict[str, str], message_id: str) -> int:
         headers["Nats-Msg-Id"] = message_id
-        with _as_unavailable("publish a pack"):
+        with as_unavailable("publish a pack"):
             acknowledged = await self._context.publish(subject, payload, stream=STREAM, headers=headers)
         return acknowledged.seq
 
@@ -409,7 +409,8 @@ def _time(message: RawStreamMsg) -> datetime:
 
 
 @contextlib.contextmanager
-def _as_unavailable(what: str) -> Iterator[None]:
+def as_unavailable(what: str) -> Iterator[None]:
+    """Raise a fault of NATS as UnavailableError: "NATS did not ``what``"."""
     try:
         yield
     except _NATS_ERRORS as error:

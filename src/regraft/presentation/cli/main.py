@@ -13,6 +13,7 @@ import typer
 
 from regraft import __version__
 from regraft.domain.errors import RegraftError, UsageError
+from regraft.infra.telemetry.emitter import publishing_facts
 from regraft.presentation.cli import demo
 from regraft.presentation.cli.capture import importing, keys, quarantine, retention, runtime
 from regraft.presentation.cli.context import begin, context
@@ -22,7 +23,19 @@ from regraft.presentation.cli.lineage import build as lineage
 from regraft.presentation.cli.lineage import sessions, themes
 from regraft.presentation.cli.orchestration import orchestrate, taskify
 from regraft.presentation.cli.replay import compare, models, replay, stale
-from regraft.presentation.cli.services import backup, db, doctor, init, open_page, schema, serve, status, up, web_token
+from regraft.presentation.cli.services import (
+    backup,
+    db,
+    doctor,
+    init,
+    metrics,
+    open_page,
+    schema,
+    serve,
+    status,
+    up,
+    web_token,
+)
 
 INTERRUPTED = 130  # as shells say it of a command that Ctrl-C ended
 
@@ -79,6 +92,7 @@ for module in (
 ):
     module.register(app)
 serve.register(app)
+metrics.register(app)
 app.add_typer(lineage.app, name="lineage", rich_help_panel="Lineage")
 app.add_typer(themes.app, name="themes", rich_help_panel="Lineage")
 app.add_typer(runtime.runtime_app, name="runtime", rich_help_panel="Capture")
@@ -117,9 +131,15 @@ def main() -> None:
     sys.exit(code)
 
 
+def _stream() -> str | None:
+    """The stream of the data folder, where it runs."""
+    return context().stack.running_nats()
+
+
 def _run() -> int:
     try:
-        app()
+        with publishing_facts(_stream):
+            app()
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else 1 if leaving.code else 0
     except RegraftError as error:

@@ -116,17 +116,11 @@ def labels_cover_paths(servers: Servers) -> AssetCheckResult:
 def judges_are_calibrated(servers: Servers) -> AssetCheckResult:
     """Count the judges whose model changed since, and those that agree too little on items enough to know it."""
     from regraft.domain.evaluation.calibration import Requirement, standing
-    from regraft.flows.evaluation.calibration import figures
+    from regraft.flows.evaluation.calibration import failing_judges, judges_in_use
 
-    asked = Requirement()
     with regraft_failures():
-        found = [one for one in figures(servers.workbench) if one.theme is None and one.source == "judge"]
-    used = [one for one in found if one.stale != "rubric"]  # nobody is asked by an old rubric any more
-    bad = [
-        one
-        for one in used
-        if one.stale or (one.items >= asked.judged and not one.is_calibrated(asked.agreement, asked.judged))
-    ]
+        used = judges_in_use(servers.workbench)
+        bad = failing_judges(servers.workbench, Requirement())
     example = f"{bad[0].judge} {bad[0].category}: {standing(bad[0])}" if bad else ""
     return AssetCheckResult(
         passed=not bad,

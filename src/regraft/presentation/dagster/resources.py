@@ -1,7 +1,7 @@
 """The servers and folders that assets, sensors and checks use, and Regraft's errors as Dagster failures."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from dagster import ConfigurableResource, Failure, InitResourceContext
@@ -11,6 +11,8 @@ from regraft.domain.errors import RegraftError
 from regraft.infra.embedded.stack import Stack
 from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.infra.settings import Settings, load_settings
+from regraft.infra.telemetry.emitter import publishing_facts
+from regraft.infra.telemetry.fact_publisher import FactPublisher
 
 
 class Servers(ConfigurableResource[None]):
@@ -24,6 +26,7 @@ class Servers(ConfigurableResource[None]):
 
     _settings: Settings | None = PrivateAttr(default=None)
     _stack: Stack | None = PrivateAttr(default=None)
+    _facts: AbstractContextManager[FactPublisher] | None = PrivateAttr(default=None)
 
     @property
     def settings(self) -> Settings:
@@ -63,8 +66,16 @@ class Servers(ConfigurableResource[None]):
         """Where frozen snapshots live."""
         return self.settings.warehouse_path
 
+    def setup_for_execution(self, context: InitResourceContext) -> None:
+        """Publish the facts of this process from now on."""
+        self._facts = publishing_facts(lambda: Stack(self.settings).running_nats())
+        self._facts.__enter__()
+
     def teardown_after_execution(self, context: InitResourceContext) -> None:
-        """Stop what was started here."""
+        """Publish the last facts, and stop what was started here."""
+        if self._facts is not None:
+            self._facts.__exit__(None, None, None)
+            self._facts = None
         if self._stack is not None:
             self._stack.close()
             self._stack = None

@@ -19,6 +19,7 @@ import uvloop
 from regraft.infra.http.body_memory import BodyMemory
 from regraft.infra.http.requests import ClientLimits
 from regraft.infra.http.server import HttpServer
+from regraft.infra.telemetry.emitter import publishing_facts
 from regraft.infra.telemetry.logs import configure_logging
 from regraft.presentation.gateway.listener import BACKLOG, listen
 from regraft.presentation.gateway.routes import Gateway
@@ -158,7 +159,8 @@ def work(settings: GatewaySettings, number: int, level: str) -> None:
     if parent is not None:
         threading.Thread(target=_until_orphaned, args=(parent,), daemon=True).start()
     freeze_garbage_collector()
-    server.run(listen(settings.host, settings.port, shared=True))
+    with publishing_facts(lambda: settings.nats_url):
+        server.run(listen(settings.host, settings.port, shared=True))
 
 
 def _until_orphaned(parent: BaseProcess) -> None:

@@ -236,8 +236,16 @@ def histories(connection: Connection, responses: Collection[tuple[str, str]]) ->
     }
 
 
-def store(connection: Connection, batch: InboxBatch) -> int:
-    """Write a batch in the current transaction and return how many turns were new."""
+@dataclass(frozen=True, slots=True)
+class StoredBatch:
+    """What of a batch was not stored before: ``events`` are ids of calls, ``turns`` a number."""
+
+    events: frozenset[UUID]
+    turns: int
+
+
+def store(connection: Connection, batch: InboxBatch) -> StoredBatch:
+    """Write a batch in the current transaction."""
     messages = [
         MessageRow(
             message_id=message.message_id,
@@ -271,8 +279,9 @@ def store(connection: Connection, batch: InboxBatch) -> int:
         if rows:
             copy_rows(connection, table, row_type, rows)
     named = _SQL
-    for statement in ("store_messages", "store_contexts", "store_parts", "store_sessions", "store_events"):
+    for statement in ("store_messages", "store_contexts", "store_parts", "store_sessions"):
         connection.execute(named[statement])
+    events = frozenset(row["event_id"] for row in connection.execute(named["store_events"]))
     stored = connection.execute(named["store_turns"]).fetchone()
     for given, statement in (
         (batch.responses, "store_responses"),
@@ -281,4 +290,4 @@ def store(connection: Connection, batch: InboxBatch) -> int:
     ):
         if given:
             connection.execute(named[statement])
-    return int(stored["turns"]) if stored else 0
+    return StoredBatch(events, int(stored["turns"]) if stored else 0)

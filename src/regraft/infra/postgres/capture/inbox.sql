@@ -81,7 +81,7 @@ SELECT event_id, scope, endpoint, upstream, upstream_pin, purpose, started_at, d
     usage::json, system_fingerprint, answer_rest::json, identity::json, projection_version, gateway_version,
     operation_id, attempt, final, traceparent, asked_model
 FROM stage_event ORDER BY started_at, event_id
-ON CONFLICT DO NOTHING;
+ON CONFLICT DO NOTHING RETURNING event_id;
 
 -- name: store_turns
 -- Turns, what is claimed of them, and their place in the queue of the graph's builder: all three or none. A client may

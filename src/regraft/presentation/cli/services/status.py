@@ -11,7 +11,7 @@ from rich.table import Table
 
 from regraft.domain.errors import UnavailableError
 from regraft.infra.embedded.leases import users_of
-from regraft.infra.embedded.stack import DAGSTER, GATEWAY, INGEST, WEB
+from regraft.infra.embedded.stack import DAGSTER, GATEWAY, INGEST, METRICS, WEB
 from regraft.infra.embedded.state import RunFolder
 from regraft.infra.embedded.supervisor import Supervisor
 from regraft.presentation.cli.context import CommandContext, context
@@ -39,6 +39,7 @@ def services(run: CommandContext) -> list[dict[str, Any]]:
         GATEWAY: stack.gateway_url() + "/v1",
         INGEST: "stream -> PostgreSQL",
         WEB: stack.web_url(),
+        METRICS: f"{stack.metrics_url()}/metrics",
         DAGSTER: stack.dagster_url(),
     }
     configured = {

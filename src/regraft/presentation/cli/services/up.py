@@ -17,7 +17,7 @@ from regraft.domain.errors import RegraftError, ServerStartError, UsageError
 from regraft.infra.backoff import Backoff
 from regraft.infra.data_folder import make_data_folder
 from regraft.infra.embedded.program import EmbeddedProgram
-from regraft.infra.embedded.stack import DAGSTER, WEB, Stack
+from regraft.infra.embedded.stack import DAGSTER, METRICS, WEB, Stack
 from regraft.infra.embedded.state import wait_until
 from regraft.infra.embedded.supervisor import Supervisor, become_supervisor, say_ready
 from regraft.presentation.cli.context import CommandContext, context
@@ -65,6 +65,8 @@ def up(
     stack.ingest()
     console.print("  [green]ready[/]  Ingest      stream -> PostgreSQL")
     _say(run, "Web UI", lambda: _web(stack), "and its API under /api")
+    if run.settings.metrics.enabled:
+        _say(run, "Metrics", lambda: _metrics(stack), "of conversations and stores, for Prometheus")
     if with_dagster:
         _say(run, "Dagster", lambda: _dagster(stack), "assets, runs and sensors")
     say_page(run)
@@ -176,6 +178,12 @@ def _web(stack: Stack) -> str:
     web = stack.settings.web
     stack.run(WEB, port=web.port, port_setting="web.port", health=f"{stack.web_url()}/api/health")
     return stack.web_url()
+
+
+def _metrics(stack: Stack) -> str:
+    url = f"{stack.metrics_url()}/metrics"
+    stack.run(METRICS, port=stack.settings.metrics.port, port_setting="metrics.port", health=url)
+    return url
 
 
 def _dagster(stack: Stack) -> str:

@@ -1,0 +1,57 @@
+"""``regraft metrics``: series made of facts, and gauges of the stores, for Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Annotated
+
+import typer
+
+from regraft.infra.embedded.process import require_port
+from regraft.infra.telemetry.logs import configure_logging
+from regraft.presentation.cli.context import context
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(rich_help_panel="Services")(metrics)
+
+
+def metrics(
+    facts: Annotated[
+        bool | None, typer.Option(help="Count the facts of the stream; the setting metrics.facts if unset.")
+    ] = None,
+) -> None:
+    """Serve metrics of conversations and stores for Prometheus until Ctrl-C."""
+    from prometheus_client import CollectorRegistry, start_http_server
+
+    from regraft.flows.monitoring import MonitoredStores, monitor
+    from regraft.infra.telemetry.fact_counts import FactCounts
+    from regraft.infra.telemetry.store_gauges import StoreFigures
+
+    run = context()
+    section = run.settings.metrics
+    configure_logging(run.settings.log_level)
+    require_port(section.port, "metrics.port")
+    stores = MonitoredStores(truth=run.stack.postgres(), nats_url=run.stack.nats(), workbench=run.workbench())
+    figures = StoreFigures()
+    counts = FactCounts() if (section.facts if facts is None else facts) else None
+    registry = CollectorRegistry()
+    for each in (figures, counts):
+        if each is not None:
+            registry.register(each)
+    server, thread = start_http_server(section.port, section.host, registry)
+
+    async def until_told() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        await monitor(stores, counts, figures, stop)
+
+    try:
+        asyncio.run(until_told())
+    finally:
+        server.shutdown()
+        thread.join()
