@@ -188,10 +188,10 @@ def test_gauges_are_what_postgresql_holds(stores, calls):
     with connect(stores.truth, autocommit=True) as connection:
         history = [{"role": "user", "content": "hi"}]
         middle = [
-                {"role": "user", "content": "another opening"},
-                {"role": "assistant", "content": "never stored"},
-                {"role": "user", "content": "go on"},
-            ]
+            {"role": "user", "content": "another opening"},
+            {"role": "assistant", "content": "never stored"},
+            {"role": "user", "content": "go on"},
+        ]
         today = {"started_ns": time.time_ns()}
         said = [calls(history, circumstances=today), calls(middle, circumstances=today)]
         ingest(connection, [*(encode_exchange(each) for each in said), b"no call"], SeenIds())

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from regraft.infra.embedded.foreground import announce
 from regraft.infra.embedded.process import require_port
+from regraft.infra.embedded.stack import METRICS
 from regraft.infra.telemetry.logs import configure_logging
 from regraft.presentation.cli.context import context
 
@@ -33,6 +35,7 @@ def metrics(
     run = context()
     section = run.settings.metrics
     configure_logging(run.settings.log_level)
+    announce(run.settings, METRICS, section.port)
     require_port(section.port, "metrics.port")
     stores = MonitoredStores(truth=run.stack.postgres(), nats_url=run.stack.nats(), workbench=run.workbench())
     figures = StoreFigures()
