@@ -1,18 +1,21 @@
-"""``regraft db``: the truth's schema, and psql."""
+"""``regraft db``: the truth's schema, psql, and the role of dashboards."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from regraft.domain.errors import NotFoundError
+from regraft.domain.errors import NotFoundError, UsageError
 from regraft.presentation.cli.context import context
 
-app = typer.Typer(help="Manage PostgreSQL: migrate the schema, print the address, open psql.", no_args_is_help=True)
+app = typer.Typer(
+    help="Manage PostgreSQL: migrate the schema, print the address, open psql, let Grafana read.", no_args_is_help=True
+)
 
 
 @app.command()
@@ -34,6 +37,42 @@ def url() -> None:
     """Print the DSN with its password, for other tools."""
     run = context()
     print(run.postgres_dsn())
+
+
+@app.command()
+def reader(
+    password_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--password-file", help="File with the role's password; a new one is made if unset.", metavar="FILE"
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Make the role that Grafana reads with: figures of conversations and no content. Run it again after an upgrade."""
+    from regraft.flows.dashboard_reader import make_dashboard_reader
+
+    run = context()
+    made = make_dashboard_reader(run.postgres_dsn(), _password(password_file))
+    if json:
+        run.print_json(asdict(made))
+        return
+    run.console.print(f"{made.role} may read {made.database} at {made.host}:{made.port}.", highlight=False)
+    if made.password is not None:
+        run.console.print(f"Its password, which is shown once: {made.password}", highlight=False, soft_wrap=True)
+
+
+def _password(file: Path | None) -> str | None:
+    """The first line of a file of passwords. Raises UsageError where it cannot be read or is empty."""
+    if file is None:
+        return None
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The password in {file} cannot be read: {getattr(error, 'strerror', error)}.") from error
+    if not lines or not lines[0]:
+        raise UsageError(f"{file} has no password in its first line.")
+    return lines[0]
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
