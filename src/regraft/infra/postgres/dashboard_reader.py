@@ -32,7 +32,7 @@ def grant_role(connection: Connection, password: str | None) -> None:
             verifier = connection.pgconn.encrypt_password(password.encode(), ROLE.encode(), b"scram-sha-256")
             statement = sql.SQL("ALTER ROLE {} PASSWORD {}")
             connection.execute(statement.format(sql.Identifier(ROLE), sql.Literal(verifier.decode())))
-    except psycopg.errors.InsufficientPrivilege as error:
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
         raise ConfigError(
             f"PostgreSQL does not let {connection.info.user} make the role {ROLE} and grant to it"
             f" ({error.diag.message_primary}). Set a postgres.dsn whose role owns the tables and has CREATEROLE."
