@@ -49,7 +49,6 @@ class MonitoredStores:
     truth: str
     nats_url: str
     workbench: Path
-    replicas: int = 1
 
 
 async def count_facts(stores: MonitoredStores, counts: FactCounts) -> None:
@@ -62,7 +61,7 @@ async def count_facts(stores: MonitoredStores, counts: FactCounts) -> None:
             failures = await _pause(failures, error)
             continue
         try:
-            await stream.ensure(stores.replicas)
+            await stream.ensure()
             while True:
                 lines = await stream.fetch(_FETCH_PACKS, _FETCH_SECONDS)
                 counts.add(fact for line in lines if (fact := decode_fact(line)) is not None)

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from regraft.domain.errors import UnavailableError
-from regraft.infra.nats.stream import CallStream, StreamProgress
+from regraft.infra.nats.state import StreamProgress
+from regraft.infra.nats.stream import CallStream
 from regraft.infra.spool.backlog import spool_backlog
 
 TIMEOUT = 60.0  # seconds

@@ -50,6 +50,7 @@ async def consume(
     part_grace: timedelta = PART_GRACE,
     table: ClientTable | None = None,
     metrics: ProcessMetrics | None = None,
+    replicas: int | None = None,
 ) -> None:
     """Store captured calls until ``stop`` is set. Either server may be away for any time: nothing is lost meanwhile.
 
@@ -58,13 +59,14 @@ async def consume(
 
     A call that waits for another is placed without it after ``patience``. ``part_grace``: see CallStream.sweep_parts.
     ``table``: the known clients, the package's own if none is given. ``metrics`` counts what is stored.
+    ``replicas``: see CallStream.ensure.
     """
     slow_calls = SlowCallReader(dsn, patience, table, nats_url)
     answering = asyncio.create_task(answer_gateways(dsn, nats_url, stop))
     try:
         seen, counted = SeenIds(table=table), metrics or ProcessMetrics("ingest")
         with seldom_collected():
-            await _consume(dsn, nats_url, stop, patience, part_grace, slow_calls, seen, counted)
+            await _consume(dsn, nats_url, stop, patience, part_grace, slow_calls, seen, counted, replicas)
     finally:
         answering.cancel()
         await asyncio.gather(answering, return_exceptions=True)
@@ -80,13 +82,14 @@ async def _consume(
     slow_calls: SlowCallReader,
     seen: SeenIds,
     metrics: ProcessMetrics,
+    replicas: int | None,
 ) -> None:
     failures = 0
     while not stop.is_set():
         started = time.monotonic()
         try:
             async with await CallStream.connect(nats_url) as stream:
-                await stream.ensure()
+                await stream.ensure(replicas=replicas)
                 with await asyncio.to_thread(connect, dsn, autocommit=True, name="regraft-ingest") as connection:
                     log.info("storing captured calls")
                     if await asyncio.to_thread(quarantine.any_slow, connection):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from regraft.infra.config.secrets import secret_file
 from regraft.infra.config.section import Section
+from regraft.infra.nats.servers import server_urls, split_servers
 
 
 class DatabaseSection(Section):
@@ -36,8 +37,14 @@ class PostgresSection(DatabaseSection):
 class NatsSection(Section):
     """The stream. Without a ``url`` Regraft starts a server of its own in the data folder."""
 
-    url: SecretStr | None = Field(None, description="NATS with JetStream to use, e.g. nats://127.0.0.1:4222")
+    url: SecretStr | None = Field(
+        None,
+        description="NATS with JetStream, e.g. nats://127.0.0.1:4222; the servers of a cluster separated by commas",
+    )
     token_file: Path | None = Field(None, description="the file of its token, where the url has none")
+    replicas: Literal[1, 3, 5] | None = Field(
+        None, description="servers of the cluster that store each call; as many as before if unset, 1 at first"
+    )
     port: int | None = Field(None, ge=1, le=65535, description="port of the embedded server; a free one if unset")
 
     @model_validator(mode="before")
@@ -46,6 +53,19 @@ class NatsSection(Section):
         if not isinstance(given, Mapping) or not given.get("token_file") or not given.get("url"):
             return given
         return {**given, "url": with_token(_plain(given["url"]), secret_file(Path(given["token_file"])))}
+
+    @field_validator("url")
+    @classmethod
+    def _names_servers(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            server_urls(url.get_secret_value())
+        return url
+
+    @model_validator(mode="after")
+    def _has_servers(self) -> Self:
+        if self.url is None and (self.replicas or 1) > 1:
+            raise ValueError("the embedded server is a single one: several replicas need the url of a cluster")
+        return self
 
 
 def with_password(dsn: str, password: str) -> str:
@@ -62,7 +82,7 @@ def with_password(dsn: str, password: str) -> str:
 
 def with_token(url: str, token: str) -> str:
     """The URL of a server, or several with commas between them, with the token in each that has none."""
-    return ",".join(_with_token(each.strip(), token) for each in url.split(","))
+    return ",".join(_with_token(each, token) for each in split_servers(url))
 
 
 def _with_token(url: str, token: str) -> str:

@@ -17,6 +17,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import NotFoundError as StreamNotFoundError
 
+from regraft.infra.nats.stream import STREAM as CALLS
 from regraft.infra.nats.stream import CallStream, as_unavailable
 
 STREAM = "REGRAFT_FACTS"
@@ -44,8 +45,11 @@ class FactStream:
         client, context = await CallStream.connect_client(url)
         return cls(client, context)
 
-    async def ensure(self, replicas: int = 1) -> None:
-        """Create the stream and its two durable consumers, or bring them up to date."""
+    async def ensure(self) -> None:
+        """Create the stream and its two durable consumers, or bring them up to date.
+
+        It is stored on as many servers of a cluster as the stream of calls.
+        """
         config = StreamConfig(
             name=STREAM,
             subjects=[f"{SUBJECT}.>"],
@@ -55,9 +59,11 @@ class FactStream:
             max_bytes=_MOST_BYTES,
             max_age=_OLDEST.total_seconds(),
             duplicate_window=_DUPLICATE_SECONDS,
-            num_replicas=replicas,
+            num_replicas=1,
         )
         with as_unavailable("create the stream of facts"):
+            with contextlib.suppress(StreamNotFoundError):
+                config.num_replicas = (await self._context.stream_info(CALLS)).config.num_replicas
             try:
                 await self._context.stream_info(STREAM)
             except StreamNotFoundError:

@@ -15,7 +15,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,6 +41,9 @@ from nats.js.errors import NotFoundError as StreamNotFoundError
 
 from regraft.domain.errors import CorruptEventError, UnavailableError
 from regraft.infra.nats.codec import decode_pack, encode_pack
+from regraft.infra.nats.manifest import read_manifest
+from regraft.infra.nats.servers import server_urls, without_passwords
+from regraft.infra.nats.state import Replication, StreamProgress
 
 STREAM = "REGRAFT_CALLS"
 SUBJECT = "regraft.calls"
@@ -58,7 +60,6 @@ _FETCH_BYTES = 64 << 20  # of calls, after which no more are given out at once
 # gets the old one, and then needs seconds for the rest. It must be longer than that window by far.
 PART_GRACE = timedelta(hours=1)
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _NATS_ERRORS = (nats.errors.Error, OSError, TimeoutError, asyncio.TimeoutError)
 
 log = logging.getLogger(__name__)
@@ -85,15 +86,6 @@ class Delivery:
             await self._message.nak(delay=delay)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamProgress:
-    """``packs`` that ingest has not acknowledged, the ``oldest`` of them, and how many were ``redelivered``."""
-
-    packs: int
-    oldest: datetime | None
-    redelivered: int
-
-
 class CallStream:
     """A connection to the stream. Every method raises UnavailableError while NATS cannot be reached."""
 
@@ -105,9 +97,10 @@ class CallStream:
 
     @classmethod
     async def connect(cls, url: str, *, timeout: float = 2.0, reconnect: bool = False) -> Self:
-        """Connect, or raise UnavailableError within ``timeout`` seconds.
+        """Connect to any of the servers, or raise UnavailableError within ``timeout`` seconds for each of them.
 
-        Without ``reconnect`` a lost connection stays lost, and the caller connects again at its own pace.
+        Without ``reconnect`` a lost connection stays lost, and the caller connects again at its own pace; of several
+        servers that is to one that answers.
         """
         return cls(*await cls.connect_client(url, timeout=timeout, reconnect=reconnect))
 
@@ -117,6 +110,10 @@ class CallStream:
     ) -> tuple[Client, JetStreamContext]:
         """The client of a connection, and its JetStream context: for other streams."""
         client = Client()
+        try:
+            servers = server_urls(url)
+        except ValueError as error:
+            raise UnavailableError(f"NATS cannot be reached: {error}") from error
         said: list[Exception] = []
 
         async def note(error: Exception) -> None:
@@ -124,9 +121,9 @@ class CallStream:
             log.debug("nats: %s", error)
 
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(timeout * len(servers)):
                 await client.connect(
-                    url,
+                    servers,
                     name="regraft",
                     allow_reconnect=reconnect,
                     max_reconnect_attempts=1,  # with 0 or less the first connect would try for ever
@@ -139,7 +136,7 @@ class CallStream:
             with contextlib.suppress(*_NATS_ERRORS):
                 await client.close()
             why = _reason(said[0] if said else error)
-            raise UnavailableError(f"NATS at {_without_password(url)} cannot be reached: {why}") from error
+            raise UnavailableError(f"NATS at {without_passwords(url)} cannot be reached: {why}") from error
         if reconnect:
             client.options["max_reconnect_attempts"] = -1
         return client, client.jetstream(timeout=5.0)
@@ -153,8 +150,12 @@ class CallStream:
         """The payload bytes that fit into one message of this server."""
         return min(self._client.max_payload, MAX_MESSAGE) - MESSAGE_MARGIN
 
-    async def ensure(self, max_bytes: int = -1) -> None:
-        """Create the stream, or bring it up to date. A full stream refuses new packs; it never drops old ones."""
+    async def ensure(self, max_bytes: int = -1, replicas: int | None = None) -> None:
+        """Create the stream, or bring it up to date. A full stream refuses new packs; it never drops old ones.
+
+        ``replicas``: on how many servers of a cluster each pack is stored before it is acknowledged (by most of them).
+        None: as many as the stream has, and 1 for a new one.
+        """
         config = StreamConfig(
             name=STREAM,
             subjects=[SUBJECT, PART_SUBJECT],
@@ -167,10 +168,12 @@ class CallStream:
         )
         with as_unavailable("create the stream"):
             try:
-                await self._context.stream_info(STREAM)
+                found = await self._context.stream_info(STREAM)
             except StreamNotFoundError:
+                config.num_replicas = replicas or 1
                 await self._context.add_stream(config)
             else:
+                config.num_replicas = replicas or found.config.num_replicas
                 await self._context.update_stream(config)
 
     async def publish_pack(self, records: list[bytes]) -> None:
@@ -234,6 +237,23 @@ class CallStream:
             packs=(state.subjects or {}).get(SUBJECT, 0),
             oldest=_time(oldest) if oldest is not None else None,
             redelivered=redelivered,
+        )
+
+    async def replication(self) -> Replication:
+        """Where the stream is stored. Raises UnavailableError when most of these servers are away."""
+        with as_unavailable("ask for the stream's servers"):
+            try:
+                info = await self._context.stream_info(STREAM)
+            except StreamNotFoundError:
+                return Replication(replicas=0, leader="", complete=0, behind=())
+        cluster = info.cluster
+        peers = (cluster.replicas or []) if cluster else []
+        behind = [peer.name or "?" for peer in peers if peer.offline or not peer.current]
+        return Replication(
+            replicas=info.config.num_replicas or 1,
+            leader=(cluster.leader or "") if cluster else "",
+            complete=1 + len(peers) - len(behind),
+            behind=tuple(sorted(behind)),
         )
 
     async def sweep_parts(self, grace: timedelta = PART_GRACE) -> int:
@@ -346,7 +366,7 @@ class CallStream:
         Only parts that were published for this very record are deleted with its acknowledgement.
         """
         unreadable = Delivery([message.data], self, message)
-        manifest = _manifest(message)
+        manifest = read_manifest(message.data)
         if manifest is None:
             return unreadable
         record = BytesIO()  # gives its bytes without another copy of them
@@ -365,34 +385,6 @@ class CallStream:
         if len(whole) != manifest.bytes or hashlib.blake2b(whole, digest_size=32).hexdigest() != manifest.record:
             return unreadable
         return Delivery([whole], self, message, manifest.parts)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Manifest:
-    """A record in parts: its digest in hexadecimal, its length, and the sequence numbers of its parts in order."""
-
-    record: str
-    bytes: int
-    parts: tuple[int, ...]
-
-
-def _manifest(message: Msg) -> _Manifest | None:
-    """The manifest in a message, or None when anything about it is wrong."""
-    try:
-        read = json.loads(message.data)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(read, dict):
-        return None
-    record, size, parts = read.get("record"), read.get("bytes"), read.get("parts")
-    if not isinstance(record, str) or not _DIGEST.fullmatch(record):
-        return None
-    if type(size) is not int or not isinstance(parts, list):
-        return None
-    sequences = tuple(each for each in parts if type(each) is int and each > 0)
-    if not sequences or len(set(sequences)) != len(parts):
-        return None
-    return _Manifest(record=record, bytes=size, parts=sequences)
 
 
 def _name(pack: list[bytes]) -> str:
@@ -419,8 +411,3 @@ def as_unavailable(what: str) -> Iterator[None]:
 
 def _reason(error: BaseException) -> str:
     return str(error) or type(error).__name__
-
-
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.rpartition("://")
-    return f"{scheme or 'nats'}://{rest.rpartition('@')[2]}"

@@ -32,14 +32,14 @@ def publisher() -> FactPublisher | None:
 
 
 @contextmanager
-def publishing_facts(find_stream: Callable[[], str | None], replicas: int = 1) -> Iterator[FactPublisher]:
+def publishing_facts(find_stream: Callable[[], str | None]) -> Iterator[FactPublisher]:
     """Publish what is told in this process while the block runs. ``find_stream`` gives the URL of NATS, None while it
     does not run; it is called when there is a first fact.
 
     At the end what still waits is published, for two seconds at most.
     """
     global _publisher
-    before, made = _publisher, FactPublisher(find_stream, replicas)
+    before, made = _publisher, FactPublisher(find_stream)
     _publisher = made
     try:
         yield made

@@ -42,9 +42,8 @@ class FactPublisher:
     starts with the first fact. ``published`` and ``dropped`` count facts.
     """
 
-    def __init__(self, find_stream: Callable[[], str | None], replicas: int = 1) -> None:
+    def __init__(self, find_stream: Callable[[], str | None]) -> None:
         self._find_stream = find_stream
-        self._replicas = replicas
         self._waiting: deque[tuple[float, Fact]] = deque()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -95,7 +94,7 @@ class FactPublisher:
             raise UnavailableError("NATS does not run")
         stream = await FactStream.connect(url)
         try:
-            await stream.ensure(self._replicas)
+            await stream.ensure()
             await self._publish(stream, packs)
         finally:
             await stream.aclose()

@@ -40,6 +40,7 @@ class DrainOrder:
     home: str
     nats_url: str
     log_level: str
+    replicas: int | None = None
 
     def line(self) -> bytes:
         return json.dumps(asdict(self)).encode() + b"\n"
@@ -66,7 +67,7 @@ class Drainer:
         while True:
             try:
                 async with await CallStream.connect(self._order.nats_url) as stream:
-                    await stream.ensure()
+                    await stream.ensure(replicas=self._order.replicas)
                     self._say_connected(True)
                     failures = 0
                     await self._move_forever(stream)

@@ -25,10 +25,11 @@ log = logging.getLogger(__name__)
 class DrainProcess:
     """Controls the gateway's drainer process. Runs on the loop; ``connected`` is the drainer's last report."""
 
-    def __init__(self, spool: Spool, nats_url: str, metrics: Metrics) -> None:
+    def __init__(self, spool: Spool, nats_url: str, metrics: Metrics, replicas: int | None = None) -> None:
         self._spool = spool
         level = logging.getLevelName(logging.getLogger("regraft").level)
-        self._order = DrainOrder(str(spool.home.absolute()), nats_url, level if level != "NOTSET" else "WARNING")
+        level = level if level != "NOTSET" else "WARNING"
+        self._order = DrainOrder(str(spool.home.absolute()), nats_url, level, replicas)
         self._metrics = metrics
         self._process: subprocess.Popen[bytes] | None = None
         self._timer: asyncio.TimerHandle | None = None

@@ -156,7 +156,7 @@ class Gateway:
         self._spool = Spool(settings.spool, settings.spool_segment_bytes, settings.spool_limit_bytes)
         self.metrics.spool_bytes = lambda: self._spool.waiting_bytes if self._spool else 0
         self.metrics.sync_failures = lambda: self._spool.sync_failures if self._spool else 0
-        self._drainer = DrainProcess(self._spool, settings.nats_url, self.metrics)
+        self._drainer = DrainProcess(self._spool, settings.nats_url, self.metrics, settings.nats_replicas)
         rules = settings.redact
         redactor = Redactor(rules) if rules and (rules.identities or rules.fields or rules.texts) else None
         self._recorder = Recorder(self._spool, self.metrics, settings.scope, self._drainer.wake, redactor)

@@ -66,6 +66,7 @@ class GatewaySettings:
     upstreams: Mapping[str, UpstreamSettings]
     spool: Path
     nats_url: str = "nats://127.0.0.1:4222"
+    nats_replicas: int | None = None  # as many as the stream has
     host: str = "127.0.0.1"
     port: int = 8400
     hosts: tuple[str, ...] = ()

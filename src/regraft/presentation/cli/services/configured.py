@@ -36,11 +36,25 @@ def stream(run: CommandContext) -> Iterator[Finding]:
     if url is None:
         return
     try:
-        check_stream(url.get_secret_value())
+        found = check_stream(url.get_secret_value())
     except RegraftError as error:
         yield Finding("wrong", str(error), "Start NATS with JetStream, or correct nats.url.")
-    else:
-        yield Finding("ok", "the stream of nats.url answers")
+        return
+    for away in found.away:
+        mend = "Start it again: calls are stored as long as most servers of the cluster run."
+        yield Finding("warning", away, mend)
+    stored = found.stored
+    if stored.complete < stored.replicas:
+        names = f": {', '.join(stored.behind)}" if stored.behind else ""
+        what = (
+            f"{stored.replicas - stored.complete} of {stored.replicas} servers do not have all captured calls{names}."
+        )
+        yield Finding("warning", what, "One that has come back catches up by itself: look again in a minute.")
+    if found.servers > 1 and stored.replicas == 1:
+        mend = "Set nats.replicas = 3, and restart the gateway or ingest."
+        yield Finding("warning", "Captured calls on their way are stored by one server of the cluster alone.", mend)
+    where = f" and is stored on {stored.replicas} servers, led by {stored.leader}" if stored.replicas > 1 else ""
+    yield Finding("ok", f"the stream of nats.url answers{where}")
 
 
 def gateway(run: CommandContext) -> Iterator[Finding]:

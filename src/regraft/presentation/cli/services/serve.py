@@ -72,6 +72,7 @@ def gateway() -> None:
             upstreams=upstreams,
             spool=settings.data_dir / "spool",
             nats_url=run.stack.nats(),
+            nats_replicas=settings.nats.replicas,
             host=settings.gateway.host,
             port=settings.gateway.port,
             body_memory_bytes=settings.gateway.body_memory << 20,
@@ -112,7 +113,15 @@ def ingest() -> None:
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signal_number, stop.set)
         patience = timedelta(seconds=run.settings.ingest.patience)
-        await consume(dsn, nats_url, stop, patience, table=run.settings.client_table, metrics=metrics)
+        await consume(
+            dsn,
+            nats_url,
+            stop,
+            patience,
+            table=run.settings.client_table,
+            metrics=metrics,
+            replicas=run.settings.nats.replicas,
+        )
 
     asyncio.run(until_told())
 
