@@ -58,8 +58,12 @@ class IngestSection(Section):
         ge=0,
         description="seconds that a call waits for the call that it continues; then it is placed without it",
     )
+    metrics_host: str = Field("127.0.0.1", min_length=1, description="address that its /metrics listens on")
     metrics_port: int | None = Field(
-        None, ge=1, le=65535, description="port of its /metrics, on loopback; it has none if unset"
+        None,
+        ge=1,
+        le=65535,
+        description="port of its /metrics, which holds no content; it has none if unset",
     )
 
 

@@ -14,7 +14,7 @@ from regraft.domain.capture.clients import ClientTable
 from regraft.domain.errors import UnavailableError
 from regraft.flows.capture.feedback_targets import answer_gateways
 from regraft.flows.capture.ingest import PATIENCE, IngestCounts, SeenIds, is_slow, read_in_parts, store
-from regraft.flows.capture.session_resolver import ParsedRecord
+from regraft.flows.capture.session_resolver import ParsedCall, ParsedRecord
 from regraft.flows.capture.slow_calls import SlowCallReader
 from regraft.flows.capture.time_budget import AT_ONCE
 from regraft.infra.backoff import Backoff
@@ -25,13 +25,17 @@ from regraft.infra.postgres.pool import Connection, connect
 from regraft.infra.telemetry.metrics import (
     INGEST_BATCH_SECONDS,
     INGEST_CALLS,
+    INGEST_COMMITTED,
+    INGEST_CONNECTED,
     INGEST_FAILURES,
+    INGEST_LAG,
     INGEST_QUARANTINED,
     INGEST_RESUMED,
+    INGEST_SLOW,
     INGEST_TURNS,
     INGEST_WAITING,
-    ProcessMetrics,
 )
+from regraft.infra.telemetry.process_metrics import ProcessMetrics
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +89,7 @@ async def _consume(
     replicas: int | None,
 ) -> None:
     failures = 0
+    metrics.show(INGEST_CONNECTED, 0)
     while not stop.is_set():
         started = time.monotonic()
         try:
@@ -92,11 +97,13 @@ async def _consume(
                 await stream.ensure(replicas=replicas)
                 with await asyncio.to_thread(connect, dsn, autocommit=True, name="regraft-ingest") as connection:
                     log.info("storing captured calls")
+                    metrics.show(INGEST_CONNECTED, 1)
                     if await asyncio.to_thread(quarantine.any_slow, connection):
                         slow_calls.wake()
                     await _consume_connected(stream, connection, seen, stop, patience, part_grace, slow_calls, metrics)
         except (UnavailableError, psycopg.Error) as error:
             failures += 1
+            metrics.show(INGEST_CONNECTED, 0)
             metrics.count(INGEST_FAILURES)
             delay = _BACKOFF.after(failures)
             away = isinstance(error, UnavailableError | psycopg.OperationalError)
@@ -142,7 +149,9 @@ async def _consume_connected(
             try:
                 for part in read_in_parts(records, seen, AT_ONCE):
                     counts += await _store(connection, part, seen, patience)
-                    if any(map(is_slow, part)):
+                    _observe_lag(metrics, part)
+                    if slow := sum(map(is_slow, part)):
+                        metrics.count(INGEST_SLOW, by=slow)
                         slow_calls.wake()
             except psycopg.Error:
                 # Without this the packs would come again only when the stream's patience for them ends.
@@ -154,6 +163,7 @@ async def _consume_connected(
                 await delivery.ack()
             _count(metrics, counts)
             metrics.observe(INGEST_BATCH_SECONDS, loop.time() - began)
+            metrics.show(INGEST_COMMITTED, time.time())
             log.info("stored %d calls, %d new turns, %d set aside", counts.events, counts.new_turns, counts.quarantined)
 
 
@@ -163,6 +173,16 @@ def _count(metrics: ProcessMetrics, counts: IngestCounts) -> None:
     metrics.count(INGEST_QUARANTINED, by=counts.quarantined)
     metrics.count(INGEST_WAITING, by=counts.waiting)
     metrics.count(INGEST_RESUMED, by=counts.resumed)
+
+
+def _observe_lag(metrics: ProcessMetrics, part: list[ParsedRecord]) -> None:
+    """How long the calls of a committed part were on their way. The clocks of two machines may differ."""
+    now = time.time_ns()
+    for record in part:
+        if isinstance(record.content, ParsedCall):
+            exchange = record.content.exchange
+            ended = exchange.started_ns + exchange.duration_ns
+            metrics.observe(INGEST_LAG, max(0, now - ended) / 1e9)
 
 
 async def _store(

@@ -176,6 +176,11 @@ class HttpConnection(asyncio.Protocol):
     # Called by the server
 
     @property
+    def answering(self) -> bool:
+        """Whether a handler works on an answer."""
+        return self._handling is not None
+
+    @property
     def idle(self) -> bool:
         return not self._busy and not self._waiting
 

@@ -44,11 +44,13 @@ class ClientHead:
 
     ``feedback_late`` and ``feedback_wait`` are what X-Regraft-Late and X-Regraft-Wait say.
 
-    ``host``, ``origin`` and ``fetch_site`` are what the client said of where it thinks to call, and from where.
-    ``admitted`` and ``cors``, lines for every answer, are the handler's: it judges a head once.
+    ``accept`` are the types of answers that it takes. ``host``, ``origin`` and ``fetch_site`` are what the client said
+    of where it thinks to call, and from where. ``admitted`` and ``cors``, lines for every answer, are the handler's: it
+    judges a head once.
     """
 
     __slots__ = (
+        "accept",
         "admitted",
         "asked_headers",
         "block",
@@ -75,7 +77,7 @@ class ClientHead:
     def __init__(self) -> None:
         self.block = self.plain_block = self.credentials = self.cors = self.asked_headers = b""
         self.token = self.problem = self.traceparent = self.encoding = ""
-        self.host = self.origin = self.fetch_site = self.feedback_late = self.feedback_wait = ""
+        self.host = self.origin = self.fetch_site = self.accept = self.feedback_late = self.feedback_wait = ""
         self.hosts = 0
         self.chunked = self.expects_continue = self.capture_off = self.admitted = False
         self.identity: tuple[str | None, ...] = ()
@@ -141,6 +143,8 @@ def read_head(headers: Headers, named: frozenset[bytes] = frozenset()) -> Client
                 head.feedback_wait = value.strip().decode("latin-1")
         else:
             kept.append((lower, name, value))
+            if lower == b"accept":
+                head.accept = value.decode("latin-1")
             if lower in named and value:
                 client.setdefault(lower.decode("latin-1"), _text(value))
     if client:

@@ -38,6 +38,11 @@ class HttpServer:
         self._empty = asyncio.Event()
         self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
+    @property
+    def in_flight(self) -> int:
+        """Requests whose answer has not ended, but for those that are answered at once."""
+        return sum(each.answering for each in self.connections)
+
     def connection(self) -> HttpConnection:
         return HttpConnection(self)
 

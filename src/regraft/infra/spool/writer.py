@@ -97,6 +97,16 @@ class Spool(SpoolReader):
         return self._bytes - (self._offset if self._segment in self._sizes else 0)
 
     @property
+    def limit_bytes(self) -> int:
+        """The most bytes that may wait here."""
+        return self._limit_bytes
+
+    @property
+    def segments(self) -> int:
+        """Files with records, the one that is being written included."""
+        return len(self._sizes)
+
+    @property
     def lock(self) -> int:
         """The lock's descriptor: a process that inherits it keeps the spool from being taken for a dead process's."""
         assert self._lock is not None

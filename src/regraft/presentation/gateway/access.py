@@ -50,6 +50,12 @@ class Access:
         self._rates = rates or LocalRates()
         self._known: dict[str, _Known] = {}
 
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for their turn at the limits of keys."""
+        limits = (each.client.turnstile for each in list(self._known.values()))
+        return sum(limit.waiting for limit in limits if limit is not None)
+
     def may_ask(self, token: str, model: str | None) -> Client:
         """Who asks a model, counted. Raises RefusedError: 401, 403 for the model, 429 beyond the rate."""
         known = self._of(token)

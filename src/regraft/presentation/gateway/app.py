@@ -86,7 +86,7 @@ class GatewayServer:
         self._http = http = HttpServer(gateway.handle, self.config, gateway.metrics.count_refusal)
         http.begin()
         self.config.memory.sweep()
-        await gateway.startup()
+        await gateway.startup(http, self.config.memory)
         try:
             server = await loop.create_server(http.connection, sock=listener, backlog=BACKLOG)
             self.started = True

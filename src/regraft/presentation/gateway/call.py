@@ -297,8 +297,11 @@ class ForwardedCall:
         if self._turns is not None:
             self._turns.end()
             self._turns = None  # it knows this call too
-        own = self._own_ns + now() - self._began if self._attempt else 0
-        self._metrics.count_call(self._endpoint, self._upstream.name, self._status, own / 1e9)
+        metrics, name = self._metrics, self._upstream.name
+        metrics.count_call(self._endpoint, name, self._status)
+        if self._attempt:
+            ended = now()
+            metrics.observe_times(name, (self._own_ns + ended - self._began) / 1e9, (ended - self._started) / 1e9)
 
     # The model server's side
 

@@ -59,6 +59,7 @@ class DrainProcess:
         assert process.stdin is not None
         assert process.stdout is not None
         self._process, self._heard = process, b""
+        self._metrics.drainer = process.pid
         process.stdin.write(self._order.line())
         os.set_blocking(process.stdin.fileno(), False)
         os.set_blocking(process.stdout.fileno(), False)
@@ -127,6 +128,7 @@ class DrainProcess:
         if self._stopping:
             return
         self._failures += 1
+        self._metrics.drainer_restarts += 1
         log.error("the drainer ended (%s); starting it again", code)
         self._start_again = asyncio.get_running_loop().call_later(BACKOFF.after(self._failures), self._restart)
 
@@ -148,6 +150,7 @@ class DrainProcess:
         code = process.poll()
         process.kill()
         process.wait()
+        self._metrics.drainer = 0
         with contextlib.suppress(OSError):
             process.stdin.close()
         process.stdout.close()

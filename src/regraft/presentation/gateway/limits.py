@@ -23,16 +23,21 @@ class ConcurrencyLimit:
     """Lets ``limit`` calls through at once; ``queue`` more wait, first come first served, for ``seconds`` at most."""
 
     def __init__(self, limit: int, queue: int, seconds: float) -> None:
-        self._limit = limit
+        self.limit = limit
         self._queue = queue
         self._seconds = seconds
         self._inside = 0
         self._waiting: deque[tuple[Waiter, float]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return len(self._waiting)
+
     def enter(self, waiter: Waiter) -> bool:
         """True: go on. False: ``admitted`` or ``turned_away`` will be called. Raises TooBusyError."""
-        if self._inside < self._limit:
+        if self._inside < self.limit:
             self._inside += 1
             return True
         self._wait(waiter)

@@ -100,7 +100,7 @@ class Orchestrators:
     def over(self, call: OrchestratedCall, status: int) -> None:
         """A call has ended; ``status`` 0 when none reached the client."""
         self._running.discard(call)
-        self._metrics.count_call(CHAT, BACKEND, status, 0.0)
+        self._metrics.count_call(CHAT, BACKEND, status)
 
     def tool_servers(self, one: Orchestrator) -> dict[str, Any]:
         """What an orchestrator's workers may use."""
@@ -117,7 +117,7 @@ class Orchestrators:
 
     def _refuse(self, connection: HttpConnection, status: int, message: str, code: str) -> None:
         kind = "rate_limit_error" if status == 429 else "invalid_request_error"
-        self._metrics.count_call(CHAT, BACKEND, status, 0.0)
+        self._metrics.count_call(CHAT, BACKEND, status)
         connection.reply(*json_answer(status, error_body(message, kind, code)))
 
 

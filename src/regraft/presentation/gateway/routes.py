@@ -11,17 +11,18 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from prometheus_client import CONTENT_TYPE_LATEST
 
 from regraft.domain.capture.paths import CALLS, MODELS, OTHER, Route, hint_for, route_of
 from regraft.domain.errors import CorruptEventError, UpstreamError
 from regraft.domain.orchestration.orchestration import PREFIX
 from regraft.infra.files.keys import KeyStore
 from regraft.infra.host_policy import HostPolicy
+from regraft.infra.http.body_memory import BodyMemory
 from regraft.infra.http.coding import decode
 from regraft.infra.http.connection import Handling, HttpConnection
 from regraft.infra.http.replies import Answer, error_body, json_answer, json_block
 from regraft.infra.http.requests import HttpRequest
+from regraft.infra.http.server import HttpServer
 from regraft.infra.spool.writer import Spool
 from regraft.presentation.gateway.access import Access, AccessRefusedError
 from regraft.presentation.gateway.admission import Admission, check_method, options_answer, unknown_path
@@ -30,6 +31,7 @@ from regraft.presentation.gateway.capture import Recorder
 from regraft.presentation.gateway.client import ANY_CLIENT, Client
 from regraft.presentation.gateway.drain_process import DrainProcess
 from regraft.presentation.gateway.feedback import FEEDBACK, FeedbackDesk
+from regraft.presentation.gateway.gauges import GatewayState
 from regraft.presentation.gateway.metrics import Metrics
 from regraft.presentation.gateway.models import merged_models
 from regraft.presentation.gateway.rates import SharedRates
@@ -112,7 +114,6 @@ class Gateway:
         self._own: dict[bytes, Callable[[], Answer]] = {
             b"/healthz": lambda: json_answer(200, b'{"status":"ok"}'),
             b"/readyz": self._ready,
-            b"/metrics": self._show_metrics,
         }
 
     def handle(self, request: HttpRequest, connection: HttpConnection) -> Handling | None:
@@ -140,6 +141,9 @@ class Gateway:
         if method in (b"GET", b"HEAD") and path in self._own:
             connection.reply(*self._own[path]())
             return None
+        if method in (b"GET", b"HEAD") and path == b"/metrics":
+            connection.reply(*self._show_metrics(request.head.accept))
+            return None
         route = route_of(path)
         if route is None:
             self.metrics.refusals["unknown_url"] += 1
@@ -150,12 +154,13 @@ class Gateway:
             return self._call(route.endpoint, request, connection, route.deployment)
         return self._other(route, request, connection)
 
-    async def startup(self) -> None:
-        """Open the spool and start moving. NATS need not be there."""
+    async def startup(self, server: HttpServer | None = None, memory: BodyMemory | None = None) -> None:
+        """Open the spool and start moving. NATS need not be there. Of ``server`` and ``memory`` metrics are shown."""
         settings = self._settings
         self._spool = Spool(settings.spool, settings.spool_segment_bytes, settings.spool_limit_bytes)
-        self.metrics.spool_bytes = lambda: self._spool.waiting_bytes if self._spool else 0
-        self.metrics.sync_failures = lambda: self._spool.sync_failures if self._spool else 0
+        self.metrics.gauges = GatewayState(
+            router=self._router, access=self._access, spool=self._spool, server=server, memory=memory
+        ).gauges
         self._drainer = DrainProcess(self._spool, settings.nats_url, self.metrics, settings.nats_replicas)
         rules = settings.redact
         redactor = Redactor(rules) if rules and (rules.identities or rules.fields or rules.texts) else None
@@ -242,13 +247,13 @@ class Gateway:
             request.body = _readable(request)
             return _PendingAnswer(connection, self._counted(self._feedback_desk.take(request, client.scope)))
         body = error_body("Feedback is sent by POST", "invalid_request_error", "method_not_allowed")
-        self.metrics.count_call(FEEDBACK, "", 405, 0.0)
+        self.metrics.count_call(FEEDBACK, "", 405)
         connection.reply(*json_answer(405, body))
         return None
 
     async def _counted(self, making: Coroutine[Any, Any, Answer]) -> Answer:
         answer = await making
-        self.metrics.count_call(FEEDBACK, "", answer[0], 0.0)
+        self.metrics.count_call(FEEDBACK, "", answer[0])
         return answer
 
     async def _merged(self, request: HttpRequest, client: Client) -> Answer:
@@ -259,7 +264,7 @@ class Gateway:
         except UpstreamError as error:
             status = 502
             body = error_body(str(error), "upstream_error", "upstream_unavailable")
-        self.metrics.count_call(MODELS, "all", status, 0.0)
+        self.metrics.count_call(MODELS, "all", status)
         return json_answer(status, body)
 
     def _ready(self) -> Answer:
@@ -275,9 +280,9 @@ class Gateway:
         }
         return json_answer(200 if ready else 503, orjson.dumps(state))
 
-    def _show_metrics(self) -> Answer:
-        body = self.metrics.render(self._workers.others() if self._workers is not None else ())
-        return 200, json_block(body, CONTENT_TYPE_LATEST.encode()), body
+    def _show_metrics(self, accept: str) -> Answer:
+        page = self.metrics.render(self._workers.others() if self._workers is not None else (), accept)
+        return 200, json_block(page.body, page.content_type.encode()), page.body
 
 
 def _readable(request: HttpRequest) -> bytes:

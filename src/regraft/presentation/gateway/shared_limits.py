@@ -24,7 +24,7 @@ class SharedConcurrencyLimit(ConcurrencyLimit):
 
     def enter(self, waiter: Waiter) -> bool:
         loop = asyncio.get_running_loop()
-        if not self._waiting and self._slots.take(self._place, self._limit, loop.time()):
+        if not self._waiting and self._slots.take(self._place, self.limit, loop.time()):
             return True
         self._wait(waiter)
         if self._looking is None:
@@ -34,7 +34,7 @@ class SharedConcurrencyLimit(ConcurrencyLimit):
     def leave(self) -> None:
         if not self._waiting:
             self._slots.give(self._place)
-        elif self._slots.pass_on(self._place, self._limit, self._since()):
+        elif self._slots.pass_on(self._place, self.limit, self._since()):
             waiter, _ = self._waiting.popleft()
             waiter.admitted()
 
@@ -43,7 +43,7 @@ class SharedConcurrencyLimit(ConcurrencyLimit):
 
     def _look(self) -> None:
         self._looking = None
-        while self._waiting and self._slots.take(self._place, self._limit, self._since()):
+        while self._waiting and self._slots.take(self._place, self.limit, self._since()):
             waiter, _ = self._waiting.popleft()
             waiter.admitted()
         if not self._waiting:

@@ -7,48 +7,64 @@ import contextlib
 import logging
 from pathlib import Path
 
-import orjson
+import msgspec
 
-from regraft.presentation.gateway.metrics import Metrics, Numbers
+from regraft.infra.telemetry.numbers import Numbers, combined
+from regraft.presentation.gateway.metrics import DEFINITIONS, Metrics
 from regraft.presentation.gateway.settings import GatewaySettings
 
 WRITE_SECONDS = 1.0
+
+_ENCODE = msgspec.json.Encoder().encode
+_DECODE = msgspec.json.Decoder(Numbers).decode
 
 log = logging.getLogger(__name__)
 
 
 class WorkerNumbers:
-    """Each process of a gateway writes its metrics to a small file every second and reads those of the others."""
+    """Each process of a gateway writes its metrics to a small file every second and reads those of the others.
+
+    A process that ends leaves what it counted to its successor: counters of the gateway do not go back.
+    """
 
     def __init__(self, settings: GatewaySettings, number: int, metrics: Metrics) -> None:
         self._folder = folder_of(settings)
         self._own = self._folder / f"{number}.json"
         self._metrics = metrics
+        self._earlier: list[Numbers] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            self._earlier = [_DECODE(self._own.read_bytes()).counted(DEFINITIONS)]
         self._write()
 
     def end(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._own.unlink(missing_ok=True)
+        self._keep(self._whole().counted(DEFINITIONS))
 
     def others(self) -> list[Numbers]:
-        """The metrics of the other processes, up to a second old."""
-        found = []
+        """What the other processes counted, up to a second ago, and what the predecessors of this one did."""
+        found = list(self._earlier)
         for path in self._folder.glob("*.json"):
             if path != self._own:
-                with contextlib.suppress(OSError, ValueError):
-                    found.append(orjson.loads(path.read_bytes()))
+                with contextlib.suppress(OSError, msgspec.MsgspecError):
+                    found.append(_DECODE(path.read_bytes()))
         return found
 
     def _write(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(WRITE_SECONDS, self._write)
+        self._keep(self._whole())
+
+    def _whole(self) -> Numbers:
+        return combined((self._metrics.numbers(), *self._earlier), DEFINITIONS)
+
+    def _keep(self, numbers: Numbers) -> None:
         try:
             fresh = self._own.with_suffix(".new")
-            fresh.write_bytes(orjson.dumps(self._metrics.numbers()))
+            fresh.write_bytes(_ENCODE(numbers))
             fresh.replace(self._own)
         except OSError as error:
             log.warning("the metrics of this process cannot be written: %s", error)

@@ -41,7 +41,7 @@ from regraft.flows.reader import open_reader
 from regraft.flows.replay.service import ReplayService, ReplaySetup
 from regraft.infra.asgi_guard import Guard
 from regraft.infra.host_policy import HostPolicy
-from regraft.infra.telemetry.metrics import ProcessMetrics
+from regraft.infra.telemetry.process_metrics import ProcessMetrics
 from regraft.presentation.web.access import AccessRequired, is_api
 from regraft.presentation.web.answer import FailedReply, Failure, JsonReply
 from regraft.presentation.web.body_limit import BodyLimit

@@ -7,12 +7,12 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from fastapi import APIRouter, Request
-from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from regraft.domain.errors import NotFoundError
-from regraft.infra.telemetry.metrics import WEB_REQUESTS, WEB_SECONDS, ProcessMetrics
+from regraft.infra.telemetry.metrics import WEB_IN_FLIGHT, WEB_REQUESTS, WEB_SECONDS
+from regraft.infra.telemetry.process_metrics import ProcessMetrics
 
 router = APIRouter()
 
@@ -23,12 +23,14 @@ class RequestMetrics:
     def __init__(self, app: ASGIApp, metrics: ProcessMetrics) -> None:
         self._app = app
         self._metrics = metrics
+        metrics.show(WEB_IN_FLIGHT, 0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         status = 500
+        self._metrics.add(WEB_IN_FLIGHT, 1)
         began = time.perf_counter()
 
         async def send_counted(message: MutableMapping[str, Any]) -> None:
@@ -40,6 +42,7 @@ class RequestMetrics:
         try:
             await self._app(scope, receive, send_counted)
         finally:
+            self._metrics.add(WEB_IN_FLIGHT, -1)
             route = getattr(scope.get("route"), "path", "none")
             self._metrics.count(WEB_REQUESTS, route, str(status))
             self._metrics.observe(WEB_SECONDS, time.perf_counter() - began)
@@ -51,4 +54,5 @@ async def show_metrics(request: Request) -> Response:
     if request.state.grant.scope is not None:
         raise NotFoundError("There is no page /metrics.")
     metrics: ProcessMetrics = request.app.state.metrics
-    return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
+    page = metrics.render(request.headers.get("accept", ""))
+    return Response(page.body, headers={"content-type": page.content_type})

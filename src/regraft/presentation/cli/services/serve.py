@@ -92,20 +92,18 @@ def gateway() -> None:
 
 def ingest() -> None:
     """Store captured calls from the stream until Ctrl-C. Several may run side by side."""
-    from prometheus_client import start_http_server
-
     from regraft.flows.capture.consume import consume
-    from regraft.infra.telemetry.metrics import ProcessMetrics
+    from regraft.infra.telemetry.page_server import MetricsServer
+    from regraft.infra.telemetry.process_metrics import ProcessMetrics
 
     run = context()
     configure_logging(run.settings.log_level)
     dsn, nats_url = run.stack.postgres(), run.stack.nats()
     announce(run.settings, INGEST, shared=True)
 
-    metrics = ProcessMetrics("ingest")
-    if port := run.settings.ingest.metrics_port:
-        require_port(port, "ingest.metrics_port")
-        start_http_server(port, "127.0.0.1", metrics.registry)
+    metrics, section = ProcessMetrics("ingest"), run.settings.ingest
+    if port := section.metrics_port:
+        MetricsServer(section.metrics_host, port, metrics.render, "ingest.metrics_port")
 
     async def until_told() -> None:
         stop = asyncio.Event()
