@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import random
 from typing import Any, get_type_hints
 
-from regraft.infra.telemetry.facts import FACTS, Fact
+from nats.js.errors import NotFoundError
+
+from regraft.infra.nats.fact_stream import STREAM, FactStream
+from regraft.infra.nats.stream import CallStream
+from regraft.infra.telemetry.facts import FACTS, Fact, decode_fact
 
 
 def example(kind: type[Fact]) -> Fact:
@@ -32,3 +38,34 @@ def _drawn(hint: Any, draw: random.Random) -> Any:
     if hint in (int, int | None):
         return draw.choice([0, 1, 4, 5, 1024, 10**9])
     return draw.choice([0.0, 0.01, 0.1, 0.3, 1.0, 81.92, 5000.0])
+
+
+def forget_facts(nats_url: str) -> None:
+    """Delete the stream of facts, if there is one."""
+
+    async def forget() -> None:
+        client, context = await CallStream.connect_client(nats_url)
+        with contextlib.suppress(NotFoundError):
+            await context.delete_stream(STREAM)
+        await client.close()
+
+    asyncio.run(forget())
+
+
+def facts_told(nats_url: str, number: int, kind: type[Fact] = Fact) -> list[Fact]:
+    """The facts of a kind, once there are so many; no process may be counting them."""
+
+    async def read() -> list[Fact]:
+        stream = await FactStream.connect(nats_url)
+        try:
+            await stream.ensure()
+            told: list[Fact] = []
+            while len(told) < number:
+                lines = await stream.fetch(64, 20.0)
+                assert lines, f"{len(told)} facts instead of {number}: {told}"
+                told += [each for line in lines if isinstance(each := decode_fact(line), kind)]
+            return told
+        finally:
+            await stream.aclose()
+
+    return asyncio.run(read())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import urllib.request
 from contextlib import contextmanager
 
 import pytest
-from nats.js.errors import NotFoundError
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -22,13 +20,13 @@ from regraft.flows.lineage.build import build
 from regraft.flows.monitoring import MonitoredStores, count_facts, look_at_truth, monitor
 from regraft.infra.embedded.process import free_port
 from regraft.infra.nats.codec import encode_exchange
-from regraft.infra.nats.fact_stream import STREAM, FactStream
-from regraft.infra.nats.stream import CallStream
+from regraft.infra.nats.fact_stream import FactStream
 from regraft.infra.postgres.pool import connect
 from regraft.infra.telemetry.emitter import emit, publishing_facts
 from regraft.infra.telemetry.fact_counts import FactCounts
 from regraft.infra.telemetry.facts import NodesAdded, encode_fact
 from regraft.infra.telemetry.store_gauges import StoreFigures
+from support.facts import forget_facts
 from support.waiting import until
 
 
@@ -54,14 +52,7 @@ def of(page, name, **labels) -> float | None:
 @pytest.fixture
 def facts_url(nats_url):
     """A NATS whose stream of facts is new."""
-
-    async def forget():
-        client, context = await CallStream.connect_client(nats_url)
-        with contextlib.suppress(NotFoundError):
-            await context.delete_stream(STREAM)
-        await client.close()
-
-    asyncio.run(forget())
+    forget_facts(nats_url)
     return nats_url
 
 
