@@ -81,7 +81,7 @@ class FactPublisher:
                 return
             except UnavailableError as error:
                 failures += 1
-                log.log(logging.WARNING if failures == 1 else logging.DEBUG, "facts are not published: %s", error)
+                log.log(logging.INFO if failures == 1 else logging.DEBUG, "facts are not published: %s", error)
             if await asyncio.to_thread(self._closing.wait, _BACKOFF.after(failures)):
                 self.dropped += len(self._waiting) + sum(len(each.lines) for each in packs)
                 return
