@@ -1,0 +1,1 @@
+"""Six dashboards, a module each. ``../generate.py`` writes them as JSON."""
