@@ -37,8 +37,10 @@ from regraft.infra.files.recipes import RecipeFile
 from regraft.infra.postgres.migrate import migrations
 from regraft.infra.settings import Settings
 from regraft.infra.telemetry.definition import MetricDefinition
+from regraft.infra.telemetry.fact_metrics import FACT_METRICS
 from regraft.infra.telemetry.labels import label_values
 from regraft.infra.telemetry.metrics import DEFINITIONS
+from regraft.infra.telemetry.store_gauges import STORE_GAUGES
 from regraft.presentation.cli.main import INTERRUPTED, app
 from regraft.presentation.web.app import make_app
 
@@ -263,9 +265,15 @@ _PAGES_OF_METRICS = {
     "ingest": "`/metrics` of `ingest.metrics_port`, at the address `ingest.metrics_host`; each ingest process has its"
     " own.",
     "web": "`/metrics` of the web UI's port; beyond loopback with a token.",
-    "metrics": "`/metrics` of `metrics.port`: series made of facts, and gauges of the stores.",
     "every": "On every one of these pages.",
 }
+
+
+_OF_FACTS = """`regraft metrics` serves them at `/metrics` of `metrics.port`, and so does Vector
+([how to](../how-to/monitor.md)). Names and labels follow OpenTelemetry's conventions for generative AI where those have
+one."""
+_OF_STORES = """`regraft metrics` reads them from PostgreSQL and NATS and serves them on the same page. A gauge that
+could not be read has no sample."""
 
 
 def metrics() -> str:
@@ -282,6 +290,8 @@ def metrics() -> str:
         if found:
             title = "Every process" if process == "every" else f"`regraft {process}`"
             lines += ["", f"## {title}", "", where, "", *_metric_rows(found)]
+    lines += ["", "## Made of facts", "", _OF_FACTS, "", *_fact_rows()]
+    lines += ["", "## Gauges of the stores", "", _OF_STORES, "", *_gauge_rows()]
     return "\n".join(lines) + "\n"
 
 
@@ -293,6 +303,26 @@ def _metric_rows(definitions: list[MetricDefinition]) -> list[str]:
         if each.buckets:
             meaning += f" Buckets: {', '.join(f'{bound:g}' for bound in each.buckets)}."
         rows.append(f"| `{each.name}` | {each.kind} | {each.unit} | {_cell(labels)} | {_cell(meaning)} |")
+    return rows
+
+
+def _fact_rows() -> list[str]:
+    rows = ["| metric | type | labels | fact | meaning |", "|---|---|---|---|---|"]
+    for name, metric in {each.name: each for each in FACT_METRICS}.items():
+        shown = name.removesuffix("_total")
+        labels = "; ".join(f"`{each}`: {label_values(shown, each)}" for each in metric.label_names)
+        meaning = f"{metric.meaning}."
+        if metric.buckets:
+            meaning += f" Buckets: {', '.join(f'{bound:g}' for bound in metric.buckets)}."
+        rows.append(f"| `{shown}` | {metric.kind} | {_cell(labels)} | `{metric.fact.name()}` | {_cell(meaning)} |")
+    return rows
+
+
+def _gauge_rows() -> list[str]:
+    rows = ["| metric | labels | meaning |", "|---|---|---|"]
+    for each in STORE_GAUGES:
+        label = f"`{each.label}`: {label_values(each.name, each.label)}" if each.label else ""
+        rows.append(f"| `{each.name}` | {_cell(label)} | {_cell(each.meaning)}. |")
     return rows
 
 

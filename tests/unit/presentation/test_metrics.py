@@ -12,6 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from regraft import __version__
+from regraft.infra.telemetry.fact_metrics import FACT_METRICS
 from regraft.infra.telemetry.labels import label_values
 from regraft.infra.telemetry.metrics import (
     DEFINITIONS,
@@ -28,6 +29,7 @@ from regraft.infra.telemetry.metrics import (
 from regraft.infra.telemetry.numbers import Numbers, Sample, combined
 from regraft.infra.telemetry.own_numbers import own_samples
 from regraft.infra.telemetry.process_metrics import ProcessMetrics
+from regraft.infra.telemetry.store_gauges import STORE_GAUGES
 from regraft.presentation.gateway.metrics import DEFINITIONS as SHOWN
 from regraft.presentation.gateway.metrics import Metrics
 
@@ -43,7 +45,7 @@ def test_names_are_unique_and_begin_with_the_process_that_counts_them():
     assert len({each.name for each in DEFINITIONS}) == len(DEFINITIONS)
     for each in DEFINITIONS:
         if each.process == "every":
-            assert each.name.startswith("process_") or each.name == "regraft_build_info"
+            assert each.name.startswith(("process_", "regraft_facts_")) or each.name == "regraft_build_info"
         else:
             assert each.name.startswith(f"regraft_{each.process}_")
 
@@ -56,6 +58,13 @@ def test_every_metric_says_its_unit_its_labels_and_its_buckets(metric):
     assert all(label_values(metric.name, label) for label in metric.labels)
     assert bool(metric.buckets) == (metric.kind == "histogram")
     assert list(metric.buckets) == sorted(set(metric.buckets))
+
+
+def test_every_label_of_facts_and_of_gauges_is_described():
+    for each in FACT_METRICS:
+        assert all(label_values(each.name.removesuffix("_total"), label) for label in each.label_names)
+    for each in STORE_GAUGES:
+        assert not each.label or label_values(each.name, each.label)
 
 
 def test_the_gateway_shows_exactly_the_metrics_that_are_declared_for_it():
@@ -111,8 +120,7 @@ def worker(*, captured, in_flight, started, up=0, calls=1):
     metrics.captured, metrics.stream_up = captured, up
     metrics.gauges = lambda: [Sample(GATEWAY_IN_FLIGHT.name, in_flight)]
     for _ in range(calls):
-        metrics.count_call("/v1/responses", "main", 200)
-        metrics.observe_times("main", 0.0002, 0.02)
+        metrics.count_forwarded("/v1/responses", "main", 200, 0.0002, 0.02)
     numbers = metrics.numbers()
     own = [each for each in numbers.samples if each.metric != PROCESS_START.name]
     return Numbers([*own, Sample(PROCESS_START.name, started)], numbers.histograms)

@@ -13,28 +13,36 @@ _LABELS: Mapping[str, str] = {
     "endpoint": "a captured path (`/v1/chat/completions`), `/v1/models`, `/v1/feedback`, `count_tokens`, `batches`, "
     "`other`",
     "error_type": "empty for a whole answer; an HTTP status, `cut_client`, `cut_upstream` or `failed`",
-    "format": "a format of imports or exports",
     "gen_ai_operation_name": "`chat`, `text_completion`, `embeddings`",
     "gen_ai_provider_name": "the name of an upstream in the settings, or of an importer",
     "gen_ai_request_model": "the first 100 models that were seen, then `other`",
     "gen_ai_token_type": "`input`, `output`",
     "judge": "the name of a judge's file",
-    "kind": "`rating`, `preference`; a kind of review; a kind of dataset",
     "limit": "`upstream`: of the settings' max_concurrency, `key`: of virtual keys",
     "orchestrator": "the name of an orchestrator in the settings",
     "part": "`postgres`, `stream`",
     "purpose": "a purpose of calls",
     "reason": "`unreadable`, `refused`, `waiting`",
-    "result": "how it ended",
     "route": "a route of the API as [Web API](api.md) writes it, `none` for all other paths",
-    "source": "who gave the label",
+    "source": "`person`, `judge`, `rule`, `learned`, `import`, `feedback`: who gave it",
     "state": "`refused`, `waiting`",
-    "status": "a status of jobs",
+    "status": "a state of jobs",
     "step": "`plan`, `work`, `answer`",
     "store": "`postgres`, `nats`",
     "upstream": "the name of an upstream in the settings; empty or `all` where none or all were asked",
     "version": "the version that runs",
     "worker": "the name of a worker in the settings",
+}
+_OF_ROOM: Mapping[tuple[str, str], str] = {
+    ("datasets", "format"): "a trainer's format",
+    ("datasets", "kind"): "a kind of dataset",
+    ("datasets", "result"): "`held`, `broken`",
+    ("evaluation", "kind"): "`rating`, `preference`",
+    ("evaluation", "result"): "`valid`, `unreadable`, `failed`",
+    ("capture", "format"): "a format of imports",
+    ("orchestration", "result"): "`done`, `failed`, `cancelled`",
+    ("replay", "status"): "`done`, `failed`",
+    ("store", "kind"): "a kind of dataset",
 }
 _OF_ONE: Mapping[tuple[str, str], str] = {
     ("regraft_gateway_calls", "status"): "`2xx`, `3xx`, `4xx`, `5xx`, `cut`",
@@ -45,4 +53,5 @@ _OF_ONE: Mapping[tuple[str, str], str] = {
 
 def label_values(metric: str, label: str) -> str:
     """What the values of a metric's label are. Raises KeyError for a label that is not described."""
-    return _OF_ONE.get((metric, label)) or _LABELS[label]
+    room = metric.removeprefix("regraft_").partition("_")[0]
+    return _OF_ONE.get((metric, label)) or _OF_ROOM.get((room, label)) or _LABELS[label]

@@ -270,6 +270,21 @@ PROCESS_MAX_FDS = MetricDefinition(
     "every", "process_max_fds", "gauge", "File descriptors that a process may open", unit="descriptors", across="min"
 )
 
+FACTS_PUBLISHED = MetricDefinition(
+    "every",
+    "regraft_facts_published",
+    "counter",
+    "Facts that the stream has got; absent where a process publishes none",
+    unit="facts",
+)
+FACTS_DROPPED = MetricDefinition(
+    "every",
+    "regraft_facts_dropped",
+    "counter",
+    "Facts lost because the stream was away for long; metrics made of facts lack them",
+    unit="facts",
+)
+
 DEFINITIONS = tuple(each for each in list(globals().values()) if isinstance(each, MetricDefinition))
 
 

@@ -37,23 +37,23 @@ class Observations:
 
 
 class Histogram:
-    """Counts observations into buckets."""
+    """Counts observations into buckets; ``total`` is their sum."""
 
-    __slots__ = ("_buckets", "_counts", "_total")
+    __slots__ = ("_buckets", "counts", "total")
 
     def __init__(self, buckets: Sequence[float]) -> None:
         self._buckets = buckets
-        self._counts = [0] * (len(buckets) + 1)
-        self._total = 0.0
+        self.counts = [0] * (len(buckets) + 1)
+        self.total = 0.0
 
     def observe(self, value: float) -> None:
         """Add an observation."""
-        self._counts[bisect_left(self._buckets, value)] += 1
-        self._total += value
+        self.counts[bisect_left(self._buckets, value)] += 1
+        self.total += value
 
     def observations(self, metric: MetricDefinition, *labels: str) -> Observations:
         """What was observed so far."""
-        return Observations(metric.name, list(self._counts), self._total, labels)
+        return Observations(metric.name, list(self.counts), self.total, labels)
 
 
 class Numbers(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The numbers that every process has: its version, its processor time, memory and open files."""
+"""The numbers that every process has: its version, its processor time, memory and open files, and its facts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from regraft import __version__
+from regraft.infra.telemetry.emitter import publisher
 from regraft.infra.telemetry.metrics import (
     BUILD_INFO,
+    FACTS_DROPPED,
+    FACTS_PUBLISHED,
     PROCESS_CPU,
     PROCESS_FDS,
     PROCESS_MAX_FDS,
@@ -29,6 +32,8 @@ _UTIME, _STIME, _CUTIME, _CSTIME, _START, _RSS = 11, 12, 13, 14, 19, 21  # in /p
 def own_samples(children: Iterable[int] = ()) -> list[Sample]:
     """What this process uses, with these of its ``children`` while they live; where there is no /proc: its version."""
     samples = [Sample(BUILD_INFO.name, 1.0, (__version__,))]
+    if (facts := publisher()) is not None:
+        samples += [Sample(FACTS_PUBLISHED.name, facts.published), Sample(FACTS_DROPPED.name, facts.dropped)]
     try:
         own = _stat(os.getpid())
         booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -298,10 +298,12 @@ class ForwardedCall:
             self._turns.end()
             self._turns = None  # it knows this call too
         metrics, name = self._metrics, self._upstream.name
-        metrics.count_call(self._endpoint, name, self._status)
         if self._attempt:
             ended = now()
-            metrics.observe_times(name, (self._own_ns + ended - self._began) / 1e9, (ended - self._started) / 1e9)
+            own, whole = self._own_ns + ended - self._began, ended - self._started
+            metrics.count_forwarded(self._endpoint, name, self._status, own / 1e9, whole / 1e9)
+        else:
+            metrics.count_call(self._endpoint, name, self._status)
 
     # The model server's side
 

@@ -5,6 +5,7 @@ Plain numbers on the path of a call; they become values of the registry only on 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable
 
@@ -30,6 +31,7 @@ from regraft.infra.telemetry.own_numbers import own_samples
 from regraft.infra.telemetry.page import Page, page
 
 DEFINITIONS = (*of_process("gateway"), *of_process("every"))
+_OVERHEAD_BUCKETS, _UPSTREAM_BUCKETS = GATEWAY_OVERHEAD.buckets, GATEWAY_UPSTREAM_SECONDS.buckets
 
 
 class Metrics:
@@ -48,20 +50,29 @@ class Metrics:
         self.drainer_restarts = 0
         self.drainer = 0
         self.gauges: Callable[[], Iterable[Sample]] = lambda: ()
-        self._overhead = Histogram(GATEWAY_OVERHEAD.buckets)
+        self._overhead = Histogram(_OVERHEAD_BUCKETS)
         self._upstreams: dict[str, Histogram] = {}
 
     def count_call(self, endpoint: str, upstream: str, status: int) -> None:
         """One call was answered; ``status`` 0 when no status reached the client."""
         self.calls[endpoint, upstream, status // 100] += 1
 
-    def observe_times(self, upstream: str, overhead: float, whole: float) -> None:
-        """A call was forwarded: the seconds that the gateway spent on it, and those of its last attempt."""
-        self._overhead.observe(overhead)
-        histogram = self._upstreams.get(upstream)
-        if histogram is None:
-            histogram = self._upstreams[upstream] = Histogram(GATEWAY_UPSTREAM_SECONDS.buckets)
-        histogram.observe(whole)
+    def count_forwarded(self, endpoint: str, upstream: str, status: int, overhead: float, whole: float) -> None:
+        """``count_call``, with the seconds that the gateway spent on it, and those of its last attempt.
+
+        All in one function: it is called for each call.
+        """
+        self.calls[endpoint, upstream, status // 100] += 1
+        histogram = self._overhead
+        histogram.counts[bisect_left(_OVERHEAD_BUCKETS, overhead)] += 1
+        histogram.total += overhead
+        histogram = self._upstreams.get(upstream) or self._histogram_of(upstream)
+        histogram.counts[bisect_left(_UPSTREAM_BUCKETS, whole)] += 1
+        histogram.total += whole
+
+    def _histogram_of(self, upstream: str) -> Histogram:
+        histogram = self._upstreams[upstream] = Histogram(_UPSTREAM_BUCKETS)
+        return histogram
 
     def count_refusal(self, status: int) -> None:
         """A request that was no valid HTTP, too large or too slow."""

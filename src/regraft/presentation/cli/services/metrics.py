@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from regraft.infra.embedded.foreground import announce
-from regraft.infra.embedded.process import require_port
 from regraft.infra.embedded.stack import METRICS
 from regraft.infra.telemetry.logs import configure_logging
 from regraft.presentation.cli.context import context
@@ -26,25 +25,26 @@ def metrics(
     ] = None,
 ) -> None:
     """Serve metrics of conversations and stores for Prometheus until Ctrl-C."""
-    from prometheus_client import CollectorRegistry, start_http_server
+    from prometheus_client import CollectorRegistry
 
     from regraft.flows.monitoring import MonitoredStores, monitor
     from regraft.infra.telemetry.fact_counts import FactCounts
+    from regraft.infra.telemetry.own_numbers import OwnNumbers
+    from regraft.infra.telemetry.page import page
+    from regraft.infra.telemetry.page_server import MetricsServer
     from regraft.infra.telemetry.store_gauges import StoreFigures
 
     run = context()
     section = run.settings.metrics
     configure_logging(run.settings.log_level)
     announce(run.settings, METRICS, section.port)
-    require_port(section.port, "metrics.port")
     stores = MonitoredStores(truth=run.stack.postgres(), nats_url=run.stack.nats(), workbench=run.workbench())
     figures = StoreFigures()
     counts = FactCounts() if (section.facts if facts is None else facts) else None
     registry = CollectorRegistry()
-    for each in (figures, counts):
+    for each in (figures, counts, OwnNumbers()):
         if each is not None:
             registry.register(each)
-    server, thread = start_http_server(section.port, section.host, registry)
 
     async def until_told() -> None:
         stop = asyncio.Event()
@@ -53,8 +53,5 @@ def metrics(
             loop.add_signal_handler(number, stop.set)
         await monitor(stores, counts, figures, stop)
 
-    try:
+    with MetricsServer(section.host, section.port, lambda accept: page(registry, accept), "metrics.port"):
         asyncio.run(until_told())
-    finally:
-        server.shutdown()
-        thread.join()
