@@ -18,6 +18,7 @@ from regraft.infra.config.clusters import ClustersSection
 from regraft.infra.config.document import read_toml
 from regraft.infra.config.gateway import GatewaySection
 from regraft.infra.config.listening import require_host_names
+from regraft.infra.config.logs import LogsSection
 from regraft.infra.config.mistakes import config_error
 from regraft.infra.config.orchestrator import OrchestratorSection
 from regraft.infra.config.place import DATA_FOLDER, anchored, find_config, find_data_folder
@@ -168,6 +169,7 @@ class Settings(BaseSettings):
     web: WebSection = WebSection()
     dagster: DagsterSection = DagsterSection()
     metrics: MetricsSection = MetricsSection()
+    logs: LogsSection = LogsSection()
     upstreams: dict[str, UpstreamSection] = Field({}, description="model servers by name; none: the local model")
     prices: dict[str, PriceSection] = Field({}, description="what models cost, by name: for budgets of replays")
     tools: dict[str, ToolServerSection] = Field({}, description="MCP tool servers by name")

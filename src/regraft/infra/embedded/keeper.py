@@ -2,7 +2,8 @@
 
 ``process.ChildProcess`` starts it by its path, with the standard library alone: it is up within milliseconds. It reads
 one JSON document from standard input: ``argv``, ``env``, ``cwd``, ``log``, ``uid`` and ``gid`` (or null),
-``stop_signal``, ``stop_timeout`` (seconds), ``users`` (the folder of leases, or null) and ``lock`` (the server's lock).
+``stop_signal``, ``stop_timeout`` (seconds), ``users`` (the folder of leases, or null), ``lock`` (the server's lock),
+``log_size`` (bytes after which the log is rotated) and ``log_keep`` (how many older files of it are kept).
 It answers with one line, ``{"pid": ..., "keeper": ...}`` or ``{"error": ...}``, and ends with the server: when the
 server ends, when no lease is left, or when it gets SIGTERM. On Linux the server gets its stop signal also when this
 program is killed.
@@ -13,17 +14,21 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+_LOG_SECONDS = 2.0  # between two looks at the size of the log
+_ROTATION = Path(__file__).with_name("log_rotation.py")
 
 
 class _Stop(BaseException):
@@ -111,6 +116,19 @@ def _started(spec: dict[str, Any]) -> subprocess.Popen[bytes]:
         )
 
 
+def _keep_log_small(log: Path, size: int, keep: int) -> None:
+    """For ever. What cannot be rotated now, because the disk is full, is tried again."""
+    spec = importlib.util.spec_from_file_location("log_rotation", _ROTATION)
+    assert spec is not None
+    assert spec.loader is not None
+    rotation = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(rotation)
+    while True:
+        with contextlib.suppress(OSError):
+            rotation.rotate(log, size, keep)
+        time.sleep(_LOG_SECONDS)
+
+
 def _answer(document: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(document) + "\n")
     sys.stdout.flush()
@@ -144,7 +162,9 @@ def main() -> int:
             server.kill()
             server.wait()
 
+    limits = (Path(spec["log"]), spec["log_size"], spec["log_keep"])
     try:
+        threading.Thread(target=_keep_log_small, args=limits, daemon=True).start()
         if spec["users"]:
             threading.Thread(
                 target=_stop_when_unused, args=(Path(spec["users"]), Path(spec["lock"]), stop), daemon=True

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from regraft.domain.errors import ServerStartError
 from regraft.infra.embedded.leases import ServerUse
-from regraft.infra.embedded.process import LOOPBACK, ChildProcess, free_port, port_free, require_port
+from regraft.infra.embedded.process import LOOPBACK, ChildProcess, LogLimits, free_port, port_free, require_port
 from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
 from regraft.infra.environment import environment_without
 
@@ -57,12 +57,14 @@ class EmbeddedModel:
         context: int = 4096,
         *,
         withheld: Set[str] = frozenset(),
+        log_limits: LogLimits = LogLimits(),
     ) -> None:
         self._data_dir = data_dir.resolve()
         self._port = port
         self._threads = threads
         self._context = context
         self._withheld = withheld
+        self._log_limits = log_limits
         self._child: ChildProcess | None = None
         self._use = ServerUse(self._data_dir, _NAME)
 
@@ -109,6 +111,7 @@ class EmbeddedModel:
                 stop_timeout=STOP_TIMEOUT,
                 users=run.users(_NAME),
                 lock=run.lock(_NAME),
+                log_limits=self._log_limits,
             )
             pid = child.start()
             state = ServerState.of(pid, port, {"pin": pin, "context": str(self._context)}, owner=child.keeper_pid)

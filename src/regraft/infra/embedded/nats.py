@@ -12,7 +12,7 @@ from pathlib import Path
 
 from regraft.domain.errors import ServerStartError
 from regraft.infra.embedded.leases import ServerUse
-from regraft.infra.embedded.process import LOOPBACK, ChildProcess, free_port, port_free, require_port
+from regraft.infra.embedded.process import LOOPBACK, ChildProcess, LogLimits, free_port, port_free, require_port
 from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
 
 PORT_SETTING = "nats.port"
@@ -38,9 +38,10 @@ class EmbeddedNats:
     port: None takes the remembered port when it is free, else a free one.
     """
 
-    def __init__(self, data_dir: Path, port: int | None = None) -> None:
+    def __init__(self, data_dir: Path, port: int | None = None, log_limits: LogLimits = LogLimits()) -> None:
         self._data_dir = data_dir.resolve()
         self._port = port
+        self._log_limits = log_limits
         self._child: ChildProcess | None = None
         self._use = ServerUse(self._data_dir, _NAME)
 
@@ -88,6 +89,7 @@ class EmbeddedNats:
                 stop_timeout=STOP_TIMEOUT,
                 users=run.users(_NAME),
                 lock=run.lock(_NAME),
+                log_limits=self._log_limits,
             )
             pid = child.start()
             run.write(_NAME, ServerState.of(pid, port, owner=child.keeper_pid))

@@ -19,7 +19,7 @@ from regraft.domain.errors import ServerStartError
 from regraft.infra.embedded.leases import ServerUse
 from regraft.infra.embedded.postgres_binaries import PostgresBinaries, available, choose, inspect
 from regraft.infra.embedded.postgres_home import PostgresHome, find_home
-from regraft.infra.embedded.process import LOOPBACK, ChildProcess, free_port, port_free, require_port
+from regraft.infra.embedded.process import LOOPBACK, ChildProcess, LogLimits, free_port, port_free, require_port
 from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
 
 PORT_SETTING = "postgres.port"
@@ -67,10 +67,17 @@ class EmbeddedPostgres:
     binaries: a folder with `postgres`, `initdb` and `pg_ctl`; None looks for the best on this machine.
     """
 
-    def __init__(self, data_dir: Path, port: int | None = None, binaries: Path | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        port: int | None = None,
+        binaries: Path | None = None,
+        log_limits: LogLimits = LogLimits(),
+    ) -> None:
         self._data_dir = data_dir.resolve()
         self._port = port
         self._binaries = binaries
+        self._log_limits = log_limits
         self._child: ChildProcess | None = None
         self._use = ServerUse(self._data_dir, _NAME)
 
@@ -125,6 +132,7 @@ class EmbeddedPostgres:
                 stop_timeout=STOP_TIMEOUT,
                 users=run.users(_NAME),
                 lock=run.lock(_NAME),
+                log_limits=self._log_limits,
             )
             pid = child.start()
             run.write(_NAME, ServerState.of(pid, port, {"version": binaries.version}, owner=child.keeper_pid))

@@ -19,11 +19,19 @@ from typing import Any
 from regraft.domain.errors import PortInUseError, ServerStartError
 from regraft.infra.embedded import keeper
 from regraft.infra.embedded.leases import KILL_PATIENCE
+from regraft.infra.embedded.log_rotation import rotate
 from regraft.infra.embedded.state import start_time, wait_until
 
 LOOPBACK = "127.0.0.1"
 PYTHON = sys.executable  # what runs the keeper
-LOG_LIMIT = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class LogLimits:
+    """A log of more than ``size`` bytes is rotated; ``keep`` older files of it are kept."""
+
+    size: int = 16 << 20
+    keep: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,7 @@ class ChildProcess:
 
     ``users`` is the folder of the leases and ``lock`` the server's lock; without them it runs until it is stopped. It
     is the child of a ``keeper``, so it outlives the process that started it where another one uses it too.
-    ``stop_signal`` asks it to end; after ``stop_timeout`` seconds it is killed.
+    The keeper also rotates the log. ``stop_signal`` asks it to end; after ``stop_timeout`` seconds it is killed.
     """
 
     name: str
@@ -53,6 +61,7 @@ class ChildProcess:
     stop_timeout: float = 15.0
     users: Path | None = None
     lock: Path | None = None
+    log_limits: LogLimits = LogLimits()
     keeper_pid: int = field(default=0, init=False)
     _keeper_started: str = field(default="", init=False, repr=False)
     _log_start: int = field(default=0, init=False, repr=False)
@@ -60,8 +69,7 @@ class ChildProcess:
     def start(self) -> int:
         """Start the process and return its id. Raises ServerStartError when its program cannot be run."""
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
-            self.log.replace(self.log.with_suffix(".log.1"))
+        rotate(self.log, self.log_limits.size, self.log_limits.keep)
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             answered = subprocess.run(
@@ -95,6 +103,8 @@ class ChildProcess:
             "stop_timeout": self.stop_timeout,
             "users": str(self.users) if self.users else None,
             "lock": str(self.lock) if self.lock else None,
+            "log_size": self.log_limits.size,
+            "log_keep": self.log_limits.keep,
         }
 
     def alive(self) -> bool:
@@ -113,7 +123,10 @@ class ChildProcess:
         if not self.log.exists():
             return ""
         with self.log.open("rb") as log:
-            log.seek(self._log_start)
+            if log.seek(0, os.SEEK_END) >= self._log_start:  # else it was rotated meanwhile
+                log.seek(self._log_start)
+            else:
+                log.seek(0)
             return b"".join(deque(log, maxlen=lines)).decode("utf-8", "replace").strip()
 
 

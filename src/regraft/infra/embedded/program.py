@@ -10,7 +10,7 @@ from pathlib import Path
 
 from regraft.domain.errors import ServerStartError
 from regraft.infra.embedded.leases import ServerUse
-from regraft.infra.embedded.process import ChildProcess, require_port
+from regraft.infra.embedded.process import ChildProcess, LogLimits, require_port
 from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
 from regraft.infra.environment import environment_without
 
@@ -40,6 +40,7 @@ class EmbeddedProgram:
         withheld: Set[str] = frozenset(),
         start_timeout: float = 60.0,
         stop_timeout: float = STOP_TIMEOUT,
+        log_limits: LogLimits = LogLimits(),
     ) -> None:
         self.name = name
         self.adopted = False
@@ -51,6 +52,7 @@ class EmbeddedProgram:
         self._env = {**environment_without(withheld), **(env or {}), KEPT_VARIABLE: "1"}
         self._timeout = start_timeout
         self._stop_timeout = stop_timeout
+        self._log_limits = log_limits
         self._child: ChildProcess | None = None
         self._use = ServerUse(self._data_dir, name)
 
@@ -71,6 +73,7 @@ class EmbeddedProgram:
                 stop_timeout=self._stop_timeout,
                 users=run.users(self.name),
                 lock=run.lock(self.name),
+                log_limits=self._log_limits,
             )
             pid = child.start()
             run.write(self.name, ServerState.of(pid, self._port or 0, owner=child.keeper_pid))

@@ -13,6 +13,7 @@ from regraft.infra.embedded.model import EmbeddedModel, ModelEndpoint
 from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.embedded.postgres import EmbeddedPostgres
 from regraft.infra.embedded.postgres_home import has_cluster
+from regraft.infra.embedded.process import LogLimits
 from regraft.infra.embedded.program import STOP_TIMEOUT, EmbeddedProgram
 from regraft.infra.postgres.migrate import migrate, migrations, pending
 from regraft.infra.postgres.pool import connect
@@ -54,7 +55,9 @@ class Stack:
         if self.settings.postgres.dsn:
             return self.settings.postgres.dsn.get_secret_value()
         self._may_start("PostgreSQL", "postgres.dsn")
-        self._postgres = EmbeddedPostgres(self.settings.data_dir, self.settings.postgres.port)
+        self._postgres = EmbeddedPostgres(
+            self.settings.data_dir, self.settings.postgres.port, log_limits=self.log_limits
+        )
         return self._postgres.start().dsn
 
     def existing_postgres(self, *, migrating: bool = False) -> str:
@@ -71,7 +74,9 @@ class Stack:
                 place = str(folder)
                 if not has_cluster(folder):
                     raise NotFoundError(self._no_log(folder))
-                self._postgres = EmbeddedPostgres(self.settings.data_dir, self.settings.postgres.port)
+                self._postgres = EmbeddedPostgres(
+                    self.settings.data_dir, self.settings.postgres.port, log_limits=self.log_limits
+                )
                 dsn = self._postgres.start().dsn
             with connect(dsn, autocommit=True, name="regraft-schema") as connection:
                 waiting = pending(connection)
@@ -122,7 +127,7 @@ class Stack:
             return self.settings.nats.url.get_secret_value()
         self._may_start("NATS", "nats.url")
         if self._nats is None:
-            self._nats = EmbeddedNats(self.settings.data_dir, self.settings.nats.port)
+            self._nats = EmbeddedNats(self.settings.data_dir, self.settings.nats.port, self.log_limits)
         return self._nats.start().url
 
     def model(self) -> ModelEndpoint | None:
@@ -138,6 +143,7 @@ class Stack:
                 section.threads,
                 section.context,
                 withheld=self.settings.key_variables,
+                log_limits=self.log_limits,
             )
         return self._model.start()
 
@@ -209,6 +215,7 @@ class Stack:
                 withheld=self._withheld(name),
                 start_timeout=start_timeout,
                 stop_timeout=self._stop_timeout(name),
+                log_limits=self.log_limits,
             )
         self._programs[name].start()
         return self._programs[name]
@@ -232,6 +239,11 @@ class Stack:
         """Raises ConfigError where nothing may be started here."""
         if not self.settings.start_services:
             raise ConfigError(f"start_services is false, so {what} is not started here: set {setting}.")
+
+    @property
+    def log_limits(self) -> LogLimits:
+        """How large logs of what runs in the background become."""
+        return LogLimits(self.settings.logs.max_mib << 20, self.settings.logs.keep)
 
     def programs(self) -> list[EmbeddedProgram]:
         """Our own processes, in the order in which they were started."""

@@ -10,7 +10,7 @@ _OUTPUT = frozenset({".out", ".err", ".log"})
 
 
 def empty_logs(data_dir: Path, holds: Callable[[str], bool] | None = None) -> int:
-    """Empty the logs of the data folder's services and of Dagster's runs; how many files.
+    """Empty the logs of the data folder's services and of Dagster's runs, and remove older files of them; how many.
 
     Writers append, and go on at the new end. ``holds``: other files of Dagster's that hold this are emptied too.
     """
@@ -35,8 +35,8 @@ def _empty(path: Path) -> int:
     if not path.is_file() or path.is_symlink():
         return 0
     size = path.stat().st_size
-    if path.name.endswith(".log.1"):
-        path.unlink()
+    if ".log." in path.name:  # an older file of a log that was rotated
+        path.unlink(missing_ok=True)
     else:
         os.truncate(path, 0)
     return int(size > 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import typer
 from regraft.domain.errors import RegraftError, ServerStartError, UsageError
 from regraft.infra.backoff import Backoff
 from regraft.infra.data_folder import make_data_folder
+from regraft.infra.embedded.log_rotation import rotate
 from regraft.infra.embedded.program import EmbeddedProgram
 from regraft.infra.embedded.stack import DAGSTER, METRICS, WEB, Stack
 from regraft.infra.embedded.state import wait_until
@@ -201,6 +203,8 @@ def _watch(run: CommandContext, stack: Stack) -> None:
     while True:
         time.sleep(_LOOK_SECONDS)
         _keep_servers(run, stack)
+        with contextlib.suppress(OSError):
+            rotate(run.data_dir / "logs" / "up.log", stack.log_limits.size, stack.log_limits.keep)
         for program in stack.programs():
             if program.alive():
                 continue
