@@ -30,10 +30,11 @@ $(READY): requirements.txt requirements-model.txt pyproject.toml | $(VENV)/bin/p
 	@$(PIP) install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(DEV): requirements-dev.txt requirements-redact.txt $(READY)
+$(DEV): requirements-dev.txt requirements-redact.txt requirements-kubernetes.txt $(READY)
 	@echo "==> Installing the tools for tests and checks"
 	@$(PIP) install --progress-bar on --require-hashes -r requirements-dev.txt
 	@$(PIP) install --progress-bar on --require-hashes -r requirements-redact.txt
+	@$(PIP) install --progress-bar on --require-hashes -r requirements-kubernetes.txt
 	@touch $@
 
 $(TRAIN): requirements-train.txt $(DEV)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import stat
+import subprocess
+import sys
 import time
 
 import pytest
@@ -205,3 +208,23 @@ def test_feedback_that_says_nothing_is_refused(tmp_path, body):
         assert refusal(gateway.call(path="/v1/feedback", body=body)) == (400, "invalid_feedback")
         assert refusal(gateway.call("GET", "/v1/feedback", None)) == (405, "method_not_allowed")
     assert spooled(tmp_path / "spool") == []
+
+
+def test_a_secret_goes_into_a_new_file_of_its_owner_and_no_key_is_made_without_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("REGRAFT_DATA_DIR", str(tmp_path / "data"))
+    command = [sys.executable, "-m", "regraft", "keys", "create", "own", "--file"]
+    place = tmp_path / "own-key"
+    done = subprocess.run([*command, str(place)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    secret = place.read_text().strip()
+    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+    assert secret not in done.stdout
+    keys = KeyStore(tmp_path / "data" / "keys.json")
+    assert keys.find(secret).name == "own"
+    for other, said in ((place, "exists already"), (tmp_path / "missing" / "key", "No such file")):
+        refused = subprocess.run([*command, str(other)], capture_output=True, text=True)
+        assert refused.returncode != 0
+        assert said in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert len(keys.all()) == 1
+    assert place.read_text().strip() == secret

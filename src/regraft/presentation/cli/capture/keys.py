@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import io
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.markup import escape
@@ -42,18 +46,46 @@ def create(
         list[str] | None,
         typer.Option(help="Glob of other paths it may call, e.g. '/v1/files*'; repeatable. None by default."),
     ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Write the secret to this new file, for its owner alone, and do not print it.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Create a key and print its secret once; only its digest is stored."""
     if not name.strip() or not scope.strip():
         raise UsageError("A key needs a name and a scope that are not empty.")
-    key, secret = _store().create(name, scope, tuple(model or ["*"]), per_minute, max_concurrency, tuple(paths or ()))
     run = context()
+    with _written(file) as written:
+        key, secret = _store().create(
+            name, scope, tuple(model or ["*"]), per_minute, max_concurrency, tuple(paths or ())
+        )
+        written.write(f"{secret}\n")
     if as_json:
-        run.print_json({**_shown(key), "key": secret})
+        run.print_json({**_shown(key), **({"file": file} if file is not None else {"key": secret})})
+        return
+    if file is not None:
+        run.console.print(f"The key is in {file}. Its id is {key.key_id}; it is sent as a Bearer token.")
         return
     print(secret)
     run.console.print(f"Keep it: it is not shown again. Its id is {key.key_id}; send it as a Bearer token.")
+
+
+@contextlib.contextmanager
+def _written(file: Path | None) -> Iterator[TextIO]:
+    """A new file that only its owner can read, before any key is made for it; it goes again where none is."""
+    if file is None:
+        yield io.StringIO()
+        return
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        raise UsageError(f"{file} exists already: name a new file, so that no key is lost.") from error
+    try:
+        with os.fdopen(descriptor, "w") as opened:
+            yield opened
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
 
 
 @keys_app.command("list")
