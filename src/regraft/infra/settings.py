@@ -176,6 +176,9 @@ class Settings(BaseSettings):
     rules: dict[str, RuleSection] = Field({}, description="taskify rules by name, beside the built-in `default`")
     orchestrators: dict[str, OrchestratorSection] = Field({}, description="orchestrators by name")
     judges: Path = Field(Path("judges"), description="folder of judge files, beside the built-in judges")
+    backups: Path | None = Field(
+        None, description="folder of the backups that `regraft upgrade` makes; <data_dir>/backups if unset"
+    )
     recipes: Path = Field(Path("recipes"), description="folder of recipes of datasets, beside the built-in ones")
     taxonomy: Path | None = Field(None, description="file of categories for paths; the built-in seven if unset")
     clients: dict[str, KnownClientSection] = Field(
@@ -232,6 +235,11 @@ class Settings(BaseSettings):
     def workbench_path(self) -> Path:
         """The DuckDB file."""
         return self.data_dir / "workbench.duckdb"
+
+    @property
+    def backups_path(self) -> Path:
+        """Where `regraft upgrade` puts its backups."""
+        return self.backups or self.data_dir / "backups"
 
     @property
     def warehouse_path(self) -> str:

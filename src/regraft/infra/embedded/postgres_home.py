@@ -43,11 +43,16 @@ class PostgresHome:
         return binaries.copy_to(self.path / "binaries")
 
 
-def has_cluster(data_dir: Path) -> bool:
-    """Whether a data folder has a database. Nothing is made."""
+def cluster_folder(data_dir: Path) -> Path | None:
+    """Where the database of a data folder lies; None where it has none. Nothing is made."""
     marker = data_dir / "run" / _MARKER
     home = Path(marker.read_text("utf-8").strip()) if marker.exists() else data_dir
-    return (home / "postgres").is_dir()
+    return home / "postgres" if (home / "postgres").is_dir() else None
+
+
+def has_cluster(data_dir: Path) -> bool:
+    """Whether a data folder has a database. Nothing is made."""
+    return cluster_folder(data_dir) is not None
 
 
 def find_home(data_dir: Path, run: RunFolder) -> PostgresHome:

@@ -238,6 +238,12 @@ def data_files(opened: SqlCatalog, identifier: str, snapshot_id: int) -> list[st
     return sorted(present(io, task.file.file_path) for task in tasks)
 
 
+def file_sizes(opened: SqlCatalog, identifier: str, snapshot_id: int) -> list[int]:
+    """Bytes of each Parquet file of a snapshot, as its manifest has them."""
+    tasks = table_at(opened, identifier, snapshot_id).scan(snapshot_id=snapshot_id).plan_files()
+    return [task.file.file_size_in_bytes for task in tasks]
+
+
 def tagged(opened: SqlCatalog, identifier: str, tag: str) -> int:
     """The snapshot id behind a tag. Raises NotFoundError."""
     reference = opened.load_table(identifier).metadata.refs.get(tag)

@@ -34,6 +34,7 @@ from regraft.presentation.cli.services import (
     serve,
     status,
     up,
+    usage,
     web_token,
 )
 
@@ -75,6 +76,7 @@ for module in (
     backup,
     open_page,
     status,
+    usage,
     doctor,
     schema,
     sessions,

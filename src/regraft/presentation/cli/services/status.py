@@ -15,6 +15,7 @@ from regraft.infra.embedded.stack import DAGSTER, GATEWAY, INGEST, METRICS, WEB
 from regraft.infra.embedded.state import RunFolder
 from regraft.infra.embedded.supervisor import Supervisor
 from regraft.presentation.cli.context import CommandContext, context
+from regraft.presentation.cli.services.disk import measure, size_text, usage_document
 
 if TYPE_CHECKING:
     from regraft.flows.capture.backlog import CaptureBacklog
@@ -66,6 +67,11 @@ def services(run: CommandContext) -> list[dict[str, Any]]:
     return rows
 
 
+def postgres_state(run: CommandContext) -> str:
+    """``configured``, ``running`` or ``stopped``."""
+    return str(next(row["state"] for row in services(run) if row["service"] == "postgres"))
+
+
 def counts(run: CommandContext) -> dict[str, Any] | None:
     """Row counts of the database; None when PostgreSQL is not running."""
     from regraft.flows.lineage import reading
@@ -96,10 +102,13 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
     """Show which services run, where, and how much is stored."""
     run = context()
     rows, found, waiting = services(run), counts(run), backlog(run)
+    disk = measure(run, postgres_state(run))
     if json:
         up = Supervisor.of(run.data_dir)
         state = {"data_dir": str(run.data_dir.resolve()), "up": asdict(up) if up else None}
-        run.print_json({**state, "services": rows, "counts": found, "backlog": asdict(waiting)})
+        run.print_json(
+            {**state, "services": rows, "counts": found, "backlog": asdict(waiting), "disk": usage_document(disk)}
+        )
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("service", "state", "where", "process", "used by"):
@@ -121,6 +130,11 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
             f"the oldest call waits for {waiting.seconds:.0f} s.",
             highlight=False,
         )
+    each = f", {size_text(disk.bytes_per_turn)} a turn" if disk.bytes_per_turn else ""
+    run.console.print(
+        f"\nDisk: {size_text(disk.bytes)}{each}; {size_text(disk.free)} free. `regraft usage` says what takes it.",
+        highlight=False,
+    )
     if found is None:
         run.console.print("\nPostgreSQL is not running: start everything with `regraft up`.")
         return
