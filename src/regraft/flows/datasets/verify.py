@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from regraft.flows.datasets.filters import RowFilters
 from regraft.flows.datasets.freeze import StoredHash, find_snapshot, stored_rows
 from regraft.flows.datasets.progress import Progress, unwatched
 from regraft.flows.datasets.recorded_turns import QUERIES, TurnReader
+from regraft.infra.garbage import seldom_collected
 from regraft.infra.postgres.arrow import ArrowReader, reading
 from regraft.infra.telemetry.emitter import emit
 from regraft.infra.telemetry.facts import SnapshotVerified
@@ -44,7 +46,8 @@ def verify(
     snapshot_id: str, *, dsn: str, warehouse: str, workbench: Path | None = None, progress: Progress = unwatched
 ) -> Verification:
     """Recompute a snapshot's content hash from its stored bytes, and each of its rows from the execution log."""
-    found = _verify(snapshot_id, dsn, warehouse, workbench, progress)
+    with seldom_collected():
+        found = _verify(snapshot_id, dsn, warehouse, workbench, progress)
     emit(SnapshotVerified(result="held" if found.ok else "broken"))
     return found
 
@@ -65,12 +68,11 @@ def _verify(snapshot_id: str, dsn: str, warehouse: str, workbench: Path | None, 
         filters = RowFilters(recipe.filters, workbench.parent if workbench else None)
         unprovable = filters.unprovable(snapshot.report.get("filters", {}))
         try:
-            for rows in stored_rows(dsn, warehouse, snapshot):
-                stored.add(rows)
-                batch = [] if unprovable else [row for row, _ in rows]
-                turns = reader.read(source.turn_id for row in batch for source in row.sources)
-                former = _former_ids(log, batch, turns)
-                for row in batch:
+            batches = _with_turns(stored_rows(dsn, warehouse, snapshot), reader, log, wanted=not unprovable)
+            for batch in batches:
+                stored.add(batch.rows)
+                turns, former = batch.turns, batch.former
+                for row, _ in [] if unprovable else batch.rows:
                     again = compose(_planned(row), turns, recipe.content)
                     if isinstance(again, Row):
                         again = filters.replaced(again)
@@ -79,7 +81,7 @@ def _verify(snapshot_id: str, dsn: str, warehouse: str, workbench: Path | None, 
                     if how := _difference(row, again, former):
                         disagreeing += 1
                         changed += [(row.row_id, how)] if disagreeing <= _SHOWN else []
-                checked += len(rows)
+                checked += len(batch.rows)
                 progress("rows", checked, total)
         except IntegrityError as error:
             return Verification(snapshot_id, checked, str(error), "not checked: the files cannot be read", ())
@@ -89,6 +91,35 @@ def _verify(snapshot_id: str, dsn: str, warehouse: str, workbench: Path | None, 
         return Verification(snapshot_id, 0, files, f"not checked: {unprovable}", ())
     rows_differ = f"{disagreeing} of {checked} rows disagree with the log" if disagreeing else ""
     return Verification(snapshot_id, checked, files, rows_differ, tuple(changed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """(row, split) as they are stored, with the turns of the log that they are made of, by id, and former ids."""
+
+    rows: list[tuple[Row, str]]
+    turns: Mapping[str, RecordedTurn]
+    former: frozenset[str]
+
+
+def _with_turns(
+    stored: Iterator[list[tuple[Row, str]]], reader: TurnReader, log: ArrowReader, *, wanted: bool
+) -> Iterator[_Batch]:
+    """Batches of rows, with their turns if they are ``wanted``. The next one is fetched while one is compared."""
+
+    def fetch() -> _Batch | None:
+        rows = next(stored, None)
+        if rows is None:
+            return None
+        sought = [row for row, _ in rows] if wanted else []
+        turns = reader.read(source.turn_id for row in sought for source in row.sources)
+        return _Batch(rows, turns, _former_ids(log, sought, turns))
+
+    with ThreadPoolExecutor(1, "regraft-verify") as fetching:
+        pending = fetching.submit(fetch)
+        while (fetched := pending.result()) is not None:
+            pending = fetching.submit(fetch)
+            yield fetched
 
 
 def _planned(row: Row) -> PlannedRow:
