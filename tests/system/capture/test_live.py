@@ -20,9 +20,10 @@ from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.ids import time_ordered_uuid
 from regraft.flows.access import ReadAccess
 from regraft.flows.capture.ingest import SeenIds, ingest
-from regraft.flows.capture.live import LiveFeed, recent_calls
+from regraft.flows.capture.live import LiveFeed, last_hour, recent_calls
 from regraft.infra.files.web_tokens import WebTokenStore
 from regraft.infra.nats.codec import encode_exchange
+from regraft.infra.postgres.capture.live import TrafficFigures
 from regraft.infra.postgres.pool import Connection, connect, transaction
 from regraft.presentation.web.app import make_app
 from support.gateways import free_port
@@ -236,3 +237,25 @@ def _age(connection: Connection, upstream: str) -> None:
         "UPDATE pipeline_event_inbox SET received_at = received_at - interval '2 hours' WHERE upstream = %s",
         (upstream,),
     )
+
+
+def test_the_last_hour_counts_calls_failures_and_times_without_imports(truth, calls):
+    now = time.time_ns()
+    said = [
+        calls(
+            [{"role": "user", "content": f"q {number}"}],
+            circumstances={"started_ns": now, "duration_ns": number * 10**9},
+        )
+        for number in range(1, 21)
+    ]
+    cut = calls([{"role": "user", "content": "cut"}], circumstances={"started_ns": now, "cut": "client"})
+    imported = calls([{"role": "user", "content": "old"}], who={"purpose": "import"})
+    assert last_hour(truth) == TrafficFigures(calls=0, failed=0, p95_seconds=None, newest_seconds=None)
+
+    with connect(truth, autocommit=True) as connection:
+        ingest(connection, [encode_exchange(each) for each in (*said, cut, calls.failed(), imported)], SeenIds())
+
+    hour = last_hour(truth)
+    assert (hour.calls, hour.failed) == (22, 2)
+    assert hour.p95_seconds == pytest.approx(19.05)
+    assert 0 <= hour.newest_seconds < 60

@@ -6,8 +6,16 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from regraft.domain.capture.live_call import LiveCall
-from regraft.infra.postgres.capture.live import calls_between, newest_number, numbers_between
-from regraft.infra.postgres.pool import Connection
+from regraft.infra.postgres.capture.live import (
+    TrafficFigures,
+    calls_between,
+    newest_number,
+    numbers_between,
+    traffic_figures,
+)
+from regraft.infra.postgres.pool import Connection, Source, reading_from
+
+__all__ = ["LiveFeed", "TrafficFigures", "last_hour", "recent_calls"]
 
 MOST_AT_ONCE = 500  # calls that a feed catches up with; earlier ones are skipped
 
@@ -21,6 +29,12 @@ def recent_calls(connection: Connection, scope: str | None, limit: int) -> list[
     """The latest calls of a tenant, None: of all, in the order in which they were stored; of the last 20,000 calls."""
     newest = newest_number(connection)
     return calls_between(connection, max(0, newest - _SEARCHED), newest, scope, limit)
+
+
+def last_hour(source: Source) -> TrafficFigures:
+    """How much was captured in the last hour, and how it went."""
+    with reading_from(source) as connection:
+        return traffic_figures(connection, 3600.0)
 
 
 class LiveFeed:

@@ -32,6 +32,25 @@ class UpstreamFigures:
     last_error_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficFigures:
+    """Captured calls of a while, imports left out. ``failed`` of them were refused, failed or cut; ``p95_seconds`` is
+    of whole answers; ``newest_seconds``: how long ago the latest call was stored, None when none ever was."""
+
+    calls: int
+    failed: int
+    p95_seconds: float | None
+    newest_seconds: float | None
+
+
+def traffic_figures(connection: Connection, seconds: float) -> TrafficFigures:
+    """Figures of the last ``seconds``, from the last 200,000 calls at most."""
+    after = max(0, newest_number(connection) - _SCANNED)
+    row = connection.execute(_SQL["traffic"], {"seconds": seconds, "after": after}).fetchone()
+    assert row is not None  # an aggregate
+    return TrafficFigures(**row)
+
+
 def newest_number(connection: Connection) -> int:
     """The number of the latest stored call; 0 while there is none."""
     row = connection.execute(_SQL["newest"]).fetchone() or {}

@@ -55,3 +55,14 @@ FROM pipeline_event_inbox
 WHERE seq > %(after)s AND received_at > now() - make_interval(secs => %(seconds)s)
     AND (%(scope)s::text IS NULL OR scope = %(scope)s)
 GROUP BY upstream ORDER BY upstream;
+
+-- name: traffic
+-- The calls of a while, imports left out: how many, how many failed or were cut, how long whole answers took, and how
+-- long ago the latest call of all was stored.
+SELECT count(*) FILTER (WHERE recent) AS calls,
+    count(*) FILTER (WHERE recent AND (http_status NOT BETWEEN 200 AND 299 OR error IS NOT NULL OR cut <> '')) AS failed,
+    percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms)
+        FILTER (WHERE recent AND http_status BETWEEN 200 AND 299 AND cut = '') / 1000 AS p95_seconds,
+    extract(epoch FROM now() - max(received_at))::float8 AS newest_seconds
+FROM (SELECT *, received_at > now() - make_interval(secs => %(seconds)s) AS recent FROM pipeline_event_inbox
+      WHERE seq > %(after)s AND purpose IS DISTINCT FROM 'import') AS calls;

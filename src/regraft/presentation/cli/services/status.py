@@ -19,6 +19,7 @@ from regraft.presentation.cli.services.disk import measure, size_text, usage_doc
 
 if TYPE_CHECKING:
     from regraft.flows.capture.backlog import CaptureBacklog
+    from regraft.flows.capture.live import TrafficFigures
 
 _SHOWN = 3  # users of one service
 
@@ -85,6 +86,29 @@ def counts(run: CommandContext) -> dict[str, Any] | None:
         return None
 
 
+def traffic(run: CommandContext, found: dict[str, Any] | None) -> TrafficFigures | None:
+    """The calls of the last hour; None when PostgreSQL is not running."""
+    from regraft.flows.capture.live import last_hour
+
+    return None if found is None else last_hour(run.postgres_dsn())
+
+
+def _age(seconds: float) -> str:
+    for name, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {name}"
+    return f"{seconds:.0f} s"
+
+
+def _in_words(hour: TrafficFigures) -> str:
+    if hour.newest_seconds is None:
+        return "No call was captured yet: point a client at the gateway."
+    took = "" if hour.p95_seconds is None else f", 95 % of the answers within {hour.p95_seconds:.1f} s"
+    failed = f", [red]{hour.failed} failed or cut[/]" if hour.failed else ", none failed"
+    stored = f"the latest was stored {_age(hour.newest_seconds)} ago"
+    return f"Last hour: [bold]{hour.calls}[/] calls{failed if hour.calls else ''}{took}; {stored}."
+
+
 def backlog(run: CommandContext) -> CaptureBacklog:
     """What was captured and is not stored yet. Starts nothing: a stream that does not run is not asked."""
     from regraft.flows.capture.backlog import capture_backlog
@@ -102,12 +126,20 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
     """Show which services run, where, and how much is stored."""
     run = context()
     rows, found, waiting = services(run), counts(run), backlog(run)
+    hour = traffic(run, found)
     disk = measure(run, postgres_state(run))
     if json:
         up = Supervisor.of(run.data_dir)
         state = {"data_dir": str(run.data_dir.resolve()), "up": asdict(up) if up else None}
         run.print_json(
-            {**state, "services": rows, "counts": found, "backlog": asdict(waiting), "disk": usage_document(disk)}
+            {
+                **state,
+                "services": rows,
+                "counts": found,
+                "backlog": asdict(waiting),
+                "disk": usage_document(disk),
+                "last_hour": hour and asdict(hour),
+            }
         )
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -123,6 +155,8 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
     if up := Supervisor.of(run.data_dir):
         doing = "watches over them" if up.ready else "is starting them"
         run.console.print(f"\n`regraft up` (process {up.pid}) {doing}; `regraft down` stops it.", highlight=False)
+    if hour is not None:
+        run.console.print(f"\n{_in_words(hour)}", highlight=False)
     if waiting.spool_bytes or waiting.stream_packs:
         stream = "" if waiting.stream_packs is None else f", {waiting.stream_packs} packs in the stream"
         run.console.print(
