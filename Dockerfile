@@ -12,8 +12,8 @@ FROM python:${PYTHON} AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 RUN python -m venv /opt/regraft
-COPY requirements.txt requirements-kubernetes.txt ./
-RUN /opt/regraft/bin/pip install --require-hashes -r requirements.txt -r requirements-kubernetes.txt
+COPY requirements.txt requirements-kubernetes.txt requirements-otel.txt ./
+RUN /opt/regraft/bin/pip install --require-hashes -r requirements.txt -r requirements-kubernetes.txt -r requirements-otel.txt
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY src src
 COPY --from=page /src/src/regraft/presentation/web/static src/regraft/presentation/web/static

@@ -31,6 +31,11 @@ import tomllib
 print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["kubernetes"], sep="\n")
 PY
 compile --constraint requirements.txt --output-file requirements-kubernetes.txt "$tool/requirements-kubernetes.in"
+python3 - > "$tool/requirements-otel.in" <<'PY'
+import tomllib
+print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["otel"], sep="\n")
+PY
+compile --constraint requirements.txt --output-file requirements-otel.txt "$tool/requirements-otel.in"
 # LiteLLM is a client in tests/clients, in an environment of its own. Some of its later releases on the index were tampered
 # with: look before you move it.
 printf 'litellm==1.80.0\nopenai<3\n' > "$tool/requirements-clients.in"
