@@ -95,7 +95,7 @@ def fill(stack: FilledStack, corpus: Path | None = None) -> None:
         stack.command("import", str(corpus))
     stack.wait()
     node = node_of(deployment, stack.client.turns[0])
-    stack.command("replay", node, "--temperature", "0.2", "--temperature", "1.1", "-n", "2")
+    stack.command("replay", node, "--temperature", "0.2", "--temperature", "1.1", "--samples", "2")
     stack.command("replay", node, "--system", "Answer in one short sentence.")
     for command in (
         ("lineage", "build"),

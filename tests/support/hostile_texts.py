@@ -71,7 +71,7 @@ def fill_with_hostile_texts(stack: FilledStack, more: list[str]) -> None:
     )
     shown.session = str(row["session_id"])
     stack.deployment.model.said = EVIL
-    stack.command("replay", shown.node, "--system", EVIL, "--model", TEXTS[0], "-n", "2")
+    stack.command("replay", shown.node, "--system", EVIL, "--model", TEXTS[0], "--samples", "2")
     for command in (
         ("lineage", "build"),
         ("evaluate", "units"),

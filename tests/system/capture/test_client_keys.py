@@ -44,7 +44,7 @@ def test_a_replay_with_a_key_stands_beside_its_original_in_the_tenants_session(
 ) -> None:
     secret = keys["team-a"]
     node = locked.node("hi", {"Authorization": f"Bearer {secret}", "X-Regraft-Session": "talk"})
-    told = locked.told("replay", str(node), "--seed", "1", "-n", "2", REGRAFT_API_KEY=secret)
+    told = locked.told("replay", str(node), "--seed", "1", "--samples", "2", REGRAFT_API_KEY=secret)
     assert (told["ran"], told["failures"]) == (2, [])
     (answers,) = told["anchors"].values()
     assert [row["branch_index"] for row in answers] == [0, 1, 2]
@@ -74,7 +74,7 @@ def test_without_a_key_no_job_is_run_and_one_line_says_what_to_do(locked: Deploy
     secret = keys["default"]
     node = locked.node("good day", {"Authorization": f"Bearer {secret}"})
     asked = len(locked.model.asked)
-    command = ("replay", str(node), "--seed", "1", "-n", "5")
+    command = ("replay", str(node), "--seed", "1", "--samples", "5")
     fails(locked.regraft(*command), 2, "needs a virtual key", "REGRAFT_API_KEY", "client.api_key_file")
     fails(locked.regraft(*command, REGRAFT_API_KEY="rgk_wrong"), 2, "refuses the virtual key", "regraft keys create")
     for other in (("taskify", str(node)), ("orchestrate", "hi")):
@@ -89,7 +89,7 @@ def test_a_refused_key_ends_a_regeneration_with_one_line_and_loses_nothing(
 ) -> None:
     secret = keys["team-b"]
     node = locked.node("make it again", {"Authorization": f"Bearer {secret}"})
-    made = locked.told("replay", str(node), "--seed", "7", "-n", "3", REGRAFT_API_KEY=secret)
+    made = locked.told("replay", str(node), "--seed", "7", "--samples", "3", REGRAFT_API_KEY=secret)
     assert made["ran"] == 3
     (answers,) = made["anchors"].values()
     replayed = answers[1]["node_id"]

@@ -141,7 +141,7 @@ def test_the_command_imports_labels_and_says_what_it_refused(truth, answers, tmp
     file = labels(tmp_path / "labels.csv", {"key": "one", "label": "yes"}, {"key": "gone", "label": "no"})
     run = CliRunner().invoke(app, ["import", str(file), "--source", "study", "--key-prefix", "set/"])
     assert run.exit_code == 0, run.output
-    assert "1 judgements added" in run.output
+    assert "1 judgement added" in run.output
     assert "refused 1 x no answer with this key: labels.csv line 2" in " ".join(run.output.split())
     with transaction(truth) as connection:
         row = connection.execute("SELECT name, value, source, imported FROM feedback").fetchone()

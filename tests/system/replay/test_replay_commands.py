@@ -53,9 +53,9 @@ def test_a_pivot_is_a_node_whose_answers_differ_and_answers_of_replays_are_found
     home: Deployment,
 ) -> None:
     node, _ = themed(home, "pivots", 2)
-    assert home.told("replay", "--theme", "pivots", "--pivot", "--seed", "9", "--dry-run")["jobs"] == []
-    assert home.told("replay", str(node), "-n", "2", "--seed", "1")["ran"] == 2
-    found = home.told("replay", "--theme", "pivots", "--pivot", "--seed", "9", "--dry-run")["jobs"]
+    assert home.told("replay", "--theme", "pivots", "--differing", "--seed", "9", "--dry-run")["jobs"] == []
+    assert home.told("replay", str(node), "--samples", "2", "--seed", "1")["ran"] == 2
+    found = home.told("replay", "--theme", "pivots", "--differing", "--seed", "9", "--dry-run")["jobs"]
     assert [job["node"] for job in found] == [str(node)]
     command = ("replay", "--theme", "pivots", "--kind", "sampling_variant", "--seed", "9", "--dry-run")
     assert home.told(*command)["jobs"] == []
@@ -70,7 +70,7 @@ def test_a_grid_asks_each_with_each(home: Deployment) -> None:
     (node,) = themed(home, "grid", 1)
     before = len(home.model.asked)
     grid = ("--model", "small", "--model", "large", "--temperature", "0.25", "--temperature", "1", "--max-tokens", "9")
-    told = home.told("replay", str(node), *grid, "-n", "2")
+    told = home.told("replay", str(node), *grid, "--samples", "2")
     assert (told["ran"], told["tokens"]) == (8, {"prompt": 56, "completion": 16, "cached": 0})
     asked = [(one["model"], one["temperature"], one["max_tokens"]) for one in home.model.asked[before:]]
     assert sorted(asked) == sorted((m, t, 9) for m in ("small", "large") for t in (0.25, 1) for _ in range(2))
@@ -88,14 +88,14 @@ def test_a_prompt_is_read_from_a_file(home: Deployment) -> None:
 def test_a_dry_run_says_what_it_would_ask_and_asks_nothing(home: Deployment) -> None:
     (node,) = themed(home, "dry", 1)
     before, plans = len(home.model.asked), len(home.told("plans", "list"))
-    told = home.told("replay", str(node), "-n", "3", "--max-tokens", "50", "--dry-run")
+    told = home.told("replay", str(node), "--samples", "3", "--max-tokens", "50", "--dry-run")
     assert [(job["sample"], job["prompt_tokens"], job["completion_tokens"]) for job in told["jobs"]] == [
         (0, 7, 50),
         (1, 7, 50),
         (2, 7, 50),
     ]
     assert (told["tokens"], told["skipped"], told["plan"]) == ({"prompt": 21, "completion": 150}, 0, None)
-    said = home.regraft("replay", str(node), "-n", "3", "--max-tokens", "50", "--dry-run").stdout
+    said = home.regraft("replay", str(node), "--samples", "3", "--max-tokens", "50", "--dry-run").stdout
     assert "3 jobs would run" in said
     assert (len(home.model.asked), len(home.told("plans", "list"))) == (before, plans)
 
@@ -150,7 +150,7 @@ def test_a_wrong_experiment_file_names_the_place(home: Deployment, text: str, wo
 
 def test_a_spent_budget_leaves_the_rest_to_resume(home: Deployment) -> None:
     (node,) = themed(home, "budget", 1)
-    asked = ("replay", str(node), "-n", "6", "--seed", "1", "--concurrency", "1")
+    asked = ("replay", str(node), "--samples", "6", "--seed", "1", "--concurrency", "1")
     told = home.told(*asked, "--budget-tokens", "20")
     assert (told["ran"], told["left"], told["stopped"]) == (3, 3, "budget")  # of 9 tokens each
     plan = told["plan"]
@@ -166,7 +166,7 @@ def test_a_spent_budget_leaves_the_rest_to_resume(home: Deployment) -> None:
 
 def test_a_stored_plan_is_listed_shown_and_run_later(home: Deployment) -> None:
     (node,) = themed(home, "later", 1)
-    stored = home.told("replay", str(node), "-n", "2", "--seed", "1", "--store")
+    stored = home.told("replay", str(node), "--samples", "2", "--seed", "1", "--store")
     plan = stored["plan"]
     assert (stored["jobs"], stored["skipped"]) == (2, 0)
     listed = next(row for row in home.told("plans", "list") if row["plan_id"] == plan)
@@ -181,7 +181,7 @@ def test_a_stored_plan_is_listed_shown_and_run_later(home: Deployment) -> None:
 
 def test_a_replay_ends_with_the_tables_of_compare(home: Deployment) -> None:
     (node,) = themed(home, "tables", 1)
-    said = home.regraft("replay", str(node), "-n", "2", "--seed", "1")
+    said = home.regraft("replay", str(node), "--samples", "2", "--seed", "1")
     assert said.returncode == 0, said.stderr
     table = home.regraft("compare", str(node)).stdout
     assert "answers under anchor" in table
@@ -200,7 +200,7 @@ def test_a_replay_ends_with_the_tables_of_compare(home: Deployment) -> None:
         (("--theme", "a", "--experiment", "none.toml"), 2, ("--experiment",)),
         (("--kind", "none"), 2, ("none", "retry")),
         (("--status", "none"), 2, ("none", "error")),
-        (("--theme", "a", "--limit", "0"), 2, ("limit", "0")),
+        (("0123456789ab", "-n", "3"), 2, ("--limit", "--samples")),
         (("--session", "no such"), 2, ("no such",)),
         (("--session", "0123456789ab"), 3, ("0123456789ab",)),
         (("--experiment", "none.toml"), 2, ("none.toml",)),
@@ -236,7 +236,7 @@ def test_a_replay_that_is_killed_with_all_its_servers_asks_no_job_twice(
     with deployed(tmp_path, postgres) as home:
         node = home.node("hi")
         total = 500
-        command = ("replay", str(node), "--temperature", "0.5", "-n", str(total), "--concurrency", "2")
+        command = ("replay", str(node), "--temperature", "0.5", "--samples", str(total), "--concurrency", "2")
         home.stack.close()
         for round_ in range(3):
             wanted = len(home.model.asked) + 20

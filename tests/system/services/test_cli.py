@@ -293,3 +293,29 @@ def test_an_interrupt_stops_a_command_that_a_shell_started_in_the_background(tmp
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_lists_are_sorted_either_way_and_cut_after_that(
+    regraft: Run, truth: str, calls: Callable[..., Exchange]
+) -> None:
+    talk = [{"role": "user", "content": "Hello"}]
+    longer = [*talk, {"role": "assistant", "content": "Yes?"}, {"role": "user", "content": "More"}]
+    who = {"session": "long"}
+    exchanges = [
+        calls(talk, "Yes?", who=who),
+        calls(longer, "No.", who=who),
+        calls(talk, "Hm.", who={"session": "short"}),
+    ]
+    with connect(truth, autocommit=True) as connection:
+        ingest(connection, [encode_exchange(each) for each in exchanges], SeenIds())
+    lineage.build(truth)
+
+    def names(*more: str) -> list[str]:
+        return [row["external_id"] for row in json.loads(regraft("sessions", "--json", *more).stdout)]
+
+    assert names("--sort", "turns") == ["long", "short"]
+    assert names("--sort", "turns", "--reverse", "-n", "1") == ["short"]
+    assert names("-n", "0", "--sort", "outcome") == []
+    done = regraft("sessions", "--sort", "colour")
+    assert done.returncode == 2
+    assert "colour" in done.stderr

@@ -37,3 +37,27 @@ def test_on_a_terminal_texts_are_cut_and_ids_and_figures_are_not(width):
     assert lines[1].startswith("0123456789abc")
     assert "…" in lines[1]
     assert lines[1].rstrip().endswith("7")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_on_a_narrow_terminal_columns_are_left_out_by_name_and_what_stays_is_whole(width):
+    console = Terminal(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    figures = [f"figure {number}" for number in range(12)]
+    table = listing(("id", "theme", *figures, "opens with"), figures=figures, texts=("theme", "opens with"))
+    table.add_row("0123456789abc", cut(LONG), *(f"{number}234567" for number in range(12)), cut(LONG))
+    console.print(table)
+    head, row, note = (line.rstrip() for line in console.file.getvalue().splitlines()[:3])
+    assert max(map(len, (head, row))) <= width
+    shown = sum(f"figure {number}" in head for number in range(12))
+    assert 0 < shown < 12
+    assert all(f" {number}234567" in row for number in range(shown))
+    assert head.endswith("opens with")
+    assert note.startswith(f"too narrow for: figure {shown}")
+
+
+def test_a_table_that_fits_is_whole():
+    console = Terminal(file=io.StringIO(), width=200, force_terminal=True, color_system=None)
+    table = listing(("id", "a", "b", "c", "d"))
+    table.add_row(*"01234")
+    console.print(table)
+    assert "too narrow" not in console.file.getvalue()

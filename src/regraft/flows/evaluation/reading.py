@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from regraft.infra.duckdb.evaluation.workbench import Workbench
-from regraft.infra.postgres.evaluation import labels
+from regraft.infra.postgres.evaluation import labels, pair_texts
 from regraft.infra.postgres.pool import transaction
 
 Row = dict[str, Any]
@@ -39,6 +40,18 @@ def unit_id(workbench: Path, text: str) -> UUID:
 def pairs(workbench: Path) -> list[Row]:
     """All candidate pairs: legal ones first, then refused ones, each by falling margin."""
     return sorted(Workbench(workbench).pairs(), key=lambda pair: (pair["verdict"], -pair["margin"], pair["pair_id"]))
+
+
+def texts_of_pairs(dsn: str, rows: Sequence[Row]) -> dict[UUID, dict[str, str]]:
+    """By pair: how its ``question``, ``answer_a`` and ``answer_b`` begin; of what was erased, nothing."""
+    with transaction(dsn) as connection:
+        turns = pair_texts.beginnings(connection, {row[side] for row in rows for side in ("turn_a", "turn_b")})
+    nothing = pair_texts.Beginning()
+    found = {}
+    for row in rows:
+        a, b = (turns.get(row[side], nothing) for side in ("turn_a", "turn_b"))
+        found[row["pair_id"]] = {"question": a.question or b.question, "answer_a": a.answer, "answer_b": b.answer}
+    return found
 
 
 def pair_id(workbench: Path, text: str) -> UUID:

@@ -71,6 +71,28 @@ def session_page(
     return SessionPage(sessions=sessions, end=end, cut=query.cut)
 
 
+def first_sessions(
+    source: Source,
+    wanted: SessionFilter,
+    limit: int,
+    *,
+    sort: Sort = "recent",
+    direction: Direction = "desc",
+    scope: str | None = None,
+) -> list[Row]:
+    """The first sessions, read in pages. Sorted by outcome, sessions without one are left out."""
+    found: list[Row] = []
+    after: PageEnd | None = None
+    while len(found) < limit:
+        size = min(limit - len(found), 1_000)
+        page = session_page(source, wanted, sort=sort, direction=direction, after=after, limit=size, scope=scope)
+        found += page.sessions
+        after = page.end
+        if after is None:
+            break
+    return found
+
+
 def every_session(
     source: Source,
     wanted: SessionFilter,

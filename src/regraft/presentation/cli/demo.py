@@ -14,6 +14,8 @@ from rich.table import Table
 from regraft.domain.errors import IntegrityError, UpstreamError
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.lineage.sessions import alternatives_table, print_tree, short
+from regraft.presentation.cli.options import Json
+from regraft.presentation.cli.words import counted
 
 if TYPE_CHECKING:
     from regraft.flows.datasets.freeze import Frozen
@@ -31,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     model: Annotated[str, typer.Option(help="Model to talk to; the local one if no upstream is configured.")] = "",
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Run the whole path: talk to a model, replay, compare, pair and freeze. A second run adds nothing."""
     from regraft.domain.replay.job import Variant
@@ -103,7 +105,8 @@ def demo(
         )
     else:
         run.console.print(
-            f"\n[bold]{len(talks)} conversations[/]: {asked} turns asked now, {found} captured before. "
+            f"\n[bold]{counted(len(talks), 'conversation')}[/]: {counted(asked, 'turn')} asked now, "
+            f"{found} captured before. "
             f"[bold]Replays[/]: {replayed.ran} now, {replayed.skipped} before.\n"
         )
         print_tree(run, tree.session, tree.nodes)
@@ -150,7 +153,7 @@ def _certificate(frozen: Frozen, proof: Verification) -> Panel:
     lines: list[tuple[str, Any]] = [
         ("rows", ", ".join(f"{count} {split}" for split, count in frozen.row_counts.items())),
         ("refused", refused),
-        ("leakage", ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in frozen.leakage.items())),
+        ("leakage", ", ".join(f"{what.replace('_', ' ')} {count}" for what, count in frozen.leakage.items())),
         ("content", frozen.content_hash),
         ("recipe", f"{frozen.recipe_hash}  (regraft {frozen.code_version})"),
         ("iceberg", f"{frozen.iceberg_table} at snapshot {frozen.iceberg_snapshot_id}, tagged for ever"),
@@ -169,7 +172,7 @@ def _next(rows: list[dict[str, Any]], frozen: list[Frozen], gateway: str) -> Pan
         (f"export OPENAI_BASE_URL={gateway}/v1", "point any OpenAI client at it: it will be captured"),
         ("regraft sessions", "list conversations"),
         (f"regraft show {short(node)}", "a node: history, answer, runs, siblings"),
-        (f"regraft replay {short(node)} --temperature 0.2 --temperature 1.3 -n 3", "grow it again"),
+        (f"regraft replay {short(node)} --temperature 0.2 --temperature 1.3 --samples 3", "grow it again"),
         ("regraft label", "say which answers are better, blind"),
         (f"regraft dataset export {frozen[-1].snapshot_id} --to demo-dpo", "files for TRL"),
     ]

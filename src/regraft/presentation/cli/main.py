@@ -19,6 +19,7 @@ from regraft.presentation.cli.capture import importing, keys, quarantine, retent
 from regraft.presentation.cli.context import begin, context
 from regraft.presentation.cli.datasets import dataset, erase
 from regraft.presentation.cli.evaluation import categories, clusters, evaluate, judges, label, pivots, queue, similar
+from regraft.presentation.cli.grammar import command_tree
 from regraft.presentation.cli.lineage import build as lineage
 from regraft.presentation.cli.lineage import sessions, themes
 from regraft.presentation.cli.orchestration import orchestrate, taskify
@@ -141,7 +142,7 @@ def _stream() -> str | None:
 def _run() -> int:
     try:
         with publishing_facts(_stream):
-            app()
+            command_tree(app)()
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else 1 if leaving.code else 0
     except RegraftError as error:

@@ -117,7 +117,7 @@ export default function ReplaysPage() {
             <Link href="/replay?pivot=1">Replay pivots</Link>
           </p>
           <pre>
-            <code>regraft replay NODE --temperature 0.2 --temperature 1.0 -n 3</code>
+            <code>regraft replay NODE --temperature 0.2 --temperature 1.0 --samples 3</code>
           </pre>
         </Empty>
       ) : (

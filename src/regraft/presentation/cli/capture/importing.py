@@ -14,6 +14,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from regraft.domain.errors import NotFoundError, UsageError
 from regraft.presentation.cli import completion
 from regraft.presentation.cli.context import CommandContext, context
+from regraft.presentation.cli.options import Json
+from regraft.presentation.cli.words import counted
 
 if TYPE_CHECKING:
     from regraft.domain.evaluation.label_lines import LabelDefaults
@@ -37,7 +39,7 @@ def import_(
     ] = None,
     theme: Annotated[str | None, typer.Option(help="Theme of what is imported.")] = None,
     scope: Annotated[str, typer.Option(help="Tenant to import for.")] = "default",
-    dry_run: Annotated[bool, typer.Option(help="Count only; store nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only; store nothing.")] = False,
     report: Annotated[
         Path | None, typer.Option(help="Write a line of JSON for each conversation to this file.", metavar="FILE")
     ] = None,
@@ -50,7 +52,7 @@ def import_(
     annotator: Annotated[str, typer.Option(help="Labels: annotator of lines that name none.")] = "",
     given_by: Annotated[str, typer.Option(help="Labels: person, model or program, for lines that do not say it.")] = "",
     key_prefix: Annotated[str, typer.Option(help="Labels: put this before every key.")] = "",
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Import conversations with all their branches and judgements, or files of labels. A second import adds nothing."""
     from regraft.domain.evaluation.label_lines import LabelDefaults
@@ -81,7 +83,9 @@ def import_(
         task = progress.add_task("Importing", total=size)
 
         def tell(counts: ImportCounts, done: int) -> None:
-            progress.update(task, completed=done, description=f"Importing: {counts.conversations} conversations")
+            progress.update(
+                task, completed=done, description=f"Importing: {counted(counts.conversations, 'conversation')}"
+            )
 
         dsn = None if dry_run else run.new_postgres_dsn()
         counts = import_files(
@@ -91,11 +95,15 @@ def import_(
         run.print_json(asdict(counts))
         return
     state = "would be imported" if dry_run else f"read, {counts.already} of them stored before"
-    run.console.print(f"{counts.conversations} conversations {state}, from {counts.files} files.", highlight=False)
-    turns = "" if dry_run else f", {counts.turns} new turns"
     run.console.print(
-        f"{counts.messages} messages, {counts.calls} answers{turns}, {counts.branches} branches, "
-        f"{counts.judgements} judgements. Formats: {', '.join(sorted(counts.forms))}.",
+        f"{counted(counts.conversations, 'conversation')} {state}, from {counted(counts.files, 'file')}.",
+        highlight=False,
+    )
+    turns = "" if dry_run else f", {counted(counts.turns, 'new turn')}"
+    run.console.print(
+        f"{counted(counts.messages, 'message')}, {counted(counts.calls, 'answer')}{turns}, "
+        f"{counted(counts.branches, 'branch')}, "
+        f"{counted(counts.judgements, 'judgement')}. Formats: {', '.join(sorted(counts.forms))}.",
         highlight=False,
     )
     _print_refused(run, counts)
@@ -119,7 +127,9 @@ def _import_labels(
         run.print_json(asdict(counts))
         return
     state = "would be added" if dry_run else "added"
-    run.console.print(f"{counts.judgements} judgements {state}, from {counts.files} files.", highlight=False)
+    run.console.print(
+        f"{counted(counts.judgements, 'judgement')} {state}, from {counted(counts.files, 'file')}.", highlight=False
+    )
     _print_refused(run, counts)
 
 
@@ -139,7 +149,9 @@ def _watch(
             run.print_json(asdict(counts))
         elif counts.turns or counts.judgements:
             run.console.print(
-                f"{counts.files} files read: {counts.turns} new turns, {counts.judgements} judgements.", highlight=False
+                f"{counted(counts.files, 'file')} read: {counted(counts.turns, 'new turn')}, "
+                f"{counted(counts.judgements, 'judgement')}.",
+                highlight=False,
             )
 
     def wait(seconds: float) -> bool:

@@ -7,8 +7,9 @@ import datetime
 import io
 import os
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, Literal, TextIO
 
 import typer
 from rich.markup import escape
@@ -17,10 +18,12 @@ from rich.table import Table
 from regraft.domain.errors import UsageError
 from regraft.infra.files.keys import KeyStore, VirtualKey
 from regraft.presentation.cli.context import context
+from regraft.presentation.cli.options import SORT, Json, Limit, Reverse
+from regraft.presentation.cli.tables import Keys, arranged, print_total
 
 keys_app = typer.Typer(help="Create, list and revoke virtual keys of the gateway.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_KEYS: Keys = {name: attrgetter(name) for name in ("name", "scope", "created")}
 
 
 def keys_path(data_dir: Path) -> Path:
@@ -89,9 +92,15 @@ def _written(file: Path | None) -> Iterator[TextIO]:
 
 
 @keys_app.command("list")
-def list_keys(as_json: Json = False) -> None:
+def list_keys(
+    limit: Limit = 0,
+    sort: Annotated[Literal["name", "scope", "created"] | None, typer.Option(help=SORT)] = None,
+    reverse: Reverse = False,
+    as_json: Json = False,
+) -> None:
     """List keys. Secrets are never shown."""
-    run, keys = context(), _store().all()
+    run, every = context(), _store().all()
+    keys = arranged(every, limit, sort, keys=_KEYS, reverse=reverse).rows
     if as_json:
         run.print_json([_shown(key) for key in keys])
         return
@@ -102,6 +111,7 @@ def list_keys(as_json: Json = False) -> None:
         cells = [key.key_id, key.name, key.scope, *may, *limits, _day(key.created), _day(key.revoked)]
         table.add_row(*map(escape, cells))
     run.console.print(table)
+    print_total(run.console, len(keys), len(every), "key")
 
 
 @keys_app.command("revoke")

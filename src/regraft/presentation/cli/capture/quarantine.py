@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -12,10 +12,17 @@ from rich.table import Table
 
 from regraft.domain.errors import UsageError
 from regraft.presentation.cli.context import context
+from regraft.presentation.cli.options import SORT, Json, Limit, Reverse, most
+from regraft.presentation.cli.tables import Keys, arranged, print_total
+from regraft.presentation.cli.words import counted
 
 quarantine_app = typer.Typer(help="List, retry and dismiss captured calls that wait or cannot be read.")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_KEYS: Keys = {
+    "received": lambda row: row["received_at"],
+    "tries": lambda row: row["tries"],
+    "bytes": lambda row: row["bytes"],
+    "reason": lambda row: row["reason"],
+}
 
 
 @quarantine_app.callback()
@@ -25,7 +32,9 @@ def quarantine() -> None:
 
 @quarantine_app.command("list")
 def list_(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many.")] = 20,
+    limit: Limit = 20,
+    sort: Annotated[Literal["received", "tries", "bytes", "reason"] | None, typer.Option(help=SORT)] = None,
+    reverse: Reverse = False,
     waiting: Annotated[bool, typer.Option("--waiting", help="Only calls that wait for another.")] = False,
     dismissed: Annotated[bool, typer.Option("--dismissed", help="Calls that were dismissed instead.")] = False,
     json: Json = False,
@@ -35,7 +44,8 @@ def list_(
 
     run = context()
     dsn = run.postgres_dsn()
-    rows = flow.contents(dsn, limit, waiting=waiting, dismissed=dismissed)
+    every = flow.contents(dsn, most(0), waiting=waiting, dismissed=dismissed)
+    rows = arranged(every, limit, sort, keys=_KEYS, reverse=reverse).rows
     if json:
         run.print_json([{key: value for key, value in row.items() if key != "event"} for row in rows])
         return
@@ -49,6 +59,7 @@ def list_(
         received = f"{row['received_at']:%Y-%m-%d %H:%M:%S}"
         table.add_row(str(row["event_id"]), received, str(row["tries"]), str(row["bytes"]), escape(_reason(row)[:300]))
     run.console.print(table)
+    print_total(run.console, len(rows), len(every), "call")
     for code, calls in flow.reasons(dsn).items():
         run.console.print(f"[dim]{escape(code)}: {calls}[/]")
 
@@ -96,5 +107,6 @@ def retry(
         run.print_json(asdict(counts))
         return
     run.console.print(
-        f"Tried {counts.tried} calls: {counts.resolved} stored ({counts.new_turns} turns), {counts.left} left."
+        f"Tried {counted(counts.tried, 'call')}: {counts.resolved} stored "
+        f"({counted(counts.new_turns, 'turn')}), {counts.left} left."
     )

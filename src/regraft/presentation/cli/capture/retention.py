@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from regraft.presentation.cli.context import context
+from regraft.presentation.cli.options import Json
 
 _WORDS = {
     "answers": "calls: what servers wrote around their answers",
@@ -27,7 +28,7 @@ def retention(
         bool, typer.Option("--unreadable", help="Also calls in quarantine that cannot be read.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be removed; change nothing.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Remove raw bytes that nothing else is made from, by age. Histories, replays and datasets stay as they are."""
     from regraft.flows.capture.retention import age_of, remove_raw_bodies

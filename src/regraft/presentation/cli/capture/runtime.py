@@ -11,13 +11,14 @@ from rich.text import Text
 
 from regraft.presentation.cli.context import context
 from regraft.presentation.cli.lineage.sessions import one_line, short
+from regraft.presentation.cli.options import Json, Limit, OnlySession, most
 from regraft.presentation.cli.tables import cut, listing
+from regraft.presentation.cli.words import counted, moment
 
 runtime_app = typer.Typer(
     help="Show what happened at run time: calls, tools, tokens, flows, timelines.", no_args_is_help=True
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _SHOWN = {  # what fits on a line; --json has all columns
     "llm_chat_turns": ("started_at", "turn_id", "purpose", "model", "node_status", "seconds", "tool_calls", "answer"),
     "llm_tool_calls": ("called_at", "turn_id", "name", "arguments", "is_error", "seconds", "result"),
@@ -43,15 +44,15 @@ def build(json: Json = False) -> None:
     if json:
         run.print_json(asdict(done))
         return
-    run.console.print(f"{done.calls} new calls, {done.turns} new answers.")
+    run.console.print(f"{counted(done.calls, 'new call')}, {counted(done.turns, 'new answer')}.")
     run.console.print("  ".join(f"{table} [bold]{rows}[/]" for table, rows in done.rows.items()))
 
 
 @runtime_app.command()
 def show(
     table: Annotated[str, typer.Argument(help="One of: " + ", ".join(_SHOWN) + ".")],
-    session: Annotated[str | None, typer.Option(help="Only this session: id, start of an id, or name.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many rows.")] = 20,
+    session: OnlySession = None,
+    limit: Limit = 20,
     json: Json = False,
 ) -> None:
     """Update the tables from the execution log, and show one of them; times are UTC."""
@@ -65,7 +66,7 @@ def show(
     dsn = run.postgres_dsn()
     wanted = reading.session_id(dsn, session) if session is not None else None
     runtime.build_runtime(dsn, run.workbench())
-    rows = runtime.rows(run.workbench(), table, session=wanted, limit=limit)
+    rows = runtime.rows(run.workbench(), table, session=wanted, limit=most(limit))
     if json:
         run.print_json(rows)
         return
@@ -93,5 +94,5 @@ def _cell(name: str, value: Any) -> str | Text:
     if isinstance(value, float):
         return f"{value:.2f}"
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
+        return moment(value, "%Y-%m-%d %H:%M:%S")
     return short(value) if name.endswith("_id") else cut(one_line(str(value), 40))

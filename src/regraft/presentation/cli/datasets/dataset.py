@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -17,13 +17,15 @@ from regraft.presentation.cli import completion
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.datasets import near_duplicates
 from regraft.presentation.cli.datasets import recipe as recipe_commands
+from regraft.presentation.cli.options import SORT, Json, Limit, Reverse
+from regraft.presentation.cli.tables import Keys, arranged, print_total
+from regraft.presentation.cli.words import counted
 
 if TYPE_CHECKING:
     from regraft.flows.datasets.freeze import Frozen
 
 dataset_app = typer.Typer(help="Freeze, verify and export training data.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Target = Annotated[str, typer.Option("--target", "--format", help=f"What the files are for: {', '.join(TARGETS)}.")]
 Snapshot = Annotated[
     str,
@@ -31,6 +33,13 @@ Snapshot = Annotated[
         help="Snapshot: id, start of an id, or a dataset's name for its newest.", autocompletion=completion.snapshots
     ),
 ]
+
+_KEYS: Keys = {
+    "snapshot": lambda one: one.snapshot_id,
+    "kind": lambda one: one.kind,
+    "rows": lambda one: sum(one.row_counts.values()),
+    "frozen": lambda one: one.created_at,
+}
 
 recipe_commands.register(dataset_app)
 near_duplicates.register(dataset_app)
@@ -72,17 +81,23 @@ def _print_frozen(run: CommandContext, frozen: Frozen) -> None:
         for line in explained(frozen.refused):
             run.console.print(f"  {escape(line)}", highlight=False)
     leaks = frozen.leakage["sessions_in_two_splits"] + frozen.leakage["contents_in_two_splits"]
-    run.console.print(f"leakage: {leaks} in {frozen.leakage['components']} components", highlight=False)
+    run.console.print(f"leakage: {leaks} in {counted(frozen.leakage['components'], 'component')}", highlight=False)
     run.console.print(f"iceberg: {frozen.iceberg_table} at {frozen.iceberg_snapshot_id}", highlight=False)
 
 
 @dataset_app.command("list")
-def list_all(json: Json = False) -> None:
+def list_all(
+    limit: Limit = 0,
+    sort: Annotated[Literal["snapshot", "kind", "rows", "frozen"] | None, typer.Option(help=SORT)] = None,
+    reverse: Reverse = False,
+    json: Json = False,
+) -> None:
     """List frozen datasets, the oldest first."""
     from regraft.flows.datasets.freeze import list_snapshots
 
     run = context()
-    found = list_snapshots(run.postgres_dsn())
+    every = list_snapshots(run.postgres_dsn())
+    found = arranged(every, limit, sort, keys=_KEYS, reverse=reverse).rows
     if json:
         run.print_json([_shown(one) for one in found])
         return
@@ -97,6 +112,7 @@ def list_all(json: Json = False) -> None:
         state = "withdrawn" if one.withdrawn_at else ""
         table.add_row(escape(one.snapshot_id), one.kind, counts, f"{one.created_at:%Y-%m-%d %H:%M}", state)
     run.console.print(table)
+    print_total(run.console, len(found), len(every), "snapshot")
 
 
 @dataset_app.command()
@@ -129,7 +145,9 @@ def diff(a: Snapshot, b: Snapshot, json: Json = False) -> None:
     if json:
         run.print_json(asdict(found))
         return
-    run.console.print(f"{escape(found.a)} -> {escape(found.b)}: {found.same} rows are the same", highlight=False)
+    run.console.print(
+        f"{escape(found.a)} -> {escape(found.b)}: {counted(found.same, 'row', 'are')} the same", highlight=False
+    )
     for sort in ("added", "removed", "changed", "recertified", "moved"):
         if count := getattr(found, sort):
             ids = found.ids[sort]
@@ -170,7 +188,7 @@ def withdraw(
     if json:
         run.print_json(asdict(done))
         return
-    removed = "" if done.files_removed is None else f"; {done.files_removed} files removed"
+    removed = "" if done.files_removed is None else f"; {counted(done.files_removed, 'file')} removed"
     run.console.print(f"[bold]{escape(done.snapshot_id)}[/] withdrawn: {escape(done.reason)}{removed}", highlight=False)
 
 

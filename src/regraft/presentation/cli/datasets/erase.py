@@ -12,6 +12,8 @@ from rich.markup import escape
 
 from regraft.domain.errors import ConfigError, UsageError
 from regraft.presentation.cli.context import CommandContext, context
+from regraft.presentation.cli.options import Json
+from regraft.presentation.cli.words import counted
 
 if TYPE_CHECKING:
     from regraft.flows.datasets.erase import Certificate, ErasureStores
@@ -23,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def erase(
-    session: Annotated[str | None, typer.Option(help="A session: id or name.")] = None,
+    session: Annotated[str | None, typer.Option(help="A session: id, start of an id, or name.")] = None,
     node: Annotated[
         str | None, typer.Option(help="A node: id or start of an id. Its request and its answer are erased.")
     ] = None,
@@ -36,7 +38,7 @@ def erase(
     resume: Annotated[bool, typer.Option("--resume", help="Finish an erasure that was killed or failed.")] = False,
     certificates: Annotated[bool, typer.Option("--list", help="List the certificates of earlier erasures.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Erase content from every store. Ids, kinds, times and usage are kept, so that trees keep their shape.
 
@@ -120,7 +122,7 @@ def _print_one(run: CommandContext, one: Certificate) -> None:
     for snapshot in one.snapshots:
         successor = snapshot.get("successor")
         became = f"-> {escape(successor)}" if successor else f"({escape(snapshot.get('why_none', 'withdrawn'))})"
-        rows = f"{snapshot['rows']} rows"
+        rows = f"{counted(snapshot['rows'], 'row')}"
         run.console.print(f"  snapshot {escape(snapshot['snapshot_id'])}: {rows} {became}", highlight=False)
     for place, why in one.left_over.items():
         run.console.print(f"  [yellow]left:[/] {escape(place)}: {escape(why)}", highlight=False)

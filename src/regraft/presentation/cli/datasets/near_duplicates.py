@@ -10,6 +10,8 @@ import typer
 from rich.markup import escape
 
 from regraft.presentation.cli.context import context
+from regraft.presentation.cli.options import Json
+from regraft.presentation.cli.words import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +29,7 @@ def near_duplicates(
     ray: Annotated[
         str, typer.Option(help="Run on Ray: HOST:PORT or auto for a cluster, local:2 for two nodes here.")
     ] = "",
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Compare the rows of a snapshot with Daft, on this machine or on a Ray cluster; the snapshot stays as it is."""
     from regraft.flows.datasets.resemblance import resemblance
@@ -46,9 +48,11 @@ def near_duplicates(
         run.print_json(asdict(found))
         return
     out = run.console
-    out.print(f"[bold]{escape(found.snapshot_id)}[/]: {found.rows} rows, compared by {escape(found.engine)}")
+    out.print(f"[bold]{escape(found.snapshot_id)}[/]: {counted(found.rows, 'row')}, compared by {escape(found.engine)}")
     out.print(f"pairs from {found.threshold:g}: {found.pairs}, of which {found.pairs_in_two_splits} in two splits")
-    out.print(f"groups: {found.groups}, the largest of {found.largest_group} rows; surplus rows: {found.surplus}")
+    out.print(
+        f"groups: {found.groups}, the largest of {counted(found.largest_group, 'row')}; surplus rows: {found.surplus}"
+    )
     out.print(f"words: {found.words}, half of the rows have at least {found.median_words}", highlight=False)
     if found.wide_bands:
         out.print(f"{found.wide_bands} bands were too wide to compare each row with each", highlight=False)

@@ -16,11 +16,12 @@ from regraft.domain.datasets.reasons import explained
 from regraft.presentation.cli import completion
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.new_file import write_new_file
+from regraft.presentation.cli.options import Json, Limit, most
+from regraft.presentation.cli.words import counted
 
 if TYPE_CHECKING:
     from regraft.flows.datasets.preview import Preview
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RecipeArgument = Annotated[
     str,
     typer.Argument(
@@ -58,14 +59,14 @@ def init(
 
 
 def recipes(
-    n: Annotated[int, typer.Option("--limit", "-n", min=1, help="Recipes to show.")] = 100,
+    limit: Limit = 100,
     json: Json = False,
 ) -> None:
     """List the recipes: those in the folder of recipes, and the built-in ones."""
     from regraft.flows.datasets.recipe_library import RecipeLibrary
 
     run = context()
-    found = RecipeLibrary(run.settings.recipes).listed()[:n]
+    found = RecipeLibrary(run.settings.recipes).listed()[: limit or None]
     if json:
         run.print_json([asdict(one) for one in found])
         return
@@ -81,7 +82,7 @@ def recipes(
 def preview(
     recipe: RecipeArgument,
     all_rows: Annotated[bool, typer.Option("--all", help="Make every row, not only the best thousand.")] = False,
-    show: Annotated[int, typer.Option("--limit", "-n", "--show", min=0, help="Rows to show with their texts.")] = 3,
+    limit: Limit = 3,
     json: Json = False,
 ) -> None:
     """Show what a recipe would give: rows, refusals with examples, lengths, leakage. Nothing is frozen."""
@@ -90,7 +91,7 @@ def preview(
 
     run = context()
     text = recipe_text(recipe, run.settings.recipes)
-    found = flow.preview(text, dsn=run.graph_dsn(), workbench=run.workbench(), all_rows=all_rows, show=show)
+    found = flow.preview(text, dsn=run.graph_dsn(), workbench=run.workbench(), all_rows=all_rows, show=most(limit))
     if json:
         run.print_json(asdict(found))
     else:
@@ -102,15 +103,15 @@ def _print_preview(run: CommandContext, found: Preview) -> None:
     more = "" if found.whole else " (the best; --all makes every row)"
     splits = ", ".join(f"{count} {name}" for name, count in found.splits.items())
     head = f"[bold]{escape(found.recipe)}[/], kind {found.kind}"
-    out.print(f"{head}: {found.rows} rows{more}: {splits}", highlight=False)
+    out.print(f"{head}: {counted(found.rows, 'row')}{more}: {splits}", highlight=False)
     lengths = found.lengths
     spread = f"{lengths.least} to {lengths.greatest}, median {lengths.median}, 95 % below {lengths.p95}"
-    out.print(f"lengths in characters: {spread}; {found.messages} messages", highlight=False)
+    out.print(f"lengths in characters: {spread}; {counted(found.messages, 'message')}", highlight=False)
     if found.rows:
         figures = ", ".join(f"{name} {found.tokens[name]}" for name in ("sum", "median", "p95", "max"))
         out.print(f"tokens ({escape(found.tokens['tokenizer'])}): {figures}", highlight=False)
     leaks = found.leakage["sessions_in_two_splits"] + found.leakage["contents_in_two_splits"]
-    out.print(f"leakage: {leaks} in {found.leakage['components']} components", highlight=False)
+    out.print(f"leakage: {leaks} in {counted(found.leakage['components'], 'component')}", highlight=False)
     for title, counts in (("strata", found.strata), ("decided by", found.labels), ("not asked for", found.passed_over)):
         if counts:
             out.print(f"{title}: {_listed(counts)}", highlight=False)
@@ -139,7 +140,7 @@ def _print_preview(run: CommandContext, found: Preview) -> None:
         judged = f"{row['label_source']}, score {row['score']:.3f}{agreement}"
         out.print(f"[bold]{row['row_id'][:8]}[/] ({escape(judged)}) {escape(row['evidence'])}", highlight=False)
         for message in row["messages"]:
-            calls = f" [{message['calls']} calls]" if message["calls"] else ""
+            calls = f" [{counted(message['calls'], 'call')}]" if message["calls"] else ""
             text = " ".join(message["text"].split())
             out.print(f"  {message['role']}: {escape(text[:200])}{escape(calls)}", highlight=False)
 
@@ -151,7 +152,7 @@ def _listed(counts: Mapping[str, int]) -> str:
 def rank(
     recipe: RecipeArgument,
     negatives: Annotated[bool, typer.Option("--negatives", help="Show the worst instead of the best.")] = False,
-    n: Annotated[int, typer.Option("--limit", "-n", min=1, help="Trajectories to show.")] = 20,
+    limit: Limit = 20,
     json: Json = False,
 ) -> None:
     """Rank trajectories by a recipe, best and worst of each stratum, and show why each has its rank."""
@@ -161,7 +162,7 @@ def rank(
     run = context()
     parsed = parse_recipe(recipe_text(recipe, run.settings.recipes))
     counts = flow.rank_trajectories(parsed, run.graph_dsn(), run.workbench())
-    rows = flow.ranked(run.workbench(), parsed.name, negatives=negatives, n=n)
+    rows = flow.ranked(run.workbench(), parsed.name, negatives=negatives, n=most(limit))
     if json:
         run.print_json({**asdict(counts), "trajectories": rows})
         return

@@ -12,7 +12,9 @@ from rich.markup import escape
 from regraft.domain.errors import UsageError
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.new_file import write_new_file
+from regraft.presentation.cli.options import Json, Limit
 from regraft.presentation.cli.tables import cut, listing
+from regraft.presentation.cli.words import counted
 
 if TYPE_CHECKING:
     from regraft.domain.evaluation.taxonomy import Taxonomy
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 
 categories_app = typer.Typer(help="Categories of paths, by rules, judges, learning and people.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=0, help="How many to show; 0 for all.")]
 Layers = Literal["rules", "model", "learned", "human"]
 
 
@@ -56,7 +56,7 @@ def list_categories(json: Json = False) -> None:
         return
     units = covered[0].units if covered else 0
     said = ", ".join(f"{each.labelled} by {each.layer}" for each in covered if each.layer) or "none"
-    run.console.print(f"{taxonomy.version}: {units} paths; labelled {said}.", highlight=False)
+    run.console.print(f"{taxonomy.version}: {counted(units, 'path')}; labelled {said}.", highlight=False)
     table = listing(
         ("category", "layer", "maker", "labels", "holds", "version"),
         figures=("labels", "holds"),
@@ -206,7 +206,7 @@ def clusters(
     if json:
         run.print_json({**asdict(counts), "items": found})
         return
-    run.console.print(f"{counts.labels} labels of {counts.clusters} clusters.")
+    run.console.print(f"{counted(counts.labels, 'label')} of {counted(counts.clusters, 'cluster')}.")
     if not found:
         return
     table = listing(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as codec
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
 import typer
@@ -15,18 +15,27 @@ from regraft.domain.evaluation.scatter import LETTERS, MapPoint, scatter
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.evaluation.embedding import embed_units
 from regraft.presentation.cli.evaluation.label import reviewer_name
-from regraft.presentation.cli.tables import cut, listing
+from regraft.presentation.cli.options import SORT, Json, Limit, Reverse
+from regraft.presentation.cli.tables import Keys, arranged, cut, listing, print_total
+from regraft.presentation.cli.words import counted
 
 if TYPE_CHECKING:
     from regraft.flows.evaluation.clusters import ClusterCounts
 
 clusters_app = typer.Typer(help="Clusters of paths by what they are about, and their map.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=0, help="How many to show; 0 for all.")]
 Layer = Annotated[int | None, typer.Option(min=0, help="Layer, 0 the finest; the clearest one if not given.")]
-Cluster = Annotated[str, typer.Argument(help="Cluster: its id, the start of it, or its name.", metavar="CLUSTER")]
+Cluster = Annotated[str, typer.Argument(help="Cluster: id, start of an id, or name.")]
 
+_KEYS: Keys = {
+    "name": lambda row: row["name"],
+    "paths": lambda row: row["units"],
+    "outcome": lambda row: row["outcome_rate"],
+    "errors": lambda row: row["error_rate"],
+    "quality": lambda row: row["quality"],
+    "turns": lambda row: row["turns"],
+    "tokens": lambda row: row["prompt_tokens"] + row["completion_tokens"],
+}
 _OPENING = 60  # characters of a path that are shown
 _POINTS = 20_000
 
@@ -45,7 +54,15 @@ def _clustered(run: CommandContext, *, quiet: bool, refit: bool = False) -> Clus
 
 
 @clusters_app.command("list")
-def list_clusters(layer: Layer = None, limit: Limit = 50, json: Json = False) -> None:
+def list_clusters(
+    layer: Layer = None,
+    limit: Limit = 50,
+    sort: Annotated[
+        Literal["name", "paths", "outcome", "errors", "quality", "turns", "tokens"] | None, typer.Option(help=SORT)
+    ] = None,
+    reverse: Reverse = False,
+    json: Json = False,
+) -> None:
     """Cluster paths that are new, and show the clusters of a layer, the largest first.
 
     A path that comes later joins the nearest cluster. The clusters are fitted anew when too many paths fit nowhere.
@@ -54,7 +71,8 @@ def list_clusters(layer: Layer = None, limit: Limit = 50, json: Json = False) ->
 
     run = context()
     counts = _clustered(run, quiet=json)
-    found = reading.clusters(run.workbench(), layer)[: limit or None]
+    shown = arranged(reading.clusters(run.workbench(), layer), limit, sort, keys=_KEYS, reverse=reverse)
+    found = shown.rows
     if json:
         items = [{**row, "over_represented": codec.loads(row["over_represented"])} for row in found]
         run.print_json({**_counted(counts), "items": items})
@@ -80,6 +98,7 @@ def list_clusters(layer: Layer = None, limit: Limit = 50, json: Json = False) ->
             cut(_over_represented(row)),
         )
     run.console.print(table)
+    print_total(run.console, len(found), shown.total, "cluster")
 
 
 @clusters_app.command()
@@ -102,7 +121,7 @@ def show(cluster: Cluster, limit: Limit = 10, json: Json = False) -> None:
     say(f"words: {escape(', '.join(row['words']))}", highlight=False)
     outcome = f"{_share(row['outcome_rate'])} of {row['outcomes']} known" if row["outcomes"] else "not known"
     say(
-        f"{row['units']} paths; outcome {outcome}; {_share(row['error_rate'])} end in an error; quality "
+        f"{counted(row['units'], 'path')}; outcome {outcome}; {_share(row['error_rate'])} end in an error; quality "
         f"{row['quality']:.2f}; {row['turns']:.1f} turns, {row['prompt_tokens']:.0f} + {row['completion_tokens']:.0f} "
         f"tokens and {row['seconds']:.1f} s on average",
         highlight=False,
@@ -120,7 +139,10 @@ def show(cluster: Cluster, limit: Limit = 10, json: Json = False) -> None:
         by = f"{escape(name['given_by'])} ({name['source']})"
         say(f"named {escape(name['name'])} by {by} on {name['given_at']:%Y-%m-%d}")
     for part in found.parts:
-        say(f"part {str(part['cluster_id'])[:13]}: {escape(part['name'])} ({part['units']} paths)", highlight=False)
+        say(
+            f"part {str(part['cluster_id'])[:13]}: {escape(part['name'])} ({counted(part['units'], 'path')})",
+            highlight=False,
+        )
     table = listing(
         ("strength", "path", "session", "model", "outcome", "opening"),
         figures=("strength", "outcome"),
@@ -211,10 +233,11 @@ def _print_counts(run: CommandContext, counts: ClusterCounts) -> None:
     if counts.cluster_run_id is None:
         run.console.print("No path has a text that could be compared.")
         return
-    made = "fitted anew" if counts.fitted else f"{counts.added} paths added"
+    made = "fitted anew" if counts.fitted else f"{counted(counts.added, 'path')} added"
     later = f"; {counts.drift.unassigned} of {counts.drift.later} later paths fit nowhere" if counts.drift.later else ""
     run.console.print(
-        f"{counts.clusters} clusters of {counts.units} paths in {counts.layers} layers ({made}); {counts.without} "
+        f"{counted(counts.clusters, 'cluster')} of {counted(counts.units, 'path')} in "
+        f"{counted(counts.layers, 'layer')} ({made}); {counts.without} "
         f"paths are in none{later}.",
         highlight=False,
     )

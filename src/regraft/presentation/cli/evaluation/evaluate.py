@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from regraft.presentation.cli.context import context
 from regraft.presentation.cli.evaluation.embedding import embed_units
-from regraft.presentation.cli.tables import cut, listing
+from regraft.presentation.cli.lineage.sessions import one_line
+from regraft.presentation.cli.options import SORT, Json, Limit, Reverse
+from regraft.presentation.cli.tables import Keys, arranged, cut, listing, print_total
+from regraft.presentation.cli.words import counted
+
+_WORDS = 60  # characters of a question or an answer that are shown
+_UNIT_KEYS: Keys = {
+    "theme": lambda row: row["theme"],
+    "model": lambda row: row["model"],
+    "turns": lambda row: row["turns"],
+    "calls": lambda row: row["tool_calls"],
+    "errors": lambda row: row["tool_errors"],
+    "tokens": lambda row: row["completion_tokens"],
+    "seconds": lambda row: row["seconds"],
+    "quality": lambda row: row["quality"],
+}
+_PAIR_KEYS: Keys = {
+    "theme": lambda row: row["theme"],
+    "verdict": lambda row: row["reason"] or row["verdict"],
+    "source": lambda row: row["source"],
+    "margin": lambda row: row["margin"],
+}
 
 evaluate_app = typer.Typer(help="Measure paths and compare sibling answers.", no_args_is_help=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=0, help="How many to show; 0 for all.")]
 
 
 @evaluate_app.command()
 def units(
     limit: Limit = 20,
+    sort: Annotated[
+        Literal["theme", "model", "turns", "calls", "errors", "tokens", "seconds", "quality"] | None,
+        typer.Option(help=SORT),
+    ] = None,
+    reverse: Reverse = False,
     theme: Annotated[str | None, typer.Option(help="Only paths of this theme.")] = None,
     json: Json = False,
 ) -> None:
@@ -30,11 +53,13 @@ def units(
     run = context()
     counts = materialise_units(run.graph_dsn(), run.workbench())
     found = reading.units(run.workbench(), theme=theme)
-    shown = found[:limit] if limit else found
+    shown = arranged(found, limit, sort, keys=_UNIT_KEYS, reverse=reverse).rows
     if json:
         run.print_json({**asdict(counts), "total": len(found), "items": shown})
         return
-    run.console.print(f"{counts.sessions} conversations measured again, {len(found)} paths in all.")
+    run.console.print(
+        f"{counted(counts.sessions, 'conversation')} measured again, {counted(len(found), 'path')} in all."
+    )
     if not shown:
         return
     table = listing(
@@ -55,6 +80,7 @@ def units(
             f"{unit['quality']:.2f}",
         )
     run.console.print(table)
+    print_total(run.console, len(shown), len(found), "path")
 
 
 @evaluate_app.command()
@@ -99,17 +125,24 @@ def embed(json: Json = False) -> None:
         run.print_json(asdict(counts))
         return
     run.console.print(
-        f"{counts.embedded} texts embedded, {counts.units} paths have a vector of {counts.model}.", highlight=False
+        f"{counted(counts.embedded, 'text')} embedded, {counted(counts.units, 'path', 'have')} a vector of "
+        f"{counts.model}.",
+        highlight=False,
     )
 
 
 @evaluate_app.command()
 def pairs(
     limit: Limit = 20,
+    sort: Annotated[Literal["theme", "verdict", "source", "margin"] | None, typer.Option(help=SORT)] = None,
+    reverse: Reverse = False,
     refused: Annotated[bool, typer.Option("--refused", help="Show refused pairs too.")] = False,
     json: Json = False,
 ) -> None:
-    """Pair sibling answers of changed conversations, and show pairs, the largest margin first."""
+    """Pair sibling answers of changed conversations, and show pairs, the largest margin first.
+
+    The last columns are how the question and both answers begin; `regraft diff` compares two answers in full.
+    """
     from regraft.flows.evaluation import reading
     from regraft.flows.evaluation.calibration import calibrate, calibrations, status_of
     from regraft.flows.evaluation.pairs import propose_pairs
@@ -127,33 +160,40 @@ def pairs(
         if pair["verdict"] == "refused":
             reasons[pair["reason"]] = reasons.get(pair["reason"], 0) + 1
     found = [pair for pair in every if refused or pair["verdict"] == "legal"]
-    shown = found[:limit] if limit else found
+    shown = arranged(found, limit, sort, keys=_PAIR_KEYS, reverse=reverse).rows
+    texts = reading.texts_of_pairs(run.postgres_dsn(), shown)
+    for pair in shown:
+        pair |= texts[pair["pair_id"]]
     if json:
         totals = {"total": len(every), "total_refused": reasons}
         run.print_json({**asdict(counts), **totals, "items": shown})
         return
     why = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
     run.console.print(
-        f"{counts.sessions} conversations compared again, {len(every)} pairs in all, "
+        f"{counted(counts.sessions, 'conversation')} compared again, {counted(len(every), 'pair')} in all, "
         f"{len(every) - sum(reasons.values())} legal. Refused: {why}."
     )
     if not shown:
         return
     table = listing(
-        ("pair", "theme", "kinds", "models", "verdict", "source", "margin", "chosen"),
+        (
+            *("pair", "chosen", "margin", "source", "verdict", "theme", "kinds", "models"),
+            *("answer a", "answer b", "question"),
+        ),
         figures=("margin",),
-        texts=("theme", "kinds", "models"),
+        texts=("theme", "kinds", "models", "question", "answer a", "answer b"),
     )
     for pair in shown:
         chosen = {pair["node_a"]: "a", pair["node_b"]: "b"}.get(pair["chosen"], "")
         table.add_row(
             str(pair["pair_id"])[:13],
+            chosen,
+            f"{pair['margin']:.2f}",
+            f"{pair['source']} ({pair['judge_status']} model)" if pair["judge_status"] else pair["source"],
+            pair["reason"] or "legal",
             cut(pair["theme"]),
             cut(f"{pair['kind_a']}, {pair['kind_b']}"),
             cut(f"{pair['model_a']}, {pair['model_b']}"),
-            pair["reason"] or "legal",
-            f"{pair['source']} ({pair['judge_status']} model)" if pair["judge_status"] else pair["source"],
-            f"{pair['margin']:.2f}",
-            chosen,
+            *(cut(one_line(pair[name], _WORDS)) for name in ("answer_a", "answer_b", "question")),
         )
     run.console.print(table)

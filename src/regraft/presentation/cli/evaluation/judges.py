@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,17 +15,18 @@ from regraft.domain.errors import UsageError
 from regraft.domain.evaluation.calibration import JudgeFigures, standing
 from regraft.infra.files.judges import judge_example, judge_of
 from regraft.presentation.cli.context import CommandContext, context
-from regraft.presentation.cli.tables import cut, listing
+from regraft.presentation.cli.options import SORT, Json, Limit, Reverse
+from regraft.presentation.cli.tables import Keys, arranged, cut, listing, print_total
+from regraft.presentation.cli.words import counted
 
 if TYPE_CHECKING:
     from regraft.flows.evaluation.judging import JudgingCounts
 
 judges_app = typer.Typer(help="Ask judge models, and compare them with people.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Name = Annotated[str, typer.Argument(help="Judge.")]
+Name = Annotated[str, typer.Argument(help="Judge: its name.")]
 Decides = Annotated[Literal["categories", "preference", "rating"], typer.Option("--task", help="What it decides.")]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=0, help="How many to show; 0 for all.")]
+_KEYS: Keys = {name: attrgetter(name) for name in ("judge", "model", "votes", "items", "kappa", "agreement", "status")}
 
 
 def _local_model(run: CommandContext) -> str:
@@ -35,12 +37,20 @@ def _local_model(run: CommandContext) -> str:
 
 
 @judges_app.command("list")
-def list_judges(json: Json = False) -> None:
+def list_judges(
+    limit: Limit = 50,
+    sort: Annotated[
+        Literal["judge", "model", "votes", "items", "kappa", "agreement", "status"] | None, typer.Option(help=SORT)
+    ] = None,
+    reverse: Reverse = False,
+    json: Json = False,
+) -> None:
     """Compare all judges with people, and show how far each may be believed."""
     from regraft.flows.evaluation.judges import judge_summaries
 
     run = context()
-    found = judge_summaries(run.settings, run.postgres_dsn(), run.workbench(), local_model=_local_model(run))
+    every = judge_summaries(run.settings, run.postgres_dsn(), run.workbench(), local_model=_local_model(run))
+    found = arranged(every, limit, sort, keys=_KEYS, reverse=reverse).rows
     if json:
         run.print_json([asdict(one) for one in found])
         return
@@ -62,6 +72,7 @@ def list_judges(json: Json = False) -> None:
             cut(one.status),
         )
     run.console.print(table)
+    print_total(run.console, len(found), len(every), "judge")
 
 
 @judges_app.command()
@@ -77,7 +88,9 @@ def show(name: Name, json: Json = False) -> None:
     out = run.console
     for row in report.versions:
         current = " (current)" if row["current"] else ""
-        answers = f"{row['votes']} votes on {row['items']} items, {row['unparseable']} unparseable"
+        answers = (
+            f"{counted(row['votes'], 'vote')} on {counted(row['items'], 'item')}, {row['unparseable']} unparseable"
+        )
         out.print(
             escape(f"{row['judge_version']}{current}: {row['task']} by {row['model']}, {answers}"), highlight=False
         )
@@ -121,12 +134,12 @@ def _biases(one: JudgeFigures) -> list[str]:
         lines.append(f"it prefers the longer answer in {one.longer_share:.0%}, people in {one.people_longer_share:.0%}")
     if one.own_share is not None and one.people_own_share is not None:
         lines.append(
-            f"it prefers its own model family in {one.own_share:.0%} of {one.own_pairs} pairs, people in "
+            f"it prefers its own model family in {one.own_share:.0%} of {counted(one.own_pairs, 'pair')}, people in "
             f"{one.people_own_share:.0%}"
         )
     if one.prevalence is not None:
         corrected = "" if one.corrected_prevalence is None else f", corrected {one.corrected_prevalence:.0%}"
-        lines.append(f"it holds for {one.prevalence:.0%} of {one.judged} paths{corrected}")
+        lines.append(f"it holds for {one.prevalence:.0%} of {counted(one.judged or 0, 'path')}{corrected}")
     if one.kappa_early is not None and one.kappa_late is not None:
         lines.append(
             f"kappa {one.kappa_early:.2f} in the first half of its judgements, {one.kappa_late:.2f} in the second"
@@ -177,16 +190,17 @@ def run_judge(
         return
     out = run.console
     out.print(
-        f"{counts.items} items, {counts.asked} votes by {escape(counts.model)}, {counts.unparseable} unparseable; "
-        f"{counts.waiting} items are left.",
+        f"{counted(counts.items, 'item')}, {counted(counts.asked, 'vote')} by {escape(counts.model)}, "
+        f"{counts.unparseable} unparseable; "
+        f"{counted(counts.waiting, 'item', 'are')} left.",
         highlight=False,
     )
     for problem, count in sorted(counts.problems.items()):
         out.print(f"  {count} unparseable: {escape(problem)}", highlight=False)
     if counts.failed:
-        out.print(f"  {counts.failed} calls failed: {escape('; '.join(counts.failures))}", highlight=False)
+        out.print(f"  {counted(counts.failed, 'call')} failed: {escape('; '.join(counts.failures))}", highlight=False)
     if counts.left_out:
-        out.print(f"  {counts.left_out} items are gone or erased", highlight=False)
+        out.print(f"  {counted(counts.left_out, 'item', 'are')} gone or erased", highlight=False)
     for category, status in _standings(run, counts).items():
         out.print(f"  {escape(category or counts.judge)}: {status}", highlight=False)
 
@@ -215,7 +229,8 @@ def calibrate(json: Json = False) -> None:
         run.print_json(asdict(counts))
         return
     run.console.print(
-        f"{counts.judges} judges compared with people on {counts.items} items: {counts.figures} figures, "
+        f"{counted(counts.judges, 'judge')} compared with people on {counted(counts.items, 'item')}: "
+        f"{counted(counts.figures, 'figure')}, "
         f"{counts.stale} of them outdated. `regraft judges list` shows them.",
         highlight=False,
     )

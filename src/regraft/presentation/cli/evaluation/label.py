@@ -10,6 +10,7 @@ import typer
 
 from regraft.domain.errors import UsageError
 from regraft.presentation.cli.context import context
+from regraft.presentation.cli.options import Json
 
 label_app = typer.Typer(
     help="Prefer one of two answers or rate a path, blind, item by item of the review queue.",
@@ -17,10 +18,9 @@ label_app = typer.Typer(
 )
 
 Reviewer = Annotated[str | None, typer.Option(help="Reviewer's name; the user name of this computer if not given.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Note = Annotated[str, typer.Option(help="Why.")]
 Theme = Annotated[str | None, typer.Option(help="Only items of this theme.")]
-Session = Annotated[str | None, typer.Option(help="Only items of this session: id, start of an id, or its name.")]
+Session = Annotated[str | None, typer.Option(help="Only items of this session: id, start of an id, or name.")]
 Cluster = Annotated[str | None, typer.Option(help="Only items of this cluster: id or start of an id.")]
 Category = Annotated[str | None, typer.Option(help="Only items of this category.")]
 

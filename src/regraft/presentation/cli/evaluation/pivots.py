@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Annotated, Literal
 
 import typer
 
 from regraft.presentation.cli.context import context
-from regraft.presentation.cli.tables import cut, listing
+from regraft.presentation.cli.options import SORT, Json, Limit, OnlySession, Reverse
+from regraft.presentation.cli.tables import Keys, arranged, cut, listing, print_total
+from regraft.presentation.cli.words import counted
+
+_FIGURES = ("answers", "leaves", "lowest", "mean", "highest", "spread", "error", "weight")
+_KEYS: Keys = {name: itemgetter(name) for name in ("theme", *_FIGURES)}
 
 
 def register(app: typer.Typer) -> None:
@@ -21,14 +27,19 @@ def pivots(
         typer.Option(help="Only by people's judgements, by measured outcomes, or by models' judgements."),
     ] = None,
     theme: Annotated[str | None, typer.Option(help="Only of this theme.")] = None,
-    session: Annotated[str | None, typer.Option(help="Only of this session: id, start of an id, or name.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="How many to show; 0 for all.")] = 20,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    session: OnlySession = None,
+    limit: Limit = 20,
+    sort: Annotated[
+        Literal["theme", "answers", "leaves", "lowest", "mean", "highest", "spread", "error", "weight"] | None,
+        typer.Option(help=SORT),
+    ] = None,
+    reverse: Reverse = False,
+    json: Json = False,
 ) -> None:
     """Show the contexts whose answers came to different ends, the heaviest first: weight is spread times leaves.
 
     An answer's value is the mean over the leaves below it, 0 to 1. Spread is the standard deviation of the answers'
-    values, error the standard error of their mean. `regraft replay --query pivot` replays these nodes.
+    values, error the standard error of their mean. `regraft replay --pivots` replays these nodes.
     """
     from regraft.flows.evaluation import pivots as flow
     from regraft.flows.evaluation.trajectories import materialise_units
@@ -39,11 +50,15 @@ def pivots(
     wanted = reading.session_id(dsn, session) if session is not None else None
     materialise_units(dsn, workbench)
     counts = flow.materialise_pivots(dsn, workbench)
-    found = flow.pivots(workbench, source=source, theme=theme, session=wanted, limit=limit or None)
+    every = flow.pivots(workbench, source=source, theme=theme, session=wanted)
+    shown = arranged(every, limit, sort, keys=_KEYS, reverse=reverse)
+    found = shown.rows
     if json:
         run.print_json({"sessions": counts.sessions, "pivots": counts.pivots, "items": found})
         return
-    run.console.print(f"{counts.sessions} conversations valued again, {counts.pivots} pivots in all.")
+    run.console.print(
+        f"{counted(counts.sessions, 'conversation')} valued again, {counted(counts.pivots, 'pivot')} in all."
+    )
     if not found:
         return
     table = listing(
@@ -61,3 +76,4 @@ def pivots(
             *(f"{row[name]:.2f}" for name in ("lowest", "mean", "highest", "spread", "error", "weight")),
         )
     run.console.print(table)
+    print_total(run.console, len(found), shown.total, "pivot")

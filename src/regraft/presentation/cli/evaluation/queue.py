@@ -11,13 +11,13 @@ from regraft.presentation.cli.context import context
 from regraft.presentation.cli.evaluation.label import (
     Category,
     Cluster,
-    Json,
     Note,
     Reviewer,
     Session,
     Theme,
     reviewer_name,
 )
+from regraft.presentation.cli.options import Json, Limit, most
 from regraft.presentation.cli.tables import cut, listing
 
 queue_app = typer.Typer(help="Fill and inspect the review queue, and see how reviewers agree.", no_args_is_help=True)
@@ -114,7 +114,7 @@ def show(
     session: Session = None,
     cluster: Cluster = None,
     category: Category = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many to list.")] = 20,
+    limit: Limit = 20,
     json: Json = False,
 ) -> None:
     """List items, those that are next first; or show what reviewers did with one."""
@@ -140,7 +140,7 @@ def show(
         return
     desk = desk_at(dsn, "queue")
     wanted = filter_of(desk, kind=kind, theme=theme, session=session, cluster=cluster, category=category)
-    items = flow.queue_items(dsn, wanted, share=share, state=state, limit=limit)
+    items = flow.queue_items(dsn, wanted, share=share, state=state, limit=most(limit))
     if json:
         run.print_json([asdict(each) for each in items])
         return

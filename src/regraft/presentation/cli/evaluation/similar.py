@@ -9,6 +9,7 @@ import typer
 
 from regraft.presentation.cli.context import context
 from regraft.presentation.cli.evaluation.embedding import embed_units
+from regraft.presentation.cli.options import Json, Limit, NodeArgument, most
 from regraft.presentation.cli.tables import cut, listing
 
 _WORDS = 60  # characters of a question that are shown
@@ -20,10 +21,10 @@ def register(app: typer.Typer) -> None:
 
 
 def similar(
-    node: Annotated[str, typer.Argument(help="Node: its id or the start of it.", metavar="NODE")],
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many to show.")] = 10,
+    node: NodeArgument,
+    limit: Limit = 10,
     elsewhere: Annotated[bool, typer.Option("--elsewhere", help="Only paths of other sessions.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Show the paths whose conversation is nearest in meaning to the one that ends at NODE."""
     from regraft.flows.evaluation.embeddings import embedder_of
@@ -39,7 +40,7 @@ def similar(
     materialise_units(dsn, run.workbench())
     embed_units(run, embedder, quiet=json)
     index_vectors(dsn, run.workbench(), embedder.model)
-    found = search(dsn, run.workbench(), embedder, wanted, limit, elsewhere=elsewhere)
+    found = search(dsn, run.workbench(), embedder, wanted, most(limit), elsewhere=elsewhere)
     if json:
         shown = asdict(found)
         run.print_json({"node": shown.pop("node_id"), **shown})

@@ -10,13 +10,14 @@ import typer
 from rich.progress import Progress
 
 from regraft.presentation.cli.context import context
+from regraft.presentation.cli.options import Json
+from regraft.presentation.cli.words import counted
 
 if TYPE_CHECKING:
     from regraft.flows.lineage.build import BuildCounts
     from regraft.flows.lineage.reprojection import Regrouping
 
 app = typer.Typer(help="Build the conversation graph, or derive it again.", no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
@@ -56,28 +57,30 @@ def rebuild(
         return
     verb = "would change" if done.dry_run else "changed"
     turned = "" if done.version == done.version_before else f" (before: {done.version_before})"
-    run.console.print(f"Projection {done.version}{turned}: {done.turns} turns derived again.")
+    run.console.print(f"Projection {done.version}{turned}: {counted(done.turns, 'turn')} derived again.")
     if done.turns_renamed or done.contexts_changed:
         run.console.print(
-            f"{done.turns_renamed} turns {verb} nodes' ids, {done.turns_refiled} their session; "
-            f"{done.contexts_changed} steps of histories {verb} their joining id."
+            f"{counted(done.turns_renamed, 'turn')} {verb} nodes' ids, {done.turns_refiled} their session; "
+            f"{counted(done.contexts_changed, 'step')} of histories {verb} their joining id."
         )
         for noun, change in (("sessions", done.sessions), ("nodes", done.nodes)):
             run.console.print(f"Of the {noun}, {change.split} split and {change.merged} came of a merger.")
             _examples(change)
     if done.anchors_added:
-        run.console.print(f"{done.anchors_added} messages can be recognised elsewhere now.")
+        run.console.print(f"{counted(done.anchors_added, 'message')} can be recognised elsewhere now.")
     for place, rows in done.followed.items():
-        run.console.print(f"{rows} rows of {place} name the new ids.")
+        run.console.print(f"{counted(rows, 'row')} of {place} with the new ids.")
     for table, rows in done.left_behind.items():
         if rows:
-            run.console.print(f"{rows} rows of {table} keep ids of before; former_node names their new ids.")
+            run.console.print(f"{counted(rows, 'row')} of {table} with ids of before; former_node names their new ids.")
     if done.identical:
         run.console.print("The graph is identical.")
     elif done.identical is False:
         run.console.print(f"The graph differs from what it was, in: {', '.join(done.differs)}.")
     if done.built and done.built.failed:
-        run.console.print(f"{done.built.failed} turns could not be placed: `regraft doctor` says how to see why.")
+        run.console.print(
+            f"{counted(done.built.failed, 'turn')} could not be placed: `regraft doctor` says how to see why."
+        )
 
 
 def _examples(change: Regrouping) -> None:
@@ -101,8 +104,12 @@ def _run(work: Callable[..., BuildCounts], *, json: bool) -> None:
     if json:
         run.print_json(asdict(counts))
     elif counts.turns:
-        run.console.print(f"Placed {counts.turns} turns in {counts.sessions} sessions (build {counts.build}).")
+        run.console.print(
+            f"Placed {counted(counts.turns, 'turn')} in {counted(counts.sessions, 'session')} (build {counts.build})."
+        )
     else:
         run.console.print("Nothing waits: the graph is up to date.")
     if counts.failed and not json:
-        run.console.print(f"{counts.failed} turns could not be placed: `regraft doctor` says how to see why.")
+        run.console.print(
+            f"{counted(counts.failed, 'turn')} could not be placed: `regraft doctor` says how to see why."
+        )

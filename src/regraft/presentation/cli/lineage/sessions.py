@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import typer
@@ -18,10 +18,11 @@ from regraft.domain.ids import plain
 from regraft.domain.lineage.tool_calls import RESULT_ROLES
 from regraft.presentation.cli import completion
 from regraft.presentation.cli.context import CommandContext, context
-from regraft.presentation.cli.tables import cut, listing
+from regraft.presentation.cli.options import SORT, Json, Limit, NodeArgument, Reverse, most
+from regraft.presentation.cli.tables import cut, listing, print_total
+from regraft.presentation.cli.words import counted
 
 MOST_SHOWN = 20_000  # characters of one text on a terminal
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _MARKS = {
     "root": "◉",
     "continuation": "─",
@@ -51,15 +52,29 @@ def register(app: typer.Typer) -> None:
 
 def sessions(
     theme: Annotated[str | None, typer.Option(help="Only sessions of this theme.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many.")] = 20,
+    limit: Limit = 20,
+    sort: Annotated[Literal["recent", "started", "turns", "errors", "outcome"], typer.Option(help=SORT)] = "recent",
+    reverse: Reverse = False,
     side: Annotated[bool, typer.Option("--side", help="Only side calls (titles, probes) and calls of judges.")] = False,
     json: Json = False,
 ) -> None:
-    """List conversations, the most recent first. Side calls of clients and calls of judges are listed with --side."""
-    from regraft.flows.lineage import reading
+    """List conversations, the most recent first. Side calls of clients and calls of judges are listed with --side.
+
+    Sorted by outcome, conversations without one are left out.
+    """
+    from regraft.domain.lineage.session_filter import SessionFilter
+    from regraft.flows.lineage import reading, session_list
 
     run = context()
-    rows = reading.sessions(run.graph_dsn(), limit, theme=theme, side=side)
+    dsn = run.graph_dsn()
+    wanted = SessionFilter(themes=() if theme is None else (theme,), side=side)
+    rows = session_list.first_sessions(
+        dsn,
+        wanted,
+        most(limit),
+        sort="reward" if sort == "outcome" else sort,
+        direction="asc" if reverse else "desc",
+    )
     if json:
         run.print_json([reading.values(row) for row in rows])
         return
@@ -88,6 +103,9 @@ def sessions(
             cut(one_line(row["opening"] or "", 60)),
         )
     run.console.print(table)
+    if run.console.is_terminal:
+        total = session_list.session_facets(dsn, wanted).total
+        print_total(run.console, len(rows), max(total, len(rows)), "side session" if side else "conversation")
 
 
 def tree(
@@ -150,10 +168,13 @@ def _write_html(run: CommandContext, session: str, file: Path, most_text: int, *
     if json:
         run.print_json({"file": str(file), "bytes": size, "messages": found.messages, "left_out": found.left_out})
         return
-    run.console.print(f"{file}: {found.messages:,} messages, {size / 1e6:.1f} MB.", markup=False, highlight=False)
+    run.console.print(
+        f"{file}: {counted(found.messages, 'message')}, {size / 1e6:.1f} MB.", markup=False, highlight=False
+    )
     if found.left_out:
         run.console.print(
-            f"{found.left_out:,} messages are left out: with them the file would hold over {most_text} MB of text."
+            f"{counted(found.left_out, 'message', 'are')} left out: with them the file would hold over "
+            f"{most_text} MB of text."
             " --most-text raises that."
         )
 
@@ -165,7 +186,8 @@ def print_tree(run: CommandContext, head: dict[str, Any], rows: list[dict[str, A
         below[row["parent_node_id"]].append(row)
     title = head["external_id"] or short(head["session_id"])
     theme = f"  theme {head['theme']}" if head["theme"] else ""
-    figures = f"[dim]{head['session_id']}{escape(theme)}  {head['turns']} turns, {head['nodes']} nodes[/]"
+    size = f"{counted(head['turns'], 'turn')}, {counted(head['nodes'], 'node')}"
+    figures = f"[dim]{head['session_id']}{escape(theme)}  {size}[/]"
     if head["reward"] is not None:
         figures += (
             f"  [bold]outcome {figure(head['reward'])}[/] [dim]({escape(one_line(head['reward_source'], 30))})[/]"
@@ -226,7 +248,7 @@ def _links(row: dict[str, Any]) -> str:
     return "".join(marks)
 
 
-def show(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")], json: Json = False) -> None:
+def show(node: NodeArgument, json: Json = False) -> None:
     """Show a node: the history it was asked with, its answer, its runs, its judgements, its siblings, its
     rollouts, and its links."""
     from regraft.flows.evaluation.reading import judgements_of_node
@@ -297,7 +319,7 @@ def rollout_line(row: Mapping[str, Any]) -> str:
     where = f", parts in turn {parted['turn']} ({parted['kind']})" if parted else ", as recorded"
     detail = f": {row['stop_detail']}" if row["stop_detail"] else ""
     begun = f"rollout of {short(row['node_id'])}"
-    return f"{begun}  {row['steps']} answers{true}{where}; {row['stop_reason']}{escape(detail)}"
+    return f"{begun}  {counted(row['steps'], 'answer')}{true}{where}; {row['stop_reason']}{escape(detail)}"
 
 
 def _print_message(run: CommandContext, message: Any, *, bold: bool = False) -> None:
@@ -344,7 +366,7 @@ def alternatives_table(rows: list[dict[str, Any]], title: str = "") -> Table:
     return table
 
 
-def path(node: Annotated[str, typer.Argument(help="Node: id or start of an id.")], json: Json = False) -> None:
+def path(node: NodeArgument, json: Json = False) -> None:
     """Print the path from the session's root to a node."""
     from regraft.flows.lineage import reading
 

@@ -3,40 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.text import Text
 
 from regraft.presentation.cli.context import context
 from regraft.presentation.cli.evaluation.label import reviewer_name
-from regraft.presentation.cli.tables import cut, listing
+from regraft.presentation.cli.options import SORT, Json, Limit, Reverse
+from regraft.presentation.cli.tables import Keys, arranged, cut, listing, print_total
+from regraft.presentation.cli.words import counted
 
 app = typer.Typer(help="Themes of sessions: their figures, renamed, merged, described.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=0, help="How many to show; 0 for all.")]
+_KEYS: Keys = {
+    "theme": lambda row: row["name"],
+    "sessions": lambda row: row["sessions"],
+    "turns": lambda row: row["turns"],
+    "errors": lambda row: row["errors"],
+    "outcome": lambda row: row["reward"],
+}
 Theme = Annotated[str, typer.Argument(help="Theme: its name.", metavar="THEME")]
 Tenant = Annotated[str | None, typer.Option("--scope", help="The tenant whose theme it is.")]
 Who = Annotated[str | None, typer.Option("--by", help="Who changes it; the account's name if not given.")]
 
 
 @app.command("list")
-def list_themes(limit: Limit = 50, json: Json = False) -> None:
+def list_themes(
+    limit: Limit = 50,
+    sort: Annotated[Literal["theme", "sessions", "turns", "errors", "outcome"] | None, typer.Option(help=SORT)] = None,
+    reverse: Reverse = False,
+    json: Json = False,
+) -> None:
     """List themes with what their sessions come to. Side calls are left out."""
     from regraft.flows import themes as flow
 
     run = context()
-    found = flow.theme_figures(run.graph_dsn())[: limit or None]
+    found = arranged(flow.theme_figures(run.graph_dsn()), limit, sort, keys=_KEYS, reverse=reverse)
     if json:
-        run.print_json(found)
+        run.print_json(found.rows)
         return
-    if not found:
+    if not found.rows:
         run.console.print("No sessions yet. Calls name a theme by the header X-Regraft-Theme.")
         return
     figures = ("sessions", "turns", "with errors", "outcome")
     table = listing(("theme", *figures, "about"), figures=figures, texts=("theme", "about"))
-    for row in found:
+    for row in found.rows:
         table.add_row(
             cut(row["name"] or "(none)"),
             str(row["sessions"]),
@@ -46,6 +58,7 @@ def list_themes(limit: Limit = 50, json: Json = False) -> None:
             cut(" ".join(row["description"].split())),
         )
     run.console.print(table)
+    print_total(run.console, len(found.rows), found.total, "theme")
 
 
 @app.command()
@@ -69,7 +82,7 @@ def rename(
         run.print_json(asdict(done))
         return
     what = "is merged into" if done.merged else "is called"
-    run.console.print(Text(f"{theme} {what} {done.name}: {done.sessions} sessions."))
+    run.console.print(Text(f"{theme} {what} {done.name}: {counted(done.sessions, 'session')}."))
 
 
 @app.command()

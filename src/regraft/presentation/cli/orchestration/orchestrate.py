@@ -11,7 +11,7 @@ from rich.text import Text
 
 from regraft.domain.errors import NotFoundError, UsageError
 from regraft.presentation.cli.context import context
-from regraft.presentation.cli.lineage.sessions import Json
+from regraft.presentation.cli.options import Json
 
 _STYLES = {"done": "green", "failed": "red", "blocked": "yellow", "cancelled": "yellow"}
 

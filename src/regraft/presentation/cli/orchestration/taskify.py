@@ -10,7 +10,8 @@ from rich.text import Text
 
 from regraft.domain.errors import UsageError
 from regraft.presentation.cli.context import context
-from regraft.presentation.cli.lineage.sessions import Json, one_line, short
+from regraft.presentation.cli.lineage.sessions import one_line, short
+from regraft.presentation.cli.options import Json, Limit, most
 
 if TYPE_CHECKING:
     from regraft.infra.gateway_endpoint import GatewayEndpoint
@@ -33,7 +34,7 @@ def taskify(
     max_steps: Annotated[
         int | None, typer.Option(min=1, max=64, help="Maximum number of steps; the rule may allow fewer.")
     ] = None,
-    again: Annotated[bool, typer.Option(help="Make a new plan even if this rule has already made one.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Make a new plan where this rule made one.")] = False,
     json: Json = False,
 ) -> None:
     """Plan a node's request, or a text, as subtasks; a second call prints the stored plan."""
@@ -73,8 +74,8 @@ def taskify(
 
 def taskifications(
     taskification: Annotated[str | None, typer.Argument(help="Plan: id or start of an id.", metavar="ID")] = None,
-    node: Annotated[str | None, typer.Option(help="Only plans for this node.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Maximum number of plans; the newest come first.")] = 20,
+    node: Annotated[str | None, typer.Option(help="Only plans for this node: id or start of an id.")] = None,
+    limit: Limit = 20,
     json: Json = False,
 ) -> None:
     """List taskifications, or show one with the runs that carried it out."""
@@ -87,7 +88,7 @@ def taskifications(
     lineage.build(dsn)
     flow.collect(dsn)
     if taskification is None:
-        rows = reading.taskifications(dsn, limit, node)
+        rows = reading.taskifications(dsn, most(limit), node)
         if json:
             run.print_json(rows)
         else:

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from regraft.domain.errors import UsageError
 from regraft.presentation.cli.context import CommandContext, context
-from regraft.presentation.cli.lineage.sessions import Json, one_line, short
+from regraft.presentation.cli.lineage.sessions import one_line, short
+from regraft.presentation.cli.options import Json, Limit, NodeArgument, most
 
 _STYLES = {"same": "", "old": "red strike", "new": "green bold"}
 _PLAIN_MARKS = {"same": ("", ""), "old": ("[-", "-]"), "new": ("{+", "+}")}  # as `git diff --word-diff` writes them
@@ -30,16 +31,14 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    node: Annotated[str, typer.Argument(help="Node: id or start of an id.")],
-    other: Annotated[str | None, typer.Argument(help="Another node: show where the paths to both diverge.")] = None,
+    node: NodeArgument,
+    other: Annotated[str | None, typer.Argument(help="Another node: show where the paths to both part.")] = None,
     to_csv: Annotated[
         str | None,
         typer.Option("--csv", help="Write whole answers to this CSV file; - prints them.", metavar="FILE"),
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
-    limit: Annotated[
-        int, typer.Option("--limit", "-n", min=0, help="Answers to show in the table; 0 for all.")
-    ] = MOST_SHOWN,
+    limit: Limit = MOST_SHOWN,
     json: Json = False,
 ) -> None:
     """Compare all answers to a node's request, variant by variant; or show where the paths to two nodes diverge."""
@@ -148,8 +147,8 @@ def _print_parting(run: CommandContext, parted: dict[str, Any]) -> None:
 
 
 def diff(
-    a: Annotated[str, typer.Argument(help="Node: id or start of an id.")],
-    b: Annotated[str, typer.Argument(help="Another node.")],
+    a: NodeArgument,
+    b: Annotated[str, typer.Argument(help="Another node: id or start of an id.")],
     json: Json = False,
 ) -> None:
     """Compare the answers of two nodes word by word, and list what differs in their requests."""
@@ -188,14 +187,14 @@ def diff(
 
 def find(
     text: Annotated[str, typer.Argument(help='Words, "phrases", or, -not.')],
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many.")] = 20,
+    limit: Limit = 20,
     json: Json = False,
 ) -> None:
     """Find nodes whose answer or last question contains the words."""
     from regraft.flows.lineage import reading
 
     run = context()
-    rows = reading.find(run.graph_dsn(), text, limit)
+    rows = reading.find(run.graph_dsn(), text, most(limit))
     if json:
         run.print_json(rows)
         return

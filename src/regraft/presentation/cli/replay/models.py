@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from regraft.presentation.cli.context import context
-from regraft.presentation.cli.lineage.sessions import Json, one_line
+from regraft.presentation.cli.lineage.sessions import one_line
+from regraft.presentation.cli.options import SORT, Json, Limit, Reverse
+from regraft.presentation.cli.tables import Keys, arranged, print_total
+from regraft.presentation.cli.words import moment
 
 _COLOURS = {"current": "green", "replaced": "yellow", "unknown": "dim"}
+
+_KEYS: Keys = {
+    "model": lambda row: row["model"],
+    "first": lambda row: row["first_seen"],
+    "last": lambda row: row["last_seen"],
+    "runs": lambda row: row["runs"],
+    "state": lambda row: row["state"],
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -21,13 +32,17 @@ def register(app: typer.Typer) -> None:
 
 def models(
     model: Annotated[str | None, typer.Argument(help="Only this model.")] = None,
+    limit: Limit = 100,
+    sort: Annotated[Literal["model", "first", "last", "runs", "state"] | None, typer.Option(help=SORT)] = None,
+    reverse: Reverse = False,
     json: Json = False,
 ) -> None:
     """List the models that answered, the build of each, when it was seen, and which is current."""
     from regraft.flows.replay.models import listed
 
     run = context()
-    rows = listed(run.postgres_dsn(), model)
+    found = arranged(listed(run.postgres_dsn(), model), limit, sort, keys=_KEYS, reverse=reverse)
+    rows = found.rows
     if json:
         run.print_json(rows)
         return
@@ -44,12 +59,13 @@ def models(
             escape(row["backend"]),
             escape(one_line(build, 120)),
             row["pinned_by"],
-            f"{row['first_seen']:%Y-%m-%d %H:%M}",
-            f"{row['last_seen']:%Y-%m-%d %H:%M}",
+            moment(row["first_seen"]),
+            moment(row["last_seen"]),
             f"{row['runs']:,}",
             f"[{_COLOURS[row['state']]}]{row['state']}[/]",
         )
     run.console.print(table)
+    print_total(run.console, len(rows), found.total, "build")
     if any(row["state"] == "unknown" for row in rows):
         run.console.print(
             "[dim]unknown: only the name is known, so a change of the build cannot be detected."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -15,12 +15,25 @@ from rich.table import Table
 from regraft.domain.ids import plain
 from regraft.domain.replay.comparison import changes_in_words
 from regraft.presentation.cli.context import CommandContext, context
-from regraft.presentation.cli.lineage.sessions import Json, short
+from regraft.presentation.cli.lineage.sessions import short
+from regraft.presentation.cli.options import SORT, Json, Limit, Reverse, most
+from regraft.presentation.cli.tables import Keys, arranged, print_total
+from regraft.presentation.cli.words import counted
 
 if TYPE_CHECKING:
     from regraft.flows.replay.execution import Tally
 
 plans_app = typer.Typer(help="Show replay plans, their jobs and their progress.", no_args_is_help=True)
+_KEYS: Keys = {
+    "name": lambda row: row["name"],
+    "state": lambda row: row["state"],
+    "jobs": lambda row: row["jobs"],
+    "done": lambda row: row["done"] + row["skipped"],
+    "failed": lambda row: row["failed"],
+    "left": lambda row: row["planned"] + row["running"],
+    "tokens": lambda row: row["prompt_tokens"] + row["completion_tokens"],
+    "created": lambda row: row["created_at"],
+}
 PlanId = Annotated[str, typer.Argument(help="Plan: id or start of an id.", metavar="PLAN")]
 
 
@@ -58,13 +71,19 @@ def _figures(failed: int, rate: float) -> str:
 
 @plans_app.command("list")
 def list_plans(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many.")] = 20, json: Json = False
+    limit: Limit = 20,
+    sort: Annotated[
+        Literal["name", "state", "jobs", "done", "failed", "left", "tokens", "created"] | None, typer.Option(help=SORT)
+    ] = None,
+    reverse: Reverse = False,
+    json: Json = False,
 ) -> None:
     """List replay plans, the latest first."""
     from regraft.flows.replay.progress import plans
 
     run = context()
-    rows = plans(run.postgres_dsn(), limit)
+    found = arranged(plans(run.postgres_dsn(), most(0)), limit, sort, keys=_KEYS, reverse=reverse)
+    rows = found.rows
     if json:
         run.print_json(rows)
         return
@@ -87,6 +106,7 @@ def list_plans(
             f"{row['created_at']:%Y-%m-%d %H:%M}",
         )
     run.console.print(table)
+    print_total(run.console, len(rows), found.total, "plan")
 
 
 @plans_app.command("show")
@@ -111,7 +131,8 @@ def show_plan(plan: PlanId, json: Json = False) -> None:
     console = run.console
     console.print(f"[bold]{plan_id}[/] {escape(row['name'])}  {row['state']}", highlight=False)
     console.print(
-        f"{row['jobs']} jobs of {row['nodes']} nodes: {row['done']} done, {row['skipped']} finished before, "
+        f"{counted(row['jobs'], 'job')} of {counted(row['nodes'], 'node')}: {row['done']} done, "
+        f"{row['skipped']} finished before, "
         f"{row['failed']} failed, {row['running']} running, {row['planned']} waiting"
     )
     share = f" ({row['cached_tokens'] / row['prompt_tokens']:.0%} from a cache)" if row["prompt_tokens"] else ""
@@ -140,7 +161,9 @@ def cancel_plan(plan: PlanId, json: Json = False) -> None:
     if row["state"] == "running":
         run.console.print(f"No more jobs of {short(row['plan_id'])} are started; {row['running']} are on their way.")
     else:
-        run.console.print(f"Plan {short(row['plan_id'])} is {row['state']}: {left} jobs are left.", highlight=False)
+        run.console.print(
+            f"Plan {short(row['plan_id'])} is {row['state']}: {counted(left, 'job', 'are')} left.", highlight=False
+        )
 
 
 @plans_app.command("watch")

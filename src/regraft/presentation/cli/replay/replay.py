@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,7 @@ from regraft.infra.files.experiments import read_experiment
 from regraft.infra.files.text import read_text
 from regraft.presentation.cli import completion
 from regraft.presentation.cli.context import CommandContext, context
+from regraft.presentation.cli.options import Json
 from regraft.presentation.cli.replay import plans
 from regraft.presentation.cli.replay.plans import following
 from regraft.presentation.cli.replay.report import print_counts, print_plan, print_stored
@@ -36,12 +37,11 @@ def register(app: typer.Typer) -> None:
 def replay(
     nodes: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="Nodes: ids or starts of ids; or none, with conditions.", metavar="[NODE]...", show_default=False
-        ),
+        typer.Argument(help="Nodes: ids or starts of ids; or none, with conditions.", show_default=False),
     ] = None,
     session: Annotated[
-        list[str] | None, typer.Option(rich_help_panel=_NODES, help="Nodes of this session: id or name.")
+        list[str] | None,
+        typer.Option(rich_help_panel=_NODES, help="Nodes of this session: id, start of an id, or name."),
     ] = None,
     theme: Annotated[list[str] | None, typer.Option(rich_help_panel=_NODES, help="Nodes of this theme.")] = None,
     task: Annotated[list[str] | None, typer.Option(rich_help_panel=_NODES, help="Nodes of this task.")] = None,
@@ -58,16 +58,18 @@ def replay(
     outcome_above: Annotated[
         float | None, typer.Option(rich_help_panel=_NODES, help="Nodes whose reward is higher.")
     ] = None,
-    pivot: Annotated[
-        bool, typer.Option("--pivot", rich_help_panel=_NODES, help="Nodes where several answers differ.")
+    differing: Annotated[
+        bool,
+        typer.Option("--differing", rich_help_panel=_NODES, help="Nodes with several answers that differ."),
     ] = False,
-    query: Annotated[
-        Literal["pivot"] | None,
+    pivots: Annotated[
+        bool,
         typer.Option(
+            "--pivots",
             rich_help_panel=_NODES,
-            help="pivot: nodes whose answers came to different ends, the heaviest first (see `regraft pivots`).",
+            help="Nodes whose answers came to different ends, the heaviest first (see `regraft pivots`).",
         ),
-    ] = None,
+    ] = False,
     replays: Annotated[
         bool, typer.Option("--replays", rich_help_panel=_NODES, help="Include nodes that replays made.")
     ] = False,
@@ -75,7 +77,9 @@ def replay(
         bool,
         typer.Option("--side-calls", rich_help_panel=_NODES, help="Include clients' side calls (titles, tags, ...)."),
     ] = False,
-    limit: Annotated[int | None, typer.Option(rich_help_panel=_NODES, help="Maximum number of nodes.")] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=0, rich_help_panel=_NODES, help="How many nodes at most; 0 for all.")
+    ] = 0,
     experiment: Annotated[
         Path | None, typer.Option(rich_help_panel=_RUNNING, help="TOML file with nodes, variants and limits.")
     ] = None,
@@ -121,9 +125,11 @@ def replay(
         bool, typer.Option("--chat", rich_help_panel=_VARIANTS, help="Use the chat API, whichever the original used.")
     ] = False,
     samples: Annotated[
-        int | None, typer.Option("--samples", "-n", min=1, rich_help_panel=_VARIANTS, help="Answers per variant.")
+        int | None, typer.Option("--samples", "-s", min=1, rich_help_panel=_VARIANTS, help="Answers per variant.")
     ] = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, rich_help_panel=_RUNNING, help="Concurrent calls.")] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, rich_help_panel=_RUNNING, help="Calls at the same time.")
+    ] = None,
     budget_tokens: Annotated[
         int | None, typer.Option(rich_help_panel=_RUNNING, help="Start no more jobs after this many tokens.")
     ] = None,
@@ -145,7 +151,9 @@ def replay(
     toward: Annotated[
         str | None,
         typer.Option(
-            rich_help_panel=_CONTINUING, help="Follow the path to this node; the longest if not given.", metavar="NODE"
+            rich_help_panel=_CONTINUING,
+            help="Follow the path to this node; the longest if not given.",
+            metavar="NODE",
         ),
     ] = None,
     tools: Annotated[
@@ -178,7 +186,7 @@ def replay(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", rich_help_panel=_RUNNING, help="Print the jobs and their cost; run nothing.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Re-run nodes with every combination of variants; the answers become siblings of the nodes.
 
@@ -200,10 +208,10 @@ def replay(
         models=tuple(of_model or ()),
         outcome_below=outcome_below,
         outcome_above=outcome_above,
-        pivot=pivot,
-        query=query or "",
+        pivot=differing,
+        query="pivot" if pivots else "",
         replays=replays,
-        limit=limit,
+        limit=limit or None,
     )
     fixed = Variant(
         tools=read_tools(read_text(tools_file), str(tools_file)) if tools_file else (),
@@ -220,6 +228,8 @@ def replay(
         "seed": seed or [],
         "max_tokens": max_tokens or [],
     }
+    if nodes and limit:
+        raise UsageError("--limit is for nodes that conditions find. Answers per variant are --samples.")
     ways = [bool(nodes), bool(conditions.conditions), experiment is not None, resume is not None]
     if sum(ways) != 1:
         raise UsageError("Give nodes: ids, or conditions such as --theme, or --experiment, or --resume.")

@@ -12,6 +12,7 @@ from regraft.domain.replay.experiment import SIDE_CALL
 from regraft.presentation.cli.context import CommandContext
 from regraft.presentation.cli.lineage.sessions import rollout_line, short
 from regraft.presentation.cli.replay.compare import print_comparison
+from regraft.presentation.cli.words import counted
 
 if TYPE_CHECKING:
     from regraft.domain.replay.budget import Price
@@ -63,7 +64,7 @@ def print_plan(run: CommandContext, planned: ReplayPlan, prices: dict[str, Price
     _print_refused(run, planned)
     if not planned.origins:
         return
-    run.console.print(f"{len(planned.todo)} jobs would run; {planned.done} were finished before.")
+    run.console.print(f"{counted(len(planned.todo), 'job')} would run; {planned.done} were finished before.")
     for job in planned.todo[:50]:
         changes = escape(changes_in_words(job.variant.describe()))
         run.console.print(f"  {job.origin.node_id}  sample {job.sample}  {changes}", highlight=False)
@@ -73,17 +74,21 @@ def print_plan(run: CommandContext, planned: ReplayPlan, prices: dict[str, Price
         money = f", {cost:.4g} in money" if cost is not None else ""
         run.console.print(f"About {whole.prompt:,} tokens of prompt and {whole.completion:,} of answers{money}.")
     if uncounted:
-        run.console.print(f"[dim]{uncounted} prompts were never counted: a token for four characters is assumed.[/]")
+        run.console.print(
+            f"[dim]{counted(uncounted, 'prompt')} without a count: a token for four characters is assumed.[/]"
+        )
     if unbounded:
-        run.console.print(f"[dim]{unbounded} answers have no max_tokens: as long as the original's is assumed.[/]")
+        run.console.print(
+            f"[dim]{counted(unbounded, 'answer', 'have')} no max_tokens: as long as the original's is assumed.[/]"
+        )
 
 
 def _print_refused(run: CommandContext, planned: ReplayPlan) -> None:
     """Why requested nodes are not replayed, or that there are none."""
     if side_calls := planned.refused.get(SIDE_CALL):
         run.console.print(
-            f"Refused (side_call): {side_calls} nodes are calls that clients make for themselves, such as titles and "
-            "tags. --side-calls includes them.",
+            f"Refused (side_call): {counted(side_calls, 'node')} of calls that clients make for themselves, such as "
+            "titles and tags. --side-calls includes them.",
             highlight=False,
         )
     elif not planned.origins:
@@ -98,7 +103,7 @@ def print_stored(run: CommandContext, plan_id: Any, planned: ReplayPlan, *, as_j
     else:
         _print_refused(run, planned)
         run.console.print(
-            f"Stored plan {plan_id}: {len(planned.todo)} jobs, {planned.done} finished before. "
+            f"Stored plan {plan_id}: {counted(len(planned.todo), 'job')}, {planned.done} finished before. "
             f"Run it with `regraft replay --resume {short(plan_id)}`."
         )
 
@@ -173,8 +178,12 @@ def print_counts(
     if tally.limited:
         _tell(run, f"[yellow]{tally.limited} times[/] a model server asked to be called later.")
     if tally.stopped == "budget":
-        _tell(run, f"[yellow]The budget is spent[/]: {left} jobs are left. Give a larger one with --resume to go on.")
+        _tell(
+            run,
+            f"[yellow]The budget is spent[/]: {counted(left, 'job', 'are')} left. Give a larger one with "
+            "--resume to go on.",
+        )
     elif tally.stopped:
-        _tell(run, f"[yellow]Cancelled[/]: {left} jobs are left. `regraft replay --resume PLAN` goes on.")
+        _tell(run, f"[yellow]Cancelled[/]: {counted(left, 'job', 'are')} left. `regraft replay --resume PLAN` goes on.")
     for failure in sorted(set(counts.failures)):
         _tell(run, f"[red]failed[/] {counts.failures.count(failure)} x {escape(failure)}")

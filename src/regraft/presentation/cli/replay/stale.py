@@ -15,7 +15,8 @@ from rich.table import Table
 
 from regraft.domain.errors import UsageError
 from regraft.presentation.cli.context import CommandContext, context
-from regraft.presentation.cli.lineage.sessions import Json, one_line, short
+from regraft.presentation.cli.lineage.sessions import one_line, short
+from regraft.presentation.cli.options import Json, Limit, NodeArgument, OnlySession, most
 
 if TYPE_CHECKING:
     from regraft.domain.replay.staleness import RegenerationStep
@@ -26,11 +27,11 @@ _SAYS = {
     "taskify": "taskify again",
     "replay": "ask again",
     "follow": "goes with it",
-    "keep": "stays: a client's call",
+    "keep": "stays",
 }
+_STAYS = "a client was given this answer, so only the client can ask again"
 _MADE_AGAIN = ("taskify", "replay")
-SessionOption = Annotated[str | None, typer.Option(help="Only this session: id, start of an id, or name.")]
-NodeOption = Annotated[str | None, typer.Option(help="Only this node and its descendants.")]
+NodeOption = Annotated[str | None, typer.Option(help="Only this node, by id or start of an id, and its descendants.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,9 +42,9 @@ def register(app: typer.Typer) -> None:
 
 def stale(
     why: Annotated[bool, typer.Option("--why", help="List each stale plan and answer with its reason.")] = False,
-    session: SessionOption = None,
+    session: OnlySession = None,
     node: NodeOption = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many lines --why prints.")] = 40,
+    limit: Limit = 40,
     json: Json = False,
 ) -> None:
     """Show what is stale: made with a replaced rule or model, under changed conditions, or after such an answer."""
@@ -54,7 +55,7 @@ def stale(
     dsn, versions = run.postgres_dsn(), list(_rules(run))
     scoped = session is not None or node is not None
     if scoped or why:
-        steps, cut = _steps(run, session, node, limit)
+        steps, cut = _steps(run, session, node, most(limit))
         held = staleness.snapshots_holding(dsn, steps)
     if not scoped:
         changes = staleness.overview(dsn, versions)
@@ -69,6 +70,8 @@ def stale(
         return
     if not scoped:
         _print_changes(run, changes)
+        if any(row["keep"] for row in changes):
+            run.console.print(f"[dim]stay: {_STAYS}; `regraft replay NODE` grows another branch.[/]", highlight=False)
     if scoped or why:
         _print_steps(run, steps, cut)
         if held:
@@ -86,10 +89,10 @@ def stale(
 
 
 def regenerate(
-    session: SessionOption = None,
+    session: OnlySession = None,
     node: NodeOption = None,
-    dry_run: Annotated[bool, typer.Option(help="Print what would be re-run; run nothing.")] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of steps.")] = 1000,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be re-run; run nothing.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="How many steps at most; 0 for all.")] = 1000,
     concurrency: Annotated[int, typer.Option(min=1, help="Calls at the same time.")] = 2,
     json: Json = False,
 ) -> None:
@@ -104,7 +107,7 @@ def regenerate(
     dsn = run.postgres_dsn()
     lineage.build(dsn)
     taskify.collect(dsn)
-    steps, cut = _steps(run, session, node, limit, made_only=True)
+    steps, cut = _steps(run, session, node, most(limit), made_only=True)
     todo = sum(step.what in _MADE_AGAIN for step in steps)
     if dry_run:
         if json:
@@ -147,7 +150,7 @@ def regenerate(
 
 
 def outdate(
-    node: Annotated[str, typer.Argument(help="Node: id or start of an id.")],
+    node: NodeArgument,
     because: Annotated[str | None, typer.Option(help="What changed.")] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Remove the mark from this node.")] = False,
     json: Json = False,
@@ -233,8 +236,9 @@ def _print_steps(run: CommandContext, steps: list[RegenerationStep], cut: bool) 
         table.add_column(name, no_wrap=name != "because", overflow="fold")
     for step in steps:
         made = step.stale.made
+        because = step.stale.reason if step.what != "keep" else f"{step.stale.reason}; {_STAYS}"
         kind = "plan" if made.stage == "taskification_results" else "run"
-        table.add_row(_SAYS[step.what], f"{kind} {short(made.id)}", short(made.node_id), escape(step.stale.reason))
+        table.add_row(_SAYS[step.what], f"{kind} {short(made.id)}", short(made.node_id), escape(because))
     run.console.print(table)
     if cut:
         run.console.print("[dim]and more[/]")

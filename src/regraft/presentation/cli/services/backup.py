@@ -13,8 +13,8 @@ from regraft.domain.errors import IntegrityError
 from regraft.flows.backup import BackupManifest, BackupSource, Report
 from regraft.infra.data_folder import make_data_folder
 from regraft.presentation.cli.context import CommandContext, context
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+from regraft.presentation.cli.options import Json
+from regraft.presentation.cli.words import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -107,6 +107,7 @@ def _print(run: CommandContext, manifest: BackupManifest, done: str, *, as_json:
         return
     rows, size = sum(manifest.tables.values()), manifest.bytes / (1 << 20)
     run.console.print(
-        f"{done}: {rows:,} rows in {len(manifest.tables)} tables, {len(manifest.files)} files, {size:,.1f} MiB.",
+        f"{done}: {counted(rows, 'row')} in {counted(len(manifest.tables), 'table')}, "
+        f"{counted(len(manifest.files), 'file')}, {size:,.1f} MiB.",
         highlight=False,
     )

@@ -12,6 +12,7 @@ import typer
 
 from regraft.domain.errors import NotFoundError, UsageError
 from regraft.presentation.cli.context import context
+from regraft.presentation.cli.options import Json
 
 app = typer.Typer(
     help="Manage PostgreSQL: migrate the schema, print the address, open psql, let Grafana read.", no_args_is_help=True
@@ -19,7 +20,7 @@ app = typer.Typer(
 
 
 @app.command()
-def migrate(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def migrate(json: Json = False) -> None:
     """Apply pending migrations and list all that are applied."""
     from regraft.flows.schema import schema_state
 

@@ -19,11 +19,13 @@ from regraft.domain.errors import RegraftError
 from regraft.infra.data_folder import closing_command, is_open
 from regraft.infra.embedded.process import port_free
 from regraft.presentation.cli.context import CommandContext, context
+from regraft.presentation.cli.options import Json
 from regraft.presentation.cli.services import configured
 from regraft.presentation.cli.services.configured import ROOM
 from regraft.presentation.cli.services.finding import Finding
 from regraft.presentation.cli.services.leftovers import unfinished_erasures, warehouse_leftovers
 from regraft.presentation.cli.services.status import backlog, counts, services
+from regraft.presentation.cli.words import counted
 
 _PATIENCE = 3.0  # seconds for a model server to take a connection
 _PORTS = {"http": 80, "https": 443}
@@ -39,7 +41,7 @@ def doctor(
     repair: Annotated[
         bool, typer.Option("--repair", help="Finish interrupted erasures; remove files of interrupted freezes.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Check the machine, the configuration, the services and the stores; exit 1 when something is wrong."""
     run = context()
@@ -174,7 +176,9 @@ def _stores(run: CommandContext) -> Iterator[Finding]:
         return
     if found is None:
         return
-    yield Finding("ok", f"{found['turns']} turns in {found['sessions']} sessions, schema up to date")
+    yield Finding(
+        "ok", f"{counted(found['turns'], 'turn')} in {counted(found['sessions'], 'session')}, schema up to date"
+    )
     if found["quarantine"]:
         mend = "`regraft quarantine list` says why; they are kept whole. `regraft quarantine retry --all` tries again."
         yield Finding("warning", f"{found['quarantine']} captured calls could not be read.", mend)
@@ -184,12 +188,14 @@ def _stores(run: CommandContext) -> Iterator[Finding]:
         mend = (
             "`regraft db psql -c 'SELECT turn_id, failure FROM lineage_queue'`, then `regraft lineage build --retry`."
         )
-        yield Finding("warning", f"{found['failed_turns']} turns could not be placed in the graph.", mend)
+        yield Finding("warning", f"{counted(found['failed_turns'], 'turn')} could not be placed in the graph.", mend)
     if found["unmatched_feedback"]:
         mend = "Compare their turn_id or session with `regraft sessions`; they count once their turn is stored."
         yield Finding("warning", f"{found['unmatched_feedback']} rewards or ratings name no turn or session.", mend)
     if found["waiting_turns"]:
-        yield Finding("warning", f"{found['waiting_turns']} turns wait for the graph.", "`regraft lineage build`")
+        yield Finding(
+            "warning", f"{counted(found['waiting_turns'], 'turn', 'wait')} for the graph.", "`regraft lineage build`"
+        )
 
 
 def _backlog(run: CommandContext) -> Iterator[Finding]:
@@ -202,7 +208,7 @@ def _backlog(run: CommandContext) -> Iterator[Finding]:
     if found.stream_packs and found.stream_seconds and found.stream_seconds > _SLOW:
         again = f" ({found.redelivered} of them delivered before)" if found.redelivered else ""
         age = f"{found.stream_seconds:.0f} s"
-        what = f"{found.stream_packs} packs of calls{again} wait in the stream, the oldest for {age}."
+        what = f"{counted(found.stream_packs, 'pack')} of calls{again} waiting in the stream, the oldest for {age}."
         mend = "Ingest does not store them: see <data_dir>/logs/ingest.log, and PostgreSQL's disk."
         yield Finding("wrong" if found.stream_seconds > _STALLED else "warning", what, mend)
     if found.seconds <= _SLOW:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from regraft.presentation.cli.context import context
+from regraft.presentation.cli.options import Json
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder to prepare.")] = Path(),
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Write a commented regraft.toml and make the data folder. A file that exists is left as it is."""
     from regraft.infra.config.place import CONFIG_FILE, DATA_FOLDER

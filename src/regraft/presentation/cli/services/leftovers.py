@@ -8,6 +8,7 @@ from regraft.domain.errors import RegraftError
 from regraft.presentation.cli.context import CommandContext
 from regraft.presentation.cli.services.finding import Finding
 from regraft.presentation.cli.services.status import services
+from regraft.presentation.cli.words import counted
 
 _REPAIR = "`regraft doctor --repair` does it."
 
@@ -47,7 +48,8 @@ def warehouse_leftovers(run: CommandContext, *, repair: bool) -> Iterator[Findin
         yield Finding("warning", f"The warehouse {run.warehouse()} cannot be looked through: {error}")
         return
     for one in found:
-        what = f"{len(one.snapshots)} snapshots, {len(one.tags)} tags and {len(one.files)} files of {one.table}"
+        parts = f"{counted(len(one.snapshots), 'snapshot')}, {counted(len(one.tags), 'tag')}"
+        what = f"{parts} and {counted(len(one.files), 'file')} of {one.table}"
         if repair:
             yield Finding("ok", f"{what} that no frozen dataset needs were removed")
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
@@ -15,7 +15,9 @@ from regraft.infra.embedded.stack import DAGSTER, GATEWAY, INGEST, METRICS, WEB
 from regraft.infra.embedded.state import RunFolder
 from regraft.infra.embedded.supervisor import Supervisor
 from regraft.presentation.cli.context import CommandContext, context
+from regraft.presentation.cli.options import Json
 from regraft.presentation.cli.services.disk import measure, size_text, usage_document
+from regraft.presentation.cli.words import counted
 
 if TYPE_CHECKING:
     from regraft.flows.capture.backlog import CaptureBacklog
@@ -122,7 +124,7 @@ def _users(row: dict[str, Any]) -> str:
     return ", ".join(own[:_SHOWN]) + (f" and {len(own) - _SHOWN} more" if len(own) > _SHOWN else "")
 
 
-def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def status(json: Json = False) -> None:
     """Show which services run, where, and how much is stored."""
     run = context()
     rows, found, waiting = services(run), counts(run), backlog(run)
@@ -158,7 +160,7 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
     if hour is not None:
         run.console.print(f"\n{_in_words(hour)}", highlight=False)
     if waiting.spool_bytes or waiting.stream_packs:
-        stream = "" if waiting.stream_packs is None else f", {waiting.stream_packs} packs in the stream"
+        stream = "" if waiting.stream_packs is None else f", {counted(waiting.stream_packs, 'pack')} in the stream"
         run.console.print(
             f"\nNot stored yet: {waiting.spool_bytes / (1 << 20):.1f} MiB in the spool{stream}; "
             f"the oldest call waits for {waiting.seconds:.0f} s.",

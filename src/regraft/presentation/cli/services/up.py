@@ -23,6 +23,7 @@ from regraft.infra.embedded.stack import DAGSTER, METRICS, WEB, Stack
 from regraft.infra.embedded.state import wait_until
 from regraft.infra.embedded.supervisor import Supervisor, become_supervisor, say_ready
 from regraft.presentation.cli.context import CommandContext, context
+from regraft.presentation.cli.options import Json
 from regraft.presentation.cli.services.open_page import PAGE, say_page
 from regraft.presentation.cli.services.status import services
 
@@ -77,7 +78,7 @@ def up(
     _watch(run, stack)
 
 
-def down(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def down(json: Json = False) -> None:
     """Stop what `regraft up` started, in order. What other commands still use goes on until they end."""
     run = context()
     running = Supervisor.of(run.data_dir)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
+from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -13,10 +14,12 @@ from rich.table import Table
 from regraft.domain.errors import UsageError
 from regraft.infra.files.web_tokens import Role, WebToken, WebTokenStore
 from regraft.presentation.cli.context import context
+from regraft.presentation.cli.options import SORT, Json, Limit, Reverse
+from regraft.presentation.cli.tables import Keys, arranged, print_total
 
 app = typer.Typer(help="Create, list and revoke tokens of the web UI and its API.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_KEYS: Keys = {name: attrgetter(name) for name in ("name", "scope", "role", "created")}
 
 
 def tokens_path(data_dir: Path) -> Path:
@@ -60,9 +63,15 @@ def create(
 
 
 @app.command("list")
-def list_tokens(as_json: Json = False) -> None:
+def list_tokens(
+    limit: Limit = 0,
+    sort: Annotated[Literal["name", "scope", "role", "created"] | None, typer.Option(help=SORT)] = None,
+    reverse: Reverse = False,
+    as_json: Json = False,
+) -> None:
     """List tokens. The tokens themselves are never shown."""
-    run, tokens = context(), _store().all()
+    run, every = context(), _store().all()
+    tokens = arranged(every, limit, sort, keys=_KEYS, reverse=reverse).rows
     if as_json:
         run.print_json([_shown(token) for token in tokens])
         return
@@ -72,6 +81,7 @@ def list_tokens(as_json: Json = False) -> None:
         shown = (token.key_id, token.name, scope, token.role, _day(token.created), _day(token.revoked))
         table.add_row(*map(escape, shown))
     run.console.print(table)
+    print_total(run.console, len(tokens), len(every), "token")
 
 
 @app.command("revoke")
