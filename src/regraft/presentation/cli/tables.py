@@ -59,6 +59,12 @@ def cut(text: str) -> Text:
     return Text(text, no_wrap=True, overflow="ellipsis")
 
 
+def one_line(text: str, width: int) -> str:
+    """Text on one line, cut to ``width`` characters."""
+    flat = " ".join(text.replace("\x00", "\ufffd").split())
+    return flat if len(flat) <= width else flat[: width - 1] + "…"
+
+
 def print_total(console: Console, shown: int, total: int, noun: str) -> None:
     """Below a table on a terminal: how many rows there are. In a pipe every line is a row."""
     if console.is_terminal:

@@ -10,9 +10,9 @@ import typer
 from rich.text import Text
 
 from regraft.presentation.cli.context import context
-from regraft.presentation.cli.lineage.sessions import one_line, short
+from regraft.presentation.cli.lineage.sessions import short
 from regraft.presentation.cli.options import Json, Limit, OnlySession, most
-from regraft.presentation.cli.tables import cut, listing
+from regraft.presentation.cli.tables import cut, listing, one_line
 from regraft.presentation.cli.words import counted, moment
 
 runtime_app = typer.Typer(

@@ -9,9 +9,8 @@ import typer
 
 from regraft.presentation.cli.context import context
 from regraft.presentation.cli.evaluation.embedding import embed_units
-from regraft.presentation.cli.lineage.sessions import one_line
 from regraft.presentation.cli.options import SORT, Json, Limit, Reverse
-from regraft.presentation.cli.tables import Keys, arranged, cut, listing, print_total
+from regraft.presentation.cli.tables import Keys, arranged, cut, listing, one_line, print_total
 from regraft.presentation.cli.words import counted
 
 _WORDS = 60  # characters of a question or an answer that are shown

@@ -19,7 +19,7 @@ from regraft.domain.lineage.tool_calls import RESULT_ROLES
 from regraft.presentation.cli import completion
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.options import SORT, Json, Limit, NodeArgument, Reverse, most
-from regraft.presentation.cli.tables import cut, listing, print_total
+from regraft.presentation.cli.tables import cut, listing, one_line, print_total
 from regraft.presentation.cli.words import counted
 
 MOST_SHOWN = 20_000  # characters of one text on a terminal
@@ -389,9 +389,3 @@ def short(value: UUID | None) -> str:
 def figure(value: object) -> str:
     """A reward as it is read: plain text of a number or of a stored number, nothing where there is none."""
     return "" if value is None else f"{float(str(value)):g}"
-
-
-def one_line(text: str, width: int) -> str:
-    """Text on one line, cut to ``width`` characters."""
-    flat = " ".join(text.replace("\x00", "\ufffd").split())
-    return flat if len(flat) <= width else flat[: width - 1] + "…"

@@ -10,8 +10,9 @@ from rich.text import Text
 
 from regraft.domain.errors import UsageError
 from regraft.presentation.cli.context import context
-from regraft.presentation.cli.lineage.sessions import one_line, short
+from regraft.presentation.cli.lineage.sessions import short
 from regraft.presentation.cli.options import Json, Limit, most
+from regraft.presentation.cli.tables import one_line
 
 if TYPE_CHECKING:
     from regraft.infra.gateway_endpoint import GatewayEndpoint

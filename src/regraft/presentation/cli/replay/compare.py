@@ -15,8 +15,9 @@ from rich.text import Text
 
 from regraft.domain.errors import UsageError
 from regraft.presentation.cli.context import CommandContext, context
-from regraft.presentation.cli.lineage.sessions import one_line, short
+from regraft.presentation.cli.lineage.sessions import short
 from regraft.presentation.cli.options import Json, Limit, NodeArgument, most
+from regraft.presentation.cli.tables import one_line
 
 _STYLES = {"same": "", "old": "red strike", "new": "green bold"}
 _PLAIN_MARKS = {"same": ("", ""), "old": ("[-", "-]"), "new": ("{+", "+}")}  # as `git diff --word-diff` writes them

@@ -9,9 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from regraft.presentation.cli.context import context
-from regraft.presentation.cli.lineage.sessions import one_line
 from regraft.presentation.cli.options import SORT, Json, Limit, Reverse
-from regraft.presentation.cli.tables import Keys, arranged, print_total
+from regraft.presentation.cli.tables import Keys, arranged, one_line, print_total
 from regraft.presentation.cli.words import moment
 
 _COLOURS = {"current": "green", "replaced": "yellow", "unknown": "dim"}

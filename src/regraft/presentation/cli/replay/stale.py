@@ -15,8 +15,9 @@ from rich.table import Table
 
 from regraft.domain.errors import UsageError
 from regraft.presentation.cli.context import CommandContext, context
-from regraft.presentation.cli.lineage.sessions import one_line, short
+from regraft.presentation.cli.lineage.sessions import short
 from regraft.presentation.cli.options import Json, Limit, NodeArgument, OnlySession, most
+from regraft.presentation.cli.tables import one_line
 
 if TYPE_CHECKING:
     from regraft.domain.replay.staleness import RegenerationStep
