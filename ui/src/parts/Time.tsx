@@ -13,7 +13,8 @@ const FIRST_YEAR = 1980;
 export function Time({ at, full = false }: { at: string | null | undefined; full?: boolean }) {
   if (!at) return <span>–</span>;
   const moment = new Date(at);
-  if (moment.getUTCFullYear() < FIRST_YEAR) return <span title="It was imported without a date">no date</span>;
+  if (moment.getUTCFullYear() < FIRST_YEAR)
+    return <span title="It was imported without a date">no date</span>;
   return (
     <time dateTime={at} title={at}>
       {(full ? FULL : DAY).format(moment)}
