@@ -103,6 +103,7 @@ def _judgements():
 
 def _tables():
     return (
+        listing("Latest replay plans", "In the time range.", Sql("evaluation", "plans"), height=8),
         bars("Open items by kind and theme", "The 20 largest.", Sql("evaluation", "queue"), width=12),
         bars("Ratings of people", "In the time range.", Sql("evaluation", "ratings"), width=12),
         listing("Judges", "Each version that was asked, the last used first.", Sql("evaluation", "judges"), width=12),

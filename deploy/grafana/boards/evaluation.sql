@@ -43,3 +43,13 @@ ORDER BY v.last_used DESC LIMIT 100;
 -- How far people agree.
 SELECT theme, measure, alpha, low, high, subjects, labels, reviewers, disputed, contested FROM theme_agreement
 ORDER BY contested DESC, alpha NULLS LAST LIMIT 200;
+
+-- name: plans
+-- The latest replay plans, with the states of their jobs.
+SELECT p.created_at AS time, made.jobs, made.done, made.failed, made.tokens, p.ended_at AS ended, p.stopped AS "stopped by",
+    p.plan_id::text AS plan
+FROM replay_plan p CROSS JOIN LATERAL (
+    SELECT count(*) AS jobs, count(*) FILTER (WHERE j.state = 'done') AS done, count(*) FILTER (WHERE j.state = 'failed') AS failed,
+        sum(coalesce(j.prompt_tokens, 0) + coalesce(j.completion_tokens, 0)) AS tokens
+    FROM replay_job j WHERE j.plan_id = p.plan_id) AS made
+WHERE $__timeFilter(p.created_at) ORDER BY p.created_at DESC LIMIT 100;

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders import dashboard
 from boards.panels import GREEN, RED, YELLOW, board, figure, limits, lines, listing, window
 from boards.sources import ask, quantile_of
 
-OVERHEAD = "regraft_gateway_overhead_seconds"
+OVERHEAD, UPSTREAM = "regraft_gateway_overhead_seconds", "regraft_gateway_upstream_seconds"
 
 
 def gateway() -> dashboard.Dashboard:
@@ -76,6 +76,18 @@ def _calls():
             "Share answered with 5xx, or cut, over five minutes.",
             ask("regraft:gateway_failed_calls:ratio5m", "{{upstream}}"),
             unit="percentunit",
+        ),
+        lines(
+            "Calls in flight",
+            "Whose answer has not ended, and those of them that wait for their turn at a limit.",
+            ask("sum(regraft_gateway_calls_in_flight)", "in flight"),
+            ask("sum by (limit, upstream) (regraft_gateway_calls_waiting)", "waiting {{limit}} {{upstream}}", ref="B"),
+        ),
+        lines(
+            "Time of model servers, p95",
+            "Until the end of the answer, as the gateway measures it.",
+            ask(quantile_of(0.95, UPSTREAM, "upstream"), "{{upstream}}"),
+            unit="s",
         ),
         lines(
             "Time of the gateway itself",

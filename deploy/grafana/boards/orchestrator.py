@@ -48,14 +48,14 @@ def orchestrator() -> dashboard.Dashboard:
         Sql("orchestrator", "graph_edges", ref="edges"),
         height=14,
     )
-    plans = listing("Latest plans", "Orchestrated requests in the time range.", Sql("orchestrator", "plans"))
+    plans = listing("Latest orchestrated requests", "In the time range.", Sql("orchestrator", "plans"))
     for panel in (*_figures(), graph.nodes(arcs), *_courses()):
         made = made.with_panel(panel)
     url = "/d/regraft-conversation?var-session=${__value.raw}&${__url_time_range}"
     return made.with_panel(
-        plans.override_by_name("conversation", linked("Graph of this conversation", url)).override_by_name(
-            "seconds", shown_as("s")
-        )
+        plans.override_by_name("conversation", linked("Graph of this conversation", url))
+        .override_by_name("seconds", shown_as("s"))
+        .override_by_name("model seconds", shown_as("s"))
     )
 
 
@@ -84,7 +84,7 @@ def _figures():
             steps=limits((0.05, YELLOW), (0.2, RED)),
             width=6,
         ),
-        figure("Plans", "Plans made in the time range.", Sql("orchestrator", "plans_made"), width=6),
+        figure("Orchestrated", "Requests in the time range, exact.", Sql("orchestrator", "requests"), width=6),
     )
 
 

@@ -41,16 +41,17 @@ SELECT caller || ' > ' || callee AS id, caller AS source, callee AS target, coun
     least(1 + ln(count(*)), 8)::double precision AS thickness
 FROM call GROUP BY caller, callee ORDER BY count(*) DESC LIMIT 200;
 
--- name: plans_made
--- Plans of subtasks in the time range.
-SELECT count(*) AS plans FROM taskification_results WHERE $__timeFilter(created_at);
+-- name: requests
+-- Orchestrated requests in the time range.
+SELECT count(*) AS requests FROM execution_run_records WHERE backend = 'orchestrator' AND $__timeFilter(started_at);
 
 -- name: plans
--- The latest plans, with the calls that carried each of them out.
-SELECT p.created_at AS time, p.model AS planner, p.taskify_rule_version AS rule, p.status, done.calls, done.failed, done.seconds,
-    p.session_id::text AS conversation
-FROM taskification_results p CROSS JOIN LATERAL (
-    SELECT count(*) AS calls, count(*) FILTER (WHERE r.run_status NOT IN ('ok', 'refused')) AS failed,
-        sum(r.duration_ms) FILTER (WHERE r.backend <> 'orchestrator') / 1000 AS seconds
-    FROM execution_run_records r WHERE r.taskification_id = p.taskification_id) AS done
-WHERE $__timeFilter(p.created_at) ORDER BY p.created_at DESC LIMIT 100;
+-- The latest orchestrated requests, with the calls that carried each of them out.
+SELECT a.started_at AS time, a.model AS orchestrator, a.run_status AS status, made.workers AS "worker calls", made.calls, made.failed,
+    a.duration_ms / 1000 AS seconds, made.seconds AS "model seconds", made.tokens, a.session_id::text AS conversation
+FROM execution_run_records a CROSS JOIN LATERAL (
+    SELECT count(*) AS calls, count(*) FILTER (WHERE r.purpose = 'worker') AS workers,
+        count(*) FILTER (WHERE r.run_status NOT IN ('ok', 'refused')) AS failed, sum(r.duration_ms) / 1000 AS seconds,
+        sum(coalesce(r.prompt_tokens, 0) + coalesce(r.completion_tokens, 0)) AS tokens
+    FROM execution_run_records r WHERE r.taskification_id = a.taskification_id AND r.backend <> 'orchestrator') AS made
+WHERE a.backend = 'orchestrator' AND $__timeFilter(a.started_at) ORDER BY a.started_at DESC LIMIT 100;

@@ -115,7 +115,7 @@ def _served() -> set[str]:
     counted = {f"{each.name}_total" if each.kind == "counter" else each.name for each in DEFINITIONS}
     named = {each.name for each in (*FACT_METRICS, *STORE_GAUGES)}
     process = {"process_cpu_seconds_total", "process_resident_memory_bytes", "up", "ALERTS"}
-    return counted | named | process | {"regraft_facts_dropped_total"}
+    return counted | named | process
 
 
 def _asked(expression: str) -> set[str]:

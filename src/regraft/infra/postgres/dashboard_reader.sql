@@ -39,18 +39,14 @@ GRANT SELECT (run_id, session_id, node_id, purpose, theme_id, model, backend, ru
     completion_tokens, cached_tokens, duration_ms, first_byte_ms, tool_calls, taskification_id, started_at)
     ON execution_run_records TO regraft_grafana;
 GRANT SELECT (to_turn_id, evidence, from_turn_id) ON turn_link TO regraft_grafana;
-GRANT SELECT (name, build, turns_built, built_at) ON lineage_watermark TO regraft_grafana;
-GRANT SELECT (taskification_id, session_id, taskify_rule_version, model, status, generation, created_at)
-    ON taskification_results TO regraft_grafana;
-GRANT SELECT (plan_id, concurrency, created_at, started_at, ended_at, stopped) ON replay_plan TO regraft_grafana;
+GRANT SELECT (plan_id, created_at, started_at, ended_at, stopped) ON replay_plan TO regraft_grafana;
 GRANT SELECT (plan_id, number, model, state, prompt_tokens, completion_tokens, cached_tokens, started_at, ended_at)
     ON replay_job TO regraft_grafana;
 GRANT SELECT (rollout_id, session_id, policy, simulated_user, stop_reason, steps, fidelity, created_at) ON rollout TO regraft_grafana;
 GRANT SELECT (label_id, rating, seconds, supersedes, created_at) ON human_eval_labels TO regraft_grafana;
 GRANT SELECT (label_id, source, preference, judge_version, seconds, supersedes, created_at) ON preference_labels TO regraft_grafana;
-GRANT SELECT (label_id, retracted_at) ON label_retractions TO regraft_grafana;
 GRANT SELECT (judge_version, judge, task, model, first_used, last_used) ON judge_versions TO regraft_grafana;
-GRANT SELECT (vote_id, judge_version, model_snapshot, created_at) ON judge_votes TO regraft_grafana;
+GRANT SELECT (judge_version, created_at) ON judge_votes TO regraft_grafana;
 GRANT SELECT (item_id, kind, scope, theme, share, needed, done, leased, skips, created_at, closed_at)
     ON human_sample_queue TO regraft_grafana;
 GRANT SELECT (scope, theme, measure, alpha, low, high, subjects, labels, reviewers, disputed, contested, measured_at)
