@@ -85,7 +85,7 @@ class ReadAccess:
     was made for.
 
     A token is needed as soon as there is one in the file, a revoked one included, and where ``required``. Otherwise
-    whoever shows none reads everything, and changes nothing.
+    a client without one reads everything and changes nothing.
     """
 
     def __init__(

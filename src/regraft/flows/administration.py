@@ -1,6 +1,6 @@
-"""What administrators manage: keys of the gateway, tokens of the web UI, model servers, and calls nobody could read.
+"""What administrators manage: keys of the gateway, tokens of the web UI, model servers, and calls that cannot be read.
 
-Whoever administers one tenant sees and changes what is the tenant's alone: its keys and its tokens.
+The administrator of one tenant sees and changes what is the tenant's alone: its keys and its tokens.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Administration:
 
     def upstreams(self, counted: Sequence[UpstreamFigures], *, asking: bool) -> list[UpstreamHealth]:
         """Model servers with what was ``counted`` of them, those of the settings first. ``asking``: each is asked for
-        its models now, which takes five seconds at most. The administrator of one tenant is told no addresses."""
+        its models now, which takes five seconds at most. The administrator of one tenant sees no addresses."""
         figures = {each.upstream: each for each in counted}
         known = self.setup.upstreams if self.scope is None else {}
         answers = asyncio.run(_ask_all(known)) if asking and known else {}

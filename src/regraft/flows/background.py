@@ -1,5 +1,5 @@
 """Work that takes longer than a request, in threads of a process that serves: its state can be read, and it is stopped
-when nobody wants it any more or the process ends."""
+when it is cancelled or the process ends."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ class Background:
                 changes = {"state": "cancelled"}
             except RegraftError as error:
                 changes = {"state": "failed", "error": str(error), "failure": error}
-            except Exception:  # noqa: BLE001 - the edge of a thread: nobody else would hear of it
+            except Exception:  # noqa: BLE001 - the edge of a thread: nothing else would report it
                 _log.exception("%s failed", entry.job.name)
                 changes = {"state": "failed", "error": _BUG}
             self._update(entry.job.job_id, ended_at=datetime.now(UTC), **changes)

@@ -2,7 +2,7 @@
 
 The database is dumped as of one moment. Files of the warehouse never change and are written before the database names
 them, so those copied after that moment are all that it names. What can be computed again (the workbench) and what is on
-its way (spool and stream) are left out: whoever makes a backup waits first until all is stored.
+its way (spool and stream) are left out: the command waits first until all is stored.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class BrowserSessions:
         self._seen: dict[bytes, tuple[float, BrowserSession | None]] = {}
 
     def sign_in(self, token: str) -> SignedIn | None:
-        """A new session for whoever shows a valid token, else None.
+        """A new session for a valid token, else None.
 
         Raises UnavailableError or ConfigError when tokens cannot be checked or the session cannot be stored.
         """
@@ -99,7 +99,7 @@ class BrowserSessions:
 
 
 def csrf_value(cookie: str) -> str:
-    """What a page shows in each request that changes something: only a page that was told can know it."""
+    """What a page shows in each request that changes something: only a page that was given it can know it."""
     return hashlib.blake2b(cookie.encode(), digest_size=24, person=b"regraft-csrf").hexdigest()
 
 

@@ -82,7 +82,7 @@ def rename_theme(
 ) -> ThemeChange:
     """File everything under another name: a new one, or that of a theme that is there, which merges both.
 
-    A merged theme cannot be told apart again. Raises NotFoundError, or UsageError for a name that is empty or too long.
+    A merge cannot be undone. Raises NotFoundError, or UsageError for a name that is empty or too long.
     """
     wanted, now = cleaned_name(name), now or datetime.now(UTC)
     with transaction(dsn, name="regraft-themes") as connection:

@@ -27,7 +27,7 @@ def make_data_folder(path: Path) -> Path:
         if os.geteuid() == 0:
             let_server_through(path)
     for name in OWN_FOLDERS:
-        with contextlib.suppress(OSError):  # not there, or somebody else's
+        with contextlib.suppress(OSError):  # not there, or of another account
             close(path / name)
     return path
 

@@ -121,7 +121,7 @@ class DagsterSection(DatabaseSection):
     """Dagster, which materialises the assets and shows their lineage."""
 
     enabled: bool = Field(True, description="whether `regraft up` starts it")
-    host: str = Field("127.0.0.1", description="address its page listens on; the page asks nobody for a password")
+    host: str = Field("127.0.0.1", description="address its page listens on; the page has no sign-in")
     port: int = Field(4702, ge=1, le=65535, description="port of its page")
     hosts: list[str] = Field([], description="names its page answers to beside loopback ones, e.g. of a reverse proxy")
     dsn: SecretStr | None = Field(

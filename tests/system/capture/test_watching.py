@@ -56,7 +56,7 @@ def test_what_is_added_is_stored_once_line_by_line_and_in_halves_of_lines(truth,
     whole = "".join(lines(4))
     pieces = [whole[at : at + 90] for at in range(0, len(whole), 90)]
     told = []
-    watch(truth, [tmp_path], wait=steps(path, pieces), told=told.append, fresh=0.0)
+    watch(truth, [tmp_path], wait=steps(path, pieces), report=told.append, fresh=0.0)
     assert sum(each.turns for each in told) == count(truth, "session_turn") == 4
     assert len([each for each in told if each.turns]) == 4
     assert count(truth, "lineage_queue") == 0
@@ -69,7 +69,7 @@ def test_watching_that_stopped_goes_on_and_doubles_nothing(truth, tmp_path):
     path = tmp_path / "s.jsonl"
     written = lines(3)
     for at in range(len(written)):
-        watch(truth, [tmp_path], wait=steps(path, [written[at]]), told=lambda _: None, fresh=0.0)
+        watch(truth, [tmp_path], wait=steps(path, [written[at]]), report=lambda _: None, fresh=0.0)
     assert count(truth, "session_turn") == 3
     assert count(truth, "pipeline_event_inbox") == 3
 
@@ -77,9 +77,9 @@ def test_watching_that_stopped_goes_on_and_doubles_nothing(truth, tmp_path):
 def test_a_fresh_answer_waits_and_a_settled_one_does_not(truth, tmp_path):
     path = tmp_path / "s.jsonl"
     path.write_text("".join(lines(1)))
-    watch(truth, [tmp_path], wait=steps(path, []), told=lambda _: None, fresh=1000.0)
+    watch(truth, [tmp_path], wait=steps(path, []), report=lambda _: None, fresh=1000.0)
     assert count(truth, "session_turn") == 0
-    watch(truth, [tmp_path], wait=steps(path, []), told=lambda _: None, fresh=0.0, settle=0.0)
+    watch(truth, [tmp_path], wait=steps(path, []), report=lambda _: None, fresh=0.0, settle=0.0)
     assert count(truth, "session_turn") == 1
 
 
@@ -87,6 +87,6 @@ def test_folders_that_are_empty_and_files_of_no_known_format_are_watched_on(trut
     path = tmp_path / "later.jsonl"
     (tmp_path / "notes.json").write_text('{"x": 1}')
     told = []
-    watch(truth, [tmp_path, tmp_path / "none"], wait=steps(path, ["".join(lines(2))]), told=told.append, fresh=0.0)
+    watch(truth, [tmp_path, tmp_path / "none"], wait=steps(path, ["".join(lines(2))]), report=told.append, fresh=0.0)
     assert count(truth, "session_turn") == 2
     assert told[0].refused == {"a file of no known format": 1}

@@ -147,7 +147,7 @@ def test_ratings_of_a_contested_theme_do_not_reach_datasets(truth: str, bench: P
 def test_what_is_not_disputed_is_not_adjudicated(truth: str, bench: Path) -> None:
     ids = prefer(truth, bench, AT_ONE)
     lead = desk_at(truth, "lead")
-    with pytest.raises(NotFoundError, match="Nobody differs"):
+    with pytest.raises(NotFoundError, match="No reviewers differ"):
         adjudicate(lead, ids[0], Preference(preference="first"))
     (dispute,) = disputes(lead)
     with pytest.raises(UsageError, match="A path is rated"):

@@ -31,7 +31,7 @@ def test_a_leak_and_an_uncalibrated_judge_are_warned_of() -> None:
     said = by_standing({**CLEAN, "sessions_in_two_splits": 2}, {"labels": {UNCALIBRATED: 4, "signals": 6}})
     assert said["warning"][0].startswith("2 times the same conversation")
     assert said["warning"][1].startswith("4 of 10 rows were decided by a model")
-    assert "Nobody judged 6 of 10 rows: they were only measured." in said["open"]
+    assert "6 of 10 rows have no judgement: they were only measured." in said["open"]
 
 
 def test_what_filters_did_is_proven() -> None:

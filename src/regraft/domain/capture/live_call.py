@@ -1,4 +1,4 @@
-"""A stored call as somebody sees it who watches the traffic: who asked whom, what it took, and how it ended."""
+"""A stored call for those who watch the traffic: who asked whom, what it took, and how it ended."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _OLLAMA = {path.encode(): path for path in OLLAMA_CALLS}
 _OLLAMA_BESIDE = frozenset({b"/api/tags", b"/api/version", b"/api/show", b"/api/ps", b"/api/embed", b"/api/embeddings"})
 _COUNTS = frozenset({b"/v1/messages/count_tokens", b"/v1/responses/input_tokens"})
 _BATCHES = (b"/v1/batches", b"/v1/messages/batches")
-# What stands before a call on servers whose API does not start with ``/v1``.
+# What precedes a call on servers whose API does not start with ``/v1``.
 _BASES = (
     *(b"/v1beta/openai", b"/openai", b"/api/openai", b"/api/v1", b"/api/paas/v4", b"/compatible-mode", b"/inference"),
     *(b"/anthropic", b"/api/anthropic"),
@@ -80,7 +80,7 @@ def normal_path(path: bytes) -> bytes | None:
 
 
 def hint_for(path: bytes) -> str:
-    """What somebody who asked for this path may have meant; empty when it is like nothing known."""
+    """What a client that asked for this path may have meant; empty when no known path is like it."""
     tail = path.rstrip(b"/").rpartition(b"/")[2].lower()
     named = [call for call in (*CALLS, *OLLAMA_CALLS) if call.rpartition("/")[2].encode() == tail]
     if tail == b"completions":

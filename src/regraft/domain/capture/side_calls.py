@@ -53,7 +53,7 @@ class SideCallRules:
         self._user_is = frozenset(text for rule in self._rules for text in rule.user_is)
         self._user_starts = tuple(text for rule in self._rules for text in rule.user_starts)
         self._few = max((rule.messages or 0 for rule in self._rules), default=0)
-        # By what can be said of a call at once: an ordinary one is left with few rules.
+        # By what is known of a call at once: few rules are left for an ordinary one.
         self._left = {
             said: tuple(rule for rule in self._rules if not _asks_system(rule) and _may_meet(rule, *said))
             for said in product((False, True), repeat=4)

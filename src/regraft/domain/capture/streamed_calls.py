@@ -2,7 +2,7 @@
 
 Servers are known to number every call 0, to leave out the index, to count from 1, to write it as text, to give a new id
 with every piece, to repeat a call whole, and to name a function after its arguments. A piece goes to the call that its
-index and id name; one without either goes on with the call opened last. A piece whose call cannot be told is kept as it
+index and id name; one without either goes on with the call opened last. A piece whose call is not clear is kept as it
 came under ``unattributed``, and the answer is ambiguous.
 Source: OpenAI API reference, chat completion chunks.
 """
@@ -120,7 +120,7 @@ class _Call:
 
 
 class StreamedCalls:
-    """The tool calls of one message. ``unattributed`` are pieces whose call could not be told, as they came."""
+    """The tool calls of one message. ``unattributed`` are pieces whose call is not clear, as they came."""
 
     def __init__(self) -> None:
         self._calls: list[_Call] = []

@@ -1,6 +1,6 @@
 """Values of a message that arrive in pieces, joined by what they mean.
 
-Texts run on, typed parts are told apart by index and id, whole things that come again are not doubled.
+Texts run on, typed parts are distinguished by index and id, whole things that come again are not doubled.
 
 A part is one object of a list with a ``type``: a piece of content, of reasoning (``reasoning_details``) or of thinking
 (``thinking_blocks``). Its texts run on while its pieces come, and a signature closes it. ``content`` may change from

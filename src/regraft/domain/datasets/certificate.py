@@ -57,7 +57,7 @@ def _deciders(labels: Mapping[str, int], rows: int) -> Iterator[Statement]:
         yield Statement("proven", "Who decided is recorded for each row, and no unproven model decided.")
     undecided = labels.get("none", 0) + labels.get("signals", 0) + labels.get("", 0)
     if undecided:
-        yield Statement("open", f"Nobody judged {undecided} of {rows} rows: they were only measured.")
+        yield Statement("open", f"{undecided} of {rows} rows have no judgement: they were only measured.")
 
 
 def _duplicates(figures: Mapping[str, Any] | None) -> Statement:

@@ -16,7 +16,7 @@ from regraft.domain.lineage.tombstone import ERASED, SHOWN
 Kind = Literal["session", "node", "scope", "matching"]
 KINDS: tuple[Kind, ...] = ("session", "node", "scope", "matching")
 
-SHORTEST_TEXT = 4  # characters; less stands in most messages
+SHORTEST_TEXT = 4  # characters; shorter texts occur in most messages
 _DEEPEST = 6  # JSON in a string in JSON, so many times: what a tool's arguments hold is at most three deep
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _SHORT = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}

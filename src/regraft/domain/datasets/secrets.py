@@ -91,7 +91,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
 )
-_EXAMPLE = re.compile(r"[*xX.•_-]+")  # blanked out by whoever wrote it
+_EXAMPLE = re.compile(r"[*xX.•_-]+")  # blanked out by its author
 
 
 def _beginnings(pattern: str) -> tuple[str, ...]:

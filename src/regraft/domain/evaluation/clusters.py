@@ -172,5 +172,5 @@ def lower_bound(found: int, of: int) -> float:
 
 
 def name_of_words(words: Sequence[str]) -> str:
-    """The name of a cluster that nobody named: its three most telling words."""
+    """The name of a cluster without a name of its own: its three most telling words."""
     return ", ".join(words[:3]) or "no telling words"

@@ -23,7 +23,7 @@ Preference = Literal["a", "b", "equal", "both_bad"]
 
 _BASES: tuple[Basis, ...] = ("preference", "rank", "rating")
 _JUDGES = (PERSON, "", MODEL)
-# Names of ratings, the first that a source gave both answers counts: what is said of the whole, then of its aspects.
+# Names of ratings, the first that a source gave both answers counts: ratings of the whole, then of its aspects.
 _WHOLE = (
     *("reward", "success", "label", "preferred", "vote", "rating", "score", "score:overall", "score:overall_score"),
     *("score:rating", "score:average_rating", "score:quality_score", "score:fine-grained_score", "score:reward_score"),

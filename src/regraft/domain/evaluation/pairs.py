@@ -256,7 +256,7 @@ def propose(
     source, of answers that were in a contest: they give the margin of a pair that votes decide, and decide a pair whose
     answers were compared only with others. The source of a preference is the best that says anything: human preference
     > imported judgements (but for those of models) > human ratings > outcome > imported judgements of models > model >
-    signals. Signals decide only between answers that nobody judged.
+    signals. Signals decide only between answers without a judgement.
     """
     distinct: dict[UUID, Sibling] = {}
     for sibling in siblings:

@@ -30,7 +30,7 @@ class HumanJudgement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedSubject:
-    """A subject with everything that people said of it by one measure."""
+    """A subject with all judgements of it by one measure."""
 
     subject_id: UUID
     session_id: UUID
@@ -94,7 +94,7 @@ def judged_twice(judgements: Iterable[HumanJudgement]) -> dict[tuple[str, str, s
 
 
 def is_disputed(measure: str, values: Sequence[Value]) -> bool:
-    """Whether people differ so much that somebody should adjudicate."""
+    """Whether people differ so much that it should be adjudicated."""
     if measure == "rating":
         numbers = [float(value) for value in values]
         return max(numbers) - min(numbers) >= DISPUTED_RATINGS

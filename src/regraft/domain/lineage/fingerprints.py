@@ -22,7 +22,7 @@ LONG_ANSWER = 41  # characters of an answer that few others repeat
 _LONG = 4  # the bit of an ANSWER anchor that says so
 _ID_RUN = re.compile(r"[0-9A-Za-z]+")
 _MOST = 64  # anchors of one message
-_TOLD_BY = frozenset({"tool", "function"})
+_RESULT_ROLES = frozenset({"tool", "function"})
 
 
 def kind_of(anchor: int) -> int:
@@ -45,11 +45,11 @@ def anchors_of(message: Any) -> tuple[int, ...]:
     if not isinstance(message, Mapping):
         return ()
     role = message.get("role")
-    told = isinstance(role, str) and role in _TOLD_BY
+    is_result = isinstance(role, str) and role in _RESULT_ROLES
     found: set[int] = set()
-    if (key := text_anchor(plain_text(message), RESULT if told else TEXT)) is not None:
+    if (key := text_anchor(plain_text(message), RESULT if is_result else TEXT)) is not None:
         found.add(key)
-    if told and (key := call_anchor(message.get("tool_call_id"))) is not None:
+    if is_result and (key := call_anchor(message.get("tool_call_id"))) is not None:
         found.add(key)
     if role == "assistant":
         if (key := answer_anchor(message)) is not None:

@@ -145,12 +145,12 @@ def synthesis_messages(
     orchestrator: Orchestrator, messages: Sequence[Any], plan: Plan, reports: Mapping[str, StepReport]
 ) -> list[Any]:
     """The conversation as the client sent it, followed by the result of each step."""
-    told = []
+    parts = []
     for subtask in plan.subtasks:
         report = reports[subtask.id]
         head = f"[{subtask.id}] {subtask.instruction}"
-        told.append(f"{head}\n{report.result if report.status == 'done' else '(' + _why(report) + ')'}")
-    results = {"role": "user", "content": "The results of the parts:\n\n" + "\n\n".join(told)}
+        parts.append(f"{head}\n{report.result if report.status == 'done' else '(' + _why(report) + ')'}")
+    results = {"role": "user", "content": "The results of the parts:\n\n" + "\n\n".join(parts)}
     return [{"role": "system", "content": orchestrator.synthesis}, *messages, results]
 
 

@@ -204,5 +204,5 @@ def _share(group: Sequence[Sample], statuses: frozenset[str]) -> float:
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    told = [value for value in values if value is not None]
-    return fmean(told) if told else None
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None

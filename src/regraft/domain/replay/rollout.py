@@ -346,10 +346,10 @@ def rollout_label(variant: str | None) -> RolloutLabel:
         document = plain(parse_json(variant))
     except ValueError:
         return RolloutLabel()
-    told = document.get("rollout") if isinstance(document, dict) else None
-    if not isinstance(told, dict):
+    stored = document.get("rollout") if isinstance(document, dict) else None
+    if not isinstance(stored, dict):
         return RolloutLabel()
-    results, exact, parted = (told.get(key) for key in ("results", "exact", "divergence"))
+    results, exact, parted = (stored.get(key) for key in ("results", "exact", "divergence"))
     fidelity = None
     if isinstance(results, int) and isinstance(exact, int) and 0 <= exact <= results and results > 0:
         fidelity = round(exact / results, 4)

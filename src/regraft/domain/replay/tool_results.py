@@ -259,11 +259,11 @@ def simulation(call: ToolCall, definition: Any, examples: Sequence[RecordedResul
     """The messages that ask a model for a tool's result. ``examples`` are recorded results of the same tool."""
     recorded = [(canonical_json(each.call.arguments), canonical_json(each.message.get("content"))) for each in examples]
     shown = "\n\n".join(f"Call: {call.name}({arguments})\nResult: {said}" for arguments, said in recorded)
-    told = "You stand in for a tool that another model calls. Answer with the tool's result and nothing else."
+    instructions = "You stand in for a tool that another model calls. Answer with the tool's result and nothing else."
     described = f"The tool: {canonical_json(definition)}" if definition else f"The tool: {call.name}"
     before = f"\n\nRecorded results of it:\n\n{shown}" if shown else ""
     return [
-        {"role": "system", "content": told},
+        {"role": "system", "content": instructions},
         {
             "role": "user",
             "content": f"{described}{before}\n\nCall: {call.name}({canonical_json(call.arguments)})\nResult:",

@@ -39,14 +39,14 @@ def watch(
     paths: Sequence[Path],
     *,
     wait: Wait,
-    told: Callable[[ImportCounts], None],
+    report: Callable[[ImportCounts], None],
     form: str | None = None,
     theme: str | None = None,
     scope: str = DEFAULT_SCOPE,
     fresh: float = FRESH_SECONDS,
     settle: float = SETTLE_SECONDS,
 ) -> None:
-    """Import files and folders, and then what is added to them, until ``wait`` ends it. ``told`` gets the counts of
+    """Import files and folders, and then what is added to them, until ``wait`` ends it. ``report`` gets the counts of
     each round that read something. While PostgreSQL is down, nothing is read."""
     seen: dict[Path, _FileState] = {}
     failures = 0
@@ -63,7 +63,7 @@ def watch(
             else:
                 seen.update(changed)
                 failures = 0
-                told(counts)
+                report(counts)
         if not wait(_BACKOFF.after(failures) or INTERVAL_SECONDS):
             return
 

@@ -1,4 +1,4 @@
-"""How far work on a dataset has come, for whoever waits for it; and the way to stop it."""
+"""Progress of work on a dataset, for those who wait for it, and the way to stop it."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ the work: nothing of it stays."""
 
 
 def unwatched(step: str, done: int, total: int) -> None:
-    """Nobody waits."""
+    """Report to no one."""

@@ -40,7 +40,7 @@ def dataset_setup(settings: Settings) -> DatasetSetup:
 
 
 class DatasetService:
-    """``scope`` is the tenant of whoever asks, None for all: what is selected is the tenant's alone, and its recipes
+    """``scope`` is the tenant that asks, None for all: what is selected is the tenant's alone, and its recipes
     name no files of the server. Work goes to ``background``."""
 
     def __init__(self, dsn: str, workbench: Path, setup: DatasetSetup, background: Background) -> None:

@@ -44,7 +44,7 @@ class Dispute:
 def disputes(
     desk: ReviewDesk, *, kind: str | None = None, theme: str | None = None, skip: Sequence[UUID] = (), limit: int = 1
 ) -> list[Dispute]:
-    """What people differ on and nobody adjudicated, those of contested themes first. Ratings differ from two stars
+    """What people differ on and no one has adjudicated, those of contested themes first. Ratings differ from two stars
     on."""
     if kind not in (None, *_MEASURES):
         raise UsageError(f"A kind is one of {', '.join(_MEASURES)}, not {kind!r}.")
@@ -66,7 +66,7 @@ def adjudicate(desk: ReviewDesk, subject_id: UUID, label: Rating | Preference, *
     with desk.transaction() as connection:
         found = store.rows(connection, "disputes", **wanted, subject_id=subject_id)
         if not found:
-            raise NotFoundError(f"Nobody differs on {subject_id}, or it was adjudicated already.")
+            raise NotFoundError(f"No reviewers differ on {subject_id}, or it was adjudicated already.")
         kind = _KINDS[found[0]["measure"]]
         if isinstance(label, Rating) != (kind == "unit"):
             raise UsageError("A path is rated, and of a pair one answer is preferred.")

@@ -67,7 +67,7 @@ def fit(dsn: str, units: pa.Table, model: str, rule: ClusterRule) -> bool:
 
 
 def _former(dsn: str, last: Record | None, units: Sequence[str], model: str) -> Former | None:
-    """What the last fit said of these units; None where it found no clusters, or other vectors."""
+    """The clusters of these units in the last fit; None where it found no clusters, or other vectors."""
     from regraft.infra.statistics.partition import Former
 
     if last is None or last["embedding_model"] != model or last["noise"] == last["units"]:

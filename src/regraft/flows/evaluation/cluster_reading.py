@@ -128,7 +128,7 @@ class ClusterPage:
 def cluster_page(workbench: Path, layer: int | None = None, sessions: list[str] | None = None) -> ClusterPage:
     """The clusters of a layer and their fit, counted over all units or those of some sessions alone.
 
-    Of a cluster that has units of other sessions, what is said of all of them is left out: its name, its words, and
+    Of a cluster that has units of other sessions, figures over all of them are left out: its name, its words, and
     what is over-represented. Raises NotFoundError for a layer that the fit does not have.
     """
     bench = Clusters(workbench)

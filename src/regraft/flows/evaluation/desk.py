@@ -298,7 +298,7 @@ class ReviewDesk:
         )
 
     def _drop(self, connection: Connection, row: dict[str, Any], now: datetime) -> None:
-        """An item whose subject is gone is closed, so that nobody gets it again."""
+        """An item whose subject is gone is closed, and not given out again."""
         leases.run(connection, "end_lease", lease_id=row["lease_id"], ended="released", label_id=None, now=now)
         leases.run(connection, "close_item", item_id=row["item_id"], because="gone", now=now)
         leases.recount(connection, [row["item_id"]], now)

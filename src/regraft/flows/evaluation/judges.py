@@ -118,7 +118,7 @@ def _summary(one: JudgeFigures, votes: int, unparseable: int) -> JudgeSummary:
 
 
 def judge_report(settings: Settings, dsn: str, workbench: Path, name: str) -> JudgeReport:
-    """All about one judge, by its name. Raises NotFoundError where nobody of this name judged, and no file has it."""
+    """All about one judge, by its name. Raises NotFoundError where there is no such judge."""
     calibrate(dsn, workbench)
     listed = listed_judges(settings).get(name)
     versions = [row for row in judge_versions(dsn) if row["judge"] == name]

@@ -231,11 +231,11 @@ class _Run:
             self._note(1)
 
     def _identity(self, subject: _Subject, order: str, number: int) -> dict[str, str]:
-        told = {"version": self._judge.version, "subject": str(subject.subject_id), "first": order, "vote": number}
+        identity = {"version": self._judge.version, "subject": str(subject.subject_id), "first": order, "vote": number}
         return {
             "session": f"judge {self._judge.name} {subject.subject_id}",
             "purpose": PURPOSE,
-            "variant": canonical_json({"judge": told}),
+            "variant": canonical_json({"judge": identity}),
         }
 
     def _texts(self, subject: _Subject) -> dict[str, str] | None:

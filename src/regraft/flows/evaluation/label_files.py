@@ -49,7 +49,7 @@ def is_label_file(path: Path) -> bool:
                     isinstance(each, JsonRecord) and is_label_line(each.value)
                     for each in islice(records(file.pieces), 1)
                 )
-    except UsageError:  # nothing that can be read: whoever imports it says why
+    except UsageError:  # it cannot be read: the import says why
         return False
     return False
 

@@ -24,7 +24,7 @@ class NodeJudgements:
 
 
 def node_judgements(source: Source, node: str, scope: str | None = None) -> NodeJudgements:
-    """What is said of a node, the latest first. Raises UsageError or NotFoundError."""
+    """All judgements of a node, the latest first. Raises UsageError or NotFoundError."""
     with reading_from(source) as connection:
         wanted = reading.resolve_node(connection, node, scope)
         return NodeJudgements(

@@ -1,4 +1,4 @@
-"""Paths and pairs that somebody selected, put first in the review queue, and items that are asked for again."""
+"""Paths and pairs that a person selected, put first in the review queue, and items that are asked for again."""
 
 from __future__ import annotations
 

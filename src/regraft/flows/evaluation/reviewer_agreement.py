@@ -91,7 +91,7 @@ def themes_agreement(source: Source, scope: str | None = None) -> list[ThemeAgre
 
 def human_judgements(connection: Connection, scope: str | None = None) -> Iterator[HumanJudgement]:
     """Everything that people said and that counts, adjudications left out. A category that a rater did not name is one
-    that they found not to hold; categories that nobody ever named are left out."""
+    that they found not to hold; categories that no reviewer named are left out."""
     rows = store.rows(connection, "judgements", scope=scope)
     known = sorted({name for row in rows for name in row["categories"] or ()})
     for row in rows:

@@ -166,8 +166,8 @@ async def _deltas(reply: StreamedReply, spent: StepCost, silence: float) -> Asyn
     while True:
         async with asyncio.timeout(silence):
             piece = await anext(pieces, b"")
-        told, waiting = _whole_events(waiting + piece) if piece else (waiting, b"")
-        for data in events(told.decode("utf-8", "replace")):
+        finished, waiting = _whole_events(waiting + piece) if piece else (waiting, b"")
+        for data in events(finished.decode("utf-8", "replace")):
             if data.strip() == "[DONE]":
                 continue
             for delta in _chunk(data, spent):

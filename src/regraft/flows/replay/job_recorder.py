@@ -118,15 +118,15 @@ class JobRecorder(JobWatcher):
         stop: Stop = never,
     ) -> None:
         """Run the jobs, and store meanwhile how they go. No more are started once ``stop`` says why not, or the stored
-        plan that somebody cancelled it."""
+        plan that it was cancelled."""
         over = asyncio.Event()
 
-        def told() -> str:
+        def why_stop() -> str:
             return "cancelled" if self._cancelled else stop()
 
         async def work() -> None:
             try:
-                await execute(gateway, todo, concurrency, tally, self, budget, grow, theme, told)
+                await execute(gateway, todo, concurrency, tally, self, budget, grow, theme, why_stop)
             finally:
                 over.set()
 

@@ -38,7 +38,7 @@ class ModelOffers:
 def model_offers(
     source: Source, gateway: GatewayEndpoint, prices: Mapping[str, Price], scope: str | None
 ) -> ModelOffers:
-    """What can be asked. Of models that answered a tenant, ``scope``, is told nothing: others asked them."""
+    """Models that can be asked. A tenant (``scope``) does not see models that only answered others."""
     problem, names = "", list[str]()
     try:
         names = _offered(gateway)

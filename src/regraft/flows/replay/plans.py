@@ -283,7 +283,7 @@ def run(
     """Run a plan's jobs, each with ``grow``, and return when their answers are in the graph.
 
     A job that fails is counted and does not stop the others. A budget that is spent leaves the rest for another time,
-    as does ``stop`` when it says why ("cancelled", "shutdown"), and whoever cancels the stored plan.
+    as does ``stop`` when it says why ("cancelled", "shutdown"), and a cancellation of the stored plan.
     ``tally`` is kept up to date meanwhile, ``progress`` called for each job that ended. ``keep`` and the errors are
     those of ``wait_until_stored``; raises UsageError when another process runs this plan.
     """

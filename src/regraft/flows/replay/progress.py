@@ -102,8 +102,8 @@ def _in_words(rows: list[Row], definition: str) -> list[Row]:
 def _words(definition: str) -> list[str]:
     """What each variant of a plan changes; '' of one that was erased."""
     variants = plain(parse_json(definition)).get("variants")
-    told = variants if isinstance(variants, list) else []
-    return [printable(changes_in_words(each)) if isinstance(each, dict) else "" for each in told]
+    stored = variants if isinstance(variants, list) else []
+    return [printable(changes_in_words(each)) if isinstance(each, dict) else "" for each in stored]
 
 
 def progress(source: Source, plan_id: UUID) -> Row:

@@ -251,7 +251,7 @@ class _Rollout:
         return dialect_of(self._job.endpoint).standalone(request).decode()
 
     def _identity(self, first: bool) -> dict[str, str]:
-        """Where a call stands. All but the first grow from the one before: its turn is the parent that they name."""
+        """The headers of a call. All but the first grow from the one before: its turn is the parent that they name."""
         identity = identity_of(self._job)
         identity["variant"] = self._variant(identity["variant"] if first else "{}")
         if not first:

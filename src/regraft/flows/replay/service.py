@@ -176,7 +176,7 @@ class ReplayService:
         return plan_id
 
     def models(self, scope: str | None = None) -> ModelOffers:
-        """Models that can be asked. A tenant is told of those that are offered, not of those that answered others."""
+        """Models that can be asked. A tenant sees those that are offered, not those that answered others."""
         return model_offers(self._dsn, self._setup.gateway(), self._setup.prices, scope)
 
     def close(self) -> None:
@@ -224,7 +224,7 @@ class ReplayService:
         self._cancelled.discard(plan_id)
         if progress.progress(self._dsn, plan_id)["state"] == "running":
             return
-        if again:  # whoever looks sees at once that it goes on
+        if again:  # readers see at once that it goes on
             with transaction(self._dsn, name="regraft-replay") as connection:
                 limited = (asked.concurrency, asked.budget_tokens, asked.budget_money)
                 store.start(connection, plan_id, datetime.now(UTC), *limited)

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 PROGRAM = "regraft.infra.daft.near_duplicates"
 _RAY = re.compile(r"auto|local:[1-9]\d?|(?:ray://)?(?!local:)[^\s/]+:\d+")
-# Credentials of object stores, and what Ray and Daft are told by their operators.
+# Credentials of object stores, and what operators set for Ray and Daft.
 _MORE = ("AWS_", "AZURE_", "GOOGLE_", "GCS_", "RAY_", "DAFT_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _QUIET = {
     "DAFT_ANALYTICS_ENABLED": "0",

@@ -146,7 +146,7 @@ def runner(where: str) -> Iterator[None]:
     local = where.startswith("local:")
     if not local and where != "auto":
         _reach(where)
-    if local:  # Ray on loopback alone: whoever reaches a Ray cluster may run code on it. Named for what it is not.
+    if local:  # Ray on loopback alone: a client that reaches a Ray cluster can run code on it.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     import ray
 
@@ -171,7 +171,7 @@ def runner(where: str) -> Iterator[None]:
 
 
 def _reach(address: str) -> None:
-    """End with a sentence where nobody listens: Ray itself tries for minutes."""
+    """End with a sentence where nothing listens: Ray itself tries for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), 10).close()

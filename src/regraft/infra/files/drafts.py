@@ -1,5 +1,5 @@
-"""Draft folders: what is only needed while it is made. A process that was killed leaves one behind; it is told from one
-that is in use by its lock, which ends with the process."""
+"""Draft folders, for what is needed only while something is made. A killed process leaves one behind: its lock, which
+ends with the process, tells it from one in use."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Large bodies in flight: in memory as long as all of them together fit, and otherwise in files that no other process
 can see.
 
-A body in a file is a map of it, which reads like bytes; whoever has gone over it lets go of its pages.
+A body in a file is a map of it, which reads like bytes; a reader that has gone over it lets go of its pages.
 """
 
 from __future__ import annotations

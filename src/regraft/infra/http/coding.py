@@ -74,7 +74,7 @@ def _inflated(body: bytes, most: int, window: int) -> bytes:
         while rest:
             if member.eof:
                 if rest[:1] != b"\x1f":
-                    return b"".join(parts)  # what stands behind the last member
+                    return b"".join(parts)  # what follows the last member
                 member = zlib.decompressobj(window)
             part = member.decompress(rest, min(_STEP, most - size + 1))
             size += len(part)

@@ -19,7 +19,7 @@ _GATHER = 1 << 20  # bytes of a body from which on its pieces are gathered in pl
 class ClientLimits:
     """What a client may do. Bytes and seconds."""
 
-    header_bytes: int = 64 << 10  # also of what stands around the chunks of a body, beyond CHUNK_BYTES a chunk
+    header_bytes: int = 64 << 10  # also of what surrounds the chunks of a body, beyond CHUNK_BYTES a chunk
     header_count: int = 128
     body_bytes: int = 512 << 20
     header_seconds: float = 15.0

@@ -1,6 +1,6 @@
 """Remove frozen rows permanently: snapshots of a table, and files that no snapshot needs.
 
-Iceberg keeps every file for ever unless it is told otherwise, and PyIceberg's expiry removes names, not files.
+Iceberg keeps every file for ever unless it is asked to remove some, and PyIceberg's expiry removes names, not files.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def tables(opened: SqlCatalog) -> list[str]:
 
 
 def leftovers(opened: SqlCatalog, identifier: str, keep: Collection[int]) -> Leftovers:
-    """What of a table is not needed by the snapshots ``keep``; nobody may be writing to it."""
+    """What of a table is not needed by the snapshots ``keep``; no process may be writing to it."""
     table = opened.load_table(identifier)
     gone = tuple(one.snapshot_id for one in table.snapshots() if one.snapshot_id not in keep)
     tags = tuple(name for name, ref in table.metadata.refs.items() if name != "main" and ref.snapshot_id in gone)

@@ -163,7 +163,7 @@ class UpstreamPool:
         """Send one request; ``listener`` is called with the answer, never before this returns.
 
         ``block`` are header lines, each with its line end; nothing in it may come unchecked from anywhere but a parser.
-        ``root`` stands before the path instead of the base_url's own path.
+        ``root`` comes before the path instead of the base_url's own path.
         """
         response = UpstreamResponse(self._message(method, path, block, body, root), method == b"HEAD", listener)
         self._start(response)

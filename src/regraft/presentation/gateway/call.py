@@ -258,7 +258,7 @@ class ForwardedCall:
             self._large.then(act, *arguments)
 
     def _keep_copy(self, chunk: bytes) -> None:
-        """Of a large answer in the memory that all large bodies share: packed at once unless somebody looks into it."""
+        """Of a large answer in the memory that all large bodies share: packed at once unless it is read."""
         if self._copy_failed is not None:
             return
         self._copied += len(chunk)

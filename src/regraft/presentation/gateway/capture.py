@@ -100,7 +100,7 @@ class LargeRecord:
 
 class Recorder:
     """Writes calls to the spool: what one turn of the loop has to write is one write. Large calls are written by other
-    threads, so that nobody waits for them but their own clients.
+    threads, so that only their own clients wait for them.
 
     ``wake`` is called after each, so that they are moved on. Lives on the running loop.
     """

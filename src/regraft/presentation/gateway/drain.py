@@ -100,8 +100,8 @@ class Drainer:
             self._stopping = True
             if self._pausing is not None:
                 self._pausing.cancel()  # the stream is away: it would only be tried again
-        if told := [each for each in positions if each != SHUTDOWN]:
-            self._spool.written(*POSITION.unpack(told[-1]))
+        if reached := [each for each in positions if each != SHUTDOWN]:
+            self._spool.written(*POSITION.unpack(reached[-1]))
         self._waiting.set()
 
     async def _move_forever(self, stream: CallStream) -> None:

@@ -41,7 +41,7 @@ class LocalRates:
 
 
 class SharedRates:
-    """The buckets of several processes, in the file at ``path``, which whoever starts them deletes before."""
+    """The buckets of several processes, in the file at ``path``, which the process that starts them deletes first."""
 
     def __init__(self, path: Path) -> None:
         self._table = SharedTable(path, _BUCKET.size, SLOTS)

@@ -37,7 +37,7 @@ class SharedSlots:
         self._lives: dict[int, int] = {}
         self._probed: dict[int, float] = {}
         self._closed = False
-        with self._table.locked():  # nobody probes meanwhile
+        with self._table.locked():  # no other process probes meanwhile
             if not _lock(self._life):
                 log.error("another gateway process %d is alive: what it holds when it dies is not given back", number)
             for place in self._table.places():

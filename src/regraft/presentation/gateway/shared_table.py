@@ -17,7 +17,7 @@ _FREE = bytes(_NAME)
 
 
 class SharedTable:
-    """``rows`` rows of ``size`` bytes in the file at ``path``, which whoever starts the processes deletes before.
+    """``rows`` rows of ``size`` bytes in the file at ``path``, which the process that starts the others deletes first.
 
     ``map`` is the file. It is read and written with ``locked``, at the places that ``find`` gives.
     """

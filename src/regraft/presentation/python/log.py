@@ -132,7 +132,7 @@ class Log:
 
     def labels(self, *, theme: str | None = None, session: str | None = None) -> pa.Table:
         """Labels that count today, the oldest first: ratings and preferences of reviews, and what clients and imports
-        said of answers. One that was corrected since is not among them."""
+        reported about answers. One that was corrected since is not among them."""
         return self.batches("labels", theme=theme, session=session).read_all()
 
     def pivots(self, *, theme: str | None = None, session: str | None = None, refresh: bool = True) -> pa.Table:

@@ -28,7 +28,7 @@ class BodyLimit:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > LONGEST_BODY:  # no length was declared: whoever sends this is not worth an answer
+            if seen > LONGEST_BODY:  # no length was declared: the connection is closed without an answer
                 return {"type": "http.disconnect"}
             return message
 

@@ -1,4 +1,4 @@
-"""A limit to failed sign-ins, so that nobody can try tokens one after another."""
+"""A limit to failed sign-ins, so that tokens cannot be tried one after another."""
 
 from __future__ import annotations
 

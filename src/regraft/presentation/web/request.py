@@ -49,7 +49,7 @@ async def _datasets(request: Request) -> DatasetService:
 
 
 Datasets = Annotated[DatasetService, Depends(_datasets)]  # every call says whose, by the scope of `Truth`
-Admin = Annotated[Grant, Depends(_admin)]  # of whoever may change what is not a judgement
+Admin = Annotated[Grant, Depends(_admin)]  # of those who may change what is not a judgement
 Database = Annotated[Reader, Depends(_reader)]  # to see whether it answers, never what is in it
 Truth = Annotated[ScopedReader, Depends(_scoped_reader)]
 Workbench = Annotated[Path, Depends(_workbench)]  # of all tenants: what is read of it is filtered by `Truth.scope`

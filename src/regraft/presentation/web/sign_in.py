@@ -46,7 +46,7 @@ class Me(Model):
 
 
 class SignedOut(Model):
-    """Nobody is signed in any more."""
+    """End the browser's session."""
 
     signed_in: bool = False
 

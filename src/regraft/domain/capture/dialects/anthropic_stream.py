@@ -1,5 +1,5 @@
-"""A streamed message of the Anthropic Messages API, put together from its events: blocks are told apart by index and by
-their start, since not every server numbers them.
+"""A streamed message of the Anthropic Messages API, put together from its events: index and start tell blocks
+apart, since not every server numbers them.
 
 A piece goes to the block that its index names, of blocks with one index to the one started last; without an index, to
 the block started last. A piece that no block can take is kept as it came.
@@ -132,7 +132,7 @@ class StreamedBlocks:
     def _start(self, index: int | None, block: dict[str, Any]) -> None:
         known = self._by_index.get(index) if index is not None else None
         if known and known.block == block and block.get("id"):
-            return  # told again
+            return  # a repetition
         self._open(index, block)
 
     def _open(self, index: int | None, block: dict[str, Any]) -> _Block:
@@ -154,8 +154,8 @@ class StreamedBlocks:
         message = {**(self.message or {}), **delta}
         if isinstance(event.get("usage"), dict):
             known = message.get("usage")
-            told = {key: value for key, value in event["usage"].items() if value is not None}
-            message["usage"] = {**(known if isinstance(known, dict) else {}), **told}
+            counts = {key: value for key, value in event["usage"].items() if value is not None}
+            message["usage"] = {**(known if isinstance(known, dict) else {}), **counts}
         self.message = message
 
     def whole(self) -> tuple[dict[str, Any], list[str]]:

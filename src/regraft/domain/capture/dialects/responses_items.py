@@ -1,6 +1,6 @@
 """The output items of a streamed response, put together from its events.
 
-Items are told apart by id and by their place, and their texts run on. An item that is sent whole replaces what was
+Items are distinguished by id and by their place, and their texts run on. An item that is sent whole replaces what was
 pieced together. A piece that no item can take is kept as it came.
 Source: OpenAI API reference, streaming events of Responses.
 """
@@ -50,7 +50,7 @@ class _Item:
         self._parts.clear()
 
     def part(self, field: str, number: Any, empty: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """The part of the item that an event is about; parts that were not told of before it are empty."""
+        """The part of the item that an event is about; parts that were not announced are empty."""
         parts = self._parts.get(field)
         if parts is None:
             said = self.item.get(field)
@@ -78,7 +78,7 @@ class _Item:
 
 
 class StreamedItems:
-    """The items of one stream. ``unattributed`` are events whose item cannot be told."""
+    """The items of one stream. ``unattributed`` are events whose item is not clear."""
 
     def __init__(self) -> None:
         self.unattributed: list[Any] = []

@@ -82,8 +82,8 @@ def _read_stream(text: str) -> Answer:
             response = event["response"]
             done = done or kind in _ENDS
         elif kind == "error":
-            told = {key: value for key, value in event.items() if key not in ("type", "sequence_number")}
-            error = event["error"] if event.get("error") else told
+            fields = {key: value for key, value in event.items() if key not in ("type", "sequence_number")}
+            error = event["error"] if event.get("error") else fields
         elif event.get("error"):
             error = event["error"]
         elif isinstance(kind, str):

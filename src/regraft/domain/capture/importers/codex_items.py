@@ -52,11 +52,11 @@ def message_of(item: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if kind.endswith("_output"):
         output = item.get("output")
-        told = mapping(output).get("content") if isinstance(output, dict) else output
-        if isinstance(told, list):
-            written: Any = content_of([_part(part) for part in told])
-        elif isinstance(told, str):
-            written = told
+        content = mapping(output).get("content") if isinstance(output, dict) else output
+        if isinstance(content, list):
+            written: Any = content_of([_part(part) for part in content])
+        elif isinstance(content, str):
+            written = content
         else:
             written = "" if output is None else canonical_json(output)
         more = rest(item, _OF_OUTPUT)

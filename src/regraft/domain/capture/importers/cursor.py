@@ -23,7 +23,7 @@ from regraft.domain.capture.importers.values import mapping, mappings, text
 from regraft.domain.ids import canonical_json
 
 FORM = "cursor"
-ASIDE = frozenset({"richText", "capabilities", "capabilityStatuses", "latestConversationSummary"})  # words told again
+ASIDE = frozenset({"richText", "capabilities", "capabilityStatuses", "latestConversationSummary"})  # repetitions
 _ROLES: dict[Any, str] = {1: "user", 2: "assistant", "user": "user", "ai": "assistant"}
 _GONE = "a bubble that the database does not hold"
 _BESIDE = (

@@ -77,10 +77,10 @@ def read(record: JsonRecord) -> Iterator[Found]:
         yield _judged(conversation, own)
     for key, reason in refused.items():
         yield RefusedConversation(f"{text(trace.get('id'))}/{key}", reason)
-    told = {key for _, key, _ in inner}
+    inside = {key for _, key, _ in inner}
     for score in scores:
         about = text(score.get("observationId"))
-        if (about and about not in told) or not inner:
+        if (about and about not in inside) or not inner:
             yield RefusedConversation(
                 f"score {text(score.get('id'))}", "a score of something that is no call that could be read"
             )

@@ -69,8 +69,8 @@ def read(record: JsonRecord) -> Iterator[Found]:
 
 def _said(made: dict[str, Any], version: dict[str, Any], parent: int | None, key: str) -> ImportedMessage:
     answered = made["role"] == "assistant"
-    told = made.pop("genInfo", {}) if answered else {}
-    stats = mapping(told.get("stats"))
+    info = made.pop("genInfo", {}) if answered else {}
+    stats = mapping(info.get("stats"))
     counts = {"promptTokensCount": "prompt_tokens", "predictedTokensCount": "completion_tokens"}
     only_thought = answered and not made["content"] and "tool_calls" not in made
     return ImportedMessage(
@@ -78,8 +78,8 @@ def _said(made: dict[str, Any], version: dict[str, Any], parent: int | None, key
         parent=parent,
         key=key,
         answered=answered,
-        model=text(told.get("indexedModelIdentifier"))
-        or text(told.get("identifier"))
+        model=text(info.get("indexedModelIdentifier"))
+        or text(info.get("identifier"))
         or text(mapping(version.get("senderInfo")).get("senderName"))
         or None
         if answered
@@ -114,7 +114,7 @@ def _version(version: dict[str, Any], place: str) -> Iterator[dict[str, Any]]:
                 yield answer.message()
                 answer = _Answer()
             answer.add(block, kind, thinking=thinking)
-        answer.told = mapping(step.get("genInfo")) or answer.told
+        answer.info = mapping(step.get("genInfo")) or answer.info
         if not blocks and rest(step, frozenset({"type", "stepIdentifier", "style"})):
             answer.kept.append(step)
     if answer:
@@ -126,7 +126,7 @@ class _Answer:
         self.parts: list[Any] = []
         self.thoughts: list[str] = []
         self.calls: list[Any] = []
-        self.told: dict[str, Any] = {}
+        self.info: dict[str, Any] = {}
         self.kept: list[Any] = []
 
     def __bool__(self) -> bool:
@@ -152,7 +152,7 @@ class _Answer:
             made["reasoning_content"] = "\n\n".join(self.thoughts)
         if self.calls:
             made["tool_calls"] = self.calls
-        return {**made, "genInfo": self.told}
+        return {**made, "genInfo": self.info}
 
 
 def _content(value: Any) -> Any:

@@ -118,7 +118,7 @@ def _others(ask: LoggedRequest) -> dict[str, Any]:
 def _pair(line: dict[str, Any]) -> tuple[str, str] | None:
     """The members that hold the request and the response."""
     if isinstance(line.get("messages"), list):
-        return None  # the history stands in the line itself
+        return None  # the history is in the line itself
     for asked_in, answered_in in _PAIRS:
         request = _body(line.get(asked_in))
         unanswered = asked_in in ("body", "params") and "custom_id" in line  # the input of a batch

@@ -148,7 +148,7 @@ def _said(
 
 
 def _rendered_otherwise(each: dict[str, Any]) -> dict[str, Any]:
-    """The text of an answer that is read from its ``output``, where it says something else: somebody edited it."""
+    """The text of an answer that is read from its ``output``, where it says something else: it was edited."""
     items, content = mappings(each.get("output")), each.get("content")
     if not items or not isinstance(content, str):
         return {}

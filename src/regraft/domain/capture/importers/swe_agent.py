@@ -1,4 +1,4 @@
-"""SWE-agent trajectories (``.traj``): the ``history`` of a run, with what each agent was told and answered.
+"""SWE-agent trajectories (``.traj``): the ``history`` of a run, with each agent's instructions and answers.
 
 The steps in ``trajectory`` repeat the history in another form. Agents of one run have conversations of their own. A
 demonstration in the history is no answer of the run's model. How the run ended is kept (``info``), and is no judgement:

@@ -1,9 +1,9 @@
 """What a record says and its reader left out: every text of a record is in what was read of it, or it is named.
 
 The record and what a reader made of it are compared by their texts, so that the check needs no list of keys and holds
-for every format. A text that stands nowhere in the result is kept with the conversation under ``unread``, by its path;
-a message that stands nowhere (words beside a role) is refused with its conversation, because a history without it would
-be another one. Numbers, flags, ids and dates hold no words: they are kept where a reader keeps them.
+for every format. A text that is nowhere in the result is kept with the conversation under ``unread``, by its path;
+a message that is nowhere in it (words beside a role) is refused with its conversation, because a history without it
+would be another one. Numbers, flags, ids and dates hold no words: they are kept where a reader keeps them.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def with_unread(value: Any, found: list[Found], aside: frozenset[str]) -> list[F
         raise UnreadableConversationError(MESSAGES, messages[0])
     named = tuple(RefusedConversation(path, WORDS, path) for path in dict.fromkeys(each.path for each in unread))
     first = read[0]
-    told = replace(first, rest={**first.rest, "unread": _kept(unread)}, left_out=(*first.left_out, *named))
-    return [told if each is first else each for each in found]
+    marked = replace(first, rest={**first.rest, "unread": _kept(unread)}, left_out=(*first.left_out, *named))
+    return [marked if each is first else each for each in found]
 
 
 def unread_texts(value: Any, read: Iterable[Conversation], aside: frozenset[str]) -> list[UnreadText]:
@@ -101,7 +101,7 @@ def _kept(unread: list[UnreadText]) -> dict[str, list[str]]:
 
 
 def _taken(read: Iterable[Conversation]) -> tuple[set[int], set[int]]:
-    """Values that readers took as they are, by identity, and those that they only keep: most of a record, told without
+    """Values that readers took as they are, by identity, and those that they only keep: most of a record, known without
     looking into them."""
     taken: set[int] = set()
     kept: set[int] = set()

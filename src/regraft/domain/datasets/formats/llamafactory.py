@@ -2,7 +2,7 @@
 
 A question (``human``, ``observation``) and an answer (``gpt``, ``function_call``) take turns; a history that does not
 alternate is dropped by the converter, with no more than a line in the log. The value of ``function_call`` is JSON with
-the calls; text beside them stands before them, and the calls within ``<tool_call>``. What a model thought stands first,
+the calls; text beside them comes before them, and the calls within ``<tool_call>``. What a model thought comes first,
 within ``<think>``. ``system`` and ``tools`` are text, '' for none, in every row: the converter fails on a missing key.
 Source: LLaMA-Factory 0.9.5, ``data/converter.py``, ``data/parser.py``, ``data/formatter.py``, ``data/template.py``.
 """

@@ -42,7 +42,7 @@ class JudgeTrust:
     def admit_all(self, judges: Iterable[tuple[str, str, Task]]) -> Admission:
         """Whether judges may decide together: each of them has to be admitted, and the least agreement counts."""
         found = [self.admit(*each) for each in judges]
-        if not found:  # nobody is named: nothing is known of who decided
+        if not found:  # no decider is named
             return Admission(self.asked.agreement <= 0.0)
         agreements = [each.agreement for each in found if each.agreement is not None]
         whole = len(agreements) == len(found)

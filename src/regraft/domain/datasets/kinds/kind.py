@@ -103,7 +103,7 @@ class Counts:
         self.refuse(reason, str(unit["unit_id"]), {"answer": str(unit["turn_id"])})
 
     def refuse_pair(self, reason: str, pair: Record) -> None:
-        """Count a refused pair; its sides are ``a`` and ``b``, for nobody decided between them."""
+        """Count a refused pair; its sides are ``a`` and ``b``, as nothing decided between them."""
         self.refuse(reason, str(pair["pair_id"]), {side: str(pair[f"turn_{side}"]) for side in "ab"})
 
 

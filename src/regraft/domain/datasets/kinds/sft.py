@@ -29,7 +29,7 @@ from regraft.domain.evaluation.score import ScoreParts, human_part, score
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredUnit:
     """A path that a recipe's filters let pass, with all known parts of its score. ``source`` is the label source of
-    the best part that the recipe allows, ``outcome`` what came of the path as far as anybody said. People gave it the
+    the best part that the recipe allows, ``outcome`` how the path ended, where it was judged. People gave it the
     ``categories``; ``named`` are those and what calibrated judges gave it, each with who did. ``agreement`` is that of
     the model behind the best part, where a model is. ``allowed`` are the parts that the recipe's labels allow."""
 

@@ -187,7 +187,7 @@ FROM flow_edges WHERE $session IS NULL OR session_id = $session::UUID
 GROUP BY caller, callee ORDER BY calls DESC, caller, callee LIMIT $limit;
 
 -- name: flow_nodes
--- Everybody who called or was called, the busiest first.
+-- All callers and models, the busiest first.
 SELECT * FROM flow_nodes WHERE $session IS NULL OR node IN (
     SELECT unnest([caller, callee]) FROM flow_edges WHERE session_id = $session::UUID)
 ORDER BY calls_made + calls_received DESC, node LIMIT $limit;

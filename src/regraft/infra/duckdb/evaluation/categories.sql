@@ -68,7 +68,7 @@ FROM facts JOIN trajectory_units u ON u.unit_id = facts.unit_id::UUID
 WHERE u.session_id IN (SELECT unnest($sessions::UUID[])) ORDER BY facts.unit_id;
 
 -- name: forget_rules
--- Take out what rules said of sessions.
+-- Remove labels of sessions by rules.
 DELETE FROM unit_category_labels WHERE layer = 'rules' AND session_id IN (SELECT session_id::UUID FROM new_states);
 
 -- name: forget_states

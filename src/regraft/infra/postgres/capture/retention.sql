@@ -13,7 +13,7 @@ UPDATE quarantine SET event = '' WHERE event_id IN (
     ORDER BY event_id LIMIT %(limit)s);
 
 -- name: unreadable
--- Calls that cannot be read and wait for nothing: nobody has another copy of them.
+-- Calls that cannot be read and wait for nothing: there is no other copy of them.
 SELECT count(*) AS rows, coalesce(sum(octet_length(event)), 0)::bigint AS bytes FROM quarantine
 WHERE (resolved_at IS NULL OR dismissed_because IS NOT NULL) AND waits_for IS NULL AND received_at < %(before)s
   AND octet_length(event) > 0;

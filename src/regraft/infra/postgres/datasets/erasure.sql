@@ -360,7 +360,7 @@ UPDATE dataset_snapshot_registry SET files_removed_at = coalesce(files_removed_a
 WHERE snapshot_id = %(snapshot_id)s;
 
 -- name: registered
--- Which Iceberg snapshots of a table are somebody's, and which of them were to be removed.
+-- Which Iceberg snapshots of a table are registered, and which of them were to be removed.
 SELECT snapshot_id, iceberg_snapshot_id, files_removed_at IS NOT NULL AS removed FROM dataset_snapshot_registry
 WHERE iceberg_table = %(table)s;
 
@@ -370,7 +370,7 @@ SELECT event_id, event, reason, waits_for FROM quarantine WHERE event_id > %(aft
 ORDER BY event_id LIMIT 200;
 
 -- name: blank_quarantine
--- Nothing is left of them, and nobody tries them again.
+-- Nothing is left of them, and they are not tried again.
 UPDATE quarantine SET event = '', reason = 'erased', waits_for = NULL, next_try_at = NULL,
     resolved_at = coalesce(resolved_at, now())
 WHERE event_id = ANY(%(events)s::uuid[]);
@@ -386,7 +386,7 @@ UNION SELECT r.response_id FROM response_alias r JOIN erase_turn USING (turn_id)
 SELECT DISTINCT external_id FROM session JOIN erase_whole_session USING (session_id) WHERE external_id IS NOT NULL;
 
 -- name: calls_identities
--- What the chosen calls said of themselves.
+-- Spans and links of the chosen calls.
 SELECT e.event_id, e.identity::text AS identity FROM pipeline_event_inbox e JOIN erase_event USING (event_id);
 
 -- name: erase_calls
@@ -443,7 +443,7 @@ WHERE h.theme_id = ANY(%(themes)s::uuid[])
   AND NOT EXISTS (SELECT FROM execution_run_records r WHERE r.theme_id = h.theme_id);
 
 -- name: erase_theme_changes
--- What was said of themes that are no more.
+-- Agreement on themes that are no more.
 DELETE FROM theme_changes c
 WHERE c.scope = %(scope)s OR NOT EXISTS (
     SELECT FROM current_theme_names n JOIN seed_themes h ON h.scope = n.scope AND h.name = n.theme
@@ -515,7 +515,7 @@ WHERE q.session_id IN (SELECT session_id FROM erase_whole_session)
    OR q.anchor_turn_id IN (SELECT turn_id FROM erase_turn);
 
 -- name: erase_review_drafts
--- What reviewers had begun to write of them; nobody holds them any more.
+-- Drafts of reviewers about them, and their leases.
 UPDATE review_leases l SET draft = NULL, shown_hash = NULL, ended_at = coalesce(l.ended_at, now()),
     ended = coalesce(l.ended, 'released')
 FROM human_sample_queue q WHERE q.item_id = l.item_id AND q.closed_because = 'erased'
@@ -577,7 +577,7 @@ WHERE new_id IN (SELECT turn_id FROM erase_turn) OR supersedes IN (SELECT turn_i
    OR new_id = ANY(%(taskifications)s::uuid[]) OR supersedes = ANY(%(taskifications)s::uuid[]);
 
 -- name: erase_conditions
--- What somebody said that no longer holds.
+-- Judgements that no longer hold.
 UPDATE condition_changes SET reason = '[erased]' WHERE reason IS NOT NULL AND node_id IN (SELECT node_id FROM erase_turn);
 
 -- name: columns

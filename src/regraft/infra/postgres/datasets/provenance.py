@@ -18,5 +18,5 @@ def row_nodes(connection: Connection, snapshot_id: str, row_id: str) -> list[Rec
 
 
 def row_judgements(connection: Connection, snapshot_id: str, row_id: str) -> list[Record]:
-    """What counts today of what was said of the nodes that a row was made from, the latest first."""
+    """Judgements that count today of the nodes that a row was made from, the latest first."""
     return connection.execute(_SQL["row_judgements"], {"snapshot_id": snapshot_id, "row_id": row_id}).fetchall()

@@ -22,7 +22,7 @@ SELECT %(name)s WHERE NOT EXISTS (
     SELECT FROM current_theme_names WHERE scope = %(scope)s AND called = %(name)s AND theme <> %(name)s);
 
 -- name: add_change
--- What somebody changed.
+-- Changes of themes.
 INSERT INTO theme_changes (change_id, scope, called, theme, description, made_by, made_at)
 VALUES (%(change_id)s, %(scope)s, %(called)s, %(theme)s, %(description)s, %(made_by)s, %(made_at)s);
 

@@ -215,7 +215,7 @@ def start(
 
 
 def beat(connection: Connection, plan_id: UUID) -> bool:
-    """The driver lives. Says whether somebody cancelled the plan meanwhile."""
+    """Note that the driver lives. Returns whether the plan was cancelled meanwhile."""
     row = connection.execute(_SQL["beat"], {"plan": plan_id}).fetchone()
     return bool(row and row["cancelled"])
 

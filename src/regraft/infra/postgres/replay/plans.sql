@@ -150,7 +150,7 @@ UPDATE replay_plan SET started_at = %(now)s, beat_at = now(), ended_at = NULL, s
 WHERE plan_id = %(plan)s;
 
 -- name: beat
--- The driver lives. Says whether somebody cancelled the plan meanwhile.
+-- Note that the driver lives, and return whether the plan was cancelled meanwhile.
 UPDATE replay_plan SET beat_at = now() WHERE plan_id = %(plan)s RETURNING cancel_requested_at IS NOT NULL AS cancelled;
 
 -- name: end
@@ -158,7 +158,7 @@ UPDATE replay_plan SET beat_at = now() WHERE plan_id = %(plan)s RETURNING cancel
 UPDATE replay_plan SET ended_at = %(now)s, stopped = %(stopped)s, error = %(error)s WHERE plan_id = %(plan)s;
 
 -- name: cancel
--- The driver is told to start no more jobs. A plan that no driver is at ends at once, unless it has ended before.
+-- Ask the driver to start no more jobs. A plan without a driver ends at once, unless it has ended before.
 WITH driverless AS (
     SELECT plan_id FROM replay_progress WHERE plan_id = %(plan)s AND state IN ('planned', 'interrupted'))
 UPDATE replay_plan p SET cancel_requested_at = coalesce(p.cancel_requested_at, %(now)s),

@@ -160,4 +160,4 @@ def _watch(
 
     if not json:
         run.console.print("Watching. Ctrl-C ends it; what is stored stays.", highlight=False)
-    watch(run.new_postgres_dsn(), paths, wait=wait, told=tell, form=form, theme=theme, scope=scope)
+    watch(run.new_postgres_dsn(), paths, wait=wait, report=tell, form=form, theme=theme, scope=scope)

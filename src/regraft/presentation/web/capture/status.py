@@ -22,7 +22,7 @@ class Health(Model):
 
 
 class Gateway(Model):
-    """Where clients reach the gateway; '': this server was not told."""
+    """Where clients reach the gateway; '': this server does not know."""
 
     base_url: str
 

@@ -1,4 +1,4 @@
-"""Routes of judges: how far each may be believed, where they differ from people, and what they said of a node."""
+"""Routes of judges: how well each agrees with people, where they differ, and their judgements of a node."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def disagreements(
 
 @router.get("/nodes/{id}/votes", response_model=JudgeVotes)
 def votes(id: str, truth: Truth) -> JsonReply:
-    """What judges said of a node: of the path that ends there, and of it beside its siblings."""
+    """Judgements of a node: of the path that ends there, and of the node beside its siblings."""
     storable("id", id)
     with truth.connection() as connection:
         node = reading.node_id(connection, id, truth.scope)

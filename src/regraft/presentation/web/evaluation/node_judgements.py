@@ -1,4 +1,4 @@
-"""The route of what is said of one node."""
+"""The route of all judgements of one node."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class CategoryLabel(Model):
 
 
 class CategoryLabels(Model):
-    """What is said of the path that ends at a node; nothing of a node that no path ends at."""
+    """Judgements of the path that ends at a node; none where no path ends."""
 
     node_id: UUID
     labels: list[CategoryLabel]

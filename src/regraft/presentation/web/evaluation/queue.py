@@ -116,7 +116,7 @@ def measure_review_agreement(service: Service, desk: Desk) -> JsonReply:
 
 @router.put("/items/{id}/gold", response_model=GoldMade)
 def make_review_gold(id: str, service: Service, desk: Reading, admin: Admin, answer: GoldRequest) -> JsonReply:
-    """Make an item gold: everybody is given it sooner or later, and is not told."""
+    """Make an item gold: every reviewer gets it sooner or later, without a mark."""
     item = _item(id, desk)
     known = gold_flow.KnownAnswer(
         preference=answer.preference, rating_low=answer.rating_low, rating_high=answer.rating_high

@@ -212,7 +212,7 @@ def review_reviewers(truth: Truth) -> JsonReply:
 
 @router.get("/disputes", response_model=Disputes)
 def review_disputes(desk: Reading, kind: Kind | None = None, theme: str | None = None, limit: Limit = 10) -> JsonReply:
-    """What people differ on and nobody adjudicated."""
+    """What people differ on and no one has adjudicated."""
     found = disputes(desk, kind=kind, theme=storable("theme", theme), limit=limit)
     return JsonReply(Disputes(disputes=[Dispute.model_validate(_content(each)) for each in found]))
 

@@ -297,7 +297,7 @@ class ItemActs(Model):
 
 class ThemeAgreement(Model):
     """How far people agree on a theme by a measure: `preference` (nominal), `rating` (ordinal) or `category:NAME`
-    (nominal). ``alpha`` is Krippendorff's, with its 95 % bootstrap interval; null where nothing can be told apart.
+    (nominal). ``alpha`` is Krippendorff's, with its 95 % bootstrap interval; null where all values are equal.
     ``subjects`` were judged by two people or more. Labels on a contested theme decide nothing."""
 
     theme: str

@@ -37,7 +37,7 @@ Named = Annotated[
 
 
 def _reader_desk(request: Request, service: Service, named: Named = None) -> ReviewDesk:
-    """The desk of whoever asks, for looking at it."""
+    """The desk of the reviewer who asks, read only."""
     grant = request.state.grant
     if not grant.holds():
         raise UsageError("This token is no longer valid. Ask for a new one.")

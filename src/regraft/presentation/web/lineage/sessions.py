@@ -182,7 +182,7 @@ def _csv(pages: Iterator[list[Session]]) -> Iterator[bytes]:
 
 
 def _cell(value: Any) -> Any:
-    """A cell. A spreadsheet must not take what somebody wrote for a formula."""
+    """A cell. A spreadsheet must not take a text for a formula."""
     if isinstance(value, list):
         value = " ".join(map(str, value))
     if isinstance(value, datetime):

@@ -43,7 +43,7 @@ class ThemesFigures(Model):
 
 
 class ThemeAct(Model):
-    """What somebody changed: calls that name ``called`` are filed under ``theme``; ``description`` null: it stayed."""
+    """One change: calls that name ``called`` are filed under ``theme``; ``description`` null: it is unchanged."""
 
     called: str
     theme: str
