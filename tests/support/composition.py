@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,13 @@ import yaml
 
 from regraft.infra.embedded.postgres import EmbeddedPostgres
 from support.gateways import free_port
+from support.sealed import ACCOUNT, sealed
 from support.waiting import until
 
 REPOSITORY = Path(__file__).parent.parent.parent
 DEPLOY = REPOSITORY / "deploy"
 _PLACES = ("/etc/regraft", "/etc/nats", "/run/secrets", "/data", "/stream", "/tmp")
+_WRITABLE = ("/data", "/stream", "/tmp")
 _PORTS = ("4222", "8222", "4700", "4701", "4702", "4703", "4704")
 _LISTENING = {"gateway": "GATEWAY__PORT", "web": "WEB__PORT", "dagster": "DAGSTER__PORT", "metrics": "METRICS__PORT"}
 
@@ -52,16 +54,21 @@ def image_variables() -> dict[str, str]:
 
 
 class Composition:
-    """``folder`` can be reached by every account, so that an embedded PostgreSQL works in it."""
+    """``folder`` can be reached by every account, so that an embedded PostgreSQL works in it. ``seal``: services have
+    the account of the image, hold no rights, and write to their volumes alone."""
 
-    def __init__(self, folder: Path, upstream: str) -> None:
+    def __init__(self, folder: Path, upstream: str, *, seal: bool = False) -> None:
         self.folder = folder
+        self._seal = seal
         self.services: dict[str, Any] = compose_file()["services"]
         self.ports = {port: str(free_port()) for port in _PORTS}
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self._postgres = EmbeddedPostgres(folder / "postgres")
         for place in _PLACES:
             self._moved_place(place).mkdir(parents=True)
+        if seal:
+            for place in _WRITABLE:
+                os.chown(self._moved_place(place), ACCOUNT, ACCOUNT)
         deploy = folder / "deploy"
         deploy.mkdir()
         shutil.copy(DEPLOY / "make-secrets", deploy)
@@ -110,7 +117,8 @@ class Composition:
         moved = {key: self.moved(str(value)) for key, value in given.items()}
         programs = f"{Path(sys.executable).parent}{os.pathsep}/usr/bin{os.pathsep}/bin"
         code = os.environ.get("PYTHONPATH", "")
-        return {**moved, "PATH": programs, "HOME": str(self._moved_place("/data")), "PYTHONPATH": code}
+        own = {"HOME": str(self._moved_place("/data")), "TMPDIR": str(self._moved_place("/tmp"))}
+        return {**moved, **own, "PATH": programs, "PYTHONPATH": code}
 
     def moved(self, text: str) -> str:
         """A text with the places, names and ports of this machine."""
@@ -150,8 +158,12 @@ class Composition:
                 stderr=written,
             )
 
-    def _words(self, words: Mapping[str, str] | list[str] | tuple[str, ...]) -> list[str]:
-        return [self.moved(word) for word in words]
+    def _words(self, words: Sequence[str]) -> list[str]:
+        moved = [self.moved(word) for word in words]
+        if not self._seal:
+            return moved
+        programs = [Path(sys.base_prefix), Path(sys.prefix).resolve(), REPOSITORY]
+        return sealed(moved, map(self._moved_place, _WRITABLE), programs)
 
     def _ended(self, name: str) -> bool:
         if self.running[name].poll() is not None:

@@ -18,6 +18,7 @@ from regraft.infra.settings import load_settings
 from support.composition import DEPLOY, Composition, compose_file, image_variables
 from support.deployments import Numbered
 from support.gateways import Upstream
+from support.sealed import can_seal
 from support.waiting import until
 
 SERVICES: dict[str, Any] = compose_file()["services"]
@@ -154,6 +155,34 @@ def test_dagster_keeps_its_runs_in_the_database_of_its_own(composition: Composit
     (runs,) = rows(composition, "regraft", names)
     assert runs == (0,)
     assert composition.stop("dagster") == 0
+
+
+@pytest.mark.skipif(not can_seal(), reason="needs root, and the right to make a mount namespace")
+def test_services_hold_no_rights_and_write_to_their_volumes_alone(open_folder: Path) -> None:
+    with Upstream(Numbered()) as upstream:
+        composition = Composition(open_folder, upstream.base_url, seal=True)
+        try:
+            composition.start_postgres()
+            composition.start("nats")
+            for once in ONCE:
+                composition.run(once)
+            for name in ("gateway", "ingest", "web", "dagster", "metrics"):
+                composition.start(name)
+            assert "Read-only file system" in refused(composition, "open('/etc/written', 'w')")
+            assert "Operation not permitted" in refused(composition, "import os; os.setuid(0)")
+            assert ask(composition, "")[0] == 200
+            until(lambda: sessions(composition), 60)
+            composition.run("web", "regraft", "evaluate", "units")
+            assert composition.run("web", "regraft", "replay", "--help")
+            assert [composition.stop(name) for name in ("metrics", "dagster", "web", "ingest", "gateway")] == [0] * 5
+        finally:
+            composition.close()
+
+
+def refused(composition: Composition, code: str) -> str:
+    """What Python says where it may not do this."""
+    words = ["try:", f"    exec({code!r})", "except OSError as error:", "    print(error)"]
+    return composition.run("web", "python", "-c", "\n".join(words))
 
 
 def ask(composition: Composition, key: str) -> tuple[int, Any]:

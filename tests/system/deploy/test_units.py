@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from regraft.infra.settings import load_settings
+from regraft.presentation.cli.main import INTERRUPTED
 from support.composition import DEPLOY
 
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
@@ -81,6 +82,10 @@ def test_variables_are_settings_and_there_is_time_to_finish_calls(
     assert ("password=secret" in settings.postgres.dsn.get_secret_value()) is (unit.name != "regraft.service")
     patience = settings.gateway.drain_notice + settings.gateway.drain_seconds + 15
     assert unit.name == "regraft-migrate.service" or float(service["TimeoutStopSec"][0]) > patience
+
+
+def test_being_told_to_stop_is_no_failure_of_the_unit_that_runs_everything() -> None:
+    assert read(DEPLOY / "systemd" / "regraft.service")["Service"]["SuccessExitStatus"] == [str(INTERRUPTED)]
 
 
 @pytest.mark.parametrize("service", SERVICES)
