@@ -21,6 +21,7 @@ from regraft.infra.config.listening import require_host_names
 from regraft.infra.config.logs import LogsSection
 from regraft.infra.config.mistakes import config_error
 from regraft.infra.config.orchestrator import OrchestratorSection
+from regraft.infra.config.otel import OtelSection
 from regraft.infra.config.place import DATA_FOLDER, anchored, find_config, find_data_folder
 from regraft.infra.config.review import ReviewSection
 from regraft.infra.config.rule import RuleSection
@@ -168,6 +169,7 @@ class Settings(BaseSettings):
     clusters: ClustersSection = ClustersSection()
     web: WebSection = WebSection()
     dagster: DagsterSection = DagsterSection()
+    otel: OtelSection = OtelSection()
     metrics: MetricsSection = MetricsSection()
     logs: LogsSection = LogsSection()
     upstreams: dict[str, UpstreamSection] = Field({}, description="model servers by name; none: the local model")
@@ -229,7 +231,12 @@ class Settings(BaseSettings):
     def key_variables(self) -> frozenset[str]:
         """The environment variables with keys: of model servers, of tools, and of the gateway itself."""
         own = {KEY_VARIABLE, self.client.api_key_env or KEY_VARIABLE}
-        return self.gateway_variables | own
+        return self.gateway_variables | own | self.trace_variables
+
+    @property
+    def trace_variables(self) -> frozenset[str]:
+        """The environment variable with headers for the receiver of traces."""
+        return frozenset({self.otel.headers_env} if self.otel.headers_env else ())
 
     @property
     def workbench_path(self) -> Path:

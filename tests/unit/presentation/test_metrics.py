@@ -45,7 +45,10 @@ def test_names_are_unique_and_begin_with_the_process_that_counts_them():
     assert len({each.name for each in DEFINITIONS}) == len(DEFINITIONS)
     for each in DEFINITIONS:
         if each.process == "every":
-            assert each.name.startswith(("process_", "regraft_facts_")) or each.name == "regraft_build_info"
+            assert (
+                each.name.startswith(("process_", "regraft_facts_", "regraft_spans_"))
+                or each.name == "regraft_build_info"
+            )
         else:
             assert each.name.startswith(f"regraft_{each.process}_")
 

@@ -80,6 +80,7 @@ class StepReport:
     turn_ids: tuple[UUID, ...] = ()
     error: str = ""
     seconds: float = 0.0
+    began_seconds: float = 0.0  # after the orchestration began
     result: str = field(default="", repr=False)
 
     def describe(self) -> dict[str, Any]:
@@ -94,6 +95,7 @@ class StepReport:
             "turn_ids": [str(each) for each in self.turn_ids],
             "error": self.error or None,
             "seconds": round(self.seconds, 3),
+            "began_seconds": round(self.began_seconds, 3),
         }
 
 

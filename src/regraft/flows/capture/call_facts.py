@@ -42,12 +42,12 @@ def _fact(call: ParsedCall) -> CallStored:
     exchange, usage = call.exchange, tokens(call.answer.usage or {})
     first = exchange.first_byte_ns if call.request.streamed else None
     return CallStored(
-        operation=_OPERATIONS.get(exchange.endpoint, "chat"),
+        operation=operation_of(exchange),
         provider=_provider(exchange.upstream),
         model=_model(call.request.model or call.answer.model or ""),
         purpose=_purpose(exchange.identity.purpose),
         client=_client(exchange.identity.client or ""),
-        error=_error(exchange, failed=call.answer.error is not None),
+        error=error_of(exchange, failed=call.answer.error is not None),
         duration_seconds=exchange.duration_ns / 1e9,
         first_chunk_seconds=None if first is None else first / 1e9,
         input_tokens=usage.prompt,
@@ -55,7 +55,13 @@ def _fact(call: ParsedCall) -> CallStored:
     )
 
 
-def _error(exchange: Exchange, *, failed: bool) -> str:
+def operation_of(exchange: Exchange) -> str:
+    """What was asked of the model, in OpenTelemetry's words."""
+    return _OPERATIONS.get(exchange.endpoint, "chat")
+
+
+def error_of(exchange: Exchange, *, failed: bool) -> str:
+    """How a call failed: an HTTP status, ``cut_client``, ``cut_upstream`` or ``failed``; empty if it did not."""
     if exchange.status >= 400:
         return str(exchange.status) if exchange.status < 600 else "failed"
     if exchange.cut:

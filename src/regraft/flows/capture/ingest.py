@@ -13,6 +13,7 @@ import psycopg
 from regraft.domain.capture.clients import ClientTable
 from regraft.domain.ids import Digest
 from regraft.flows.capture.call_facts import emit_quarantined, emit_stored
+from regraft.flows.capture.call_spans import trace_stored
 from regraft.flows.capture.identification import CallIdentifier
 from regraft.flows.capture.session_resolver import (
     ParsedCall,
@@ -219,6 +220,7 @@ def _store(
     if emitting():
         emit_stored(resolver.calls, stored.events)
         emit_quarantined(row.reason for row in batch.quarantine)
+    trace_stored(connection, resolver.calls, resolver.placements, stored.events)
     waiting = sum(row.waits_for is not None for row in batch.quarantine)
     return IngestCounts(
         events=sum(record.quarantine_id is None for record in parsed),

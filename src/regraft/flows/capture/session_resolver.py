@@ -148,7 +148,7 @@ def _parsed(
 
 class SessionResolver:
     """One transaction's work: ``place`` calls, ``close``, then store ``batch`` and settle ``outcome``. ``calls`` are
-    those that were placed."""
+    those that were placed, ``placements`` where, by their ids."""
 
     def __init__(self, connection: Connection, cache: HistoryCache) -> None:
         self.batch = inbox.InboxBatch(version=cache.version)
@@ -156,6 +156,7 @@ class SessionResolver:
         self.placed = 0
         self.saved_steps: list[CachedStep] = []
         self.calls: list[ParsedCall] = []
+        self.placements: dict[UUID, Capture] = {}
         self._connection = connection
         self._cache = cache
         self._sessions: dict[tuple[str, UUID], SessionId] = {}
@@ -246,6 +247,8 @@ class SessionResolver:
                 placed.turns.clear()
         self.batch.add(exchange, request, answer, placed)
         self.calls.append(call)
+        if placed is not None:
+            self.placements[exchange.event_id] = placed
         if end:
             self.saved_steps += end.mark_saved()
         if placed is None or not placed.turns:

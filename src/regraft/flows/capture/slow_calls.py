@@ -23,6 +23,8 @@ from regraft.flows.capture.ingest import PATIENCE, SeenIds, parse_quarantined, s
 from regraft.infra.postgres.capture import quarantine
 from regraft.infra.postgres.pool import connect
 from regraft.infra.telemetry.emitter import publishing_facts
+from regraft.infra.telemetry.span_exporter import TraceSettings
+from regraft.infra.telemetry.tracer import exporter, exporting_spans
 
 _NICE = 5
 _END_SECONDS = 5.0
@@ -48,6 +50,7 @@ class _ReaderSettings:
     patience: float
     table: ClientTable | None
     nats_url: str | None = None
+    traces: TraceSettings | None = None
 
 
 class SlowCallReader:
@@ -56,7 +59,10 @@ class SlowCallReader:
     def __init__(
         self, dsn: str, patience: timedelta, table: ClientTable | None = None, nats_url: str | None = None
     ) -> None:
-        settings = _ReaderSettings(dsn, patience.total_seconds(), table, nats_url)
+        traces = exporter()
+        settings = _ReaderSettings(
+            dsn, patience.total_seconds(), table, nats_url, traces.settings if traces is not None else None
+        )
         self._order = msgspec.json.encode(settings) + b"\n"
         self._task: asyncio.Task[None] | None = None
         self._more = self._closing = False
@@ -96,7 +102,7 @@ def main() -> None:
     configure_logging("INFO")
     os.nice(_NICE)
     try:
-        with publishing_facts(lambda: order.nats_url):
+        with publishing_facts(lambda: order.nats_url), exporting_spans(order.traces, "regraft-ingest"):
             read_slow_calls(order.dsn, timedelta(seconds=order.patience), order.table)
     except psycopg.OperationalError as error:
         log.warning("slow calls wait in quarantine: %s", error)

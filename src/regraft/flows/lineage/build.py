@@ -14,6 +14,7 @@ import psycopg
 
 from regraft.domain.errors import UnavailableError
 from regraft.flows.lineage.graph_rows import decide
+from regraft.flows.lineage.node_spans import trace_placed
 from regraft.infra.garbage import seldom_collected
 from regraft.infra.postgres.capture.inbox import storable
 from regraft.infra.postgres.lineage import graph as store
@@ -98,6 +99,8 @@ def _build(dsn: str, sessions: Collection[UUID] | None, progress: Progress | Non
         else:
             touched |= rows.trees
             _emit(rows, len(taken), time.monotonic() - began)
+            ended_ns = time.time_ns()
+            trace_placed(dsn, rows, taken, ended_ns - int((time.monotonic() - began) * 1e9), ended_ns)
             counts = replace(
                 counts, turns=counts.turns + len(taken), nodes=counts.nodes + len(rows.nodes), build=number
             )

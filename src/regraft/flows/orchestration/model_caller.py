@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from regraft.domain.capture.answer import events, read_answer
+from regraft.domain.capture.trace_context import TraceContext, span_of_step
 from regraft.domain.errors import RegraftError, UpstreamError
 from regraft.domain.ids import canonical_json, parse_json
 from regraft.domain.orchestration.orchestration import TASKIFY
@@ -62,7 +63,10 @@ class Delta:
 
 
 class ModelCaller:
-    """Makes the calls of one taskification. ``identity``: X-Regraft values that all of them carry."""
+    """Makes the calls of one taskification. ``identity``: X-Regraft values that all of them carry.
+
+    With a ``trace`` each call is in the trace of that span, under the span of its step.
+    """
 
     def __init__(
         self,
@@ -71,8 +75,10 @@ class ModelCaller:
         identity: Mapping[str, str],
         headers: Headers | None = None,
         retries: int = 1,
+        trace: TraceContext | None = None,
     ) -> None:
         self._client = client
+        self._trace = trace
         self._taskification_id = taskification_id
         self._identity = identity
         self._headers = headers
@@ -87,7 +93,7 @@ class ModelCaller:
             await asyncio.sleep(BACKOFF.spread(attempt))
             spent.attempts += 1
             try:
-                reply = await self._client.chat(body, identity, self._headers)
+                reply = await self._client.chat(body, identity, self._headers_of(step))
                 if reply.turn_id is not None:
                     spent.turn_ids.append(reply.turn_id)
                 return _completion(reply.status, reply.body, reply.turn_id, spent)
@@ -108,7 +114,7 @@ class ModelCaller:
             reply: StreamedReply | None = None
             try:
                 async with asyncio.timeout(silence):
-                    reply = await self._client.stream(body, identity, self._headers)
+                    reply = await self._client.stream(body, identity, self._headers_of(step))
                 if reply.turn_id is not None:
                     spent.turn_ids.append(reply.turn_id)
                 async for delta in _deltas(reply, spent, silence):
@@ -123,6 +129,14 @@ class ModelCaller:
             finally:
                 if reply is not None:
                     reply.close()
+
+    def _headers_of(self, step: str) -> Headers | None:
+        if self._trace is None:
+            return self._headers
+        span = span_of_step(self._taskification_id, PLAN if step == REPAIR else step)
+        header = TraceContext(self._trace.trace_id, span, self._trace.sampled).header()
+        kept = [each for each in self._headers or () if each[0].lower() != b"traceparent"]
+        return [*kept, (b"traceparent", header.encode())]
 
     def _who(self, purpose: str, step: str, more: Mapping[str, str]) -> dict[str, str]:
         return {

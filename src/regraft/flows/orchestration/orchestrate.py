@@ -70,8 +70,12 @@ class Orchestration:
         request: Mapping[str, Any],
         tool_servers: Mapping[str, ToolServerSection] | None = None,
         listener: OrchestrationListener | None = None,
+        began: float | None = None,
     ) -> None:
-        """Raises UsageError for a request that no orchestrator can answer. With a listener the answer is streamed."""
+        """Raises UsageError for a request that no orchestrator can answer. With a listener the answer is streamed.
+
+        Steps are told from ``began`` on, a reading of the performance counter; from now if it is unset.
+        """
         self._orchestrator = orchestrator
         self._asker = asker
         self._assignment = assignment
@@ -84,6 +88,8 @@ class Orchestration:
         self._spent: list[StepCost] = []
         self._synthesis = StepCost()
         self._reports: dict[str, StepReport] = {}
+        self._began = time.perf_counter() if began is None else began
+        self._times: dict[str, dict[str, float]] = {}  # of the orchestrator's own calls
         self.taskified: TaskifyResult | None = None
 
     async def run(self) -> Completion:
@@ -128,6 +134,7 @@ class Orchestration:
                 "status": made.status if made else "unfinished",
                 "problems": list(made.problems) if made else [],
                 "turn_ids": [str(each) for each in made.turn_ids] if made else [],
+                **self._times.get("plan", {}),
             },
             "steps": [
                 self._reports[each.id].describe()
@@ -137,6 +144,7 @@ class Orchestration:
             "synthesis": {
                 "attempts": self._synthesis.attempts,
                 "turn_ids": [str(each) for each in self._synthesis.turn_ids],
+                **self._times.get("answer", {}),
             },
             "usage_is_sum": True,
         }
@@ -156,7 +164,9 @@ class Orchestration:
             result = "failed"
             raise
         finally:
-            self._emit(CLIENT, self._orchestrator.model, step, result, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            self._times[step] = {"began_seconds": round(began - self._began, 3), "seconds": round(seconds, 3)}
+            self._emit(CLIENT, self._orchestrator.model, step, result, seconds)
 
     def _emit(self, caller: str, worker: str, step: str, result: str, seconds: float) -> None:
         emit(
@@ -251,7 +261,9 @@ class Orchestration:
             status, error = "failed", str(failure)
         finally:
             seconds = time.perf_counter() - began
-            report = self._reports[subtask.id] = self._report(subtask, spent, status, error, result, seconds)
+            report = self._reports[subtask.id] = self._report(
+                subtask, spent, status, error, result, seconds, began - self._began
+            )
             self._emit(self._orchestrator.model, subtask.worker, "work", status, seconds)
         return report
 
@@ -288,6 +300,7 @@ class Orchestration:
         error: str = "",
         result: str = "",
         seconds: float = 0.0,
+        began: float = 0.0,
     ) -> StepReport:
         return StepReport(
             id=subtask.id,
@@ -299,6 +312,7 @@ class Orchestration:
             turn_ids=tuple(spent.turn_ids),
             error=error,
             seconds=seconds,
+            began_seconds=began,
             result=result,
         )
 

@@ -227,12 +227,15 @@ class Stack:
 
     def _withheld(self, name: str) -> Set[str]:
         """Keys that a program has no use for. Dagster's runs ask models and tools, and may start the gateway; the web
-        process replays, for which it asks the gateway, and tools where they are live."""
+        process replays, for which it asks the gateway, and tools where they are live. Ingest and the web process export
+        traces."""
         keys, used = self.settings.key_variables, self.settings.gateway_variables
         if name == DAGSTER:
             return frozenset()
         if name == WEB:
             return used - self.settings.tool_variables
+        if name == INGEST:
+            return keys - self.settings.trace_variables
         return keys - used if name == GATEWAY else keys
 
     def _may_start(self, what: str, setting: str) -> None:

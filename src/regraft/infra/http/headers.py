@@ -196,6 +196,11 @@ def without_encoding(block: bytes) -> bytes:
     return b"".join([line for line in block.splitlines(True) if not line.lower().startswith(b"content-encoding:")])
 
 
+def without_traceparent(block: bytes) -> bytes:
+    """Header lines without the client's place in a trace."""
+    return b"".join([line for line in block.splitlines(True) if not line.lower().startswith(b"traceparent:")])
+
+
 def _lines(headers: list[tuple[bytes, bytes, bytes]], without: frozenset[bytes]) -> bytes:
     return b"".join([b"%b: %b\r\n" % (name, value) for lower, name, value in headers if lower not in without])
 

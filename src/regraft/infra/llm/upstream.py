@@ -176,13 +176,15 @@ class UpstreamPool:
         prefix = self._prefix if root is None else root
         return b"%b %b%b HTTP/1.1\r\n%b%bcontent-length: " % (method, prefix, path, self._host_header, block)
 
-    def begin_opened(self, opening: bytes, body: bytes, listener: ResponseListener) -> UpstreamResponse:
-        """``begin`` for a message whose start was made before."""
+    def begin_opened(
+        self, opening: bytes, body: bytes, listener: ResponseListener, lines: bytes = b""
+    ) -> UpstreamResponse:
+        """``begin`` for a message whose start was made before; ``lines`` are headers of this message alone."""
         size = len(body)
         if size < _APART:
-            message: tuple[bytes, ...] = (b"%b%d\r\n\r\n%b" % (opening, size, body),)
+            message: tuple[bytes, ...] = (b"%b%d\r\n%b\r\n%b" % (opening, size, lines, body),)
         else:
-            message = (b"%b%d\r\n\r\n" % (opening, size), body)
+            message = (b"%b%d\r\n%b\r\n" % (opening, size, lines), body)
         response = UpstreamResponse(message, False, listener)
         self._start(response)
         return response

@@ -285,6 +285,17 @@ FACTS_DROPPED = MetricDefinition(
     unit="facts",
 )
 
+SPANS_EXPORTED = MetricDefinition(
+    "every", "regraft_spans_exported", "counter", "Spans that the receiver took; absent without traces", unit="spans"
+)
+SPANS_DROPPED = MetricDefinition(
+    "every",
+    "regraft_spans_dropped",
+    "counter",
+    "Spans lost because the receiver did not take them in time",
+    unit="spans",
+)
+
 DEFINITIONS = tuple(each for each in list(globals().values()) if isinstance(each, MetricDefinition))
 
 

@@ -1,4 +1,4 @@
-"""The numbers that every process has: its version, its processor time, memory and open files, and its facts."""
+"""The numbers that every process has: its version, its processor time, memory and open files, its facts and spans."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ from regraft.infra.telemetry.metrics import (
     PROCESS_MAX_FDS,
     PROCESS_MEMORY,
     PROCESS_START,
+    SPANS_DROPPED,
+    SPANS_EXPORTED,
     of_process,
 )
 from regraft.infra.telemetry.numbers import Numbers, Sample, families
+from regraft.infra.telemetry.tracer import exporter
 
 _UTIME, _STIME, _CUTIME, _CSTIME, _START, _RSS = 11, 12, 13, 14, 19, 21  # in /proc/PID/stat, behind the name
 
@@ -34,6 +37,8 @@ def own_samples(children: Iterable[int] = ()) -> list[Sample]:
     samples = [Sample(BUILD_INFO.name, 1.0, (__version__,))]
     if (facts := publisher()) is not None:
         samples += [Sample(FACTS_PUBLISHED.name, facts.published), Sample(FACTS_DROPPED.name, facts.dropped)]
+    if (spans := exporter()) is not None:
+        samples += [Sample(SPANS_EXPORTED.name, spans.exported), Sample(SPANS_DROPPED.name, spans.dropped)]
     try:
         own = _stat(os.getpid())
         booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,7 +1,7 @@
 """The servers and folders that assets, sensors and checks use, and Regraft's errors as Dagster failures."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from dagster import ConfigurableResource, Failure, InitResourceContext
@@ -12,7 +12,7 @@ from regraft.infra.embedded.stack import Stack
 from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.infra.settings import Settings, load_settings
 from regraft.infra.telemetry.emitter import publishing_facts
-from regraft.infra.telemetry.fact_publisher import FactPublisher
+from regraft.infra.telemetry.tracer import exporting_spans
 
 
 class Servers(ConfigurableResource[None]):
@@ -26,7 +26,7 @@ class Servers(ConfigurableResource[None]):
 
     _settings: Settings | None = PrivateAttr(default=None)
     _stack: Stack | None = PrivateAttr(default=None)
-    _facts: AbstractContextManager[FactPublisher] | None = PrivateAttr(default=None)
+    _telling: ExitStack | None = PrivateAttr(default=None)
 
     @property
     def settings(self) -> Settings:
@@ -67,15 +67,16 @@ class Servers(ConfigurableResource[None]):
         return self.settings.warehouse_path
 
     def setup_for_execution(self, context: InitResourceContext) -> None:
-        """Publish the facts of this process from now on."""
-        self._facts = publishing_facts(lambda: Stack(self.settings).running_nats())
-        self._facts.__enter__()
+        """Publish the facts of this process from now on, and export its spans where traces are on."""
+        self._telling = ExitStack()
+        self._telling.enter_context(publishing_facts(lambda: Stack(self.settings).running_nats()))
+        self._telling.enter_context(exporting_spans(self.settings.otel.settings(), "regraft-dagster"))
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Publish the last facts, and stop what was started here."""
-        if self._facts is not None:
-            self._facts.__exit__(None, None, None)
-            self._facts = None
+        if self._telling is not None:
+            self._telling.close()
+            self._telling = None
         if self._stack is not None:
             self._stack.close()
             self._stack = None

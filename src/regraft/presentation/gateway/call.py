@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
+from regraft.domain.capture.trace_context import context_of_call
 from regraft.domain.errors import UpstreamError
 from regraft.infra.http.body_memory import GatheredBody, PackedBody
 from regraft.infra.http.connection import HttpConnection
@@ -135,11 +136,25 @@ class ForwardedCall:
             self._request_encoding = head.encoding if self._body is request.body else ""
         try:
             decoded = bool(head.encoding) and not self._request_encoding  # for an alias
-            self._response = upstream.begin(request, self._body, self._client.trusted, self, decoded=decoded)
+            self._response = upstream.begin(
+                request,
+                self._body,
+                self._client.trusted,
+                self,
+                decoded=decoded,
+                lines=self._trace_line(upstream.trace_ratio) if upstream.trace_ratio is not None else b"",
+            )
         except UpstreamError as error:
             self._refuse(str(error))
             return
         self._own_ns += now() - self._began
+
+    def _trace_line(self, ratio: float) -> bytes:
+        """What tells the model server its place in the trace: under this call's span, which is exported later."""
+        asked = self._request.head.traceparent
+        if self._recorder is not None:
+            asked = context_of_call(self._event_id, self._operation_id, asked, ratio).header()
+        return b"traceparent: %b\r\n" % asked.encode("latin-1") if asked else b""
 
     def _forget_attempt(self) -> None:
         self._status = 0

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from regraft.domain.capture.exchange import Identity
+from regraft.domain.capture.trace_context import TraceContext, context_of_call
 from regraft.domain.errors import RegraftError, UsageError
 from regraft.domain.ids import canonical_json, parse_json
 from regraft.domain.lineage.turn import INTERNAL_SESSION
@@ -52,6 +53,7 @@ class Orchestrators:
         self._client: GatewayClient | None = None
         self._ids = EventIds()
         self._running: set[OrchestratedCall] = set()
+        self.trace_ratio = settings.trace_ratio
 
     def models(self) -> list[dict[str, Any]]:
         """For the list of models."""
@@ -167,12 +169,29 @@ class OrchestratedCall:
         purpose = ORCHESTRATOR if said.purpose == Identity().purpose else said.purpose
         self._identity = replace(said, purpose=purpose, plan=plan_header(assignment.taskification_id, ANSWER))
         asker = ModelCaller(
-            client, assignment.taskification_id, self._passed_on(said, turn), _credentials(request), one.retries
+            client,
+            assignment.taskification_id,
+            self._passed_on(said, turn),
+            _credentials(request),
+            one.retries,
+            self._trace(orchestrators.trace_ratio),
         )
         self._orchestration = Orchestration(
-            one, asker, assignment, asked, orchestrators.tool_servers(one), self if self._streams else None
+            one,
+            asker,
+            assignment,
+            asked,
+            orchestrators.tool_servers(one),
+            self if self._streams else None,
+            self._began / 1e9,
         )
         self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def _trace(self, ratio: float | None) -> TraceContext | None:
+        """The span of this call, where it is traced."""
+        if ratio is None or self._recorder is None:
+            return None
+        return context_of_call(self._event_id, b"", self._request.head.traceparent, ratio)
 
     def _passed_on(self, said: Identity, turn: UUID) -> dict[str, str]:
         """What all inner calls say. They are in the session of this call, whichever that will be found to be."""

@@ -89,7 +89,7 @@ class Gateway:
     def __init__(self, settings: GatewaySettings, worker: int | None = None) -> None:
         self.draining = False
         self._settings = settings
-        self._router = Router(settings.upstreams)
+        self._router = Router(settings.upstreams, settings.trace_ratio)
         self.metrics = Metrics()
         self._workers = WorkerNumbers(settings, worker, self.metrics) if worker is not None else None
         self._spool: Spool | None = None

@@ -12,7 +12,7 @@ from regraft.domain.capture.paths import route_of
 from regraft.domain.errors import ConfigError, CorruptEventError
 from regraft.infra.http.body_memory import BodyMemory, MappedBody
 from regraft.infra.http.coding import decode
-from regraft.infra.http.headers import ClientHead, Headers, without_encoding
+from regraft.infra.http.headers import ClientHead, Headers, without_encoding, without_traceparent
 from regraft.infra.http.json_spans import with_model
 from regraft.infra.http.requests import HttpRequest
 from regraft.infra.llm.upstream import RepeatedAnswer, ResponseListener, UpstreamPool, UpstreamResponse
@@ -29,10 +29,23 @@ _AUTH = {
 class Upstream:
     """One model server: its name, its connections, what is sent along, and what follows when it fails."""
 
-    __slots__ = ("alias", "attempts", "credentials", "known", "models", "name", "pin", "pool", "turnstile")
+    __slots__ = (
+        "alias",
+        "attempts",
+        "credentials",
+        "known",
+        "models",
+        "name",
+        "pin",
+        "pool",
+        "trace_ratio",
+        "turnstile",
+    )
 
-    def __init__(self, name: str, settings: UpstreamSettings) -> None:
+    def __init__(self, name: str, settings: UpstreamSettings, trace_ratio: float | None = None) -> None:
+        """With a ``trace_ratio`` the client's place in a trace is not passed on: ``begin`` is given the call's own."""
         self.name = name
+        self.trace_ratio = trace_ratio
         self.pin = settings.pin
         self.models = settings.models
         self.alias = dict(settings.alias)
@@ -54,12 +67,22 @@ class Upstream:
         self.known: tuple[RepeatedAnswer | None, bytes, str, str] = (None, b"", "", "")
 
     def begin(
-        self, request: HttpRequest, body: bytes, trusted: bool, listener: ResponseListener, *, decoded: bool
+        self,
+        request: HttpRequest,
+        body: bytes,
+        trusted: bool,
+        listener: ResponseListener,
+        *,
+        decoded: bool,
+        lines: bytes = b"",
     ) -> UpstreamResponse:
-        """Send a request on. ``decoded``: its content coding was undone. Raises UpstreamError."""
+        """Send a request on, with header ``lines`` of this call. ``decoded``: its content coding was undone.
+
+        Raises UpstreamError.
+        """
         if request.plain and request.method == b"POST" and not decoded:
-            return self.pool.begin_opened(self.opening(request, trusted), body, listener)
-        headers = self.headers(request.head, trusted)
+            return self.pool.begin_opened(self.opening(request, trusted), body, listener, lines)
+        headers = self.headers(request.head, trusted) + lines
         return self.pool.begin(
             request.method,
             self.path(request.path, request.query),
@@ -106,9 +129,10 @@ class Upstream:
 
     def headers(self, head: ClientHead, trusted: bool) -> bytes:
         """The client's header lines for this server. ``trusted``: its own credentials may be shown to the server."""
+        block = without_traceparent(head.block) if self.trace_ratio is not None and head.traceparent else head.block
         if self.credentials is not None:
-            return head.block + self.credentials
-        return head.block + head.credentials if trusted else head.block
+            return block + self.credentials
+        return block + head.credentials if trusted else block
 
     def plain_headers(self, head: ClientHead, trusted: bool) -> Headers:
         """The same for a question of our own: pairs, and no content coding."""
@@ -144,10 +168,10 @@ _LENIENT_BYTES = 32 << 20
 class Router:
     """Finds the upstream by the request's ``model``; the first upstream takes what no alias and no glob matches."""
 
-    def __init__(self, upstreams: Mapping[str, UpstreamSettings]) -> None:
+    def __init__(self, upstreams: Mapping[str, UpstreamSettings], trace_ratio: float | None = None) -> None:
         if not upstreams:
             raise ConfigError("The gateway has no upstream: configure at least one model server")
-        self.upstreams = [Upstream(name, settings) for name, settings in upstreams.items()]
+        self.upstreams = [Upstream(name, settings, trace_ratio) for name, settings in upstreams.items()]
         self.first = self.upstreams[0]
         self.looks_at_models = len(self.upstreams) > 1 or bool(self.first.alias)
         self._by_model: dict[str, Upstream] = {}

@@ -58,6 +58,7 @@ class GatewaySettings:
     ``body_memory_bytes`` of large bodies in flight are held in memory by each process, more are in files by the spool.
     ``hosts`` are names that it answers to beside loopback ones, ``origins`` the web pages that may call it.
     ``kept_headers`` are request headers that are kept with a call: what its client calls its session.
+    ``trace_ratio`` is the share of the traces that begin here which is exported; None: nothing is traced.
     ``orchestrators`` answer to ``orchestrator/NAME``, with the ``tool_servers`` that they name.
     ``drain_notice`` are seconds between SIGTERM and the end of new calls, ``drain_seconds`` those that calls in flight
     then have.
@@ -75,6 +76,7 @@ class GatewaySettings:
     keys: Path | None = None
     redact: RedactSettings | None = None
     kept_headers: frozenset[str] = field(default_factory=lambda: built_in_table().headers)
+    trace_ratio: float | None = None
     orchestrators: Mapping[str, Orchestrator] = field(default_factory=dict)
     tool_servers: Mapping[str, ToolServerSection] = field(default_factory=dict)
     workers: int = 1

@@ -86,6 +86,7 @@ def gateway() -> None:
             kept_headers=run.settings.client_table.headers,
             orchestrators=orchestrators(settings, MODEL),
             tool_servers=settings.tools,
+            trace_ratio=settings.otel.sample_ratio if settings.otel.endpoint else None,
         )
     )
 
@@ -95,9 +96,11 @@ def ingest() -> None:
     from regraft.flows.capture.consume import consume
     from regraft.infra.telemetry.page_server import MetricsServer
     from regraft.infra.telemetry.process_metrics import ProcessMetrics
+    from regraft.infra.telemetry.tracer import exporting_spans
 
     run = context()
     configure_logging(run.settings.log_level)
+    traces = run.settings.otel.settings()
     dsn, nats_url = run.stack.postgres(), run.stack.nats()
     announce(run.settings, INGEST, shared=True)
 
@@ -121,7 +124,8 @@ def ingest() -> None:
             replicas=run.settings.nats.replicas,
         )
 
-    asyncio.run(until_told())
+    with exporting_spans(traces, "regraft-ingest"):
+        asyncio.run(until_told())
 
 
 def web() -> None:
@@ -134,6 +138,7 @@ def web() -> None:
     from regraft.flows.replay.service import replay_setup
     from regraft.infra.files.owner_token import OwnerTokenFile
     from regraft.infra.files.rules import rules
+    from regraft.infra.telemetry.tracer import exporting_spans
     from regraft.presentation.web.app import serve_web
 
     run = context()
@@ -154,21 +159,22 @@ def web() -> None:
     )
     embedder = cache(lambda: embedder_of(run.settings, run.stack.gateway_endpoint))
     versions = [rule.version for rule in rules(run.settings).values()]
-    serve_web(
-        dsn,
-        web.host,
-        web.port,
-        tuple(web.hosts),
-        access,
-        run.workbench(),
-        embedder,
-        reviewing=review_setup(run.settings),
-        gateway=run.stack.gateway_url(),
-        datasets=dataset_setup(run.settings),
-        replaying=replay_setup(run.settings, run.stack),
-        rules=versions,
-        admin=admin_setup(settings, settings.gateway.keys_file or keys_path(settings.data_dir), tokens),
-    )
+    with exporting_spans(settings.otel.settings(), "regraft-web"):
+        serve_web(
+            dsn,
+            web.host,
+            web.port,
+            tuple(web.hosts),
+            access,
+            run.workbench(),
+            embedder,
+            reviewing=review_setup(run.settings),
+            gateway=run.stack.gateway_url(),
+            datasets=dataset_setup(run.settings),
+            replaying=replay_setup(run.settings, run.stack),
+            rules=versions,
+            admin=admin_setup(settings, settings.gateway.keys_file or keys_path(settings.data_dir), tokens),
+        )
 
 
 def dagster() -> None:
