@@ -19,6 +19,7 @@ from support.gateways import CHAT, gateway_to, spooled
 from support.scripted_upstream import Pause, Script, plain
 
 INVENTED = 1000
+STATUSES = ("2xx", "4xx", "5xx", "cut")
 OPENMETRICS = "application/openmetrics-text"
 
 
@@ -51,6 +52,15 @@ def test_a_thousand_invented_models_paths_and_methods_add_no_series(tmp_path):
         assert counted['regraft_gateway_calls_total{endpoint="other",status="2xx",upstream="main"}'] == INVENTED + 1
         for reason in ("unknown_url", "method_not_allowed", "http_400"):
             assert counted[f'regraft_gateway_refusals_total{{reason="{reason}"}}'] == INVENTED + 1
+
+
+def test_failures_are_series_before_the_first_of_them(tmp_path):
+    with gateway_to(tmp_path, lambda seen: plain(200, b"{}")) as (gateway, _):
+        assert gateway.metrics()['regraft_gateway_retries_total{upstream="main"}'] == 0
+        assert gateway.call()[0] == 200
+        shown = gateway.metrics()
+    name = 'regraft_gateway_calls_total{endpoint="%s",status="%s",upstream="main"}'
+    assert [shown[name % (CHAT, status)] for status in STATUSES] == [1, 0, 0, 0]
 
 
 def test_calls_in_flight_and_in_the_queue_are_shown_while_they_are_there(tmp_path):

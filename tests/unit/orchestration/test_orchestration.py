@@ -119,7 +119,15 @@ def test_what_inner_calls_used_is_added_and_what_is_no_number_counts_nothing():
 
 def test_a_report_tells_a_client_everything_but_the_result():
     report = StepReport(
-        id="s1", worker="w", model="m", status="done", attempts=2, turn_ids=(UUID(int=1),), seconds=1.23456, result="x"
+        id="s1",
+        worker="w",
+        model="m",
+        status="done",
+        attempts=2,
+        turn_ids=(UUID(int=1),),
+        seconds=1.23456,
+        began_seconds=0.50001,
+        result="x",
     )
     assert report.describe() == {
         "id": "s1",
@@ -131,4 +139,5 @@ def test_a_report_tells_a_client_everything_but_the_result():
         "turn_ids": [str(UUID(int=1))],
         "error": None,
         "seconds": 1.235,
+        "began_seconds": 0.5,
     }

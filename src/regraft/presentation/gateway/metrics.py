@@ -31,6 +31,7 @@ from regraft.infra.telemetry.own_numbers import own_samples
 from regraft.infra.telemetry.page import Page, page
 
 DEFINITIONS = (*of_process("gateway"), *of_process("every"))
+_CLASSES = (0, 2, 4, 5)  # of statuses; 0 is a call that was cut before one
 _OVERHEAD_BUCKETS, _UPSTREAM_BUCKETS = GATEWAY_OVERHEAD.buckets, GATEWAY_UPSTREAM_SECONDS.buckets
 
 
@@ -52,6 +53,10 @@ class Metrics:
         self.gauges: Callable[[], Iterable[Sample]] = lambda: ()
         self._overhead = Histogram(_OVERHEAD_BUCKETS)
         self._upstreams: dict[str, Histogram] = {}
+
+    def know_upstreams(self, names: Iterable[str]) -> None:
+        """Show retries of these as 0 before the first: a series that is born with an event hides that event."""
+        self.retries.update(dict.fromkeys(names, 0))
 
     def count_call(self, endpoint: str, upstream: str, status: int) -> None:
         """One call was answered; ``status`` 0 when no status reached the client."""
@@ -86,9 +91,12 @@ class Metrics:
 
     def numbers(self) -> Numbers:
         """What was counted so far."""
+        calls = dict(self.calls)
+        # Of what was called all classes are shown, from 0 on: a series that is born with an event hides that event.
+        shown = dict.fromkeys(((*pair, klass) for *pair, _ in calls for klass in _CLASSES), 0)
         samples = [
             Sample(GATEWAY_CALLS.name, count, (endpoint, upstream, f"{klass}xx" if klass else "cut"))
-            for (endpoint, upstream, klass), count in list(self.calls.items())
+            for (endpoint, upstream, klass), count in {**shown, **calls}.items()
         ]
         for metric, counts in (
             (GATEWAY_CUTS, self.cuts),

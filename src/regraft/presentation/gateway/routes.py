@@ -91,6 +91,7 @@ class Gateway:
         self._settings = settings
         self._router = Router(settings.upstreams, settings.trace_ratio)
         self.metrics = Metrics()
+        self.metrics.know_upstreams(settings.upstreams)
         self._workers = WorkerNumbers(settings, worker, self.metrics) if worker is not None else None
         self._spool: Spool | None = None
         self._drainer: DrainProcess | None = None
