@@ -93,7 +93,7 @@ class Metrics:
         """What was counted so far."""
         calls = dict(self.calls)
         # Of what was called all classes are shown, from 0 on: a series that is born with an event hides that event.
-        shown = dict.fromkeys(((*pair, klass) for *pair, _ in calls for klass in _CLASSES), 0)
+        shown = {(endpoint, upstream, klass): 0 for endpoint, upstream, _ in calls for klass in _CLASSES}
         samples = [
             Sample(GATEWAY_CALLS.name, count, (endpoint, upstream, f"{klass}xx" if klass else "cut"))
             for (endpoint, upstream, klass), count in {**shown, **calls}.items()
