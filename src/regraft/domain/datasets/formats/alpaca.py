@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from regraft.domain.datasets.formats.dialogue import dialogue, words_only
+from regraft.domain.datasets.formats.dialogue import plain_dialogue
 from regraft.domain.datasets.formats.features import Features
 from regraft.domain.datasets.formats.format import Parts
 from regraft.domain.datasets.formats.json_text import line
@@ -27,13 +27,9 @@ class AlpacaFormat:
 
     def encode(self, row: Row) -> str | RowRefusal:
         """The last question and its answer, with earlier turns as history; refused if it contains more than text."""
-        talk = dialogue(row.messages)
+        talk = plain_dialogue(row)
         if isinstance(talk, RowRefusal):
             return talk
-        if row.tools is not None:
-            return RowRefusal("tools_unsupported", "there is no form for a tool list")
-        if refusal := words_only(talk.turns):
-            return refusal
         texts = [one["content"] or "" for one in talk.turns]
         if len(texts) < 2 or len(texts) % 2:
             return RowRefusal("roles_do_not_alternate", f"{len(texts)} turns")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from regraft.domain.datasets.messages import Message, RowRefusal
+from regraft.domain.datasets.rows import Row
 
 ASKED = frozenset({"user", "tool"})
 
@@ -46,6 +47,16 @@ def dialogue(messages: Sequence[Message]) -> Dialogue | RowRefusal:
             return RowRefusal("roles_do_not_alternate", f"message {place + 1} is of {role}")
         called = message["tool_calls"][0]["function"]["name"] if message["tool_calls"] else ""
     return Dialogue(system, turns)
+
+
+def plain_dialogue(row: Row) -> Dialogue | RowRefusal:
+    """The dialogue of a row that is words alone: no tools, no calls, no reasoning; or why it is not."""
+    talk = dialogue(row.messages)
+    if isinstance(talk, RowRefusal):
+        return talk
+    if row.tools is not None:
+        return RowRefusal("tools_unsupported", "there is no form for a tool list")
+    return words_only(talk.turns) or talk
 
 
 def words_only(messages: Sequence[Message]) -> RowRefusal | None:

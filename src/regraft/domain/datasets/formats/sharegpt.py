@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from regraft.domain.datasets.formats.dialogue import dialogue, words_only
+from regraft.domain.datasets.formats.dialogue import plain_dialogue
 from regraft.domain.datasets.formats.features import Features
 from regraft.domain.datasets.formats.format import Parts
 from regraft.domain.datasets.formats.json_text import line
@@ -30,13 +30,9 @@ class ShareGptFormat:
 
     def encode(self, row: Row) -> str | RowRefusal:
         """The conversation; refused when it is more than words that take turns."""
-        talk = dialogue(row.messages)
+        talk = plain_dialogue(row)
         if isinstance(talk, RowRefusal):
             return talk
-        if row.tools is not None:
-            return RowRefusal("tools_unsupported", "there is no form for a tool list")
-        if refusal := words_only(talk.turns):
-            return refusal
         return line(
             {"conversations": [{"from": _FROM[one["role"]], "value": one["content"] or ""} for one in row.messages]}
         )
