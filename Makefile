@@ -86,8 +86,9 @@ lint: $(DEV)  ## Style and import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 types: $(DEV)  ## mypy --strict
 	@$(BIN)/mypy
-docs: $(DEV)  ## Rewrite the generated reference pages and diagrams
+docs: $(DEV)  ## Rewrite what is generated: reference pages, diagrams, Vector's configuration, dashboards
 	@$(BIN)/python docs/generate.py && $(BIN)/python docs/diagrams.py
+	@$(BIN)/python deploy/vector/generate.py && $(BIN)/python deploy/grafana/generate.py
 site: $(DEV)  ## Build the documentation site into build/site; a broken link fails
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
 bench: $(DEV) page  ## Every benchmark: a table each, JSON in benchmarks/results

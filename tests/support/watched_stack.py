@@ -99,7 +99,7 @@ def watched(postgres: PostgresEndpoint, folder: Path) -> Iterator[WatchedStack]:
                 fill(filled)
                 (folder / "rows").mkdir()
                 filled.command("dataset", "export", "demo-sft", "--to", str(folder / "rows" / "sft"))
-            yield WatchedStack(stack=filled, prometheus=server)
+                yield WatchedStack(stack=filled, prometheus=server)
         finally:
             server.stop()
             page.stop()
@@ -116,6 +116,7 @@ def _configured(folder: Path, ports: dict[str, int]) -> Path:
     alerts = (_RULES / "alerts.yml").read_text()
     (folder / "alerts.yml").write_text(re.sub(r"^( +for: \d+)[mh]$", r"\1s", alerts, flags=re.MULTILINE))
     targets: list[dict[str, Any]] = yaml.safe_load((_RULES / "targets.yml").read_text())
+    targets = [group for group in targets if group["labels"]["job"] != "regraft-vector"]
     for group in targets:
         name = group["labels"]["job"].removeprefix("regraft-")
         group["targets"] = [f"127.0.0.1:{ports[name]}"]

@@ -25,13 +25,13 @@ def fact_rate(metric: str, *by: str, window: str = "$window") -> str:
 
 
 def fact_quantile(quantile: float, metric: str, *by: str) -> str:
-    """A quantile of a histogram of facts, which may be counted by several jobs."""
-    return f"histogram_quantile({quantile}, {fact_rate(f'{metric}_bucket', 'le', *by)})"
+    """A quantile of a histogram of facts, which may be counted by several jobs; nothing where nothing was observed."""
+    return f"histogram_quantile({quantile}, {fact_rate(f'{metric}_bucket', 'le', *by)}) >= 0"
 
 
 def quantile_of(quantile: float, metric: str, *by: str) -> str:
-    """A quantile of a histogram that processes serve themselves."""
-    return f"histogram_quantile({quantile}, sum by ({', '.join(('le', *by))}) (rate({metric}_bucket[$window])))"
+    """A quantile of a histogram that processes serve themselves; nothing where nothing was observed."""
+    return f"histogram_quantile({quantile}, sum by ({', '.join(('le', *by))}) (rate({metric}_bucket[$window]))) >= 0"
 
 
 def ask(expression: str, legend: str = "", *, ref: str = "A", now: bool = False) -> prometheus.Dataquery:

@@ -12,6 +12,7 @@ from psycopg.conninfo import make_conninfo
 from regraft.flows.dashboard_reader import make_dashboard_reader
 from regraft.infra.embedded.postgres import PostgresEndpoint
 from support.dashboards import filled_promql, filled_sql, queries
+from support.filled_stack import node_of
 from support.messages import user
 from support.prometheus import program
 from support.shop_model import FAILING
@@ -35,6 +36,8 @@ NO_ROWS = {  # nobody reviews here, and no replay goes on for several turns
 }
 PASSWORD = "a password of dashboards"
 CHATS = 'sum(regraft_capture_calls_total{job="regraft-metrics", purpose="chat"})'
+JOBS = 'sum(regraft_replay_job_seconds_count{job="regraft-metrics"})'
+STREAMS = 'sum(gen_ai_client_operation_time_to_first_chunk_seconds_count{job="regraft-metrics"})'
 PLANS = 'sum(regraft_orchestration_plans_total{job="regraft-metrics"})'
 
 
@@ -68,9 +71,14 @@ def test_as_many_calls_are_seen_at_the_end_of_the_chain_as_were_made(chain: Watc
 
 
 def test_every_expression_of_the_dashboards_shows_what_happened(chain: WatchedStack) -> None:
-    for number in (1, 2):  # a rate needs a second one
+    # A rate begins with the second look at a series: what happened once before happens again.
+    for number in (1, 2):
         chain.stack.client.call([user("Go.")], named(f"orchestrated-{number}"), model="orchestrator/team")
         until(lambda: _seen(chain, PLANS) == number)  # noqa: B023
+    jobs, streams = _seen(chain, JOBS), _seen(chain, STREAMS)
+    chain.stack.command("replay", node_of(chain.stack.deployment, chain.stack.client.turns[0]), "--temperature", "0.7")
+    chain.stack.client.call([user("Say it in pieces.")], stream=True)
+    until(lambda: _seen(chain, JOBS) > jobs and _seen(chain, STREAMS) > streams)
     until(lambda: _seen(chain, "sum(regraft_store_snapshot_rows)") > 0)  # PostgreSQL is looked at every 15 seconds
     since = time.time() - 300
     empty = set()

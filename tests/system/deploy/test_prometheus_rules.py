@@ -74,9 +74,20 @@ def test_the_runbook_has_no_alert_that_does_not_exist():
     assert written == [rule["alert"] for rule in ALERTS]
 
 
-def test_every_target_is_on_loopback_and_named():
-    targets = yaml.safe_load((FOLDER / "targets.yml").read_text())
-    assert {group["labels"]["job"] for group in targets} == {
-        f"regraft-{name}" for name in ("gateway", "web", "metrics", "ingest")
-    }
-    assert all(target.startswith("127.0.0.1:") for group in targets for target in group["targets"])
+def test_targets_of_one_machine_are_on_loopback_and_those_of_containers_have_the_same_jobs():
+    here, there = (yaml.safe_load((FOLDER / name).read_text()) for name in ("targets.yml", "targets.compose.yml"))
+    jobs = {f"regraft-{name}" for name in ("gateway", "web", "metrics", "ingest", "vector")}
+    assert {group["labels"]["job"] for group in here} == {group["labels"]["job"] for group in there} == jobs
+    assert all(target.startswith("127.0.0.1:") for group in here for target in group["targets"])
+    ports = [
+        {group["labels"]["job"]: group["targets"][0].partition(":")[2] for group in each} for each in (here, there)
+    ]
+    assert ports[0] == ports[1]
+
+
+def test_commands_of_the_runbook_exist():
+    runbook = (REPOSITORY / RUNBOOK).read_text().partition("\n## Alerts\n")[2]
+    known = set(re.findall(r"^#+ `regraft ([\w -]+)`$", (REPOSITORY / "docs/reference/cli.md").read_text(), re.M))
+    named = {" ".join(found.split()) for found in re.findall(r"`regraft\s([\w -]+?)(?:\s--[\w-]+)?`", runbook)}
+    assert {"quarantine retry", "judges calibrate"} <= named
+    assert named <= known, named - known

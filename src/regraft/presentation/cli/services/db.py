@@ -45,10 +45,10 @@ def reader(
     password_file: Annotated[
         Path | None,
         typer.Option(
-            "--password-file", help="File with the role's password; a new one is made if unset.", metavar="FILE"
+            "--password-file", help="File with the role's password; if unset, a new role gets one.", metavar="FILE"
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Make the role that Grafana reads with: figures of conversations and no content. Run it again after an upgrade."""
     from regraft.flows.dashboard_reader import make_dashboard_reader
