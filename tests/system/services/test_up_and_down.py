@@ -164,6 +164,18 @@ def test_services_in_the_foreground_of_several_terminals_share_servers_and_are_u
     assert not running(place, "postgres")
 
 
+def test_ctrl_c_before_all_is_up_leaves_nothing_behind(regraft: Run, place: Path, environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "regraft", "up", "--detach", "--no-dagster", "--no-model"]
+    with subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.PIPE, text=True) as terminal:
+        assert terminal.stdout is not None
+        assert any("NATS" in line for line in terminal.stdout)  # some of it runs
+        terminal.send_signal(signal.SIGINT)
+        assert terminal.wait(60) == 130
+    names = ("up", "postgres", "nats", "gateway", "ingest", "web")
+    until(lambda: not any(running(place, name) for name in names), 90)
+    assert "does not run" in regraft("down").stdout
+
+
 def running(place: Path, service: str) -> bool:
     state = RunFolder.of(place / "data").read(service)
     return state is not None and state.alive()
