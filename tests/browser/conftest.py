@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import subprocess
 import sys
 import uuid
@@ -20,12 +19,9 @@ from playwright.sync_api import BrowserContext, Page
 
 from regraft.infra.embedded.postgres import PostgresEndpoint
 from support.chromium import ARGUMENTS, HOW, find_chromium
-from support.deployments import deployed
-from support.filled_stack import CONFIG, REVIEWERS, FilledStack, fill, review
+from support.filled_stack import FilledStack, deployed_web, fill, review
 from support.gateways import free_port
 from support.page_guard import PageGuard
-from support.shop_model import ShopModel
-from support.shop_talks import Client
 from support.web_process import WebProcess
 
 REPOSITORY = Path(__file__).parents[2]
@@ -58,23 +54,6 @@ def built_page() -> None:
     with (ARTEFACTS / "build.lock").open("w") as lock:
         flock(lock, LOCK_EX)  # test workers build it once
         subprocess.run([sys.executable, str(REPOSITORY / "ui" / "build.py")], check=True, timeout=600)
-
-
-@contextmanager
-def deployed_web(postgres: PostgresEndpoint, folder: Path) -> Iterator[FilledStack]:
-    """A deployment with a token for each role; its web process is stopped at the end, if it was started."""
-    port, admin = free_port(), secrets.token_hex(16)
-    with deployed(folder, postgres, CONFIG.format(port=port, admin=admin), ShopModel()) as deployment:
-        web = WebProcess(folder, port)
-        roles = {**dict.fromkeys(REVIEWERS, "reviewer"), "viewer": "viewer"}
-        tokens = {
-            name: deployment.told("web-token", "create", name, "--role", role)["token"] for name, role in roles.items()
-        }
-        tokens["admin"] = admin
-        try:
-            yield FilledStack(deployment=deployment, web=web, client=Client(deployment.port), tokens=tokens)
-        finally:
-            web.stop()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +14,12 @@ from uuid import UUID
 from typer.testing import CliRunner
 
 from regraft.flows.capture.waiting import wait_until_stored
+from regraft.infra.embedded.postgres import PostgresEndpoint
 from regraft.presentation.cli.main import app
-from support.deployments import Deployment
+from support.deployments import Deployment, deployed
+from support.gateways import free_port
 from support.messages import system, user
+from support.shop_model import ShopModel
 from support.shop_talks import Client, hold_all, named
 from support.topics import ODD, TOPICS, talks
 from support.web_process import WebProcess
@@ -80,6 +86,23 @@ class FilledStack:
         done = CliRunner().invoke(app, ["--config", str(config), *arguments, "--json"])
         assert done.exit_code == 0, (arguments, done.output, done.exception)
         return json.loads(done.stdout)
+
+
+@contextmanager
+def deployed_web(postgres: PostgresEndpoint, folder: Path) -> Iterator[FilledStack]:
+    """A deployment with a token for each role; its web process is stopped at the end, if it was started."""
+    port, admin = free_port(), secrets.token_hex(16)
+    with deployed(folder, postgres, CONFIG.format(port=port, admin=admin), ShopModel()) as deployment:
+        web = WebProcess(folder, port)
+        roles = {**dict.fromkeys(REVIEWERS, "reviewer"), "viewer": "viewer"}
+        tokens = {
+            name: deployment.told("web-token", "create", name, "--role", role)["token"] for name, role in roles.items()
+        }
+        tokens["admin"] = admin
+        try:
+            yield FilledStack(deployment=deployment, web=web, client=Client(deployment.port), tokens=tokens)
+        finally:
+            web.stop()
 
 
 def fill(stack: FilledStack, corpus: Path | None = None) -> None:

@@ -80,6 +80,12 @@ class IntegrityError(RegraftError):
     exit_code = 4
 
 
+class UpgradeNeededError(RegraftError):
+    """The log waits for an upgrade."""
+
+    exit_code = 6
+
+
 class UnavailableError(RegraftError):
     """A server that is needed cannot be reached."""
 

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
+
 from regraft.domain.errors import RegraftError
 from regraft.infra.embedded.postgres_home import cluster_folder
 from regraft.infra.files.folder_size import FileSizes, file_size, folder_size
@@ -150,8 +152,11 @@ def _database(places: UsagePlaces) -> tuple[sizes.DatabaseSize | None, int]:
     if places.truth is None:
         return None, 0
     with connect(places.truth, autocommit=True, name="regraft-usage") as connection:
-        dagster = sizes.other_database_bytes(connection, _DAGSTER_DATABASE) if places.embedded else 0
-        return sizes.database_size(connection), dagster
+        try:
+            found = sizes.database_size(connection)
+        except psycopg.errors.LockNotAvailable:  # an erasure or an upgrade holds a table
+            return None, 0
+        return found, sizes.other_database_bytes(connection, _DAGSTER_DATABASE) if places.embedded else 0
 
 
 def _tables(database: sizes.DatabaseSize, dagster: int) -> list[UsagePart]:

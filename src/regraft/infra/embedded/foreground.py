@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
+from regraft import __version__
 from regraft.domain.errors import ConflictError
 from regraft.infra.embedded.program import KEPT_VARIABLE
-from regraft.infra.embedded.state import RunFolder, ServerState
+from regraft.infra.embedded.state import VERSION, RunFolder, ServerState
 from regraft.infra.settings import Settings
 
 
@@ -24,7 +25,7 @@ def announce(settings: Settings, name: str, port: int = 0, *, shared: bool = Fal
     with run.locked(name):
         running = run.read(name)
         if running is None or not running.alive():
-            run.write(name, ServerState.of(os.getpid(), port))
+            run.write(name, ServerState.of(os.getpid(), port, {VERSION: __version__}))
         elif not shared:
             raise ConflictError(
                 f"`regraft {name}` runs already for {settings.data_dir.resolve()} (process {running.pid}): "

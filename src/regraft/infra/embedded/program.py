@@ -8,10 +8,11 @@ import urllib.request
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
+from regraft import __version__
 from regraft.domain.errors import ServerStartError
 from regraft.infra.embedded.leases import ServerUse
 from regraft.infra.embedded.process import ChildProcess, LogLimits, require_port
-from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
+from regraft.infra.embedded.state import VERSION, RunFolder, ServerState, wait_until
 from regraft.infra.environment import environment_without
 
 STOP_TIMEOUT = 15.0
@@ -76,7 +77,7 @@ class EmbeddedProgram:
                 log_limits=self._log_limits,
             )
             pid = child.start()
-            run.write(self.name, ServerState.of(pid, self._port or 0, owner=child.keeper_pid))
+            run.write(self.name, ServerState.of(pid, self._port or 0, {VERSION: __version__}, owner=child.keeper_pid))
             if not wait_until(lambda: not child.alive() or self._answers(), self._timeout) or not child.alive():
                 child.stop()
                 raise ServerStartError(f"{self.name} did not start. The end of {child.log}:\n{child.tail()}")

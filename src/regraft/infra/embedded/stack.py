@@ -66,33 +66,38 @@ class Stack:
         Raises NotFoundError where there is none, UsageError when it waits for migrations.
         """
         if not self._dsn:
-            if self.settings.postgres.dsn:
-                place, dsn = "the database of postgres.dsn", self.settings.postgres.dsn.get_secret_value()
-            else:
-                self._may_start("PostgreSQL", "postgres.dsn")
-                folder = self.settings.data_dir.absolute()
-                place = str(folder)
-                if not has_cluster(folder):
-                    raise NotFoundError(self._no_log(folder))
-                self._postgres = EmbeddedPostgres(
-                    self.settings.data_dir, self.settings.postgres.port, log_limits=self.log_limits
-                )
-                dsn = self._postgres.start().dsn
-            with connect(dsn, autocommit=True, name="regraft-schema") as connection:
-                waiting = pending(connection)
-                if len(waiting) == len(migrations()):
-                    raise NotFoundError(
-                        f"There is no log in {place}: it has no tables. `regraft db migrate` makes them."
-                    )
-                if waiting and not migrating:
-                    raise UsageError(
-                        f"The log in {place} was made by an older version of Regraft: {len(waiting)} migrations wait. "
-                        "`regraft db migrate` applies them."
-                    )
-                if waiting:
-                    migrate(connection)
-            self._dsn = dsn
+            self._dsn = self._find_postgres(migrating=migrating, waiting_is_wrong=not migrating)
         return self._dsn
+
+    def unmigrated_postgres(self) -> str:
+        """The DSN of the truth where there is one, as it is: migrations may wait. Raises NotFoundError."""
+        return self._dsn or self._find_postgres(migrating=False, waiting_is_wrong=False)
+
+    def _find_postgres(self, *, migrating: bool, waiting_is_wrong: bool) -> str:
+        if self.settings.postgres.dsn:
+            place, dsn = "the database of postgres.dsn", self.settings.postgres.dsn.get_secret_value()
+        else:
+            self._may_start("PostgreSQL", "postgres.dsn")
+            folder = self.settings.data_dir.absolute()
+            place = str(folder)
+            if not has_cluster(folder):
+                raise NotFoundError(self._no_log(folder))
+            self._postgres = EmbeddedPostgres(
+                self.settings.data_dir, self.settings.postgres.port, log_limits=self.log_limits
+            )
+            dsn = self._postgres.start().dsn
+        with connect(dsn, autocommit=True, name="regraft-schema") as connection:
+            waiting = pending(connection)
+            if len(waiting) == len(migrations()):
+                raise NotFoundError(f"There is no log in {place}: it has no tables. `regraft db migrate` makes them.")
+            if waiting and waiting_is_wrong:
+                raise UsageError(
+                    f"The log in {place} was made by an older version of Regraft: {len(waiting)} migrations wait. "
+                    "`regraft upgrade` backs it up and applies them."
+                )
+            if waiting and migrating:
+                migrate(connection)
+        return dsn
 
     def _no_log(self, folder: Path) -> str:
         """Where a log was looked for, what named that place, and what makes one."""

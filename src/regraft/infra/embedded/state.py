@@ -17,6 +17,7 @@ from pathlib import Path
 from regraft.domain.errors import ServerStartError
 from regraft.infra.data_folder import make_data_folder
 
+VERSION = "version"  # in the details of our own programs: that of Regraft
 _POLL = 0.05
 _ORPHAN_PATIENCE = 15.0
 

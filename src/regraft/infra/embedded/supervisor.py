@@ -6,8 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from regraft import __version__
 from regraft.domain.errors import UsageError
-from regraft.infra.embedded.state import RunFolder, ServerState
+from regraft.infra.embedded.state import VERSION, RunFolder, ServerState
 
 _NAME = "up"
 _READY = "ready"
@@ -34,9 +35,9 @@ def become_supervisor(data_dir: Path) -> None:
         if running := Supervisor.of(data_dir):
             where = data_dir.resolve()
             raise UsageError(f"`regraft up` runs already for {where} (process {running.pid}): see `regraft status`.")
-        folder.write(_NAME, ServerState.of(os.getpid(), 0))
+        folder.write(_NAME, ServerState.of(os.getpid(), 0, {VERSION: __version__}))
 
 
 def say_ready(data_dir: Path) -> None:
     """Say that all services answer."""
-    RunFolder.of(data_dir).write(_NAME, ServerState.of(os.getpid(), 0, {_READY: "yes"}))
+    RunFolder.of(data_dir).write(_NAME, ServerState.of(os.getpid(), 0, {VERSION: __version__, _READY: "yes"}))

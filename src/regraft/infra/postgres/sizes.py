@@ -31,10 +31,16 @@ class DatabaseSize:
 
 def database_size(connection: Connection) -> DatabaseSize:
     """The database of the connection, whose schema exists."""
+    connection.execute(_SQL["patience"])
     whole = connection.execute(_SQL["database"]).fetchone()
     assert whole is not None
-    tables = [TableSize(**row) for row in connection.execute(_SQL["tables"]).fetchall()]
-    return DatabaseSize(bytes=whole["bytes"], turns=whole["turns"], tables=tables)
+    return DatabaseSize(bytes=whole["bytes"], turns=whole["turns"], tables=table_sizes(connection))
+
+
+def table_sizes(connection: Connection) -> list[TableSize]:
+    """Every table of the connection's database. Raises psycopg.errors.LockNotAvailable where one is held for long."""
+    connection.execute(_SQL["patience"])
+    return [TableSize(**row) for row in connection.execute(_SQL["tables"]).fetchall()]
 
 
 def other_database_bytes(connection: Connection, name: str) -> int:

@@ -1,5 +1,9 @@
 -- How much of the disk a database takes.
 
+-- name: patience
+-- To measure a table is to wait for who holds it.
+SET lock_timeout = '3s';
+
 -- name: tables
 -- Each table of ours with what it takes and about how many rows it has, as of the last look of autovacuum.
 SELECT c.relname AS name, pg_total_relation_size(c.oid)::bigint AS bytes, pg_indexes_size(c.oid)::bigint AS index_bytes,

@@ -35,6 +35,7 @@ from regraft.presentation.cli.services import (
     serve,
     status,
     up,
+    upgrade,
     usage,
     web_token,
 )
@@ -75,6 +76,7 @@ for module in (
     init,
     up,
     backup,
+    upgrade,
     open_page,
     status,
     usage,

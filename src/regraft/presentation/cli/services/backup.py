@@ -64,19 +64,22 @@ def restore(
     with _reporting(run, hidden=as_json) as report:
         manifest = flow(folder, _source(run, truth, run.stack.own_dagster_dsn()), report)
         if verify:
-            _verify(run, truth, report)
+            verify_snapshots(run, truth, report)
     _print(run, manifest, f"Restored into {run.data_dir.resolve()}", as_json=as_json)
 
 
-def _verify(run: CommandContext, truth: str, report: Report) -> None:
+def verify_snapshots(run: CommandContext, truth: str, report: Report) -> int:
+    """Verify every frozen dataset; how many there are. Raises IntegrityError for one that does not hold."""
     from regraft.flows.datasets.registry import snapshots
     from regraft.flows.datasets.verify import verify
 
-    for snapshot in snapshots(truth):
+    found = [one for one in snapshots(truth) if one["withdrawn_at"] is None]
+    for snapshot in found:
         report(f"verifying {snapshot['snapshot_id']}")
-        found = verify(snapshot["snapshot_id"], dsn=truth, warehouse=run.warehouse(), workbench=run.workbench())
-        if not found.ok:
+        verified = verify(snapshot["snapshot_id"], dsn=truth, warehouse=run.warehouse(), workbench=run.workbench())
+        if not verified.ok:
             raise IntegrityError(f"{snapshot['snapshot_id']} does not hold: `regraft dataset verify` says why.")
+    return len(found)
 
 
 def _source(run: CommandContext, truth: str, dagster: str | None) -> BackupSource:
