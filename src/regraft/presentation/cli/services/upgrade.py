@@ -37,7 +37,7 @@ def upgrade(
     verify: Annotated[bool, typer.Option(help="Verify every frozen dataset afterwards.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Bring the log up to this version: back up, apply migrations, verify. Exit 6: `--check` found some that wait."""
+    """Apply migrations that wait, after a backup, and verify the log. Exit 6: `--check` found some."""
     from regraft.flows import upgrade as flow
     from regraft.flows.backup import BackupSource
 
