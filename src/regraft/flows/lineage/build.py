@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from uuid import UUID
 
 import psycopg
 
 from regraft.domain.errors import UnavailableError
-from regraft.flows.lineage.graph_rows import decide
+from regraft.flows.lineage.chunk import CHUNK, Builder
+from regraft.flows.lineage.graph_rows import JoiningError
 from regraft.flows.lineage.node_spans import trace_placed
 from regraft.infra.garbage import seldom_collected
 from regraft.infra.postgres.capture.inbox import storable
 from regraft.infra.postgres.lineage import graph as store
-from regraft.infra.postgres.lineage import projection
 from regraft.infra.postgres.pool import Source, reading_from, transaction
 from regraft.infra.telemetry.emitter import emit, emitting
 from regraft.infra.telemetry.facts import GraphBuilt, NodesAdded, RolloutPlaced
 
 log = logging.getLogger(__name__)
 
-_CHUNK = 5_000  # turns to a transaction
 # What PostgreSQL refuses of a turn's values. Every other error of its is a fault of the system.
 _BAD_TURN = (
     psycopg.DataError,
@@ -55,60 +55,96 @@ def waiting_turns(source: Source) -> int:
     return turns
 
 
-def build(dsn: str, sessions: Collection[UUID] | None = None, progress: Progress | None = None) -> BuildCounts:
+def build(
+    dsn: str,
+    sessions: Collection[UUID] | None = None,
+    progress: Progress | None = None,
+    *,
+    builders: int = 1,
+    chunk: int = CHUNK,
+) -> BuildCounts:
     """Place every waiting turn, of the given sessions or of all. Safe to call at any time, and from several places.
 
     A turn that cannot be placed is found by halving, set aside with the reason, and stops no other. A fault of the
-    system (a lost connection, a missing column, a full disk) is raised, and every turn stays in the queue.
+    system (a lost connection, a missing column, a full disk) is raised, and every turn stays in the queue. Several
+    ``builders`` work beside each other, each on a thread with a connection of its own; so do those of other processes.
+    ``chunk``: turns to a transaction.
     """
+    stop = threading.Event()
+
+    def work(_: int) -> tuple[BuildCounts, set[UUID]]:
+        return _build(dsn, Builder(sessions=sessions, beside=builders > 1, chunk=chunk), progress, stop)
+
     with seldom_collected():
-        return _build(dsn, sessions, progress)
+        if builders == 1:
+            done = [work(0)]
+        else:
+            with ThreadPoolExecutor(builders, "builder") as pool:
+                try:
+                    done = list(pool.map(work, range(builders)))
+                finally:
+                    stop.set()
+        _settle_outcomes(dsn)
+    return BuildCounts(
+        turns=sum(counts.turns for counts, _ in done),
+        nodes=sum(counts.nodes for counts, _ in done),
+        sessions=len(set().union(*(touched for _, touched in done))),
+        build=max(counts.build for counts, _ in done),
+        failed=sum(counts.failed for counts, _ in done),
+    )
 
 
-def _build(dsn: str, sessions: Collection[UUID] | None, progress: Progress | None) -> BuildCounts:
+def _build(
+    dsn: str, builder: Builder, progress: Progress | None, stop: threading.Event
+) -> tuple[BuildCounts, set[UUID]]:
+    """Place turns until none wait; also returns the sessions that they were placed in."""
     counts = BuildCounts(0, 0, 0, 0, 0)
     touched: set[UUID] = set()
-    size = _CHUNK
-    while True:
-        taken: list[UUID] = []
+    while not stop.is_set():
         began = time.monotonic()
         try:
             with transaction(dsn, name="regraft-lineage") as connection:
-                store.lock(connection)
-                taken = store.take_queue(connection, sessions, size)
-                if not taken:
-                    break
-                version = projection.held(connection)
-                rows = decide(connection, taken, version)
-                number = store.save(connection, rows, datetime.now(UTC), version)
+                placed = builder.place(connection)
+            if placed is None:
+                break
+        except JoiningError as error:
+            with transaction(dsn, name="regraft-lineage") as connection:
+                builder.put_off(connection, error.sessions)
+        except psycopg.errors.DeadlockDetected:
+            continue  # with another builder, which goes on: the transaction is whole or not at all
         except (UnavailableError, OSError, MemoryError):
             raise
         except Exception as error:  # one bad turn never stops the others
             if isinstance(error, psycopg.Error) and not isinstance(error, _BAD_TURN):
                 raise
-            if len(taken) > 1:
-                size = len(taken) // 2
-                continue
-            if not taken:
+            if not builder.taken:
                 raise
-            log.exception("turn %s cannot be placed and is set aside", taken[0])
+            builder.halve()
+            if len(builder.taken) > 1:
+                continue
+            (turn,) = builder.taken
+            log.exception("turn %s cannot be placed and is set aside", turn)
             with transaction(dsn, name="regraft-lineage") as connection:
-                store.set_aside(connection, taken[0], storable(f"{type(error).__name__}: {error}"[:2000]) or "")
-            counts = replace(counts, failed=counts.failed + 1)
-            emit(GraphBuilt(turns=0, nodes=0, failed=1, seconds=time.monotonic() - began))
+                failed = store.set_aside(connection, turn, storable(f"{type(error).__name__}: {error}"[:2000]) or "")
+            counts = replace(counts, failed=counts.failed + failed)
+            emit(GraphBuilt(turns=0, nodes=0, failed=failed, seconds=time.monotonic() - began))
         else:
-            touched |= rows.trees
-            _emit(rows, len(taken), time.monotonic() - began)
+            builder.succeeded(placed)
+            if not placed.turns:
+                continue
+            touched |= placed.rows.trees
+            _emit(placed.rows, len(placed.turns), time.monotonic() - began)
             ended_ns = time.time_ns()
-            trace_placed(dsn, rows, taken, ended_ns - int((time.monotonic() - began) * 1e9), ended_ns)
+            trace_placed(dsn, placed.rows, placed.turns, ended_ns - int((time.monotonic() - began) * 1e9), ended_ns)
             counts = replace(
-                counts, turns=counts.turns + len(taken), nodes=counts.nodes + len(rows.nodes), build=number
+                counts,
+                turns=counts.turns + len(placed.turns),
+                nodes=counts.nodes + len(placed.rows.nodes),
+                build=placed.build,
             )
-            size = min(size * 2, _CHUNK)
             if progress:
-                progress(len(taken))
-    _settle_outcomes(dsn)
-    return replace(counts, sessions=len(touched))
+                progress(len(placed.turns))
+    return counts, touched
 
 
 def _emit(rows: store.GraphRows, turns: int, seconds: float) -> None:
@@ -141,17 +177,17 @@ def catch_up(dsn: str) -> int:
         if not waiting and store.outcomes_wait(connection) and not store.builder_at_work(connection):
             store.lock(connection)
             store.settle_outcomes(connection)
-        if not waiting or waiting > _CHUNK or store.builder_at_work(connection):
+        if not waiting or waiting > CHUNK or store.builder_at_work(connection):
             return waiting
     build(dsn)
     return waiting_turns(dsn)
 
 
-def retry(dsn: str, progress: Progress | None = None) -> BuildCounts:
+def retry(dsn: str, progress: Progress | None = None, *, builders: int = 1) -> BuildCounts:
     """Try again the turns that could not be placed, and place all others that wait."""
     with transaction(dsn, name="regraft-lineage") as connection:
         store.retry_failed(connection)
-    return build(dsn, None, progress)
+    return build(dsn, None, progress, builders=builders)
 
 
 def rebuild(dsn: str, progress: Progress | None = None) -> BuildCounts:

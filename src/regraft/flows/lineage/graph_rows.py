@@ -15,10 +15,10 @@ from regraft.domain.lineage.theme import theme_id_of
 from regraft.domain.orchestration.taskification import read_plan_header
 from regraft.domain.replay.rollout import RolloutLabel, rollout_label
 from regraft.domain.usage import tokens
-from regraft.flows.lineage.links import links_of
-from regraft.flows.lineage.parents import ParentLink, parent_links, settled_link
+from regraft.flows.lineage.parents import UNMATCHED, UNSETTLED, ParentLink, parent_links, settled_link
 from regraft.infra.postgres.capture.inbox import storable
 from regraft.infra.postgres.lineage import graph as store
+from regraft.infra.postgres.lineage import queue
 from regraft.infra.postgres.lineage.graph_rows import BranchRow, NodeRow, RunRow, ThemeRow
 from regraft.infra.postgres.lineage.themes import filed_under
 from regraft.infra.postgres.pool import Connection
@@ -26,15 +26,63 @@ from regraft.infra.postgres.pool import Connection
 _INT4 = 2**31 - 1
 
 
+class JoiningError(Exception):
+    """Placing turns of these sessions concerns other sessions, so that no other builder may be at work."""
+
+    def __init__(self, sessions: set[UUID]) -> None:
+        super().__init__(f"{len(sessions)} sessions may be joined with others")
+        self.sessions = sessions
+
+
 def decide(connection: Connection, new: list[UUID], version: int) -> store.GraphRows:
-    """The rows that placing ``new`` turns adds and changes, in a log under a version of the projection."""
+    """The rows that placing ``new`` turns adds and changes, in a log under a version of the projection.
+
+    Needs the builder's lock.
+    """
     affected = {*store.affected(connection, new), *new}
     origin = store.origins(connection, affected)
     found = store.parents(connection, {turn: row["origin"] for turn, row in origin.items()})
     facts = store.facts(connection, affected)
-    places = parent_links(connection, facts, found, version)
-    touched = set(places)
+    return _decided(connection, new, facts, origin, parent_links(connection, facts, found, version))
 
+
+def decide_apart(connection: Connection, new: Mapping[UUID, UUID], version: int) -> tuple[store.GraphRows, set[UUID]]:
+    """The same beside other builders, for turns of shards that this one holds, each with its session.
+
+    Also returns the turns that are left for a builder that is alone, because their session may be joined with another
+    one: where other builders place turns at the same time, neither would see what the other does. Whatever else
+    concerns other sessions raises JoiningError.
+    """
+    joining = queue.joining(connection, new)
+    rest = [turn for turn, session in new.items() if session not in joining]
+    origin = store.origins(connection, {*store.affected(connection, rest), *rest})
+    found = store.parents(connection, {turn: row["origin"] for turn, row in origin.items()})
+    joining |= {row["session_id"] for row in found.values() if row["prefix_evidence"] in UNMATCHED}
+    rest = [turn for turn in rest if new[turn] not in joining]
+    facts = store.facts(connection, [turn for turn, row in found.items() if row["session_id"] not in joining])
+    left = new.keys() - set(rest)
+    if not rest:
+        return store.GraphRows(), left
+    places = parent_links(connection, facts, found, version)
+    own = set(new.values())
+    beyond = {row["session_id"] for row in facts.values() if row["session_id"] not in own}
+    beyond |= {row["session_id"] for row in facts.values() if places[row["node_id"]].evidence in UNSETTLED}
+    if beyond:
+        raise JoiningError(own if beyond - own else beyond)
+    rows = _decided(connection, rest, facts, origin, places)
+    if rows.moved or not rows.trees <= own:
+        raise JoiningError(own)
+    return rows, left
+
+
+def _decided(
+    connection: Connection,
+    new: list[UUID],
+    facts: dict[UUID, store.Row],
+    origin: dict[UUID, store.Row],
+    places: dict[NodeId, ParentLink],
+) -> store.GraphRows:
+    touched = set(places)
     current = store.current_parents(connection, places.keys())
     old_parents = {row["parent_node_id"] for row in current.values() if row["parent_node_id"]}
     families = store.families(connection, {place.parent for place in places.values()} | old_parents)
@@ -59,7 +107,6 @@ def decide(connection: Connection, new: list[UUID], version: int) -> store.Graph
     ]
     for turn in new:
         _add_run(rows, facts[turn], tree[facts[turn]["node_id"]], filed)
-    rows.links = links_of(connection, new)
     rows.trees = {tree[node] for node in touched}
     rows.sessions = {*rows.trees, *(row["session_id"] for row in facts.values())}
     rows.sessions.update(row["session_id"] for row in current.values())

@@ -27,7 +27,8 @@ from regraft.domain.lineage.returned_answers import (
 from regraft.infra.postgres.lineage import graph as store
 from regraft.infra.postgres.pool import Connection
 
-_SHORTENED = frozenset({"unmatched", "longest_prefix"})
+UNMATCHED = frozenset({"unmatched", "longest_prefix"})  # evidence of a history that continues no known one as it is
+UNSETTLED = UNMATCHED | {COMPACTION_EVIDENCE, RETURNED_EVIDENCE}  # of a place that a late arrival may still improve
 _TAIL = 48  # messages before an answer that are compared
 _NO_INSTRUCTIONS = no_parts().digest()
 
@@ -62,7 +63,7 @@ def parent_links(
         if claimed or row["origin"] != first["turn_id"]:
             uncertain.add(node)
         places[node] = ParentLink(NodeId(claimed), "explicit_header") if claimed else by_prefix[node]
-        if not claimed and row["prefix_evidence"] in _SHORTENED:
+        if not claimed and row["prefix_evidence"] in UNMATCHED:
             unmatched.append(store.UnmatchedHistory(node_id=node, turn_id=row["origin"], known=row["prefix_depth"]))
     rejoin = _continuations if version >= FROM_VERSION else _compactions
     for node, link in rejoin(connection, unmatched, version).items():

@@ -50,17 +50,15 @@ def lock(connection: Connection) -> None:
     connection.execute(_SQL["lock"])
 
 
+def lock_order(connection: Connection) -> None:
+    """Wait until no other builder numbers its build; held to the end of the transaction."""
+    connection.execute(_SQL["lock_order"])
+
+
 def builder_at_work(connection: Connection) -> bool:
     """Whether another builder is at work. If not, this transaction keeps others from it until its end."""
     row = connection.execute(_SQL["builder_at_work"]).fetchone()
     return bool(row and row["busy"])
-
-
-def take_queue(connection: Connection, sessions: Collection[UUID] | None, limit: int) -> list[UUID]:
-    """Take up to ``limit`` waiting turns, of the given sessions or of all."""
-    wanted = None if sessions is None else list(sessions)
-    rows = connection.execute(_SQL["take_queue"], {"sessions": wanted, "limit": limit}).fetchall()
-    return [row["turn_id"] for row in rows]
 
 
 def affected(connection: Connection, turns: Collection[UUID]) -> list[UUID]:
@@ -190,15 +188,14 @@ def parts(connection: Connection, ids: Collection[bytes]) -> dict[bytes, dict[st
     return {bytes(row["part_id"]): parse_json(row["body"]) for row in rows}
 
 
-def save(connection: Connection, rows: GraphRows, now: datetime, version: int) -> int:
-    """Write a build's rows in the current transaction and return the build's number."""
+def save_places(connection: Connection, rows: GraphRows) -> None:
+    """Write where turns are placed, in the current transaction. ``save_build`` has to follow."""
     named = _SQL
     connection.execute(named["stage"])
     copy_rows(connection, "stage_theme", ThemeRow, rows.themes)
     copy_rows(connection, "stage_node", NodeRow, rows.nodes)
     copy_rows(connection, "stage_run", RunRow, rows.runs)
     copy_rows(connection, "stage_branch", BranchRow, rows.branches)
-    number = next_build(connection)
     connection.execute(named["save_themes"])
     connection.execute(named["save_nodes"])
     connection.execute(named["save_unsettled"])
@@ -208,17 +205,23 @@ def save(connection: Connection, rows: GraphRows, now: datetime, version: int) -
     if rows.moved:
         connection.execute(named["save_moves"], {"moved": rows.moved})
     connection.execute(named["drop_empty_trees"], {"sessions": list(rows.sessions)})
+    connection.execute("DROP TABLE stage_node, stage_run, stage_branch, stage_theme")
+
+
+def save_build(connection: Connection, rows: GraphRows, now: datetime, version: int) -> int:
+    """Write what a build's places make of sessions and links, and return the build's number. Needs ``lock_order``."""
+    named = _SQL
+    number = next_build(connection)
     if rows.links:
         _save_links(connection, rows.links)
     connection.execute(named["save_sessions"], {"sessions": list(rows.sessions), "build": number})
     connection.execute(named["requeue_outcomes"], {"sessions": list(rows.sessions)})
     connection.execute(named["save_watermark"], {"build": number, "version": version, "now": now})
-    connection.execute("DROP TABLE stage_node, stage_run, stage_branch, stage_theme")
     return number
 
 
 def next_build(connection: Connection) -> int:
-    """The number of a build that is to be made. Needs the builder's lock."""
+    """The number of a build that is to be made. Needs the builder's lock, or ``lock_order``."""
     build = connection.execute(_SQL["next_build"]).fetchone()
     return int(build["build"]) if build else 1
 
@@ -229,9 +232,9 @@ def clear(connection: Connection) -> None:
     connection.execute(_SQL["requeue_all"])
 
 
-def set_aside(connection: Connection, turn: UUID, reason: str) -> None:
-    """Keep a turn that cannot be placed from being tried with every build."""
-    connection.execute(_SQL["set_aside"], {"turn": turn, "reason": reason})
+def set_aside(connection: Connection, turn: UUID, reason: str) -> int:
+    """Keep a turn that cannot be placed from being tried with every build; returns 0 if another builder did so."""
+    return connection.execute(_SQL["set_aside"], {"turn": turn, "reason": reason}).rowcount
 
 
 def retry_failed(connection: Connection) -> int:

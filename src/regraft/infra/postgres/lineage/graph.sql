@@ -1,18 +1,84 @@
 -- Queries of the graph's builder. Everything is a set: no query per row, none per ancestor.
 
 -- name: lock
--- One builder at a time; the build number orders what was built.
+-- No other builder beside this one, to the end of the transaction.
 SELECT pg_advisory_xact_lock(7267426612);
+
+-- name: try_lock
+-- The same, if no other builder is at work now.
+SELECT pg_try_advisory_xact_lock(7267426612) AS mine;
+
+-- name: share
+-- One of several builders, each of which holds shards of its own.
+SELECT pg_advisory_xact_lock_shared(7267426612);
+
+-- name: waiting_shards
+-- The shards of which turns wait, and how many turns wait in all, counted up to a limit.
+SELECT shard, (SELECT count(*) FROM (
+    SELECT FROM lineage_queue WHERE failure IS NULL AND NOT joins
+        AND (%(sessions)b::uuid[] IS NULL OR session_id = ANY(%(sessions)b::uuid[])) LIMIT %(limit)s) AS counted) AS turns
+FROM generate_series(0, 15) AS shard CROSS JOIN LATERAL (
+    SELECT FROM lineage_queue WHERE lineage_shard(session_id) = shard AND failure IS NULL AND NOT joins
+        AND (%(sessions)b::uuid[] IS NULL OR session_id = ANY(%(sessions)b::uuid[])) LIMIT 1) AS one;
+
+-- name: try_shard
+-- Hold a shard to the end of the transaction, if no other builder holds it.
+SELECT pg_try_advisory_xact_lock(7267427, %(shard)s) AS mine;
+
+-- name: lock_shard
+-- The same; waits for the builder that holds it.
+SELECT pg_advisory_xact_lock(7267427, %(shard)s);
+
+-- name: lock_order
+-- Builders that share the graph number their builds, and look for links, one after the other: a reader that has seen a
+-- build has seen all before it.
+SELECT pg_advisory_xact_lock(7267426640);
+
+-- name: take_shards
+-- The next turns of some shards, oldest ids first; all of them gone from the queue with this commit.
+DELETE FROM lineage_queue q USING (
+    SELECT turn_id FROM unnest(%(shards)b::int4[]) AS shard CROSS JOIN LATERAL (
+        SELECT turn_id FROM lineage_queue
+        WHERE lineage_shard(session_id) = shard AND failure IS NULL AND NOT joins
+          AND (%(sessions)b::uuid[] IS NULL OR session_id = ANY(%(sessions)b::uuid[]))
+        ORDER BY turn_id LIMIT %(limit)s) AS oldest
+    ORDER BY turn_id LIMIT %(limit)s) AS next
+WHERE q.turn_id = next.turn_id
+RETURNING q.turn_id, q.session_id;
+
+-- name: joining
+-- Which sessions of new turns may be joined with others: those with a place that a late arrival may still improve, and
+-- those whose new answers such a place in any session may hold.
+WITH new AS (SELECT session_id, answer_id FROM session_turn WHERE turn_id = ANY(%(turns)b::uuid[]))
+SELECT u.session_id FROM unsettled_node u WHERE u.session_id IN (SELECT session_id FROM new)
+UNION
+SELECT new.session_id FROM new JOIN message m ON m.message_id = new.answer_id
+WHERE m.anchors IS NOT NULL AND EXISTS (SELECT FROM unsettled_node u WHERE u.anchors && m.anchors);
+
+-- name: put_off
+-- Turns that were taken wait again, for a builder that is alone.
+INSERT INTO lineage_queue (turn_id, session_id, joins)
+SELECT turn_id, session_id, true FROM session_turn WHERE turn_id = ANY(%(turns)b::uuid[]);
+
+-- name: put_off_sessions
+-- All that waits of these sessions waits for a builder that is alone.
+UPDATE lineage_queue SET joins = true WHERE session_id = ANY(%(sessions)b::uuid[]) AND NOT joins;
+
+-- name: joining_wait
+-- Whether turns wait for a builder that is alone.
+SELECT EXISTS (SELECT FROM lineage_queue WHERE joins AND failure IS NULL
+    AND (%(sessions)b::uuid[] IS NULL OR session_id = ANY(%(sessions)b::uuid[]))) AS wait;
 
 -- name: builder_at_work
 -- Whether another builder holds that lock now.
 SELECT NOT pg_try_advisory_xact_lock(7267426612) AS busy;
 
 -- name: take_queue
--- The next turns that the graph has not placed, oldest ids first; all of them gone from the queue with this commit.
+-- The next turns that the graph has not placed, oldest ids first, or only those that a builder alone may place; all of
+-- them gone from the queue with this commit.
 DELETE FROM lineage_queue q USING (
     SELECT turn_id FROM lineage_queue
-    WHERE failure IS NULL AND (%(sessions)b::uuid[] IS NULL OR session_id = ANY(%(sessions)b::uuid[]))
+    WHERE failure IS NULL AND (joins OR NOT %(joining)s) AND (%(sessions)b::uuid[] IS NULL OR session_id = ANY(%(sessions)b::uuid[]))
     ORDER BY turn_id LIMIT %(limit)s) AS next
 WHERE q.turn_id = next.turn_id
 RETURNING q.turn_id;
@@ -24,7 +90,7 @@ ON CONFLICT (turn_id) DO UPDATE SET failure = NULL;
 
 -- name: set_aside
 -- A turn that cannot be placed waits with the reason, and stops no other.
-UPDATE lineage_queue SET failure = %(reason)s WHERE turn_id = %(turn)s;
+UPDATE lineage_queue SET failure = %(reason)s WHERE turn_id = %(turn)s AND failure IS NULL;
 
 -- name: retry_failed
 -- Turns that could not be placed are tried again.
@@ -37,7 +103,8 @@ TRUNCATE conversation_branch_nodes, execution_run_records, response_branch_recor
 
 -- name: affected
 -- New turns; other runs of their nodes; turns whose history waits for them, was matched only in part, or may hold their
--- answers; turns that claim them; replays of all these. Then, again, every run of those nodes.
+-- answers; turns that claim them; replays of all these. Then, again, every run of those nodes. A claim counts within one
+-- session.
 WITH RECURSIVE new AS (
     SELECT t.turn_id, t.session_id, t.node_id, t.answer_projection, t.answer_id FROM session_turn t
     WHERE t.turn_id = ANY(%(turns)b::uuid[])),
@@ -53,13 +120,13 @@ touched AS (
         JOIN unsettled_node u ON u.anchors && m.anchors
     UNION
     SELECT t.node_id FROM new JOIN session_lineage l ON l.parent_claim = ANY(ARRAY[new.node_id, new.turn_id])
-        JOIN session_turn t ON t.turn_id = l.turn_id),
+        JOIN session_turn t ON t.turn_id = l.turn_id AND t.session_id = new.session_id),
 grown AS (
     SELECT node_id FROM touched
     UNION
     SELECT t.node_id FROM grown g JOIN session_turn a ON a.node_id = g.node_id
         JOIN session_lineage l ON l.replay_claim = ANY(ARRAY[a.node_id, a.turn_id])
-        JOIN session_turn t ON t.turn_id = l.turn_id)
+        JOIN session_turn t ON t.turn_id = l.turn_id AND t.session_id = a.session_id)
 SELECT t.turn_id FROM grown JOIN session_turn t USING (node_id)
 WHERE NOT EXISTS (SELECT FROM lineage_queue q WHERE q.turn_id = t.turn_id);
 

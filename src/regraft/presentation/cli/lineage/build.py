@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,12 +24,15 @@ app = typer.Typer(help="Build the conversation graph, or derive it again.", no_a
 @app.command()
 def build(
     retry: Annotated[bool, typer.Option("--retry", help="Also try turns again that could not be placed.")] = False,
+    builders: Annotated[
+        int, typer.Option("--builders", metavar="N", min=1, max=16, help="Build with N connections at once.")
+    ] = 1,
     json: Json = False,
 ) -> None:
-    """Place every captured turn that is not in the graph yet."""
+    """Place every captured turn that is not in the graph yet. Other builders may be at work, on any host."""
     from regraft.flows.lineage import build as lineage
 
-    _run(lineage.retry if retry else lineage.build, json=json)
+    _run(partial(lineage.retry if retry else lineage.build, builders=builders), json=json)
 
 
 @app.command()
