@@ -18,6 +18,7 @@ METAVARS: dict[str, str] = {
     "budget-tokens": "N",
     "by": "NAME",
     "calls": "CALL",
+    "builders": "N",
     "category": "CATEGORY",
     "cluster": "CLUSTER",
     "cluster-layer": "N",
