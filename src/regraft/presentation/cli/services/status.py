@@ -108,7 +108,7 @@ def _in_words(hour: TrafficFigures) -> str:
     took = "" if hour.p95_seconds is None else f", 95 % of the answers within {hour.p95_seconds:.1f} s"
     failed = f", [red]{hour.failed} failed or cut[/]" if hour.failed else ", none failed"
     stored = f"the latest was stored {_age(hour.newest_seconds)} ago"
-    return f"Last hour: [bold]{hour.calls}[/] calls{failed if hour.calls else ''}{took}; {stored}."
+    return f"Last hour: [bold]{counted(hour.calls, 'call')}[/]{failed if hour.calls else ''}{took}; {stored}."
 
 
 def backlog(run: CommandContext) -> CaptureBacklog:

@@ -10,6 +10,7 @@ from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.services.disk import measure, size_text, usage_document
 from regraft.presentation.cli.services.status import postgres_state
 from regraft.presentation.cli.tables import cut, listing
+from regraft.presentation.cli.words import counted
 
 if TYPE_CHECKING:
     from regraft.flows.disk_usage import DiskUsage
@@ -50,13 +51,13 @@ def _print_parts(run: CommandContext, found: DiskUsage) -> None:
     turns = found.turns or 0
     for part in found.parts:
         if part.bytes or part.items:
-            items = f"{part.items:,} {part.unit}" if part.items else ""
+            items = counted(part.items, part.unit.removesuffix("s")) if part.items else ""
             each = size_text(part.bytes / turns) if turns else ""
             table.add_row(part.part, part.room, size_text(part.bytes), items, each, cut(part.path))
     per_turn = size_text(found.bytes_per_turn) if found.bytes_per_turn else ""
     table.add_row("[bold]total[/]", "", f"[bold]{size_text(found.bytes)}[/]", "", per_turn, "")
     run.console.print(table)
-    of_turns = f" {found.turns:,} turns." if found.turns is not None else ""
+    of_turns = f" {counted(found.turns, 'turn')}." if found.turns is not None else ""
     run.console.print(f"\n{size_text(found.free)} are free where the data folder lies.{of_turns}", highlight=False)
 
 
