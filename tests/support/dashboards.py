@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,17 @@ FILES = sorted((FOLDER / "dashboards").glob("*.json"))
 _VARIABLE = re.compile(r"\$\{(\w+):sqlstring\}")
 _FILTER = re.compile(r"\$__timeFilter\(([\w.]+)\)")
 _RANGE = "1h"
-_FROM, _TO = "2000-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
+# Columns that Grafana's node graph knows (`NodeGraphDataFrameFieldNames` of @grafana/data 13.2.3). It compares them in
+# lower case, as PostgreSQL writes names without quotes.
+NODE_COLUMNS = {
+    *("id", "title", "subtitle", "mainstat", "secondarystat", "icon", "color", "noderadius", "highlighted"),
+    *("fixedx", "fixedy", "isinstrumented"),
+}
+NODE_PREFIXES = ("arc__", "detail__")
+EDGE_COLUMNS = {
+    *("id", "source", "target", "mainstat", "secondarystat", "color", "thickness", "highlighted", "strokedasharray")
+}
+_FROM, _TO = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +74,12 @@ def filled_promql(query: PanelQuery, window: str = "5m") -> str:
     return text
 
 
-def filled_sql(query: PanelQuery, **variables: str) -> str:
+def filled_sql(query: PanelQuery, since: datetime = _FROM, until: datetime = _TO, **variables: str) -> str:
     """The statement with variables as quoted texts, and the time range as Grafana's macros write it: a century."""
+    low, high = since.isoformat(), until.isoformat()
     text = _VARIABLE.sub(lambda found: _quoted(variables[found.group(1)]), query.text)
-    text = _FILTER.sub(rf"\1 BETWEEN '{_FROM}' AND '{_TO}'", text)
-    text = text.replace("$__timeFrom()", f"'{_FROM}'").replace("$__timeTo()", f"'{_TO}'")
+    text = _FILTER.sub(rf"\1 BETWEEN '{low}' AND '{high}'", text)
+    text = text.replace("$__timeFrom()", f"'{low}'").replace("$__timeTo()", f"'{high}'")
     assert "$" not in text, f"{query} has a variable or a macro that is not known"
     return text
 

@@ -1,45 +1,48 @@
 -- name: graph_nodes
 -- Who asked, and who was asked. The inner calls of an orchestrated request are asked by its orchestrator.
-WITH run AS MATERIALIZED (
-    SELECT taskification_id, purpose, model, backend, run_status, duration_ms, prompt_tokens, completion_tokens, started_at
+WITH run AS NOT MATERIALIZED (
+    SELECT taskification_id, purpose, model, backend, run_status IN ('ok', 'refused') AS is_done, duration_ms
     FROM execution_run_records
     WHERE $__timeFilter(started_at)  -- and by day, which there is an index of
         AND (started_at AT TIME ZONE 'UTC')::date BETWEEN
             ($__timeFrom()::timestamptz AT TIME ZONE 'UTC')::date AND ($__timeTo()::timestamptz AT TIME ZONE 'UTC')::date),
-answer AS (
-    SELECT DISTINCT ON (taskification_id) taskification_id, model FROM run
-    WHERE backend = 'orchestrator' AND taskification_id IS NOT NULL ORDER BY taskification_id, started_at),
-call AS (
-    SELECT coalesce('model ' || a.model, 'purpose ' || r.purpose) AS caller, 'model ' || r.model AS callee, r.run_status, r.duration_ms
-    FROM run r LEFT JOIN answer a ON a.taskification_id = r.taskification_id AND r.backend <> 'orchestrator'),
+request AS (
+    SELECT taskification_id, min(model) AS orchestrator FROM run
+    WHERE backend = 'orchestrator' AND taskification_id IS NOT NULL GROUP BY taskification_id),
+call AS MATERIALIZED (
+    SELECT coalesce('model ' || q.orchestrator, 'purpose ' || r.purpose) AS caller, 'model ' || r.model AS callee, r.is_done,
+        count(*) AS calls, sum(r.duration_ms) AS ms
+    FROM run r LEFT JOIN request q ON q.taskification_id = r.taskification_id AND r.backend <> 'orchestrator'
+    GROUP BY q.orchestrator, r.purpose, r.model, r.is_done),
 party AS (
-    SELECT caller AS id, run_status, duration_ms FROM call WHERE caller NOT IN (SELECT callee FROM call)
-    UNION ALL SELECT callee, run_status, duration_ms FROM call)
-SELECT id, substr(id, strpos(id, ' ') + 1) AS title, split_part(id, ' ', 1) AS subtitle, count(*) AS mainstat,
-    round((avg(duration_ms) / 1000)::numeric, 2)::double precision AS secondarystat,
-    avg((run_status IN ('ok', 'refused'))::integer)::double precision AS arc__done,
-    avg((run_status NOT IN ('ok', 'refused'))::integer)::double precision AS arc__failed,
-    count(*) FILTER (WHERE run_status NOT IN ('ok', 'refused')) AS detail__failed
-FROM party GROUP BY id ORDER BY count(*) DESC LIMIT 100;
+    SELECT caller AS id, is_done, calls, ms FROM call WHERE NOT EXISTS (SELECT FROM call c WHERE c.callee = call.caller)
+    UNION ALL SELECT callee, is_done, calls, ms FROM call),
+total AS (
+    SELECT id, sum(calls) AS calls, coalesce(sum(calls) FILTER (WHERE NOT is_done), 0) AS failed, sum(ms) AS ms FROM party GROUP BY id)
+SELECT id, substr(id, strpos(id, ' ') + 1) AS title, split_part(id, ' ', 1) AS subtitle, calls::bigint AS mainstat,
+    round((ms / calls::double precision / 1000)::numeric, 2)::double precision AS secondarystat,
+    (1 - failed / calls)::double precision AS arc__done, (failed / calls)::double precision AS arc__failed, failed::bigint AS detail__failed
+FROM total ORDER BY calls DESC LIMIT 100;
 
 -- name: graph_edges
 -- Calls of each who to each whom.
-WITH run AS MATERIALIZED (
-    SELECT taskification_id, purpose, model, backend, run_status, duration_ms, prompt_tokens, completion_tokens, started_at
+WITH run AS NOT MATERIALIZED (
+    SELECT taskification_id, purpose, model, backend, coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0) AS tokens
     FROM execution_run_records
-    WHERE $__timeFilter(started_at)  -- and by day, which there is an index of
+    WHERE $__timeFilter(started_at)
         AND (started_at AT TIME ZONE 'UTC')::date BETWEEN
             ($__timeFrom()::timestamptz AT TIME ZONE 'UTC')::date AND ($__timeTo()::timestamptz AT TIME ZONE 'UTC')::date),
-answer AS (
-    SELECT DISTINCT ON (taskification_id) taskification_id, model FROM run
-    WHERE backend = 'orchestrator' AND taskification_id IS NOT NULL ORDER BY taskification_id, started_at),
+request AS (
+    SELECT taskification_id, min(model) AS orchestrator FROM run
+    WHERE backend = 'orchestrator' AND taskification_id IS NOT NULL GROUP BY taskification_id),
 call AS (
-    SELECT coalesce('model ' || a.model, 'purpose ' || r.purpose) AS caller, 'model ' || r.model AS callee, r.prompt_tokens, r.completion_tokens, r.duration_ms
-    FROM run r LEFT JOIN answer a ON a.taskification_id = r.taskification_id AND r.backend <> 'orchestrator')
-SELECT caller || ' > ' || callee AS id, caller AS source, callee AS target, count(*) || ' calls' AS mainstat,
-    coalesce(sum(coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0)), 0) || ' tok' AS secondarystat,
-    least(1 + ln(count(*)), 8)::double precision AS thickness
-FROM call GROUP BY caller, callee ORDER BY count(*) DESC LIMIT 200;
+    SELECT coalesce('model ' || q.orchestrator, 'purpose ' || r.purpose) AS caller, 'model ' || r.model AS callee,
+        count(*) AS calls, sum(r.tokens) AS tokens
+    FROM run r LEFT JOIN request q ON q.taskification_id = r.taskification_id AND r.backend <> 'orchestrator'
+    GROUP BY q.orchestrator, r.purpose, r.model)
+SELECT caller || ' > ' || callee AS id, caller AS source, callee AS target, sum(calls) || ' calls' AS mainstat,
+    sum(tokens) || ' tok' AS secondarystat, least(1 + ln(sum(calls)), 8)::double precision AS thickness
+FROM call GROUP BY caller, callee ORDER BY sum(calls) DESC LIMIT 200;
 
 -- name: requests
 -- Orchestrated requests in the time range.

@@ -9,7 +9,8 @@ import type * as text from "@grafana/schema/dist/types/raw/composable/text/panel
 import type * as timeseries from "@grafana/schema/dist/types/raw/composable/timeseries/panelcfg/x/types.gen";
 import type { Dashboard, FieldConfig, FieldConfigSource, Panel } from "@grafana/schema/dist/types/raw/dashboard/x/types.gen";
 
-// The types of queries are in the packages of their data sources, not in @grafana/schema: written down from their documentation.
+// The types of queries are in the packages of their data sources: those of their keys that we use, from @grafana/prometheus 13.1.4
+// (`PromQuery`) and @grafana/sql 13.2.3 (`SQLQuery`).
 interface PrometheusQuery {
   refId: string;
   datasource: { type: "prometheus"; uid: "regraft-prometheus" };

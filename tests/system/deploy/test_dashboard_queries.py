@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 
 from regraft.flows.dashboard_reader import make_dashboard_reader
 from regraft.infra.postgres.pool import connect, transaction
-from support.dashboards import PanelQuery, filled_sql, queries
+from support.dashboards import EDGE_COLUMNS, NODE_COLUMNS, NODE_PREFIXES, PanelQuery, filled_sql, queries
 from support.small_graph import SmallGraph, every_kind
 
 PASSWORD = "a password of dashboards"
@@ -130,3 +130,13 @@ def test_names_that_models_and_purposes_share_are_two_parties(truth, log):
     assert len(set(ids)) == len(ids)
     assert {end for each in edges for end in (each["source"], each["target"])} == set(ids)
     assert all(each["arc__done"] + each["arc__failed"] == pytest.approx(1) for each in nodes)
+
+
+@pytest.mark.parametrize(("board", "panel"), [("conversation", "Tree"), ("orchestrator", "Who talks to whom")])
+def test_node_graphs_have_the_columns_that_grafana_knows(log, board, panel):
+    nodes = _asked(log, _of(board, panel, "nodes"))
+    edges = _asked(log, _of(board, panel, "edges"))
+    assert {"id", "title"} <= set(nodes[0])
+    assert {name for name in nodes[0] if not name.startswith(NODE_PREFIXES)} <= NODE_COLUMNS
+    assert {"id", "source", "target"} <= set(edges[0]) <= EDGE_COLUMNS
+    assert all(each["source"] and each["target"] for each in edges)
