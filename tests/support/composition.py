@@ -26,7 +26,7 @@ REPOSITORY = Path(__file__).parent.parent.parent
 DEPLOY = REPOSITORY / "deploy"
 _PLACES = ("/etc/regraft", "/etc/nats", "/run/secrets", "/data", "/stream", "/tmp")
 _WRITABLE = ("/data", "/stream", "/tmp")
-_PORTS = ("4222", "8222", "4700", "4701", "4702", "4703", "4704")
+_PORTS = ("4222", "8222", "4700", "4701", "4702", "4703", "4704", "4705")
 _LISTENING = {"gateway": "GATEWAY__PORT", "web": "WEB__PORT", "dagster": "DAGSTER__PORT", "metrics": "METRICS__PORT"}
 
 

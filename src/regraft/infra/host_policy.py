@@ -51,6 +51,15 @@ def host_name(host: str) -> str:
     return host.rstrip(".") if not port or port.isdigit() else ""
 
 
+def is_address(host: str) -> bool:
+    """Whether a Host header is an IP address, to which no name was resolved."""
+    try:
+        ipaddress.ip_address(host_name(host))
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(name: str) -> bool:
     """Whether a name or address can only be this machine."""
     if name == "localhost" or name.endswith(".localhost"):

@@ -96,6 +96,10 @@ class WebSection(Section):
     https: bool = Field(
         False, description="browsers come by https alone, through a proxy: their cookies are sent over https only"
     )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="port of a /metrics that asks for no token; that of web.port does"
+    )
+    metrics_host: str = Field("127.0.0.1", min_length=1, description="address that this /metrics listens on")
     session_days: int = Field(7, ge=1, le=30, description="days without use after which a browser is signed out")
 
     @model_validator(mode="after")

@@ -373,6 +373,11 @@ def test_a_name_that_is_not_ours_is_refused(tmp_path):
         for host in ("localhost", "LOCALHOST:4700", "127.0.0.1", "[::1]:4700", "llm.example.com", "a.internal:80"):
             assert gateway.call("GET", "/v1/files", None, {"Host": host})[0] == 200
         assert gateway.call("GET", "/healthz", None, {"Host": "10.0.0.1"})[0] == 200
+        # Prometheus knows a container by its address. No page has one for its own name, so none reads it this way.
+        assert gateway.call("GET", "/metrics", None, {"Host": "10.0.0.1:4700"})[0] == 200
+        assert gateway.call("GET", "/metrics", None, {"Host": "[fd00::5]:4700"})[0] == 200
+        for headers in ({"Host": "evil.example"}, {"Host": "10.0.0.1", "Origin": "http://evil.example"}):
+            assert gateway.call("GET", "/metrics", None, headers)[0] == 403
 
 
 def test_one_connection_is_judged_again_when_its_name_changes(tmp_path):

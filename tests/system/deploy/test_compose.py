@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from compose_spec import PyCompose
 
 from regraft.infra.config.listening import EVERY_ADDRESS
@@ -133,6 +134,11 @@ def test_its_services_capture_store_show_and_replay_calls_and_end_when_they_are_
     assert json.loads(composition.run("web", "regraft", "tree", session["session_id"], "--json"))
     ((node,),) = rows(composition, "regraft", "SELECT node_id FROM session_turn")
 
+    scraped = {target: page(composition, target) for target in targets() if "vector" not in target}
+    assert all("regraft_" in text for text in scraped.values())
+    with pytest.raises(AssertionError, match="needs a sign-in"):
+        page(composition, "web:4701")
+
     url = composition.run("web", "regraft", "open", "--print")
     assert url.startswith(f"http://127.0.0.1:{composition.ports['4701']}/#key=")
     replayed = composition.run("web", "regraft", "replay", str(node), "--temperature", "0.5", "--json")
@@ -193,6 +199,26 @@ def ask(composition: Composition, key: str) -> tuple[int, Any]:
         connection.request("POST", "/v1/chat/completions", body, headers)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def targets() -> list[str]:
+    """Where Prometheus scrapes in the composition."""
+    groups = yaml.safe_load((DEPLOY / "prometheus" / "targets.compose.yml").read_text())
+    return [target for group in groups for target in group["targets"]]
+
+
+def page(composition: Composition, target: str) -> str:
+    """The page of metrics as Prometheus asks for it: by the service's name and without a token."""
+    _, _, port = target.partition(":")
+    connection = http.client.HTTPConnection("127.0.0.1", int(composition.ports[port]), timeout=30)
+    try:
+        connection.request("GET", "/metrics", headers={"Host": target})
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        assert answer.status == 200, (target, text)
+        return text
     finally:
         connection.close()
 

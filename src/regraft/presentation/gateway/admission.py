@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from regraft.infra.host_policy import HostPolicy
+from regraft.infra.host_policy import HostPolicy, is_address
 from regraft.infra.http.replies import Answer, error_body, json_answer
 from regraft.infra.http.requests import HttpRequest
 from regraft.presentation.gateway.access import AccessRefusedError
 
 METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
 PROBES = frozenset({b"/healthz", b"/readyz"})  # asked for by an address that no setting can know
+METRICS = b"/metrics"  # Prometheus may ask for it by the address of a container; a page's own name is never an address
 _ALLOW = b"allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
 _FOREIGN = frozenset({"cross-site", "same-site"})
 _CORS = (
@@ -35,6 +36,8 @@ class Admission:
         if request.path in PROBES and not head.origin:
             return
         if head.hosts and not self._policy.knows(head.host):
+            if request.path == METRICS and not head.origin and is_address(head.host):
+                return
             message = f"This gateway does not answer to the name {head.host[:200]!r}: add it to gateway.hosts"
             raise AccessRefusedError(403, message, "invalid_request_error", "host_not_allowed")
         if head.origin:

@@ -282,29 +282,31 @@ def serve_web(
     rules: Collection[str] | None = None,
     replaying: ReplaySetup | None = None,
     admin: AdminSetup | None = None,
+    metrics_at: tuple[str, int] | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM: what is being answered then is finished."""
+    """Serve until SIGINT or SIGTERM: what is being answered then is finished. ``metrics_at``: address and port of a
+    ``/metrics`` that asks for no token."""
+    from regraft.infra.telemetry.page_server import MetricsServer
     from regraft.presentation.web.serving import WebServer
 
-    # Only names that are known are answered, so that a foreign page cannot read this through its own name.
-    server = WebServer(
-        make_app(
-            dsn,
-            (*hosts, host),
-            access,
-            workbench,
-            embedder,
-            following=True,
-            reviewing=reviewing,
-            gateway=gateway,
-            datasets=datasets,
-            rules=rules,
-            replaying=replaying,
-            admin=admin,
-        ),
-        host,
-        port,
+    app = make_app(
+        dsn,
+        # Only names that are known are answered, so that a foreign page cannot read this through its own name.
+        (*hosts, host),
+        access,
+        workbench,
+        embedder,
+        following=True,
+        reviewing=reviewing,
+        gateway=gateway,
+        datasets=datasets,
+        rules=rules,
+        replaying=replaying,
+        admin=admin,
     )
+    server = WebServer(app, host, port)
+    if metrics_at is not None:
+        MetricsServer(*metrics_at, app.state.metrics.render, "web.metrics_port")
     with suppress(KeyboardInterrupt):  # it passes the signal on once it has ended
         server.run()
     if not server.started:

@@ -174,6 +174,7 @@ def web() -> None:
             replaying=replay_setup(run.settings, run.stack),
             rules=versions,
             admin=admin_setup(settings, settings.gateway.keys_file or keys_path(settings.data_dir), tokens),
+            metrics_at=(web.metrics_host, web.metrics_port) if web.metrics_port else None,
         )
 
 
