@@ -47,13 +47,12 @@ def context_of_call(event_id: bytes, operation_id: bytes, traceparent: str, rati
     It is in the trace that the client named, and is exported if the client's span is. Without one it begins a trace,
     of which the share ``ratio`` is exported.
     """
-    own = blake2b(event_id, digest_size=24).digest()
-    parent = read_traceparent(traceparent) if traceparent else None
-    if parent is not None:
-        return TraceContext(parent.trace_id, own[16:].hex(), parent.sampled)
-    trace = blake2b(operation_id, digest_size=24).digest() if operation_id else own
-    sampled = int.from_bytes(trace[8:16], "big") < ratio * _WHOLE
-    return TraceContext(trace[:16].hex(), own[16:].hex(), sampled)
+    own = blake2b(event_id, digest_size=24).hexdigest()
+    if traceparent and (parent := read_traceparent(traceparent)) is not None:
+        return TraceContext(parent.trace_id, own[32:], parent.sampled)
+    trace = blake2b(operation_id, digest_size=24).hexdigest() if operation_id else own
+    sampled = ratio >= 1 or int(trace[16:32], 16) < ratio * _WHOLE
+    return TraceContext(trace[:32], own[32:], sampled)
 
 
 def span_of_step(taskification_id: UUID, step: str) -> str:

@@ -231,7 +231,8 @@ def _name(value: object) -> str | None:
     """The beginning of a name that a client or a model server chose."""
     if not isinstance(value, str):
         return None
-    return "".join(each if each.isprintable() else "?" for each in value[:_LONGEST])
+    name = value[:_LONGEST]
+    return name if name.isprintable() else "".join(each if each.isprintable() else "?" for each in name)
 
 
 def _word(value: object) -> str:
