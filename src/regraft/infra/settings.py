@@ -23,6 +23,7 @@ from regraft.infra.config.mistakes import config_error
 from regraft.infra.config.orchestrator import OrchestratorSection
 from regraft.infra.config.otel import OtelSection
 from regraft.infra.config.place import DATA_FOLDER, anchored, find_config, find_data_folder
+from regraft.infra.config.retention import RetentionSection
 from regraft.infra.config.review import ReviewSection
 from regraft.infra.config.rule import RuleSection
 from regraft.infra.config.section import Section
@@ -176,6 +177,7 @@ class Settings(BaseSettings):
     otel: OtelSection = OtelSection()
     metrics: MetricsSection = MetricsSection()
     logs: LogsSection = LogsSection()
+    retention: RetentionSection = RetentionSection()
     upstreams: dict[str, UpstreamSection] = Field({}, description="model servers by name; none: the local model")
     prices: dict[str, PriceSection] = Field({}, description="what models cost, by name: for budgets of replays")
     tools: dict[str, ToolServerSection] = Field({}, description="MCP tool servers by name")

@@ -21,7 +21,7 @@ from regraft.domain.errors import NotFoundError, UsageError, WithdrawnError
 from regraft.domain.replay.experiment import Experiment
 from regraft.domain.replay.job import Variant
 from regraft.flows.capture.ingest import SeenIds, ingest
-from regraft.flows.capture.retention import age_of, remove_raw_bodies
+from regraft.flows.capture.retention import remove_raw_bodies
 from regraft.flows.datasets.erase import ErasureStores, certificates, erase, resume
 from regraft.flows.datasets.freeze import find_snapshot, freeze
 from regraft.flows.datasets.verify import verify
@@ -30,6 +30,7 @@ from regraft.flows.lineage.build import build
 from regraft.flows.lineage.reprojection import rebuild
 from regraft.flows.replay.plans import prepare, prepare_experiment, save
 from regraft.flows.replay.rollouts import RolloutOptions
+from regraft.infra.config.retention import age_of
 from regraft.infra.iceberg import snapshots
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect

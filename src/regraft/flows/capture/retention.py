@@ -7,7 +7,6 @@ read.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,8 +15,6 @@ from regraft.domain.errors import UsageError
 from regraft.infra.postgres.capture import retention as store
 from regraft.infra.postgres.pool import connect
 
-_AGE = re.compile(r"(\d{1,6})\s*([hdwy])")
-_HOURS = {"h": 1, "d": 24, "w": 24 * 7, "y": 24 * 365}
 _BATCH = 5_000
 
 
@@ -30,12 +27,12 @@ class RetentionResult:
     counts: Mapping[str, tuple[int, int]]
 
 
-def age_of(text: str) -> timedelta:
-    """``90d``, ``12w``, ``48h`` or ``2y``. Raises UsageError."""
-    found = _AGE.fullmatch(text.strip())
-    if not found:
-        raise UsageError(f"{text} is not an age: give a number and h, d, w or y, such as 90d.")
-    return timedelta(hours=int(found[1]) * _HOURS[found[2]])
+def before_of(age: timedelta, now: datetime) -> datetime:
+    """The time that is this much before now. Raises UsageError."""
+    try:
+        return now - age
+    except OverflowError:
+        raise UsageError("That age is before the earliest possible date.") from None
 
 
 def remove_raw_bodies(
@@ -45,10 +42,7 @@ def remove_raw_bodies(
 
     In batches, each a transaction of its own: it can be interrupted, and repeated.
     """
-    try:
-        before = (now or datetime.now(UTC)) - older_than
-    except OverflowError:
-        raise UsageError("That age is before the earliest possible date.") from None
+    before = before_of(older_than, now or datetime.now(UTC))
     kinds = ("answers", "resolved", "unreadable") if unreadable else ("answers", "resolved")
     with connect(dsn, autocommit=True, name="regraft-retention") as connection:
         counts = {kind: store.count(connection, kind, before) for kind in kinds}

@@ -1,19 +1,24 @@
-"""``regraft retention``: remove raw bytes by age."""
+"""``regraft retention``: remove what nothing else is made from, by age."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regraft.presentation.cli.context import context
-from regraft.presentation.cli.options import Json
+from regraft.domain.errors import ConfigError
+from regraft.presentation.cli.context import CommandContext, context
+
+if TYPE_CHECKING:
+    from regraft.flows.retention import RetentionAges
 
 _WORDS = {
     "answers": "calls: what servers wrote around their answers",
     "resolved": "copies of calls that left quarantine",
     "unreadable": "calls that could never be read",
+    "run_details": "events that Dagster's runs logged",
+    "run_logs": "log files of Dagster's runs",
 }
 
 
@@ -23,22 +28,59 @@ def register(app: typer.Typer) -> None:
 
 
 def retention(
-    raw_bodies_older_than: Annotated[str, typer.Option(help="Age: a number and h, d, w or y.", metavar="AGE")],
+    raw_bodies_older_than: Annotated[
+        str | None, typer.Option(help="Age of raw bytes: a number and h, d, w or y.", metavar="<age>")
+    ] = None,
+    run_details_older_than: Annotated[
+        str | None, typer.Option(help="Age of what Dagster's runs logged.", metavar="<age>")
+    ] = None,
     unreadable: Annotated[
         bool, typer.Option("--unreadable", help="Also calls in quarantine that cannot be read.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be removed; change nothing.")] = False,
-    json: Json = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Remove raw bytes that nothing else is made from, by age. Histories, replays and datasets stay as they are."""
-    from regraft.flows.capture.retention import age_of, remove_raw_bodies
+    """Remove raw bytes and run logs that nothing else is made from, by age; without an option by the settings of
+    `retention`.
+
+    Histories, replays and datasets stay as they are.
+    """
+    from regraft.flows.retention import RetentionPlaces, remove_old
+    from regraft.presentation.dagster.home import home_of
 
     run = context()
-    age = age_of(raw_bodies_older_than)
-    done = remove_raw_bodies(run.postgres_dsn(), age, unreadable=unreadable, dry_run=dry_run)
-    if json:
-        run.print_json(asdict(done))
+    ages = _ages(run, raw_bodies_older_than, run_details_older_than, unreadable=unreadable)
+    truth = run.postgres_dsn()
+    places = RetentionPlaces(truth=truth, dagster=_dagster(run), dagster_home=home_of(run.data_dir))
+    done = remove_old(places, ages, dry_run=dry_run)
+    if as_json:
+        run.print_json({"dry_run": dry_run, "removed": [asdict(each) for each in done]})
         return
     verb = "would be removed" if dry_run else "removed"
-    for kind, (rows, size) in done.counts.items():
-        run.console.print(f"{rows} {_WORDS[kind]} ({size / (1 << 20):.1f} MiB) {verb}", highlight=False)
+    for each in done:
+        run.console.print(
+            f"{each.items} {_WORDS[each.kind]} ({each.bytes / (1 << 20):.1f} MiB) {verb}", highlight=False
+        )
+    if not done:
+        run.console.print("Nothing has an age: give one, or set retention.raw_bodies or retention.run_details.")
+
+
+def _ages(run: CommandContext, raw: str | None, details: str | None, *, unreadable: bool) -> RetentionAges:
+    """Of the options; of the settings where no option names one."""
+    from regraft.flows.retention import RetentionAges
+    from regraft.infra.config.retention import age_of
+
+    section = run.settings.retention
+    if raw is None and details is None:
+        raw, details, unreadable = section.raw_bodies, section.run_details, unreadable or section.unreadable
+    return RetentionAges(
+        raw_bodies=age_of(raw) if raw else None, unreadable=unreadable, run_details=age_of(details) if details else None
+    )
+
+
+def _dagster(run: CommandContext) -> str | None:
+    """Dagster's database; None where it has a configuration of its own, or shares no server with ours."""
+    try:
+        return run.stack.dagster_dsn()
+    except ConfigError:
+        return None

@@ -24,6 +24,7 @@ from regraft.infra.embedded.state import wait_until
 from regraft.infra.embedded.supervisor import Supervisor, become_supervisor, say_ready
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.options import Json
+from regraft.presentation.cli.services.housekeeping import Housekeeping
 from regraft.presentation.cli.services.open_page import PAGE, say_page
 from regraft.presentation.cli.services.status import services
 
@@ -201,11 +202,13 @@ def _watch(run: CommandContext, stack: Stack) -> None:
     while they run, and they come back on the port that the programs know."""
     ended: dict[str, int] = {}
     next_try: dict[str, float] = {}
+    housekeeping = Housekeeping(run)
     while True:
         time.sleep(_LOOK_SECONDS)
         _keep_servers(run, stack)
         with contextlib.suppress(OSError):
             rotate(run.data_dir / "logs" / "up.log", stack.log_limits.size, stack.log_limits.keep)
+            housekeeping.look()
         for program in stack.programs():
             if program.alive():
                 continue
