@@ -67,6 +67,7 @@ METAVARS: dict[str, str] = {
     "python": "FILE",
     "rating": "RATING",
     "raw-bodies-older-than": "AGE",
+    "run-details-older-than": "AGE",
     "ray": "ADDRESS",
     "reason": "TEXT",
     "recipe": "RECIPE",

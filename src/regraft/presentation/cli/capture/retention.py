@@ -29,11 +29,9 @@ def register(app: typer.Typer) -> None:
 
 def retention(
     raw_bodies_older_than: Annotated[
-        str | None, typer.Option(help="Age of raw bytes: a number and h, d, w or y.", metavar="<age>")
+        str | None, typer.Option(help="Age of raw bytes: a number and h, d, w or y.")
     ] = None,
-    run_details_older_than: Annotated[
-        str | None, typer.Option(help="Age of what Dagster's runs logged.", metavar="<age>")
-    ] = None,
+    run_details_older_than: Annotated[str | None, typer.Option(help="Age of what Dagster's runs logged.")] = None,
     unreadable: Annotated[
         bool, typer.Option("--unreadable", help="Also calls in quarantine that cannot be read.")
     ] = False,
