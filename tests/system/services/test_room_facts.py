@@ -21,6 +21,7 @@ from regraft.infra.postgres.pool import transaction
 from regraft.infra.telemetry.emitter import publishing_facts
 from regraft.infra.telemetry.facts import (
     CallsImported,
+    CallsPublished,
     JobEnded,
     JudgementMade,
     LabelGiven,
@@ -89,6 +90,18 @@ def test_the_jobs_of_a_replay_tell_how_they_ended(truth, tmp_path, facts_url):
 
     assert Counter((each.status, each.model) for each in jobs) == {("done", "small"): 2, ("failed", "small"): 1}
     assert all(each.seconds > 0 for each in jobs)
+
+
+def test_a_gateway_tells_what_it_moved_to_the_stream(tmp_path, facts_url):
+    with Model() as model, gateway_before(model, facts_url, tmp_path / "spool") as port:
+        path = WholePath("", facts_url, port)
+        for number in range(3):
+            path.call([{"role": "user", "content": f"hi {number}"}])
+        told = facts_told(facts_url, 1, CallsPublished)
+    told += [] if sum(each.calls for each in told) == 3 else facts_told(facts_url, 1, CallsPublished)
+
+    assert sum(each.calls for each in told) == 3
+    assert all(each.bytes > 100 * each.calls for each in told)
 
 
 def test_reviewers_tell_what_was_answered_and_not_what(truth, turns, tmp_path, facts_url):

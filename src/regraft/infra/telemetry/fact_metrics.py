@@ -12,6 +12,7 @@ from typing import Literal
 
 from regraft.infra.telemetry.facts import (
     CallsImported,
+    CallsPublished,
     CallsQuarantined,
     CallStored,
     Fact,
@@ -119,6 +120,20 @@ FACT_METRICS: tuple[FactMetric, ...] = (
         meaning="Calls stored for the first time, by purpose and client",
         fact=CallStored,
         labels={"purpose": "purpose", "client": "client"},
+    ),
+    FactMetric(
+        name="regraft_capture_published_total",
+        kind="counter",
+        meaning="Calls that gateways moved from their spools to the stream",
+        fact=CallsPublished,
+        value="calls",
+    ),
+    FactMetric(
+        name="regraft_capture_published_bytes_total",
+        kind="counter",
+        meaning="Bytes of the calls that gateways moved to the stream, as they travel",
+        fact=CallsPublished,
+        value="bytes",
     ),
     FactMetric(
         name="regraft_capture_quarantined_total",

@@ -40,6 +40,13 @@ class CallStored(Fact, tag="capture.call_stored", frozen=True, kw_only=True):
     output_tokens: int | None = None
 
 
+class CallsPublished(Fact, tag="capture.calls_published", frozen=True, kw_only=True):
+    """The gateway's drainer moved a pack of calls from the spool to the stream. ``bytes`` as they travel."""
+
+    calls: int
+    bytes: int
+
+
 class CallsQuarantined(Fact, tag="capture.calls_quarantined", frozen=True, kw_only=True):
     """Calls were set aside. ``reason``: ``unreadable``, ``refused`` (the client's own mistake) or ``waiting``."""
 

@@ -22,6 +22,8 @@ from regraft.domain.errors import UnavailableError
 from regraft.infra.backoff import Backoff
 from regraft.infra.nats.stream import CallStream
 from regraft.infra.spool.reader import LiveReader, SpoolReader, orphans
+from regraft.infra.telemetry.emitter import emit, publishing_facts
+from regraft.infra.telemetry.facts import CallsPublished
 
 POSITION = struct.Struct("<QQ")  # the newest segment of the spool, and its bytes
 SHUTDOWN = POSITION.pack(0, 0)  # move what is there, then end
@@ -133,6 +135,7 @@ class Drainer:
         while (pack := reader.read_pack(PACK_RECORDS, PACK_BYTES)) is not None:
             await stream.publish_pack(pack.records)
             reader.acknowledge(pack)
+            emit(CallsPublished(calls=len(pack.records), bytes=sum(map(len, pack.records))))
             moved += len(pack.records)
             self._moved += len(pack.records)
             self._report()
@@ -160,7 +163,8 @@ def main() -> None:
     configure_logging(order.log_level)
     reports = os.dup(1)
     os.dup2(2, 1)  # what a library prints is not a report
-    uvloop.run(Drainer(order, LiveReader(Path(order.home)), reports).run())
+    with publishing_facts(lambda: order.nats_url):
+        uvloop.run(Drainer(order, LiveReader(Path(order.home)), reports).run())
 
 
 def _first_line() -> bytes:
