@@ -20,8 +20,7 @@ os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 import trl
 from datasets import load_dataset
 from pyiceberg.catalog import load_catalog
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, Qwen2ForSequenceClassification
+from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM, Qwen2ForSequenceClassification
 
 from regraft.domain.datasets.formats import FORMATS
 from regraft.domain.datasets.formats.features import features_yaml
@@ -34,6 +33,7 @@ from regraft.infra.iceberg.snapshots import catalog_properties
 from regraft.infra.postgres.pool import transaction
 from support.rows import TOOLS, calls, row, says
 from support.small_graph import SmallGraph, every_kind, many_choices
+from support.tiny_model import tiny_config, tiny_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -46,44 +46,13 @@ RECIPES = {
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
-    """Byte-level BPE, trained here, with the chat template of Qwen 2.5 as TRL ships it."""
-    bare = Tokenizer(models.BPE())
-    bare.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bare.decoder = decoders.ByteLevel()
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    trainer = trainers.BpeTrainer(
-        vocab_size=400,
-        special_tokens=special,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    bare.train_from_iterator(["What is the weather in Oslo? It snows. Name a red fruit: an apple."], trainer)
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=bare, eos_token="<|im_end|>", pad_token="<|endoftext|>")
-    template = Path(trl.__file__).parent / "chat_templates" / "qwen2_5.jinja"
-    wrapped.chat_template = template.read_text("utf-8")
-    return wrapped
-
-
-def small(tokenizer: PreTrainedTokenizerFast, **more: Any) -> Qwen2Config:
-    """A model of some thousand weights."""
-    return Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=2048,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        **more,
-    )
+    return tiny_tokenizer()
 
 
 @pytest.fixture
 def model(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> Callable[[], Qwen2ForCausalLM]:
     # From a folder, because DPO loads its reference model from where the policy came from.
-    Qwen2ForCausalLM(small(tokenizer)).save_pretrained(tmp_path / "model")
+    Qwen2ForCausalLM(tiny_config(tokenizer)).save_pretrained(tmp_path / "model")
     return lambda: Qwen2ForCausalLM.from_pretrained(tmp_path / "model")
 
 
@@ -253,7 +222,7 @@ def test_a_reward_model_takes_two_steps_on_pairs(tmp_path: Path, tokenizer: PreT
         )
         for prompt in PROMPTS
     ]
-    model = Qwen2ForSequenceClassification(small(tokenizer, num_labels=1))
+    model = Qwen2ForSequenceClassification(tiny_config(tokenizer, num_labels=1))
     trainer = trl.RewardTrainer(
         model=model,
         args=trl.RewardConfig(**common(tmp_path / "run")),

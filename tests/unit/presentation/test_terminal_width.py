@@ -6,6 +6,7 @@ import io
 
 import pytest
 
+from regraft.presentation.cli.progress import Bar
 from regraft.presentation.cli.tables import cut, listing
 from regraft.presentation.cli.terminal import Terminal
 
@@ -61,3 +62,15 @@ def test_a_table_that_fits_is_whole():
     table.add_row(*"01234")
     console.print(table)
     assert "too narrow" not in console.file.getvalue()
+
+
+def test_in_a_pipe_progress_is_lines_on_standard_error_now_and_then(capsys, monkeypatch):
+    console = Terminal(file=io.StringIO(), force_terminal=False)
+    with Bar(console) as bar:
+        task = bar.add_task("Placing turns", total=2000)
+        bar.advance(task, 500)
+        monkeypatch.setattr("regraft.presentation.cli.progress._LINE_SECONDS", 0.0)
+        bar.advance(task, 500)
+        bar.update(task, completed=2000)
+    assert capsys.readouterr().err.splitlines() == ["Placing turns: 1,000 of 2,000", "Placing turns: 2,000 of 2,000"]
+    assert console.file.getvalue() == ""

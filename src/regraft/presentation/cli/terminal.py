@@ -63,6 +63,13 @@ class Terminal(Console):
         finally:
             self.width = width
 
+    def on_broken_pipe(self) -> None:
+        """What reads the output has read enough, as ``head`` does: that is no failure."""
+        try:
+            super().on_broken_pipe()
+        except SystemExit:
+            raise SystemExit(0) from None
+
     def _narrow(self, table: Table) -> list[str]:
         """Take columns out of a table, from the right, until it fits; give their names."""
         if table.box is not None:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from regraft.domain.errors import NotFoundError, UsageError
 from regraft.presentation.cli import completion
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.options import Json
+from regraft.presentation.cli.progress import Bar
 from regraft.presentation.cli.words import counted
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def import_(
         return
     size = sum(file.stat().st_size for path in paths for file in ([path] if path.is_file() else path.rglob("*")))
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=run.console, transient=True, disable=json) as progress:
+    with Bar(run.console, *columns, hidden=json) as progress:
         task = progress.add_task("Importing", total=size)
 
         def tell(counts: ImportCounts, done: int) -> None:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 from regraft.domain.errors import UsageError
 from regraft.domain.evaluation.calibration import JudgeFigures, standing
 from regraft.infra.files.judges import judge_example, judge_of
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.options import SORT, Json, Limit, Reverse
+from regraft.presentation.cli.progress import Bar
 from regraft.presentation.cli.tables import Keys, arranged, cut, listing, print_total
 from regraft.presentation.cli.words import counted
 
@@ -171,7 +172,7 @@ def run_judge(
     gateway = run.stack.gateway_endpoint()
     run.stack.ingest()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=run.console, transient=True, disable=json) as bar:
+    with Bar(run.console, *columns, hidden=json) as bar:
         task = bar.add_task("Judging", total=None)
         counts = judging.run_judge(
             dsn,

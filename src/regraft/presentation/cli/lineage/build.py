@@ -8,10 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress
 
 from regraft.presentation.cli.context import context
 from regraft.presentation.cli.options import Json
+from regraft.presentation.cli.progress import Bar
 from regraft.presentation.cli.words import counted
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def rebuild(
 
     run = context()
     dsn = run.postgres_dsn()
-    with Progress(console=run.console, transient=True, disable=json) as progress:
+    with Bar(run.console, *Bar.get_default_columns(), hidden=json) as progress:
         task = progress.add_task("Deriving ids, then placing turns", total=None)
         done = reprojection.rebuild(
             dsn, projection, dry_run=dry_run, progress=lambda turns: progress.advance(task, turns)
@@ -102,7 +102,7 @@ def _run(work: Callable[..., BuildCounts], *, json: bool) -> None:
     run = context()
     dsn = run.postgres_dsn()
     turns = waiting_turns(dsn)
-    with Progress(console=run.console, transient=True, disable=json) as progress:
+    with Bar(run.console, *Bar.get_default_columns(), hidden=json) as progress:
         task = progress.add_task("Placing turns", total=turns or None)
         counts = work(dsn, progress=lambda done: progress.advance(task, done))
     if json:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from regraft.domain.ids import plain
@@ -17,6 +17,7 @@ from regraft.domain.replay.comparison import changes_in_words
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.lineage.sessions import short
 from regraft.presentation.cli.options import SORT, Json, Limit, Reverse, most
+from regraft.presentation.cli.progress import Bar
 from regraft.presentation.cli.tables import Keys, arranged, print_total
 from regraft.presentation.cli.words import counted
 
@@ -54,7 +55,7 @@ def following(run: CommandContext, total: int, *, hidden: bool) -> Iterator[tupl
         yield tally, advance
 
 
-def _bar(run: CommandContext, *, hidden: bool) -> Progress:
+def _bar(run: CommandContext, *, hidden: bool) -> Bar:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -62,7 +63,7 @@ def _bar(run: CommandContext, *, hidden: bool) -> Progress:
         TextColumn("{task.fields[figures]}"),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=run.console, transient=True, disable=hidden)
+    return Bar(run.console, *columns, hidden=hidden)
 
 
 def _figures(failed: int, rate: float) -> str:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from regraft.domain.errors import UsageError
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.lineage.sessions import short
 from regraft.presentation.cli.options import Json, Limit, NodeArgument, OnlySession, most
+from regraft.presentation.cli.progress import Bar
 from regraft.presentation.cli.tables import one_line
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def regenerate(
             run.stack.ingest()
             gateway = run.stack.gateway_endpoint()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=run.console, transient=True, disable=json) as progress:
+        with Bar(run.console, *columns, hidden=json) as progress:
             task = progress.add_task("Making again", total=todo)
             made = make(
                 dsn,
