@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +132,26 @@ def test_without_a_trace_of_the_client_one_begins_here_and_a_stream_tells_its_fi
     for each in spans:
         assert each["gen_ai.request.stream"] is True
         assert 0 < each["gen_ai.response.time_to_first_chunk"] <= (each.ended_ns - each.started_ns) / 1e9
+
+
+@pytest.mark.parametrize("how", ["query", "packed", "http10"])
+def test_calls_in_another_form_are_told_their_span_too(tmp_path, truth, nats_server, how):
+    with tracing(tmp_path, truth, nats_server) as traced:
+        headers = {"traceparent": TRACEPARENT, "tracestate": "vendor=1"}
+        if how == "http10":
+            line = b"POST %b HTTP/1.0\r\ntraceparent: %b\r\ncontent-length: %d\r\n\r\n"
+            with socket.create_connection(("127.0.0.1", traced.gateway.settings.port), 20) as sock:
+                sock.sendall(line % (CHAT.encode(), TRACEPARENT.encode(), len(asked())) + asked())
+                assert sock.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+        elif how == "packed":
+            packed = {**headers, "content-encoding": "gzip"}
+            assert traced.gateway.call(body=gzip.compress(asked()), headers=packed)[0] == 200
+        else:
+            assert traced.gateway.call(path=f"{CHAT}?api-version=1", body=asked(), headers=headers)[0] == 200
+        until(lambda: traced.receiver.spans)
+        (span,) = traced.receiver.spans
+        assert traced.passed_on() == [f"00-{TRACE}-{span.span_id}-01"]
+        assert [name.lower() for name, _ in traced.upstream.seen[0].headers].count("traceparent") == 1
 
 
 def test_what_is_not_sampled_is_not_exported_and_the_model_server_is_told_so(tmp_path, truth, nats_server):

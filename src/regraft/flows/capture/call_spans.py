@@ -68,7 +68,12 @@ def trace_stored(
         log.warning("replays are traced without their nodes: %s", error)
         originals = {}
     for call in stored:
-        trace(call_spans(call, placed.get(call.exchange.event_id), ratio, originals))
+        try:
+            spans = call_spans(call, placed.get(call.exchange.event_id), ratio, originals)
+        except Exception:  # the calls are stored; a bug here must not have them stored again
+            log.exception("the call %s cannot be traced", call.exchange.event_id)
+            continue
+        trace(spans)
 
 
 def call_spans(
@@ -138,12 +143,11 @@ def _of_call(call: ParsedCall, *, orchestrated: bool) -> _Attributes:
     if plan is not None:
         found["regraft.plan.id"] = str(plan)
     for key, name in _WHOLE.items():
-        value = request.sampling.get(key)
-        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63:
-            found[name] = value
+        if (count := _count(request.sampling.get(key))) is not None:
+            found[name] = count
     for key, name in _REAL.items():
         found[name] = _real(request.sampling.get(key))
-    return {name: value for name, value in found.items() if value is not None and value != ""}
+    return {name: value for name, value in found.items() if value is not None and value != "" and _fits(value)}
 
 
 def _of_place(call: ParsedCall, placed: Capture | None) -> _Attributes:
@@ -249,6 +253,11 @@ def _real(value: object) -> float | None:
     except (OverflowError, ValueError):
         return None
     return real if math.isfinite(real) and abs(real) < _LARGEST else None
+
+
+def _fits(value: AttributeValue) -> bool:
+    """Whether the protocol has room for it: its whole numbers have 64 bits."""
+    return not isinstance(value, int) or abs(value) < 1 << 63
 
 
 def _count(value: object) -> int | None:
