@@ -33,6 +33,7 @@ from support.web_process import WebProcess
 
 _RULES = Path(__file__).parents[2] / "deploy" / "prometheus"
 _MORE = """
+web.metrics_port = {page}
 [ingest]
 metrics_port = {ingest}
 [metrics]
@@ -84,12 +85,14 @@ class WatchedStack:
 @contextmanager
 def watched(postgres: PostgresEndpoint, folder: Path) -> Iterator[WatchedStack]:
     """The deployment, filled while Prometheus looks on."""
-    web, ingest, metrics = free_port(), free_port(), free_port()
-    config = CONFIG.format(port=web, admin=secrets.token_hex(16)) + _MORE.format(ingest=ingest, metrics=metrics)
+    web, ingest, metrics, shown = (free_port() for _ in range(4))
+    config = CONFIG.format(port=web, admin=secrets.token_hex(16)) + _MORE.format(
+        ingest=ingest, metrics=metrics, page=shown
+    )
     with deployed(folder, postgres, config, ShopAndCrew()) as deployment:
         page, stack = WebProcess(folder, web), deployment.stack
         stack.run(METRICS, port=metrics, port_setting="metrics.port", health=f"{stack.metrics_url()}/healthz")
-        ports = {GATEWAY: deployment.port, INGEST: ingest, METRICS: metrics, "web": web}
+        ports = {GATEWAY: deployment.port, INGEST: ingest, METRICS: metrics, "web": shown}
         server = PrometheusServer(_configured(folder / "prometheus", ports))
         filled = FilledStack(deployment=deployment, web=page, client=Client(deployment.port))
         try:
