@@ -13,7 +13,7 @@ TARGETS := .venv-targets/.ready
 SCALE := .venv-scale/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help setup demo page check-page test test-browser test-train test-clients test-targets scale test-scale lint types docs site bench lock clean
+.PHONY: help setup demo page check-page test test-browser test-train test-clients test-targets test-image scale test-scale lint types docs site bench lock clean
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | sort
 
@@ -79,6 +79,8 @@ test-clients: $(DEV) $(CLIENTS)  ## LiteLLM, which lives in an environment of it
 	@$(BIN)/python -m pytest tests/clients
 test-targets: $(DEV) $(TARGETS)  ## Exports, read by the converters of LLaMA-Factory, axolotl and datasets
 	@$(BIN)/python -m pytest tests/targets
+test-image: $(DEV)  ## The steps of the Dockerfile in a folder (2 GB, some minutes), and its services out of the result
+	@$(BIN)/python -m pytest tests/image
 scale: $(SCALE)  ## Install Daft and Ray into .venv-scale, for near-duplicates of large datasets
 test-scale: $(DEV) $(SCALE)  ## Near-duplicates by Daft, on this machine and on two Ray nodes, against exact comparison
 	@$(BIN)/python -m pytest tests/scale

@@ -55,11 +55,13 @@ def image_variables() -> dict[str, str]:
 
 class Composition:
     """``folder`` can be reached by every account, so that an embedded PostgreSQL works in it. ``seal``: services have
-    the account of the image, hold no rights, and write to their volumes alone."""
+    the account of the image, hold no rights, and write to their volumes alone. ``image`` stands for the image's root:
+    its programs are run, not those of this checkout."""
 
-    def __init__(self, folder: Path, upstream: str, *, seal: bool = False) -> None:
+    def __init__(self, folder: Path, upstream: str, *, seal: bool = False, image: Path | None = None) -> None:
         self.folder = folder
         self._seal = seal
+        self._image = image
         self.services: dict[str, Any] = compose_file()["services"]
         self.ports = {port: str(free_port()) for port in _PORTS}
         self.running: dict[str, subprocess.Popen[bytes]] = {}
@@ -115,8 +117,9 @@ class Composition:
             (port,) = (each for each in _PORTS if f":{each}" in self.services[name]["healthcheck"]["test"][-1])
             given[f"REGRAFT_{_LISTENING[name]}"] = port
         moved = {key: self.moved(str(value)) for key, value in given.items()}
-        programs = f"{Path(sys.executable).parent}{os.pathsep}/usr/bin{os.pathsep}/bin"
-        code = os.environ.get("PYTHONPATH", "")
+        ours = self._image / "opt/regraft/bin" if self._image else Path(sys.executable).parent
+        programs = f"{ours}{os.pathsep}/usr/bin{os.pathsep}/bin"
+        code = "" if self._image else os.environ.get("PYTHONPATH", "")
         own = {"HOME": str(self._moved_place("/data")), "TMPDIR": str(self._moved_place("/tmp"))}
         return {**moved, **own, "PATH": programs, "PYTHONPATH": code}
 
@@ -162,7 +165,7 @@ class Composition:
         moved = [self.moved(word) for word in words]
         if not self._seal:
             return moved
-        programs = [Path(sys.base_prefix), Path(sys.prefix).resolve(), REPOSITORY]
+        programs = [Path(sys.base_prefix), Path(sys.prefix).resolve(), self._image or REPOSITORY]
         return sealed(moved, map(self._moved_place, _WRITABLE), programs)
 
     def _ended(self, name: str) -> bool:
