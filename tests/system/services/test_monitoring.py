@@ -141,7 +141,8 @@ def test_facts_wait_for_nats_and_are_told_once_when_it_comes(stores):
         assert publisher.published == 0
         away[0] = False
         until(lambda: of(page_of(counts), "regraft_lineage_nodes_total", branch_kind="retry") == 1_000)
-        assert (publisher.published, publisher.dropped) == (1_000, 0)
+        until(lambda: publisher.published == 1_000)  # its acknowledgement may come after the bridge has read it
+        assert publisher.dropped == 0
 
 
 def test_a_pack_that_is_published_again_is_counted_once(stores):
