@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from boards.panels import RED, YELLOW, board, box, figure, limits, lines, linked, listing, shown_as, window
+from boards.panels import RED, YELLOW, board, figure, limits, lines, linked, listing, shown_as, window
 from boards.sources import Sql, ask, fact_quantile, fact_rate
 
 CALLS, TOKENS = "regraft_capture_calls_total", "gen_ai_client_token_usage_sum"
@@ -18,7 +18,7 @@ CONVERSATION = "/d/regraft-conversation?var-session=${__value.raw}&${__url_time_
 def live() -> dashboard.Dashboard:
     """The dashboard."""
     made = board("live", "Regraft: live conversations", "What is being said now, and whether all of it is captured.")
-    made = made.with_variable(window()).with_variable(box("web", "Web UI", "http://127.0.0.1:4701"))
+    made = made.with_variable(window())
     for panel in (*_figures(), *_traffic()):
         made = made.with_panel(panel)
     sessions = listing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from regraft.infra.telemetry.metrics import DEFINITIONS
 from regraft.infra.telemetry.store_gauges import STORE_GAUGES
 from support.dashboard_schema import dashboard_schema, panel_schemas
 from support.dashboards import FILES, FOLDER, load, queries
+from support.page_addresses import patterns
 
 REPOSITORY = Path(__file__).parents[3]
 PROMETHEUS, POSTGRES = "prometheus", "grafana-postgresql-datasource"
@@ -146,3 +148,27 @@ def test_recorded_figures_that_dashboards_ask_for_are_recorded():
     asked = {name for query in queries(PROMETHEUS) for name in re.findall(r"regraft:\w+:\w+", query.text)}
     assert asked
     assert asked <= recorded
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_variables_that_a_dashboard_uses_are_its_own_and_all_are_used(file: Path):
+    board = load(file)
+    own = {variable["name"] for variable in board.get("templating", {}).get("list", ())}
+    used = set(re.findall(r"\$\{?([a-z]\w*)", json.dumps(board["panels"])))
+    assert used == own
+
+
+def test_links_lead_to_dashboards_and_pages_that_exist():
+    found = set()
+    for file in FILES:
+        found |= set(re.findall(r'"url": "([^"]+)"', json.dumps(load(file)["panels"])))
+        found |= set(re.findall(r"\]\((\$\{web\}[^)]+)\)", json.dumps(load(file)["panels"])))
+    boards = {load(file)["uid"] for file in FILES}
+    pages = {re.sub(r":\w+", "ID", pattern) for pattern in patterns()}
+    assert found
+    for url in found:
+        path = re.sub(r"\$\{(?!web)[^}]*\}", "ID", url).partition("?")[0]
+        if path.startswith("${web}"):
+            assert path.removeprefix("${web}") in pages, url
+        else:
+            assert path.removeprefix("/d/") in boards, url
