@@ -41,6 +41,7 @@ from regraft.presentation.dagster import home as dagster_home
 from regraft.presentation.dagster.definitions import defs
 from regraft.presentation.dagster.lineage import TABLES
 from regraft.presentation.dagster.resources import Servers
+from support.otlp_receiver import OtlpReceiver
 
 ROOT = Path(__file__).parents[3]
 ASSETS = {
@@ -193,6 +194,21 @@ def test_waiting_sessions_become_one_range_run_that_builds_the_graph(
         assert event.asset_materialization is not None
         assert event.asset_materialization.metadata[figure].value == value
     assert isinstance(tick(sensors.conversation_lineage, instance), SkipReason)
+
+
+def test_a_run_exports_the_places_of_the_turns_that_it_placed(
+    truth: str, instance: DagsterInstance, capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with OtlpReceiver() as receiver:
+        monkeypatch.setenv("REGRAFT_OTEL__ENDPOINT", receiver.url)
+        capture(["hi", "hello"], ["hi", "hello", "more", "ok"])
+        with connect(truth, autocommit=True) as connection:
+            connection.execute("UPDATE pipeline_event_inbox SET started_at = now()")
+        carry_out(tick(sensors.conversation_lineage, instance), instance)
+        assert {each.service for each in receiver.spans} == {"regraft-dagster"}
+        nodes = {str(row["node_id"]) for row in rows(truth, "SELECT node_id FROM session_turn")}
+        assert {each["regraft.node.id"] for each in receiver.spans} == nodes
+        assert {each.name.partition(" ")[0] for each in receiver.spans} == {"place"}
 
 
 def test_an_old_session_that_goes_on_is_a_range_of_its_own(

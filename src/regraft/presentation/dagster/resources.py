@@ -68,9 +68,10 @@ class Servers(ConfigurableResource[None]):
 
     def setup_for_execution(self, context: InitResourceContext) -> None:
         """Publish the facts of this process from now on, and export its spans where traces are on."""
+        traces = self.settings.otel.settings()
         self._telling = ExitStack()
         self._telling.enter_context(publishing_facts(lambda: Stack(self.settings).running_nats()))
-        self._telling.enter_context(exporting_spans(self.settings.otel.settings(), "regraft-dagster"))
+        self._telling.enter_context(exporting_spans(traces, "regraft-dagster"))
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Publish the last facts, and stop what was started here."""
