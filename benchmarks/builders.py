@@ -4,14 +4,16 @@
 
 The same log is built again and again, in turn by one builder, by one as if others were at work, by threads and by
 processes; the best of some rounds counts, since other work on a machine only ever slows a build. Prints each figure
-beside one builder's and writes JSON to benchmarks/results/builders.json. Starts a PostgreSQL of its own in a temporary
-folder.
+beside one builder's, and the CPU time of builders and server together, which other work changes less. Writes JSON to
+benchmarks/results/builders.json. Starts a PostgreSQL of its own in a temporary folder.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import resource
 import subprocess
 import sys
 import time
@@ -51,7 +53,7 @@ def measure(dsn: str, turns: int, builders: int, rounds: int) -> dict[str, float
     figures: dict[str, float | int] = {}
     with connect(dsn, autocommit=True) as connection:
         migrate(connection)
-        figures["turns"] = count = _fill(connection, turns)
+        figures["turns"] = count = fill(connection, turns)
         lineage.build(dsn)  # the server's memory is warm from here on
         ways: dict[str, tuple[Callable[[], object], Callable[[], None] | None]] = {
             "1 builder": (lambda: lineage.build(dsn), None),
@@ -60,13 +62,29 @@ def measure(dsn: str, turns: int, builders: int, rounds: int) -> dict[str, float
             f"{builders} processes": _processes(dsn, builders),
         }
         best = dict.fromkeys(ways, float("inf"))
+        least = dict.fromkeys(ways, float("inf"))
         for _ in range(rounds):
             for name, (build, prepare) in ways.items():
+                before = server_cpu(connection)
                 best[name] = min(best[name], _timed(connection, build, prepare))
+                least[name] = min(least[name], server_cpu(connection) - before)
     for name, seconds in best.items():
         figures[f"{name}, turns/s"] = count / seconds
         figures[f"{name}, over 1 builder"] = best["1 builder"] / seconds
+        figures[f"{name}, CPU us/turn"] = least[name] / count * 1e6
     return figures
+
+
+def server_cpu(connection: Connection) -> float:
+    """CPU seconds of this process, of its children that ended, and of the server's connections that ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    own = sum(each.ru_utime + each.ru_stime for each in used)
+    server = Path(f"/proc/{_parent(connection.info.backend_pid)}/stat").read_text().rpartition(")")[2].split()
+    return own + (int(server[13]) + int(server[14])) / os.sysconf("SC_CLK_TCK")
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def _beside(dsn: str) -> None:
@@ -79,7 +97,8 @@ def _beside(dsn: str) -> None:
         builder.succeeded(placed)
 
 
-def _fill(connection: Connection, turns: int) -> int:
+def fill(connection: Connection, turns: int) -> int:
+    """Ingest conversations; returns how many turns."""
     seen, batch, count = SeenIds(), [], 0
     for exchange in exchanges(turns):
         batch.append(encode_exchange(exchange))

@@ -58,11 +58,11 @@ class Builder:
             self.taken = queue.take(connection, self.sessions, self._size)
             return self._place_alone(connection) if self.taken else None
         queue.share(connection)
-        shards, turns = queue.waiting_shards(connection, self.sessions, self._size + 1)
+        shards, turns = queue.waiting_shards(connection, self.sessions, queue.SHARDS * self._size)
         if not shards:
             # A transaction that shares cannot wait to be alone: two of them would wait for each other.
             return _nothing(joining=True) if queue.joining_wait(connection, self.sessions) else None
-        self._shards = self._hold(connection, shards, everything=turns <= self._size)
+        self._shards = self._hold(connection, shards, turns)
         new = queue.take_shards(connection, self._shards, self.sessions, self._size)
         self.taken = list(new)
         placed = self._place_apart(connection, new) if new else _nothing(joining=False)
@@ -84,18 +84,20 @@ class Builder:
         queue.put_off_sessions(connection, sessions)
         self._joining = True
 
-    def _hold(self, connection: Connection, shards: list[int], *, everything: bool) -> list[int]:
-        """Hold shards of which turns wait: where few turns wait, all that are free; else one, to leave the others."""
+    def _hold(self, connection: Connection, shards: list[int], turns: int) -> list[int]:
+        """Hold shards of which turns wait: where few turns wait, all that are free; else as many as fill a transaction,
+        and at most half of them, to leave the others."""
         if self._shards:
             for shard in sorted(self._shards):  # in one order, so that no two builders wait for each other
                 queue.lock_shard(connection, shard)
             return self._shards
-        held = []
+        wanted = len(shards)
+        if turns > self._size:
+            wanted = max(1, min(wanted // 2, self._size * wanted // turns))
+        held: list[int] = []
         for shard in random.sample(shards, len(shards)):
-            if queue.try_shard(connection, shard):
+            if len(held) < wanted and queue.try_shard(connection, shard):
                 held.append(shard)
-                if not everything:
-                    break
         if not held:
             held = random.sample(shards, 1)
             queue.lock_shard(connection, held[0])

@@ -103,16 +103,17 @@ TRUNCATE conversation_branch_nodes, execution_run_records, response_branch_recor
 
 -- name: affected
 -- New turns; other runs of their nodes; turns whose history waits for them, was matched only in part, or may hold their
--- answers; turns that claim them; replays of all these. Then, again, every run of those nodes. A claim counts within one
--- session.
+-- answers; turns that claim them; replays of all these. Then, again, every run of those nodes. OFFSET 0 has each
+-- looked up by an index: the planner expects far more of them than there are, and would read whole tables.
 WITH RECURSIVE new AS (
     SELECT t.turn_id, t.session_id, t.node_id, t.answer_projection, t.answer_id FROM session_turn t
     WHERE t.turn_id = ANY(%(turns)b::uuid[])),
 touched AS (
     SELECT node_id FROM new
     UNION
-    SELECT t.node_id FROM new JOIN session_lineage l ON l.session_id = new.session_id
-        AND l.awaited_projection = new.answer_projection JOIN session_turn t ON t.turn_id = l.turn_id
+    SELECT found.node_id FROM new CROSS JOIN LATERAL (
+        SELECT t.node_id FROM session_lineage l JOIN session_turn t ON t.turn_id = l.turn_id
+        WHERE l.session_id = new.session_id AND l.awaited_projection = new.answer_projection OFFSET 0) AS found
     UNION
     SELECT u.node_id FROM (SELECT DISTINCT session_id FROM new) s JOIN unsettled_node u USING (session_id)
     UNION
@@ -120,15 +121,18 @@ touched AS (
         JOIN unsettled_node u ON u.anchors && m.anchors
     UNION
     SELECT t.node_id FROM new JOIN session_lineage l ON l.parent_claim = ANY(ARRAY[new.node_id, new.turn_id])
-        JOIN session_turn t ON t.turn_id = l.turn_id AND t.session_id = new.session_id),
+        JOIN session_turn t ON t.turn_id = l.turn_id),
 grown AS (
     SELECT node_id FROM touched
     UNION
-    SELECT t.node_id FROM grown g JOIN session_turn a ON a.node_id = g.node_id
-        JOIN session_lineage l ON l.replay_claim = ANY(ARRAY[a.node_id, a.turn_id])
-        JOIN session_turn t ON t.turn_id = l.turn_id AND t.session_id = a.session_id)
-SELECT t.turn_id FROM grown JOIN session_turn t USING (node_id)
-WHERE NOT EXISTS (SELECT FROM lineage_queue q WHERE q.turn_id = t.turn_id);
+    SELECT found.node_id FROM grown g CROSS JOIN LATERAL (
+        SELECT t.node_id FROM session_turn a JOIN session_lineage l ON l.replay_claim = ANY(ARRAY[a.node_id, a.turn_id])
+            JOIN session_turn t ON t.turn_id = l.turn_id
+        WHERE a.node_id = g.node_id OFFSET 0) AS found)
+SELECT found.turn_id FROM grown g CROSS JOIN LATERAL (
+    SELECT t.turn_id FROM session_turn t
+    WHERE t.node_id = g.node_id AND (SELECT true FROM lineage_queue q WHERE q.turn_id = t.turn_id) IS NULL
+    OFFSET 0) AS found;
 
 -- name: origins
 -- For each turn the turn whose place it takes: itself, or, for a replay, the one at the end of its chain of claims.

@@ -9,6 +9,7 @@ from regraft.infra.postgres.pool import Connection
 from regraft.infra.queries import queries
 
 _SQL = queries("postgres/lineage/graph")
+SHARDS = 16  # as lineage_shard() of the database gives
 
 
 def try_lock(connection: Connection) -> bool:
