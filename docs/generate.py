@@ -266,7 +266,8 @@ _PAGES_OF_METRICS = {
     " what its predecessor had counted.",
     "ingest": "`/metrics` of `ingest.metrics_port`, at the address `ingest.metrics_host`; each ingest process has its"
     " own.",
-    "web": "`/metrics` of the web UI's port; beyond loopback with a token.",
+    "web": "`/metrics` of the web UI's port, beyond loopback with a token; or of `web.metrics_port`, at the address"
+    " `web.metrics_host`.",
     "every": "On every one of these pages.",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gzip
 import json
@@ -14,6 +15,8 @@ import psycopg
 import pytest
 
 from regraft.flows.lineage.build import build
+from regraft.infra.nats.codec import encode_exchange
+from regraft.infra.nats.stream import CallStream
 from regraft.infra.telemetry.span_exporter import TraceSettings
 from regraft.infra.telemetry.tracer import exporter, exporting_spans
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
@@ -38,6 +41,15 @@ def answered(content="good", **more):
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
     usage = {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 8}}
     return json.dumps({"id": "chatcmpl-1", "model": "m-2026", "choices": [choice], "usage": usage, **more}).encode()
+
+
+def publish(url, exchange):
+    async def main():
+        async with await CallStream.connect(url) as stream:
+            await stream.ensure()
+            await stream.publish_pack([encode_exchange(exchange)])
+
+    asyncio.run(main())
 
 
 class Traced:
@@ -326,6 +338,17 @@ def test_nothing_is_loaded_and_the_clients_trace_is_passed_on_as_it_came_where_n
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
+
+
+def test_a_call_that_takes_long_to_read_is_traced_by_the_process_that_reads_it(tmp_path, truth, nats_server, calls):
+    said = [{"role": "user" if each % 2 == 0 else "assistant", "content": f"say {each}"} for each in range(60_001)]
+    slow = calls(said, circumstances={"traceparent": TRACEPARENT})
+    with tracing(tmp_path, truth, nats_server) as traced:
+        publish(nats_server.url, slow)
+        span = traced.span(str(slow.event_id))
+        assert exporter().exported == 0, "another process did"
+    assert (span.trace_id, span.parent_id, span.service) == (TRACE, SPAN, "regraft-ingest")
+    assert span["regraft.context.depth"] == 60_001
 
 
 def test_an_uncaptured_call_passes_the_clients_trace_on(tmp_path, truth, nats_server):
