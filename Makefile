@@ -9,6 +9,7 @@ READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 TRAIN := $(VENV)/.ready-train
 CLIENTS := .venv-clients/.ready
+FRAMEWORKS := .venv-frameworks/.ready
 TARGETS := .venv-targets/.ready
 SCALE := .venv-scale/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -48,6 +49,12 @@ $(CLIENTS): requirements-clients.txt | $(DEV)
 	@.venv-clients/bin/python -m pip --disable-pip-version-check install --progress-bar on --require-hashes -r requirements-clients.txt
 	@touch $@
 
+$(FRAMEWORKS): requirements-frameworks.txt | $(DEV)
+	@echo "==> Installing LangChain and pydantic-ai, clients in tests, into .venv-frameworks (once)"
+	@$(BIN)/python -m venv --clear .venv-frameworks
+	@.venv-frameworks/bin/python -m pip --disable-pip-version-check install --progress-bar on --require-hashes -r requirements-frameworks.txt
+	@touch $@
+
 $(TARGETS): requirements-targets.txt requirements-converters.txt | $(DEV)
 	@echo "==> Installing the converters of LLaMA-Factory and axolotl into .venv-targets (600 MB without torch; once)"
 	@$(BIN)/python -m venv --clear .venv-targets
@@ -75,7 +82,7 @@ test-browser: $(DEV) page  ## The page in Chromium before real servers; screensh
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/browser
 test-train: $(TRAIN)  ## Real TRL steps on exported snapshots
 	@$(BIN)/python -m pytest tests/train
-test-clients: $(DEV) $(CLIENTS)  ## LiteLLM, which lives in an environment of its own, before a gateway
+test-clients: $(DEV) $(CLIENTS) $(FRAMEWORKS)  ## LiteLLM, LangChain and pydantic-ai, each in an environment of its own, before a gateway
 	@$(BIN)/python -m pytest tests/clients
 test-targets: $(DEV) $(TARGETS)  ## Exports, read by the converters of LLaMA-Factory, axolotl and datasets
 	@$(BIN)/python -m pytest tests/targets
@@ -98,4 +105,4 @@ bench: $(DEV) page  ## Every benchmark: a table each, JSON in benchmarks/results
 lock: $(DEV)  ## Solve the dependencies again
 	@./requirements.sh
 clean:  ## Remove the environment (not your data in .regraft)
-	@rm -rf $(VENV) .venv-clients .venv-targets .venv-scale .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .venv-clients .venv-frameworks .venv-targets .venv-scale .mypy_cache .pytest_cache .ruff_cache .hypothesis

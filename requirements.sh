@@ -40,6 +40,9 @@ compile --constraint requirements.txt --output-file requirements-otel.txt "$tool
 # with: look before you move it.
 printf 'litellm==1.80.0\nopenai<3\n' > "$tool/requirements-clients.in"
 compile --output-file requirements-clients.txt "$tool/requirements-clients.in"
+# LangChain and pydantic-ai are clients in tests/clients. They need a newer openai than LiteLLM.
+printf 'langchain-openai>=1.7,<2\nlangchain-anthropic>=1.7,<2\npydantic-ai-slim[openai,anthropic]>=2.68,<3\n' > "$tool/requirements-frameworks.in"
+compile --output-file requirements-frameworks.txt "$tool/requirements-frameworks.in"
 # Daft and Ray run a program of ours in an environment of their own: Daft needs an older pyarrow.
 echo "daft[ray]==0.7.26" > "$tool/requirements-scale.in"
 compile --output-file requirements-scale.txt "$tool/requirements-scale.in"

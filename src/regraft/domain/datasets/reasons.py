@@ -103,7 +103,9 @@ CAUSES: Mapping[str, Reason] = {
     "not_judged_good": Reason("no judgement calls it good, so it is no wanted answer", _LABEL),
     "nothing_wrong": Reason("nothing is wrong with it, so it is no negative"),
     "other_model": Reason("another model answered", "`models = []` under [source] takes all"),
-    "other_purpose": Reason("it was made for another purpose", "`purposes = []` under [source] takes all"),
+    "other_purpose": Reason(
+        "it was made for another purpose", '`purposes = ["chat", "replay", "import"]` under [source] takes it'
+    ),
     "other_theme": Reason("it is of another theme", "`themes = []` under [source] takes all"),
     "other_time": Reason("it is not of the time between `since` and `until`", "change them under [source]"),
     "side_call": Reason("a client's side call: titles, tags, health checks", '`purposes = ["side"]` under [source]'),

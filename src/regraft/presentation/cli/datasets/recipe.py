@@ -115,6 +115,8 @@ def _print_preview(run: CommandContext, found: Preview) -> None:
     for title, counts in (("strata", found.strata), ("decided by", found.labels), ("not asked for", found.passed_over)):
         if counts:
             out.print(f"{title}: {_listed(counts)}", highlight=False)
+    for line in explained(found.passed_over):
+        out.print(f"  {escape(line)}", highlight=False)
     if found.refused:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in ("refused", "reason", "for example"):
