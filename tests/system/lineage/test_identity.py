@@ -28,6 +28,9 @@ from identity import (
 )
 
 from regraft.flows.lineage import build as lineage
+from regraft.infra.postgres.lineage import graph as store
+from regraft.infra.postgres.pool import connect
+from support.captured_graph import CapturedGraph
 
 
 def right(figures, calls):
@@ -79,6 +82,32 @@ def test_a_rebuild_gives_the_same_trees(truth):
     before = run(truth, sets, shuffled=7)
     lineage.rebuild(truth)
     assert run(truth, sets) == before
+
+
+def as_one_and_as_three_build_it(dsn):
+    """The tables that one builder makes of the log, and three."""
+    with connect(dsn, autocommit=True) as connection:
+        graph = CapturedGraph(dsn, connection)
+        lineage.rebuild(dsn)
+        alone = graph.dump()
+        store.clear(connection)
+        lineage.build(dsn, builders=3, chunk=100)
+        graph.check()
+        return alone, graph.dump()
+
+
+def test_several_builders_make_the_same_tables_under_every_cause_of_fracture(truth):
+    run(truth, [*under(Clock(), CAUSES, golden()), *lookalikes(Clock())])
+    alone, by_three = as_one_and_as_three_build_it(truth)
+    assert by_three == alone
+
+
+@pytest.mark.corpus
+def test_several_builders_make_the_same_tables_of_recorded_conversations(truth, recorded_corpus):
+    few = [each for folder in recorded_folders(recorded_corpus) for each in sample(recorded(folder), 10, paths=4)]
+    run(truth, [("all", together(Clock(), few))])
+    alone, by_three = as_one_and_as_three_build_it(truth)
+    assert by_three == alone
 
 
 def test_every_golden_conversation_is_told_from_the_others_and_has_answers():
