@@ -319,3 +319,16 @@ def test_lists_are_sorted_either_way_and_cut_after_that(
     done = regraft("sessions", "--sort", "colour")
     assert done.returncode == 2
     assert "colour" in done.stderr
+
+
+def test_a_node_in_place_of_a_session_is_said_to_be_one(
+    regraft: Run, truth: str, calls: Callable[..., Exchange]
+) -> None:
+    with connect(truth, autocommit=True) as connection:
+        ingest(connection, [encode_exchange(calls([{"role": "user", "content": "Hello"}], "Yes?"))], SeenIds())
+        lineage.build(truth)
+        row = connection.execute("SELECT node_id FROM session_turn").fetchone()
+    assert row is not None
+    node = str(row["node_id"])[:13]
+    fails(regraft("tree", node), 3, f"There is no session {node}. It is a node: `regraft show {node}`.")
+    fails(regraft("show", "0123456789ab"), 3, "`regraft tree SESSION`")

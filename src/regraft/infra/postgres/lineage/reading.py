@@ -23,6 +23,11 @@ JSON_COLUMNS = frozenset(
 SHORTEST_PREFIX = 6
 _HEX = re.compile(r"[0-9a-f]{1,32}")
 
+_HINTS = {
+    "session": " `regraft sessions -n 0` lists them.",
+    "node": " `regraft tree SESSION` shows those of a session, `regraft find WORDS` those that hold words.",
+}
+
 
 def parsed(row: Row) -> Row:
     """The row with its JSON columns as values; numbers with a fraction stay ``Number``."""
@@ -66,10 +71,17 @@ def _resolve(connection: Connection, noun: str, text: str, scope: str | None) ->
     bounds = {"low": UUID(prefix.ljust(32, "0")), "high": UUID(prefix.ljust(32, "f")), "scope": scope}
     found = connection.execute(_SQL[f"{noun}s_like"], bounds).fetchall()
     if not found:
-        raise NotFoundError(f"There is no {noun} {text}.")
+        raise NotFoundError(f"There is no {noun} {text}.{_hint(connection, noun, text, bounds)}")
     if len(found) > 1:
         raise UsageError(f"Several {noun}s start with {text}. Give more digits.")
     return UUID(str(found[0]["id"]))
+
+
+def _hint(connection: Connection, noun: str, text: str, bounds: Row) -> str:
+    """Where to look for what an id does not name."""
+    if noun == "session" and connection.execute(_SQL["nodes_like"], bounds).fetchone():
+        return f" It is a node: `regraft show {text}`."
+    return _HINTS.get(noun, "")
 
 
 def status(connection: Connection, scope: str | None = None) -> Row:
