@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from regraft.domain.errors import UnavailableError
 from regraft.infra.data_folder import make_data_folder
+from regraft.infra.duckdb.faults import fault_of_the_disk, faults_of_the_disk
 from regraft.infra.queries import queries
 
 Record = dict[str, Any]
@@ -52,6 +53,8 @@ class WorkbenchFile:
                         raise
                 break
             except duckdb.Error as error:
+                if fault := fault_of_the_disk(self.path, error):
+                    raise fault from error
                 # "lock": another process has it open; "conflict": a thread of this one is just closing it
                 passing = any(word in str(error).casefold() for word in ("lock", "conflict"))
                 if time.monotonic() > deadline or not passing:
@@ -61,11 +64,12 @@ class WorkbenchFile:
                     ) from error
                 time.sleep(0.05)
         self.path.chmod(0o600)
-        try:
-            yield connection
-        finally:
-            with _OPENING:
-                connection.close()
+        with faults_of_the_disk(self.path):
+            try:
+                yield connection
+            finally:
+                with _OPENING:
+                    connection.close()
 
     @contextmanager
     def _writing(self, **tables: pa.Table) -> Iterator[Any]:

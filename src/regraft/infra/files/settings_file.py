@@ -7,6 +7,7 @@ from pathlib import Path
 from regraft.infra.config.example import example
 from regraft.infra.config.place import CONFIG_FILE, DATA_FOLDER
 from regraft.infra.data_folder import make_data_folder
+from regraft.infra.files.new_file import write_new_text
 from regraft.infra.settings import Settings
 
 _HEAD = f"""\
@@ -41,8 +42,7 @@ def write_settings(folder: Path) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     make_data_folder(folder / DATA_FOLDER)
     try:
-        with (folder / CONFIG_FILE).open("x", encoding="utf-8") as file:
-            file.write(settings_example())
+        write_new_text(folder / CONFIG_FILE, settings_example())
     except FileExistsError:
         return False
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from regraft.domain.errors import UsageError
+from regraft.infra.files.new_file import write_new_text
 
 
 def write_new_file(path: Path, text: str) -> bool:
@@ -16,8 +17,7 @@ def write_new_file(path: Path, text: str) -> bool:
         print(text, end="")
         return False
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        write_new_text(path, text)
     except FileExistsError:
         raise UsageError(f"{path} exists. Name another file with --to.") from None
     except OSError as error:

@@ -18,6 +18,7 @@ from regraft.domain.datasets.kinds.kind import PlannedRow
 from regraft.domain.evaluation.score import PARTS, ScoreParts
 from regraft.infra.data_folder import make_data_folder
 from regraft.infra.duckdb.evaluation.workbench import Workbench
+from regraft.infra.duckdb.faults import faults_of_the_disk
 from regraft.infra.duckdb.file import Record
 from regraft.infra.files.drafts import draft_folder
 from regraft.infra.queries import queries
@@ -124,9 +125,10 @@ def selection_file(workbench: Path) -> Iterator[SelectionFile]:
     make_data_folder(workbench.parent)
     with draft_folder(DRAFT, workbench.parent) as place:
         path = place / "selection.duckdb"
-        Workbench(workbench).copy_candidates(path)
-        connection = duckdb.connect(str(path), config={"memory_limit": _MEMORY, "threads": 2})
-        try:
-            yield SelectionFile(connection)
-        finally:
-            connection.close()
+        with faults_of_the_disk(path):
+            Workbench(workbench).copy_candidates(path)
+            connection = duckdb.connect(str(path), config={"memory_limit": _MEMORY, "threads": 2})
+            try:
+                yield SelectionFile(connection)
+            finally:
+                connection.close()

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from regraft.domain.errors import UsageError
 from regraft.domain.evaluation.calibration import JudgeFigures, standing
 from regraft.infra.files.judges import judge_example, judge_of
+from regraft.infra.files.new_file import write_new_text
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.options import SORT, Json, Limit, Reverse
 from regraft.presentation.cli.progress import Bar
@@ -351,10 +352,9 @@ def init(
     if str(path) == "-":
         print(text, end="")
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        write_new_text(path, text)
     except FileExistsError:
         raise UsageError(f"{path} exists. Name another file with --to.") from None
     except OSError as error:

@@ -16,6 +16,7 @@ from rich.tree import Tree
 from regraft.domain.errors import UsageError
 from regraft.domain.ids import plain
 from regraft.domain.lineage.tool_calls import RESULT_ROLES
+from regraft.infra.files.new_file import write_new_text
 from regraft.presentation.cli import completion
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.options import SORT, Json, Limit, NodeArgument, Reverse, most
@@ -158,10 +159,9 @@ def _write_html(run: CommandContext, session: str, file: Path, most_text: int, *
         raise UsageError(f"{file} exists. Name another file.")
     now = datetime.now(UTC)
     found = tree_document(run.graph_dsn(), session, now=now, version=__version__, most_text=most_text * 1_000_000)
-    pieces = list(tree_page(found.json, found.title))
+    page = "".join(tree_page(found.json, found.title))
     try:
-        with file.open("x", encoding="utf-8") as written:
-            written.writelines(pieces)
+        write_new_text(file, page)
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror}.") from error
     size = file.stat().st_size
