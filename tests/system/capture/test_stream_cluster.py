@@ -18,6 +18,7 @@ import pytest
 from regraft.domain.errors import UnavailableError
 from regraft.flows.capture.backlog import capture_backlog
 from regraft.flows.connections import check_stream
+from regraft.infra.nats.fact_stream import FactStream
 from regraft.infra.nats.stream import CallStream
 from regraft.infra.postgres.pool import connect
 from support.gateways import BODY, CHAT, GATEWAY_PROCESS, Upstream, free_port
@@ -181,6 +182,10 @@ def test_a_stream_of_one_server_spreads_over_the_cluster_and_stays_there(cluster
             await stream.ensure(replicas=3)
             await stream.ensure()
             assert (await stream.replication()).replicas == 3
+        facts = await FactStream.connect(cluster.url)
+        await facts.ensure()
+        assert (await facts._context.stream_info("REGRAFT_FACTS")).config.num_replicas == 3
+        await facts.aclose()
 
     asyncio.run(main())
     until(lambda: check_stream(cluster.url).stored.complete == 3)
