@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 _FETCH_PACKS, _FETCH_SECONDS = 64, 1.0
 _BACKOFF = Backoff(0.5, 10.0)
+_CANCEL_SECONDS = 0.5
 _STREAM_SECONDS = 2.0  # between two looks at the stream
 _TRUTH_SECONDS = 15.0  # between two looks at PostgreSQL, or more:
 _TRUTH_SHARE = 0.05  # of the time they may take
@@ -152,6 +153,9 @@ async def monitor(
         for task in done - {stopped}:
             await task  # a watcher ends only by a fault
     finally:
-        for task in (stopped, *tasks):
-            task.cancel()
+        left = {stopped, *tasks}
+        while left:  # asyncio.wait_for of Python 3.11 may swallow a cancellation, so that one is not always enough
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=_CANCEL_SECONDS)
         await asyncio.gather(stopped, *tasks, return_exceptions=True)

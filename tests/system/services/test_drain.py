@@ -184,6 +184,27 @@ def test_ingest_ends_after_its_batch_and_the_next_one_stores_the_rest_once(
     assert stored() == number
 
 
+def test_the_bridge_of_metrics_ends_in_order(tmp_path: Path, truth: str, stream: str) -> None:
+    port = free_port()
+    (tmp_path / "regraft.toml").write_text(
+        f'data_dir = "data"\nnats.url = "{stream}"\npostgres.dsn = "{truth}"\nmetrics.port = {port}\n'
+    )
+
+    def answers() -> bool:
+        with (
+            contextlib.suppress(OSError),
+            contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as page,
+        ):
+            page.request("GET", "/metrics")
+            return page.getresponse().status == 200
+        return False
+
+    with Service(tmp_path, "metrics") as metrics:
+        until(answers)
+        metrics.terminate()
+        assert metrics.ended() == 0, metrics.log.read_text()
+
+
 def test_the_web_process_ends_its_streams_of_events_in_order(tmp_path: Path, truth: str) -> None:
     port = free_port()
     (tmp_path / "regraft.toml").write_text(f'data_dir = "data"\npostgres.dsn = "{truth}"\nweb.port = {port}\n')
