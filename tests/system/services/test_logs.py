@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from regraft.infra.embedded.leases import Lease
 from regraft.infra.embedded.log_rotation import copies_of, rotate
 from regraft.infra.embedded.process import ChildProcess, LogLimits
 from regraft.infra.files.service_logs import empty_logs
@@ -30,6 +31,7 @@ while number < 40_000:
 _ROTATOR = """
 import sys
 from pathlib import Path
+from regraft.infra.embedded.leases import Lease
 from regraft.infra.embedded.log_rotation import rotate
 print("ready", flush=True)
 rotate(Path(sys.argv[1]), 1_000_000, 100)
@@ -129,6 +131,23 @@ def test_the_keeper_rotates_the_log_of_what_it_keeps(tmp_path: Path) -> None:
     finally:
         child.stop()
     assert b"3999 a line" in b"".join(path.read_bytes() for path in [*copies_of(log), log])
+
+
+def test_a_server_ends_when_its_data_folder_is_deleted(tmp_path: Path) -> None:
+    users, lock = tmp_path / "run" / "quiet.users", tmp_path / "run" / "quiet.lock"
+    users.mkdir(parents=True)
+    lease = Lease(users, "a test")
+    code = "import time; time.sleep(600)"
+    child = ChildProcess(
+        "quiet", [sys.executable, "-c", code], tmp_path / "logs" / "quiet.log", dict(os.environ), users=users, lock=lock
+    )
+    child.start()
+    try:
+        shutil.rmtree(tmp_path / "run")
+        lease.drop()
+        until(lambda: not child.alive())
+    finally:
+        child.stop()
 
 
 def test_an_erasure_removes_what_was_rotated(tmp_path: Path) -> None:

@@ -75,7 +75,11 @@ def _stop_when_unused(users: Path, lock: Path, stop: Callable[[], None]) -> None
             _wait_for_end(lease)
             continue
         # Who starts the server holds this lock while taking a lease: nobody adopts a server that is being stopped.
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:  # the whole data folder was deleted: nobody can use its servers any more
+            stop()
+            return
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if held_lease(users) is None:
