@@ -162,7 +162,10 @@ def test_a_database_without_tables_is_no_log_and_stays_empty(postgres: PostgresE
 def test_an_older_log_is_not_changed_by_reading_it(truth: str) -> None:
     with psycopg.connect(truth, autocommit=True) as connection:
         connection.execute("DELETE FROM schema_migration WHERE number = (SELECT max(number) FROM schema_migration)")
-    with regraft.open(dsn=truth) as log, pytest.raises(UsageError, match=r"1 migrations wait\. `regraft db migrate`"):
+    with (
+        regraft.open(dsn=truth) as log,
+        pytest.raises(UsageError, match=r"lacks 1 of .* migrations: `regraft upgrade`"),
+    ):
         log.sessions()
 
 

@@ -92,8 +92,8 @@ class Stack:
                 raise NotFoundError(f"There is no log in {place}: it has no tables. `regraft db migrate` makes them.")
             if waiting and waiting_is_wrong:
                 raise UsageError(
-                    f"The log in {place} was made by an older version of Regraft: {len(waiting)} migrations wait. "
-                    "`regraft upgrade` backs it up and applies them."
+                    f"The log in {place} was made by an older version of Regraft and lacks {len(waiting)} of this "
+                    "version's migrations: `regraft upgrade` backs it up and applies them."
                 )
             if waiting and migrating:
                 migrate(connection)
