@@ -174,20 +174,28 @@ async def publish(url):
 
 
 def test_a_stream_of_one_server_spreads_over_the_cluster_and_stays_there(cluster):
-    async def main():
+    async def alone():
         async with await CallStream.connect(cluster.url) as stream:
             await stream.ensure()
             assert (await stream.replication()).replicas == 1
             await stream.publish_pack([b"a"])
+
+    async def spread():
+        async with await CallStream.connect(cluster.url) as stream:
             await stream.ensure(replicas=3)
             await stream.ensure()
             assert (await stream.replication()).replicas == 3
-        facts = await FactStream.connect(cluster.url)
-        await facts.ensure()
-        assert (await facts._context.stream_info("REGRAFT_FACTS")).config.num_replicas == 3
-        await facts.aclose()
 
-    asyncio.run(main())
+    async def facts():
+        stream = await FactStream.connect(cluster.url)
+        try:
+            await stream.ensure()
+            assert (await stream._context.stream_info("REGRAFT_FACTS")).config.num_replicas == 3
+        finally:
+            await stream.aclose()
+
+    for work in (alone, spread, facts):
+        patiently(work)
     until(lambda: answered(cluster.url).stored.complete == 3)
     cluster.leader().kill()
     assert cluster.leader().process  # another one, once it was elected
@@ -201,7 +209,20 @@ def test_a_stream_of_one_server_spreads_over_the_cluster_and_stays_there(cluster
             assert delivery.records == [b"a"]
             await delivery.ack()
 
-    asyncio.run(rest())
+    patiently(rest)
+
+
+def patiently(work):
+    """Run a coroutine function, again while the servers elect who leads."""
+    done = []
+
+    def attempt():
+        with suppress(UnavailableError, TimeoutError):
+            asyncio.run(work())
+            done.append(True)
+        return done
+
+    until(attempt)
 
 
 def answered(url):
