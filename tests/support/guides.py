@@ -73,7 +73,7 @@ def follow(page: Path, folder: Path, *, instead: Mapping[str, str], variables: M
             (folder / block.title).parent.mkdir(parents=True, exist_ok=True)
             (folder / block.title).write_text(text, "utf-8")
         elif block.kind == "sh":
-            if (program := block.said.get("needs")) and shutil.which(program) is None:
+            if (program := block.said.get("needs")) and shutil.which(program, path=_path()) is None:
                 followed.left_out[block.place] = program
                 continue
             shown = _run(block, text, folder, variables)
@@ -87,11 +87,10 @@ def follow(page: Path, folder: Path, *, instead: Mapping[str, str], variables: M
 def _run(block: GuideBlock, text: str, folder: Path, variables: Mapping[str, str]) -> str:
     """What the commands of a block print, errors too."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{clean['PATH']}"
     done = subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", text],
         cwd=folder,
-        env={**clean, "PATH": path, **variables},
+        env={**clean, "PATH": _path(), **variables},
         input="".join(f"{key}\n" for key in block.said.get("types", "").split()),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -104,6 +103,11 @@ def _run(block: GuideBlock, text: str, folder: Path, variables: Mapping[str, str
     )
     assert "Traceback" not in done.stdout, f"{block.place}\n{done.stdout}"
     return done.stdout
+
+
+def _path() -> str:
+    """Where programs are looked for: beside this Python first."""
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 def like(printed: str, shown: str) -> bool:
