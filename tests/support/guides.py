@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,8 +61,16 @@ def blocks_of(page: Path) -> list[GuideBlock]:
     return found
 
 
-def follow(page: Path, folder: Path, *, instead: Mapping[str, str], variables: Mapping[str, str]) -> Followed:
-    """Do in ``folder`` what the page says. ``instead``: addresses of the page, and where those servers are here."""
+def follow(
+    page: Path,
+    folder: Path,
+    *,
+    instead: Mapping[str, str],
+    variables: Mapping[str, str],
+    without: Collection[str] = (),
+) -> Followed:
+    """Do in ``folder`` what the page says. ``instead``: addresses of the page, and where those servers are here.
+    ``without``: programs that are left out even where they are installed."""
     shutil.copytree(page.parent / "samples", folder / "samples", dirs_exist_ok=True)
     followed, shown = Followed(), ""
     for block in blocks_of(page):
@@ -73,7 +81,8 @@ def follow(page: Path, folder: Path, *, instead: Mapping[str, str], variables: M
             (folder / block.title).parent.mkdir(parents=True, exist_ok=True)
             (folder / block.title).write_text(text, "utf-8")
         elif block.kind == "sh":
-            if (program := block.said.get("needs")) and shutil.which(program, path=_path()) is None:
+            program = block.said.get("needs")
+            if program and (program in without or shutil.which(program, path=_path()) is None):
                 followed.left_out[block.place] = program
                 continue
             shown = _run(block, text, folder, variables)

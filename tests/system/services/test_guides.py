@@ -21,6 +21,7 @@ from support.gateways import Upstream, free_port
 from support.guide_models import GuideModels
 from support.guides import Followed, follow
 
+TRAINERS = frozenset({"trl", "llamafactory-cli", "axolotl"})  # tests/train follows the guide with TRL
 GUIDES = Path(__file__).parents[3] / "docs" / "guides"
 
 
@@ -97,7 +98,7 @@ def test_find_why_my_agent_fails(folder: Path) -> None:
 
 @pytest.mark.usefixtures("database")
 def test_train_on_my_conversations(folder: Path) -> None:
-    followed = follow(GUIDES / "train.md", folder, instead={"Qwen/Qwen2.5-0.5B-Instruct": "no-model"}, variables={})
+    followed = follow(GUIDES / "train.md", folder, instead={}, variables={}, without=TRAINERS)
     assert followed.compared >= 3
     assert len((folder / "out-trl" / "train.jsonl").read_text("utf-8").splitlines()) == 5
     named = yaml.safe_load((folder / "my-chats-llamafactory.yaml").read_text("utf-8"))
