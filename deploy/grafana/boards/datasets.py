@@ -21,7 +21,7 @@ def datasets() -> dashboard.Dashboard:
     panels = (
         figure("Datasets", "Snapshots that are not withdrawn.", Sql("datasets", "snapshots"), width=6),
         figure("Rows", "In snapshots that are not withdrawn.", Sql("datasets", "rows"), width=6),
-        figure("Withdrawn", "Snapshots that nobody should train on.", Sql("datasets", "withdrawn"), width=6),
+        figure("Withdrawn", "Snapshots that must not be trained on.", Sql("datasets", "withdrawn"), width=6),
         figure(
             "Broken",
             "Verifications that found a difference, since facts are counted.",

@@ -154,7 +154,7 @@ def _storing():
         ),
         lines(
             "Turns that the graph has not placed",
-            "`failed` ones are set aside until somebody looks.",
+            "`failed` ones are set aside until they are tried again.",
             ask("max(regraft_store_turns_waiting)", "waiting"),
             ask("max(regraft_store_turns_failed)", "failed", ref="B"),
             width=8,

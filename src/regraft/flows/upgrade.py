@@ -1,4 +1,4 @@
-"""From a log of an earlier version to one of this version: what waits, what stands in the way, and doing it.
+"""From a log of an earlier version to one of this version: what waits, what prevents it, and the upgrade itself.
 
 A backup comes first, then all migrations in one transaction, then everything is looked at. What was captured and is not
 stored yet stays where it is, in the spool and the stream, and is stored after that.

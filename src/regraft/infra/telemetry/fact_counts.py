@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -40,7 +40,7 @@ class _Series:
     """All samples of one name. Two entries of the table may share it, where they differ in a constant label."""
 
     metric: FactMetric
-    counts: Counter[_Labels] = field(default_factory=Counter)
+    counts: dict[_Labels, float] = field(default_factory=lambda: defaultdict(float))
     histograms: dict[_Labels, _Histogram] = field(default_factory=dict)
 
 
@@ -67,7 +67,7 @@ class FactCounts(Collector):
     def _add(self, metric: FactMetric, labels: _Labels, value: float) -> None:
         series = self._series[metric.name]
         if metric.kind == "counter":
-            series.counts[labels] += value  # type: ignore[assignment]
+            series.counts[labels] += value
             return
         histogram = series.histograms.get(labels)
         if histogram is None:

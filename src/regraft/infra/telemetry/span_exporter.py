@@ -103,7 +103,7 @@ class SpanExporter:
         batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
         try:
             exported = client.send(batch)
-        except Exception:
+        except Exception:  # a fault of the exporter's library ends no thread: the batch counts as dropped
             log.exception("spans cannot be exported")
             exported = False
         if exported:

@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 def upgrade(
     check: Annotated[
-        bool, typer.Option("--check", help="Say what waits and what stands in the way; change nothing.")
+        bool, typer.Option("--check", help="Show what waits and what prevents an upgrade; change nothing.")
     ] = False,
     backup: Annotated[bool, typer.Option(help="Back up first, into a new folder of the setting `backups`.")] = True,
     verify: Annotated[bool, typer.Option(help="Verify every frozen dataset afterwards.")] = True,
