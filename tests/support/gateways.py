@@ -19,10 +19,12 @@ from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.infra.nats.codec import decode_exchange, encode_exchange
 from regraft.infra.nats.stream import CallStream
 from regraft.infra.postgres.pool import connect
+from regraft.infra.spool.reader import try_lock
 from regraft.infra.spool.writer import Spool
 from regraft.presentation.gateway.app import server_of
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
 from support.scripted_upstream import ScriptedUpstream
+from support.waiting import until
 
 _RANDOM = random.SystemRandom()  # the seed of a property test must not repeat ports
 CHAT = "/v1/chat/completions"
@@ -171,7 +173,8 @@ def gateway_to(tmp_path, answer, nats_url="nats://127.0.0.1:1", **options):
 
 
 def spooled(folder):
-    """Every Exchange in the spools of a stopped gateway."""
+    """Every Exchange in the spools of a gateway that ended. A killed one's drainer holds its spool a moment longer."""
+    until(lambda: not folder.exists() or not any(map(_held, folder.iterdir())))
     found = []
     heir = Spool(folder)
     for orphan in heir.orphans():
@@ -181,6 +184,16 @@ def spooled(folder):
         orphan.close()
     heir.close()
     return found
+
+
+def _held(home):
+    """Whether a process lives in this folder of a spool."""
+    if not (home / "lock").exists():
+        return False
+    lock = try_lock(home)
+    if lock is not None:
+        os.close(lock)
+    return lock is None
 
 
 async def abandoned(url):
