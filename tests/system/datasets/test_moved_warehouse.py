@@ -78,3 +78,26 @@ def test_a_file_that_cannot_be_read_is_told_from_one_that_was_changed(log: str, 
     assert gone.rows == "not checked: the files cannot be read"
     file.write_bytes(whole)
     assert holds(log, snapshot, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["Jane Doe's rows", "100% #1", "Zürich", "a%20b", "x;y:z&="])
+def test_files_lie_in_the_folder_of_that_name_and_are_removed_from_it(log: str, tmp_path: Path, name: str) -> None:
+    place = tmp_path / name
+    snapshot = frozen(log, place)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert len(list(place.rglob("*.parquet"))) == 1
+    assert holds(log, snapshot, place)
+    assert exported(log, snapshot, place, tmp_path / "out")
+    withdraw(snapshot, "wrong", dsn=log, warehouse=str(place / "warehouse"), files=True)
+    assert not list(place.rglob("*.parquet"))
+
+
+def test_a_folder_that_has_its_percent_encoded_name_gets_its_own(log: str, tmp_path: Path) -> None:
+    place = tmp_path / "a b"
+    (place / "warehouse").mkdir(parents=True)
+    address = (place / "warehouse").as_uri()  # as earlier versions gave it to PyIceberg, which does not decode it
+    snapshot = freeze(RECIPE, dsn=log, workbench=place / "workbench.duckdb", warehouse=address).snapshot_id
+    assert list((tmp_path / "a%20b").rglob("*.parquet"))
+    assert holds(log, snapshot, place)
+    assert list((place / "warehouse").rglob("*.parquet"))
+    assert not list((tmp_path / "a%20b").rglob("*.parquet"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from regraft.domain.errors import UnavailableError
+from regraft.infra.iceberg.store import store_properties
 
 _CONTENT = b"regraft"
 
@@ -24,7 +25,7 @@ def probe(warehouse: str) -> None:
 
     location = f"{warehouse.rstrip('/')}/.probe-{uuid4().hex}"
     try:
-        io = load_file_io({"warehouse": warehouse}, location)
+        io = load_file_io({"warehouse": warehouse, **store_properties(warehouse)}, location)
         with io.new_output(location).create() as stream:
             stream.write(_CONTENT)
         with io.new_input(location).open() as stream:

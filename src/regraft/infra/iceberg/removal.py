@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from regraft.infra.iceberg.places import present
 from regraft.infra.iceberg.snapshots import NAMESPACE
+from regraft.infra.iceberg.store import file_system
 
 if TYPE_CHECKING:
     from pyiceberg.catalog.sql import SqlCatalog
@@ -97,7 +97,7 @@ def _files(table: Table) -> Iterator[str]:
     """Every file of a table."""
     from pyarrow import fs
 
-    system, root = fs.FileSystem.from_uri(present(table.io, table.location()))
+    system, root = file_system(table.io, table.location())
     for info in system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True)):
         if info.type == fs.FileType.File:
             yield info.path
@@ -106,7 +106,7 @@ def _files(table: Table) -> Iterator[str]:
 def _delete(table: Table, files: Collection[str]) -> None:
     from pyarrow import fs
 
-    system, root = fs.FileSystem.from_uri(present(table.io, table.location()))
+    system, root = file_system(table.io, table.location())
     for path in files:
         try:
             system.delete_file(path)
@@ -119,7 +119,4 @@ def _delete(table: Table, files: Collection[str]) -> None:
 
 def _path(table: Table, location: str) -> str:
     """Where a file lies now, as ``pyarrow.fs`` names it."""
-    from pyarrow import fs
-
-    location = present(table.io, location)
-    return str(fs.FileSystem.from_uri(location)[1]) if "://" in location or location.startswith("file:") else location
+    return file_system(table.io, location)[1]

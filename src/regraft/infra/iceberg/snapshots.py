@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -20,6 +19,7 @@ from regraft.domain.datasets.kinds import KINDS
 from regraft.domain.errors import IntegrityError, NotFoundError, UnavailableError, UsageError
 from regraft.infra.iceberg.places import moved_properties, present
 from regraft.infra.iceberg.rows import schema
+from regraft.infra.iceberg.store import make_folder, store_properties, warehouse_address
 from regraft.infra.postgres.datasets import registry
 from regraft.infra.postgres.pool import connect
 
@@ -68,12 +68,12 @@ def catalog_properties(dsn: str, warehouse: str) -> dict[str, str]:
         database=given.get("dbname"),
         query=query,
     )
-    if "://" not in warehouse:
-        warehouse = Path(warehouse).resolve().as_uri()
+    warehouse = warehouse_address(warehouse)
     with connect(dsn, autocommit=True, name="regraft-catalog") as connection:
         locations = registry.table_locations(connection)
     moved = moved_properties(locations, NAMESPACE, warehouse)
-    return {"type": "sql", "uri": url.render_as_string(hide_password=False), "warehouse": warehouse, **moved}
+    store = store_properties(warehouse)
+    return {"type": "sql", "uri": url.render_as_string(hide_password=False), "warehouse": warehouse, **store, **moved}
 
 
 @contextmanager
@@ -82,8 +82,7 @@ def catalog(dsn: str, warehouse: str) -> Iterator[SqlCatalog]:
     from pyiceberg.catalog.sql import SqlCatalog  # slow to import, and few commands need it
     from sqlalchemy.exc import OperationalError
 
-    if "://" not in warehouse:
-        Path(warehouse).mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(warehouse)
     properties = catalog_properties(dsn, warehouse)
     opened: SqlCatalog | None = None
     try:
