@@ -16,7 +16,7 @@ from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.nats.questions import FeedbackTarget
 from regraft.infra.postgres.pool import connect
-from regraft.presentation.gateway.capture import EventIds
+from regraft.presentation.gateway.event_ids import EventIds
 from support.deployments import deployed
 from support.waiting import until
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-HOLD_END = 2.0  # seconds that an announced end waits for the end of the body
-
 # The last events of a stream, at the start of a line: such bytes cannot occur inside a JSON string.
 _END = re.compile(
     rb"(?:^|[\r\n])(?:data: ?\[DONE\]|event: ?(?:message_stop|response\.(?:completed|incomplete|failed))[\r\n])"

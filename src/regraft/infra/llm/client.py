@@ -14,6 +14,7 @@ import msgspec
 from regraft.domain.capture.paths import MODELS
 from regraft.domain.errors import ConfigError, UpstreamError
 from regraft.infra.gateway_endpoint import GatewayEndpoint
+from regraft.infra.llm.retry_after import retry_after
 from regraft.infra.llm.upstream import AwaitedResponse, Headers, UpstreamPool
 
 
@@ -91,7 +92,7 @@ class GatewayClient:
                 response.status,
                 _turn(response.headers),
                 await response.read(),
-                _retry_after(response.headers),
+                retry_after(response.headers),
                 _header(response.headers, b"content-type"),
             )
             return self._let_in(reply)
@@ -199,13 +200,3 @@ def _turn(headers: Headers) -> UUID | None:
         return UUID(turn) if turn else None
     except ValueError as error:
         raise UpstreamError("The reply has no turn id. Is this address a Regraft gateway?") from error
-
-
-def _retry_after(headers: Headers) -> float | None:
-    """The seconds of ``Retry-After`` (or ``Retry-After-Ms``); a date is not read."""
-    for name, unit in ((b"retry-after-ms", 1000.0), (b"retry-after", 1.0)):
-        try:
-            return max(0.0, float(_header(headers, name)) / unit)
-        except ValueError:
-            continue
-    return None

@@ -22,7 +22,8 @@ from regraft.infra.http.headers import ClientHead
 from regraft.infra.http.replies import Answer, error_body, json_answer
 from regraft.infra.http.requests import HttpRequest
 from regraft.infra.nats.codec import CallEvent
-from regraft.presentation.gateway.capture import Recorder, uuid_text
+from regraft.presentation.gateway.event_ids import uuid_text
+from regraft.presentation.gateway.recorder import Recorder
 
 if TYPE_CHECKING:
     from regraft.infra.nats.questions import FeedbackTarget, TargetQuestions

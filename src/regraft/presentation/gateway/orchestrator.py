@@ -29,9 +29,10 @@ from regraft.infra.http.requests import HttpRequest
 from regraft.infra.llm.client import GatewayClient
 from regraft.infra.nats.codec import IDENTITY_FIELDS, CallEvent, identity_fields
 from regraft.presentation.gateway.call import STOPPED
-from regraft.presentation.gateway.capture import EventIds, Recorder, uuid_text
 from regraft.presentation.gateway.client import Client
+from regraft.presentation.gateway.event_ids import EventIds, uuid_text
 from regraft.presentation.gateway.metrics import Metrics
+from regraft.presentation.gateway.recorder import Recorder
 from regraft.presentation.gateway.settings import GatewaySettings
 
 CHAT = "/v1/chat/completions"

@@ -27,7 +27,6 @@ from regraft.infra.spool.writer import Spool
 from regraft.presentation.gateway.access import Access, AccessRefusedError
 from regraft.presentation.gateway.admission import Admission, check_method, options_answer, unknown_path
 from regraft.presentation.gateway.call import ForwardedCall
-from regraft.presentation.gateway.capture import Recorder
 from regraft.presentation.gateway.client import ANY_CLIENT, Client
 from regraft.presentation.gateway.drain_process import DrainProcess
 from regraft.presentation.gateway.feedback import FEEDBACK, FeedbackDesk
@@ -35,6 +34,7 @@ from regraft.presentation.gateway.gauges import GatewayState
 from regraft.presentation.gateway.metrics import Metrics
 from regraft.presentation.gateway.models import merged_models
 from regraft.presentation.gateway.rates import SharedRates
+from regraft.presentation.gateway.recorder import Recorder
 from regraft.presentation.gateway.redaction import Redactor
 from regraft.presentation.gateway.routing import Router
 from regraft.presentation.gateway.settings import GatewaySettings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ import zstandard
 from regraft import __version__
 from regraft.infra.nats.codec import CallEvent, encode_event
 from regraft.infra.spool.writer import PreparedSegment, Spool
+from regraft.presentation.gateway.event_ids import EventIds
 from regraft.presentation.gateway.metrics import Metrics
 from regraft.presentation.gateway.redaction import Redactor
 
@@ -21,53 +21,6 @@ COMPLAIN_SECONDS = 1.0
 LARGE = 4 << 20  # bytes of bodies, as they are written, from which on a call is written by another thread
 
 log = logging.getLogger(__name__)
-
-
-class EventIds:
-    """Version 7 UUIDs; what is random in them is made for many at a time."""
-
-    def __init__(self) -> None:
-        self._ends: list[tuple[bytes, str]] = []
-        self._millisecond = -1
-        self._begin, self._begin_text = b"", ""
-
-    def new(self, unix_ns: int) -> bytes:
-        return self.new_pair(unix_ns)[0]
-
-    def new_pair(self, unix_ns: int) -> tuple[bytes, str]:
-        """The id as bytes, and as it is usually written."""
-        millisecond = unix_ns // 1_000_000
-        if millisecond != self._millisecond:
-            self._millisecond = millisecond
-            self._begin = millisecond.to_bytes(6, "big")
-            text = self._begin.hex()
-            self._begin_text = f"{text[:8]}-{text[8:]}-"
-        if not self._ends:
-            self._ends = _random_ends()
-        end, end_text = self._ends.pop()
-        return self._begin + end, self._begin_text + end_text
-
-
-def _random_ends(count: int = 256) -> list[tuple[bytes, str]]:
-    """The last ten bytes of so many ids, with version and variant in their places."""
-    random = bytearray(os.urandom(10 * count))
-    random[::10] = random[::10].translate(_VERSION)
-    random[2::10] = random[2::10].translate(_VARIANT)
-    raw, text = bytes(random), random.hex()
-    return [
-        (raw[at // 2 : at // 2 + 10], f"{text[at : at + 4]}-{text[at + 4 : at + 8]}-{text[at + 8 : at + 20]}")
-        for at in range(0, 20 * count, 20)
-    ]
-
-
-_VERSION = bytes(byte & 0x0F | 0x70 for byte in range(256))
-_VARIANT = bytes(byte & 0x3F | 0x80 for byte in range(256))
-
-
-def uuid_text(raw: bytes) -> str:
-    """The usual spelling of a UUID."""
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 class LargeRecord:

@@ -1,0 +1,59 @@
+"""The copy of an answer for the record, made while the bytes go to the client."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from regraft.infra.http.body_memory import BodyMemory, GatheredBody, PackedBody
+
+GATHER = 1 << 20  # bytes of an answer from which on it shares the memory of large bodies
+
+
+class AnswerCopy:
+    """The pieces of an answer as they came; of a large one in the memory that all large bodies share.
+
+    A large answer is compressed as it comes where ``packs`` is set before its first piece. The answer is in ``body``,
+    or compressed in ``packed``, after ``finish``.
+    """
+
+    # Defaults that most answers never change live on the class, not on each instance.
+    packs = False
+    body = b""
+    packed: bytes | None = None
+    _size = 0
+    _gathered: GatheredBody | PackedBody | None = None
+    _failed: OSError | None = None
+
+    def __init__(self, memory: BodyMemory) -> None:
+        self._memory = memory
+        self._pieces: list[bytes] = []
+
+    def append(self, chunk: bytes) -> None:
+        """Add the next piece. It never fails: where there is no room for it, ``finish`` says so."""
+        self._size += len(chunk)
+        if self._gathered is None and self._size <= GATHER:
+            self._pieces.append(chunk)
+        elif self._failed is None:
+            self._gather(chunk)
+
+    def finish(self) -> None:
+        """Put the pieces together. Raises OSError when there was no room for them."""
+        if self._failed is not None:
+            raise self._failed
+        gathered, pieces = self._gathered, self._pieces
+        if gathered is None:
+            self.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        elif isinstance(gathered, PackedBody):
+            self.packed = cast(bytes, gathered.finish())
+        else:
+            self.body = cast(bytes, gathered.finish())
+
+    def _gather(self, chunk: bytes) -> None:
+        pieces, self._pieces = self._pieces, []
+        try:
+            if self._gathered is None:
+                self._gathered = PackedBody(self._memory) if self.packs else GatheredBody(self._memory)
+            for piece in (*pieces, chunk):
+                self._gathered.append(piece)
+        except OSError as error:
+            self._gathered, self._failed = None, error
