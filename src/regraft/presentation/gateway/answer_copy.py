@@ -12,21 +12,21 @@ GATHER = 1 << 20  # bytes of an answer from which on it shares the memory of lar
 class AnswerCopy:
     """The pieces of an answer as they came; of a large one in the memory that all large bodies share.
 
-    A large answer is compressed as it comes where ``packs`` is set before its first piece. The answer is in ``body``,
-    or compressed in ``packed``, after ``finish``.
+    A large answer is compressed as it comes if it ``packs``. After ``finish`` the answer is in ``body``, or compressed in
+    ``packed``.
     """
 
-    # Defaults that most answers never change live on the class, not on each instance.
-    packs = False
-    body = b""
-    packed: bytes | None = None
-    _size = 0
-    _gathered: GatheredBody | PackedBody | None = None
-    _failed: OSError | None = None
+    __slots__ = ("_failed", "_gathered", "_memory", "_packs", "_pieces", "_size", "body", "packed")
 
-    def __init__(self, memory: BodyMemory) -> None:
+    def __init__(self, memory: BodyMemory, packs: bool) -> None:
         self._memory = memory
+        self._packs = packs
         self._pieces: list[bytes] = []
+        self._size = 0
+        self._gathered: GatheredBody | PackedBody | None = None
+        self._failed: OSError | None = None
+        self.body = b""
+        self.packed: bytes | None = None
 
     def append(self, chunk: bytes) -> None:
         """Add the next piece. It never fails: where there is no room for it, ``finish`` says so."""
@@ -52,7 +52,7 @@ class AnswerCopy:
         pieces, self._pieces = self._pieces, []
         try:
             if self._gathered is None:
-                self._gathered = PackedBody(self._memory) if self.packs else GatheredBody(self._memory)
+                self._gathered = PackedBody(self._memory) if self._packs else GatheredBody(self._memory)
             for piece in (*pieces, chunk):
                 self._gathered.append(piece)
         except OSError as error:

@@ -161,8 +161,12 @@ class ForwardedCall:
         )
         if head.encoding and as_sent:
             event.request_encoding = head.encoding
-        compressing = self._compressing if as_sent else None
-        return CallRecord(recorder, event, turn, self._started, self._connection.memory, compressing, self._record)
+        record = CallRecord(recorder, self._connection.memory, event, turn, self._started)
+        if as_sent:
+            record.compressing = self._compressing
+        if self._record is not None:
+            record.follow(self._record)
+        return record
 
     def _trace_line(self, ratio: float) -> bytes:
         """What tells the model server its place in the trace: under this call's span, which is exported later."""
@@ -200,7 +204,7 @@ class ForwardedCall:
         block, record = json_block(body), self._record
         if record is not None:
             record.describe("application/json", "")
-            record.answer.append(body)
+            record.copy(body)
             block += b"x-regraft-turn: %b\r\n" % record.turn.encode()
         self._write_record(error=message)
         self._over()
@@ -299,8 +303,7 @@ class ForwardedCall:
         self._status = repeated.status
         self._sending = False
         body = response.take()
-        record.describe(media_type, encoding)
-        record.add(body, self._began)
+        record.answer_whole(media_type, encoding, body, self._began)
         turn = record.turn.encode()
         message = b"%b: %d\r\nx-regraft-turn: %b\r\n\r\n%b" % (start, len(body), turn, body)
         self._finish(connection.answer, message)
@@ -354,11 +357,13 @@ class ForwardedCall:
 
     def _read_failure(self, response: UpstreamResponse) -> None:
         """An answer that calls for another attempt."""
-        chunk = response.take()
-        if self._record is not None:
-            self._record.answer.append(chunk)
+        chunk, record = response.take(), self._record
         if self._failure is None:
             self._failure = FailedAnswer(self._end_failure)
+            if record is not None:
+                record.describe(*returned(response.headers, response.status)[2:])
+        if record is not None:
+            record.copy(chunk)
         if self._failure.append(chunk) or response.complete:
             self._end_failure()
 
@@ -368,9 +373,6 @@ class ForwardedCall:
         assert response is not None
         assert failure is not None
         self._began = now()
-        _, _, media_type, encoding = returned(response.headers, response.status)
-        if self._record is not None:
-            self._record.describe(media_type, encoding)
         if self._again(retry_after(response.headers)):
             self._response = None
             response.close()

@@ -22,69 +22,76 @@ class CallRecord:
     ``then`` or ``when_written``. A large record is written by another thread, and after the one ``before`` it.
     """
 
-    __slots__ = ("_compressing", "_large", "_memory", "_recorder", "_started", "answer", "event", "turn", "written")
+    # Defaults that most records never change live on the class, not on each instance.
+    written = False
+    compressing: BodyCompression | None = None  # the request, where it is large
+    _answer: AnswerCopy | None = None  # one that came in pieces
+    _large: LargeRecord | None = None
 
-    def __init__(
-        self,
-        recorder: Recorder,
-        event: CallEvent,
-        turn: str,
-        started: int,
-        memory: BodyMemory,
-        compressing: BodyCompression | None,
-        before: CallRecord | None,
-    ) -> None:
+    def __init__(self, recorder: Recorder, memory: BodyMemory, event: CallEvent, turn: str, started: int) -> None:
         self._recorder = recorder
+        self._memory = memory
         self.event = event
         self.turn = turn
         self._started = started
-        self._compressing = compressing
-        self._large: LargeRecord | None = None if before is None else before._large
-        self._memory = memory
-        self.answer = AnswerCopy(memory)
-        self.written = False
+
+    def follow(self, before: CallRecord) -> None:
+        """Be written after the record of an earlier attempt."""
+        self._large = before._large
 
     def describe(self, media_type: str, encoding: str) -> None:
         """The head of the answer is known."""
         self.event.response_type, self.event.response_encoding = media_type, encoding
-        self.answer.packs = not encoding and not self._recorder.redacts
-
-    def forget_answer(self) -> None:
-        """Copy it from its beginning again: it was read, and is sent only now."""
-        self.answer = AnswerCopy(self._memory)
 
     def add(self, chunk: bytes, at: int) -> None:
         """Copy a piece of the answer, which came ``at`` this time of the clock ``now``."""
-        if self.written or not chunk:
-            return
+        if chunk and not self.written:
+            if self.event.first_byte_ns is None:
+                self.event.first_byte_ns = at - self._started
+            self.copy(chunk)
+
+    def copy(self, chunk: bytes) -> None:
+        """Copy a piece of an answer that no byte was sent of yet."""
+        answer = self._answer
+        if answer is None:
+            packs = not self.event.response_encoding and not self._recorder.redacts
+            self._answer = answer = AnswerCopy(self._memory, packs)
+        answer.append(chunk)
+
+    def forget_answer(self) -> None:
+        """Begin the copy again: what was read of the answer is sent only now."""
+        self._answer = None
+
+    def answer_whole(self, media_type: str, encoding: str, body: bytes, at: int) -> None:
+        """All of the answer came at once, ``at`` this time of the clock ``now``."""
         event = self.event
-        if event.first_byte_ns is None:
+        event.response_type, event.response_encoding, event.response_body = media_type, encoding, body
+        if body:
             event.first_byte_ns = at - self._started
-        self.answer.append(chunk)
 
     def keep(self, status: int, *, cut: str = "", error: str = "", final: bool = True) -> None:
         """Write it in this turn of the loop, if that was not done: what comes behind it must go through ``then``."""
         if self.written:
             return
         self.written = True
-        event, recorder, answer, packed = self.event, self._recorder, self.answer, None
-        if self._compressing is not None:
-            packed = self._compressing.result()
-        try:
-            answer.finish()
-        except OSError as failure:
-            recorder.lose(failure)
-            return
-        event.response_body = answer.body
+        event, recorder, answer = self.event, self._recorder, self._answer
+        request_packed = self.compressing.result() if self.compressing is not None else None
+        answer_packed = None
+        if answer is not None:
+            try:
+                answer.finish()
+            except OSError as failure:
+                recorder.lose(failure)
+                return
+            event.response_body, answer_packed = answer.body, answer.packed
         event.status = status if final or not error else 0
         event.cut, event.error, event.final = cut, error, final
         event.duration_ns = now() - self._started
-        request = event.request_body if packed is None or recorder.redacts else packed
-        response = answer.body if answer.packed is None else answer.packed
-        if len(request) + len(response) < LARGE:
-            recorder.keep(event, packed, answer.packed)
+        request = event.request_body if request_packed is None or recorder.redacts else request_packed
+        if len(request) + len(event.response_body if answer_packed is None else answer_packed) < LARGE:
+            recorder.keep(event, request_packed, answer_packed)
         else:
-            self._large = recorder.keep_large(event, packed, answer.packed, self._large)
+            self._large = recorder.keep_large(event, request_packed, answer_packed, self._large)
 
     def write(self, status: int, *, cut: str = "", error: str = "", final: bool = True) -> None:
         """Write it now, if that was not done. What follows it goes by ``when_written``."""
