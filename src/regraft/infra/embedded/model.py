@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regraft.domain.errors import ServerStartError
-from regraft.infra.embedded.leases import ServerUse
-from regraft.infra.embedded.process import LOOPBACK, ChildProcess, LogLimits, free_port, port_free, require_port
-from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
+from regraft.infra.embedded.kept_server import KeptServer, Launch
+from regraft.infra.embedded.process import LOOPBACK, LogLimits
+from regraft.infra.embedded.state import RunFolder, ServerState
 from regraft.infra.environment import environment_without
 
 PORT_SETTING = "model.port"
@@ -26,7 +26,6 @@ STOP_TIMEOUT = 10.0
 _NAME = "model"
 _SLOTS = 1
 _CACHE_PROMPT = True
-_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,41 +59,40 @@ class EmbeddedModel:
         log_limits: LogLimits = LogLimits(),
     ) -> None:
         self._data_dir = data_dir.resolve()
-        self._port = port
         self._threads = threads
         self._context = context
         self._withheld = withheld
-        self._log_limits = log_limits
-        self._child: ChildProcess | None = None
-        self._use = ServerUse(self._data_dir, _NAME)
+        self._server = KeptServer(
+            self._data_dir,
+            _NAME,
+            port,
+            PORT_SETTING,
+            start_timeout=START_TIMEOUT,
+            stop_timeout=STOP_TIMEOUT,
+            log_limits=log_limits,
+        )
 
     def start(self) -> ModelEndpoint:
         """Start or adopt the server. Raises ServerStartError or PortInUseError."""
-        if self._child is not None and not self._child.alive():
-            self._child = None
-        with self._use.starting() as run:
+        with self._server.starting() as run:
             key = run.secret("model.key")
-            last = run.read(_NAME)
-            running = run.adoptable(_NAME, lambda state: _answers(state.port), START_TIMEOUT)
-            if running:
-                return _endpoint(running, key, adopted=self._child is None)
-            return _endpoint(self._serve(run, key, last.port if last else None), key, adopted=False)
+            running = self._server.adopt(run, _answers) or self._start(run, key)
+            return _endpoint(running, key, adopted=not self._server.started_here)
 
     def stop(self) -> None:
         """Stop using the server. It ends when nobody else uses it."""
-        self._child = None
-        self._use.end(STOP_TIMEOUT)
+        self._server.stop()
 
-    def _serve(self, run: RunFolder, key: str, remembered: int | None) -> ServerState:
+    def _start(self, run: RunFolder, key: str) -> ServerState:
         gguf, version = _installed()
         pin = (
             f"gguf-blake2b:{_digest(gguf, run)[:16]};xllamacpp-{version};threads={self._threads};slots={_SLOTS};"
             f"cache={'on' if _CACHE_PROMPT else 'off'}"
         )
-        for attempt in range(1, _ATTEMPTS + 1):
-            port = require_port(self._port, PORT_SETTING) if self._port is not None else free_port(remembered)
-            child = ChildProcess(
-                name=_NAME,
+
+        def launch(port: int) -> Launch:
+            return Launch(
+                title="The local model",
                 argv=[
                     # -P: the working folder is no place to import from.
                     *(sys.executable, "-P", "-m", "regraft.infra.embedded.model_server"),
@@ -105,27 +103,12 @@ class EmbeddedModel:
                     *("--threads", str(self._threads)),
                     *("--cache-prompt", str(int(_CACHE_PROMPT))),
                 ],
-                log=self._data_dir / "logs" / "model.log",
                 env={**environment_without(self._withheld), "REGRAFT_MODEL_KEY": key},
                 cwd=self._data_dir,
-                stop_timeout=STOP_TIMEOUT,
-                users=run.users(_NAME),
-                lock=run.lock(_NAME),
-                log_limits=self._log_limits,
+                details={"pin": pin, "context": str(self._context)},
             )
-            pid = child.start()
-            state = ServerState.of(pid, port, {"pin": pin, "context": str(self._context)}, owner=child.keeper_pid)
-            run.write(_NAME, state)
-            if wait_until(lambda: not child.alive() or _answers(port), START_TIMEOUT) and child.alive():  # noqa: B023
-                self._child = child
-                return state
-            ended = not child.alive()
-            child.stop()
-            # Another program may take the free port before the server does.
-            if self._port is None and ended and not port_free(port) and attempt < _ATTEMPTS:
-                continue
-            raise ServerStartError(f"The local model did not start; the end of {child.log}:\n{child.tail()}")
-        raise AssertionError("unreachable")
+
+        return self._server.start(run, launch, _answers)
 
 
 def _endpoint(state: ServerState, key: str, *, adopted: bool) -> ModelEndpoint:

@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regraft.domain.errors import ServerStartError
-from regraft.infra.embedded.leases import ServerUse
-from regraft.infra.embedded.process import LOOPBACK, ChildProcess, LogLimits, free_port, port_free, require_port
-from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
+from regraft.infra.embedded.kept_server import KeptServer, Launch
+from regraft.infra.embedded.process import LOOPBACK, LogLimits
+from regraft.infra.embedded.state import RunFolder, ServerState
 
 PORT_SETTING = "nats.port"
 MAX_PAYLOAD = 8 * 1024 * 1024
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 30.0
 _NAME = "nats"
-_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +39,22 @@ class EmbeddedNats:
 
     def __init__(self, data_dir: Path, port: int | None = None, log_limits: LogLimits = LogLimits()) -> None:
         self._data_dir = data_dir.resolve()
-        self._port = port
-        self._log_limits = log_limits
-        self._child: ChildProcess | None = None
-        self._use = ServerUse(self._data_dir, _NAME)
+        self._server = KeptServer(
+            self._data_dir,
+            _NAME,
+            port,
+            PORT_SETTING,
+            start_timeout=START_TIMEOUT,
+            stop_timeout=STOP_TIMEOUT,
+            log_limits=log_limits,
+        )
 
     def start(self) -> NatsEndpoint:
         """Start or adopt the server. Raises ServerStartError or PortInUseError."""
-        if self._child is not None and not self._child.alive():
-            self._child = None
-        with self._use.starting() as run:
+        with self._server.starting() as run:
             token = run.secret("nats.token")
-            last = run.read(_NAME)
-            running = run.adoptable(_NAME, lambda state: _answers(state.port), START_TIMEOUT)
-            if running:
-                return NatsEndpoint(_url(running.port, token), running.port, adopted=self._child is None)
-            port = self._serve(run, token, last.port if last else None)
-            return NatsEndpoint(_url(port, token), port, adopted=False)
+            running = self._server.adopt(run, _answers) or self._start(run, token)
+            return NatsEndpoint(_url(running.port, token), running.port, adopted=not self._server.started_here)
 
     def running_url(self) -> str | None:
         """The URL of the server if it runs. Starts nothing, and holds nothing."""
@@ -70,39 +68,23 @@ class EmbeddedNats:
 
     def stop(self) -> None:
         """Stop using the server. It ends when nobody else uses it."""
-        self._child = None
-        self._use.end(STOP_TIMEOUT)
+        self._server.stop()
 
-    def _serve(self, run: RunFolder, token: str, remembered: int | None) -> int:
+    def _start(self, run: RunFolder, token: str) -> ServerState:
         binary = _binary()
-        for attempt in range(1, _ATTEMPTS + 1):
-            port = require_port(self._port, PORT_SETTING) if self._port is not None else free_port(remembered)
-            store = self._data_dir / "nats"
+        store = self._data_dir / "nats"
+
+        def launch(port: int) -> Launch:
             store.mkdir(mode=0o700, exist_ok=True)
             configuration = run.write_private("nats.conf", _configuration(port, store, token))
-            child = ChildProcess(
-                name=_NAME,
+            return Launch(
+                title=f"The NATS server of {store}",
                 argv=[binary, "--config", str(configuration)],
-                log=self._data_dir / "logs" / "nats.log",
                 env={"PATH": os.environ.get("PATH", os.defpath)},
                 cwd=self._data_dir,
-                stop_timeout=STOP_TIMEOUT,
-                users=run.users(_NAME),
-                lock=run.lock(_NAME),
-                log_limits=self._log_limits,
             )
-            pid = child.start()
-            run.write(_NAME, ServerState.of(pid, port, owner=child.keeper_pid))
-            if wait_until(lambda: not child.alive() or _answers(port), START_TIMEOUT) and child.alive():  # noqa: B023
-                self._child = child
-                return port
-            ended = not child.alive()
-            child.stop()
-            # Another program may take the free port before the server does.
-            if self._port is None and ended and not port_free(port) and attempt < _ATTEMPTS:
-                continue
-            raise ServerStartError(f"NATS did not start in {store}; the end of {child.log}:\n{child.tail()}")
-        raise AssertionError("unreachable")
+
+        return self._server.start(run, launch, _answers)
 
 
 def _binary() -> str:

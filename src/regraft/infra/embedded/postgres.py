@@ -16,11 +16,11 @@ import psycopg
 from psycopg import sql
 
 from regraft.domain.errors import ServerStartError
-from regraft.infra.embedded.leases import ServerUse
+from regraft.infra.embedded.kept_server import KeptServer, Launch
 from regraft.infra.embedded.postgres_binaries import PostgresBinaries, available, choose, inspect
 from regraft.infra.embedded.postgres_home import PostgresHome, find_home
-from regraft.infra.embedded.process import LOOPBACK, ChildProcess, LogLimits, free_port, port_free, require_port
-from regraft.infra.embedded.state import RunFolder, ServerState, wait_until
+from regraft.infra.embedded.process import LOOPBACK, LogLimits
+from regraft.infra.embedded.state import RunFolder, wait_until
 
 PORT_SETTING = "postgres.port"
 USER = "regraft"
@@ -30,7 +30,6 @@ STOP_TIMEOUT = 60.0
 LEFTOVER_PATIENCE = 15.0
 _NAME = "postgres"
 _PASSWORD_FILE = "postgres.password"  # noqa: S105
-_ATTEMPTS = 3
 
 # Appended once, when the cluster is made: a user may change them there.
 _CONFIGURATION = """
@@ -75,34 +74,38 @@ class EmbeddedPostgres:
         log_limits: LogLimits = LogLimits(),
     ) -> None:
         self._data_dir = data_dir.resolve()
-        self._port = port
         self._binaries = binaries
-        self._log_limits = log_limits
-        self._child: ChildProcess | None = None
-        self._use = ServerUse(self._data_dir, _NAME)
+        self._server = KeptServer(
+            self._data_dir,
+            _NAME,
+            port,
+            PORT_SETTING,
+            start_timeout=START_TIMEOUT,
+            stop_timeout=STOP_TIMEOUT,
+            log_limits=log_limits,
+        )
 
     def start(self) -> PostgresEndpoint:
         """Start or adopt the server and make its databases. Raises ServerStartError or PortInUseError."""
-        if self._child is not None and not self._child.alive():
-            self._child = None
-        with self._use.starting() as run:
+        with self._server.starting() as run:
             home = find_home(self._data_dir, run)
             password = _password(run, home)
-            last = run.read(_NAME)
-            adopted = run.adoptable(_NAME, lambda state: _answers(state.port, password), START_TIMEOUT)
-            if adopted:
-                return _endpoint(adopted.port, password, adopted=self._child is None)
-            binaries = home.reachable(self._choose(home))
-            _clear_the_way(home)
-            if not home.cluster.exists():
-                _initialise(home, binaries, password)
-            port = self._serve(run, home, binaries, password, last.port if last else None)
-            return _endpoint(port, password, adopted=False)
+
+            def answers(port: int) -> bool:
+                return _answers(port, password)
+
+            running = self._server.adopt(run, answers)
+            if running is None:
+                binaries = home.reachable(self._choose(home))
+                _clear_the_way(home)
+                if not home.cluster.exists():
+                    _initialise(home, binaries, password)
+                running = self._server.start(run, lambda port: _launch(home, binaries, port), answers)
+            return _endpoint(running.port, password, adopted=not self._server.started_here)
 
     def stop(self) -> None:
         """Stop using the server. It ends, cutting its sessions, when nobody else uses it."""
-        self._child = None
-        self._use.end(STOP_TIMEOUT)
+        self._server.stop()
 
     def _choose(self, home: PostgresHome) -> PostgresBinaries:
         if self._binaries is None:
@@ -110,50 +113,23 @@ class EmbeddedPostgres:
         named = inspect(self._binaries)
         return choose([named] if named else [], home.cluster)
 
-    def _serve(
-        self, run: RunFolder, home: PostgresHome, binaries: PostgresBinaries, password: str, remembered: int | None
-    ) -> int:
-        for attempt in range(1, _ATTEMPTS + 1):
-            port = require_port(self._port, PORT_SETTING) if self._port is not None else free_port(remembered)
-            child = ChildProcess(
-                name=_NAME,
-                argv=[
-                    binaries.program("postgres"),
-                    *("-D", str(home.cluster)),
-                    *("-p", str(port)),
-                    *("-c", f"listen_addresses={LOOPBACK}"),
-                    *("-c", "unix_socket_directories="),
-                ],
-                log=self._data_dir / "logs" / "postgres.log",
-                env=_environment(),
-                account=home.account,
-                cwd=home.cluster,
-                stop_signal=signal.SIGINT,
-                stop_timeout=STOP_TIMEOUT,
-                users=run.users(_NAME),
-                lock=run.lock(_NAME),
-                log_limits=self._log_limits,
-            )
-            pid = child.start()
-            run.write(_NAME, ServerState.of(pid, port, {"version": binaries.version}, owner=child.keeper_pid))
-            try:
-                wait_until(lambda: not child.alive() or _answers(port, password), START_TIMEOUT)  # noqa: B023
-            except ServerStartError:
-                child.stop()
-                raise
-            if child.alive() and _answers(port, password):
-                self._child = child
-                return port
-            ended = not child.alive()
-            child.stop()
-            # Another program may take the free port before the server does.
-            if self._port is None and ended and not port_free(port) and attempt < _ATTEMPTS:
-                continue
-            raise ServerStartError(
-                f"PostgreSQL {binaries.version} did not start in {home.cluster}; the end of {child.log}:\n"
-                f"{child.tail()}"
-            )
-        raise AssertionError("unreachable")
+
+def _launch(home: PostgresHome, binaries: PostgresBinaries, port: int) -> Launch:
+    return Launch(
+        title=f"PostgreSQL {binaries.version} in {home.cluster}",
+        argv=[
+            binaries.program("postgres"),
+            *("-D", str(home.cluster)),
+            *("-p", str(port)),
+            *("-c", f"listen_addresses={LOOPBACK}"),
+            *("-c", "unix_socket_directories="),
+        ],
+        env=_environment(),
+        cwd=home.cluster,
+        account=home.account,
+        stop_signal=signal.SIGINT,
+        details={"version": binaries.version},
+    )
 
 
 def _password(run: RunFolder, home: PostgresHome) -> str:
