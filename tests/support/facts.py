@@ -9,8 +9,8 @@ from typing import Any, get_type_hints
 
 from nats.js.errors import NotFoundError
 
+from regraft.infra.nats.connection import connect
 from regraft.infra.nats.fact_stream import STREAM, FactStream
-from regraft.infra.nats.stream import CallStream
 from regraft.infra.telemetry.facts import FACTS, Fact, decode_fact
 
 
@@ -44,9 +44,9 @@ def forget_facts(nats_url: str) -> None:
     """Delete the stream of facts, if there is one."""
 
     async def forget() -> None:
-        client, context = await CallStream.connect_client(nats_url)
+        client = await connect(nats_url)
         with contextlib.suppress(NotFoundError):
-            await context.delete_stream(STREAM)
+            await client.jetstream().delete_stream(STREAM)
         await client.close()
 
     asyncio.run(forget())

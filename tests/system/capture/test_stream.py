@@ -14,7 +14,9 @@ import pytest
 from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.errors import CorruptEventError, UnavailableError
 from regraft.infra.nats.codec import decode_exchange, decode_pack, encode_exchange, encode_pack
-from regraft.infra.nats.stream import PARTS_HEADER, STREAM, SUBJECT, CallStream
+from regraft.infra.nats.messages import STREAM, SUBJECT
+from regraft.infra.nats.record_parts import PARTS_HEADER
+from regraft.infra.nats.stream import CallStream
 from support.gateways import CHAT, abandoned
 
 

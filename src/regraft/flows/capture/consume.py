@@ -19,7 +19,8 @@ from regraft.flows.capture.slow_calls import SlowCallReader
 from regraft.flows.capture.time_budget import AT_ONCE
 from regraft.infra.backoff import Backoff
 from regraft.infra.garbage import seldom_collected
-from regraft.infra.nats.stream import PART_GRACE, CallStream
+from regraft.infra.nats.record_parts import PART_GRACE
+from regraft.infra.nats.stream import CallStream
 from regraft.infra.postgres.capture import quarantine
 from regraft.infra.postgres.pool import Connection, connect
 from regraft.infra.telemetry.metrics import (
@@ -61,7 +62,7 @@ async def consume(
     Any refusal by PostgreSQL that is not one call's own fault (a lost connection, a full disk, a missing column, a
     violated constraint) is a fault of the system: the batch goes back to the stream and is tried again later.
 
-    A call that waits for another is placed without it after ``patience``. ``part_grace``: see CallStream.sweep_parts.
+    A call that waits for another is placed without it after ``patience``. ``part_grace``: see RecordParts.sweep.
     ``table``: the known clients, the package's own if none is given. ``metrics`` counts what is stored.
     ``replicas``: see CallStream.ensure.
     """

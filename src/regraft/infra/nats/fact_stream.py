@@ -6,7 +6,6 @@ when it is full. Vector's source only binds (since 0.50): stream and durable con
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
@@ -17,8 +16,8 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import NotFoundError as StreamNotFoundError
 
-from regraft.infra.nats.stream import STREAM as CALLS
-from regraft.infra.nats.stream import CallStream, as_unavailable
+from regraft.infra.nats.connection import as_unavailable, close, connect
+from regraft.infra.nats.messages import STREAM as CALLS
 
 STREAM = "REGRAFT_FACTS"
 SUBJECT = "regraft.facts"
@@ -34,16 +33,15 @@ _MOST_DELIVERIES = 3
 class FactStream:
     """A connection to the stream of facts. Every method raises UnavailableError while NATS cannot be reached."""
 
-    def __init__(self, client: Client, context: JetStreamContext) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
-        self._context = context
+        self._context = client.jetstream(timeout=5.0)
         self._pull: JetStreamContext.PullSubscription | None = None
 
     @classmethod
     async def connect(cls, url: str) -> FactStream:
         """Connect, or raise UnavailableError within seconds."""
-        client, context = await CallStream.connect_client(url)
-        return cls(client, context)
+        return cls(await connect(url))
 
     async def ensure(self) -> None:
         """Create the stream and its two durable consumers, or bring them up to date.
@@ -97,8 +95,7 @@ class FactStream:
 
     async def aclose(self) -> None:
         """Close the connection."""
-        with contextlib.suppress(nats.errors.Error, OSError, TimeoutError, asyncio.TimeoutError):
-            await self._client.close()
+        await close(self._client)
 
 
 def _consumer(name: str) -> ConsumerConfig:

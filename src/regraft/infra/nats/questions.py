@@ -12,16 +12,14 @@ from typing import Self
 from uuid import UUID
 
 import msgspec
-import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from regraft.domain.errors import RegraftError
-from regraft.infra.nats.stream import CallStream
+from regraft.infra.nats.connection import NATS_ERRORS, close, connect
 
 SUBJECT = "regraft.ask.feedback_target"
 QUEUE = "ingest"
-_FAILURES = (nats.errors.Error, OSError, TimeoutError)
 
 log = logging.getLogger(__name__)
 
@@ -51,10 +49,10 @@ class TargetQuestions:
         try:
             if self._client is None or not self._client.is_connected:
                 await self.aclose()
-                self._client, _ = await CallStream.connect_client(self._url, timeout=patience)
+                self._client = await connect(self._url, timeout=patience)
             said = await self._client.request(SUBJECT, msgspec.json.encode(target), timeout=patience)
             return msgspec.json.decode(said.data, type=_Reply).stored
-        except (*_FAILURES, RegraftError, msgspec.DecodeError) as error:
+        except (*NATS_ERRORS, RegraftError, msgspec.DecodeError) as error:
             log.debug("nobody says whether the target of feedback is stored: %s", error)
             return None
 
@@ -62,8 +60,7 @@ class TargetQuestions:
         """Close the connection."""
         client, self._client = self._client, None
         if client is not None:
-            with contextlib.suppress(*_FAILURES):
-                await client.close()
+            await close(client)
 
 
 class TargetAnswers:
@@ -75,14 +72,14 @@ class TargetAnswers:
     @classmethod
     async def begin(cls, nats_url: str, look: Callable[[FeedbackTarget], Awaitable[bool | None]]) -> Self:
         """``look`` says whether a target is stored, or None if it cannot. Raises UnavailableError."""
-        client, _ = await CallStream.connect_client(nats_url, reconnect=True)
+        client = await connect(nats_url, reconnect=True)
 
         async def answer(message: Msg) -> None:
             try:
                 stored = await look(msgspec.json.decode(message.data, type=FeedbackTarget))
             except msgspec.DecodeError:
                 stored = None
-            with contextlib.suppress(*_FAILURES):
+            with contextlib.suppress(*NATS_ERRORS):
                 await message.respond(msgspec.json.encode(_Reply(stored)))
 
         await client.subscribe(SUBJECT, queue=QUEUE, cb=answer)
@@ -91,5 +88,4 @@ class TargetAnswers:
 
     async def aclose(self) -> None:
         """Answer no more."""
-        with contextlib.suppress(*_FAILURES):
-            await self._client.close()
+        await close(self._client)

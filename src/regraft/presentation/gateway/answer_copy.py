@@ -12,8 +12,8 @@ GATHER = 1 << 20  # bytes of an answer from which on it shares the memory of lar
 class AnswerCopy:
     """The pieces of an answer as they came; of a large one in the memory that all large bodies share.
 
-    A large answer is compressed as it comes if it ``packs``. After ``finish`` the answer is in ``body``, or compressed in
-    ``packed``.
+    A large answer is compressed as it comes if it ``packs``. After ``finish`` the answer is in ``body``, or compressed
+    in ``packed``.
     """
 
     __slots__ = ("_failed", "_gathered", "_memory", "_packs", "_pieces", "_size", "body", "packed")
