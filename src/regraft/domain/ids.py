@@ -107,6 +107,11 @@ def canonical_json(value: Any) -> str:
         text = _ENCODE(value)
     except TypeError:
         text = _encode_with_literals(value)
+    return without_lone_surrogates(text)
+
+
+def without_lone_surrogates(text: str) -> str:
+    """JSON text with lone surrogates escaped, which UTF-8 cannot encode."""
     if not text.isascii() and _LONE_SURROGATE.search(text):
         text = _LONE_SURROGATE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
     return text

@@ -9,12 +9,13 @@ from typing import Any
 
 from regraft.domain.datasets.kinds import KINDS
 from regraft.domain.datasets.kinds.kind import PlannedRow
-from regraft.domain.datasets.messages import Message, RowRefusal, compact, text_of
+from regraft.domain.datasets.messages import Message, RowRefusal, text_of
 from regraft.domain.datasets.recipe import Content
+from regraft.domain.datasets.row_text import row_line
 from regraft.domain.datasets.rows import LAST_ONLY, PREFILL_JOINED, Row, RowSource
 from regraft.domain.datasets.tools import unlisted_call
 from regraft.domain.datasets.turns import RecordedTurn
-from regraft.domain.ids import Digest, canonical_json, digest, further, no_parts
+from regraft.domain.ids import Digest, digest, further, no_parts
 
 LISTS = (
     "messages",
@@ -24,7 +25,6 @@ LISTS = (
     "rejected",
     "alternate",
 )  # the fields of a row that hold messages
-_CERTIFICATE = ("label", "stratum", "negative", "evidence")  # texts that the first snapshots did not have
 
 
 def compose(planned: PlannedRow, turns: Mapping[str, RecordedTurn], content: Content) -> Row | RowRefusal:
@@ -37,12 +37,19 @@ def compose(planned: PlannedRow, turns: Mapping[str, RecordedTurn], content: Con
         if turn.refusal:
             return turn.refusal
         by_part[part] = _kept(turn, content)
+    filled = KINDS[planned.kind].fill(by_part)
+    if isinstance(filled, RowRefusal):
+        return filled
     first = next(iter(by_part.values()))
-    row = Row(
+    if content.unlisted_tools == "refuse" and first.tools is not None:
+        refusal = unlisted_call((message for part in filled.values() for message in part), first.tools)
+        if refusal:
+            return refusal
+    return Row(
         row_id=planned.row_id,
         kind=planned.kind,
         session_id=first.session_id,
-        sources=tuple(RowSource(part, turn.node_id, planned.turns[part]) for part, turn in by_part.items()),
+        sources=tuple([RowSource(part, turn.node_id, planned.turns[part]) for part, turn in by_part.items()]),
         tools=first.tools,
         tools_digest=first.tools_digest,
         anchor=planned.anchor,
@@ -55,11 +62,8 @@ def compose(planned: PlannedRow, turns: Mapping[str, RecordedTurn], content: Con
         evidence=planned.evidence,
         agreement=planned.agreement,
         notes=_notes(by_part.values(), content),
+        **filled,
     )
-    filled = KINDS[planned.kind].fill(row, by_part)
-    if isinstance(filled, RowRefusal) or content.unlisted_tools == "keep":
-        return filled
-    return unlisted_call((message for name in LISTS for message in getattr(filled, name)), filled.tools) or filled
 
 
 def _notes(turns: Iterable[RecordedTurn], content: Content) -> tuple[str, ...]:
@@ -69,6 +73,12 @@ def _notes(turns: Iterable[RecordedTurn], content: Content) -> tuple[str, ...]:
 
 def _kept(turn: RecordedTurn, content: Content) -> RecordedTurn:
     """The turn with what the recipe wants of its messages."""
+    if content.learn == "all" and not any(
+        (one["reasoning"] is not None and not content.reasoning)
+        or (one["role"] == "developer" and content.developer == "system")
+        for one in (*turn.history, *turn.answer)
+    ):
+        return turn
     models = turn.models or ("",) * len(turn.history)
     history = tuple(
         _message(message, content, learned=_is_learned(content, model, last=False))
@@ -113,48 +123,29 @@ def all_messages(row: Row) -> list[Message]:
     return [message for name in LISTS for message in getattr(row, name)]
 
 
-def _said(messages: Iterable[Message]) -> bytes:
-    """Messages without the ids that differ between two copies of one conversation, as parts that do not run
+def _said(message: Message) -> str:
+    """A message without the ids that differ between two copies of one conversation, as parts that do not run
     together."""
-    parts: list[str] = []
-    for message in messages:
-        parts += (message["role"], text_of(message).strip())
-        for call in message["tool_calls"]:
-            parts += ("call", call["function"]["name"], "".join(call["function"]["arguments"].split()))
-    return "".join(f"{len(part)}:{part}" for part in parts).encode()
+    role, text = message["role"], text_of(message).strip()
+    said = f"{len(role)}:{role}{len(text)}:{text}"
+    for call in message["tool_calls"]:
+        name, arguments = call["function"]["name"], "".join(call["function"]["arguments"].split())
+        said += f"4:call{len(name)}:{name}{len(arguments)}:{arguments}"
+    return said
 
 
 def content_keys(row: Row) -> tuple[str, str]:
     """Digests of the prompt and of the whole row, without ids: rows that share one belong to one split."""
-    sides = [_said(getattr(row, name)) for name in KINDS[row.kind].columns]
-    prompt = _said(KINDS[row.kind].prompt(row))
+    kind = KINDS[row.kind]
+    sides = [getattr(row, name) for name in kind.columns]
+    each = {id(message): _said(message) for side in sides for message in side}  # a prompt is made of these
+
+    def said(messages: Iterable[Message]) -> bytes:
+        return "".join([each[id(message)] for message in messages]).encode()
+
     more = ((row.tools or "").encode(), (row.label or "").encode())
-    return digest(b"prompt", prompt).hex(), digest(b"row", *sides, *more).hex()
-
-
-def row_line(row: Row, split: str | None = None) -> bytes:
-    """A row with its certificate as canonical JSON, and with its split where that is given."""
-    line: dict[str, Any] = {
-        "tools": row.tools,
-        "row_id": row.row_id,
-        "session_id": row.session_id,
-        "sources": [[source.part, source.node_id, source.turn_id] for source in row.sources],
-        "tools_digest": row.tools_digest,
-        "anchor": row.anchor,
-        "label_source": row.label_source,
-        "margin": repr(row.margin),
-        "score": repr(row.score),
-    }
-    if split is not None:
-        line["split"] = split
-    for name in KINDS[row.kind].columns:
-        line[name] = [compact(message) for message in getattr(row, name)]
-    line |= {name: value for name in _CERTIFICATE if (value := getattr(row, name))}
-    if row.notes:
-        line["notes"] = row.notes
-    if row.agreement is not None:
-        line["agreement"] = repr(row.agreement)
-    return canonical_json(line).encode()
+    prompt = digest(b"prompt", said(kind.prompt(row)))
+    return prompt.hex(), digest(b"row", *map(said, sides), *more).hex()
 
 
 def row_digest(row: Row) -> Digest:

@@ -15,8 +15,9 @@ from regraft.domain.datasets.tools import broken_exchange
 class RecordedTurn:
     """One call of the execution log; ``refusal`` says why it has no canonical form.
 
-    ``ending`` is how the answer ended. ``models`` names the model of each message of ``history`` where it is an answer
-    that was recorded itself, else ''; it is empty unless it was asked for. ``joined_prefill``: the answer begins with
+    ``ending`` is how the answer ended. ``model`` gave the answer; ``models`` names the model of each message of
+    ``history`` where it is an answer that was recorded itself, else ''. Both are empty unless they were asked for.
+    ``joined_prefill``: the answer begins with
     words that the client had put into the model's mouth.
     """
 

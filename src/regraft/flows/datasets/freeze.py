@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -146,7 +147,7 @@ def _freeze(
 def _write(made: Assembly, splits: list[str], record: dict[str, Any], *, dsn: str, warehouse: str) -> Frozen:
     """The files, then the table's snapshot with its tag, then the registry: nothing is visible before the last step."""
     recipe, snapshot_id = made.recipe, record["snapshot_id"]
-    with transaction(dsn) as connection, snapshots.catalog(dsn, warehouse) as opened:
+    with transaction(dsn) as connection:
         registry.lock(connection, recipe.table)
         found = registry.find(connection, snapshot_id)
         if found is not None and found["withdrawn_at"]:
@@ -156,16 +157,20 @@ def _write(made: Assembly, splits: list[str], record: dict[str, Any], *, dsn: st
             )
         if found is not None:
             return _frozen(found, created=False)
-        table = snapshots.open_table(opened, recipe.table, recipe.kind)
-        files = snapshots.DataFiles(table, recipe.kind)
-        try:
-            files.write_all(made.rows.batches(), splits)
-            identifier, iceberg_id = snapshots.commit(table, files, snapshot_id, _properties(record))
-        except BaseException:
-            files.remove()
-            raise
+        with ThreadPoolExecutor(1, "regraft-nodes") as beside:  # PostgreSQL works while the files are written
+            staged = beside.submit(registry.stage_nodes, connection, _row_nodes(made.rows))
+            with snapshots.catalog(dsn, warehouse) as opened:
+                table = snapshots.open_table(opened, recipe.table, recipe.kind)
+                files = snapshots.DataFiles(table, recipe.kind)
+                try:
+                    files.write_all(made.rows.batches(), splits)
+                    staged.result()
+                    identifier, iceberg_id = snapshots.commit(table, files, snapshot_id, _properties(record))
+                except BaseException:
+                    files.remove()
+                    raise
         record |= {"iceberg_table": identifier, "iceberg_snapshot_id": iceberg_id, "iceberg_tag": snapshot_id}
-        registry.add(connection, record, _row_nodes(made.rows))
+        registry.add(connection, record)
     _log.info("froze %s: %s rows into %s", snapshot_id, len(made), identifier)
     return _frozen({**record, "withdrawn_at": None}, created=True)
 

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pyarrow as pa
 
 from regraft.domain.datasets.kinds import KINDS
-from regraft.domain.datasets.messages import ADDED_KEYS, MESSAGE_KEYS, Message
 from regraft.domain.datasets.rows import Row, RowSource
+from regraft.infra.iceberg.stored_messages import MESSAGES, messages_from
 
 _TEXT = pa.string()
 _TEXTS = pa.list_(_TEXT)
-_CALL = pa.struct([("id", _TEXT), ("type", _TEXT), ("function", pa.struct([("name", _TEXT), ("arguments", _TEXT)]))])
-_MESSAGES = pa.list_(
-    pa.struct(
-        [
-            ("role", _TEXT),
-            ("content", _TEXT),
-            ("tool_calls", pa.list_(_CALL)),
-            ("tool_call_id", _TEXT),
-            ("name", _TEXT),
-            ("parts", _TEXTS),
-            ("reasoning", _TEXT),
-            ("weight", pa.float64()),
-        ]
-    )
-)
 _PLAIN = ("row_id", "session_id", "tools", "anchor", "label", "label_source", "margin", "score", "tools_digest")
-_ADDED = ("stratum", "negative", "evidence", "agreement")  # snapshots of before have no such columns
+_ADDED_TEXTS = ("stratum", "negative", "evidence")
+_ADDED = (*_ADDED_TEXTS, "agreement")  # snapshots of before have no such columns
 
 
 def schema(kind: str) -> pa.Schema:
@@ -38,7 +23,7 @@ def schema(kind: str) -> pa.Schema:
         [
             pa.field("row_id", _TEXT, nullable=False),
             pa.field("split", _TEXT, nullable=False),
-            *(pa.field(part, _MESSAGES) for part in KINDS[kind].columns),
+            *(pa.field(part, MESSAGES) for part in KINDS[kind].columns),
             pa.field("tools", _TEXT),
             pa.field("session_id", _TEXT, nullable=False),
             pa.field("source_parts", _TEXTS),
@@ -79,28 +64,18 @@ def to_batch(rows: Sequence[tuple[Row, str]], kind: str) -> pa.RecordBatch:
 
 def from_batch(batch: pa.RecordBatch, kind: str) -> list[tuple[Row, str]]:
     """Stored rows with their splits, in the order in which they are stored."""
-    columns = KINDS[kind].columns
-    found = []
-    for record in batch.to_pylist():
-        sources = zip(record["source_parts"], record["source_nodes"], record["source_turns"], strict=True)
-        more: dict[str, Any] = {name: record.get(name) for name in _ADDED}
-        more |= {name: more[name] or "" for name in ("stratum", "negative", "evidence")}
-        parts: dict[str, Any] = {part: _messages(record[part]) for part in columns}
-        row = Row(
-            kind=kind,
-            sources=tuple(RowSource(*source) for source in sources),
-            notes=tuple(record.get("notes") or ()),
-            **{name: record.get(name) for name in _PLAIN},
-            **more,
-            **parts,
-        )
-        found.append((row, record["split"]))
-    return found
-
-
-def _messages(stored: list[Message] | None) -> tuple[Message, ...]:
-    if not stored:
-        return ()
-    if stored[0].keys() >= set(MESSAGE_KEYS):
-        return tuple(stored)
-    return tuple({**dict.fromkeys(ADDED_KEYS), **message} for message in stored)
+    columns = {name: batch.column(place) for place, name in enumerate(batch.schema.names)}
+    absent: list[None] = [None] * batch.num_rows
+    plain = {name: columns[name].to_pylist() if name in columns else absent for name in (*_PLAIN, *_ADDED)}
+    for name in _ADDED_TEXTS:
+        plain[name] = [text or "" for text in plain[name]]
+    sources = zip(
+        *(columns[name].to_pylist() for name in ("source_parts", "source_nodes", "source_turns")), strict=True
+    )
+    plain["sources"] = [tuple(map(RowSource, *each)) for each in sources]
+    plain["notes"] = [tuple(each or ()) for each in (columns["notes"].to_pylist() if "notes" in columns else absent)]
+    for part in KINDS[kind].columns:
+        plain[part] = messages_from(columns[part])
+    names = tuple(plain)
+    rows = (Row(kind=kind, **dict(zip(names, values, strict=True))) for values in zip(*plain.values(), strict=True))
+    return list(zip(rows, columns["split"].to_pylist(), strict=True))

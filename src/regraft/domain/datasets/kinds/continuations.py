@@ -10,12 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from regraft.domain.datasets.kinds.judged import calibrated_pairs
-from regraft.domain.datasets.kinds.kind import Candidates, Counts, PlannedRow, Record
+from regraft.domain.datasets.kinds.kind import Candidates, Counts, Filled, PlannedRow, Record
 from regraft.domain.datasets.kinds.pair_plan import planned_pair, unweighted
 from regraft.domain.datasets.kinds.sft import ScoredUnit, scored_units
 from regraft.domain.datasets.messages import RowRefusal
 from regraft.domain.datasets.recipe import Recipe
-from regraft.domain.datasets.rows import Row
 from regraft.domain.datasets.turns import RecordedTurn
 from regraft.domain.evaluation.pairs import DEFAULT_MIN_MARGIN, UNDECIDED
 from regraft.domain.ids import digest, uuid_of
@@ -146,7 +145,7 @@ def _planned(recipe: Recipe, pair: Record, side: str, better: _Below, worse: _Be
     )
 
 
-def fill_continuations(row: Row, turns: Mapping[str, RecordedTurn]) -> Row | RowRefusal:
+def fill_continuations(turns: Mapping[str, RecordedTurn]) -> Filled | RowRefusal:
     """The common history as the prompt, and on each side all that follows it, to the end of the path."""
     context = turns[CONTEXT]
     start = len(context.history)
@@ -163,4 +162,4 @@ def fill_continuations(row: Row, turns: Mapping[str, RecordedTurn]) -> Row | Row
         sides[name] = said[start:]
     if sides["chosen"] == sides["rejected"]:
         return RowRefusal("identical_answer")
-    return replace(row, prompt=prompt, chosen=sides["chosen"], rejected=sides["rejected"])
+    return {"prompt": prompt, **sides}

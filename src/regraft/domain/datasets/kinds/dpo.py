@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from regraft.domain.datasets.fitness import unfit_ending
 from regraft.domain.datasets.kinds.continuations import CONTEXT, fill_continuations, plan_continuations
@@ -11,6 +10,7 @@ from regraft.domain.datasets.kinds.judged import calibrated_pairs
 from regraft.domain.datasets.kinds.kind import (
     Candidates,
     Counts,
+    Filled,
     Limit,
     PlannedRow,
     allowed_parts,
@@ -81,13 +81,13 @@ class DpoKind:
             Limit(lambda row: row.stratum, recipe.k_per_stratum),
         )
 
-    def fill(self, row: Row, turns: Mapping[str, RecordedTurn]) -> Row | RowRefusal:
+    def fill(self, turns: Mapping[str, RecordedTurn]) -> Filled | RowRefusal:
         """Both answers with their common history; refused when the two calls differ in more than the answer.
 
         Weights of the history say nothing here: a preference is learned from the two answers alone.
         """
         if CONTEXT in turns:
-            return fill_continuations(row, turns)
+            return fill_continuations(turns)
         chosen, rejected = turns["chosen"], turns["rejected"]
         if chosen.history != rejected.history:
             return RowRefusal("context_differs")
@@ -97,7 +97,7 @@ class DpoKind:
             return RowRefusal("tools_differ")
         if chosen.answer == rejected.answer:
             return RowRefusal("identical_answer")
-        return replace(row, prompt=unweighted(chosen.history), chosen=chosen.answer, rejected=rejected.answer)
+        return {"prompt": unweighted(chosen.history), "chosen": chosen.answer, "rejected": rejected.answer}
 
     def unfit(self, recipe: Recipe, turns: Mapping[str, RecordedTurn]) -> RowRefusal | None:
         """Both answers have to say something, and the one to prefer has to be whole; a recipe may ask for cut ones."""

@@ -20,6 +20,10 @@ from regraft.domain.evaluation.score import ScoreParts
 from regraft.domain.lineage.feedback import BEST_RATING, WORST_RATING
 
 _NAMES = {"human": "ratings"}  # of label sources, in rows
+JUDGEMENTS = (  # the fields of a path that say what was judged of it
+    *("human_outcome", "outcome", "judge_outcome", "judge_source", "quality"),
+    *("imported_human", "imported_outcome", "imported_judge", "imported_judges", "imported_rank"),
+)
 _Values = Sequence[tuple[float | None, str]]  # each with the label source that may use it, the weightiest first
 
 

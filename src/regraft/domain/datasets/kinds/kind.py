@@ -17,6 +17,7 @@ from regraft.domain.evaluation.calibration import Calibrations
 from regraft.domain.evaluation.score import ScoreParts
 
 Record = Mapping[str, Any]
+Filled = dict[str, tuple[Message, ...]]  # the lists of messages of a row, by the names of its fields
 
 _UNKNOWN = ScoreParts()
 _NOTHING_KNOWN = Calibrations(())
@@ -138,8 +139,8 @@ class Kind(Protocol):
     def limits(self, recipe: Recipe) -> Sequence[Limit]:
         """Limits to apply to legal rows, in order."""
 
-    def fill(self, row: Row, turns: Mapping[str, RecordedTurn]) -> Row | RowRefusal:
-        """The row with its messages, from recorded turns by part."""
+    def fill(self, turns: Mapping[str, RecordedTurn]) -> Filled | RowRefusal:
+        """The messages of a row, from recorded turns by part; or why they make none."""
 
     def unfit(self, recipe: Recipe, turns: Mapping[str, RecordedTurn]) -> RowRefusal | None:
         """Why a row is no training target, although it is legal: by how its answers ended, and what they say."""
@@ -160,11 +161,13 @@ def mismatch(
         return "other_theme"
     if recipe.models and not set(models) <= set(recipe.models):
         return "other_model"
-    if not all(_is_within(recipe, each if each.tzinfo else each.replace(tzinfo=UTC)) for each in times):
+    timed = recipe.since is not None or recipe.until is not None
+    if timed and not all(_is_within(recipe, each if each.tzinfo else each.replace(tzinfo=UTC)) for each in times):
         return "other_time"
-    if not all(each in recipe.purposes or SIDE in recipe.purposes for each in purposes if is_side_call(each)):
+    others = [each for each in purposes if each not in recipe.purposes]
+    if any(is_side_call(each) for each in others) and SIDE not in recipe.purposes:
         return "side_call"
-    if recipe.purposes and not all(each in recipe.purposes or is_side_call(each) for each in purposes):
+    if recipe.purposes and not all(is_side_call(each) for each in others):
         return "other_purpose"
     return ""
 

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
 
 from regraft.domain.capture.endings import recorded_ending
 from regraft.domain.datasets.fitness import unfit_ending
-from regraft.domain.datasets.kinds.judged import JudgedUnit, JudgeTrust, judge_categories, judge_rating
+from regraft.domain.datasets.kinds.judged import (
+    JUDGEMENTS,
+    JudgedUnit,
+    JudgeRating,
+    JudgeTrust,
+    judge_categories,
+    judge_rating,
+)
 from regraft.domain.datasets.kinds.kind import (
     Candidates,
     Counts,
+    Filled,
     Limit,
     PlannedRow,
     Record,
@@ -24,6 +34,11 @@ from regraft.domain.datasets.recipe import Recipe
 from regraft.domain.datasets.rows import Row
 from regraft.domain.datasets.turns import RecordedTurn
 from regraft.domain.evaluation.score import ScoreParts, human_part, score
+
+_REMEMBERED = 10_000  # different judgements of paths whose worth is kept
+_NOTHING_JUDGED = JudgeRating()
+_NOTHING_NAMED: dict[str, NamedCategory] = {}
+_judgements = itemgetter(*JUDGEMENTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,29 +68,60 @@ def scored_units(recipe: Recipe, candidates: Candidates, counts: Counts) -> Iter
     """The paths that pass the recipe's filters, each with its score; the others are counted."""
     rated = {row["unit_id"]: row for row in candidates.ratings()}
     trust = JudgeTrust.of(recipe, candidates.calibrations)
+    judged_alike: dict[Any, _Worth] = {}  # most paths were judged as many others were, or not at all
     for unit in candidates.units():
         cause = _mismatch(recipe, unit)
         if cause:
             counts.passed_over[cause] += 1
             continue
-        label = rated.get(str(unit["unit_id"]), {})
-        human = human_part(json.loads(label["ratings"])) if label else None
-        people = json.loads(label.get("categories") or "[]") if label else []
-        ours = judge_rating(trust, json.loads(label.get("judge_ratings") or "[]"))
-        named = judge_categories(trust, json.loads(label.get("judge_categories") or "[]"))
-        judged = JudgedUnit(unit, human, trust=trust, judged=ours)
-        allowed, source = judged.allowed(recipe.labels)
+        human, ours, people, named = None, _NOTHING_JUDGED, (), _NOTHING_NAMED
+        if label := rated.get(str(unit["unit_id"])):
+            human = human_part(json.loads(label["ratings"]))
+            people = tuple(json.loads(label.get("categories") or "[]"))
+            ours = judge_rating(trust, json.loads(label.get("judge_ratings") or "[]"))
+            named = judge_categories(trust, json.loads(label.get("judge_categories") or "[]"))
+            named |= dict.fromkeys(people, BY_PEOPLE)
+        judgements = (human, ours, _judgements(unit))
+        worth = judged_alike.get(judgements)
+        if worth is None:
+            worth = _worth(recipe, JudgedUnit(unit, human, trust=trust, judged=ours))
+            if len(judged_alike) < _REMEMBERED:
+                judged_alike[judgements] = worth
         yield ScoredUnit(
             unit=unit,
-            parts=judged.parts,
-            allowed=allowed,
-            score=score(allowed, recipe.weights),
-            source=source,
-            categories=tuple(people),
-            named={**named, **dict.fromkeys(people, BY_PEOPLE)},
-            outcome=judged.outcome(recipe.labels),
-            agreement=judged.agreement(recipe.labels),
+            parts=worth.parts,
+            allowed=worth.allowed,
+            score=worth.score,
+            source=worth.source,
+            categories=people,
+            named=named,
+            outcome=worth.outcome,
+            agreement=worth.agreement,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Worth:
+    """What follows from the judgements of a path: fields of a scored unit."""
+
+    parts: ScoreParts
+    allowed: ScoreParts
+    score: float
+    source: str
+    outcome: float | None
+    agreement: float | None
+
+
+def _worth(recipe: Recipe, judged: JudgedUnit) -> _Worth:
+    allowed, source = judged.allowed(recipe.labels)
+    return _Worth(
+        parts=judged.parts,
+        allowed=allowed,
+        score=score(allowed, recipe.weights),
+        source=source,
+        outcome=judged.outcome(recipe.labels),
+        agreement=judged.agreement(recipe.labels),
+    )
 
 
 def _mismatch(recipe: Recipe, unit: Record) -> str:
@@ -106,12 +152,12 @@ class SftKind:
         """``per_context`` is applied to whole paths while they compete."""
         return (Limit(lambda row: row.stratum, recipe.k_per_stratum),)
 
-    def fill(self, row: Row, turns: Mapping[str, RecordedTurn]) -> Row | RowRefusal:
+    def fill(self, turns: Mapping[str, RecordedTurn]) -> Filled | RowRefusal:
         """The history and its answer; refused when nothing shall be learned from the answer."""
         answer = turns["answer"].answer
         if answer and answer[-1]["weight"] == 0.0:
             return RowRefusal("weight_zero", "the answer's weight is 0")
-        return replace(row, messages=turns["answer"].history + answer)
+        return {"messages": turns["answer"].history + answer}
 
     def unfit(self, recipe: Recipe, turns: Mapping[str, RecordedTurn]) -> RowRefusal | None:
         """The answer has to be whole and to say something; a recipe may ask for cut ones."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from regraft.domain.datasets.kinds.judged import calibrated_pairs
-from regraft.domain.datasets.kinds.kind import Candidates, Counts, Limit, PlannedRow
+from regraft.domain.datasets.kinds.kind import Candidates, Counts, Filled, Limit, PlannedRow
 from regraft.domain.datasets.kinds.pair_plan import unweighted
 from regraft.domain.datasets.kinds.sft import ScoredUnit, SftKind, planned_unit, scored_units
 from regraft.domain.datasets.messages import Message, RowRefusal
@@ -44,12 +44,12 @@ class SuppressionKind(SftKind):
         """Wanted and unwanted rows of a stratum are counted apart."""
         return (Limit(lambda row: f"{row.label} {row.stratum}", recipe.k_per_stratum),)
 
-    def fill(self, row: Row, turns: Mapping[str, RecordedTurn]) -> Row | RowRefusal:
+    def fill(self, turns: Mapping[str, RecordedTurn]) -> Filled | RowRefusal:
         """The history as the prompt, the answer as the completion."""
         turn = turns["answer"]
         if any(message["weight"] is not None for message in turn.answer):
             return RowRefusal("message_weight", "the answer has a weight, which the row cannot say")
-        return replace(row, prompt=unweighted(turn.history), completion=turn.answer)
+        return {"prompt": unweighted(turn.history), "completion": turn.answer}
 
     def illegal(self, row: Row) -> RowRefusal | None:
         """A row without a question, or whose completion is no answer, teaches something else."""

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from regraft.domain.datasets.kinds.judged import calibrated_pairs
-from regraft.domain.datasets.kinds.kind import Candidates, Counts, Limit, PlannedRow
+from regraft.domain.datasets.kinds.kind import Candidates, Counts, Filled, Limit, PlannedRow
 from regraft.domain.datasets.kinds.sft import planned_unit, scored_units
 from regraft.domain.datasets.kinds.suppression import SuppressionKind, negative, unwanted
 from regraft.domain.datasets.messages import RowRefusal, says_nothing
 from regraft.domain.datasets.negatives import NOISE, sibling_facts
 from regraft.domain.datasets.recipe import Recipe
-from regraft.domain.datasets.rows import Row
 from regraft.domain.datasets.turns import RecordedTurn
 
 FORGET, RETAIN = "forget", "retain"
@@ -47,14 +46,14 @@ class UnlearningKind(SuppressionKind):
             Limit(lambda row: row.label, of=FORGET, ratio=recipe.retain_per_forget),
         )
 
-    def fill(self, row: Row, turns: Mapping[str, RecordedTurn]) -> Row | RowRefusal:
+    def fill(self, turns: Mapping[str, RecordedTurn]) -> Filled | RowRefusal:
         """As for suppression; an alternate has to answer the same prompt."""
-        filled = super().fill(row, turns)
+        filled = super().fill(turns)
         if isinstance(filled, RowRefusal) or "alternate" not in turns:
             return filled
         if turns["alternate"].history != turns["answer"].history:
             return RowRefusal("context_differs", "the alternate answers another prompt")
-        return replace(filled, alternate=turns["alternate"].answer)
+        return {**filled, "alternate": turns["alternate"].answer}
 
     def unfit(self, recipe: Recipe, turns: Mapping[str, RecordedTurn]) -> RowRefusal | None:
         """Both answers have to be whole, and to say something."""

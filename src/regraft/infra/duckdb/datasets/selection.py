@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -70,18 +71,18 @@ class SelectionFile:
         return self._stream("pairs")
 
     def _stream(self, query: str) -> Iterator[Record]:
-        reader = self._connection.cursor().execute(self._queries[query])
-        names = [column[0] for column in reader.description]
-        while batch := reader.fetchmany(_BATCH):
-            for values in batch:
+        cursor = self._connection.cursor()
+        reader = cursor.sql(self._queries[query]).to_arrow_reader(_BATCH)
+        names = reader.schema.names
+        for batch in reader:
+            for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 yield dict(zip(names, values, strict=True))
 
     def add(self, plans: Iterable[PlannedRow]) -> None:
         """Keep planned rows; of two with one id the first counts."""
         stream = iter(plans)
         while batch := list(islice(stream, _BATCH)):
-            table = pa.Table.from_pylist([_record(plan) for plan in batch], schema=_SCHEMA)
-            self._connection.register("new_plans", table)
+            self._connection.register("new_plans", _table(batch))
             self._connection.execute(self._queries["add_plans"])
             self._connection.execute(self._queries["add_entries"])
             self._connection.unregister("new_plans")
@@ -105,16 +106,15 @@ class SelectionFile:
             yield PlannedRow(turns=turns, group=record.pop("own_group"), parts=parts, **record)
 
 
-def _record(plan: PlannedRow) -> dict[str, Any]:
-    return {
-        **{name: getattr(plan, name) for name in _SAME},
-        **{name: getattr(plan.parts, name) for name in PARTS},
-        "parts": list(plan.turns),
-        "turns": list(plan.turns.values()),
-        "length": plan.length,
-        "own_group": plan.group,
-        "groups": list(plan.groups),
-    }
+def _table(plans: Sequence[PlannedRow]) -> pa.Table:
+    columns: dict[str, list[Any]] = {name: list(map(attrgetter(name), plans)) for name in _SAME}
+    columns |= {name: list(map(attrgetter(f"parts.{name}"), plans)) for name in PARTS}
+    columns["parts"] = [list(plan.turns) for plan in plans]
+    columns["turns"] = [list(plan.turns.values()) for plan in plans]
+    columns["length"] = [plan.length for plan in plans]
+    columns["own_group"] = [plan.group for plan in plans]
+    columns["groups"] = [plan.groups for plan in plans]
+    return pa.Table.from_pydict(columns, schema=_SCHEMA)
 
 
 @contextmanager

@@ -84,14 +84,18 @@ class RowNode:
     part: str
 
 
-def add(connection: Connection, record: Record, nodes: Iterable[RowNode]) -> None:
-    """Add a snapshot and the nodes of its rows in this transaction; the nodes of a row's history are added too."""
-    named = _SQL
-    sent = {**record, **{key: Jsonb(record[key]) for key in _DOCUMENTS}}
-    connection.execute(named["add_snapshot"], sent)
-    connection.execute(named["stage_nodes"])
+def stage_nodes(connection: Connection, nodes: Iterable[RowNode]) -> None:
+    """Make the nodes of rows ready to be added in this transaction, with the nodes of each row's history."""
+    connection.execute(_SQL["stage_nodes"])
     copy_rows(connection, "staged_row_nodes", RowNode, nodes)
-    connection.execute(named["add_nodes"], {"snapshot_id": record["snapshot_id"]})
+    connection.execute(_SQL["walk_nodes"])
+
+
+def add(connection: Connection, record: Record) -> None:
+    """Add a snapshot, and the staged nodes of its rows, in this transaction."""
+    sent = {**record, **{key: Jsonb(record[key]) for key in _DOCUMENTS}}
+    connection.execute(_SQL["add_snapshot"], sent)
+    connection.execute(_SQL["add_nodes"], {"snapshot_id": record["snapshot_id"]})
 
 
 def snapshots_of_node(connection: Connection, node_id: UUID, scope: str | None = None) -> list[Record]:

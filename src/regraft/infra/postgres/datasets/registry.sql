@@ -60,8 +60,9 @@ VALUES (%(snapshot_id)s, %(dataset)s, %(kind)s, %(recipe)s, %(recipe_hash)s, %(c
 -- Where the rows' own nodes arrive.
 CREATE TEMPORARY TABLE staged_row_nodes (row_id text, node_id uuid, part text) ON COMMIT DROP;
 
--- name: add_nodes
+-- name: walk_nodes
 -- The rows' own nodes, and as 'history' every node whose answer a row's history holds.
+CREATE TEMPORARY TABLE walked_row_nodes ON COMMIT DROP AS
 WITH RECURSIVE up AS (
     SELECT s.row_id, n.node_id, n.parent_node_id, n.session_id, s.part
     FROM staged_row_nodes s JOIN conversation_branch_nodes n USING (node_id)
@@ -69,9 +70,13 @@ WITH RECURSIVE up AS (
     SELECT up.row_id, n.node_id, n.parent_node_id, n.session_id, 'history'
     FROM up JOIN conversation_branch_nodes n ON n.node_id = up.parent_node_id
     WHERE n.parent_node_id IS NOT NULL)
-INSERT INTO dataset_snapshot_nodes (snapshot_id, row_id, node_id, session_id, part)
-SELECT DISTINCT ON (row_id, node_id) %(snapshot_id)s, row_id, node_id, session_id, part
+SELECT DISTINCT ON (row_id, node_id) row_id, node_id, session_id, part
 FROM up ORDER BY row_id, node_id, part = 'history';
+
+-- name: add_nodes
+-- They become visible with their snapshot.
+INSERT INTO dataset_snapshot_nodes (snapshot_id, row_id, node_id, session_id, part)
+SELECT %(snapshot_id)s, row_id, node_id, session_id, part FROM walked_row_nodes;
 
 -- name: snapshots_of_node
 -- Every snapshot that holds a node, and as what.

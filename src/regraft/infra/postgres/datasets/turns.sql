@@ -14,13 +14,12 @@ up AS (
 histories AS (
     SELECT history_id, array_agg(encode(message_id, 'hex') ORDER BY depth) AS history FROM up GROUP BY history_id)
 SELECT t.turn_id::text AS turn_id, t.node_id::text AS node_id, t.session_id::text AS session_id, t.node_status,
-       t.finish_reason, coalesce(r.model, '') AS model, histories.history, encode(t.answer_id, 'hex') AS answer,
+       t.finish_reason, histories.history, encode(t.answer_id, 'hex') AS answer,
        encode(i.tools_id, 'hex') AS tools_id,
        left(i.upstream, 7) = 'import:' AND i.answer_rest::text LIKE '%"missing_parent":%' AS parent_missing
 FROM turns t
 JOIN histories ON histories.history_id = t.context_id
 JOIN pipeline_event_inbox i ON i.event_id = t.event_id
-LEFT JOIN execution_run_records r ON r.run_id = t.turn_id
 ORDER BY t.turn_id;
 
 -- name: messages
@@ -36,8 +35,8 @@ FROM request_part p
 WHERE p.part_id IN (SELECT decode(one, 'hex') FROM json_array_elements_text($1::json) AS one);
 
 -- name: answer_models
--- Which model gave each answer in the histories of the given turns: the place of the answer, from 1. An answer that the
--- client wrote itself, or whose call was not captured, has none.
+-- Which model gave each answer in the histories of the given turns: the place of the answer, from 1; at place 0 the
+-- answer of the turn itself. An answer that the client wrote itself, or whose call was not captured, has none.
 WITH RECURSIVE wanted AS (
     SELECT DISTINCT one::uuid AS turn_id FROM json_array_elements_text($1::json) AS one),
 up AS (
@@ -50,7 +49,9 @@ SELECT up.turn_id::text AS turn_id, up.depth, min(r.model) AS model
 FROM up
 JOIN session_turn said ON said.session_id = up.session_id AND said.context_id = up.parent_id AND said.answer_id = up.message_id
 JOIN execution_run_records r ON r.run_id = said.turn_id
-GROUP BY up.turn_id, up.depth;
+GROUP BY up.turn_id, up.depth
+UNION ALL
+SELECT r.run_id::text, 0, r.model FROM execution_run_records r WHERE r.run_id IN (SELECT turn_id FROM wanted);
 
 -- name: former_ids
 -- Which of the given ids nodes or sessions had under another version of the projection.
