@@ -97,7 +97,7 @@ def test_rows_without_words_are_compared_with_none() -> None:
 
 def test_an_index_finds_the_same_before_and_after_it_grows() -> None:
     index = MinHashIndex()
-    signatures = [index.signature(runs(text(number, 30), 5)) for number in range(3_000)]
+    signatures = [index.signature(list(runs(text(number, 30), 5))) for number in range(3_000)]
     for signature in signatures:
         index.add(signature)
     for number in (0, 1, 1_023, 1_024, 2_999):

@@ -12,11 +12,14 @@ from regraft.domain.datasets.rows import Row
 
 # Scripts that are written without spaces (Thai, Lao, Khmer, kana, Han, Hangul): each character counts as a word.
 _UNSPACED = "\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0002fa1f"
+_ASCII = "".join(each.lower() if each.isalnum() else " " for each in map(chr, range(128)))
 _WORD = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
 
 
 def words(text: str) -> list[str]:
     """The words of a text, without case, accents' encoding, punctuation and blanks."""
+    if text.isascii():  # the same words, in a quarter of the time
+        return text.translate(_ASCII).split()
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
@@ -24,7 +27,7 @@ def runs(found: list[str], length: int) -> Iterator[str]:
     """Every run of ``length`` words, joined by blanks; of fewer words the one run that they are."""
     if len(found) <= length:
         return iter([" ".join(found)] if found else [])
-    return (" ".join(found[start : start + length]) for start in range(len(found) - length + 1))
+    return map(" ".join, zip(*(found[start:] for start in range(length)), strict=False))
 
 
 def spoken(row: Row) -> Iterator[str]:

@@ -30,7 +30,7 @@ class NearDuplicates:
 
     def check(self, row: Row) -> Row | RowRefusal:
         """Refuse a row that resembles a kept one. Rows with different labels contradict each other, and both stay."""
-        parts = {run for text in spoken(row) for run in runs(words(text), _RUN)}
+        parts = [run for text in spoken(row) for run in runs(words(text), _RUN)]
         if not parts:
             self._kept += 1
             return row
