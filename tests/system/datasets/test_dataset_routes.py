@@ -144,6 +144,7 @@ def test_verify_export_and_withdraw(turns: dict[str, Turn], admin: DatasetClient
     detail = viewer.get(f"/api/snapshots/{snapshot}")
     assert any(one["standing"] == "proven" for one in detail["statements"])
     assert "trl" in {one["name"] for one in detail["targets"]}
+    assert detail["filters"] == []
     made = admin.finished(f"/api/snapshots/{snapshot}/export", {"target": "trl"})["export"]
     with ZipFile(BytesIO(admin.fetch(f"/api/exports/{made['archive_id']}"))) as packed:
         inside = {name.rpartition("/")[2] for name in packed.namelist()}

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from regraft.domain.datasets.filter_figures import filter_figures
+from regraft.flows.datasets.export import export
 from regraft.flows.datasets.freeze import find_snapshot, freeze, stored_rows
 from regraft.flows.datasets.preview import preview
 from regraft.flows.datasets.verify import verify
@@ -98,7 +100,14 @@ def test_a_dataset_with_every_filter_proves_itself_and_holds_nothing_that_was_re
     assert filters["decontamination"]["files"][str(exam)]["rows"] == 1
     assert filters["languages"]["rows"]["de"] == 1
     assert filters["redaction"]["replaced"]["API_KEY"] >= 2
-    for where in (repr(snapshot), repr(seen), repr(find_snapshot(truth, snapshot.snapshot_id))):
+    figures = filter_figures(snapshot.report, snapshot.refused)
+    assert sum(one.refused for one in figures) == sum(snapshot.refused[reason] for reason in refused)
+    assert all(one.refused for one in figures)
+    export(snapshot.snapshot_id, tmp_path / "out", dsn=truth, warehouse=warehouse)
+    described = (tmp_path / "out" / "README.md").read_text()
+    for one in figures:
+        assert f"| {one.name.replace('_', ' ')} | {one.refused} |" in described
+    for where in (described, repr(snapshot), repr(seen), repr(find_snapshot(truth, snapshot.snapshot_id))):
         assert not [text for text in hidden if text in where]
     rows = repr(list(stored_rows(truth, warehouse, snapshot)))
     assert rows.count("<API_KEY_") >= 2

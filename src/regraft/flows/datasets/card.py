@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
+from regraft.domain.datasets.filter_figures import filter_figures
 from regraft.domain.datasets.formats.features import features_yaml
 from regraft.domain.datasets.formats.format import Format
 from regraft.domain.datasets.reasons import REASONS
@@ -89,6 +90,10 @@ In more than one split: {leaks["sessions_in_two_splits"]} sessions, {leaks["cont
 |---|---|---|
 {refused}
 
+| filter | rows refused | what it looked for and found |
+|---|---|---|
+{_filters(snapshot)}
+
 | left out of these files because {target.name} cannot express them | rows | which means |
 |---|---|---|
 {_reasons(written.left_out)}
@@ -101,6 +106,14 @@ itself, `load_dataset("iceberg", ...)` and map it with `regraft.domain.datasets.
 {recipe.text.strip()}
 {fence}
 """
+
+
+def _filters(snapshot: Frozen) -> str:
+    rows = (
+        f"| {_cell(one.name.replace('_', ' '))} | {one.refused} | {_cell(one.text)} |"
+        for one in filter_figures(snapshot.report, snapshot.refused)
+    )
+    return "\n".join(rows) or "| none | 0 | |"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -16,6 +16,7 @@ export function Overview({ snapshot }: { snapshot: Schema["SnapshotDetail"] }) {
   const strata = (snapshot.report.strata ?? {}) as Counts;
   const refused = snapshot.refused as Counts;
   const passed = snapshot.passed_over as Counts;
+  const left = snapshot.filters.reduce((sum, one) => sum + one.refused, 0);
   return (
     <Cards>
       <Card title="Certificate" wide>
@@ -63,6 +64,16 @@ export function Overview({ snapshot }: { snapshot: Schema["SnapshotDetail"] }) {
           nothing="Every candidate was asked for."
         />
       </Card>
+      {snapshot.filters.length > 0 && (
+        <Card title="Filters" note={counted(left, "row refused", "rows refused")}>
+          <Facts
+            facts={snapshot.filters.map((one) => [
+              spoken(one.name),
+              `${count(one.refused)} refused: ${one.text}`,
+            ])}
+          />
+        </Card>
+      )}
       <Card title="To find it elsewhere">
         <Facts
           facts={[

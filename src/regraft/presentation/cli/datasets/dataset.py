@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from regraft.domain.datasets.filter_figures import filter_figures
 from regraft.domain.datasets.reasons import explained
 from regraft.domain.datasets.targets import TARGETS
 from regraft.domain.errors import IntegrityError
@@ -80,6 +81,9 @@ def _print_frozen(run: CommandContext, frozen: Frozen) -> None:
         run.console.print(f"refused: {why}", highlight=False)
         for line in explained(frozen.refused):
             run.console.print(f"  {escape(line)}", highlight=False)
+    for one in filter_figures(frozen.report, frozen.refused):
+        name = one.name.replace("_", " ")
+        run.console.print(escape(f"filter {name}: {one.refused} refused; {one.text}"), highlight=False)
     leaks = frozen.leakage["sessions_in_two_splits"] + frozen.leakage["contents_in_two_splits"]
     run.console.print(f"leakage: {leaks} in {counted(frozen.leakage['components'], 'component')}", highlight=False)
     run.console.print(f"iceberg: {frozen.iceberg_table} at {frozen.iceberg_snapshot_id}", highlight=False)
@@ -117,13 +121,14 @@ def list_all(
 
 @dataset_app.command()
 def show(snapshot: Snapshot, json: Json = False) -> None:
-    """Show a snapshot: its recipe, counts, refusals, and content hash."""
+    """Show a snapshot: its recipe, counts, refusals, what each filter did, and content hash."""
     from regraft.flows.datasets.freeze import find_snapshot
 
     run = context()
     found, recipe = find_snapshot(run.postgres_dsn(), snapshot)
     if json:
-        run.print_json({**_shown(found), "recipe": recipe.text})
+        filters = [asdict(one) for one in filter_figures(found.report, found.refused)]
+        run.print_json({**_shown(found), "filters": filters, "recipe": recipe.text})
         return
     _print_frozen(run, found)
     for title, counts in (("strata", found.report.get("strata", {})), ("decided by", found.report.get("labels", {}))):

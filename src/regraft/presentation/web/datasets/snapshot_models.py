@@ -37,6 +37,14 @@ class Statement(Model):
     text: str
 
 
+class FilterFigure(Model):
+    """What a filter of the recipe did: how many rows it refused, and what it looked for and found."""
+
+    name: str
+    refused: int
+    text: str
+
+
 class Target(Model):
     """What a snapshot can be exported for."""
 
@@ -88,6 +96,7 @@ class SnapshotDetail(Snapshot):
     report: dict[str, Any]
     reasons: dict[str, str]
     statements: list[Statement]
+    filters: list[FilterFigure]
     targets: list[Target]
     withdrawn_because: str | None
     successor: str | None

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from regraft.domain.datasets.certificate import statements
+from regraft.domain.datasets.filter_figures import filter_figures
 from regraft.domain.datasets.formats import FORMATS
 from regraft.domain.errors import UsageError
 from regraft.flows.datasets import registry
@@ -18,6 +19,7 @@ from regraft.presentation.web.datasets.jobs import job_reply, reasons
 from regraft.presentation.web.datasets.recipe_models import DatasetJob
 from regraft.presentation.web.datasets.snapshot_models import (
     ExportRequest,
+    FilterFigure,
     Snapshot,
     SnapshotDetail,
     Snapshots,
@@ -66,6 +68,7 @@ def snapshot(id: str, truth: Truth) -> JsonReply:
         "holds": found.holds,
         "reasons": reasons({*row["refused"], *row["passed_over"]}),
         "statements": [Statement(standing=one.standing, text=one.text) for one in said],
+        "filters": [FilterFigure(**asdict(one)) for one in filter_figures(row["report"], row["refused"])],
         "targets": [Target(name=one.name, note=one.note) for one in FORMATS.values() if row["kind"] in one.kinds],
     }
     return JsonReply(SnapshotDetail.model_validate({**row, **more}))
