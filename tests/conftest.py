@@ -22,12 +22,34 @@ from regraft.infra.embedded.nats import EmbeddedNats
 from regraft.infra.embedded.postgres import EmbeddedPostgres, PostgresEndpoint
 from regraft.infra.postgres.migrate import migrate
 from regraft.infra.postgres.pool import connect
+from support.memory_folder import use_memory
 
 REPOSITORY = Path(__file__).parent.parent
 _TEMPLATE = "regraft_template"
+_PASSED = pytest.StashKey[bool]()
 
 settings.register_profile("regraft", max_examples=40, deadline=None)  # a slow machine is no failure
 settings.load_profile("regraft")
+_MEMORY = use_memory()  # before pytest names its own folder
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """What a failed run left in memory is kept until the next one; test workers leave it to the process above them."""
+    session.config.stash[_PASSED] = exitstatus == pytest.ExitCode.OK
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Give the memory back, after pytest's own folders are gone."""
+    if _MEMORY is not None and config.stash.get(_PASSED, False):
+        shutil.rmtree(_MEMORY, ignore_errors=True)
+
+
+@pytest.fixture
+def disk_folder() -> Iterator[Path]:
+    """A folder on a real disk, for what a file system in memory cannot do."""
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="regraft-tests-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -106,9 +106,9 @@ def test_a_full_disk_is_one_line_and_the_command_works_once_there_is_room(place:
 
 
 @pytest.fixture
-def sealed(place: Place, tmp_path: Path) -> Iterator[Path]:
+def sealed(place: Place, disk_folder: Path) -> Iterator[Path]:
     """A folder in which nobody can make a file, root neither where the file system knows the attribute."""
-    folder = tmp_path / "sealed"
+    folder = disk_folder / "sealed"
     folder.mkdir()
     folder.chmod(0o555)
     chattr = shutil.which("chattr") or ""

@@ -52,10 +52,10 @@ def lines_of(log: Path) -> list[int]:
 
 
 @pytest.fixture(params=["disk", "memory"])
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+def folder(request: pytest.FixtureRequest, disk_folder: Path) -> Iterator[Path]:
     """On a file system that can cut off the beginning of a file, as far as there is one, and on one that cannot."""
     if request.param == "disk":
-        yield tmp_path
+        yield disk_folder
         return
     if not os.access("/dev/shm", os.W_OK):
         pytest.skip("there is no file system in memory at /dev/shm")
@@ -77,8 +77,8 @@ def test_a_large_log_moves_to_its_copies_of_which_the_newest_are_kept(folder: Pa
     assert len(kept) > 5_900
 
 
-def test_a_writer_that_goes_on_loses_no_line_where_the_file_system_can_cut_off_a_beginning(tmp_path: Path) -> None:
-    log = tmp_path / "gateway.log"
+def test_a_writer_that_goes_on_loses_no_line_where_the_file_system_can_cut_off_a_beginning(disk_folder: Path) -> None:
+    log = disk_folder / "gateway.log"
     with subprocess.Popen([sys.executable, "-c", _WRITER, str(log)]) as writer:
         rotations = 0
         while writer.poll() is None:
@@ -86,7 +86,7 @@ def test_a_writer_that_goes_on_loses_no_line_where_the_file_system_can_cut_off_a
     assert rotations > 3
     found = lines_of(log)
     if len(found) < 40_000:
-        stat = subprocess.run(["stat", "-f", "-c", "%T", tmp_path], capture_output=True, text=True, check=False)
+        stat = subprocess.run(["stat", "-f", "-c", "%T", disk_folder], capture_output=True, text=True, check=False)
         if stat.stdout.strip() not in ("ext2/ext3", "xfs"):
             pytest.skip(f"{stat.stdout.strip()} cannot cut off the beginning of a file")
     assert found == list(range(40_000))
