@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Give the memory back, after pytest's own folders are gone."""
+    """Give the memory back at the end of the process, after multiprocessing removed its own folder there."""
     if _MEMORY is not None and config.stash.get(_PASSED, False):
-        shutil.rmtree(_MEMORY, ignore_errors=True)
+        Finalize(None, shutil.rmtree, args=(_MEMORY,), kwargs={"ignore_errors": True}, exitpriority=-200)
 
 
 @pytest.fixture

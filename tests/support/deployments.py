@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import subprocess
 import sys
 import uuid
@@ -24,6 +23,7 @@ from regraft.infra.embedded.stack import GATEWAY, Stack
 from regraft.infra.postgres.pool import connect
 from regraft.infra.settings import load_settings
 from support.gateways import Upstream, free_port
+from support.regraft_command import clean_environment, regraft_command
 from support.scripted_upstream import Script, Seen, plain
 
 
@@ -66,22 +66,12 @@ class Deployment:
 
     def regraft(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Give a command."""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
-        return subprocess.run(
-            [sys.executable, "-m", "regraft", *arguments],
-            cwd=self.folder,
-            env={**clean, **variables},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return regraft_command(*arguments, cwd=self.folder, environment=clean_environment(**variables))
 
     def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Give a command and go on; it leads a process group of its own."""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
         command = [sys.executable, "-m", "regraft", *arguments]
-        quiet = subprocess.DEVNULL
+        quiet, clean = subprocess.DEVNULL, clean_environment()
         return subprocess.Popen(command, cwd=self.folder, env=clean, stdout=quiet, stderr=quiet, start_new_session=True)
 
     def told(self, *arguments: str, **variables: str) -> Any:

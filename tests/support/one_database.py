@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from support.regraft_command import regraft_command
 
 
 class OneDatabase:
@@ -28,10 +28,7 @@ class OneDatabase:
 
     def regraft(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Give a command."""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
-        command = [sys.executable, "-m", "regraft", *arguments]
-        folder = self._folder.name
-        return subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, timeout=120, check=False)
+        return regraft_command(*arguments, cwd=self._folder.name)
 
     def told(self, *arguments: str) -> Any:
         """What a command that succeeds says for programs."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 
 from regraft.domain.ids import canonical_json, parse_json
 from regraft.domain.replay.job import Variant, plan
@@ -18,6 +16,7 @@ from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect, transaction
 from regraft.infra.postgres.replay import plans as replays
 from support.messages import user
+from support.regraft_command import regraft_command
 from support.scripted_upstream import plain
 from support.whole_path import WholePath
 
@@ -98,10 +97,8 @@ class RolloutPath(WholePath):
 
     def command(self, *arguments):
         """Run `regraft` in a process of its own, on the same servers, with a gateway of its own."""
-        command = [sys.executable, "-m", "regraft", *map(str, arguments)]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=300, env=self.environment, cwd=self.environment["HOME"]
-        )
+        home = self.environment["HOME"]
+        return regraft_command(*map(str, arguments), cwd=home, environment=self.environment, timeout=300)
 
     def record(self, story=STORY, opening=HELLO, before=0, **more):
         """Store a conversation as its client had it, but for what is ``before``; the nodes of its answers."""

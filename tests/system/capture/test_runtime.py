@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from regraft.flows.capture.runtime import build_runtime
 from regraft.infra.duckdb.capture.runtime import TABLES, RuntimeTables
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
+from support.regraft_command import regraft_command
 
 USER = {"role": "user", "content": "Weather in Oslo?"}
 CALLING = {
@@ -200,8 +200,7 @@ def test_the_commands_build_and_show_every_table(truth: str, tmp_path: Path, cal
     environment = {**os.environ, "REGRAFT_DATA_DIR": str(tmp_path), "REGRAFT_POSTGRES__DSN": truth}
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "regraft", "runtime", *arguments]
-        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return regraft_command("runtime", *arguments, cwd=tmp_path, environment=environment)
 
     assert json.loads(run("build", "--json").stdout)["calls"] == 6
     assert "0 new calls" in run("build").stdout

@@ -9,7 +9,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -35,6 +34,7 @@ from regraft.infra.embedded.stack import GATEWAY, Stack
 from regraft.infra.postgres.pool import connect
 from regraft.infra.settings import load_settings
 from support.gateways import Upstream, free_port
+from support.regraft_command import regraft_command
 from support.scripted_upstream import Script, Seen, plain
 from support.waiting import until
 
@@ -84,14 +84,7 @@ class Home:
         self.dsn = stack.postgres()
 
     def regraft(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "regraft", *arguments],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        done = regraft_command(*arguments, cwd=self.folder, timeout=300)
         assert "Traceback" not in done.stderr, done.stderr
         return done
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from regraft.domain.capture.exchange import Exchange
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.nats.stream import CallStream
 from regraft.infra.postgres.pool import connect
+from support.regraft_command import clean_environment, regraft_command
 
 SECRET = "Mirabelle 90210"
 
@@ -30,17 +29,8 @@ async def waiting(url: str) -> int:
 
 
 def regraft(folder: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
     own = {"REGRAFT_DATA_DIR": str(folder / "data"), "REGRAFT_START_SERVICES": "false", **settings}
-    return subprocess.run(
-        [sys.executable, "-m", "regraft", *words],
-        env={**clean, **own},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    return regraft_command(*words, cwd=folder, environment=clean_environment(**own), timeout=200)
 
 
 def files_with(content: bytes, folder: Path) -> list[Path]:

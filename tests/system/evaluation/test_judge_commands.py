@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from support.regraft_command import regraft_command
 
 
 @pytest.fixture
@@ -27,11 +28,8 @@ def regraft(tmp_path: Path, servers_dir: Path) -> Callable[..., subprocess.Compl
     (home / "pairs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "regraft", *arguments]
         environment = {**os.environ, "REGRAFT_DATA_DIR": str(home / "data")}
-        done = subprocess.run(
-            command, cwd=home, env=environment, capture_output=True, text=True, timeout=280, check=False
-        )
+        done = regraft_command(*arguments, cwd=home, environment=environment, timeout=280)
         assert "Traceback" not in done.stderr, done.stderr
         return done
 

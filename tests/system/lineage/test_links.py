@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 
 from support.captured_talks import TASK, agent, call_id
 from support.messages import calling, user
+from support.regraft_command import regraft_command
 
 
 @pytest.fixture
@@ -19,8 +18,7 @@ def regraft(truth, tmp_path):
     environment = {**os.environ, "REGRAFT_POSTGRES__DSN": truth, "REGRAFT_DATA_DIR": str(tmp_path), "COLUMNS": "200"}
 
     def run(*arguments, code=0):
-        command = [sys.executable, "-m", "regraft", *arguments]
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = regraft_command(*arguments, cwd=tmp_path, environment=environment)
         assert done.returncode == code, done.stderr
         if code:
             return done.stderr

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 
 from regraft.infra.postgres.lineage import reading
 from regraft.infra.postgres.pool import transaction
+from support.regraft_command import regraft_command
 from support.small_graph import START, SmallGraph, Turn, every_kind
 
 Run = Callable[..., Any]
@@ -58,8 +57,7 @@ def regraft(truth: str, tmp_path: Path) -> Run:
     environment = {**os.environ, "REGRAFT_POSTGRES__DSN": truth, "REGRAFT_DATA_DIR": str(tmp_path)}
 
     def run(*arguments: str) -> Any:
-        command = [sys.executable, "-m", "regraft", *arguments]
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = regraft_command(*arguments, cwd=tmp_path, environment=environment)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout) if "--json" in arguments else done.stdout
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from uuid import UUID
 
@@ -20,6 +17,7 @@ from regraft.infra.postgres.pool import connect
 from regraft.presentation.dagster.definitions import defs
 from support.gateways import free_port
 from support.planner import RULE, STEP, Planner, planning_path
+from support.regraft_command import clean_environment, regraft_command
 
 
 @pytest.fixture
@@ -145,12 +143,8 @@ def test_the_asset_collects_the_plans_that_captured_calls_made(home, tmp_path, m
     ],
 )
 def test_bad_input_is_one_line_and_an_exit_code(truth, tmp_path, arguments, code, said):
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
-    environment = {**clean, "REGRAFT_POSTGRES__DSN": truth, "REGRAFT_DATA_DIR": str(tmp_path / "data")}
-    command = [sys.executable, "-m", "regraft", *arguments]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    environment = clean_environment(REGRAFT_POSTGRES__DSN=truth, REGRAFT_DATA_DIR=str(tmp_path / "data"))
+    done = regraft_command(*arguments, cwd=tmp_path, environment=environment)
     assert done.returncode == code
     assert done.stderr.startswith(f"regraft: {said}")
     assert done.stderr.count("\n") == 1

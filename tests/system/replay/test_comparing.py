@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 from rich.console import Console
@@ -23,6 +20,7 @@ from regraft.infra.postgres.pool import connect, transaction
 from regraft.presentation.cli.context import CommandContext
 from regraft.presentation.cli.replay.compare import print_comparison
 from regraft.presentation.web import app as web
+from support.regraft_command import clean_environment, regraft_command
 
 HI = [{"role": "user", "content": "hi"}]
 
@@ -101,12 +99,10 @@ def test_the_web_api_tells_the_same(truth, anchor):
 
 
 def test_the_command_prints_a_table_json_csv_and_markdown(truth, anchor, tmp_path):
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
-    env = {**clean, "REGRAFT_DATA_DIR": str(tmp_path / "data"), "REGRAFT_POSTGRES__DSN": truth}
+    environment = clean_environment(REGRAFT_DATA_DIR=str(tmp_path / "data"), REGRAFT_POSTGRES__DSN=truth)
 
     def run(*arguments):
-        command = [sys.executable, "-m", "regraft", "compare", str(anchor), *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
+        done = regraft_command("compare", str(anchor), *arguments, cwd=tmp_path, environment=environment)
         assert "Traceback" not in done.stderr
         return done
 

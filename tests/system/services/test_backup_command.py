@@ -23,6 +23,7 @@ from regraft.flows.datasets.freeze import freeze
 from regraft.flows.datasets.verify import verify
 from regraft.infra.postgres.dump import table_rows
 from regraft.infra.postgres.pool import connect, transaction
+from support.regraft_command import clean_environment, regraft_command
 from support.small_graph import SmallGraph, every_kind
 from support.waiting import until
 
@@ -182,10 +183,8 @@ def test_the_commands_on_a_data_folder_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "talk.jsonl").write_text(json.dumps(talk) + "\n")
 
     def regraft(data: str, *words: str) -> subprocess.CompletedProcess[str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
-        environment = {**clean, "REGRAFT_DATA_DIR": str(tmp_path / data)}
-        command = [sys.executable, "-m", "regraft", *words]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        environment = clean_environment(REGRAFT_DATA_DIR=str(tmp_path / data))
+        return regraft_command(*words, cwd=tmp_path, environment=environment)
 
     assert regraft("one", "backup", "copy").returncode == 3  # there is no log yet
     assert regraft("one", "import", "talk.jsonl").returncode == 0

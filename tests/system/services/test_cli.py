@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -21,6 +20,7 @@ from regraft.flows.lineage import build as lineage
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
 from support.gateways import free_port
+from support.regraft_command import clean_environment, regraft_command
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -28,9 +28,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def regraft(truth: str, nats_url: str, tmp_path: Path) -> Run:
     """Run a command in an empty folder, on a fresh truth."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
     base = {
-        **clean,
+        **clean_environment(),
         "REGRAFT_DATA_DIR": str(tmp_path / "data"),
         "REGRAFT_POSTGRES__DSN": truth,
         "REGRAFT_NATS__URL": nats_url,
@@ -38,15 +37,7 @@ def regraft(truth: str, nats_url: str, tmp_path: Path) -> Run:
     }
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "regraft", *arguments],
-            cwd=tmp_path,
-            env={**base, **variables},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return regraft_command(*arguments, cwd=tmp_path, environment={**base, **variables})
 
     return run
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,27 +15,20 @@ from regraft.flows.datasets.freeze import freeze
 from regraft.flows.disk_usage import OTHER, ROOMS, room_of
 from regraft.infra.files.folder_size import folder_size
 from regraft.infra.postgres.pool import connect, transaction
+from support.regraft_command import clean_environment, regraft_command
 from support.small_graph import SmallGraph, every_kind
 
 Regraft = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def regraft(tmp_path: Path, truth: str) -> Regraft:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
-    own = {"REGRAFT_DATA_DIR": str(tmp_path / "data"), "REGRAFT_POSTGRES__DSN": truth}
+def regraft(disk_folder: Path, truth: str) -> Regraft:
+    own = {"REGRAFT_DATA_DIR": str(disk_folder / "data"), "REGRAFT_POSTGRES__DSN": truth}
 
     def run(*words: str, **variables: str | None) -> subprocess.CompletedProcess[str]:
-        changed = {**clean, **own, **variables}
-        return subprocess.run(
-            [sys.executable, "-m", "regraft", *words],
-            cwd=tmp_path,
-            env={name: value for name, value in changed.items() if value is not None},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        changed = {**clean_environment(), **own, **variables}
+        environment = {name: value for name, value in changed.items() if value is not None}
+        return regraft_command(*words, cwd=disk_folder, environment=environment)
 
     return run
 
@@ -57,9 +49,9 @@ def test_every_table_of_the_schema_has_a_room(truth: str) -> None:
 
 
 def test_the_parts_add_up_to_what_du_says_and_a_snapshot_is_the_size_of_its_files(
-    regraft: Regraft, truth: str, tmp_path: Path
+    regraft: Regraft, truth: str, disk_folder: Path
 ) -> None:
-    data = tmp_path / "data"
+    data = disk_folder / "data"
     data.mkdir()
     with transaction(truth) as connection:
         every_kind(SmallGraph(connection))
@@ -102,16 +94,16 @@ def test_status_says_how_large_the_log_is(regraft: Regraft) -> None:
     assert "Disk: " in regraft("status").stdout
 
 
-def test_usage_starts_nothing_and_makes_nothing(regraft: Regraft, tmp_path: Path) -> None:
+def test_usage_starts_nothing_and_makes_nothing(regraft: Regraft, disk_folder: Path) -> None:
     done = regraft("usage", REGRAFT_POSTGRES__DSN=None)
     assert done.returncode == 0, done.stderr
     assert "PostgreSQL is not running" in done.stdout
-    assert not (tmp_path / "data").exists()
+    assert not (disk_folder / "data").exists()
 
 
-def test_a_database_that_is_away_leaves_the_files_to_be_counted(regraft: Regraft, tmp_path: Path) -> None:
-    (tmp_path / "data" / "spool").mkdir(parents=True)
-    (tmp_path / "data" / "spool" / "1").write_bytes(bytes(5_000))
+def test_a_database_that_is_away_leaves_the_files_to_be_counted(regraft: Regraft, disk_folder: Path) -> None:
+    (disk_folder / "data" / "spool").mkdir(parents=True)
+    (disk_folder / "data" / "spool" / "1").write_bytes(bytes(5_000))
     found = told(regraft("usage", "--json", REGRAFT_POSTGRES__DSN="postgresql://nobody@127.0.0.1:1/nothing"))
     assert found["turns"] is None
     assert next(part for part in found["parts"] if part["part"] == "spool")["bytes"] == 8192

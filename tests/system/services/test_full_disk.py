@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import pytest
 from regraft.flows.datasets.freeze import freeze
 from regraft.flows.lineage import reading
 from regraft.infra.postgres.pool import transaction
+from support.regraft_command import clean_environment, regraft_command
 from support.small_graph import SmallGraph, every_kind
 
 ROOM = (0, 6_000, 200_000)  # bytes that a file may hold: nothing is written, a beginning, most of it
@@ -30,9 +30,8 @@ class Place:
     def __init__(self, folder: Path, truth: str, nats_url: str) -> None:
         self.folder, self.data = folder, folder / "data"
         self.data.mkdir()
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
         own = {"POSTGRES__DSN": truth, "NATS__URL": nats_url, "DATA_DIR": str(self.data), "EMBEDDING__MODEL": "static"}
-        self.environment = {**clean, **{f"REGRAFT_{name}": value for name, value in own.items()}}
+        self.environment = {**clean_environment(), **{f"REGRAFT_{name}": value for name, value in own.items()}}
         with transaction(truth) as connection:
             every_kind(SmallGraph(connection))
         warehouse, workbench = str(self.data / "warehouse"), self.data / "workbench.duckdb"
@@ -45,19 +44,9 @@ class Place:
     def regraft(self, *words: str, room: int | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
         """Give a command, whose files may hold ``room`` bytes each."""
 
-        def limit() -> None:
-            if room is not None:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
-
-        return subprocess.run(
-            [sys.executable, "-B", "-m", "regraft", *(self.names.get(word, word) for word in words)],
-            cwd=self.folder,
-            env={**self.environment, **variables},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            preexec_fn=limit,
+        named = (self.names.get(word, word) for word in words)
+        return regraft_command(
+            *named, cwd=self.folder, environment={**self.environment, **variables}, largest_file=room
         )
 
 

@@ -1,9 +1,6 @@
 """``regraft retention`` removes what nothing else is made from, by options or by settings, and nothing more."""
 
 import json
-import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,6 +16,7 @@ from regraft.flows.retention import RetentionAges, RetentionPlaces, remove_old
 from regraft.infra.embedded.postgres import PostgresEndpoint
 from regraft.infra.postgres.pool import connect
 from regraft.presentation.dagster import home as dagster_home
+from support.regraft_command import clean_environment, regraft_command
 
 
 @op
@@ -66,14 +64,13 @@ def kinds(places: RetentionPlaces) -> dict[str, int]:
 
 
 def regraft(places: RetentionPlaces, *words: str, **settings: str) -> Any:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
     own = {
         "REGRAFT_DATA_DIR": str(places.dagster_home.parent),
         "REGRAFT_POSTGRES__DSN": places.truth,
         "REGRAFT_DAGSTER__DSN": places.dagster or "",
     }
-    command = [sys.executable, "-m", "regraft", "retention", *words]
-    return subprocess.run(command, env={**clean, **own, **settings}, capture_output=True, text=True, check=False)
+    environment = {**clean_environment(), **own, **settings}
+    return regraft_command("retention", *words, cwd=Path.cwd(), environment=environment)
 
 
 def test_what_runs_logged_goes_and_what_dagster_shows_of_assets_and_runs_stays(places: RetentionPlaces) -> None:

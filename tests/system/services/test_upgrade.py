@@ -7,7 +7,6 @@ import gzip
 import json
 import os
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +28,7 @@ from regraft.infra.embedded.state import VERSION, RunFolder, ServerState
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.migrate import migrate, migrations, pending
 from regraft.infra.postgres.pool import connect
+from support.regraft_command import clean_environment, regraft_command
 
 SCHEMAS = Path(__file__).parents[2] / "golden" / "schemas"
 DUMPS = sorted(file.name.partition(".")[0] for file in SCHEMAS.glob("*.sql.gz"))
@@ -61,16 +61,8 @@ class Log:
         return BackupSource(truth=self.dsn, dagster=None, data_dir=self.folder, warehouse=str(self.folder / "none"))
 
     def regraft(self, *words: str) -> subprocess.CompletedProcess[str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
         own = {"REGRAFT_DATA_DIR": str(self.folder), "REGRAFT_POSTGRES__DSN": self.dsn}
-        return subprocess.run(
-            [sys.executable, "-m", "regraft", *words],
-            env={**clean, **own},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        return regraft_command(*words, cwd=Path.cwd(), environment=clean_environment(**own))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import typer
@@ -128,8 +129,9 @@ _WIDE = 24  # characters of values in help, beyond which they are named in the t
 Command = Any  # typer keeps click's classes to itself
 
 
+@cache
 def command_tree(app: typer.Typer) -> Command:
-    """The commands of an app, with what stands for each value."""
+    """The commands of an app, made once in a process, with what stands for each value."""
     tree = get_command(app)
     for path, command in commands_of(tree):
         for parameter in command.params:
