@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import http.client
 import os
-import random
 import socket
 import subprocess
 import sys
@@ -23,10 +22,10 @@ from regraft.infra.spool.reader import try_lock
 from regraft.infra.spool.writer import Spool
 from regraft.presentation.gateway.app import server_of
 from regraft.presentation.gateway.settings import GatewaySettings, UpstreamSettings
+from support.ports import free_port
 from support.scripted_upstream import ScriptedUpstream
 from support.waiting import until
 
-_RANDOM = random.SystemRandom()  # the seed of a property test must not repeat ports
 CHAT = "/v1/chat/completions"
 BODY = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
 
@@ -41,17 +40,6 @@ more = {"body_memory_bytes": int(memory[0])} if memory else {}
 serve(GatewaySettings(upstreams={"main": UpstreamSettings(base_url=base_url)}, spool=Path(spool),
                       nats_url=nats_url, port=int(port), **more))
 """
-
-
-def free_port() -> int:
-    """A port that is free now, below those of outgoing connections and from a range of this test worker alone."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    low = 10_000 + 1000 * (worker % 22)
-    while True:
-        port = _RANDOM.randrange(low, low + 1000)
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class NatsServer:
