@@ -9,7 +9,14 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows has none: there it is not built twice at once
+    fcntl = None
 
 sys.path.insert(0, str(Path(__file__).parent))
 from node import NodeMissing, node_folder
@@ -37,9 +44,17 @@ def is_current() -> bool:
 
 
 def build(*, install_node: bool = False) -> bool:
-    """Build the page unless it is current; whether it was built. Raises NodeMissing or CalledProcessError."""
+    """Build the page unless it is current; whether it was built. Raises NodeMissing or CalledProcessError.
+
+    Only one process builds at a time: another would empty the folder under the first one's readers.
+    """
     if is_current():
         return False
+    with _alone():
+        return False if is_current() else _build(install_node=install_node)
+
+
+def _build(*, install_node: bool) -> bool:
     try:
         folder = node_folder()
     except NodeMissing:
@@ -60,6 +75,16 @@ def build(*, install_node: bool = False) -> bool:
     _run(["npm", "run", "--silent", "build"], environment)
     (PAGE / _STAMP).write_text(digest)
     return True
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    lock = UI.parent / "build" / "page.lock"
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w") as held:
+        if fcntl is not None:
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def _locked() -> str:

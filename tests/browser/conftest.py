@@ -9,13 +9,12 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, expect
 
 from regraft.infra.embedded.postgres import PostgresEndpoint
 from support.chromium import ARGUMENTS, HOW, find_chromium
@@ -30,7 +29,8 @@ Visit = Callable[..., Page]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What a failed test leaves behind, where the command line does not say otherwise."""
+    """How long a page may take, and what a failed test leaves behind where the command line does not say otherwise."""
+    expect.set_options(timeout=30_000)  # ms; Playwright's 5 s are too few beside other tests
     if config.option.output == "test-results":
         config.option.output = str(ARTEFACTS / "failures")
     if config.option.screenshot == "off":
@@ -50,10 +50,7 @@ def artefacts() -> Path:
 @pytest.fixture(scope="session")
 def built_page() -> None:
     """The page, built from the sources that are here now."""
-    ARTEFACTS.mkdir(parents=True, exist_ok=True)
-    with (ARTEFACTS / "build.lock").open("w") as lock:
-        flock(lock, LOCK_EX)  # test workers build it once
-        subprocess.run([sys.executable, str(REPOSITORY / "ui" / "build.py")], check=True, timeout=600)
+    subprocess.run([sys.executable, str(REPOSITORY / "ui" / "build.py")], check=True, timeout=600)
 
 
 @pytest.fixture(scope="session")

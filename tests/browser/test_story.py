@@ -33,7 +33,7 @@ def test_a_call_is_captured_replayed_judged_frozen_and_found_again(visit: Visit,
     live.goto("/live")
     settle(live)
     turn, _ = filled.client.call([system("Be brief."), user(QUESTION)], named("unicycles", "story"))
-    expect(live.get_by_text("unicycles").first).to_be_visible(timeout=30_000)
+    expect(live.get_by_text("unicycles").first).to_be_visible()
     wait_until_stored(filled.deployment.dsn, [turn])
     live.context.close()
 
@@ -58,13 +58,13 @@ def _open_the_turn(page: Page) -> str:
     page.keyboard.press("/")
     page.keyboard.type("unicycles")
     row = page.get_by_role("row").filter(has_text=QUESTION)
-    expect(row.first).to_be_visible(timeout=20_000)
+    expect(row.first).to_be_visible()
     row.first.click()
     page.wait_for_url("**/sessions/*")
     settle(page)
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
-    expect(page.get_by_role("region", name="Turn")).to_contain_text(QUESTION, timeout=15_000)
+    expect(page.get_by_role("region", name="Turn")).to_contain_text(QUESTION)
     found = re.search(r"node=([0-9a-f-]{36})", page.url)
     assert found is not None
     return found[1]
@@ -78,7 +78,7 @@ def _replay(page: Page) -> None:
     page.get_by_label("Temperatures").fill("1.3")
     page.get_by_label("Samples of each").fill(str(SAMPLES))
     start = page.get_by_role("button", name=re.compile("^Start"))
-    expect(start).to_be_enabled(timeout=20_000)
+    expect(start).to_be_enabled()
     start.click()
     page.wait_for_url("**/replays/*")
     expect(page.get_by_role("region", name="Progress", exact=True)).to_contain_text("Done", timeout=60_000)
@@ -96,7 +96,7 @@ def _judge_all_pairs(page: Page) -> None:
     expect(page.get_by_role("dialog").get_by_role("button", name="Done")).to_be_visible(timeout=60_000)
     page.goto("/review?kind=pair&theme=story")
     settle(page)
-    expect(page.get_by_text(QUESTION).first).to_be_visible(timeout=20_000)
+    expect(page.get_by_text(QUESTION).first).to_be_visible()
     for _ in range(SAMPLES + 1):
         if page.get_by_text(QUESTION).count() == 0:
             break
@@ -112,7 +112,7 @@ def _freeze(page: Page) -> str:
     settle(page)
     page.get_by_label("Recipe (TOML)").fill(RECIPE)
     freeze = page.get_by_role("button", name="Freeze …")
-    expect(freeze).to_be_enabled(timeout=30_000)
+    expect(freeze).to_be_enabled()
     freeze.click()
     page.get_by_role("dialog").get_by_role("button", name="Freeze", exact=True).click()
     page.wait_for_url("**/datasets/story-*", timeout=60_000)
@@ -131,5 +131,5 @@ def _back_to_the_node(page: Page, snapshot: str) -> str:
     came_from.get_by_role("listitem").filter(has_text="chosen").get_by_role("link").first.click()
     page.wait_for_url("**/sessions/*")
     settle(page)
-    expect(page.get_by_role("region", name="Turn")).to_contain_text(QUESTION, timeout=15_000)
+    expect(page.get_by_role("region", name="Turn")).to_contain_text(QUESTION)
     return page.url.partition("node=")[2][:36]

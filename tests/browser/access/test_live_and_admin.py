@@ -23,7 +23,7 @@ def test_a_call_appears_while_the_page_is_open(visit: Visit, filled: FilledStack
     asked = "How long does a chain last in <b>winter</b>?"
     filled.client.call([user(asked)], named("live", "sales"))
     filled.wait()
-    expect(table.get_by_text(asked)).to_be_visible(timeout=15_000)
+    expect(table.get_by_text(asked)).to_be_visible()
     pair = page.get_by_title("Show these calls alone").first
     pair.click()
     expect(pair).to_have_attribute("aria-pressed", "true")
@@ -32,7 +32,7 @@ def test_a_call_appears_while_the_page_is_open(visit: Visit, filled: FilledStack
     later = "Is it still open at eight?"
     filled.client.call([user(later)], named("live-2", "sales"))
     filled.wait()
-    expect(page.get_by_text("1 new")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("1 new")).to_be_visible()
     expect(table.get_by_text(later)).to_have_count(0)
     page.get_by_role("button", name="Go on").click()
     page.goto("/live")

@@ -35,7 +35,7 @@ def test_what_people_differ_on_is_decided_by_a_key(visit: Visit, filled: FilledS
     (before,) = filled.deployment.ask(DECIDED)
     page = visit("admin")
     page.goto("/review/queue?tab=differences")
-    expect(page.get_by_text(re.compile(r"said: "))).to_be_visible(timeout=15_000)
+    expect(page.get_by_text(re.compile(r"said: "))).to_be_visible()
     page.keyboard.press("e" if page.get_by_role("button", name="Both bad").count() else "3")
     until(lambda: filled.deployment.ask(DECIDED)[0]["found"] == before["found"] + 1, 15)
 
@@ -55,7 +55,7 @@ def test_items_on_which_a_judge_differs_are_sent_to_review(visit: Visit) -> None
     page = visit("ann")
     page.goto(f"/judges/{JUDGE}")
     page.get_by_role("button", name=re.compile("Send all")).click()
-    expect(page.get_by_role("status").filter(has_text="queued first")).to_be_visible(timeout=15_000)
+    expect(page.get_by_role("status").filter(has_text="queued first")).to_be_visible()
     page.get_by_role("table", name="Disagreements").or_(page.get_by_role("region", name="Disagreements")).get_by_role(
         "link"
     ).first.click()

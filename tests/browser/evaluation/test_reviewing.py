@@ -31,7 +31,7 @@ def desk_of(visit: Visit, filled: FilledStack, name: str) -> Page:
     filled.command("queue", "requeue", "--release", name)
     page = visit(name)
     page.goto("/review")
-    expect(page.locator(SHOWN)).to_be_visible(timeout=15_000)
+    expect(page.locator(SHOWN)).to_be_visible()
     return page
 
 
@@ -122,7 +122,7 @@ def test_an_answer_given_without_a_connection_is_kept_and_arrives(
     expect(desk.get_by_role("button", name="A is better")).to_have_attribute("aria-pressed", "true")
     assert len(labels(filled)) == before
     desk.context.set_offline(False)
-    expect(desk.get_by_text("could not be saved")).to_have_count(0, timeout=15_000)
+    expect(desk.get_by_text("could not be saved")).to_have_count(0)
     until_labels(filled, before + 1)
     expect(desk.get_by_text("✓ saved")).to_be_visible()
 
@@ -220,7 +220,7 @@ def test_a_hold_that_ran_out_is_said_and_an_answer_still_counts(
     desk.keyboard.press("c")
     desk.keyboard.type("long thought")
     desk.keyboard.press("Escape")
-    expect(desk.get_by_text("You hold this item no more")).to_be_visible(timeout=15_000)
+    expect(desk.get_by_text("You hold this item no more")).to_be_visible()
     expect(desk.get_by_role("textbox", name="Comment")).to_have_value("long thought")
     press(desk, "b")
     assert until_labels(filled, before + 1)[-1]["note"] == "long thought"
@@ -248,7 +248,7 @@ def test_where_nothing_waits_it_is_said_what_to_do(visit: Visit) -> None:
     for role, says in (("ann", "ask them"), ("admin", "Fill the queue")):
         page = visit(role)
         page.goto("/review?theme=nowhere")
-        expect(page.get_by_text("No item waits for you")).to_be_visible(timeout=15_000)
+        expect(page.get_by_text("No item waits for you")).to_be_visible()
         expect(page.locator("main")).to_contain_text(says)
         page.get_by_role("link", name="Drop the filter").click()
-        expect(page.locator(SHOWN)).to_be_visible(timeout=15_000)
+        expect(page.locator(SHOWN)).to_be_visible()

@@ -121,7 +121,7 @@ def test_a_tree_grows_while_it_is_looked_at(visit: Visit, filled: FilledStack) -
     filled.client.call(asked, named("growing", "sales"), temperature=0.9, seed=7)
     filled.client.call([*asked[:1], user("Is it still?")], named("growing", "sales"))
     filled.wait()
-    expect(page.get_by_role("treeitem").nth(2)).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("treeitem").nth(2)).to_be_visible()
 
 
 def test_a_tree_that_was_kept_as_a_file_opens_from_a_disk(
