@@ -14,7 +14,7 @@ TARGETS := .venv-targets/.ready
 SCALE := .venv-scale/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help setup demo page check-page test test-browser test-train test-clients test-targets test-image scale test-scale lint types docs site bench lock clean
+.PHONY: help setup demo page check-page test test-browser test-train test-clients test-targets environments test-image scale test-scale lint types docs site bench lock clean
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | sort
 
@@ -86,6 +86,7 @@ test-clients: $(DEV) $(CLIENTS) $(FRAMEWORKS)  ## LiteLLM, LangChain and pydanti
 	@$(BIN)/python -m pytest tests/clients
 test-targets: $(DEV) $(TARGETS)  ## Exports, read by the converters of LLaMA-Factory, axolotl and datasets
 	@$(BIN)/python -m pytest tests/targets
+environments: $(CLIENTS) $(FRAMEWORKS) $(TARGETS)  ## Install what test-clients and test-targets need
 test-image: $(DEV)  ## The steps of the Dockerfile in a folder (2 GB, some minutes), and its services out of the result
 	@$(BIN)/python -m pytest tests/image
 scale: $(SCALE)  ## Install Daft and Ray into .venv-scale, for near-duplicates of large datasets
