@@ -85,14 +85,11 @@ def test_where_every_step_is_required_the_first_failure_ends_them_all(tmp_path):
     def worker(asked):
         if "do s1" in asked["messages"][1]["content"]:
             return Script((Pause(0.2), *plain(400, b'{"error":{"message":"no such model"}}').steps))
-        return Script((Pause(15.0), *whole("late").steps))
+        return Script((Pause(60.0), *whole("late").steps))
 
     crew.worker = worker
-    began = time.monotonic()
-    with running(tmp_path, crew, on_failure="cancel") as (client, _):
-        with pytest.raises(openai.APIStatusError) as failed:
-            ask(client)
-        assert time.monotonic() - began < 10
+    with running(tmp_path, crew, on_failure="cancel") as (client, _), pytest.raises(openai.APIStatusError) as failed:
+        ask(client)
     assert failed.value.status_code == 502
     assert "the step s1 failed: HTTP 400: no such model" in failed.value.message
     steps = {each["id"]: each["status"] for each in failed.value.response.json()["regraft"]["steps"]}
