@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import random
 import re
+import unicodedata
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from _message_rewrites import TOLD, Message, moment, texts
 
@@ -209,6 +210,123 @@ def results_reordered(history: list[Message], conversation: int, call: int) -> l
         found += [*reversed(results), each]
         results = []
     return found[:-1]
+
+
+def another_instruction(history: list[Message], conversation: int, call: int) -> list[Message]:
+    """The instruction as a translation or a new edition has it: no word of it is as before."""
+    told = {"role": "system", "content": words(conversation, call)}
+    return [told, *history[len(_system_of(history)) :]]
+
+
+def instruction_left_out(history: list[Message], conversation: int, call: int) -> list[Message]:
+    return history[len(_system_of(history)) :] if call % 2 else history
+
+
+def instruction_in_question(history: list[Message], conversation: int, call: int) -> list[Message]:
+    head = _system_of(history)
+    if call % 2 == 0 or not head or history[1].get("role") != "user" or not isinstance(history[1]["content"], str):
+        return history
+    return [texts(history[1], lambda text: f"{head[0]['content']}\n\n{text}"), *history[2:]]
+
+
+def old_results(change: Callable[[str], str]) -> Callable[[list[Message], int, int], list[Message]]:
+    """The results that the model has answered, each shortened or replaced."""
+
+    def rewrite(history: list[Message], conversation: int, call: int) -> list[Message]:
+        last = max(_answers(history), default=-1)
+        return [
+            texts(each, change) if at < last and each.get("role") in TOLD else each for at, each in enumerate(history)
+        ]
+
+    return rewrite
+
+
+def calls_apart(history: list[Message], conversation: int, call: int) -> list[Message]:
+    """Parallel calls of an answer as several answers, each with its result after it."""
+    found: list[Message] = []
+    for at, each in enumerate(history):
+        calls = each.get("tool_calls") or []
+        if each.get("role") == "tool" and any(other.get("tool_call_id") == each.get("tool_call_id") for other in found):
+            continue
+        if len(calls) < 2:
+            found.append(each)
+            continue
+        for number, one in enumerate(calls):
+            found.append({**each, "content": each.get("content") if number == 0 else None, "tool_calls": [one]})
+            results = (other for other in history[at + 1 :] if other.get("tool_call_id") == one["id"])
+            found += [result for result in results if result.get("role") == "tool"][:1]
+    return found
+
+
+def text_and_calls_apart(history: list[Message], conversation: int, call: int) -> list[Message]:
+    found: list[Message] = []
+    for each in history:
+        if each.get("role") == "assistant" and each.get("tool_calls") and each.get("content"):
+            found.append({"role": "assistant", "content": each["content"]})
+            each = {**each, "content": None}
+        found.append(each)
+    return found
+
+
+def composition(history: list[Message], conversation: int, call: int) -> list[Message]:
+    form: Literal["NFC", "NFD"] = "NFD" if call % 2 else "NFC"
+    return [texts(each, lambda text: unicodedata.normalize(form, text)) for each in history]
+
+
+def prefixed(message: Message, new: bool, conversation: int, call: int) -> list[Message]:
+    """A question of one word, with another prefix, has nothing that a short answer to it could be recognised by."""
+    return [texts(message, lambda text: f"[{conversation * 1009 + call:06d}] {text}" if " " in text else text)]
+
+
+def caption(message: Message, new: bool, conversation: int, call: int) -> list[Message]:
+    shown = image([{"type": "text", "text": f"[An image of {words(conversation, 0, 6)}]"}])
+    return shown(message, new, conversation, call)
+
+
+def first_question_kept(history: list[Message], conversation: int, call: int) -> list[Message]:
+    """The instruction, the first question, and the last answer with what came after it."""
+    start = len(_system_of(history)) + 1
+    return [*history[:start], *history[max(start, max(_answers(history), default=0)) :]]
+
+
+def two_messages(*, instructed: bool) -> Callable[[list[Message], int, int], list[Message]]:
+    """The last answer and what came after it; before a short answer, which others repeat, also its question."""
+
+    def rewrite(history: list[Message], conversation: int, call: int) -> list[Message]:
+        head = _system_of(history)
+        start = max(_answers(history), default=len(head))
+        if start > len(head) and not history[start].get("tool_calls"):
+            start -= len(str(history[start].get("content") or "")) <= 40
+        return [*(head if instructed else []), *history[start:]]
+
+    return rewrite
+
+
+def empty_left_out(history: list[Message], conversation: int, call: int) -> list[Message]:
+    """Empty messages are in the odd calls only: a blank question after each answer."""
+    if call % 2 == 0:
+        return history
+    blank: Message = {"role": "user", "content": ""}
+    return [
+        more
+        for at, each in enumerate(history)
+        for more in ([each, blank] if each.get("role") == "assistant" and not each.get("tool_calls") else [each])
+    ]
+
+
+def results_as_questions(history: list[Message], conversation: int, call: int) -> list[Message]:
+    """Calls and results as text, for a model without tools; the last ones are as they were."""
+    last = max(_answers(history), default=-1)
+    found: list[Message] = []
+    for at, each in enumerate(history):
+        if at < last and each.get("role") in TOLD:
+            found.append({"role": "user", "content": f"Result: {each.get('content')}"})
+        elif at < last and each.get("tool_calls"):
+            asked = [call["function"]["name"] for call in each["tool_calls"]]
+            found.append({"role": "assistant", "content": f"{each.get('content') or ''} I call {', '.join(asked)}."})
+        else:
+            found.append(each)
+    return found
 
 
 LOCAL_CLOCKS = [

@@ -190,6 +190,26 @@ def echo(message: Message, conversation: int, call: int) -> Message:
     return echoed
 
 
+def answers(change: Callable[[str], str]) -> Rewrite:
+    """The text of every answer changed when it comes back."""
+    return lambda message, conversation, call: texts(message, change) if message.get("role") == "assistant" else message
+
+
+def without_marks(text: str) -> str:
+    """Markdown as a renderer gives it back: no emphasis, headings, fences or bullets."""
+    return re.sub(r"\*\*|__|`{3,}\w*|`|^#+ |^[*-] ", "", text, flags=re.MULTILINE)
+
+
+def other_marks(text: str) -> str:
+    return re.sub(r"^[*-] ", "• ", text.replace("**", "__"), flags=re.MULTILINE).replace("'", "\u2019")
+
+
+def named(message: Message, conversation: int, call: int) -> Message:
+    if call % 2 == 0 or message.get("role") not in ("user", "assistant"):
+        return message
+    return {**message, "name": f"{message['role']}_{conversation}"}
+
+
 # Instructions that hold a clock or an identity
 
 

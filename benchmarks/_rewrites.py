@@ -11,17 +11,28 @@ from dataclasses import dataclass
 from _history_rewrites import (
     LOCAL_CLOCKS,
     URL_PART,
+    another_instruction,
+    calls_apart,
+    caption,
+    composition,
     developer,
     each_user,
     emptied_results,
+    empty_left_out,
+    first_question_kept,
     greeting_left_out,
     image,
     instructed,
+    instruction_in_question,
+    instruction_left_out,
     last_messages,
     local_clock,
     merged,
     note,
+    old_results,
+    prefixed,
     relative_time,
+    results_as_questions,
     results_reordered,
     retrieved,
     summary_alone,
@@ -29,6 +40,8 @@ from _history_rewrites import (
     tail_under_another_prompt,
     tail_with_answer,
     tail_with_call,
+    text_and_calls_apart,
+    two_messages,
     window,
     without_results,
     words,
@@ -37,6 +50,7 @@ from _message_rewrites import (
     CLOCKS,
     Message,
     Rewrite,
+    answers,
     argument_escapes,
     argument_nulls,
     argument_order,
@@ -49,12 +63,15 @@ from _message_rewrites import (
     empty_content,
     harness,
     identity,
+    named,
     numbers,
+    other_marks,
     reasoned,
     schema_defaults,
     system_text,
     text_parts,
     trailing_blanks,
+    without_marks,
 )
 
 
@@ -66,7 +83,8 @@ def _same(message: Message, conversation: int, call: int) -> Message:
 class Cause:
     """One thing that clients do. ``sent`` rewrites a message of a history, ``given`` an answer as it was first given,
     ``history`` a whole history for good (None where the cause does not touch it), ``request`` the history as one call
-    sends it. ``joins`` says that its mark on the tree is a compaction edge."""
+    sends it. ``joins`` says that its mark on the tree is a compaction edge, ``blind`` that
+    it hides what tells conversations with the same words apart."""
 
     name: str
     sent: Rewrite = _same
@@ -74,6 +92,7 @@ class Cause:
     history: Callable[[list[Message]], list[Message] | None] | None = None
     request: Callable[[list[Message], int, int], list[Message]] | None = None
     joins: bool = False
+    blind: bool = False
 
 
 # Everything at once
@@ -116,7 +135,7 @@ CAUSES = [
     ),
     Cause("summary, a tool call survives", history=tail_with_call, joins=True),
     Cause("summary, an answer survives", history=tail_with_answer, joins=True),
-    Cause("summary, another system prompt", history=tail_under_another_prompt, joins=True),
+    Cause("summary, another system prompt", history=tail_under_another_prompt, joins=True, blind=True),
     Cause("tool results emptied", history=emptied_results),
     Cause("sliding window", history=window, joins=True),
     Cause("retrieved text in the instruction", request=instructed(words)),
@@ -137,6 +156,26 @@ CAUSES = [
     Cause("a new system summary with every call", request=summary_each_time("system"), joins=True),
     Cause("tool results dropped", request=without_results),
     Cause("parallel results reordered", request=results_reordered),
+    Cause("another instruction with every call", request=another_instruction, blind=True),
+    Cause("instruction in some calls only", request=instruction_left_out, blind=True),
+    Cause("instruction moved into the question", request=instruction_in_question, blind=True),
+    Cause("old results replaced by a mark", request=old_results(lambda _: "[removed]")),
+    Cause("old results cut", request=old_results(lambda text: f"{text[:40]}...")),
+    Cause("parallel calls in answers of their own", request=calls_apart),
+    Cause("text and calls in answers of their own", request=text_and_calls_apart),
+    Cause("image replaced by a caption", request=each_user(caption)),
+    Cause("first question and last answer", request=first_question_kept, joins=True),
+    Cause("window of two messages", request=two_messages(instructed=True), joins=True),
+    Cause("window of two messages, no instruction", request=two_messages(instructed=False), joins=True),
+    Cause("a new summary as an answer", request=summary_each_time("assistant"), joins=True),
+    Cause("blank questions in some calls only", request=empty_left_out),
+    Cause("old calls and results as text", request=results_as_questions),
+    Cause("answers trimmed", given=answers(lambda text: f"\n  {text} \n\n")),
+    Cause("answers without Markdown", answers(without_marks)),
+    Cause("answers with other Markdown", answers(other_marks)),
+    Cause("NFC and NFD", request=composition),
+    Cause("names added", named),
+    Cause("a new prefix of each question", request=each_user(prefixed)),
 ]
 
 

@@ -44,6 +44,7 @@ def right(figures, calls):
         "merged": 0,
         "misplaced": 0,
         "unplaced": 0,
+        "equal": 0,
         "fracture_rate": 1.0,
         "false_merge_rate": 0.0,
         "compactions": figures.compactions,

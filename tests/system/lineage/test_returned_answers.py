@@ -92,6 +92,21 @@ def test_of_two_conversations_with_the_same_answer_the_one_with_the_same_questio
     assert [graph.node(each)["parent_node_id"] for each in after] == [graph.node(each)["node_id"] for each in made]
 
 
+def test_of_two_conversations_alike_in_question_and_answer_the_one_with_the_same_instruction_is_continued(graph, calls):
+    manual = "Windows of {0} lines. " + " ".join(f"{{0}}-{number}" for number in range(30))
+    pair = [user("Mend the rounding of this field."), assistant(LONG.format("canned"))]
+    made = [calls([system(f"{manual.format(lines)} Battery: 90 %"), pair[0]], pair[1]) for lines in ("a", "b")]
+    after = [
+        calls([system(f"{manual.format(lines)} Battery: 80 %"), *pair, user("Go on.")], "Done.") for lines in ("b", "a")
+    ]
+    loaded = calls([system("Battery: 90 %"), *pair, user("And now?")], "Done.")
+    graph.take(*made, *after, loaded)
+    assert [graph.node(each)["parent_node_id"] for each in after] == [
+        graph.node(each)["node_id"] for each in made[::-1]
+    ]
+    assert graph.node(loaded)["parent_evidence"] == "unmatched"
+
+
 def test_an_answer_that_was_only_shown_as_an_example_joins_nothing(graph, calls):
     first = calls([system("a"), user("Why does it fail?")], LONG.format(1))
     shown = calls([system("b"), user("Judge this talk."), assistant(LONG.format(1)), user("Well?")], "Good.")
@@ -165,3 +180,41 @@ def test_names_that_clients_give_decide_between_equal_answers_and_are_never_join
         graph.node(first)["node_id"],
     ]
     assert graph.node(after[2])["parent_evidence"] == "unmatched"
+
+
+def test_equal_answers_of_two_branches_of_one_tree_continue_the_latest_whatever_summary_comes_before(graph, calls):
+    """An agent that was started twice from one history makes the same calls, and each call replaces its history."""
+    start = [system("s"), user("Mend the build.")]
+    first = calls(start, calling(call_id(1), path="a.py"))
+    steps = [calling(call_id(9), command=f"step {number}") for number in range(3)]
+    branches = []
+    for branch in "xy":
+        kept = [calling(call_id(1), path="a.py"), told(call_id(1), f"lines of {branch}")]
+        made = []
+        for number, step in enumerate(steps):
+            summary = [user(f"So far: {branch} {number}")] if number else [start[1]]
+            made.append(calls([start[0], *summary, *kept], step))
+            kept = [step, told(call_id(9), "done")]
+        branches.append(made)
+    every = [first, *branches[0], *branches[1]]
+    parents = [(one, two) for made in branches for one, two in zip([first, *made], made, strict=False)]
+    for order in (every, every[::-1], every[3:] + every[:3]):
+        graph.forget()
+        for each in order:
+            graph.take(each)
+        graph.check()
+        assert [graph.node(each)["parent_node_id"] for _, each in parents] == [
+            graph.node(each)["node_id"] for each, _ in parents
+        ]
+
+
+def test_an_empty_result_with_the_id_of_its_call_proves_which_answer_followed_it(graph, calls):
+    history = [system("now 1"), user("Think."), calling(call_id(1)), told(call_id(1), "")]
+    first = calls(history, LONG.format(1))
+    after = calls([system("now 2"), user("Sum."), history[-1], assistant(LONG.format(1)), user("Yes.")], "done")
+    counted = [told("call_1", ""), assistant(LONG.format(2))]
+    second = calls([system("now 1"), user("Think."), calling("call_1"), counted[0]], LONG.format(2))
+    other = calls([system("now 2"), user("Sum."), *counted, user("Yes.")], "done")
+    graph.take(first, after, second, other)
+    assert graph.node(after)["parent_node_id"] == graph.node(first)["node_id"]
+    assert graph.node(other)["parent_evidence"] == "unmatched"

@@ -15,14 +15,14 @@ from regraft.domain.lineage.fingerprints import (
     RESULT,
     TEXT,
     anchors_of,
-    answer_anchor,
-    arguments_of,
+    answer_anchors,
     call_anchor,
     is_long_answer,
     kind_of,
     same_text,
     text_anchor,
 )
+from support.row_conversations import grows_linearly
 
 LONG = "The build fails since the lock file names a package twice; I remove the older line."
 ID = "call_h7Q2x0001ZkPq"
@@ -77,7 +77,7 @@ def test_the_same_text_in_another_place_differs_in_its_kind_alone(text, kind, ot
 
 def test_an_answer_has_the_anchors_of_its_text_its_calls_and_their_long_arguments():
     answer = calling((ID, json.dumps({"a": {"b": [LONG]}, "c": "short"})), ("call_1", "{}"), content=LONG)
-    expected = {text_anchor(LONG, TEXT), call_anchor(ID), text_anchor(LONG, ARGUMENT), answer_anchor(answer)}
+    expected = {text_anchor(LONG, TEXT), call_anchor(ID), text_anchor(LONG, ARGUMENT), *answer_anchors(answer)}
     assert anchors_of(answer) == tuple(sorted(expected))
 
 
@@ -105,23 +105,34 @@ def test_what_is_no_chat_message_or_says_little_has_none(message):
 def test_an_answer_is_recognised_by_what_it_says_and_not_by_ids_reasoning_or_white_space():
     answer = calling((ID, '{"a": 1, "b": null}'), content=f"{LONG} ")
     again = calling(("call_1", '{"a":1}'), content=f"<think>hm</think>\n{LONG.replace(' ', '  ')}")
-    assert answer_anchor(answer) == answer_anchor(again) is not None
-    assert answer_anchor(answer) != answer_anchor(calling((ID, '{"a": 2}'), content=LONG))
+    assert answer_anchors(answer) == answer_anchors(again) != set()
+    assert not answer_anchors(answer) & answer_anchors(calling((ID, '{"a": 2}'), content=LONG))
 
 
 def test_a_long_answer_and_one_with_a_call_are_told_from_a_short_one():
-    assert is_long_answer(answer_anchor({"content": "x" * 41}))
-    assert not is_long_answer(answer_anchor({"content": "x" * 40}))
-    assert is_long_answer(answer_anchor(calling((None, None))))
-    assert answer_anchor({"content": " ", "tool_calls": []}) is None
+    assert all(map(is_long_answer, answer_anchors({"content": "x" * 41})))
+    assert not any(map(is_long_answer, answer_anchors({"content": "x" * 40})))
+    assert all(map(is_long_answer, answer_anchors(calling((None, None)))))
+    assert answer_anchors({"content": " ", "tool_calls": []}) == set()
 
 
-def test_a_message_has_no_more_anchors_than_can_be_kept():
-    texts = [f"{number} {LONG}" for number in range(500)]
-    assert len(anchors_of(calling((ID, json.dumps(texts))))) <= 66
+def test_an_answer_is_recognised_as_a_renderer_gives_it_back():
+    said = {"content": "# Plan\n\n- **First**, don't read `a.py`:\n```python\nx = 1\n```\nThen the café opens."}
+    shown = {"content": "Plan\n\n• First, don\u2019t read a.py:\n\nx = 1\n\nThen the cafe\u0301 opens."}
+    other = {"content": "Plan\n\n• First, don't read b.py:\n\nx = 1\n\nThen the café opens."}
+    assert answer_anchors(said) & answer_anchors(shown)
+    assert not answer_anchors(said) & answer_anchors(other)
 
 
-def test_arguments_that_are_no_json_hold_no_texts_and_objects_are_read_as_they_are():
-    assert list(arguments_of({"function": {"arguments": LONG}})) == []
-    assert list(arguments_of({"input": {"x": LONG}})) == [LONG]
-    assert list(arguments_of({"function": {"arguments": None}})) == []
+def test_an_answer_of_punctuation_has_one_anchor():
+    assert len(answer_anchors({"content": "?!"})) == 1
+
+
+def test_random_ids_without_a_digit_are_recognised_and_names_are_not():
+    assert call_anchor("call_PAaWXNMynLqjwHHbHZGAuvZy") is not None
+    for name in ("call_getTheWeatherOfCityNow", "functions_searchDirectFlights", "CREATEANEWDOCUMENTNOW"):
+        assert call_anchor(name) is None
+
+
+def test_a_long_run_of_combining_marks_takes_time_in_proportion():
+    assert grows_linearly(lambda size: answer_anchors({"content": "a" + "\u0301\u0316" * size}), 20_000)

@@ -9,6 +9,7 @@ point. Keys do not depend on the version of the projection.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,6 +22,8 @@ LONG_ENOUGH = 64  # characters of a text that identifies its message
 LONG_ANSWER = 41  # characters of an answer that few others repeat
 _LONG = 4  # the bit of an ANSWER anchor that says so
 _ID_RUN = re.compile(r"[0-9A-Za-z]+")
+_PUNCTUATION = re.compile(r"```\w*|[!-/:-@\[-`{-~\u2000-\u206f\u3000-\u303f]+")
+_LONGEST_WORD = 200  # characters of a word that are composed
 _MOST = 64  # anchors of one message
 _RESULT_ROLES = frozenset({"tool", "function"})
 
@@ -52,8 +55,7 @@ def anchors_of(message: Any) -> tuple[int, ...]:
     if is_result and (key := call_anchor(message.get("tool_call_id"))) is not None:
         found.add(key)
     if role == "assistant":
-        if (key := answer_anchor(message)) is not None:
-            found.add(key)
+        found |= answer_anchors(message)
         for call in calls_of(message):
             if (key := call_anchor(call.get("id"))) is not None:
                 found.add(key)
@@ -71,26 +73,47 @@ def text_anchor(text: str, kind: int) -> int | None:
     return _key(b"text", flat, kind) if len(flat) >= LONG_ENOUGH else None
 
 
-def answer_anchor(message: Mapping[str, Any]) -> int | None:
-    """The anchor of what a model said: its text without reasoning, white space counted as single blanks, and its tool
-    calls by name and arguments. None where it said nothing."""
+def answer_anchors(message: Mapping[str, Any]) -> set[int]:
+    """The anchors of what a model said: its text without reasoning, white space counted as single blanks, with its tool
+    calls by name and arguments; and the same without punctuation, which clients that render Markdown drop or replace.
+    Empty where it said nothing."""
     calls = projected_calls(message)
     refusal = message.get("refusal")
     text = plain_text(message) or (refusal if isinstance(refusal, str) else "")
     flat = " ".join(text.split())
     if not flat and not calls:
-        return None
-    key = _key(b"answer", canonical_json([flat, calls]), ANSWER)
-    return key | _LONG if calls or len(flat) >= LONG_ANSWER else key & ~_LONG
+        return set()
+    bare = _without_punctuation(flat)
+    return {_answer_key(text, calls) for text in (flat, bare) if text or calls}
+
+
+def _answer_key(text: str, calls: list[Any]) -> int:
+    key = _key(b"answer", canonical_json([text, calls]), ANSWER)
+    return key | _LONG if calls or len(text) >= LONG_ANSWER else key & ~_LONG
+
+
+def _without_punctuation(flat: str) -> str:
+    """A text's words as they are composed, without punctuation and the language of code."""
+    if not flat.isascii():
+        flat = " ".join(map(_composed, flat.split(" ")))
+    return " ".join(_PUNCTUATION.sub(" ", flat).split())
+
+
+def _composed(word: str) -> str:
+    # To compose a run of many marks takes time that is quadratic in its length; no word of a language has so many.
+    return word if word.isascii() or len(word) > _LONGEST_WORD else unicodedata.normalize("NFC", word)
 
 
 def call_anchor(call_id: Any) -> int | None:
     """The anchor of a tool-call id that is unlikely to occur twice: it has a run of at least 9 letters and digits, both
-    of them, at least 6 different ones. ``call_1`` and ``get_weather:0`` are counters, not names."""
+    of them, at least 6 different ones, or of at least 16 letters whose case is random. ``call_1``, ``get_weather:0``
+    and ``getTheWeatherOfCity`` are counters and names."""
     if not isinstance(call_id, str):
         return None
     for run in _ID_RUN.findall(call_id):
-        if len(run) >= 9 and len(set(run)) >= 6 and not run.isalpha() and not run.isdigit():
+        if len(run) < 9 or len(set(run)) < 6 or run.isdigit():
+            continue
+        if not run.isalpha() or (len(run) >= 16 and 0.3 <= sum(map(str.isupper, run)) / len(run) <= 0.7):
             return _key(b"call", call_id, CALL)
     return None
 

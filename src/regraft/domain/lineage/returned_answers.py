@@ -4,16 +4,18 @@ Clients rewrite instructions, questions and tool results, cut histories and summ
 answered. An answer that a turn delivered and that a later history holds therefore names the parent, whatever changed
 around it. Equal answers occur in different conversations, so a candidate also needs a second sign: another answer of
 its history before this one, the same question, or the id of a tool call. Of several candidates the one with the most in
-common wins; where two have the same, none does.
+common wins. Where several of one tree have the same, the latest does; where they are of several trees, the tree whose
+opening shares many words with this history's that no other's does; else none.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from regraft.domain.ids import Digest, NodeId, SessionId, TurnId
 from regraft.domain.lineage.fingerprints import is_long_answer
@@ -21,15 +23,21 @@ from regraft.domain.lineage.history_change import CONFIG_KEY
 
 EVIDENCE = "returned_answer"
 FROM_VERSION = 3  # of the projection
-_ALIKE, _ALMOST, _SAME = 0.6, 0.7, 0.9  # shares of the shorter question's words that the longer one has
+_RELATED, _ALIKE, _ALMOST, _SAME = 0.4, 0.6, 0.7, 0.9  # shares of the shorter question's words that the longer one has
 _ANSWERING, _ASKING = frozenset({"assistant"}), frozenset({"user", "tool", "function"})
-_MOST_TEXT = 20_000  # characters of a question that are compared
+_CLOSER = 0.08  # how much more alike a question has to be to decide between candidates
+# Kana, Chinese characters, Thai, Lao, Burmese, Khmer
+_WITHOUT_BLANKS = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]+"
+)
+_MOST_TEXT = 20_000  # characters of a question, or of an opening, that are compared
+_OWN_WORDS, _FEWER = 12, 4  # words of an opening that only one tree shares; how many times as many as any other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TailMessage:
-    """One of the last messages before an answer. ``keys``: by which an answer is recognised; ``text``: what a user or a
-    tool said since the answer before."""
+    """One of the last messages before an answer. ``keys``: by which an answer, or the call that a result is of, is
+    recognised; ``text``: what a user or a tool said since the answer before."""
 
     message_id: Digest
     role: str
@@ -80,6 +88,16 @@ class ReturnedAnswer:
     deliverers: Sequence[DeliveringTurn]
 
 
+class KnownTurns(Protocol):
+    """What else is known of turns; asked only where candidates are equal in all that is compared first."""
+
+    def tree(self, turn: DeliveringTurn) -> NodeId:
+        """The root of the tree that a deliverer is in."""
+
+    def opening(self, turn: TurnId) -> str:
+        """What the instruction and the question before a turn's first answer say."""
+
+
 @dataclass(frozen=True, slots=True)
 class Continuation:
     """The node that a rewritten history continues. ``shortened``: messages were cut or replaced by a summary.
@@ -100,7 +118,9 @@ class _Similarity:
     whole: bool
     name: bool
     answers: int
+    every_answer: bool
     long_before: bool
+    same_result: bool
     question: float
     messages: int
     system: bool
@@ -111,8 +131,9 @@ class _Similarity:
         return (self.whole, self.name, self.answers, alike, self.messages, self.system, self.place)
 
 
-def continuation(turn: RewrittenTurn, returned: Iterable[ReturnedAnswer]) -> Continuation | None:
-    """What a turn continues: the deliverer of the last returned answer that has one, and only one, proven deliverer."""
+def continuation(turn: RewrittenTurn, returned: Iterable[ReturnedAnswer], known: KnownTurns) -> Continuation | None:
+    """What a turn continues: the best proven deliverer of the last returned answer that has any. Where the best of
+    different trees are equal, the turn continues none."""
     for answer in sorted(returned, key=lambda each: -each.position):
         scored = [
             (_likeness(turn, answer, each), each)
@@ -123,12 +144,47 @@ def continuation(turn: RewrittenTurn, returned: Iterable[ReturnedAnswer]) -> Con
         if not proven:
             continue
         best = max(like.rank() for like, _ in proven)
-        winners = [each for like, each in proven if like.rank() == best]
-        if len({each.session_id for each in winners}) > 1:
+        equal = [(like, each) for like, each in proven if like.rank() == best]
+        closest = max(like.question for like, _ in equal)
+        winners = [each for like, each in equal if like.question > closest - _CLOSER]
+        winners = _of_one_tree(turn, winners, known)
+        if not winners:
             return None
-        winner = min(winners, key=lambda each: (each.started_at, each.turn_id.bytes))
+        winner = max(winners, key=lambda each: (each.started_at, each.turn_id.bytes))
         return _describe(turn, answer, winner)
     return None
+
+
+def _of_one_tree(turn: RewrittenTurn, winners: list[DeliveringTurn], known: KnownTurns) -> list[DeliveringTurn]:
+    """The winners, if all are of one tree; else those of the tree whose opening is the turn's, and no other's."""
+    if len({each.session_id for each in winners}) == 1:
+        return winners
+    by_tree: dict[NodeId, list[DeliveringTurn]] = defaultdict(list)
+    for each in winners:
+        by_tree[known.tree(each)].append(each)
+    if len(by_tree) == 1:
+        return winners
+    ours = frozenset(_words(known.opening(turn.turn_id)))
+    shared = {
+        tree: ours & frozenset[str]().union(*(_words(known.opening(each.turn_id)) for each in found))
+        for tree, found in by_tree.items()
+    }
+    trees_of = Counter(word for words in shared.values() for word in words)
+    own = Counter({tree: sum(trees_of[word] == 1 for word in words) for tree, words in shared.items()})
+    (best, most), (_, next_most) = own.most_common(2)
+    return by_tree[best] if most >= max(_OWN_WORDS, next_most * _FEWER) else []
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text; of scripts that are written without blanks, every two characters in a row."""
+    found: list[str] = []
+    for word in text[:_MOST_TEXT].split():
+        if word.isascii() or not (runs := _WITHOUT_BLANKS.findall(word)):
+            found.append(word)
+            continue
+        found += (run[at : at + 2] for run in runs for at in range(max(len(run) - 1, 1)))
+        found += _WITHOUT_BLANKS.sub(" ", word).split()
+    return found
 
 
 def _may_join(turn: RewrittenTurn, found: DeliveringTurn) -> bool:
@@ -150,7 +206,9 @@ def _likeness(turn: RewrittenTurn, answer: ReturnedAnswer, found: DeliveringTurn
         whole=found.by_call and found.by_answer,
         name=turn.name is not None and found.name == turn.name,
         answers=1 + len(common),
+        every_answer=0 < len(common) == _answers(answer.tail) == _answers(found.tail),
         long_before=any(is_long_answer(key) for keys in common for key in keys),
+        same_result=bool(_calls_answered(answer.tail) & _calls_answered(found.tail)),
         question=round(_alike(_question(answer.tail), _question(found.tail)), 2),
         messages=shared.total(),
         system=found.system == turn.system,
@@ -159,25 +217,48 @@ def _likeness(turn: RewrittenTurn, answer: ReturnedAnswer, found: DeliveringTurn
 
 
 def _proves(turn: RewrittenTurn, answer: ReturnedAnswer, found: DeliveringTurn, like: _Similarity) -> bool:
-    if found.by_call or (found.long and like.name):
+    shorter = answer.position < found.position
+    if found.by_call or (found.long and like.name) or (shorter and found.session_id == turn.session_id):
         return True
     if not found.long:
-        return like.long_before or like.question >= (_ALMOST if like.place and like.system else _SAME)
-    if like.answers > 1 or like.question >= _ALIKE:
+        same_place = like.place and like.system
+        return like.long_before or like.question >= (
+            _SAME if not same_place else _ALMOST if not like.every_answer else _RELATED
+        )
+    if like.answers > 1 or like.same_result or like.question >= _ALIKE:
         return True
-    return turn.instructed and like.system and answer.position < found.position
+    return shorter and (_begins(answer.tail) or (turn.instructed and like.system))
+
+
+def _begins(tail: Sequence[TailMessage]) -> bool:
+    """Whether a history begins with the answer, but for an instruction and what the model said before."""
+    return not any(each.role in _ASKING for each in tail)
+
+
+def _answers(tail: Sequence[TailMessage]) -> int:
+    return sum(each.role in _ANSWERING for each in tail)
 
 
 def _answers_in_common(ours: Sequence[TailMessage], theirs: Sequence[TailMessage]) -> list[frozenset[int]]:
     """The keys of the answers before this one that both histories have, counted back to the first that differs."""
-    mine = [each.keys for each in ours if each.keys]
-    others = [each.keys for each in theirs if each.keys]
+    mine = [each.keys for each in ours if each.keys and each.role in _ANSWERING]
+    others = [each.keys for each in theirs if each.keys and each.role in _ANSWERING]
     common: list[frozenset[int]] = []
     for one, other in zip(mine, others, strict=False):
         if not (both := one & other):
             break
         common.append(both)
     return common
+
+
+def _calls_answered(tail: Sequence[TailMessage]) -> frozenset[int]:
+    """The ids of the calls whose results came between the answer before and this one."""
+    found: set[int] = set()
+    for each in tail:
+        if each.role in _ANSWERING:
+            break
+        found |= each.keys
+    return frozenset(found)
 
 
 def _question(tail: Sequence[TailMessage]) -> str:
@@ -193,7 +274,7 @@ def _question(tail: Sequence[TailMessage]) -> str:
 
 def _alike(one: str, other: str) -> float:
     """The share of the shorter text's words that the longer one has, 0 to 1; 0 where one is empty."""
-    ours, theirs = Counter(one.split()), Counter(other.split())
+    ours, theirs = Counter(_words(one)), Counter(_words(other))
     fewer = min(ours.total(), theirs.total())
     return (ours & theirs).total() / fewer if fewer else 0.0
 

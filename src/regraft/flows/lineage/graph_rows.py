@@ -40,10 +40,16 @@ def decide(connection: Connection, new: list[UUID], version: int) -> store.Graph
     Needs the builder's lock.
     """
     affected = {*store.affected(connection, new), *new}
-    origin = store.origins(connection, affected)
-    found = store.parents(connection, {turn: row["origin"] for turn, row in origin.items()})
-    facts = store.facts(connection, affected)
-    return _decided(connection, new, facts, origin, parent_links(connection, facts, found, version))
+    while True:
+        origin = store.origins(connection, affected)
+        found = store.parents(connection, {turn: row["origin"] for turn, row in origin.items()})
+        facts = store.facts(connection, affected)
+        places = parent_links(connection, facts, found, version)
+        moved = _moved(store.current_parents(connection, places.keys()), places)
+        leaning = set(store.leaning(connection, moved)) - affected if moved else set()
+        if not leaning:
+            return _decided(connection, new, facts, origin, places)
+        affected |= leaning
 
 
 def decide_apart(connection: Connection, new: Mapping[UUID, UUID], version: int) -> tuple[store.GraphRows, set[UUID]]:
@@ -110,12 +116,17 @@ def _decided(
     rows.trees = {tree[node] for node in touched}
     rows.sessions = {*rows.trees, *(row["session_id"] for row in facts.values())}
     rows.sessions.update(row["session_id"] for row in current.values())
-    rows.moved = [
+    rows.moved = _moved(current, places)
+    return rows
+
+
+def _moved(current: Mapping[UUID, store.Row], places: Mapping[NodeId, ParentLink]) -> list[UUID]:
+    """The nodes that had another parent before."""
+    return [
         node
         for node, row in current.items()
         if row["parent_node_id"] is not None and row["parent_node_id"] != places[NodeId(node)].parent
     ]
-    return rows
 
 
 def _placed(row: store.Row, place: ParentLink, anchor: Digest, bodies: dict[bytes, dict[str, Any]]) -> PlacedTurn:

@@ -65,10 +65,12 @@ def parent_links(
         places[node] = ParentLink(NodeId(claimed), "explicit_header") if claimed else by_prefix[node]
         if not claimed and row["prefix_evidence"] in UNMATCHED:
             unmatched.append(store.UnmatchedHistory(node_id=node, turn_id=row["origin"], known=row["prefix_depth"]))
-    rejoin = _continuations if version >= FROM_VERSION else _compactions
-    for node, link in rejoin(connection, unmatched, version).items():
-        places[node] = link
-        uncertain.add(node)
+    if version >= FROM_VERSION:
+        uncertain |= _continue(connection, unmatched, places)
+    else:
+        joined = _compactions(connection, unmatched, version)
+        places.update(joined)
+        uncertain |= joined.keys()
     _break_circles(connection, places, by_prefix, roots, uncertain)
     return places
 
@@ -81,19 +83,24 @@ def settled_link(row: store.Row) -> ParentLink:
     return ParentLink(NodeId(row["parent_node_id"]), row["parent_evidence"], change)
 
 
-def _continuations(
-    connection: Connection, unmatched: list[store.UnmatchedHistory], _version: int
-) -> dict[NodeId, ParentLink]:
-    """The nodes whose history holds an answer that an earlier turn delivered."""
+def _continue(
+    connection: Connection, unmatched: list[store.UnmatchedHistory], places: dict[NodeId, ParentLink]
+) -> set[NodeId]:
+    """Place the nodes whose history holds an answer that an earlier turn delivered, and return them.
+
+    The earliest come first: which tree a deliverer is in may decide, and only earlier turns deliver.
+    """
     rows = store.deliverers(connection, unmatched)
     wanted = {bytes(row[name]) for row in rows for name in ("context_before", "owner_context") if row[name] is not None}
     tails = _tails(connection, wanted)
     by_node: dict[NodeId, dict[int, list[store.Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         by_node[NodeId(row["node_id"])][row["depth"]].append(row)
-    found = {}
-    for node, positions in by_node.items():
-        first = next(iter(positions.values()))[0]
+    first_of = {node: next(iter(positions.values()))[0] for node, positions in by_node.items()}
+    known = _KnownTurns(connection, places, {row["owner_node_id"] for row in rows})
+    found = set()
+    for node, first in sorted(first_of.items(), key=lambda each: (each[1]["started_at"], each[1]["turn_id"].bytes)):
+        positions = by_node[node]
         turn = RewrittenTurn(
             turn_id=TurnId(first["turn_id"]),
             session_id=SessionId(first["session_id"]),
@@ -111,12 +118,47 @@ def _continuations(
             )
             for position, group in positions.items()
         ]
-        found_parent = continuation(turn, returned)
+        found_parent = continuation(turn, returned, known)
         if found_parent is not None:
             evidence = COMPACTION_EVIDENCE if found_parent.shortened else RETURNED_EVIDENCE
             change = HistoryChange(found_parent.shortened, found_parent.reason, found_parent.config)
-            found[node] = ParentLink(found_parent.node_id, evidence, change)
+            places[node] = ParentLink(found_parent.node_id, evidence, change)
+            found.add(node)
     return found
+
+
+class _KnownTurns:
+    """The trees of turns that delivered answers, as stored where this build does not place them anew, and openings.
+
+    Both are read when they are asked for, which is seldom.
+    """
+
+    def __init__(self, connection: Connection, places: Mapping[NodeId, ParentLink], nodes: set[UUID]) -> None:
+        self._connection, self._places, self._nodes = connection, places, nodes
+        self._above: dict[NodeId, NodeId | None] | None = None
+        self._openings: dict[TurnId, str] = {}
+
+    def tree(self, turn: DeliveringTurn) -> NodeId:
+        """The root above a turn's node, or the node at which a circle of claims closes."""
+        if self._above is None:
+            nodes = {*self._nodes, *(place.parent for place in self._places.values())}
+            self._above = {row["node_id"]: row["parent_node_id"] for row in store.ancestors(self._connection, nodes)}
+        node, passed = turn.node_id, set()
+        while node not in passed:
+            passed.add(node)
+            place = self._places.get(node)
+            parent = place.parent if place else self._above.get(node)
+            if parent is None:
+                break
+            node = parent
+        return node
+
+    def opening(self, turn: TurnId) -> str:
+        """What was said before the first answer."""
+        if turn not in self._openings:
+            bodies = store.opening(self._connection, turn)
+            self._openings[turn] = "\n".join(plain_text(parse_json(body)) for body in bodies)
+        return self._openings[turn]
 
 
 def _tails(connection: Connection, contexts: set[bytes]) -> dict[bytes, tuple[TailMessage, ...]]:

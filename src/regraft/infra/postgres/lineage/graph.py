@@ -124,6 +124,11 @@ def tails(connection: Connection, contexts: Collection[bytes], most: int) -> lis
     return connection.execute(_SQL["tails"], {"contexts": list(contexts), "most": most}).fetchall()
 
 
+def opening(connection: Connection, turn: UUID) -> list[str]:
+    """The messages of a turn's history before its first answer, as JSON."""
+    return [row["body"] for row in connection.execute(_SQL["opening"], {"turn": turn}).fetchall()]
+
+
 def links(connection: Connection, turns: Collection[UUID], evidence: str) -> list[Row]:
     """Links that ``turns`` make or change, by kind of evidence: ``claims``, ``agents``, ``tasks``, ``results``,
     ``traces``."""
@@ -154,6 +159,12 @@ def _save_links(connection: Connection, found: Collection[Link]) -> None:
 def ancestors(connection: Connection, nodes: Collection[UUID]) -> list[Row]:
     """The given nodes and all above them: ``node_id``, ``parent_node_id``, ``depth``."""
     return connection.execute(_SQL["ancestors"], {"nodes": list(nodes)}).fetchall()
+
+
+def leaning(connection: Connection, nodes: Collection[UUID]) -> list[UUID]:
+    """Turns whose place may change because these nodes, and what grows from them, are in another tree now."""
+    rows = connection.execute(_SQL["leaning"], {"nodes": list(nodes)}).fetchall()
+    return [row["turn_id"] for row in rows]
 
 
 def families(connection: Connection, parent_nodes: Collection[UUID]) -> list[Row]:

@@ -287,9 +287,21 @@ read AS (
     SELECT up.start, up.place, up.message_id, m.role, m.anchors, m.body,
         count(*) FILTER (WHERE m.role = 'assistant') OVER (PARTITION BY up.start ORDER BY up.place) AS answers
     FROM up JOIN message m USING (message_id))
-SELECT start, message_id, role, CASE WHEN role = 'assistant' THEN anchors END AS anchors,
+SELECT start, message_id, role, CASE WHEN role IN ('assistant', 'tool', 'function') THEN anchors END AS anchors,
     CASE WHEN answers = 0 AND role NOT IN ('system', 'developer') THEN body::text END AS body
 FROM read ORDER BY start, place;
+
+-- name: opening
+-- The messages of a turn's history before its first answer, in order.
+WITH RECURSIVE up AS (
+    SELECT c.parent_id, c.message_id, c.depth
+    FROM session_turn t JOIN context c ON c.context_id = t.context_id WHERE t.turn_id = %(turn)s
+    UNION ALL
+    SELECT c.parent_id, c.message_id, c.depth FROM up JOIN context c ON c.context_id = up.parent_id),
+read AS (
+    SELECT up.depth, m.body, count(*) FILTER (WHERE m.role = 'assistant') OVER (ORDER BY up.depth) AS answers
+    FROM up JOIN message m USING (message_id))
+SELECT body::text AS body FROM read WHERE answers = 0 ORDER BY depth;
 
 -- name: save_unsettled
 -- Places that a late arrival may still improve, with what it may be recognised by.
@@ -311,6 +323,17 @@ WITH RECURSIVE up AS (
     UNION
     SELECT n.node_id, n.parent_node_id, n.depth FROM up JOIN conversation_branch_nodes n ON n.node_id = up.parent_node_id)
 SELECT node_id, parent_node_id, depth FROM up;
+
+-- name: leaning
+-- Turns whose place was chosen among answers of nodes at or below the given ones: which trees these are in may decide it.
+WITH RECURSIVE down AS (
+    SELECT unnest(%(nodes)b::uuid[]) AS node_id
+    UNION
+    SELECT n.node_id FROM down JOIN conversation_branch_nodes n ON n.parent_node_id = down.node_id)
+SELECT DISTINCT t.turn_id FROM down JOIN session_turn d ON d.node_id = down.node_id
+JOIN message m ON m.message_id = d.answer_id AND m.anchors IS NOT NULL
+JOIN unsettled_node u ON u.anchors && m.anchors JOIN session_turn t ON t.node_id = u.node_id
+WHERE NOT EXISTS (SELECT FROM lineage_queue q WHERE q.turn_id = t.turn_id);
 
 -- name: families
 -- Every placed turn under the given parents.
