@@ -10,7 +10,7 @@ import pytest
 
 from regraft.domain.errors import UsageError
 from regraft.domain.ids import NodeId, Number, SessionId, digest, parse_json
-from regraft.domain.replay.job import Origin, Variant, plan
+from regraft.domain.replay.job import Origin, Variant, one_spelling, plan
 
 SYSTEM = {"role": "system", "content": "Be brief."}
 HI = {"role": "user", "content": [{"type": "text", "text": "hi\0\ud800"}], "extra": Number("1.0")}
@@ -198,3 +198,27 @@ def test_what_is_no_message_object_is_sent_again_as_it_was():
         {"role": "user", "content": "x"},
     ]
     assert replace(origin(), messages=["odd"]).messages == ["odd"]
+
+
+def test_numbers_that_are_equal_are_one_variant_and_one_job():
+    spellings = [
+        {"temperature": 0, "top_p": 1, "max_tokens": 100.0, "seed": 7},
+        {"temperature": 0.0, "top_p": 1.0, "max_tokens": 100, "seed": 7.0},
+        {"temperature": Number("-0.0"), "top_p": Number("1e0"), "max_tokens": Number("1e2"), "seed": Number("7.0")},
+    ]
+    variants = [Variant(sampling=one_spelling(each)) for each in spellings]
+    assert len({job.fingerprint for job in plan([origin()], variants, 1)}) == 1
+    assert only(variants[0]).body.count("0.0") == 1  # as --temperature 0 has always been asked
+    assert {str(each.describe()) for each in variants} == {str(variants[0].describe())}
+    assert only(Variant(sampling={"temperature": 0.1})).fingerprint != only(variants[0]).fingerprint
+
+
+def test_a_sampling_value_that_is_no_number_or_of_an_unknown_setting_stays_as_it_is():
+    given = {"temperature": True, "top_p": None, "stop": ["x"], "my_setting": 1.0, "seed": 0.5, "top_k": 2**70}
+    assert one_spelling(given) == given
+    assert isinstance(one_spelling(given)["my_setting"], float)
+
+
+def test_a_stored_plan_keeps_the_spelling_that_it_was_made_with():
+    stored = Variant.of({"sampling": {"temperature": 0}})
+    assert '"temperature":0,' in only(stored).body.replace(" ", "")

@@ -13,7 +13,7 @@ from regraft.domain.capture.side_calls import is_side_call
 from regraft.domain.errors import UsageError
 from regraft.domain.ids import Digest, canonical_json, digest, parse_json
 from regraft.domain.lineage.tombstone import ERASED, is_erased
-from regraft.domain.replay.job import Origin, Variant, tool_name
+from regraft.domain.replay.job import Origin, Variant, one_spelling, tool_name
 
 Kind = Literal[
     "continuation",
@@ -138,7 +138,7 @@ def grid(dimensions: Mapping[str, Sequence[Any]], fixed: Variant | None = None) 
     """
     start = fixed or Variant()
     order = ("model", "system", "user", *SAMPLING)
-    lists = [[(name, value) for value in dimensions.get(name, ())] or [(name, None)] for name in order]
+    lists = [[(name, value) for value in dict.fromkeys(dimensions.get(name, ()))] or [(name, None)] for name in order]
     found = []
     for point in itertools.product(*lists):
         chosen = {name: value for name, value in point if value is not None}
@@ -148,7 +148,7 @@ def grid(dimensions: Mapping[str, Sequence[Any]], fixed: Variant | None = None) 
                 model=chosen.get("model", start.model),
                 system=chosen.get("system", start.system),
                 user=chosen.get("user", start.user),
-                sampling=sampling,
+                sampling=one_spelling(sampling),
                 tools=start.tools,
                 without_tools=start.without_tools,
                 plan=start.plan,

@@ -10,11 +10,16 @@ from typing import Any
 from regraft.domain.capture.dialects import CHAT, as_chat, dialect_of
 from regraft.domain.capture.request import Request
 from regraft.domain.errors import UsageError
-from regraft.domain.ids import Digest, NodeId, SessionId, canonical_json, digest
+from regraft.domain.ids import Digest, NodeId, SessionId, canonical_json, digest, plain
 
 # How the answer is handed over, not what is asked; an answer made in the background would not come back at all.
 _DELIVERY = frozenset({"stream", "stream_options", "background"})
 _INSTRUCTING = frozenset({"system", "developer"})
+_REAL = frozenset(
+    {"temperature", "top_p", "min_p", "typical_p", "frequency_penalty", "presence_penalty", "repetition_penalty"}
+)
+_WHOLE = frozenset({"seed", "max_tokens", "max_completion_tokens", "max_output_tokens", "top_k", "n"})
+_EXACT = 2**53  # below it each whole number is a float
 _LISTS = ("tools", "functions")
 _CHOICES = ("tool_choice", "function_call")
 LONGEST_TEXT = 200  # characters of a prompt that a label quotes; a longer one is named by its digest
@@ -140,6 +145,23 @@ class Job:
         mark = {"sample": self.sample, "fingerprint": self.fingerprint}
         text = canonical_json({**_in_short(self.variant.describe()), **mark})
         return text if len(text.encode()) <= LONGEST_LABEL else canonical_json(mark)
+
+
+def one_spelling(sampling: Mapping[str, Any]) -> dict[str, Any]:
+    """Sampling settings with their numbers as the command line writes them: 0.0 for a temperature of 0, 100 for a limit
+    of 100.0. The spelling is part of a request, and so of a job's fingerprint."""
+    return {name: _one_spelling(name, value) for name, value in sampling.items()}
+
+
+def _one_spelling(name: str, value: Any) -> Any:
+    if isinstance(value, bool) or name not in _REAL | _WHOLE:
+        return value
+    number = plain(value)
+    if isinstance(number, float) and name in _WHOLE:
+        return int(number) if number.is_integer() else number
+    if isinstance(number, int | float) and name in _REAL:
+        return float(number) + 0.0 if abs(number) < _EXACT else number  # + 0.0: -0.0 is 0.0
+    return number
 
 
 def _in_short(described: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from pydantic import BeforeValidator, Field, WrapValidator, field_validator, mod
 from regraft.domain.capture.endings import Status
 from regraft.domain.errors import ConfigError, UsageError
 from regraft.domain.replay.experiment import SAMPLING, Experiment, Kind, Query, QueryName, grid, read_tools
-from regraft.domain.replay.job import Variant
+from regraft.domain.replay.job import Variant, one_spelling
 from regraft.infra.config.document import parse_document
 from regraft.infra.config.section import FileSection
 from regraft.infra.files.text import read_text
@@ -154,7 +154,7 @@ class VariantSection(_Changes):
             model=self.model,
             system=self.system if self.system_file is None else read(self.system_file),
             user=self.user if self.user_file is None else read(self.user_file),
-            sampling=values,
+            sampling=one_spelling(values),
             tools=fixed.tools,
             without_tools=fixed.without_tools,
             plan=fixed.plan,
