@@ -150,6 +150,8 @@ def _former_ids(reader: ArrowReader, rows: Sequence[Row], turns: Mapping[str, Re
 def _difference(stored: Row, again: Row | RowRefusal, former: frozenset[str]) -> str:
     if isinstance(again, RowRefusal):
         return f"{again.reason}: {again.detail}".rstrip(": ")
+    if stored == again:  # as nearly all do
+        return ""
     before, after = parts_of(stored), parts_of(again)
     different = [name for name in before if before[name] != after[name]]
     ids = [(old.node_id, new.node_id) for old, new in zip(stored.sources, again.sources, strict=True)]

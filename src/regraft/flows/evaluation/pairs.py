@@ -26,7 +26,8 @@ from regraft.infra.duckdb.evaluation.workbench import Workbench
 from regraft.infra.postgres.arrow import reading
 from regraft.infra.statistics.strengths import strengths
 
-_BATCH = 500  # sessions in memory at a time
+_BATCH = 500  # sessions read at a time
+_PAIRS_AT_ONCE, _SESSIONS_AT_ONCE = 5_000, 10_000  # written at a time: opening the workbench costs more than few pairs
 
 _TEXTS = (
     *("pair_id", "anchor_turn_id", "session_id", "theme", "node_a", "node_b", "turn_a", "turn_b", "kind_a", "kind_b"),
@@ -66,25 +67,29 @@ def propose_pairs(dsn: str, workbench: Path) -> PairCounts:
     seen, before, heard = bench.seen("pairs"), bench.label_states(), bench.outcome_states("pairs")
     made: Counter[str] = Counter()
     with reading(dsn, "postgres/evaluation/evaluation") as truth:
-        changed = truth.rows("changed_sessions", seen)
+        changed = truth.table("changed_sessions", seen)
         states = {row["session_id"]: row["state"] for row in truth.rows("label_states")}
         judged = {one for one in before.keys() | states.keys() if before.get(one) != states.get(one)}
         outcomes = {row["session_id"]: row["state"] for row in truth.rows("outcome_states")}
         reported = {one for one in heard.keys() | outcomes.keys() if heard.get(one) != outcomes.get(one)}
-        ids = sorted({row["session_id"] for row in changed} | judged | reported)
-        build = max((row["build"] for row in changed), default=seen)
+        ids = sorted({*changed.column("session_id").to_pylist()} | judged | reported)
+        build = max(changed.column("build").to_pylist(), default=seen)
+        sessions: list[str] = []
+        anchors: list[str] = []
+        records: list[dict[str, Any]] = []
         for start in range(0, len(ids), _BATCH):
             batch = ids[start : start + _BATCH]
             votes: dict[UUID, list[Vote]] = defaultdict(list)
             for row in truth.rows("votes", batch):
                 votes[UUID(row["pair_id"])].append(_vote(row))
-            records: list[dict[str, Any]] = []
-            anchors = []
             for anchor, group in groupby(truth.rows("siblings", batch), key=lambda row: str(row["anchor"])):
-                anchors.append(anchor)
                 records += _compare(UUID(anchor), list(group), votes)
-            bench.replace_pairs(batch, anchors, pa.Table.from_pylist(records, schema=_PAIRS))
-            made.update(record["reason"] for record in records)
+            sessions += batch
+            anchors += truth.table("anchors", batch).column("anchor").to_pylist()
+            if len(records) >= _PAIRS_AT_ONCE or len(sessions) >= _SESSIONS_AT_ONCE or start + _BATCH >= len(ids):
+                bench.replace_pairs(sessions, anchors, pa.Table.from_pylist(records, schema=_PAIRS))
+                made.update(record["reason"] for record in records)
+                sessions, anchors, records = [], [], []
     if build != seen or judged:
         bench.finish_pairs(build, states)
     if reported:

@@ -83,11 +83,11 @@ def materialise_units(dsn: str, workbench: Path) -> UnitCounts:
     sessions = units = 0
     build = seen
     with reading(dsn, "postgres/evaluation/evaluation") as truth:
-        changed = truth.rows("changed_sessions", seen)
+        changed = truth.table("changed_sessions", seen)
         states = {row["session_id"]: row["state"] for row in truth.rows("outcome_states")}
         reported = {one for one in before.keys() | states.keys() if before.get(one) != states.get(one)}
-        ids = sorted({row["session_id"] for row in changed} | reported)
-        build = max((row["build"] for row in changed), default=seen)
+        ids = sorted({*changed.column("session_id").to_pylist()} | reported)
+        build = max(changed.column("build").to_pylist(), default=seen)
         waiting = _Measured([], [])
         for batch, rows in truth.batches("units", ids, _BATCH):
             waiting.add(batch, [_unit(row) for row in rows])

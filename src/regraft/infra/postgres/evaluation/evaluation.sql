@@ -104,12 +104,20 @@ LEFT JOIN message m ON m.message_id = r.answer_id
 WHERE r.purpose <> 'judge'  -- what judges say of conversations is no conversation
 ORDER BY leaf.node_id;
 
+-- name: anchors
+-- The anchors of the given sessions.
+SELECT DISTINCT b.context_anchor_turn_id::text AS anchor FROM response_branch_records b
+WHERE b.session_id IN (SELECT one::uuid FROM json_array_elements_text($1::json) AS one);
+
 -- name: siblings
--- Every answer under the anchors of the given sessions.
+-- Every answer under those anchors of the given sessions that have several.
 WITH wanted AS (
     SELECT one::uuid AS session_id FROM json_array_elements_text($1::json) AS one),
 anchors AS (
-    SELECT DISTINCT b.context_anchor_turn_id FROM response_branch_records b JOIN wanted USING (session_id)),
+    SELECT b.context_anchor_turn_id FROM response_branch_records b
+    WHERE b.context_anchor_turn_id IN (
+        SELECT own.context_anchor_turn_id FROM response_branch_records own JOIN wanted USING (session_id))
+    GROUP BY b.context_anchor_turn_id HAVING count(*) > 1),
 ratings AS (
     SELECT unit_id, json_agg(rating ORDER BY label_id)::text AS ratings FROM deciding_human_eval_labels GROUP BY unit_id)
 SELECT b.context_anchor_turn_id::text AS anchor, b.node_id::text AS node_id, b.turn_id::text AS turn_id,
