@@ -19,8 +19,9 @@ class RowFile:
     def __init__(self, path: Path, kind: str) -> None:
         self._path = path
         self._kind = kind
+        self.schema = schema(kind)
         self._writer: pa.RecordBatchFileWriter | None = pa.ipc.new_file(
-            str(path), schema(kind), options=pa.ipc.IpcWriteOptions(compression="lz4")
+            str(path), self.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
         )
 
     def write(self, rows: Sequence[tuple[Row, str]]) -> None:

@@ -12,6 +12,9 @@ from regraft.domain.errors import NotFoundError
 from regraft.infra.duckdb.file import Record, WorkbenchFile
 
 
+_COPYING = "400MB"  # of memory while candidates are copied; what is over it goes to disk
+
+
 class Workbench(WorkbenchFile):
     """Paths and pairs. A file that is not there reads as empty tables."""
 
@@ -102,6 +105,7 @@ class Workbench(WorkbenchFile):
     def copy_candidates(self, selection: Path) -> None:
         """Write all units and pairs to another database file, as its tables ``unit`` and ``pair``."""
         with self._open() as connection:
+            connection.execute(f"SET memory_limit = '{_COPYING}'")  # without it, a gigabyte for a million units
             connection.execute(f"ATTACH '{str(selection).replace(chr(39), chr(39) * 2)}' AS selection")
             embedded = connection.execute(self._query("has_vectors")).fetchone()[0]
             clustered = connection.execute(self._query("has_clusters")).fetchone()[0]
