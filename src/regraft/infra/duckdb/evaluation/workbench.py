@@ -11,7 +11,6 @@ import pyarrow as pa
 from regraft.domain.errors import NotFoundError
 from regraft.infra.duckdb.file import Record, WorkbenchFile
 
-
 _COPYING = "400MB"  # of memory while candidates are copied; what is over it goes to disk
 
 
