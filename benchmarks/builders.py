@@ -5,7 +5,7 @@
 The same log is built again and again, in turn by one builder, by one as if others were at work, by threads and by
 processes; the best of some rounds counts, since other work on a machine only ever slows a build. Prints each figure
 beside one builder's, and the CPU time of builders and server together, which other work changes less. Writes JSON to
-benchmarks/results/builders.json. Starts a PostgreSQL of its own in a temporary folder.
+benchmarks/results/builders.json. Starts a separate PostgreSQL in a temporary folder.
 """
 
 from __future__ import annotations

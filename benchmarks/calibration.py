@@ -6,7 +6,7 @@ Of each pair of answers a person, four judges and two annotators of an import sa
 and a judge say how good it is. Prints the seconds of a calibration (target: under 2 for 100,000 labels), beside two
 limits measured in the same run: PostgreSQL's answers to the same queries, read and thrown away; and Cohen's kappa of
 scikit-learn over the same labels, with as many resamples of components for its interval, for one judge. Writes JSON to
-benchmarks/results/calibration.json. Starts a PostgreSQL of its own in a temporary folder.
+benchmarks/results/calibration.json. Starts a separate PostgreSQL in a temporary folder.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def materialise(dsn: str, bench: Path, refit: bool = False) -> Step:
 
 
 def alone(dsn: str, bench: Path, refit: bool = False) -> Step:
-    """The same in a process of its own, so that its memory is what it needs."""
+    """The same in a separate process, so that its memory is what it needs."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
         return pool.submit(materialise, dsn, bench, refit).result()

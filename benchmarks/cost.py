@@ -5,7 +5,7 @@
 CPU seconds count ingest or the builder together with PostgreSQL's; --gateway-us is the gateway's CPU a call (gateway.py
 measures it). Bytes are those of PostgreSQL with all indexes, for conversations of 100 turns with growing histories and
 messages of 150 to 300 bytes: longer ones add their compressed bytes. Prices are in any currency.
-Writes JSON to benchmarks/results/cost.json. Starts a PostgreSQL of its own in a temporary folder.
+Writes JSON to benchmarks/results/cost.json. Starts a separate PostgreSQL in a temporary folder.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python benchmarks/dataset_filters.py [--rows 100000] [--only near_duplicates]
 
-Near-duplicates of 100,000 rows shall take less than 60 s; the other filters have no budget of their own. Prints for
+Near-duplicates of 100,000 rows should take less than 60 s; the other filters have no budget of their own. Prints for
 each the seconds for 100,000 rows, and the share of the budget (below 1.0: within it), and writes JSON to
 benchmarks/results/dataset_filters.json.
 """

@@ -2,10 +2,10 @@
 
     python benchmarks/fidelity.py FOLDER... [--policy strict]
 
-A folder holds recorded conversations in any format that `regraft import` reads. Each trajectory is grown again from its
+A folder holds recorded conversations in any format that `regraft import` reads. Each trajectory is replayed from its
 first answer, through a gateway, with its tools answered from the record. Prints the share of trajectories that were
 reproduced (every answer, every turn of the user, fidelity 1.0, no new node) and of tool results from the record, and
-writes JSON to benchmarks/results/fidelity.json. Starts a PostgreSQL, a NATS and a gateway of its own. Exits with 1 when
+writes JSON to benchmarks/results/fidelity.json. Starts a PostgreSQL, a NATS and a separate gateway. Exits with 1 when
 a trajectory was not reproduced.
 """
 
@@ -132,7 +132,7 @@ def measure(dsn: str, gateway: str, model: Repeating, folder: Path, policy: str)
 
 
 def main() -> int:
-    """Measure each folder in a database of its own."""
+    """Measure each folder in a separate database."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--policy", default="strict", choices=("strict", "recorded"))

@@ -3,7 +3,7 @@
     python benchmarks/graph.py [--turns 20000]
 
 Prints each figure beside its limit measured in the same run (COPY of the same rows, the messages' own bytes) and writes
-JSON to benchmarks/results/graph.json. Starts a PostgreSQL of its own in a temporary folder.
+JSON to benchmarks/results/graph.json. Starts a separate PostgreSQL in a temporary folder.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def _copy_rate(dsn: str, rows: Iterable[tuple[UUID, bytes]]) -> float:
     """Turns a second of a COPY that keeps bytes under their ids, a transaction a batch, as ingest does."""
     with psycopg.connect(dsn) as connection:
         connection.execute("CREATE TABLE bare (id uuid PRIMARY KEY, bytes bytea)")
-        connection.execute("ALTER TABLE bare ALTER bytes SET STORAGE EXTERNAL")  # nobody compresses it again
+        connection.execute("ALTER TABLE bare ALTER bytes SET STORAGE EXTERNAL")  # no one compresses it again
         connection.commit()
         spent, count = 0.0, 0
         while batch := list(itertools.islice(rows, BATCH)):

@@ -3,7 +3,7 @@
     python benchmarks/identity.py [--sample 8] [--data FOLDER]
 
 Conversations whose trees are known (tests/golden, and recorded ones where FOLDER holds them) go through ingest and the
-builder of a PostgreSQL of its own. *Fracture rate*: trees found for each true conversation, 1.00 is right. *False-merge
+builder of its own PostgreSQL. *Fracture rate*: trees found for each true conversation, 1.00 is right. *False-merge
 rate*: the share of conversations that hang in a tree with another, 0 is right. *Misplaced*: turns that do not hang
 under the turn that they follow. *Equal*: conversations that are left out of a cause, because what it leaves of
 a history is the same as in another conversation. Writes JSON to benchmarks/results/identity.json; exit code 1 when one
@@ -132,7 +132,7 @@ def recorded_folders(data: Path) -> list[Path]:
 
 
 def answers_of(messages: list[Message]) -> list[int]:
-    """Where the answers of a conversation stand: what the model said after somebody had asked."""
+    """Where the answers of a conversation stand: what the model said after someone had asked."""
     roles = [each.get("role") for each in messages]
     asked = next((at for at, role in enumerate(roles) if role not in ("system", "developer", "assistant")), len(roles))
     return [at for at, role in enumerate(roles) if role == "assistant" and at > asked]
@@ -197,7 +197,7 @@ def calls_of(clock: Clock, conversation: Conversation, number: int, cause: Cause
     touched = cause.name == "nothing"
     for path in conversation.paths:
         parent = None
-        replaced, upto = path[:0], 0  # a client that replaced its history goes on from what it has
+        replaced, upto = path[:0], 0  # a client that replaced its history continues from what it has
         for at in answers_of(path):
             key = said(path[: at + 1])
             turn = len(made)

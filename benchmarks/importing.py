@@ -4,7 +4,7 @@
 
 The limit is measured in the same run: the file is parsed, and all rows of the log's tables (taken from a first import)
 are COPYed, ready-made and binary, into the same tables of an empty database, indexes and keys included. Prints the
-ratio (1.0: as fast as the limit) and writes JSON to benchmarks/results/importing.json. Starts a PostgreSQL of its own.
+ratio (1.0: as fast as the limit) and writes JSON to benchmarks/results/importing.json. Starts a separate PostgreSQL.
 """
 
 from __future__ import annotations

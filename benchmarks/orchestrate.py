@@ -2,7 +2,7 @@
 
 A scripted model server answers each call after 50 ms. An orchestrated call with no cost of its own would take the
 latencies on its critical path: the plan, each level of steps, the answer. What it takes beyond that, and the CPU that
-the gateway spends, is divided by the subtasks. The gateway runs in a process of its own, capture on and fsynced; the
+the gateway spends, is divided by the subtasks. The gateway runs in a separate process, capture on and fsynced; the
 limit is a plain loop over the same model server, without gateway and without capture, making the same calls. Writes
 JSON to benchmarks/results/orchestrate.json.
 """

@@ -5,7 +5,7 @@
 The table of nodes as it is, in 16 parts by the hash of the session, and in 12 parts by month. In each: appending as the
 builder does, nodes by their ids, children of nodes, a path to the root, the tree of a session, and the removal of the
 oldest twelfth. Best of some rounds; prints milliseconds, and the ratio to the table as it is (above 1: slower). Writes
-JSON to benchmarks/results/partitions.json. Starts a PostgreSQL of its own; a million nodes need 2 GB of disk.
+JSON to benchmarks/results/partitions.json. Starts a separate PostgreSQL; a million nodes need 2 GB of disk.
 """
 
 from __future__ import annotations

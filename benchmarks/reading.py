@@ -2,7 +2,7 @@
 
     python benchmarks/reading.py [--sessions 500]
 
-Fills a PostgreSQL of its own in a temporary folder with conversations of 100 turns (large_graph.sql), one of 2,300
+Fills a separate PostgreSQL in a temporary folder with conversations of 100 turns (large_graph.sql), one of 2,300
 messages and one of 10,000 nodes; prints a table and writes JSON to benchmarks/results/reading.json. A ratio above 1
 misses its limit.
 """

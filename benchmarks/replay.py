@@ -3,7 +3,7 @@
 First 1,000 jobs, 64 at once, against a model server that takes 50 ms. Least possible is jobs x latency / concurrency.
 Then 12 jobs of at most 64 tokens by the local model: tokens a second, beside the same bodies sent to the bare model
 server, in turns. Measured is all of it: the plan stored, calls captured through the gateway, the stream and ingest, and
-every answer in the graph. Gateway and ingest are processes of their own.
+every answer in the graph. Gateway and ingest are separate processes.
 """
 
 from __future__ import annotations

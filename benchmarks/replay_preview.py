@@ -2,7 +2,7 @@
 
     python benchmarks/replay_preview.py
 
-Imports conversations of 50 turns (12,000 characters) into a PostgreSQL of its own, and previews replays of their last
+Imports conversations of 50 turns (12,000 characters) into a separate PostgreSQL, and previews replays of their last
 nodes: one context, twenty, two hundred. Prints a table and writes JSON to benchmarks/results/replay_preview.json.
 A ratio above 1 misses its limit.
 """

@@ -4,7 +4,7 @@
 
 Prints how long a claim takes (the lease, and reading and rendering what is shown), beside one that finds its item by id
 and locks it, and how often an item was given twice; then the same without a pause between items, and for a reviewer who
-is far ahead of everybody else. Writes JSON to benchmarks/results/review_queue.json. Starts a PostgreSQL of its own in a
+is far ahead of everyone else. Writes JSON to benchmarks/results/review_queue.json. Starts a separate PostgreSQL in a
 temporary folder.
 """
 
@@ -31,7 +31,7 @@ from regraft.infra.postgres.pool import Connection, connect
 
 RESULTS = Path(__file__).parent / "results"
 LIMIT = 0.020  # seconds of a claim, at p99
-AHEAD = 5_000  # items that one reviewer judged and nobody else did
+AHEAD = 5_000  # items that one reviewer judged and no one else did
 
 # A path is one node with a history of six messages; all have the same texts, so that filling takes seconds.
 FILL = """

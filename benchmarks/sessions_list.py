@@ -2,7 +2,7 @@
 
     python benchmarks/sessions_list.py [--sessions 100000]
 
-Fills a PostgreSQL of its own in a temporary folder, serves it by the web process's application on a socket, and asks
+Fills a separate PostgreSQL in a temporary folder, serves it by the web process's application on a socket, and asks
 for it as a page does. Prints a table and writes JSON to benchmarks/results/sessions_list.json. A ratio above 1 misses.
 """
 

@@ -4,7 +4,7 @@
 
 Each session has 20 turns of a client, 60 replays of them and 20 turns that grew from replays. Prints each figure beside
 its limit, and the time of one aggregate over the same runs in the same database; writes JSON to
-benchmarks/results/staleness.json. Starts a PostgreSQL of its own in a temporary folder.
+benchmarks/results/staleness.json. Starts a separate PostgreSQL in a temporary folder.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python benchmarks/tree_api.py [--nodes 10000 20000 100000]
 
-Fills a PostgreSQL of its own in a temporary folder with trees of branching_tree.sql; prints a table and writes JSON to
+Fills a separate PostgreSQL in a temporary folder with trees of branching_tree.sql; prints a table and writes JSON to
 benchmarks/results/tree_api.json. The limit is for 10,000 nodes and grows with them. A ratio above 1 misses its limit.
 """
 

@@ -92,7 +92,7 @@ def _first_load() -> Figures:
 
 
 def _transferred(browser: Any, origin: str, path: str) -> int:
-    """Bytes of files, as they came over the wire, without what the API said."""
+    """Bytes of files, unchanged over the wire, without what the API said."""
     with browser.new_context() as context:
         page = context.new_page()
         watched = context.new_cdp_session(page)

@@ -6,7 +6,7 @@ Fills a queue with pairs of answers of some 1,500 characters after five messages
 `e` or `x` once a pair was looked at for ``think`` seconds; of ten pairs one gets a comment, one is compared word by
 word, and one is undone and judged again. A time is from the key's event until the next pair was painted. Prints their
 median and 95th percentile beside 60 ms, and the pairs an hour beside 500. Writes JSON to
-benchmarks/results/ui_review.json. Starts a PostgreSQL and a web process of its own. Needs the built page and Chromium
+benchmarks/results/ui_review.json. Starts a PostgreSQL and a separate web process. Needs the built page and Chromium
 (/usr/bin/chromium, or REGRAFT_CHROMIUM).
 """
 

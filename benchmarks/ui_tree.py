@@ -2,7 +2,7 @@
 
     python benchmarks/ui_tree.py [--nodes 3000 20000]
 
-Fills a PostgreSQL of its own in a temporary folder with trees of branching_tree.sql, serves them with the built page
+Fills a separate PostgreSQL in a temporary folder with trees of branching_tree.sql, serves them with the built page
 (`make page`), and opens them in Debian's Chromium without a GPU. Prints a table and writes JSON to
 benchmarks/results/ui_tree.json. A ratio above 1 misses its limit. The limits are for 3,000 nodes.
 """
@@ -72,7 +72,7 @@ def main() -> None:
 
 @contextmanager
 def served(dsn: str, folder: Path) -> Iterator[str]:
-    """The web process in a thread, on a port of its own."""
+    """The web process in a thread, on its own port."""
     listening = socket.create_server(("127.0.0.1", 0))
     app = make_app(dsn, workbench=folder / "workbench.duckdb")
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))

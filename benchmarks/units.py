@@ -5,7 +5,7 @@
 Short: four questions each, the last one answered twice, so two paths a session. Long: the 100-turn conversations of
 graph.py, whose histories have up to 200 messages. Prints paths and messages a second (target: at least 3,000 short
 paths a second), beside the limit measured in the same run: PostgreSQL's answer to the same query, read and thrown away.
-Writes JSON to benchmarks/results/units.json. Starts a PostgreSQL of its own in a temporary folder.
+Writes JSON to benchmarks/results/units.json. Starts a separate PostgreSQL in a temporary folder.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ REPOSITORY = Path(__file__).parent.parent
 _TEMPLATE = "regraft_template"
 _PASSED = pytest.StashKey[bool]()
 
-settings.register_profile("regraft", max_examples=40, deadline=None)  # a slow machine is no failure
+settings.register_profile("regraft", max_examples=40, deadline=None)  # a slow machine is not a failure
 settings.load_profile("regraft")
 _MEMORY = use_memory()  # before pytest names its own folder
 
@@ -96,7 +96,7 @@ def nats_url(servers_dir: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def golden_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few conversations and calls of our own, written by hand and packed as the recorded ones are."""
+    """A few conversations and our own calls, written by hand and packed as the recorded ones are."""
     folder = tmp_path_factory.mktemp("golden")
     for path in (REPOSITORY / "tests" / "golden" / "corpus").rglob("*.json*"):
         packed = folder / path.relative_to(REPOSITORY / "tests" / "golden" / "corpus")

@@ -67,7 +67,7 @@ def filled(
 
 @contextmanager
 def bare_web(postgres: PostgresEndpoint, folder: Path) -> Iterator[WebProcess]:
-    """A web process before an empty database of its own, where no token is needed."""
+    """A web process before a separate empty database, where no token is needed."""
     name, port = f"empty_{uuid.uuid4().hex[:12]}", free_port()
     with psycopg.connect(postgres.dsn, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE regraft_template".encode())
@@ -139,9 +139,9 @@ def new_context(new_context: Callable[..., BrowserContext], guard: PageGuard) ->
 
 @pytest.fixture
 def visit(new_context: Callable[..., BrowserContext], filled: FilledStack, guard: PageGuard) -> Visit:
-    """Opens a window for somebody, before the filled deployment or another one: ``visit("admin", viewport={...})``.
+    """Opens a window for someone, before the filled deployment or another one: ``visit("admin", viewport={...})``.
 
-    ``web``: before this web process, where no token is needed. ``role`` may be empty: nobody is signed in.
+    ``web``: before this web process, where no token is needed. ``role`` may be empty: no one is signed in.
     """
 
     def window(

@@ -121,6 +121,6 @@ def test_a_page_from_disk_reads_nothing(visit: Visit, filled: FilledStack, guard
 
 
 def _changes(stack: FilledStack) -> dict[str, int]:
-    """What somebody would have written."""
+    """What someone would have written."""
     query = "SELECT (SELECT count(*) FROM review_acts) AS acts, (SELECT count(*) FROM review_leases) AS leases"
     return dict(stack.deployment.ask(query)[0])

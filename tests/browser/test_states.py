@@ -1,4 +1,4 @@
-"""Pages with nothing to show say what to do; pages whose server is gone say so, and go on when it is back."""
+"""Pages with nothing to show say what to do; pages whose server is gone say so, and continue when it is back."""
 
 from __future__ import annotations
 

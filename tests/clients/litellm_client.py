@@ -1,4 +1,4 @@
-"""LiteLLM as a client, in an environment of its own: asks the gateway what it is told, prints what it saw as JSON.
+"""LiteLLM as a client, in a separate environment: asks the gateway what it is told, prints what it saw as JSON.
 
 Arguments: the gateway's address and the cases, each API-WHAT-HOW. A line of JSON each. Started by test_litellm.py.
 """

@@ -1,6 +1,6 @@
 """LiteLLM before a running gateway: what it saw is what was stored, by either API that it speaks.
 
-It needs an older ``openai`` than we do, so it lives in an environment of its own and is started as a program.
+It needs an older ``openai`` than we do, so it lives in a separate environment and is started as a program.
 """
 
 from __future__ import annotations

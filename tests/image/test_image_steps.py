@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(1800)
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[Path]:
-    """The folder that stands for the image's root; every account can reach it."""
+    """The folder that represents the image's root; every account can reach it."""
     with tempfile.TemporaryDirectory(prefix="regraft-image-") as folder:
         Path(folder).chmod(0o755)
         yield DockerfileSteps(REPOSITORY, Path(folder) / "stages").build()

@@ -1,6 +1,6 @@
 """Near-duplicates by Daft, on this machine and on two Ray nodes, against an exact comparison of all rows.
 
-Daft and Ray live in an environment of their own (`make test-scale` makes it).
+Daft and Ray live in their own environment (`make test-scale` makes it).
 """
 
 from __future__ import annotations

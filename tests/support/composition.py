@@ -55,7 +55,7 @@ def image_variables() -> dict[str, str]:
 
 class Composition:
     """``folder`` can be reached by every account, so that an embedded PostgreSQL works in it. ``seal``: services have
-    the account of the image, hold no rights, and write to their volumes alone. ``image`` stands for the image's root:
+    the account of the image, hold no rights, and write to their volumes alone. ``image`` represents the image's root:
     its programs are run, not those of this checkout."""
 
     def __init__(self, folder: Path, upstream: str, *, seal: bool = False, image: Path | None = None) -> None:

@@ -11,7 +11,7 @@ from regraft.flows.capture.consume import consume
 
 @contextlib.contextmanager
 def consuming(dsn, nats_url):
-    """Ingest in this process, on a thread of its own."""
+    """Ingest in this process, on a separate thread."""
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
     failed: list[BaseException] = []

@@ -105,7 +105,7 @@ class Deployment:
 def deployed(
     folder: Path, postgres: PostgresEndpoint, config: str = "", model: Numbered | None = None
 ) -> Iterator[Deployment]:
-    """A deployed with a database and a stream of its own. ``config`` is more of its TOML."""
+    """A deployment with its own database and stream. ``config`` is more of its TOML."""
     name, port, model = f"regraft_{uuid.uuid4().hex[:12]}", free_port(), model or Numbered()
     with psycopg.connect(postgres.dsn, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE regraft_template".encode())

@@ -46,7 +46,7 @@ def _ignored(file: str, rules: list[str]) -> bool:
 
 
 class DockerfileSteps:
-    """``build`` gives the folder of the last stage, which stands for the image's root."""
+    """``build`` gives the folder of the last stage, which represents the image's root."""
 
     def __init__(self, repository: Path, folder: Path) -> None:
         self._repository = repository

@@ -72,7 +72,7 @@ class NatsServer:
 
 
 class Upstream:
-    """A scripted upstream on a thread of its own."""
+    """A scripted upstream on a separate thread."""
 
     def __init__(self, answer):
         self._answer = answer
@@ -106,7 +106,7 @@ class Upstream:
 
 
 class Gateway:
-    """The gateway in this process, on a thread of its own."""
+    """The gateway in this process, on a separate thread."""
 
     def __init__(self, settings):
         self.settings = settings
@@ -137,7 +137,7 @@ class Gateway:
             connection.close()
 
     def raw(self, body=BODY, headers=b"", path=CHAT):
-        """A socket with the request sent on it."""
+        """A socket on which the request was sent."""
         sock = socket.create_connection(("127.0.0.1", self.settings.port), 20)
         head = b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n%b\r\n"
         sock.sendall(head % (path.encode(), len(body), headers) + body)

@@ -115,7 +115,7 @@ def _run(block: GuideBlock, text: str, folder: Path, variables: Mapping[str, str
 
 
 def _path() -> str:
-    """Where programs are looked for: beside this Python first."""
+    """Where programs are searched for: beside this Python first."""
     return f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 

@@ -22,7 +22,7 @@ GOOD = json.dumps({"s1": STEP, "s2": {**STEP, "inputs": ["s1"], "dependencies": 
 
 
 class Planner:
-    """A scripted model server: it gives the next of its plans to whoever asks for one."""
+    """A scripted model server: it gives the next of its plans to anyone who asks for one."""
 
     def __init__(self, *plans):
         self.plans = list(plans) or [GOOD]

@@ -71,7 +71,7 @@ class Planted:
         return Workbench(self.bench).pairs()
 
     def alone(self, count: int) -> list[dict[str, Any]]:
-        """The pairs that nobody judged, made where there are none."""
+        """The pairs that no one judged, made where there are none."""
         with connect(self.dsn) as connection:
             known = {row["pair_id"] for row in connection.execute("SELECT pair_id FROM preference_labels").fetchall()}
         found = [pair for pair in self.judged() if pair["pair_id"] not in known]

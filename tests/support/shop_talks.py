@@ -131,7 +131,7 @@ def _long_talk(client: Client) -> Iterator[UUID]:
 
 
 def _compacted(client: Client) -> Iterator[UUID]:
-    """A client replaces its history by a summary, and goes on."""
+    """A client replaces its history by a summary, and continues."""
     history: list[Message] = [system("You mend builds.")]
     for number in range(5):
         history.append(user(f"The build of module {number} fails since the lock file names a package twice."))

@@ -165,7 +165,7 @@ Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 def exported(events: list[dict[str, Any]]) -> Series:
     """The samples that ``log_to_metric`` with ``all_metrics`` and ``prometheus_exporter`` make of incremental metrics:
-    counters are summed, buckets of histograms are summed and cumulated, an empty tag is no label."""
+    counters are summed, buckets of histograms are summed and cumulated, an empty tag is not a label."""
     samples: Series = defaultdict(float)
     for event in events:
         assert event["kind"] == "incremental"

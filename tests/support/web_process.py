@@ -1,4 +1,4 @@
-"""``regraft web`` as a process of its own, which a test can stop and start again at the same address."""
+"""``regraft web`` as a separate process, which a test can stop and start again at the same address."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class WebProcess:
     def ask(
         self, method: str, path: str, body: object = None, token: str = "", headers: dict[str, str] | None = None
     ) -> tuple[int, Any]:
-        """The status and the JSON of a request outside of any browser; the text where it is no JSON."""
+        """The status and the JSON of a request outside of any browser; the text where it is not JSON."""
         sent = {"Content-Type": "application/json", **(headers or {})}
         if token:
             sent["Authorization"] = f"Bearer {token}"

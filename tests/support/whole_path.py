@@ -113,7 +113,7 @@ class WholePath:
 
 @contextlib.contextmanager
 def gateway_before(model, nats_url, spool):
-    """A gateway in this process, on a thread of its own, before a model server. Gives its port."""
+    """A gateway in this process, on a separate thread, before a model server. Gives its port."""
     upstream = UpstreamSettings(base_url=model.base_url, connect_timeout=2.0)
     settings = GatewaySettings(upstreams={"main": upstream}, spool=spool, nats_url=nats_url, port=free_port())
     with Gateway(settings):

@@ -1,4 +1,4 @@
-"""The converters of LLaMA-Factory, axolotl and datasets, in an environment of their own: how they read exported files.
+"""The converters of LLaMA-Factory, axolotl and datasets, in their own environment: how they read exported files.
 
 Arguments: the reader, a folder and, for LLaMA-Factory, the name of a dataset. Prints one line of JSON for each row.
 Started by test_targets.py.

@@ -1,6 +1,6 @@
 """Exported rows as the trainers' own converters read them: what they make of a file is what the branches say.
 
-LLaMA-Factory, axolotl and `datasets` live in an environment of their own, and are started as a program (readers.py).
+LLaMA-Factory, axolotl and `datasets` live in their own environment, and are started as a program (readers.py).
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def card(target: str, kind: str) -> str:
 
 
 def conversation(dice: random.Random, number: int, *, words_alone: bool = False) -> tuple[Message, ...]:
-    """A conversation of any shape that is legal; every answer holds a mark of its own."""
+    """A conversation of any shape that is legal; every answer holds its own mark."""
     messages: list[Message] = []
     if dice.random() < 0.4:
         messages.append(says("system", dice.choice(("Be brief.", "Be long.\n", ""))))

@@ -1,4 +1,4 @@
-"""Reading text that anybody may send takes time in proportion to its length, and recursion has a fixed bound.
+"""Reading text that anyone may send takes time in proportion to its length, and recursion has a fixed bound.
 
 The limit of each case is far above what linear work takes; quadratic work on the same input would need hours.
 """
@@ -187,7 +187,7 @@ def test_an_imported_record_nested_too_deeply_is_refused_and_the_next_is_read() 
 
 
 def test_the_texts_of_a_record_are_compared_with_what_was_read_of_it_in_linear_time():
-    """Every hostile text as a message, beside it under a key that nobody reads, and as both."""
+    """Every hostile text as a message, beside it under a key that no one reads, and as both."""
     for name, text in HOSTILE.items():
         line = {"messages": [{"role": "user", "content": text}], "unheard": text + "x", "more": {"deeper": [text[1:]]}}
         found = [each for _, each in conversations(importer_of("openai"), [JsonRecord(0, line)])]

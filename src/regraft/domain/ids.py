@@ -92,7 +92,7 @@ def nested_too_deeply(value: Any) -> bool:
     return True
 
 
-# A value that contains itself is no JSON, and looking for one takes half of the time that writing a message does.
+# A value that contains itself is not JSON, and looking for one takes half of the time that writing a message does.
 _ENCODE = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 ).encode

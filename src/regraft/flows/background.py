@@ -103,7 +103,7 @@ class Background:
         scope: str | None = None,
         replaces: bool = False,
     ) -> BackgroundJob:
-        """Run a function in the background. ``key``: what it is about; while work of one key goes on, it is answered
+        """Run a function in the background. ``key``: what it is about; while work of one key continues, it is answered
         in place of more of the same, or cancelled where the new one ``replaces`` it.
 
         Raises UnavailableError when too much is waiting already.

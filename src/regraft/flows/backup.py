@@ -36,7 +36,7 @@ Report = Callable[[str], None]
 class BackupSource:
     """What is backed up, or what a backup is restored into. ``dagster``: the DSN of Dagster's own database, if any.
 
-    A warehouse that is no folder (``s3://...``) is not copied: its own tools keep it.
+    A warehouse that is not a folder (``s3://...``) is not copied: its own tools keep it.
     """
 
     truth: str
@@ -76,7 +76,7 @@ class BackupManifest:
 def back_up(source: BackupSource, target: Path, report: Report = lambda _: None) -> BackupManifest:
     """Write a backup into a folder that does not exist yet. It is there whole or not at all.
 
-    Raises ConflictError where something is there already, UnavailableError when a program or a server fails.
+    Raises ConflictError where something exists already, UnavailableError when a program or a server fails.
     """
     if target.exists():
         raise ConflictError(f"{target} exists already: name a new folder for each backup.")

@@ -1,4 +1,4 @@
-"""Browsers that are signed in: a random cookie each, which stands for a token for as long as that is valid."""
+"""Browsers that are signed in: a random cookie each, which represents a token for as long as that is valid."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class BrowserSessions:
         return self._access.grant_of(known, lambda: self._token_of(cookie) == known)
 
     def _token_of(self, cookie: str) -> KnownToken | None:
-        """The token that a session stands for, if both are valid and it is the one that was shown at the sign-in."""
+        """The token that a session represents, if both are valid and it is the one that was shown at the sign-in."""
         session = self._find(_digest(cookie))
         known = self._access.current(session.token_id) if session else None
         if session is None or known is None or not hmac.compare_digest(session.token_proof, _proof(cookie, known)):

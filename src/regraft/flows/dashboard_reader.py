@@ -1,4 +1,4 @@
-"""Give Grafana a role of its own in PostgreSQL."""
+"""Give Grafana a separate role in PostgreSQL."""
 
 from __future__ import annotations
 

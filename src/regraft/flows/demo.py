@@ -1,7 +1,7 @@
 """The demo's conversations: short, on three themes, held with a real model through the gateway by the official client.
 
 No session id is sent: the graph finds the conversations by their content. A turn that was already captured is not asked
-again, so a second run adds nothing, and a run that was killed goes on where it stopped.
+again, so a second run adds nothing, and a run that was killed continues where it stopped.
 """
 
 from __future__ import annotations

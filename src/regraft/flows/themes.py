@@ -26,7 +26,7 @@ LONGEST_DESCRIPTION = 2_000  # characters
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThemeChange:
-    """What a theme is now: its id, which changes with its name, and how many sessions were filed anew. ``merged``: a
+    """What a theme is now: its id, which changes with its name, and how many sessions were filed again. ``merged``: a
     theme of that name was there already."""
 
     theme_id: UUID

@@ -30,7 +30,7 @@ _SLACK = 1.2  # a backup is compressed, mostly; files are not
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingMigration:
-    """A migration that waits. ``slow`` where it goes through a large table, which nobody can use meanwhile."""
+    """A migration that waits. ``slow`` where it goes through a large table, which no one can use meanwhile."""
 
     name: str
     effects: list[TableEffect]

@@ -17,7 +17,7 @@ class Backoff:
         """Seconds to wait after so many failures in a row; 0 after none."""
         if failures < 1:
             return 0.0
-        # A server may be away for days: 2 ** 10,000 is no float.
+        # A server may be away for days: 2 ** 10,000 is not a float.
         return min(self.first * 2.0 ** min(failures - 1, 64), self.longest)
 
     def spread(self, failures: int) -> float:

@@ -1,6 +1,6 @@
 """The data folder: it contains the content of calls, so only its owner can open it.
 
-PostgreSQL refuses to run as root, and then runs as another account in a folder of its own below. So where root makes
+PostgreSQL refuses to run as root, and then runs as another account in its own folder below. So where root makes
 the data folder, the group of that account may pass through it, and read nothing in it: that is the least which works.
 """
 
@@ -46,7 +46,7 @@ def close(path: Path) -> None:
 
 
 def closing_command(path: Path) -> str:
-    """What a user types to close a folder, so that PostgreSQL goes on where root starts it."""
+    """What a user types to close a folder, so that PostgreSQL continues where root starts it."""
     return (
         f"chgrp {pwd.getpwnam(SERVER_ACCOUNT).pw_gid} {path} && chmod 710 {path}"
         if os.geteuid() == 0

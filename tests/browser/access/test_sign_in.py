@@ -41,7 +41,7 @@ def test_the_owners_address_signs_in_and_its_key_leaves_it(
 def test_where_a_token_is_needed_a_page_is_shown_after_the_sign_in(
     visit: Visit, filled: FilledStack, guard: PageGuard
 ) -> None:
-    guard.allow("401")  # what is asked before somebody is signed in
+    guard.allow("401")  # what is asked before someone is signed in
     page = visit(web=filled.web)
     page.goto("/sessions?sort=turns")
     page.wait_for_url(re.compile(r"/sign-in\?next="))

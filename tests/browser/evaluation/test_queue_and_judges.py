@@ -1,4 +1,4 @@
-"""Who looks after the review: fills the queue, decides what people differ on, and sees which judges may be believed."""
+"""Who looks after the review: fills the queue, decides what people differ on, and sees which judges are reliable."""
 
 from __future__ import annotations
 

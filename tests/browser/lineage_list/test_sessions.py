@@ -148,7 +148,7 @@ def test_anything_is_opened_by_a_few_letters(visit: Visit, filled: FilledStack) 
     expect(page).to_have_url(re.compile(r"/pivots$"))
     page.keyboard.press("Control+k")
     page.keyboard.type(filled.shown.session[:8])
-    page.keyboard.press("Enter")  # before the server said what there is
+    page.keyboard.press("Enter")  # before the server said what exists
     expect(page).to_have_url(re.compile(rf"/sessions/{filled.shown.session}"))
 
 

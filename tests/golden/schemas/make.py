@@ -2,7 +2,7 @@
 
     python tests/golden/schemas/make.py
 
-fills a deployment of its own by the commands that a person would give (captured, replayed, evaluated, judged, reviewed,
+fills a separate deployment by the commands that a person would give (captured, replayed, evaluated, judged, reviewed,
 frozen, erased), and writes its database as ``NNNN.sql.gz``, NNNN being the newest migration: the statements that make
 it, which any PostgreSQL of the same major version or a later one takes. A file that is there stays as it is.
 """

@@ -34,7 +34,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresEndpoint)
 
 @pytest.fixture(scope="module")
 def keys(locked: Deployment) -> dict[str, str]:
-    """A key for each of some tenants, made before the first call: a gateway looks for new ones once a second."""
+    """A key for each of some tenants, made before the first call: a gateway searches for new ones once a second."""
     store = KeyStore(keys_path(locked.folder / "data"))
     return {tenant: store.create("driver", scope=tenant)[1] for tenant in ("team-a", "team-b", "default")}
 
@@ -108,7 +108,7 @@ def test_a_plan_is_asked_for_with_the_key(locked: Deployment, keys: dict[str, st
     node = locked.node("plan it", {"Authorization": f"Bearer {secret}"})
     asked = len(locked.model.asked)
     done = locked.regraft("taskify", str(node), "--json", REGRAFT_API_KEY=secret)
-    assert done.returncode == 1, done.stderr  # this model's words are no plan: that is what is stored
+    assert done.returncode == 1, done.stderr  # this model's words are not a plan: that is what is stored
     assert len(locked.model.asked) > asked
     assert locked.ask("SELECT status, scope FROM taskification_results") == [{"status": "failed", "scope": "default"}]
 

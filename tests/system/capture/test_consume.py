@@ -29,7 +29,7 @@ from support.waiting import until
 
 @contextlib.contextmanager
 def ingesting(dsn, nats_url, **options):
-    """The ingest process on a thread of its own."""
+    """The ingest process on a separate thread."""
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
     thread = threading.Thread(target=lambda: loop.run_until_complete(consume(dsn, nats_url, stop, **options)))
     thread.start()

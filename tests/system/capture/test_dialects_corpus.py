@@ -100,7 +100,7 @@ def test_the_chat_form_says_nearly_everything_by_itself(everything):
 
 
 def texts_sent(value) -> list[str]:
-    """Every text that the client sent as the words of somebody, found without knowing the dialect."""
+    """Every text that the client sent as the words of someone, found without knowing the dialect."""
     if isinstance(value, list):
         return [text for each in value for text in texts_sent(each)]
     if not isinstance(value, dict):
@@ -209,7 +209,7 @@ def test_a_stream_gives_the_same_message_with_and_without_its_final_object(recor
         alone = json.dumps([json.loads(data) for data in events(row["response_text"])][-1]["response"])
         assert dialect_of(RESPONSES).read_answer(alone.encode(), JSON).choices == whole.choices, row["id"]
         cut = answer(row, without(row, "response.completed"))
-        # A server encrypts its reasoning anew each time that it tells it.
+        # A server encrypts its reasoning again each time that it tells it.
         assert unencrypted(cut.choices[0].message) == unencrypted(whole.choices[0].message), row["id"]
         assert (cut.done, cut.choices[0].finish_reason) == (False, None)
 
@@ -294,7 +294,7 @@ def test_every_recorded_exchange_is_stored_and_its_request_can_be_made_again(eve
         for start in range(0, len(exchanges), 50):
             ingest(connection, [encode_exchange(each) for each in exchanges[start : start + 50]], stored)
         waits = connection.execute("SELECT event_id, split_part(reason, ' ', 1) AS reason FROM quarantine").fetchall()
-        # The calls that these go on from were not recorded.
+        # The calls that these continue were not recorded.
         expected = [each for each in exchanges if b'"previous_response_id": "' in each.request_body]
         unknown = {each.event_id for each in expected} & {row["event_id"] for row in waits}
         assert {row["reason"] for row in waits} <= {"waiting:previous_response"}
@@ -401,7 +401,7 @@ def test_the_examples_of_the_documentation_are_read_and_come_back(recorded_corpu
         dialect = dialect_of(endpoint)
         example = row["example"]
         if found := re.search(r"-d '(\{.*\})'", example["request"].get("curl", ""), re.DOTALL):
-            with contextlib.suppress(CorruptEventError):  # some examples are no JSON
+            with contextlib.suppress(CorruptEventError):  # some examples are not JSON
                 assert parse_json(dialect.body(dialect.read_request(found[1].encode()))) == parse_json(found[1])
                 asked[endpoint] += 1
         text = example["response"]

@@ -89,7 +89,7 @@ def unchunked(data):
 
 
 def until_dropped(running):
-    """The model server was told that nobody listens any more."""
+    """The model server was told that no one listens any more."""
     until(lambda: running.upstream.server.dropped)
 
 

@@ -326,7 +326,7 @@ def test_hostile_heads_are_refused_in_the_apis_shape_or_pass_and_the_gateway_liv
 
 
 def concrete(path):
-    """A documented path as somebody would ask for it."""
+    """A documented path as someone would ask for it."""
     return "/v1" + re.sub(r"\{\w+\}", "id-1", path)
 
 

@@ -226,7 +226,7 @@ def test_a_large_call_travels_in_parts_and_arrives_whole(tmp_path, large, nats_s
     assert (exchange.request_body, exchange.response_body) == (large, large)
 
 
-# A file that may not grow stands for a disk that is full: the kernel refuses the write, at whatever size.
+# A file that may not grow represents a disk that is full: the kernel refuses the write, at whatever size.
 FULL = """
 import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""What may not be kept is taken out at the door, and what is sent on stays as it was."""
+"""What may not be kept is taken out at the door, and what is forwarded stays as it was."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def gateway_before(tmp_path, answers, options, **settings):
 
 
 def in_turn(*scripts):
-    """Answers one after the other; the last for ever."""
+    """Answers one after the other; the last again and again."""
     left = list(scripts)
     return lambda seen: left.pop(0) if len(left) > 1 else left[0]
 

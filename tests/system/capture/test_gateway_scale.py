@@ -224,7 +224,7 @@ def is_closed(sock):
 
 
 def ask_once(port, secret):
-    """On a connection of its own."""
+    """On a separate connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("POST", CHAT, BODY, {"Authorization": f"Bearer {secret}"})

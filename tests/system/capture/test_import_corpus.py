@@ -356,7 +356,7 @@ def test_a_member_that_cannot_be_unpacked_is_refused_by_name_and_stops_no_other(
     (tmp_path / "b.jsonl").write_text(line)
     _packed_with_zstandard(tmp_path / "a.zip", "a.jsonl", line.encode())
     data = (tmp_path / "a.zip").read_bytes().replace((93).to_bytes(2, "little"), (98).to_bytes(2, "little"))
-    (tmp_path / "a.zip").write_bytes(data)  # 98: a method that nobody here knows
+    (tmp_path / "a.zip").write_bytes(data)  # 98: a method that no one here knows
     counts = import_files(truth, [tmp_path / "a.zip", tmp_path / "b.jsonl"])
     assert counts.turns == 1
     assert any("packed in a way that cannot be read" in reason for reason in counts.refused)

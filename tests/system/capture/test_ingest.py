@@ -74,7 +74,7 @@ def counts(connection) -> dict[str, int]:
 
 
 def request_again(connection, event_id) -> dict:
-    """The request of a call, put together from the tables."""
+    """The request of a call, assembled from the tables."""
     row = connection.execute(
         """SELECT e.model_requested AS model, context_messages(e.context_id)::text AS messages,
             tools.body::text AS tools, sampling.body::text AS sampling, other.body::text AS other
@@ -311,7 +311,7 @@ def test_several_writers_of_overlapping_histories_lose_nothing(truth, calls):
     start = threading.Barrier(4)
 
     def write(offset: int) -> None:
-        # Each writer stores three quarters of all calls, in an order of its own.
+        # Each writer stores three quarters of all calls, in its own order.
         mine = [each for number, each in enumerate(exchanges) if number % 4 != offset]
         mine = mine[offset * 30 :] + mine[: offset * 30]
         stored = SeenIds()

@@ -1,4 +1,4 @@
-"""Calls are seen as they are stored: each once, by whoever may read them, and after a loss from there on."""
+"""Calls are seen as they are stored: each once, by anyone who may read them, and after a loss from there on."""
 
 from __future__ import annotations
 

@@ -241,7 +241,8 @@ def test_retry_of_everything_reads_again_what_could_not_be_read(connection, call
 
 
 def refused(calls, **more):
-    """A call that can be read, with a character that PostgreSQL's text has no room for where nobody looks for one."""
+    """A call that can be read, with a character that PostgreSQL's text has no room for where no one searches for
+    one."""
     return calls([user("bad")], circumstances={"upstream": "a\0b"}, **more)
 
 

@@ -157,7 +157,7 @@ def test_a_truth_that_ends_before_the_tables_do_makes_them_anew(truth: str, benc
 
 def test_a_call_that_is_committed_late_is_not_passed_over(truth: str, bench: Path, calls: Any) -> None:
     early, slow, fast = (calls([{"role": "user", "content": word}], word) for word in ("early", "slow", "fast"))
-    keep(truth, early)  # with what the others share: nobody waits for them
+    keep(truth, early)  # with what the others share: no one waits for them
     done = []
     with connect(truth) as late:
         late.execute("SELECT 1")  # a transaction around the one of ingest

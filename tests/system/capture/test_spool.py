@@ -135,7 +135,7 @@ def test_everything_acknowledged_survives_kill_9(tmp_path):
 
     heir = Spool(tmp_path)
     (orphan,) = heir.orphans()
-    assert list(heir.orphans()) == []  # locked: nobody else may drain it
+    assert list(heir.orphans()) == []  # locked: no one else may drain it
     numbers = [int.from_bytes(record[:8], "big") for record in read_all(orphan)]
     assert numbers == list(range(len(numbers)))
     assert acknowledged <= len(numbers) <= acknowledged + 1  # one may be written and not yet said

@@ -1,4 +1,4 @@
-"""Spans of recorded conversations and of odd calls: they can be sent, and nobody's words are in them."""
+"""Spans of recorded conversations and of odd calls: they can be sent, and no one's words are in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Pairs whose sides go on to the ends of their paths: decided by what came of them, with the context as the prompt."""
+"""Pairs whose sides continue to the ends of their paths: decided by what came of them, with the context as the
+prompt."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.pool import connect
 
 RECIPE = 'name = "defaults"\nkind = "sft"\n'
-# Reward of each captured conversation; None: nobody said anything of it.
+# Reward of each captured conversation; None: no one said anything of it.
 REWARDS = (None, 0.0, 0.25, 0.5, 0.75, 1.0)
 SIDE = [{"role": "user", "content": "Generate a title for this chat."}]
 

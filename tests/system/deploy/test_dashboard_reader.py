@@ -19,7 +19,7 @@ from support.one_database import OneDatabase
 from support.small_graph import SmallGraph, every_kind
 
 PASSWORD = "a password of dashboards"
-# Columns whose names say that they hold what somebody wrote, or open something.
+# Columns whose names say that they hold what someone wrote, or open something.
 CONTENT = {
     *(
         "body",

@@ -20,7 +20,7 @@ from support.shop_talks import named
 from support.waiting import until
 from support.watched_stack import WatchedStack, watched
 
-# Nobody reviews here, the only judge gives preferences and no scores, no call waits or is refused.
+# No one reviews here, the only judge gives preferences and no scores, no call waits or is refused.
 NOT_HERE = {
     *(f"evaluation: Time of a review, p50 and p90 {ref}" for ref in "AB"),
     *(f"evaluation: Scores of judges {ref}" for ref in "AB"),
@@ -28,7 +28,7 @@ NOT_HERE = {
     "gateway: Retries, cuts and refusals a minute C",
 }
 SOMETIMES = {"gateway: Alerts that fire A"}
-NO_ROWS = {  # nobody reviews here, and no replay goes on for several turns
+NO_ROWS = {  # no one reviews here, and no replay continues for several turns
     "evaluation: Fidelity A",
     "evaluation: How rollouts ended A",
     "evaluation: Ratings of people A",

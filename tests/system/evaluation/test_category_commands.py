@@ -23,7 +23,7 @@ def answered(truth: str) -> UUID:
 
 
 class Commands:
-    """Gives commands in a folder of their own."""
+    """Gives commands in their own folder."""
 
     def __init__(self, folder: Path, dsn: str) -> None:
         self.variables = {"REGRAFT_POSTGRES__DSN": dsn, "REGRAFT_DATA_DIR": str(folder / "data")}

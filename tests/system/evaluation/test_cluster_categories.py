@@ -83,7 +83,7 @@ def test_people_are_a_sample_of_a_cluster_and_stand_apart_from_rules(clustered: 
     assert (row["units"], row["labelled"], row["decided"], row["share"]) == (8, 2, 1, 0.5)
     assert row["overall"] == pytest.approx(1 / 3)
     assert row["evidence"] == [clustered.units[0]]
-    assert (second, "rude", "human") not in found  # nobody rated a path of it
+    assert (second, "rude", "human") not in found  # no one rated a path of it
     assert clustered.labels(source="rules").keys() == {(first, "long", "rules"), (second, "long", "rules")}
 
 

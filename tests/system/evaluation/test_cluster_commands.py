@@ -1,4 +1,4 @@
-"""``regraft clusters`` and the routes of the web API: clusters are listed, shown, named, fitted anew and mapped."""
+"""``regraft clusters`` and the routes of the web API: clusters are listed, shown, named, fitted again and mapped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from support.topics import ODD, TOPICS, talks
 
 
 class Commands:
-    """Gives commands in a folder of their own."""
+    """Gives commands in their own folder."""
 
     def __init__(self, dsn: str, folder: Any) -> None:
         self.workbench = folder / "data" / "workbench.duckdb"

@@ -79,7 +79,7 @@ def hh(human: str, answer: str) -> str:
 
 
 def test_preferences_give_the_pairs_of_their_lines_and_no_others(truth, rows, bench, tmp_path) -> None:
-    """Three answers to one question over two lines: the two that were never compared are no pair."""
+    """Three answers to one question over two lines: the two that were never compared are not a pair."""
     lines = [
         {"chosen": hh("Q?", "good " * 3), "rejected": hh("Q?", "ok")},
         {"chosen": hh("Q?", "ok"), "rejected": hh("Q?", "bad words that are longer than the others")},

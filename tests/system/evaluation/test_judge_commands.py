@@ -16,7 +16,7 @@ from support.regraft_command import regraft_command
 
 @pytest.fixture
 def regraft(tmp_path: Path, servers_dir: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the command in a folder of its own, where two answers to each of three questions were imported."""
+    """Runs the command in a separate folder, where two answers to each of three questions were imported."""
     home = servers_dir / tmp_path.name
     home.mkdir()
     home.chmod(0o755)

@@ -51,7 +51,7 @@ def test_the_api_shows_what_judges_were_asked_and_where_they_differ(truth: str, 
     app = make_app(truth, access=ReadAccess("a-long-secret"), workbench=bench)
     admin = {"Authorization": "Bearer a-long-secret"}
     with TestClient(app, base_url="http://127.0.0.1", headers=admin) as client:
-        assert client.get("/api/judges").json() == {"judges": []}  # people judged nothing, and nobody compared
+        assert client.get("/api/judges").json() == {"judges": []}  # people judged nothing, and no one compared
         versions = client.get("/api/judges/versions").json()["versions"]
         assert [(each["judge"], each["votes"], each["items"]) for each in versions] == [
             ("careful", 20, 10),

@@ -1,4 +1,4 @@
-"""Judges through a real gateway: votes are kept as they came, never asked for twice, and decide pairs as a model's."""
+"""Judges through a real gateway: votes are kept unchanged, never asked for twice, and decide pairs as a model's."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def test_calls_of_judges_are_listed_with_side_calls_and_never_chosen_for_a_repla
 
 
 def test_planted_judges_are_admitted_or_refused_by_how_they_judge_what_people_judged(path, model, bench, tmp_path):
-    """From imported annotations to rows: a good judge decides what nobody judged; those of place and length do not."""
+    """From imported annotations to rows: a good judge decides what no one judged; those of place and length do not."""
     long, short = "word " * 20, "word " * 5
     annotated, chats = [], []
     for number in range(66):

@@ -1,4 +1,4 @@
-"""What was reported of answers and sessions reaches paths, pairs and datasets, each source as a part of its own."""
+"""What was reported of answers and sessions reaches paths, pairs and datasets, each source as its own part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many votes over several answers become strengths: the margins of all pairs, and verdicts on pairs that nobody saw."""
+"""Many votes over several answers become strengths: the margins of all pairs, and verdicts on pairs that no one saw."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from support.small_graph import SmallGraph, every_kind, many_choices
 
 @pytest.fixture
 def log(truth: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[regraft.Log]:
-    """The small graph, with a warehouse of its own. The working directory is empty."""
+    """The small graph, with its own warehouse. The working directory is empty."""
     with transaction(truth) as connection:
         graph = SmallGraph(connection)
         every_kind(graph)

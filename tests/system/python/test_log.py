@@ -214,7 +214,7 @@ def test_an_embedded_server_is_started_when_it_is_needed_and_stopped(close: bool
         try:
             with regraft.open(data_dir=Path(folder) / "data") as log:
                 assert log.sessions().num_rows == 0
-            with psycopg.connect(endpoint.dsn) as connection:  # it was there before, and is left alone
+            with psycopg.connect(endpoint.dsn) as connection:  # it was there before, and is not changed
                 assert connection.execute("SELECT 1").fetchone() == (1,)
         finally:
             server.stop()

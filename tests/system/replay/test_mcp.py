@@ -26,7 +26,7 @@ def process(*arguments, **settings):
 
 @contextlib.contextmanager
 def running_server(tmp_path):
-    """A server over HTTP in a process of its own; gives the process and its port."""
+    """A server over HTTP in a separate process; gives the process and its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -23,7 +23,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresEndpoint) -
 
 
 def themed(home: Deployment, theme: str, count: int) -> list[UUID]:
-    """Nodes of a theme of their own."""
+    """Nodes of their own theme."""
     return [home.node(f"{theme} {number}", {"X-Regraft-Theme": theme}) for number in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""Replays through the web API: looked at, started, watched, cancelled, resumed, by whoever may."""
+"""Replays through the web API: looked at, started, watched, cancelled, resumed, by anyone who may."""
 
 from __future__ import annotations
 

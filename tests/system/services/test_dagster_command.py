@@ -49,7 +49,7 @@ def test_the_command_runs_dagster_on_an_embedded_postgresql_and_ends_all_of_it(
 
 
 def assert_guarded(port: int) -> None:
-    """A foreign page can change nothing, and reads nothing under a name of its own."""
+    """A foreign page can change nothing, and reads nothing under its own name."""
     query, kind = '{"query":"mutation { reloadWorkspace { __typename } }"}', "application/json"
     own = f"http://127.0.0.1:{port}"
     for body, headers in (
@@ -90,7 +90,7 @@ def answers(port: int) -> bool:
 
 
 def processes() -> Iterator[tuple[int, int, int, str]]:
-    """Process, parent, group and command line of all that run; the dead that nobody waited for are left out."""
+    """Process, parent, group and command line of all that run; the dead that no one waited for are left out."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):

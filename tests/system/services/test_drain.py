@@ -30,7 +30,7 @@ _LAST = b"data: [DONE]\n\n"
 
 
 class Service:
-    """``regraft NAME`` as a process of its own, in a folder with a regraft.toml."""
+    """``regraft NAME`` as a separate process, in a folder with a regraft.toml."""
 
     def __init__(self, folder: Path, name: str) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_")}
@@ -56,7 +56,7 @@ class Service:
 
 
 def answer(seen: Seen) -> Script:
-    """A short answer, or one that goes on for seconds, or for longer than any test."""
+    """A short answer, or one that continues for seconds, or for longer than any test."""
     if b"endless" in seen.body:
         return chunked(200, [_PIECES[0], *_PIECES * 100], pause=0.1)
     if b"stream" in seen.body:

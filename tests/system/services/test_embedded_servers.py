@@ -1,4 +1,4 @@
-"""The servers that Regraft starts itself: real ones, in a folder of their own."""
+"""The servers that Regraft starts itself: real ones, in their own folder."""
 
 from __future__ import annotations
 

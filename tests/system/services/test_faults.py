@@ -52,7 +52,7 @@ def answer(seen: Seen):
 
 @contextlib.contextmanager
 def model() -> Iterator[ScriptedUpstream]:
-    """A scripted model server on a loop of its own."""
+    """A scripted model server on a separate loop."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -192,7 +192,7 @@ class SmallDisk:
 
 
 class Regraft:
-    """``regraft up`` in a folder of its own, with two gateway workers."""
+    """``regraft up`` in a separate folder, with two gateway workers."""
 
     def __init__(self, place: Path, base_url: str) -> None:
         self.port = free_port()
@@ -258,7 +258,7 @@ def test_every_process_is_killed_in_turn_under_load_and_each_call_is_stored_exac
                 for name in KILLED:
                     pass_calls(f"before {name} is killed")
                     regraft.kill(name)
-                # First one, then both, then the other: calls go on all the time.
+                # First one, then both, then the other: calls continue all the time.
                 nats, postgres = _pid(place, "nats"), _pid(place, "postgres")
                 for pid, act in ((nats, signal.SIGSTOP), (postgres, signal.SIGSTOP), (nats, signal.SIGCONT)):
                     pass_calls("before a server is stopped")

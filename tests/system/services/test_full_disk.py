@@ -25,7 +25,7 @@ RECIPE = 'name = "rows"\nkind = "sft"\n'
 
 
 class Place:
-    """A log with a frozen dataset, in a folder of its own."""
+    """A log with a frozen dataset, in a separate folder."""
 
     def __init__(self, folder: Path, truth: str, nats_url: str) -> None:
         self.folder, self.data = folder, folder / "data"

@@ -36,7 +36,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def database(folder: Path) -> Iterator[None]:
-    """Keeps the guide's database up from one command to the next, as somebody who works in two terminals does."""
+    """Keeps the guide's database up from one command to the next, as someone who works in two terminals does."""
     stack = Stack(Settings(data_dir=folder / ".regraft"))
     stack.postgres()
     yield

@@ -1,4 +1,4 @@
-"""Ctrl-C at any moment: no traceback, the exit code of an interrupt, and a log that goes on."""
+"""Ctrl-C at any moment: no traceback, the exit code of an interrupt, and a log that continues."""
 
 from __future__ import annotations
 

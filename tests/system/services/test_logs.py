@@ -126,7 +126,7 @@ def test_the_keeper_rotates_the_log_of_what_it_keeps(tmp_path: Path) -> None:
     try:
         until(lambda: copies_of(log) and log.stat().st_size < limits.size)
         size = log.stat().st_size
-        until(lambda: log.stat().st_size > size)  # the server goes on in the same file
+        until(lambda: log.stat().st_size > size)  # the server continues in the same file
         assert child.tail().endswith("again")
     finally:
         child.stop()

@@ -58,7 +58,7 @@ def facts_url(nats_url):
 
 @contextmanager
 def counting(stores):
-    """The bridge, on a thread of its own."""
+    """The bridge, on a separate thread."""
     counts = FactCounts()
     loop = asyncio.new_event_loop()
     task = None

@@ -28,7 +28,7 @@ ELSEWHERE = ("file:///etc/passwd", "ftp://host/x", "gopher://host/x", "unix:///r
 
 
 class Asked(BaseHTTPRequestHandler):
-    """Sends everybody to the server's ``target``, and counts them."""
+    """Sends everyone to the server's ``target``, and counts them."""
 
     def _answer(self) -> None:
         self.server.count += 1  # type: ignore[attr-defined]
@@ -45,7 +45,7 @@ class Asked(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def secret_place() -> Iterator[HTTPServer]:
-    """A server that nobody is to reach."""
+    """A server that no one is to reach."""
     server = HTTPServer(("127.0.0.1", 0), Asked)
     server.target, server.count = "/", 0  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever)

@@ -1,4 +1,4 @@
-"""What `regraft up` leaves open: keys only to the processes that use them, folders to nobody else."""
+"""What `regraft up` leaves open: keys only to the processes that use them, folders to no one else."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_keys_are_in_the_environment_of_what_uses_them_only(tree: dict[str, set[
     for name in ("postgres", "nats", "drainer", "ingest", "page", "daemon"):
         assert tree[name] == set(), name
     assert tree["gateway"] == {UPSTREAM, TOOL}
-    assert tree["gateway worker"] == {TOOL}  # read anew whenever a tool server is started
+    assert tree["gateway worker"] == {TOOL}  # read again whenever a tool server is started
     assert tree["web"] == {TOOL, CLIENT}  # it replays: through the gateway, with tools that may be live
     assert tree["code server"] == {UPSTREAM, TOOL, CLIENT}
 

@@ -169,7 +169,7 @@ def test_a_log_of_each_earlier_schema_is_migrated_and_keeps_every_row(
     after = contents(log.dsn, common)
     different = {table for table in before if before[table] != after[table]} - {"schema_migration"}
     assert different == {table for where, table in CHANGED if where == dump}
-    with connect(log.dsn, autocommit=True) as connection:  # and it goes on
+    with connect(log.dsn, autocommit=True) as connection:  # and it continues
         ingest(connection, [encode_exchange(calls([{"role": "user", "content": "a new question"}]))], SeenIds())
     build.build(log.dsn)
     sessions = reading.sessions(log.dsn)

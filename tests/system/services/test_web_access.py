@@ -191,7 +191,7 @@ def test_every_wrong_token_gets_the_same_answer_and_few_can_be_tried(
     replies = [_try(client, token) for token in (*wrong, *wrong[:4])]
     assert {code(reply) for reply in replies} == {(401, "unauthorized")}
     assert len({reply.text for reply in replies}) == 1
-    for token in (wrong[0], good):  # whoever guesses does not learn whether the last guess was right
+    for token in (wrong[0], good):  # anyone who guesses does not learn whether the last guess was right
         late = _try(client, token)
         assert code(late) == (429, "too_many_requests")
         assert 0 < int(late.headers["retry-after"]) <= 60

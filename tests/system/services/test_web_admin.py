@@ -24,7 +24,7 @@ Headers = dict[str, str]
 
 
 def lists_models(seen: Seen) -> Script:
-    """A model server that lists its models to whoever shows its key."""
+    """A model server that lists its models to anyone who shows its key."""
     if seen.header("authorization") != "Bearer secret-of-the-server":
         return plain(401, b"{}")
     return plain(200, json.dumps({"data": [{"id": "large"}, {"id": "small"}]}).encode())
@@ -37,7 +37,7 @@ def tokens(tmp_path: Path) -> WebTokenStore:
 
 @pytest.fixture
 def people(tokens: WebTokenStore) -> dict[str, Headers]:
-    """Who asks, by name: their tokens are made before the server looks for them."""
+    """Who asks, by name: their tokens are made before the server searches for them."""
     made = {
         "owner": tokens.create("owner", role="admin"),
         "alpha": tokens.create("alpha", "alpha", role="admin"),

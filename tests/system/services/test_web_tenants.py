@@ -211,7 +211,7 @@ def hold(connection: Any, snapshot: str, tenant: Tenant) -> None:
 
 def routes(client: TestClient, headers: Headers) -> list[str]:
     """Every path of the OpenAPI document that is read. Only such with one id, of a kind that the tenants have, can be
-    walked; others are tried with two tenants in tests of their own."""
+    walked; others are tried with two tenants in their own tests."""
     document = client.get("/api/openapi.json", headers=headers).json()
     return [path for path, item in document["paths"].items() if "get" in item and not path.startswith(ELSEWHERE)]
 

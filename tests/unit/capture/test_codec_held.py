@@ -1,4 +1,4 @@
-"""A body of a type of its own is encoded like any other."""
+"""A body of its own type is encoded like any other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a file holds in place of what was expected, it is imported or refused by name, and the others go on."""
+"""Whatever a file holds in place of what was expected, it is imported or refused by name, and the others continue."""
 
 from __future__ import annotations
 

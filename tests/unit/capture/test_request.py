@@ -1,4 +1,4 @@
-"""A request is cut into messages, tools, sampling and the rest, and put together again without a loss."""
+"""A request is cut into messages, tools, sampling and the rest, and assembled again without a loss."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def test_fields_and_messages_are_those_of_the_document(rest, messages, ascii_onl
     except UnicodeEncodeError:
         return
     slices = cut(body)
-    if slices is None:  # a key that is no text for msgspec: the request is read whole then
+    if slices is None:  # a key that is not text for msgspec: the request is read whole then
         assert any("\ud800" <= sign <= "\udfff" for key in rest for sign in key)
         return
     fields, texts = slices

@@ -1,4 +1,4 @@
-"""Choices and events of an answer: whole bodies and streams in odd forms, told apart, joined, or kept as unsure."""
+"""Choices and events of an answer: whole bodies and streams in odd forms, distinguished, joined, or kept as unsure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Histories in canonical form: which results belong to which calls, and which answers trainers shall not learn from."""
+"""Histories in canonical form: which results belong to which calls, and which answers trainers should not learn
+from."""
 
 from __future__ import annotations
 

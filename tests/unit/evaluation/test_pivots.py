@@ -1,4 +1,4 @@
-"""Values backed up a tree, and the contexts whose answers came to different ends."""
+"""Values backed up a tree, and the contexts whose answers led to different outcomes."""
 
 from __future__ import annotations
 

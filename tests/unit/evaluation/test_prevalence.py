@@ -10,8 +10,8 @@ from regraft.domain.evaluation.prevalence import SampledStratum, estimate
 
 
 def test_an_item_counts_as_the_inverse_of_its_probability() -> None:
-    rare = SampledStratum(rate=0.1, drawn=2, values=[1.0, 0.0])  # each stands for 10
-    judged_half = SampledStratum(rate=0.5, drawn=4, values=[1.0, 1.0])  # each stands for 4
+    rare = SampledStratum(rate=0.1, drawn=2, values=[1.0, 0.0])  # each represents 10
+    judged_half = SampledStratum(rate=0.5, drawn=4, values=[1.0, 1.0])  # each represents 4
     found = estimate([rare, judged_half])
     assert found is not None
     assert found.population == pytest.approx(28)

@@ -1,4 +1,4 @@
-"""A history that was replaced goes on where what survived of it proves, and nowhere when it proves nothing."""
+"""A history that was replaced continues where what survived of it proves, and nowhere when it proves nothing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def survivor(number, position, *, kind=TEXT, of=20, session=THEIRS, same=True, n
 
 
 def placed(turn, *survivors):
-    """The number of the turn that it goes on from, whatever the order of what survived."""
+    """The number of the turn that it continues from, whatever the order of what survived."""
     found = {repr(compaction(turn, order)) for order in permutations(survivors)}
     assert len(found) == 1
     result = compaction(turn, survivors)

@@ -1,4 +1,4 @@
-"""What somebody says of a turn or a session is read in every form that it is sent in."""
+"""What someone says of a turn or a session is read in every form that it is sent in."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def calling(*calls, content=None):
 
 
 def joined(*messages):
-    """Whether all of these are one message for joining, while storage tells them apart."""
+    """Whether all of these are one message for joining, while storage distinguishes them."""
     assert len({message_digest(message) for message in messages}) == len(messages)
     return len({projection_digest(message) for message in messages}) == 1
 

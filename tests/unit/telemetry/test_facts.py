@@ -130,7 +130,7 @@ def test_a_label_is_short_and_printable():
 
 def test_facts_go_nowhere_unless_the_process_publishes():
     assert not emitting()
-    emit(NodesAdded(branch_kind="root", nodes=1))  # nobody takes it
+    emit(NodesAdded(branch_kind="root", nodes=1))  # no one takes it
 
 
 def test_facts_are_dropped_and_counted_when_nats_is_away():

@@ -38,7 +38,7 @@ _READ_OF_CHOICE = frozenset({"index", "delta", "message", "finish_reason", "usag
 class Choice:
     """One alternative of an answer. ``message`` is a chat message; ``rest`` is what else the choice held.
 
-    ``unattributed`` are pieces of a stream, as they came, whose place in the message is not certain: with any, the
+    ``unattributed`` are pieces of a stream, unchanged, whose place in the message is not certain: with any, the
     choice is ambiguous.
     """
 
@@ -94,7 +94,7 @@ def _as_it_is(choice: dict[str, Any], _place: str) -> dict[str, Any]:
 
 
 def read_answer(body: bytes, content_type: str, read_choice: ReadChoice = _as_it_is) -> Answer:
-    """Assemble an answer from a decoded body. A body that is no JSON object becomes an answer with an ``error``.
+    """Assemble an answer from a decoded body. A body that is not a JSON object becomes an answer with an ``error``.
 
     ``read_choice`` turns another dialect's choice into a chat choice, which has its content under ``message`` or, in a
     stream, under ``delta``: the key that it is given.
@@ -112,7 +112,7 @@ def read_answer(body: bytes, content_type: str, read_choice: ReadChoice = _as_it
 
 
 def is_stream(text: str, content_type: str) -> bool:
-    """Whether a body is server-sent events: its first words say so, or its type does and it is no JSON object."""
+    """Whether a body is server-sent events: its first words say so, or its type does and it is not a JSON object."""
     first = text[:64].lstrip("\ufeff \t\r\n")
     if first.startswith(("data:", "event:", ":", "id:", "retry:")):
         return True
@@ -129,7 +129,7 @@ def read_object(text: str) -> dict[str, Any] | None:
 
 
 def unreadable(text: str) -> Answer:
-    """The answer of a body that is no JSON object: an error that shows its beginning."""
+    """The answer of a body that is not a JSON object: an error that shows its beginning."""
     return Answer(choices=[], model=None, usage=None, error={"message": text[:2000]}, rest={})
 
 
@@ -206,7 +206,7 @@ class _Growing:
         self._unsure: list[Any] = []
 
     def add(self, choice: dict[str, Any], chunk: int) -> None:
-        """Take in the choice of a chunk, which has a number in its stream."""
+        """Add the choice of a chunk, which has a number in its stream."""
         delta, message = choice.get("delta"), choice.get("message")
         delta = delta if isinstance(delta, dict) else {}
         if delta.get("content") and chunk == self._worded:

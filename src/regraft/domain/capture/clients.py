@@ -15,7 +15,7 @@ from regraft.domain.capture.request import Request
 from regraft.domain.capture.side_calls import SideCallRule
 from regraft.domain.ids import parse_json
 
-LONGEST_NAME = 1024  # characters; a longer text is no name
+LONGEST_NAME = 1024  # characters; a longer text is not a name
 _UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -69,7 +69,7 @@ class ClientTable:
 
 
 class KnownClients:
-    """Known clients in the order in which they are tried, made ready to be looked for in many calls."""
+    """Known clients in the order in which they are tried, made ready to be searched for in many calls."""
 
     def __init__(self, clients: Iterable[KnownClient]) -> None:
         self._clients = [(each, _places(each.session)) for each in clients]

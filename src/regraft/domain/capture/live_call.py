@@ -19,7 +19,7 @@ class LiveCall:
 
     ``caller`` asked ``model`` of ``upstream``. ``step`` is that of an orchestrator's plan. ``question`` is how the last
     message begins, where that was a user's. ``session_id`` and ``node_id`` are None for a call without a turn: an
-    attempt that was tried again, or a request without messages.
+    attempt that was retried, or a request without messages.
     """
 
     seq: int

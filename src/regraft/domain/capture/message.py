@@ -18,7 +18,7 @@ def messages_of(value: Any) -> list[Message]:
 
 
 def text_of(message: Any) -> str:
-    """The readable text of a message: its content string, or its text parts one to a line."""
+    """The readable text of a message: its content string, or its text parts one per line."""
     content = message.get("content") if isinstance(message, Mapping) else None
     if isinstance(content, str):
         return content

@@ -48,7 +48,7 @@ class LazyMessages(Sequence[Any]):
 class Request:
     """``tools``, ``sampling`` and ``other`` are JSON objects holding exactly the keys that were sent.
 
-    No messages: the call asks for no answer in words (embeddings), so that it is no turn of a conversation. What
+    No messages: the call asks for no answer in words (embeddings), so that it is not a turn of a conversation. What
     another dialect said that a chat request cannot say is in ``other`` under ``native``.
     """
 
@@ -65,7 +65,7 @@ class Request:
 
     @property
     def previous_response(self) -> str | None:
-        """The id of the answer that this call goes on from, where the client left the history to the server."""
+        """The id of the answer that this call continues from, where the client left the history to the server."""
         found = self.other.get("previous_response_id")
         return found if isinstance(found, str) and found else None
 
@@ -85,7 +85,7 @@ class Request:
 
 
 def read_document(body: bytes) -> dict[str, Any]:
-    """Raises CorruptEventError when the body is no JSON object.
+    """Raises CorruptEventError when the body is not a JSON object.
 
     ``NaN`` and infinities, which Python clients write and Python servers read, become texts of that name.
     """
@@ -116,7 +116,7 @@ def model_of(document: Mapping[str, Any]) -> str:
 
 
 def read_request(body: bytes) -> Request:
-    """Raises CorruptEventError when the body is no chat request (not JSON, no list of messages)."""
+    """Raises CorruptEventError when the body is not a chat request (not JSON, no list of messages)."""
     document = read_document(body)
     messages = document.get("messages")
     if not isinstance(messages, list) or not messages:

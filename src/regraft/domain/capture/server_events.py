@@ -44,7 +44,7 @@ class EventReader:
         self._unread = 0
 
     def rest(self) -> dict[str, Any]:
-        """How many events were no JSON, if any, to be kept with the answer."""
+        """How many events were not JSON, if any, to be kept with the answer."""
         return {"unread_events": self._unread} if self._unread else {}
 
     def chunks(self, text: str) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Calls that a client makes for itself: titles, tags, follow-up questions, quota checks, topic detection.
 
-They are recognised by rules, which are data (``side_calls.toml``, and a config's): literal texts only, looked for in
+They are recognised by rules, which are data (``side_calls.toml``, and a config's): literal texts only, searched for in
 the beginning and the end of what was said, so that reading a call is linear in its length.
 """
 
@@ -26,7 +26,7 @@ class SideCallRule:
 
     ``*_starts`` and ``user_is``: any of these texts begins, or is, one part of what the system prompt or the last
     message, if it is the user's, says. ``*_has``: any of these lists, of which every text must occur. ``user_lacks``:
-    none of these may occur. ``max_tokens`` and ``messages``: at most so many, system prompts not counted. ``models``
+    none of these may occur. ``max_tokens`` and ``messages``: at most this many, system prompts not counted. ``models``
     and ``headers`` are globs. ``tools``: whether tools were offered.
     """
 

@@ -1,8 +1,8 @@
-"""Tool calls that arrive in pieces, joined by index and id: neither alone tells calls apart on every server.
+"""Tool calls that arrive in pieces, joined by index and id: neither alone distinguishes calls on every server.
 
 Servers are known to number every call 0, to leave out the index, to count from 1, to write it as text, to give a new id
 with every piece, to repeat a call whole, and to name a function after its arguments. A piece goes to the call that its
-index and id name; one without either goes on with the call opened last. A piece whose call is not clear is kept as it
+index and id name; one without either continues with the call opened last. A piece whose call is not clear is kept as it
 came under ``unattributed``, and the answer is ambiguous.
 Source: OpenAI API reference, chat completion chunks.
 """
@@ -50,7 +50,7 @@ class _Call:
         self.form = ""
         self.name = ""
         self.arguments: list[str] = []
-        self.value: Any = None  # arguments that are no text
+        self.value: Any = None  # arguments that are not text
         self.inner: dict[str, StreamedValue] = {}
         self.fields: dict[str, StreamedValue] = {}
         self.pieces: list[dict[str, Any]] = []
@@ -120,7 +120,7 @@ class _Call:
 
 
 class StreamedCalls:
-    """The tool calls of one message. ``unattributed`` are pieces whose call is not clear, as they came."""
+    """The tool calls of one message. ``unattributed`` are pieces whose call is not clear, unchanged."""
 
     def __init__(self) -> None:
         self._calls: list[_Call] = []
@@ -134,7 +134,7 @@ class StreamedCalls:
         return bool(self._calls)
 
     def add(self, pieces: list[Any]) -> None:
-        """Take in the pieces of one delta."""
+        """Add the pieces of one delta."""
         self._delta += 1
         found = [piece for piece in pieces if isinstance(piece, dict)]
         unsure = len(self._calls) > 1 and sum(map(_names_nothing, found)) > 1
@@ -158,7 +158,7 @@ class StreamedCalls:
             self._by_both[call.id, call.index] = call
 
     def _known(self, identity: str, index: int | None, piece: dict[str, Any]) -> _Call | None:
-        """The call that a piece with an id goes on with, None if it opens one."""
+        """The call that a piece with an id continues with, None if it opens one."""
         name = _name(piece)
         last = self._by_id.get(identity)
         exact = None if index is None else self._by_both.get((identity, index))
@@ -176,7 +176,7 @@ class StreamedCalls:
         return at_index  # its id came late
 
     def _nameless(self, index: int | None, piece: dict[str, Any]) -> _Call | None:
-        """The call that a piece without an id goes on with, None if it opens one."""
+        """The call that a piece without an id continues with, None if it opens one."""
         name = _name(piece)
         last = self._calls[-1] if self._calls else None
         if index is not None:
@@ -209,7 +209,7 @@ class StreamedCalls:
         return True
 
     def calls(self) -> list[dict[str, Any]]:
-        """The whole calls, by index where each has its own, else in the order in which they came."""
+        """The whole calls, by index where each has its own, else in the order of arrival."""
         kept = list(self._settled())
         places = [call.index for call in kept if call.index is not None]
         if len(set(places)) == len(kept):

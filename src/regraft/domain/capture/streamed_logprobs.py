@@ -23,7 +23,7 @@ class StreamedLogprobs:
         return bool(self._lists or self._others)
 
     def add(self, piece: Any, *, says: bool) -> None:
-        """Take in the next piece; ``says`` tells whether its chunk had words."""
+        """Add the next piece; ``says`` tells whether its chunk had words."""
         for key, value in piece.items() if isinstance(piece, dict) else (("value", piece),):
             if isinstance(value, list):
                 self._lists.setdefault(key, []).append((value, says))

@@ -30,7 +30,7 @@ class StreamedMessage:
         )
 
     def add(self, delta: dict[str, Any]) -> None:
-        """Take in the next delta."""
+        """Add the next delta."""
         for key, value in delta.items():
             if key == "tool_calls" and isinstance(value, list | dict):
                 self._add_calls(value if isinstance(value, list) else [value])

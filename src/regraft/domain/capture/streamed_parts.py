@@ -28,7 +28,7 @@ _RUNNING = {
     "reasoning.summary": ("summary",),
     "reasoning.encrypted": ("data",),
 }
-_WHOLE = frozenset({"reasoning.encrypted"})  # another one, unless its index or id says that it goes on
+_WHOLE = frozenset({"reasoning.encrypted"})  # another one, unless its index or id says that it continues
 _TEXTS = frozenset(
     {"content", "text", "reasoning", "reasoning_content", "reasoning_text", "thinking", "thought", "refusal"}
     | {"transcript", "arguments", "input", "data", "summary", "signature", "thought_signature"}
@@ -51,7 +51,7 @@ class StreamedValue:
         self._whole_each = whole_each
 
     def add(self, piece: Any) -> None:
-        """Take in the next piece; a null says nothing."""
+        """Add the next piece; a null says nothing."""
         if piece is None:
             return
         if isinstance(piece, str):
@@ -79,7 +79,7 @@ class StreamedValue:
                 return  # said again
             self._text.add(piece)
         else:
-            # An unknown text runs on, unless it is the same in every piece.
+            # An unknown text continues, unless it is the same in every piece.
             if self._text is None:
                 self._text, self._value = StreamedText(whole_each=self._whole_each), piece
             if piece == self._value and not self._text:

@@ -9,7 +9,7 @@ import re
 
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _SHORT = 4  # characters that two texts may begin with by chance
-_LONG = 16  # characters that are hardly said twice, one piece after the other
+_LONG = 16  # characters that are hardly repeated, one piece after the other
 
 
 class StreamedText:
@@ -17,7 +17,7 @@ class StreamedText:
 
     A stream is cumulative when at least three pieces each begin with the one before, which no running text does unless
     it repeats itself. Two such pieces, or a last piece that says again all that came before it, may be either: the text
-    is then ``doubtful``, and runs on as a client would have shown it.
+    is then ``doubtful``, and continues as a client would have shown it.
     """
 
     __slots__ = ("_first", "_last", "_lengths", "_longer", "_nested", "_pieces", "_whole_each")
@@ -31,7 +31,7 @@ class StreamedText:
         self._whole_each = whole_each
 
     def add(self, piece: str) -> None:
-        """Take in the next piece."""
+        """Add the next piece."""
         if not piece:
             return
         if self._nested and piece.startswith(self._last):
@@ -55,7 +55,7 @@ class StreamedText:
 
     @property
     def doubtful(self) -> bool:
-        """Whether some of the text may have been said twice."""
+        """Whether some of the text may have been repeated."""
         if self._whole_each or self.cumulative:
             return False
         if self._nested and self._longer == 0:

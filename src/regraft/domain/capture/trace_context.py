@@ -1,8 +1,7 @@
 """Where a call is in a distributed trace: W3C Trace Context, and the ids of spans that are made from calls.
 
-The ids follow from the call's own id, so that whoever knows a call knows its span: the gateway, which tells the model
-server, and ingest, which exports the span later. Source: https://www.w3.org/TR/trace-context/
-"""
+The ids follow from the call's own id, so that anyone who knows a call knows its span: the gateway, which tells the
+model server, and ingest, which exports the span later. Source: https://www.w3.org/TR/trace-context/"""
 
 from __future__ import annotations
 

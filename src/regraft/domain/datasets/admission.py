@@ -21,7 +21,7 @@ class AdmissionFigure:
 
 
 def admission(recipe: Recipe, row: Row) -> tuple[AdmissionFigure, ...]:
-    """Who decided of a row, how clearly, and how far that may be believed."""
+    """Who decided of a row, how clearly, and how far that is reliable."""
     return tuple(_figures(recipe, row))
 
 

@@ -23,7 +23,7 @@ MESSAGE_KEYS = (*FIRST_KEYS, *ADDED_KEYS)
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 _REASONING = ("reasoning_content", "reasoning", "thinking")
-# Names under which data sets say how much a trainer shall learn from a message: 1 or true is as from any other.
+# Names under which data sets say how much a trainer should learn from a message: 1 or true is as from any other.
 _WEIGHTS = ("weight", "train", "training", "trainable", "loss", "loss_weight", "loss_mask")
 _READ = frozenset({"role", "content", "tool_calls", "tool_call_id", "name", "function_call", "reasoning_details"})
 
@@ -113,12 +113,12 @@ def canonical_messages(bodies: Iterable[Any]) -> tuple[Message, ...] | RowRefusa
 
 
 def text_of(message: Message) -> str:
-    """The text of a canonical message, its parts one to a line."""
+    """The text of a canonical message, its parts one per line."""
     return message["content"] or "\n".join(message["parts"] or ())
 
 
 def says_nothing(messages: Iterable[Message]) -> bool:
-    """Whether canonical messages hold neither words nor a call. Reasoning alone is no answer."""
+    """Whether canonical messages hold neither words nor a call. Reasoning alone is not an answer."""
     return not any(text_of(message).strip() or message["tool_calls"] for message in messages)
 
 
@@ -144,7 +144,7 @@ def _texts(content: Any) -> list[str] | RowRefusal:
 
 
 def _reasoning(body: Mapping[str, Any]) -> str | None:
-    """What the model thought, as text: the first field that holds any. Summaries and encrypted blocks are no text."""
+    """What the model thought, as text: the first field that holds any. Summaries and encrypted blocks are not text."""
     for key in _REASONING:
         value = body.get(key)
         if isinstance(value, str) and value.strip():
@@ -158,7 +158,8 @@ def _reasoning(body: Mapping[str, Any]) -> str | None:
 
 
 def _weight(body: Mapping[str, Any]) -> float | RowRefusal | None:
-    """How much a trainer shall learn from an answer; None is as much as from any other. The least of several counts."""
+    """How much a trainer should learn from an answer; None is as much as from any other. The least of several
+    counts."""
     found = []
     for key in _WEIGHTS:
         value = body.get(key)

@@ -2,7 +2,7 @@
 
 ``noise_reject``: it is empty, was cut or broke off, repeats itself, or is garbled; nothing is ever trained on it.
 ``hallucination``: a person, or a calibrated judge, named it so. ``tool_misuse``: calls failed or were repeated, or a
-sibling without them came to a better outcome. ``suppression_candidate``: people want less of it.
+sibling without them had a better outcome. ``suppression_candidate``: people want less of it.
 ``hard_negative``: it lost to a sibling that looks alike, by measured signals and, where both have vectors, by meaning.
 """
 
@@ -99,7 +99,7 @@ def _add_defeat(facts: SiblingFacts, pair: Record, worse: str) -> None:
 
 
 def _compare_tools(facts: SiblingFacts, pair: Record) -> None:
-    """A sibling that was offered other tools, and came to a better outcome."""
+    """A sibling that was offered other tools, and had a better outcome."""
     a, b = pair["outcome_a"], pair["outcome_b"]
     if a is None or b is None or a == b:
         return

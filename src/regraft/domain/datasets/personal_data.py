@@ -1,4 +1,4 @@
-"""Personal data that has a form of its own: addresses of e-mail and numbers of payment cards. Linear in a text."""
+"""Personal data that has its own form: addresses of e-mail and numbers of payment cards. Linear in a text."""
 
 from __future__ import annotations
 

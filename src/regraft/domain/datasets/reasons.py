@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """``meaning`` says what is the matter; ``cure`` what takes such rows all the same, '' where nothing does."""
+    """``meaning`` says what is the matter; ``cure`` what takes such rows anyway, '' where nothing does."""
 
     meaning: str
     cure: str = ""

@@ -36,7 +36,7 @@ def broken_exchange(messages: Sequence[Message]) -> RowRefusal | None:
     """Why the calls and results of a history do not fit together; None when they do.
 
     A result belongs to the call whose id it bears; one without an id, or of a call without one, to the first call that
-    waits. A result without a call, and a call without a result before the conversation goes on, are refused: chat
+    waits. A result without a call, and a call without a result before the conversation continues, are refused: chat
     templates fail on them, or attribute their text to another role. Calls of the last message may wait.
     """
     waiting: OrderedDict[str, None] = OrderedDict()  # its first entry is found at once, however many were taken

@@ -59,7 +59,7 @@ def checked(turn: RecordedTurn) -> RecordedTurn:
 
 
 def _joined(prefill: Message, answer: Message) -> Message | RowRefusal:
-    """An answer that goes on where its prefill stopped. Some servers send the prefill back as part of the answer."""
+    """An answer that continues where its prefill stopped. Some servers send the prefill back as part of the answer."""
     if prefill["parts"] or answer["parts"]:
         return RowRefusal("prefill_of_parts", "a prefill of several text parts cannot be joined to its answer")
     start, rest = prefill["content"] or "", answer["content"] or ""

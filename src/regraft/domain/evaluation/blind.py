@@ -1,6 +1,6 @@
 """Messages as reviewers see them: what is said, without what tells whose model said it.
 
-Ids of tool calls begin differently at each provider, and answers carry signatures, builds and annotations of their own.
+Ids of tool calls begin differently at each provider, and answers carry signatures, builds and separate annotations.
 """
 
 from __future__ import annotations

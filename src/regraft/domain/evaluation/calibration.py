@@ -1,4 +1,4 @@
-"""Whether a judge may be believed: its agreement with people on the same items, and what a recipe asks of it."""
+"""Whether a judge is reliable: its agreement with people on the same items, and what a recipe asks of it."""
 
 from __future__ import annotations
 

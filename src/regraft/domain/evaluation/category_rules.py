@@ -121,7 +121,8 @@ def _tool_helped(unit: UnitFacts) -> Finding | None:
 
 
 def _tool_misuse(unit: UnitFacts) -> Finding | None:
-    """Calls that failed for good or were repeated, as shares of all; or siblings without a call that ended better."""
+    """Calls that failed permanently or were repeated, as shares of all; or siblings without a call that ended
+    better."""
     calls = unit.signals.get("tool_calls", 0.0)
     found = _counterfactual(unit, better=False)
     if not calls:

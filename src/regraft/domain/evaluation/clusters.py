@@ -1,4 +1,4 @@
-"""Clusters of trajectories over time: which cluster of a new fit is which of the last one, and when to fit anew."""
+"""Clusters of trajectories over time: which cluster of a new fit is which of the last one, and when to fit again."""
 
 from __future__ import annotations
 
@@ -172,5 +172,5 @@ def lower_bound(found: int, of: int) -> float:
 
 
 def name_of_words(words: Sequence[str]) -> str:
-    """The name of a cluster without a name of its own: its three most telling words."""
+    """The name of a cluster without its own name: its three most telling words."""
     return ", ".join(words[:3]) or "no telling words"

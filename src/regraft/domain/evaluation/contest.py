@@ -1,7 +1,7 @@
 """Votes over more than two answers to one context, and what their strengths say of two of them.
 
-One scale for all margins: twice the probability that the better answer wins a comparison, less one. 0 is a toss-up, 1 a
-certainty; a tie counts as half a win of each side. It means the same whatever the source:
+One scale for all margins: twice the probability that the better answer wins a comparison, minus one. 0 is a toss-up, 1
+a certainty; a tie counts as half a win of each side. It means the same whatever the source:
 
 - votes over two answers: the share of wins less the share of defeats;
 - strengths s of Bradley and Terry (1952, "Rank Analysis of Incomplete Block Designs"), where answers were compared with

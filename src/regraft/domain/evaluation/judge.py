@@ -28,7 +28,7 @@ NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedCategory:
-    """A category that a judge looks for, as the judge reads it."""
+    """A category that a judge searches for, as the judge reads it."""
 
     name: str
     definition: str

@@ -1,4 +1,4 @@
-"""Values of nodes, backed up from the paths through them: what an answer led to, on average."""
+"""Values of nodes, propagated up from the paths through them: what an answer led to, on average."""
 
 from __future__ import annotations
 

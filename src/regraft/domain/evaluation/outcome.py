@@ -1,8 +1,7 @@
 """Reported outcomes of an answer or a conversation: rewards and ratings, by who gave them.
 
-People, models and everything else (graders, test suites, benchmarks) stay apart: each is a part of its own in a score,
-and none overwrites another.
-"""
+People, models and everything else (graders, test suites, benchmarks) are kept separate: each is its own part of a
+score, and none overwrites another."""
 
 from __future__ import annotations
 

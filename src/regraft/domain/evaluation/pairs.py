@@ -63,7 +63,7 @@ class Vote:
 class Candidate:
     """A pair and its certificate. ``node_a`` is the smaller id. A refused one has a reason, and no sides.
 
-    ``margin`` is twice the probability that the better answer wins, less one, 0 to 1: see ``contest.py``. ``basis`` is
+    ``margin`` is twice the probability that the better answer wins, minus one, 0 to 1: see ``contest.py``. ``basis`` is
     ``strengths`` where votes over several answers were turned into those. Of an imported judgement it says what that
     was (preference, rank or rating), ``decided_by`` whose, and ``given_by`` whether a person or a model gave it, ''
     where that is not known. ``strength_a`` and ``strength_b`` are of the source that decided; ``deciders`` are the

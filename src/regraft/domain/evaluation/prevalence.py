@@ -32,7 +32,7 @@ class SampledStratum:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A mean over the population with its 95 % interval, from ``judged`` items that stand for ``population``."""
+    """A mean over the population with its 95 % interval, from ``judged`` items that represent ``population``."""
 
     mean: float
     low: float

@@ -79,7 +79,7 @@ class QueueItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueFilter:
-    """Which items a reviewer wants; None is any. ``cluster_id`` may be the start of an id."""
+    """Which items a reviewer wants; None is any. ``cluster_id`` may be a prefix of an id."""
 
     kind: str | None = None
     theme: str | None = None
@@ -175,8 +175,8 @@ def items_of(
 
 
 def shares_in_order(chance: float, gold_share: float, random_share: float) -> tuple[str, ...]:
-    """In which order a reviewer's next item is looked for among the shares, by a ``chance`` from 0 to 1. Gold items are
-    looked for only at their turn: without other items there is nothing to watch."""
+    """In which order a reviewer's next item is searched among the shares, by a ``chance`` from 0 to 1. Gold items are
+    searched for only at their turn: without other items there is nothing to watch."""
     if chance < gold_share:
         return ("gold", "priority", "random")
     if chance < gold_share + random_share:

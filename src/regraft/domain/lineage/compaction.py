@@ -19,7 +19,7 @@ EVIDENCE = "compaction_anchor"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShortenedTurn:
-    """A turn that goes on from no known answer. ``named``: its client gave the session a name."""
+    """A turn that continues no known answer. ``named``: its client gave the session a name."""
 
     turn_id: TurnId
     session_id: SessionId
@@ -59,7 +59,7 @@ class Compaction:
 
 
 def compaction(turn: ShortenedTurn, survivors: Iterable[SurvivingAnswer]) -> Compaction | None:
-    """Where a turn with a replaced history goes on: at the last answer that survived, if what survived is proof.
+    """Where a turn with a replaced history continues: at the last answer that survived, if what survived is proof.
 
     A named session stays what its client called it: nothing joins it from outside, and it joins no other.
     """

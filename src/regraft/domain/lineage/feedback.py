@@ -83,7 +83,7 @@ def check_form(exchange: Exchange) -> None:
     """Refuse obvious mistakes at once, beside what ``read_feedback`` refuses.
 
     Raises CorruptEventError for a field that is not known, and for a rating beyond its scale of 1 to 5. A rating with a
-    name of its own is on a scale of its own.
+    name of its own is on a separate scale.
     """
     document = read_document(exchange.request_body)
     for name in document:

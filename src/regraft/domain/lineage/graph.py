@@ -22,7 +22,7 @@ _NEAREST_AMONG = 64  # how many earlier siblings a turn is compared with to find
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedTurn:
     """A turn whose parent is known. ``anchor_projection`` is the history it answers: its own, or, for a replay, that of
-    the replayed node. ``change``: how its history differs from its parent's, where it is no extension of it."""
+    the replayed node. ``change``: how its history differs from its parent's, where it is not an extension of it."""
 
     turn_id: TurnId
     node_id: NodeId

@@ -1,4 +1,4 @@
-"""How a turn's history differs from that of its parent, where it is no extension of it."""
+"""How a turn's history differs from that of its parent, where it is not an extension of it."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def calls(
 ) -> Iterator[ImportedCall]:
     """The calls of a tree. Together their captures hold all its messages and contexts.
 
-    A message without a time of its own was said a millisecond after the one before it; a conversation without any
+    A message without its own time was said a millisecond after the one before it; a conversation without any
     time, ``position`` seconds after 1970 began: a date that is plainly not real, in the order of the file.
     """
     beginning = empty_history(scope, projections.version)
@@ -122,7 +122,7 @@ def calls(
     messages: list[StoredMessage] = []
     contexts: list[Context] = []
     feedback: list[Feedback] = []
-    others: list[dict[str, Any]] = []  # what the file says of messages that are no call of their own
+    others: list[dict[str, Any]] = []  # what the file says of messages that are not their own call
     sessions: dict[Digest, SessionId] = {}  # by opening
     comparisons = Comparisons(conversation, form)
     # One that begins with an answer has no opening that would tell it from others: its key has to.

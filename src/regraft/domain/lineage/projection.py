@@ -137,7 +137,7 @@ def _text(role: Any, text: str, *, first: bool) -> str:
     elif role in _INSTRUCTING:
         text = _UUID.sub("<uuid>", text)
         text = _FIRST_CLOCK.sub("<clock>", text) if first else _without_clocks(text)
-    # An expression that finds nothing is tried at every blank; few texts have what it looks for.
+    # An expression that finds nothing is tried at every blank; few texts have what it searches for.
     if " \n" in text or "\t\n" in text:
         text = _TRAILING_BLANKS.sub("", text)
     if text[:1].isspace():

@@ -1,6 +1,6 @@
 """What takes the place of content that was erased: a typed value that says so, and nothing of what was there.
 
-A tombstone's mark is random. It is no digest: who guesses what was said cannot confirm the guess with it. It only
+A tombstone's mark is random. It is not a digest: who guesses what was said cannot confirm the guess with it. It only
 keeps two erased messages apart, so that a history of them has a shape.
 """
 

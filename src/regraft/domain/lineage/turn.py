@@ -178,7 +178,7 @@ def _session(
 
 
 def node_status(exchange: Exchange, answer: Answer, choice: Choice) -> Status:
-    """How a turn ended. ``interrupted``: its answer broke off; ``ambiguous``: pieces of it cannot be put together for
+    """How a turn ended. ``interrupted``: its answer broke off; ``ambiguous``: pieces of it cannot be assembled for
     certain, or the call that it ends with is missing; ``unknown``: the server's word for its ending means nothing to
     us."""
     if exchange.status >= 400 or choice.message is None:

@@ -53,7 +53,7 @@ class Assignment:
 
 
 def read_assignment(label: object) -> Assignment | None:
-    """An assignment from its label, parsed or not; None when it is none."""
+    """An assignment from its label, parsed or not; None when it is not one."""
     try:
         said = parse_json(label) if isinstance(label, str) else label
         if not isinstance(said, Mapping):

@@ -1,6 +1,6 @@
 """Comparing the answers under one anchor: what each variant changed, in words, and how its samples are distributed.
 
-Samples of one variant were asked the same thing: seeds, which only tell samples apart, do not make a variant. What was
+Samples of one variant were asked the same thing: seeds, which only distinguish samples, do not make a variant. What was
 made again is compared apart from what it supersedes. Plain statistics; nothing here says which answer is better.
 """
 

@@ -30,7 +30,7 @@ QueryName = Literal["pivot"]
 QUERIES: tuple[QueryName, ...] = get_args(QueryName)
 SAMPLING = ("temperature", "top_p", "seed", "max_tokens")
 MOST_JOBS = 1_000_000
-SIDE_CALL = "side_call"  # a refusal: a client's call for itself, which no conversation goes on from
+SIDE_CALL = "side_call"  # a refusal: a client's call for itself, which no conversation continues from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Query:
 
     Outcomes are rewards: a node's is the latest of its runs, else its session's. ``pivot``: several answers to one
     context that differ. ``query``: a set of nodes that is found elsewhere; ``pivot`` is those whose replay tells most,
-    answers to whose context came to different ends. Answers of replays are found only with ``replays``.
+    answers to whose context led to different outcomes. Answers of replays are found only with ``replays``.
     """
 
     sessions: tuple[str, ...] = ()
@@ -87,9 +87,8 @@ class Experiment:
     """What is asked for. ``nodes`` are ids (or starts of ids) and win over ``query``.
 
     ``growth`` describes how an answer is generated if it takes more than one call, and ``rollout`` holds those options
-    whole, so that a stored plan can go on. ``text`` is the file as it was written. Clients' side calls (titles, tags,
-    ...) are refused unless ``side_calls``.
-    """
+    whole, so that a stored plan can continue. ``text`` is the file as it was written. Clients' side calls (titles,
+    tags, ...) are refused unless ``side_calls``."""
 
     nodes: tuple[str, ...] = ()
     query: Query | None = None

@@ -2,7 +2,7 @@
 
 Vocabulary: an *exchange* is everything between two turns of the user. The record is a list of steps, each an answer
 and what followed it; the first is the replayed answer. A recorded user turn *still applies* when the
-re-grown exchange before it ends as the recorded one did (in words, or with the same calls) and made every tool call
+replayed exchange before it ends as the recorded one did (in words, or with the same calls) and made every tool call
 that the recorded exchange made. Other words, more calls and another order are reported and end nothing.
 """
 
@@ -77,7 +77,7 @@ class Divergence:
 def divergence(path_a: Sequence[Any], path_b: Sequence[Any]) -> Divergence | None:
     """Where two lists of messages first differ under the projection that joining uses; None when they do not.
 
-    Rewritten ids, white space and the like are no difference. A path that is a beginning of the other one differs
+    Rewritten ids, white space and similar are not a difference. A path that is a beginning of the other one differs
     where it ends: ``missing`` when the first is longer, else ``extra``.
     """
     turn = step = 0
@@ -243,7 +243,7 @@ class RolloutBranch:
     def _cut(
         self, message: Mapping[str, Any], finish_reason: str | None, recorded: RecordedStep | None
     ) -> RolloutEnd | None:
-        """An answer without its end, or a refusal, ends a branch; not where the record went on after the same."""
+        """An answer without its end, or a refusal, ends a branch; not where the record continued after the same."""
         ending = ending_of(finish_reason)
         if ending == "cut" and (recorded is None or ending_of(recorded.finish_reason) != "cut"):
             return RolloutEnd(MAX_TOKENS, f"answer {self.answers} was cut at its limit of tokens")

@@ -78,9 +78,8 @@ def is_result(message: Any) -> bool:
 def results_among(calls: Sequence[ToolCall], follow: Sequence[Any]) -> dict[int, int]:
     """Which of the messages after an answer are results of its calls: place in ``follow`` -> place in ``calls``.
 
-    By id; a result whose id is no call's, or that has none, is of the first call left with its name, else of the first
-    left. Calls that the *user* made have their results too: after those begin, none is the answer's.
-    """
+    By id; a result whose id is not a call's, or that has none, is of the first call left with its name, else of the
+    first left. Calls that the *user* made have their results too: after those begin, none is the answer's."""
     left = dict(enumerate(calls))
     found: dict[int, int] = {}
     for place, message in enumerate(follow):

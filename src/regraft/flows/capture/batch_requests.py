@@ -30,7 +30,7 @@ Records = Iterator[JsonRecord | UnreadableLine]
 
 class BatchRequests:
     """Joins the answers of batches with their requests. ``named`` are the files of requests that the user names;
-    without them requests are looked for in ``files``, and in the folders of the answers.
+    without them requests are searched in ``files``, and in the folders of the answers.
 
     Raises UsageError for named files without requests, or without an answer to join them with.
     """

@@ -245,7 +245,7 @@ def _word(value: object) -> str:
 
 
 def _real(value: object) -> float | None:
-    """A number as it came, if it is finite."""
+    """The number, if it is finite."""
     if not isinstance(value, int | float | Number) or isinstance(value, bool):
         return None
     try:

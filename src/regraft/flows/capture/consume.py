@@ -1,4 +1,5 @@
-"""The ingest process: packs from the stream, one transaction a batch, acknowledged after its commit, for ever."""
+"""The ingest process: packs from the stream, one transaction a batch, acknowledged after its commit, until it is
+stopped."""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ _BATCH_PACKS = 8  # of up to 256 calls each
 _FETCH_SECONDS = 1.0
 _BACKOFF = Backoff(0.2, 10.0)  # between two tries to reach a server that is away
 _QUIET_SECONDS = 5.0  # without a call, after which waiting ones are looked after
-_SWEEP_SECONDS = 600.0  # between two looks for parts that a dead publisher left in the stream
+_SWEEP_SECONDS = 600.0  # between two searches for parts that a dead publisher left in the stream
 
 
 async def consume(
@@ -60,7 +61,7 @@ async def consume(
     """Store captured calls until ``stop`` is set. Either server may be away for any time: nothing is lost meanwhile.
 
     Any refusal by PostgreSQL that is not one call's own fault (a lost connection, a full disk, a missing column, a
-    violated constraint) is a fault of the system: the batch goes back to the stream and is tried again later.
+    violated constraint) is a fault of the system: the batch goes back to the stream and is retried later.
 
     A call that waits for another is placed without it after ``patience``. ``part_grace``: see RecordParts.sweep.
     ``table``: the known clients, the package's own if none is given. ``metrics`` counts what is stored.

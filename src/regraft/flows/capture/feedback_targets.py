@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class FeedbackTargets:
-    """Looks targets up, one at a time, by a connection of its own. Lives on the running loop."""
+    """Looks targets up, one at a time, on its own connection. Belongs to the running event loop."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn

@@ -1,8 +1,8 @@
 """Other people's conversations into the execution log: read, digest, store a batch at once; what is stored is skipped.
 
 A batch is a transaction of whole conversations, written by a second thread while the next one is read. Ids are
-deterministic, so that an import that was cut short goes on when it is started again, and importing twice adds nothing.
-"""
+deterministic, so that an import that was cut short continues when it is started again, and importing twice adds
+nothing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from regraft.infra.telemetry.facts import CallsImported
 
 _BATCH_MESSAGES = 4_000
 _BATCH_CHARACTERS = 8_000_000
-_LOOKED_AT = 100  # records in which the format of a file is looked for
+_LOOKED_AT = 100  # records in which the format of a file is searched for
 DEFAULT_SCOPE = "default"
 
 

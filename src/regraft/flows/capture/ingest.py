@@ -242,7 +242,7 @@ def _under_version(version: int, record: ParsedRecord, seen: SeenIds) -> ParsedR
 def parse_quarantined(
     kept: Iterable[quarantine.QuarantinedCall], patience: timedelta, seen: SeenIds
 ) -> list[ParsedRecord]:
-    """Calls in quarantine as they came; those that have waited for longer than ``patience`` wait no longer."""
+    """Calls in quarantine unchanged; those that have waited for longer than ``patience`` wait no longer."""
     now = datetime.now(UTC)
     return [
         ParsedRecord(

@@ -19,7 +19,7 @@ __all__ = ["LiveFeed", "TrafficFigures", "last_hour", "recent_calls"]
 
 MOST_AT_ONCE = 500  # calls that a feed catches up with; earlier ones are skipped
 
-_SEARCHED = 20_000  # calls at the end of the log among which a tenant's latest are looked for
+_SEARCHED = 20_000  # calls at the end of the log among which a tenant's latest are searched for
 _LATE = 256  # numbers that a batch may hold while later ones are committed
 
 Reading = Callable[[], AbstractContextManager[Connection]]
@@ -42,7 +42,7 @@ class LiveFeed:
     None: all there are.
 
     Numbers are given before a batch is committed, and batches of several processes end in any order: so numbers a
-    little below the highest one are looked for again.
+    little below the highest one are searched for again.
     """
 
     def __init__(self, reading: Reading, scope: str | None, after: int | None = None) -> None:
@@ -55,7 +55,7 @@ class LiveFeed:
         """What was stored since the last time, in the order of numbers. Raises what the reading raises."""
         with self._reading() as connection:
             newest = newest_number(connection)
-            if self._after is None or self._after > newest:  # another log, or one that was begun anew
+            if self._after is None or self._after > newest:  # another log, or one that was begun again
                 self._after = newest
                 self._seen = numbers_between(connection, newest - _LATE, newest, self._scope)
                 return []

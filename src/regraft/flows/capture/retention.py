@@ -40,7 +40,7 @@ def remove_raw_bodies(
 ) -> RetentionResult:
     """Remove raw bytes of calls older than that; ``unreadable`` also of those that could never be read.
 
-    In batches, each a transaction of its own: it can be interrupted, and repeated.
+    In batches, each a separate transaction: it can be interrupted, and repeated.
     """
     before = before_of(older_than, now or datetime.now(UTC))
     kinds = ("answers", "resolved", "unreadable") if unreadable else ("answers", "resolved")

@@ -61,7 +61,7 @@ class ParsedCall:
 
     @property
     def previous(self) -> tuple[str, str] | None:
-        """The response that this call goes on from."""
+        """The response that this call continues from."""
         response = self.request.previous_response
         return (self.exchange.scope, response) if response else None
 

@@ -22,7 +22,7 @@ _AGAIN = 0.05  # seconds after which the interruption comes again, should someth
 class ReadingLimits:
     """What reading one call may take: seconds of processor time, and bytes of its unpacked bodies.
 
-    ``final``: what exceeds them is not tried again.
+    ``final``: what exceeds them is not retried.
     """
 
     seconds: float
@@ -35,8 +35,8 @@ class ReadingLimits:
         return "" if self.final else f"{SLOW} "
 
 
-AT_ONCE = ReadingLimits(0.5, 16 << 20)  # beside the calls of everybody
-APART = ReadingLimits(60.0, 1 << 30, final=True)  # in a process of its own
+AT_ONCE = ReadingLimits(0.5, 16 << 20)  # beside the calls of everyone
+APART = ReadingLimits(60.0, 1 << 30, final=True)  # in a separate process
 
 
 class TimeBudgetExceeded(BaseException):
@@ -51,7 +51,7 @@ class TimeBudget:
     """Use as ``with``, one at a time: raises TimeBudgetExceeded in its block after this much processor time."""
 
     __slots__ = ("_seconds",)
-    _handled: ClassVar[bool] = False  # for good: a late signal ends a process that has no handler any more
+    _handled: ClassVar[bool] = False  # never reset: a late signal ends a process that has no handler any more
     _running: ClassVar[TimeBudget | None] = None
 
     def __init__(self, seconds: float) -> None:

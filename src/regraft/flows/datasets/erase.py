@@ -1,7 +1,7 @@
 """Erase the content of a session, a node or a tenant's calls, or every message that contains a text, from all stores.
 
 An erasure is a journal of steps in PostgreSQL. Each is done again if the process was killed in it, and skipped once it
-is finished: ``resume`` goes on where a killed one ended. PostgreSQL comes early, in one transaction; derived data is
+is finished: ``resume`` continues where a killed one ended. PostgreSQL comes early, in one transaction; derived data is
 then rebuilt without the erased content; what only holds bytes of it is rewritten last.
 """
 

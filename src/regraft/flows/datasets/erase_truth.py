@@ -218,7 +218,7 @@ def _is_chosen(row: Mapping[str, Any], kind: str, keys: set[str], names: set[str
 
 
 def call_holds(record: bytes, holds: TextFinder) -> bool:
-    """Whether a captured call holds a text: in its bytes, decoded; or in its answer, put together from its pieces."""
+    """Whether a captured call holds a text: in its bytes, decoded; or in its answer, assembled from its pieces."""
     if holds(record.decode("utf-8", "replace")):
         return True
     try:

@@ -1,4 +1,4 @@
-"""The workbench without what was erased: made anew from the truth in a new file, which takes the old one's place.
+"""The workbench without what was erased: made again from the truth in a new file, which takes the old one's place.
 
 Deleted rows leave their bytes in a DuckDB file. Vectors of texts that still read the same are carried over.
 """
@@ -24,12 +24,12 @@ _DRAFT = ".erasing"
 
 
 def remove_drafts(folder: Path) -> int:
-    """Remove what freezes, previews and exports put together and were killed over; how many of them."""
+    """Remove what freezes, previews and exports left when they were killed; returns the number of files."""
     return remove_abandoned((assembly.DRAFT, selection.DRAFT, export_archive.DRAFT), folder)
 
 
 def rebuild_workbench(dsn: str, workbench: Path) -> int:
-    """Make the workbench anew, and PostgreSQL's copy of its vectors; how many vectors it keeps. A missing workbench
+    """Make the workbench again, and PostgreSQL's copy of its vectors; how many vectors it keeps. A missing workbench
     stays missing.
 
     Raises UnavailableError while another process holds the file.

@@ -248,7 +248,7 @@ class StoredHash:
         self._rows: list[tuple[Row, str]] | None = [] if version == 1 else None
 
     def add(self, rows: list[tuple[Row, str]]) -> None:
-        """Take in some rows."""
+        """Add some rows."""
         if self._rows is not None:
             self._rows += rows
         else:

@@ -27,7 +27,7 @@ Origin = Literal["built_in", "saved"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedRecipe:
-    """A recipe by its name. ``kind`` and ``description`` are '' while ``problem`` says why it is none."""
+    """A recipe by its name. ``kind`` and ``description`` are '' while ``problem`` says why it is not one."""
 
     name: str
     origin: Origin
@@ -46,7 +46,7 @@ class CheckedRecipe:
 
 
 class RecipeLibrary:
-    """``folder`` holds saved recipes, ``NAME.toml`` each; without one nothing can be saved. It is read anew each time:
+    """``folder`` holds saved recipes, ``NAME.toml`` each; without one nothing can be saved. It is read again each time:
     files are edited."""
 
     def __init__(self, folder: Path | None) -> None:

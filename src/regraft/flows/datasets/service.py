@@ -54,7 +54,7 @@ class DatasetService:
         self.archives = ExportArchives(dsn, setup.warehouse, workbench.parent)
 
     def preview(self, text: str, page: str, *, scope: str | None, all_rows: bool = False) -> BackgroundJob:
-        """Begin a preview. One that goes on for the same ``page`` is cancelled. Raises ConfigError."""
+        """Begin a preview. One that continues for the same ``page`` is cancelled. Raises ConfigError."""
         recipe = self.recipes.require(text, files=scope is None)
         return self._background.start(
             PREVIEW,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
-_BATCH = 20_000  # units whose clusters are looked for at a time
+_BATCH = 20_000  # units whose clusters are searched for at a time
 _FEW = 2_000  # units that are asked for by their ids
 
 

@@ -92,7 +92,7 @@ class ReviewDesk:
                     found = self._claimed(connection, wanted, limit, known, now)
                     if found.leases or not self._waiting(connection, wanted):
                         return found
-                else:  # in a transaction of its own: it locks several items
+                else:  # in a separate transaction: it locks several items
                     leases.expire(connection, now)
                     continue
             time.sleep(_PAUSE * (attempt + 1))  # the last items are locked by others, who may give them back
@@ -145,7 +145,7 @@ class ReviewDesk:
         return submitted
 
     def skip(self, lease_id: UUID, reason: str, note: str = "", *, now: datetime | None = None) -> None:
-        """Give an item back for good, with the reason. Raises NotFoundError, UsageError, ConflictError."""
+        """Give an item back permanently, with the reason. Raises NotFoundError, UsageError, ConflictError."""
         if reason not in SKIP_REASONS:
             raise UsageError(f"A reason is one of {', '.join(SKIP_REASONS)}, not {reason!r}.")
         now = now or datetime.now(UTC)

@@ -65,7 +65,7 @@ def add_gold(
     note: str = "",
     now: datetime | None = None,
 ) -> UUID:
-    """Make an item of the queue gold: everybody is given it sooner or later. Its id; a known answer that it had before
+    """Make an item of the queue gold: every reviewer gets it at some time. Its id; a known answer that it had before
     is withdrawn.
 
     Raises NotFoundError, UsageError for the wrong kind of answer, ConflictError for an item of the random sample, which

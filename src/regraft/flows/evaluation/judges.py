@@ -1,4 +1,4 @@
-"""Which judges there are, what they were asked, and how far each may be believed."""
+"""Which judges there are, what they were asked, and how far each is reliable."""
 
 from __future__ import annotations
 

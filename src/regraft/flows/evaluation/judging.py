@@ -87,7 +87,7 @@ def run_judge(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> JudgingCounts:
-    """Ask a judge about ``limit`` items (0: all) that it has not judged; a run that was stopped goes on where it was.
+    """Ask a judge about ``limit`` items (0: all) that it has not judged; a run that was stopped continues where it was.
 
     Items that people judged come first, so that the judge can be calibrated; ``judged``: only those. The others come in
     the order of a draw by ``seed``. Raises UsageError while another process runs this judge, KeyRefusedError, and

@@ -136,7 +136,7 @@ def similar(
                     )
                     return _described(connection, node, embedder.model, "pgvector", near, scope)
             except psycopg.errors.LockNotAvailable:
-                pass  # it is being filled anew
+                pass  # it is being filled again
         index = neighbour_index(workbench, embedder.model)
         vector = index.vector_of(node)
         if vector is None:

@@ -273,7 +273,7 @@ def ask_again(
 
 
 def release_leases(dsn: str, reviewer: str | None, *, now: datetime | None = None) -> int:
-    """Give back what a reviewer holds, or what everybody does; how many leases ended."""
+    """Give back what a reviewer holds, or what everyone does; how many leases ended."""
     now = now or datetime.now(UTC)
     with transaction(dsn) as connection:
         held = leases.rows(connection, "held_leases", reviewer=reviewer)

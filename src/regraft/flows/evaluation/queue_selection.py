@@ -82,7 +82,7 @@ def queue_pairs(
 
 
 def queue_again(desk: ReviewDesk, item: str, *, more: int = 1, note: str = "") -> UUID:
-    """Open an item again for ``more`` people, by the start of its id, or of its path's or pair's. Raises
+    """Open an item again for ``more`` people, by a prefix of its id, or of its path's or pair's. Raises
     NotFoundError, and ConflictError for what was erased."""
     with desk.transaction() as connection:
         found = resolve_item(connection, item, desk.scope)

@@ -67,7 +67,7 @@ def build(
 
     A turn that cannot be placed is found by halving, set aside with the reason, and stops no other. A fault of the
     system (a lost connection, a missing column, a full disk) is raised, and every turn stays in the queue. Several
-    ``builders`` work beside each other, each on a thread with a connection of its own; so do those of other processes.
+    ``builders`` work beside each other, each on a thread with its own connection; so do those of other processes.
     ``chunk``: turns to a transaction.
     """
     stop = threading.Event()
@@ -111,7 +111,7 @@ def _build(
             with transaction(dsn, name="regraft-lineage") as connection:
                 builder.put_off(connection, error.sessions)
         except psycopg.errors.DeadlockDetected:
-            continue  # with another builder, which goes on: the transaction is whole or not at all
+            continue  # with another builder, which continues: the transaction is whole or not at all
         except (UnavailableError, OSError, MemoryError):
             raise
         except Exception as error:  # one bad turn never stops the others

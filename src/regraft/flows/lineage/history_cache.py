@@ -114,7 +114,7 @@ class HistoryCache:
         return [None if each.message is None else self.message(each.message) for each in answer.choices]
 
     def history(self, scope: str, messages: Sequence[Any]) -> CachedStep:
-        """The last step of a history of at least one message. Raises CorruptEventError for a text that is no JSON."""
+        """The last step of a history of at least one message. Raises CorruptEventError for a text that is not JSON."""
         with self._lock:
             step = self._texts(scope, messages.texts) if isinstance(messages, LazyMessages) else None
             for message in () if isinstance(messages, LazyMessages) else messages:

@@ -1,7 +1,7 @@
 """Deriving everything again from the log: joining ids under any version of the projection, then the graph.
 
 All ids change in one transaction, which writers of the log wait for. The graph is built after it in chunks, and a build
-that was interrupted goes on with ``regraft lineage build``.
+that was interrupted continues with ``regraft lineage build``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from regraft.infra.postgres.pool import Connection, transaction
 
 _STEPS = 1_000  # of histories to a page, with their messages
 _TURNS = 5_000  # to a page
-_MESSAGES = 5_000  # to a page, of those whose anchors are looked for
+_MESSAGES = 5_000  # to a page, of those whose anchors are searched for
 _REMEMBERED = 100_000  # messages whose projections are kept
 _LISTED = 1_000  # sessions, and nodes, of each kind of change that are named
 _NO_TURN = UUID(int=0)
@@ -83,7 +83,7 @@ def rebuild(
 ) -> RebuildReport:
     """Derive all joining ids under a version of the projection, the log's own if none is given, and the graph.
 
-    ``dry_run`` says what would split and merge, and changes nothing; writers of the log wait for it all the same.
+    ``dry_run`` says what would split and merge, and changes nothing; writers of the log wait for it anyway.
     Raises UsageError for an unknown version.
     """
     if version is not None and version not in PROJECTIONS:
@@ -138,7 +138,7 @@ def rebuild(
 
 
 def add_anchors(dsn: str) -> int:
-    """Find what stored messages can be recognised by, where that was never looked for; returns how many got anchors."""
+    """Find what stored messages can be recognised by, where that was never computed; returns how many got anchors."""
     added, after = 0, b""
     with transaction(dsn, name="regraft-reprojection") as connection:
         while rows := store.unanchored(connection, after, _MESSAGES):

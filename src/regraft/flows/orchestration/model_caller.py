@@ -105,7 +105,7 @@ class ModelCaller:
     async def stream(
         self, request: Mapping[str, Any], purpose: str, step: str, spent: StepCost, silence: float
     ) -> AsyncGenerator[Delta, None]:
-        """An answer as it comes; tried again only before its first piece. ``silence``: seconds without a byte."""
+        """An answer unchanged; retried only before its first piece. ``silence``: seconds without a byte."""
         body, identity = canonical_json(dict(request)), self._who(purpose, step, {})
         for attempt in range(1 + self._retries):
             await asyncio.sleep(BACKOFF.spread(attempt))

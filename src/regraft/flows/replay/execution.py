@@ -160,7 +160,7 @@ async def execute(
 
 
 def run_async(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine in an event loop of its own. Of an exception group, the first leaf is raised alone."""
+    """Run a coroutine in a separate event loop. Of an exception group, the first leaf is raised alone."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(work)

@@ -57,7 +57,7 @@ from regraft.infra.postgres.replay import rollouts as store
 if TYPE_CHECKING:
     from regraft.infra.config.tool_server import ToolServerSection
 
-MOST_TURNS = 100  # answers of a rollout without a limit of its own: an agent may go round in circles
+MOST_TURNS = 100  # answers of a rollout without its own limit: an agent may go round in circles
 WORKER = "worker"  # the purpose of calls to a model that simulates a tool or a user
 _SOURCES_TOLD = 40  # results of one step whose sources a call tells
 
@@ -150,7 +150,8 @@ class Rollouts:
                 self._read(node)
 
     async def grow(self, caller: RetryingClient, job: Job) -> JobResult:
-        """A job, from its first call to its last. A branch that the record ends is no failure; a call that fails is."""
+        """A job, from its first call to its last. A branch that the record ends is not a failure; a call that fails
+        is."""
         try:
             one = _Rollout(caller, job, await self._record(job.origin.node_id), self._options)
         except RegraftError as error:
@@ -287,7 +288,7 @@ class _Rollout:
 
     @asynccontextmanager
     async def _oracle(self) -> AsyncIterator[ToolOracle]:
-        """The oracle of this branch. Live tools have processes of their own, so that branches share no state."""
+        """The oracle of this branch. Live tools have their own processes, so that branches share no state."""
         shelf = self._branch.shelf
         if self._options.policy == "live":
             from regraft.infra.mcp.servers import ToolServers

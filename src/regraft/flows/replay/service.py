@@ -1,6 +1,6 @@
 """Replays for a process that serves: looked at before they run, run in the background, cancelled and gone on with.
 
-A plan is stored before it runs, and its jobs as they end, so that the process may be killed at any moment: whoever
+A plan is stored before it runs, and its jobs as they end, so that the process may be killed at any moment: anyone who
 resumes the plan, here or by ``regraft replay --resume``, asks nothing twice.
 """
 
@@ -73,7 +73,7 @@ def replay_setup(settings: Settings, stack: Stack) -> ReplaySetup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Continuing:
-    """How an answer goes on: up to ``turns`` answers (None: to the end of the record) along the path to the node
+    """How an answer continues: up to ``turns`` answers (None: to the end of the record) along the path to the node
     ``toward`` (empty: the longest), with results of tools by ``policy``, a user simulated by the prompt ``persona`` and
     the model ``simulator``."""
 
@@ -224,7 +224,7 @@ class ReplayService:
         self._cancelled.discard(plan_id)
         if progress.progress(self._dsn, plan_id)["state"] == "running":
             return
-        if again:  # readers see at once that it goes on
+        if again:  # readers see at once that it continues
             with transaction(self._dsn, name="regraft-replay") as connection:
                 limited = (asked.concurrency, asked.budget_tokens, asked.budget_money)
                 store.start(connection, plan_id, datetime.now(UTC), *limited)

@@ -40,7 +40,8 @@ class ClientSection(Section):
         return self
 
     def api_key(self) -> str:
-        """The key, read now; empty: none. Raises ConfigError when it is named but not there, or can be no key."""
+        """The key, read now; empty: none. Raises ConfigError when it is named but not there, or is not usable as a
+        key."""
         if self.api_key_env:
             key = secret_variable(self.api_key_env, "the gateway")
         else:

@@ -43,7 +43,7 @@ class Mistake:
 
 
 def mistakes_of(text: str, model: type[BaseModel]) -> list[Mistake]:
-    """What is wrong with a TOML text that shall be an instance of ``model``; nothing where it is one."""
+    """What is wrong with a TOML text that should be an instance of ``model``; nothing where it is one."""
     try:
         table = parse_toml(text, "The text")
     except ConfigError as error:

@@ -12,7 +12,7 @@ _OURS = frozenset({"model", "messages", "response_format", "stream", "n", "tools
 
 
 class JudgedCategorySection(FileSection):
-    """A category that the judge looks for."""
+    """A category that the judge searches for."""
 
     definition: str = Field(min_length=1, description="when a conversation belongs to it")
     examples: list[str] = Field([], description="what belongs to it")

@@ -29,13 +29,13 @@ class DatabaseSection(Section):
 
 
 class PostgresSection(DatabaseSection):
-    """The truth. Without a ``dsn`` Regraft starts a server of its own in the data folder."""
+    """The truth. Without a ``dsn`` Regraft starts a separate server in the data folder."""
 
     port: int | None = Field(None, ge=1, le=65535, description="port of the embedded server; a free one if unset")
 
 
 class NatsSection(Section):
-    """The stream. Without a ``url`` Regraft starts a server of its own in the data folder."""
+    """The stream. Without a ``url`` Regraft starts a separate server in the data folder."""
 
     url: SecretStr | None = Field(
         None,

@@ -45,7 +45,7 @@ class CategorySection(FileSection):
 
 
 class TaxonomyFile(FileSection):
-    """Categories that conversations are sorted into, each under a name of its own."""
+    """Categories that conversations are sorted into, each under its own name."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$", description="the taxonomy's name, which its labels carry")
     categories: dict[str, CategorySection] = Field(min_length=1, description="the categories by name")

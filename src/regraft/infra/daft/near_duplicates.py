@@ -1,4 +1,4 @@
-"""Near-duplicates of a frozen dataset, on Daft: a program of its own, on one machine or on a Ray cluster.
+"""Near-duplicates of a frozen dataset, on Daft: a separate program, on one machine or on a Ray cluster.
 
 It runs in an environment that holds Daft and none of Regraft's dependencies, whose versions exclude each other; of
 Regraft it has the domain. It reads the Parquet files of an Iceberg snapshot and writes Parquet. Candidates are rows

@@ -12,9 +12,9 @@ from regraft.infra.settings import Settings
 
 
 def announce(settings: Settings, name: str, port: int = 0, *, shared: bool = False) -> None:
-    """Say in the run folder that this process is the service ``name``; it ends when its terminal ends it, whoever uses
-    it then. For a background process its starter has said so already. Where services are started by something else,
-    nothing is said: other containers that share the data folder number their processes in their own way.
+    """Say in the run folder that this process is the service ``name``; it ends when its terminal ends it, anyone who
+    uses it then. For a background process its starter has said so already. Where services are started by something
+    else, nothing is said: other containers that share the data folder number their processes in their own way.
 
     ``shared`` services may run several times, and the first is the one that is found. Raises ConflictError when
     another process is the service of this data folder.

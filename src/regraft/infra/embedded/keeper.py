@@ -74,10 +74,10 @@ def _stop_when_unused(users: Path, lock: Path, stop: Callable[[], None]) -> None
         if lease is not None:
             _wait_for_end(lease)
             continue
-        # Who starts the server holds this lock while taking a lease: nobody adopts a server that is being stopped.
+        # Who starts the server holds this lock while taking a lease: no one adopts a server that is being stopped.
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
-        except FileNotFoundError:  # the whole data folder was deleted: nobody can use its servers any more
+        except FileNotFoundError:  # the whole data folder was deleted: no one can use its servers any more
             stop()
             return
         try:
@@ -121,7 +121,7 @@ def _started(spec: dict[str, Any]) -> subprocess.Popen[bytes]:
 
 
 def _keep_log_small(log: Path, size: int, keep: int) -> None:
-    """For ever. What cannot be rotated now, because the disk is full, is tried again."""
+    """Runs permanently. What cannot be rotated now, because the disk is full, is retried."""
     spec = importlib.util.spec_from_file_location("log_rotation", _ROTATION)
     assert spec is not None
     assert spec.loader is not None
@@ -147,7 +147,7 @@ def main() -> int:
         raise _Stop
 
     spec = json.load(sys.stdin)
-    if os.fork():  # nobody's child: it may outlive the process that started it
+    if os.fork():  # no one's child: it may outlive the process that started it
         os._exit(0)
     signal.signal(signal.SIGTERM, terminated)
     try:

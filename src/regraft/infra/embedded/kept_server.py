@@ -112,7 +112,7 @@ class KeptServer:
         raise AssertionError("unreachable")
 
     def stop(self) -> None:
-        """Stop using the server. It ends when nobody else uses it."""
+        """Stop using the server. It ends when no one else uses it."""
         self._child = None
         self._use.end(self._stop_timeout)
 

@@ -68,7 +68,7 @@ class ServerUse:
 
     def end(self, timeout: float) -> None:
         """Give the lease back. Where it was the last one, wait until the server has ended: its keeper kills it after
-        ``timeout`` seconds. A service in the foreground of a terminal goes on."""
+        ``timeout`` seconds. A service in the foreground of a terminal continues."""
         if self._lease is None:
             return
         self._lease.drop()

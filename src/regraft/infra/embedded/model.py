@@ -80,7 +80,7 @@ class EmbeddedModel:
             return _endpoint(running, key, adopted=not self._server.started_here)
 
     def stop(self) -> None:
-        """Stop using the server. It ends when nobody else uses it."""
+        """Stop using the server. It ends when no one else uses it."""
         self._server.stop()
 
     def _start(self, run: RunFolder, key: str) -> ServerState:

@@ -67,7 +67,7 @@ class EmbeddedNats:
         return _url(state.port, run.secret("nats.token"))
 
     def stop(self) -> None:
-        """Stop using the server. It ends when nobody else uses it."""
+        """Stop using the server. It ends when no one else uses it."""
         self._server.stop()
 
     def _start(self, run: RunFolder, token: str) -> ServerState:

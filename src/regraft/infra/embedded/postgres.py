@@ -63,7 +63,7 @@ class EmbeddedPostgres:
     """Starts PostgreSQL in a data folder, or adopts the one that already serves it.
 
     port: None takes the remembered port when it is free, else a free one.
-    binaries: a folder with `postgres`, `initdb` and `pg_ctl`; None looks for the best on this machine.
+    binaries: a folder with `postgres`, `initdb` and `pg_ctl`; None searches for the best on this machine.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class EmbeddedPostgres:
             return _endpoint(running.port, password, adopted=not self._server.started_here)
 
     def stop(self) -> None:
-        """Stop using the server. It ends, cutting its sessions, when nobody else uses it."""
+        """Stop using the server. It ends, cutting its sessions, when no one else uses it."""
         self._server.stop()
 
     def _choose(self, home: PostgresHome) -> PostgresBinaries:
@@ -142,7 +142,7 @@ def _password(run: RunFolder, home: PostgresHome) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """A clean one: PGPORT, PGDATA and their like are for clients of other servers."""
+    """A clean one: PGPORT, PGDATA and similar names are for clients of other servers."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
 
 
@@ -199,7 +199,7 @@ def _initdb(home: PostgresHome, binaries: PostgresBinaries, password: str, ctype
 def _clear_the_way(home: PostgresHome) -> None:
     """Wait for what a killed server left running, and remove its lock when its id is taken by another process.
 
-    Only then: for a dead id PostgreSQL does better itself, as it also looks for shared memory in use.
+    Only then: for a dead id PostgreSQL does better itself, as it also searches for shared memory in use.
     """
     lock = home.cluster / "postmaster.pid"
     if sys.platform != "linux" or not lock.exists():

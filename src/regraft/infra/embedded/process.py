@@ -112,7 +112,7 @@ class ChildProcess:
         return bool(self._keeper_started) and start_time(self.keeper_pid) == self._keeper_started
 
     def stop(self) -> None:
-        """Stop the process, whoever uses it, and wait for its end."""
+        """Stop the process, anyone who uses it, and wait for its end."""
         if self.alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.keeper_pid, signal.SIGTERM)

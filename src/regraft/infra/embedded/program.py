@@ -86,12 +86,12 @@ class EmbeddedProgram:
             return True
 
     def alive(self) -> bool:
-        """Whether the program runs, whoever started it."""
+        """Whether the program runs, anyone who started it."""
         state = RunFolder.of(self._data_dir).read(self.name)
         return state is not None and state.alive()
 
     def stop(self) -> None:
-        """Stop using the program. It ends when nobody else uses it."""
+        """Stop using the program. It ends when no one else uses it."""
         self._child = None
         self._use.end(self._stop_timeout)
 

@@ -100,7 +100,7 @@ class Stack:
         return dsn
 
     def _no_log(self, folder: Path) -> str:
-        """Where a log was looked for, what named that place, and what makes one."""
+        """Where a log was searched for, what named that place, and what makes one."""
         config = config_file(self._config)
         if os.environ.get("REGRAFT_DATA_DIR"):
             why = "which REGRAFT_DATA_DIR names"

@@ -17,7 +17,7 @@ from pathlib import Path
 from regraft.domain.errors import ServerStartError
 from regraft.infra.data_folder import make_data_folder
 
-VERSION = "version"  # in the details of our own programs: that of Regraft
+VERSION = "version"  # in program details of our own: the version of Regraft
 _POLL = 0.05
 _ORPHAN_PATIENCE = 15.0
 
@@ -44,7 +44,7 @@ class ServerState:
         return bool(self.started) and start_time(self.pid) == self.started
 
     def kept(self) -> bool:
-        """Whether it ends when nobody uses it. A service in the foreground ends when its terminal says so."""
+        """Whether it ends when no one uses it. A service in the foreground ends when its terminal says so."""
         return self.owner != self.pid
 
     def owned(self) -> bool:

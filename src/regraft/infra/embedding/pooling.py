@@ -14,7 +14,8 @@ Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def pieces(text: str, longest: int) -> list[str]:
-    """The text in pieces of at most so many characters, cut at blanks where there are any. No text is no piece."""
+    """The text in pieces of at most this many characters, cut at blanks where there are any. An empty text gives no
+    piece."""
     found = []
     while len(text) > longest:
         cut = max(text.rfind(" ", longest // 2, longest), text.rfind("\n", longest // 2, longest)) + 1 or longest

@@ -39,7 +39,7 @@ def copy_file(source: Path, folder: Path, name: str) -> CopiedFile:
 
 
 def described(folder: Path, name: str) -> CopiedFile:
-    """A file that is there already."""
+    """A file that exists already."""
     whole, size = hashlib.sha256(), 0
     with (folder / name).open("rb") as reader:
         while chunk := reader.read(_CHUNK):

@@ -233,5 +233,5 @@ def parse_experiment(text: str, source: str, read: Read) -> Experiment:
 
 
 def read_experiment(path: Path) -> Experiment:
-    """The experiment of a file; files that it names are looked for beside it. Raises ConfigError, UsageError."""
+    """The experiment of a file; files that it names are searched for beside it. Raises ConfigError, UsageError."""
     return parse_experiment(read_text(path), str(path), lambda name: read_text(path.parent / name))

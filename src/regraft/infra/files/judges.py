@@ -34,7 +34,7 @@ class ListedJudge:
 def listed_judges(settings: Settings) -> dict[str, ListedJudge]:
     """The judges by name; a file of the user's takes the place of a built-in one of its name.
 
-    Raises ConfigError for a file that is no judge, or for two of one name.
+    Raises ConfigError for a file that is not a judge, or for two of one name.
     """
     found = {one.file.name: one for one in _built_in()}
     own: dict[str, Path] = {}

@@ -14,7 +14,7 @@ _BYTES = 32
 
 
 def find_key(folder: Path) -> bytes | None:
-    """The key in a data folder, None where there is none. Raises ConfigError for a file that is no key."""
+    """The key in a data folder, None where there is none. Raises ConfigError for a file that is not a key."""
     path = folder / FILE
     try:
         text = path.read_text("ascii")

@@ -12,7 +12,7 @@ _OUTPUT = frozenset({".out", ".err", ".log"})
 def empty_logs(data_dir: Path, holds: Callable[[str], bool] | None = None) -> int:
     """Empty the logs of the data folder's services and of Dagster's runs, and remove older files of them; how many.
 
-    Writers append, and go on at the new end. ``holds``: other files of Dagster's that hold this are emptied too.
+    Writers append, and continue at the new end. ``holds``: other files of Dagster's that hold this are emptied too.
     """
     emptied = 0
     for path in sorted((data_dir / "logs").glob("*")):

@@ -11,7 +11,7 @@ _MESSAGES = msgspec.json.Decoder(list[msgspec.Raw])
 def cut(body: bytes) -> tuple[dict[str, bytes], list[bytes]] | None:
     """The text of each field but ``messages``, and the text of each message.
 
-    None where the body is no object with a list of messages that holds any: the full parser says why. The texts
+    None where the body is not an object with a list of messages that holds any: the full parser says why. The texts
     have the right brackets and are not checked further.
     """
     try:

@@ -1,6 +1,6 @@
 """Remove frozen rows permanently: snapshots of a table, and files that no snapshot needs.
 
-Iceberg keeps every file for ever unless it is asked to remove some, and PyIceberg's expiry removes names, not files.
+Iceberg keeps every file unless it is asked to remove some, and PyIceberg's expiry removes names, not files.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ def matching(
 ) -> list[int]:
     """The places of the rows that fit all of what is not None.
 
-    ``text`` is found whatever its case: in what messages and calls say, or as the start of the id of the row, of one of
+    ``text`` is found whatever its case: in what messages and calls say, or as a prefix of the id of the row, of one of
     its nodes, or of its session.
     """
     mask = pa.array([True] * batch.num_rows)

@@ -170,7 +170,7 @@ class DataFiles:
         stream.close()
 
     def remove(self) -> None:
-        """Remove the files again, when nothing shall come of them."""
+        """Remove the files again, when nothing should come of them."""
         for split in list(self._open):
             with suppress(OSError, pa.ArrowException):
                 self._close(split)
@@ -182,7 +182,7 @@ class DataFiles:
 def commit(table: Table, files: DataFiles, tag: str, properties: Mapping[str, str]) -> tuple[str, int]:
     """A snapshot that holds exactly the rows of ``files``, tagged; returns (table, snapshot id).
 
-    A tag that is there already, from a freeze that was killed before its last step, is moved to the new snapshot.
+    A tag that exists already, from a freeze that was killed before its last step, is moved to the new snapshot.
     """
     from pyiceberg.expressions import AlwaysTrue
 

@@ -28,7 +28,7 @@ class NoModelListError(UpstreamError):
 
 @dataclass(frozen=True, slots=True)
 class GatewayReply:
-    """``turn_id`` is the captured call's id; ``body`` the answer as it came; ``retry_after`` seconds, where the
+    """``turn_id`` is the captured call's id; ``body`` the answer unchanged; ``retry_after`` seconds, where the
     server sent it."""
 
     status: int

@@ -1,7 +1,7 @@
 """A lean HTTP/1.1 client pool for one model server: bytes out, bytes in, nothing buffered that need not be.
 
 Built on asyncio protocols and httptools because general clients cost ten times as much per call. ``begin`` is for
-callers that listen, ``send`` for those that await. The answer's body is given out as it comes (de-chunked, still
+callers that listen, ``send`` for those that await. The answer's body is given out unchanged (de-chunked, still
 content-coded).
 """
 
@@ -202,7 +202,7 @@ class UpstreamPool:
                 self.repeated = RepeatedAnswer(head, status, response.reason, shared, name)
 
     def start_fresh(self, response: UpstreamResponse) -> None:
-        """Carry the call on a connection of its own."""
+        """Carry the call on a separate connection."""
         task = asyncio.get_running_loop().create_task(self._connect_for(response))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)

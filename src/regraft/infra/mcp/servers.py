@@ -114,7 +114,7 @@ class ToolServers:
 
 
 class _Server:
-    """One server, held open by a task of its own, so that its end never cancels a caller."""
+    """One server, held open by its own task, so that its end never cancels a caller."""
 
     def __init__(self, name: str, config: ToolServerSection) -> None:
         self.name = name

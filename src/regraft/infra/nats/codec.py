@@ -148,7 +148,7 @@ def encode_event(
             event.response_body = response = small
             event.packed |= _RESPONSE_PACKED
     if len(request) < _WORTH_PARTS and len(response) < _WORTH_PARTS:
-        if type(request) is not bytes:  # a body that the gateway holds for many calls, of a type of its own
+        if type(request) is not bytes:  # a body that the gateway holds for many calls, of its own type
             event.request_body = bytes(request)
         if type(response) is not bytes:
             event.response_body = bytes(response)

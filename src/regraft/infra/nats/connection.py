@@ -41,7 +41,7 @@ async def connect(url: str, *, timeout: float = 2.0, reconnect: bool = False) ->
                 servers,
                 name="regraft",
                 allow_reconnect=reconnect,
-                max_reconnect_attempts=1,  # with 0 or less the first connect would try for ever
+                max_reconnect_attempts=1,  # with 0 or less the first connect would retry without end
                 reconnect_time_wait=1 if reconnect else 0,
                 connect_timeout=max(1, int(timeout)),
                 ping_interval=20,

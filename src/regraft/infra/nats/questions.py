@@ -45,7 +45,7 @@ class TargetQuestions:
         self._client: Client | None = None
 
     async def is_stored(self, target: FeedbackTarget, patience: float = 2.0) -> bool | None:
-        """Whether the target is stored; None if nobody could say so within ``patience`` seconds."""
+        """Whether the target is stored; None if no one could say so within ``patience`` seconds."""
         try:
             if self._client is None or not self._client.is_connected:
                 await self.aclose()

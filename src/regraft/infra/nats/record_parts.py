@@ -66,7 +66,7 @@ def _read_manifest(data: bytes) -> Manifest | None:
 
 @dataclass(frozen=True, slots=True)
 class AssembledRecord:
-    """A record that was put together, and the sequence numbers of its parts."""
+    """A record that was assembled, and the sequence numbers of its parts."""
 
     record: bytes
     parts: tuple[int, ...]

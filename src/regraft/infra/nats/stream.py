@@ -256,7 +256,7 @@ class CallStream:
 
 
 def _name(pack: list[bytes]) -> str:
-    """The message id of a pack: of its records' beginnings, where each has an id of its own, and their lengths."""
+    """The message id of a pack: of its records' beginnings, where each has its own id, and their lengths."""
     hasher = hashlib.blake2b(digest_size=32)
     for record in pack:
         hasher.update(b"%d:%b" % (len(record), record[:64]))

@@ -1,6 +1,6 @@
 """Bytes that PostgreSQL keeps of rows that are gone: dead tuples, sampled values, and the write-ahead log.
 
-``VACUUM FULL`` writes tables anew. What the log of changes holds is dropped by checkpoints, once no file of it is kept
+``VACUUM FULL`` writes tables again. What the log of changes holds is dropped by checkpoints, once no file of it is kept
 for reuse. Copies elsewhere (archives, replicas, backups) are out of reach.
 """
 
@@ -28,7 +28,7 @@ _MOST_SWITCHES = 200  # files of the log; 16 MB each
 
 
 def rewrite_tables(dsn: str, patience: float = 60.0) -> dict[str, str]:
-    """Write all tables of the database anew, so that no byte of a dead row is left in them; what could not be done.
+    """Write all tables of the database again, so that no byte of a dead row is left in them; what could not be done.
 
     PostgreSQL keeps rows that another transaction may still see: this waits for such transactions to end. Each
     table is locked while it is rewritten, and needs as much room again.
@@ -37,7 +37,7 @@ def rewrite_tables(dsn: str, patience: float = 60.0) -> dict[str, str]:
     with connect(dsn, autocommit=True, name="regraft-compaction") as connection:
         if not _wait_for_readers(connection, patience):
             left["dead rows"] = "a transaction that began before the erasure is still open"
-        connection.execute("ANALYZE")  # samples of values are taken anew
+        connection.execute("ANALYZE")  # samples of values are taken again
         # Workers that build an index share memory of which containers often have too little.
         connection.execute("SET max_parallel_maintenance_workers = 0")
         tables = connection.execute(_TABLES).fetchall()

@@ -35,7 +35,7 @@ def settled(connection: Connection) -> int:
     """The inbox's highest number, when every lower one is committed or never will be; 0 while nothing was captured.
 
     Ingest waits for the moment that this takes; a transaction that is older than some seconds is not waited for.
-    Raises UnavailableError then. Give it a transaction of its own: the lock lasts as long.
+    Raises UnavailableError then. Give it a separate transaction: the lock lasts as long.
     """
     try:
         connection.execute(_SQL["fence"])

@@ -126,7 +126,7 @@ class SpoolReader:
     def _save_cursor(self, segment: int, offset: int, promised: int, end: int) -> None:
         try:
             self._cursor.save(segment, offset, promised, end)
-        except OSError as error:  # on a full disk delivery must go on: it is what makes room
+        except OSError as error:  # on a full disk delivery must continue: it is what makes room
             log.warning("the cursor of %s cannot be written (%s); a crash now repeats some calls", self.home, error)
         self._segment, self._offset, self._promised, self._promised_end = segment, offset, promised, end
 
@@ -175,7 +175,7 @@ class SpoolReader:
             payload = data[position + HEAD.size : end] if magic == MAGIC and end <= len(data) else None
             if payload is None or zlib.crc32(payload) != check:
                 if magic == MAGIC and end > len(data) and records:
-                    break  # goes on behind this window
+                    break  # continues behind this window
                 following = data.find(MAGIC, position + 1)
                 if following < 0:
                     break

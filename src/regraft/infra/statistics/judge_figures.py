@@ -158,7 +158,7 @@ class _Items:
         """The least kappa over codings in which a judge of length alone has 0.
 
         A judge that always takes the longer answer agrees with people who often do; as "the longer" or "the shorter"
-        its answers are all the same. Of ratings it is the kappa within fifths of about equal length.
+        its answers are anyway. Of ratings it is the kappa within fifths of about equal length.
         """
         task = self.first["task"]
         if kappa is None or task == "categories" or self.first["judge"] == PEOPLE:

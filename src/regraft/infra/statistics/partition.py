@@ -105,7 +105,7 @@ def partition(vectors: Vectors, *, seed: int, min_size: int, former: Former | No
     """Cluster and map n vectors of length 1; the same input and seed give the same result on one machine.
 
     Equal vectors are one to the algorithms, which many at no distance from each other would mislead, and get the same
-    clusters and the same point. ``min_size`` equal ones that are noise are a cluster of their own. Clusters of the
+    clusters and the same point. ``min_size`` equal ones that are noise are their own cluster. Clusters of the
     ``former`` fit stay where they are about as clear as new ones.
     """
     first, same = _different(vectors)

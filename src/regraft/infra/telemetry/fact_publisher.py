@@ -1,4 +1,4 @@
-"""Publishes the facts of a process from a thread of its own: nothing that tells a fact ever waits for NATS."""
+"""Publishes the facts of a process from a separate thread: nothing that tells a fact ever waits for NATS."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Numbers(msgspec.Struct, frozen=True):
     histograms: list[Observations]
 
     def counted(self, definitions: Iterable[MetricDefinition]) -> Numbers:
-        """Without the gauges, which are nobody's when their process has ended."""
+        """Without the gauges, which are no one's when their process has ended."""
         gauges = {each.name for each in definitions if each.kind == "gauge"}
         return Numbers([each for each in self.samples if each.metric not in gauges], self.histograms)
 

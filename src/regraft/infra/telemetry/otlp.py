@@ -18,7 +18,7 @@ from regraft.infra.telemetry.span import Span
 
 
 class OtlpClient:
-    """Sends batches; each is tried again for up to ``seconds``. Its requests are those of the SDK's exporter."""
+    """Sends batches; each is retried for up to ``seconds``. Its requests are those of the SDK's exporter."""
 
     def __init__(self, url: str, headers: Mapping[str, str], service: str, seconds: float) -> None:
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # every try is a line there; ours is one

@@ -1,4 +1,4 @@
-"""``/metrics`` of a process that has no server of its own: a few threads that nobody else waits for."""
+"""``/metrics`` of a process that has no server of its own: a few threads that no one else waits for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports spans by OTLP over HTTP from a thread of its own: nothing that tells a span ever waits for the receiver.
+"""Exports spans by OTLP over HTTP from a separate thread: nothing that tells a span ever waits for the receiver.
 
 The libraries are those of the extra ``regraft[otel]``; they are loaded by that thread.
 """

@@ -97,7 +97,7 @@ TRUTH_GAUGES = _TRUTH
 
 
 class StoreFigures(Collector):
-    """The last figures. A gauge that could not be read has no sample, so that nobody takes an old figure for a new
+    """The last figures. A gauge that could not be read has no sample, so that no one takes an old figure for a new
     one."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ Completion = tuple[str, str]  # a value, and what it is
 
 
 def sessions(incomplete: str) -> list[Completion]:
-    """Sessions by the start of an id, with how each opens; a name is completed where a session has one."""
+    """Sessions by a prefix of an id, with how each opens; a name is completed where a session has one."""
     from regraft.flows.lineage import reading
 
     def found(dsn: str) -> Iterable[Completion]:

@@ -17,7 +17,7 @@ from regraft.infra.embedded.stack import Stack
 from regraft.infra.settings import Settings, load_settings
 from regraft.presentation.cli.terminal import Terminal
 
-PIPE_WIDTH = 140  # columns when the output is no terminal
+PIPE_WIDTH = 140  # columns when the output is not a terminal
 
 
 @dataclass(slots=False)

@@ -1,4 +1,4 @@
-"""One grammar over all commands: what stands for a value in usage lines and help, the same wherever it is asked for."""
+"""One grammar over all commands: the placeholder of a value in usage lines and help, the same everywhere."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ METAVARS: dict[str, str] = {
     "without-tool": "TOOL",
     "worker": "WORKER",
 }
-# Where a name stands for something else in one command, or in one group.
+# Where a name means something else in one command, or in one group.
 OF_COMMAND: dict[tuple[str, str], str] = {
     ("dataset diff", "a"): "SNAPSHOT",
     ("dataset diff", "b"): "SNAPSHOT",

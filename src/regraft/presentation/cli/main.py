@@ -130,7 +130,7 @@ def main() -> None:
                 context().close()
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to undo
     except KeyboardInterrupt:
-        # Also while waiting for servers to end: they do so by themselves once nobody uses them.
+        # Also while waiting for servers to end: they do so by themselves once no one uses them.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         code = INTERRUPTED
     sys.exit(code)

@@ -13,7 +13,7 @@ _LINE_SECONDS = 10.0  # between two lines
 
 
 class Bar(Progress):
-    """Vanishes at the end. Where the output is no terminal, what is read by another program stays as it is."""
+    """Vanishes at the end. Where the output is not a terminal, what is read by another program stays as it is."""
 
     def __init__(self, console: Console, *columns: ProgressColumn, hidden: bool = False) -> None:
         super().__init__(*columns, console=console, transient=True, disable=hidden or not console.is_terminal)

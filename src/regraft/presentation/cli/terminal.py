@@ -64,7 +64,7 @@ class Terminal(Console):
             self.width = width
 
     def on_broken_pipe(self) -> None:
-        """What reads the output has read enough, as ``head`` does: that is no failure."""
+        """What reads the output has read enough, as ``head`` does: that is not a failure."""
         try:
             super().on_broken_pipe()
         except SystemExit:

@@ -67,7 +67,7 @@ def trajectory_embeddings(context: AssetExecutionContext, servers: Servers) -> M
 
 @asset(deps=["trajectory_embeddings"], group_name=GROUP, kinds={"duckdb", "postgres"}, retry_policy=RETRY)
 def trajectory_clusters(context: AssetExecutionContext, servers: Servers) -> MaterializeResult[None]:
-    """What paths are about, in clusters that keep their ids, with a map; fitted anew when paths fit nowhere."""
+    """What paths are about, in clusters that keep their ids, with a map; fitted again when paths fit nowhere."""
     from regraft.flows.evaluation import cluster_reading as reading
     from regraft.flows.evaluation.clusters import materialise_clusters
     from regraft.flows.evaluation.embeddings import embedder_of
@@ -116,7 +116,7 @@ def candidate_preference_pairs(context: AssetExecutionContext, servers: Servers)
 
 @asset(deps=["trajectory_units", "human_eval_labels"], group_name=GROUP, kinds={"duckdb"}, retry_policy=RETRY)
 def pivot_nodes(context: AssetExecutionContext, servers: Servers) -> MaterializeResult[None]:
-    """Contexts whose answers came to different ends, with the values of the answers and how much hangs on them."""
+    """Contexts whose answers led to different outcomes, with the values of the answers and how much hangs on them."""
     from regraft.flows.evaluation.pivots import materialise_pivots
 
     with regraft_failures():

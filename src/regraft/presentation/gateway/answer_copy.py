@@ -10,9 +10,9 @@ GATHER = 1 << 20  # bytes of an answer from which on it shares the memory of lar
 
 
 class AnswerCopy:
-    """The pieces of an answer as they came; of a large one in the memory that all large bodies share.
+    """The pieces of an answer unchanged; of a large one in the memory that all large bodies share.
 
-    A large answer is compressed as it comes if it ``packs``. After ``finish`` the answer is in ``body``, or compressed
+    A large answer is compressed unchanged if it ``packs``. After ``finish`` the answer is in ``body``, or compressed
     in ``packed``.
     """
 

@@ -1,4 +1,4 @@
-"""The record of one attempt at a call: filled in as the attempt goes on, and written once, when it has ended."""
+"""The record of one attempt at a call: filled in as the attempt continues, and written once, when it has ended."""
 
 from __future__ import annotations
 

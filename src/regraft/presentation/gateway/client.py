@@ -9,7 +9,7 @@ from regraft.presentation.gateway.limits import ConcurrencyLimit
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The tenant, whether the client's own credentials may be passed on, and the client's concurrency limit."""
+    """The tenant, whether the client's own credentials may be forwarded, and the client's concurrency limit."""
 
     scope: str = ""
     trusted: bool = True

@@ -1,4 +1,4 @@
-"""The compression of a large request for the record, on another thread while the call goes on."""
+"""The compression of a large request for the record, on another thread while the call continues."""
 
 from __future__ import annotations
 

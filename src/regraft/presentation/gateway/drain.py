@@ -1,6 +1,6 @@
 """Moves captured calls from the spool to the stream, as long as it takes; a crash in between only repeats some.
 
-This is a process of its own, so that it takes no time from calls: ``python -m regraft.presentation.gateway.drain``. The
+This is a separate process, so that it takes no time from calls: ``python -m regraft.presentation.gateway.drain``. The
 gateway starts it and sends its instructions on standard input: a line of JSON, then POSITIONs as far as it may read. It
 reports its progress on standard output (REPORTs). When its input ends without a SHUTDOWN the gateway is dead, and so is
 it: what it held is an heir's.
@@ -77,7 +77,7 @@ class Drainer:
             except UnavailableError as error:
                 if self._connected or not failures:
                     log.warning("calls wait in the spool: %s", error)
-            except Exception:  # a bug must not end capture's second half for good
+            except Exception:  # a bug must not end the second half of capture for the rest of the process
                 log.exception("moving calls to the stream failed; trying again")
             self._say_connected(False)
             if self._stopping:
@@ -101,7 +101,7 @@ class Drainer:
             asyncio.get_running_loop().remove_reader(0)
             self._stopping = True
             if self._pausing is not None:
-                self._pausing.cancel()  # the stream is away: it would only be tried again
+                self._pausing.cancel()  # the stream is away: it would only be retried
         if reached := [each for each in positions if each != SHUTDOWN]:
             self._spool.written(*POSITION.unpack(reached[-1]))
         self._waiting.set()

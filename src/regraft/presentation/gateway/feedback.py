@@ -1,6 +1,6 @@
 """``POST /v1/feedback``: a reward or rating of a turn or a session goes the way of the calls.
 
-Feedback on a turn that is not stored is refused: the gateway asks ingest, over NATS. It is kept unasked where nobody
+Feedback on a turn that is not stored is refused: the gateway asks ingest, over NATS. It is kept unasked where no one
 answers, and kept where the turn's id is so new that the turn may be on its way.
 """
 

@@ -36,7 +36,7 @@ class ConcurrencyLimit:
         return len(self._waiting)
 
     def enter(self, waiter: Waiter) -> bool:
-        """True: go on. False: ``admitted`` or ``turned_away`` will be called. Raises TooBusyError."""
+        """True: continue. False: ``admitted`` or ``turned_away`` will be called. Raises TooBusyError."""
         if self._inside < self.limit:
             self._inside += 1
             return True

@@ -37,7 +37,7 @@ from regraft.presentation.gateway.settings import GatewaySettings
 
 CHAT = "/v1/chat/completions"
 MOST_AT_ONCE = 256  # orchestrated calls under way in one process
-SILENCE = 3600.0  # seconds; each step has a shorter limit of its own
+SILENCE = 3600.0  # seconds; each step has its own shorter limit
 _STREAM = b"content-type: text/event-stream\r\ncache-control: no-cache\r\n"
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 where a server listens, we need not
 

@@ -135,7 +135,7 @@ class Redactor:
         return _edited(body, edits)
 
     def _search(self, pieces: list[_Piece]) -> None:
-        """Search the text that the pieces make; a match is replaced where it begins and cut where it goes on."""
+        """Search the text that the pieces make; a match is replaced where it begins and cut where it continues."""
         for pattern, new in self._texts:
             whole = "".join(piece.text for piece in pieces)
             matches = [(each.start(), each.end(), each.expand(new)) for each in pattern.finditer(whole)]

@@ -43,7 +43,7 @@ class Upstream:
     )
 
     def __init__(self, name: str, settings: UpstreamSettings, trace_ratio: float | None = None) -> None:
-        """With a ``trace_ratio`` the client's place in a trace is not passed on: ``begin`` is given the call's own."""
+        """With a ``trace_ratio`` the client's place in a trace is not forwarded: ``begin`` is given the call's own."""
         self.name = name
         self.trace_ratio = trace_ratio
         self.pin = settings.pin
@@ -104,7 +104,7 @@ class Upstream:
         return made
 
     def path(self, raw_path: bytes, query: bytes) -> bytes:
-        """The path to ask for: a base_url with a path of its own replaces ``/v1``."""
+        """The path to ask for: a base_url with its own path replaces ``/v1``."""
         if raw_path.startswith(b"/v1/"):
             path = raw_path[3:] if self.pool.prefix else raw_path
         else:

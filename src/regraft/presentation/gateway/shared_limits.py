@@ -7,7 +7,7 @@ import asyncio
 from regraft.presentation.gateway.limits import ConcurrencyLimit, Waiter
 from regraft.presentation.gateway.shared_slots import SharedSlots
 
-LOOK_SECONDS = 0.02  # between two looks for a slot that another process gave back
+LOOK_SECONDS = 0.02  # between two searches for a slot that another process gave back
 
 
 class SharedConcurrencyLimit(ConcurrencyLimit):

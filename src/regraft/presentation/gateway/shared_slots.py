@@ -1,7 +1,7 @@
 """How many calls of a key are under way, in all processes of one gateway together.
 
 Each process has a column in the row of a key: its calls, and how long its oldest waiting call has waited. While it
-lives it holds a lock on a file of its own, which the kernel releases when it dies, however it dies; whoever finds that
+lives it holds a lock on a separate file, which the kernel releases when it dies, however it dies; anyone who finds that
 lock free while a key has no slot left takes back what the dead process held.
 """
 
@@ -18,7 +18,7 @@ from regraft.presentation.gateway.shared_table import SharedTable
 
 SLOTS = 16_384  # keys that share their counts; those beyond have one in each process
 PATIENCE = 0.25  # seconds by which a call of another process has to wait longer to go first: handing over costs time
-FRESH = 0.5  # seconds after which a process that no longer looks for its waiting calls is not waited for
+FRESH = 0.5  # seconds after which a process that no longer searches for its waiting calls is not waited for
 PROBE = 0.1  # seconds between two looks whether processes have died
 _COLUMN = struct.Struct("<Qdd")  # calls; since when the oldest waits (0: none waits), and when its process last looked
 
@@ -52,7 +52,7 @@ class SharedSlots:
         return place
 
     def take(self, place: int, limit: int, since: float) -> bool:
-        """Count a call that has waited ``since`` then. False: it has to go on waiting, and the others know."""
+        """Count a call that has waited ``since`` then. False: it has to continue waiting, and the others know."""
         if self._closed:
             return True
         with self._table.locked():

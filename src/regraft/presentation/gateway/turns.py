@@ -23,7 +23,7 @@ class Turns:
         self._ahead: tuple[ConcurrencyLimit | None, ...] = ()
 
     def take(self, limits: tuple[ConcurrencyLimit | None, ...]) -> bool:
-        """Whether the call may go on now. False: it waits for its turn, or was refused."""
+        """Whether the call may continue now. False: it waits for its turn, or was refused."""
         for number, limit in enumerate(limits):
             if limit is None:
                 continue

@@ -1,6 +1,6 @@
 """Several gateway processes on one port: the kernel spreads connections over them, a parent keeps them alive.
 
-Each has a spool of its own.
+Each has its own spool.
 """
 
 from __future__ import annotations

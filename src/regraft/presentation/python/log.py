@@ -136,7 +136,7 @@ class Log:
         return self.batches("labels", theme=theme, session=session).read_all()
 
     def pivots(self, *, theme: str | None = None, session: str | None = None, refresh: bool = True) -> pa.Table:
-        """Contexts whose answers came to different ends, the heaviest first.
+        """Contexts whose answers led to different outcomes, the heaviest first.
 
         `refresh`: value what changed in the graph or was judged first.
         """

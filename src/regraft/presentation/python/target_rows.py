@@ -18,7 +18,7 @@ _DATASETS = "datasets>=5.2"
 
 
 class TargetRows:
-    """Records of a snapshot for one trainer. They are read anew by each pass, in batches.
+    """Records of a snapshot for one trainer. They are read again by each pass, in batches.
 
     Iterating gives one dict a row, with the keys and values that the trainer expects. It is also an Arrow stream (the
     PyCapsule interface), which Polars, DuckDB, pandas and pyarrow take as it is. A pass over it raises `WithdrawnError`

@@ -1,4 +1,4 @@
-"""Routes of work in the background of this process: what there is, how far it is, and stopping it."""
+"""Routes of work in the background of this process: what exists, how far it is, and stopping it."""
 
 from __future__ import annotations
 

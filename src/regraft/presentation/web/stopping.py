@@ -1,4 +1,4 @@
-"""Whether the server is about to stop, for streams of events, which would go on for ever."""
+"""Whether the server is about to stop, for streams of events, which would continue without end."""
 
 from __future__ import annotations
 

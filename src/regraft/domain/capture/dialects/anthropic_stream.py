@@ -1,8 +1,8 @@
-"""A streamed message of the Anthropic Messages API, put together from its events: index and start tell blocks
+"""A streamed message of the Anthropic Messages API, assembled from its events: index and start tell blocks
 apart, since not every server numbers them.
 
 A piece goes to the block that its index names, of blocks with one index to the one started last; without an index, to
-the block started last. A piece that no block can take is kept as it came.
+the block started last. A piece that no block can take is kept unchanged.
 Source: Anthropic API reference, Streaming Messages.
 """
 
@@ -36,7 +36,7 @@ class _Block:
         self._citations: list[Any] = []
 
     def add(self, delta: dict[str, Any]) -> bool:
-        """Take in a piece; False when it is no piece of this block."""
+        """Add a piece; False when it is not a piece of this block."""
         kind = delta.get("type")
         mine = self.block.get("type")
         if kind == "input_json_delta" and isinstance(delta.get("partial_json"), str):
@@ -52,7 +52,7 @@ class _Block:
         return True
 
     def _field(self, kind: str, delta: dict[str, Any]) -> str | None:
-        """The text of the block that a piece carries on with; of a kind that is not known, the only one that it has."""
+        """The text of the block that a piece continues; of a kind that is not known, the only one that it has."""
         mine = self.block.get("type")
         if kind in _TEXTS:
             field = _TEXTS[kind]
@@ -107,7 +107,7 @@ class StreamedBlocks:
         return self.message is not None or bool(self._blocks)
 
     def add(self, event: dict[str, Any]) -> None:
-        """Take in the next event."""
+        """Add the next event."""
         kind, delta = event.get("type"), event.get("delta")
         index = event.get("index")
         index = index if isinstance(index, int) else None

@@ -25,7 +25,7 @@ _READ = frozenset({"model", "message", "response", "thinking", "done", "done_rea
 
 
 def read_chat_request(body: bytes) -> Request:
-    """Raises CorruptEventError when the body is no chat request (not JSON, no list of messages)."""
+    """Raises CorruptEventError when the body is not a chat request (not JSON, no list of messages)."""
     document = read_document(body)
     if not isinstance(document.get("messages"), list):
         raise CorruptEventError("the request has no list of messages")
@@ -38,7 +38,7 @@ def chat_body(request: Request) -> bytes:
 
 
 def read_generate_request(body: bytes) -> Request:
-    """Raises CorruptEventError when the body is no JSON object. Without a prompt it only loads a model."""
+    """Raises CorruptEventError when the body is not a JSON object. Without a prompt it only loads a model."""
     document = read_document(body)
     return native.keep(_read_generate(document), document, _write_generate)
 
@@ -49,7 +49,7 @@ def generate_body(request: Request) -> bytes:
 
 
 def read_answer(body: bytes, content_type: str) -> Answer:
-    """Assemble an answer from one object or from lines of them. A line that is no object is unread."""
+    """Assemble an answer from one object or from lines of them. A line that is not an object is unread."""
     text = body.decode("utf-8", "replace")
     lines = [line for line in text.split("\n") if line.strip()]
     read = [(line, read_object(line)) for line in lines]

@@ -1,7 +1,7 @@
-"""The output items of a streamed response, put together from its events.
+"""The output items of a streamed response, assembled from its events.
 
 Items are distinguished by id and by their place, and their texts run on. An item that is sent whole replaces what was
-pieced together. A piece that no item can take is kept as it came.
+pieced together. A piece that no item can take is kept unchanged.
 Source: OpenAI API reference, streaming events of Responses.
 """
 
@@ -62,7 +62,7 @@ class _Item:
         return at, parts[at]
 
     def text(self, where: tuple[Any, ...], known: Any, step: str, event: dict[str, Any]) -> None:
-        """Take in a piece of a text, or the whole text."""
+        """Add a piece of a text, or the whole text."""
         whole = step == "done" and isinstance(event.get(where[-1]), str)
         if whole or where not in self.texts:
             self.texts[where] = StreamedText()
@@ -87,7 +87,7 @@ class StreamedItems:
         self._by_place: dict[int, _Item] = {}
 
     def add(self, kind: str, event: dict[str, Any]) -> None:
-        """Take in the next event about an item."""
+        """Add the next event about an item."""
         if kind in _ITEM_EVENTS:
             if isinstance(event.get("item"), dict):
                 self._set(_place(event), dict(event["item"]), done=kind.endswith("done"))
@@ -164,7 +164,7 @@ class StreamedItems:
         return found
 
     def whole(self) -> list[dict[str, Any]]:
-        """The items, by place where each has its own, else in the order in which they came."""
+        """The items, by place where each has its own, else in the order of arrival."""
         items = list(self._items)
         places = [item.place for item in items if item.place is not None]
         if len(set(places)) == len(items):

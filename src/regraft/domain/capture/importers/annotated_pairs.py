@@ -1,6 +1,6 @@
 """Two answers to one instruction with the votes of several annotators: PandaLM's test set.
 
-``annotator1`` and its like are 1 or 2 for the better response and 0 for a tie; each is a judgement of its own.
+``annotator1`` and similar names are 1 or 2 for the better response and 0 for a tie; each is a separate judgement.
 """
 
 from __future__ import annotations
@@ -68,5 +68,5 @@ def _annotators(line: dict[str, Any]) -> list[str]:
 
 
 def _vote(value: Any) -> tuple[float, float] | None:
-    """The values of both sides; None for anything that is no vote, which is kept as it is."""
+    """The values of both sides; None for anything that is not a vote, which is kept as it is."""
     return _VOTES.get(value) if isinstance(value, int) and not isinstance(value, bool) else None

@@ -113,7 +113,7 @@ def _of(answer: Answer) -> list[list[ImportedMessage]] | None:
 
 
 def _messages(value: Any) -> list[list[ImportedMessage]] | None:
-    """A message of an assistant, or several that go on from one another."""
+    """A message of an assistant, or several that continue one another."""
     listed = [value] if isinstance(value, dict) else value
     if not isinstance(listed, list) or not listed:
         return None

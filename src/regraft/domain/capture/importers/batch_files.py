@@ -60,7 +60,7 @@ def joined(answer: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
     asked = next(each for each in _ASKED if isinstance(request.get(each), dict))
     digest = digest_json(request[asked]).hex()[:16]
     line = {**{key: value for key, value in request.items() if key != "id"}, **answer}
-    line["id"] = name(answer.get("id")) or f"{_id(answer)}:{digest}"  # ids of requests are counted anew in each batch
+    line["id"] = name(answer.get("id")) or f"{_id(answer)}:{digest}"  # ids of requests are counted again in each batch
     response = mapping(answer.get("response"))
     if (status := response.get("status_code")) is not None:
         line["response_status"] = status

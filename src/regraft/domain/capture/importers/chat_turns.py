@@ -1,7 +1,7 @@
 """Lists of turns as data sets write them: who speaks, and what is said, under any of the usual names.
 
-What a turn holds besides a chat message (times, flags, ids) is kept beside it; ``weight``, ``train`` and their like,
-which say whether a trainer shall learn from it, stay in the message.
+What a turn holds besides a chat message (times, flags, ids) is kept beside it; ``weight``, ``train`` and similar names,
+which say whether a trainer should learn from it, stay in the message.
 """
 
 from __future__ import annotations

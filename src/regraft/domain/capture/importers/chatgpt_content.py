@@ -1,8 +1,8 @@
 """The content of a ChatGPT message: its text, its reasoning, and what is kept next to them.
 
 Words that an own type of ChatGPT's holds (a transcript of speech, a quoted page, the user's custom instructions) are
-text; a part without words (an image) stays a part. Marks that stand for a citation in the text are replaced by the text
-that ChatGPT showed for them, or taken out; ``rest`` keeps them, and every member of a part that is no text.
+text; a part without words (an image) stays a part. Marks that represent a citation in the text are replaced by the text
+that ChatGPT showed for them, or taken out; ``rest`` keeps them, and every member of a part that is not text.
 """
 
 from __future__ import annotations

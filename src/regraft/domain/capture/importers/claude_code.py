@@ -2,8 +2,8 @@
 
 Each line has a ``uuid`` and the ``parentUuid`` of the line before it. The blocks of one answer stand in lines of their
 own that share ``message.id``; results of tools that ran at once hang on the lines of their calls. The conversation
-begins anew, under its own session, behind a ``compact_boundary``, whose ``logicalParentUuid`` is kept. A side chain is
-a conversation of its own, named by its session and its agent. What is no message is kept beside the message before it
+begins again, under its own session, behind a ``compact_boundary``, whose ``logicalParentUuid`` is kept. A side chain is
+a separate conversation, named by its session and its agent. What is not a message is kept beside the message before it
 and named.
 """
 

@@ -64,7 +64,7 @@ class TranscriptAnswer:
         return content.answer(self.blocks)
 
     def add(self, line: TranscriptLine) -> None:
-        """Take a line: blocks that the answer has already are not said twice."""
+        """Take a line: blocks that the answer has already are not repeated."""
         message = mapping(line.value.get("message"))
         given = message.get("content")
         blocks = (
@@ -107,7 +107,7 @@ class TranscriptMessage:
 
 
 def read_line(key: str, kind: str, position: int, value: dict[str, Any]) -> TranscriptLine:
-    """A line of a transcript; the conversation begins anew behind a compaction."""
+    """A line of a transcript; the conversation begins again behind a compaction."""
     parent = value.get("parentUuid")
     cut = value.get("subtype") == "compact_boundary"
     return TranscriptLine(
@@ -150,7 +150,7 @@ class TranscriptTree:
         elif above is not None and line.aside:
             line.beside.append({"started_by": above.key})
         elif above is not None:
-            missing = above.key  # the session goes on from a side chain: not from what was said to it
+            missing = above.key  # the session continues from a side chain: not from what was said to it
         self._talks[line.key] = talk
         waiting = self._waiting.pop(above.key, []) if above is not None and not new else []
         message = mapping(line.value.get("message"))

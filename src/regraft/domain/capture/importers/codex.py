@@ -1,8 +1,8 @@
 """Codex rollouts: ``~/.codex/sessions/**/rollout-*.jsonl``, the items that went to and came from the Responses API.
 
 Items that the model made one after another are one answer; each output of a call is a ``tool`` message. Behind
-``compacted`` the conversation begins anew with the history that replaced the old one, and behind
-``thread_rolled_back`` it goes on from before the turns that were taken back: those stay as a branch. Events tell the
+``compacted`` the conversation begins again with the history that replaced the old one, and behind
+``thread_rolled_back`` it continues from before the turns that were taken back: those stay as a branch. Events tell the
 items again; what they alone say is kept beside the message before them. A rollout without items is read from them.
 """
 
@@ -127,7 +127,7 @@ class _Conversation:
             self._keep(position, line, kind or "no type")
 
     def conversation(self) -> Conversation:
-        """The conversation so far. An answer that nothing follows may go on: it does not say why it ended."""
+        """The conversation so far. An answer that nothing follows may continue: it does not say why it ended."""
         self._close(ended=False)
         for position, line, at in self._events:
             payload = mapping(line.get("payload"))
@@ -276,7 +276,7 @@ class _Conversation:
         self._known.update(part.strip() for part in [*parts, "".join(parts), thoughts, *thoughts.split("\n\n")])
 
     def _keep(self, position: int, value: Any, kind: str, *, named: bool = True, at: int | None = None) -> None:
-        """Keep what is no message beside the message before it."""
+        """Keep what is not a message beside the message before it."""
         if named:
             self._left_out.append(RefusedConversation(f"line {position + 1}", f"a record of the type {kind!r}"[:80]))
         place = at if at is not None else len(self._said) - 1

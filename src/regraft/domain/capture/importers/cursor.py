@@ -121,7 +121,7 @@ def _said(
 
 
 def _joined(said: list[ImportedMessage]) -> list[ImportedMessage]:
-    """The messages, thinking and words that stand in bubbles of their own with what they led to."""
+    """The messages, thinking and words that stand in separate bubbles with what they led to."""
     made: list[ImportedMessage] = []
     for each in said:
         before = made[-1] if made else None

@@ -1,6 +1,6 @@
 """A conversation whose file is still written: what of it is certain to stay as it is.
 
-The last answer may go on with the next line, and what the user said last will be answered. Both wait until more is
+The last answer may continue with the next line, and what the user said last will be answered. Both wait until more is
 written: stored now, they would be stored again when they are whole.
 """
 

@@ -1,4 +1,4 @@
-"""Langfuse exports: ``{trace, observations}``, a trace with its observations, or observations a line each.
+"""Langfuse exports: ``{trace, observations}``, a trace with its observations, or observations one per line.
 
 Every observation of type GENERATION is one call: its input is the history, its output the answer. One that only wraps
 another generation tells the same call again, and is left out by name. Scores are judgements, with the source that

@@ -13,7 +13,7 @@ _NANOSECONDS = 10**17
 
 
 def nanoseconds(value: Any) -> int | None:
-    """Unix nanoseconds; None for anything that is no moment. A time without a zone is taken for UTC."""
+    """Unix nanoseconds; None for anything that is not a moment. A time without a zone is taken for UTC."""
     if isinstance(value, str):
         if value.isdecimal():
             return nanoseconds(int(value))

@@ -66,7 +66,7 @@ def read(record: JsonRecord) -> Iterator[Found]:
 
 
 def gather(records: Iterable[JsonRecord]) -> Iterator[Found]:
-    """All trees of a flat file. A message whose parent is missing opens a tree of its own, that says so."""
+    """All trees of a flat file. A message whose parent is missing opens a separate tree, that says so."""
     messages: dict[str, dict[str, Any]] = {}
     doubled: set[str] = set()
     for record in records:

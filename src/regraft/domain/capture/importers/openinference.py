@@ -195,7 +195,7 @@ def _attributes(span: dict[str, Any]) -> dict[str, Any]:
 
 
 def _nested(flat: dict[str, Any]) -> dict[str, Any]:
-    """Members with dots in their names as members of one another; numbers stand for places in a list."""
+    """Members with dots in their names as members of one another; numbers represent places in a list."""
     made: dict[str, Any] = {}
     for key, value in flat.items():
         steps = key.split(".", _DEEPEST)

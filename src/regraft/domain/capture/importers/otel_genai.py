@@ -1,9 +1,9 @@
-"""OpenTelemetry traces and logs as OTLP JSON (a document, or a line each as the file exporter writes), GenAI of them.
+"""OpenTelemetry traces and logs as OTLP JSON (a document, or one per line as the file exporter writes), GenAI of them.
 
 Each span that asked a model is one call. Messages are read from ``gen_ai.input.messages``, ``gen_ai.output.messages``
 and ``gen_ai.system_instructions`` (attributes of the span or of its events), from the older ``gen_ai.*.message`` and
 ``gen_ai.choice`` events, and from the numbered attributes ``gen_ai.prompt.N.*`` and ``gen_ai.completion.N.*``. Events
-that went to the log (``resourceLogs``) are put together by the span that they name. Spans in OpenInference's form are
+that went to the log (``resourceLogs``) are assembled by the span that they name. Spans in OpenInference's form are
 read as ``openinference`` reads them.
 Source: Semantic conventions for generative client AI spans and events, opentelemetry.io.
 """
@@ -147,7 +147,7 @@ def _event_name(log: dict[str, Any]) -> str:
 
 
 def _logged(resource: dict[str, Any]) -> Iterator[Found]:
-    """Events that were logged instead of being added to their span, put together by the span that they name: messages
+    """Events that were logged instead of being added to their span, assembled by the span that they name: messages
     and choices one by one, or all of a call in one event (``gen_ai.client.inference.operation.details``)."""
     by_span: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for at, log in enumerate(_log_records(resource)):
@@ -283,7 +283,7 @@ def _answer(every: dict[str, Any], events: _Events) -> dict[str, Any] | None:
 
 
 def _body(more: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
-    """What an event says: its attributes, or a body of its own."""
+    """What an event says: its attributes, or a separate body."""
     body = decoded(more.get("event_body")) or _value(event.get("body"))
     found = {**more, **mapping(body)}
     message = {

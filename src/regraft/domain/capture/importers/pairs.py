@@ -1,7 +1,7 @@
-"""A question and its answer in two members of a line: ``prompt`` and ``completion``, and their like.
+"""A question and its answer in two members of a line: ``prompt`` and ``completion``, and similar names.
 
 TRL's prompt-only and prompt-completion sets, KTO's ``label`` and Alpaca's ``instruction``, ``input`` and ``output`` are
-such lines, as texts or as messages. An ``input`` follows its ``instruction`` on a line of its own; ``system`` and
+such lines, as texts or as messages. An ``input`` follows its ``instruction`` on a separate line; ``system`` and
 ``history`` come before.
 """
 

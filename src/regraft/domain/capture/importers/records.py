@@ -23,7 +23,7 @@ LARGE_MEMBERS = frozenset({"samples", "simulations", "resourceSpans", "resourceL
 _LONGEST = 1 << 25  # characters of one record
 _MOST_VALUES = 4_000_000  # of one record; each takes some tens of bytes when it is read
 _COUNTED = 1 << 22  # characters from which on values are counted
-_LOOKED_AT = 1 << 20  # characters in which the form of a file is looked for
+_LOOKED_AT = 1 << 20  # characters in which the form of a file is searched for
 _SPREAD = 1_000_000  # positions that a line of many elements has to itself
 _BLANK = re.compile(r"[ \t\r\n]*")
 _BRACKET = re.compile(r'[\[\]{}"]')
@@ -71,7 +71,7 @@ def records(chunks: Iterable[str]) -> Iterator[JsonRecord | UnreadableLine]:
 
 
 def _is_lines(text: _Text) -> bool:
-    """Whether each line is a value of its own, as the first lines show; the first of them may be broken.
+    """Whether each line is a separate value, as the first lines show; the first of them may be broken.
 
     No JSON text that is spread over lines has two whole objects in neighbouring lines, with nothing between them.
     """
@@ -233,7 +233,7 @@ class _Text:
                     raise UsageError(_TOO_MANY) from error
                 continue
             if end == len(self.buffer) and not self.ended and not isinstance(value, dict | list | str):
-                self.more()  # a number may go on
+                self.more()  # a number may continue
                 continue
             start, self.at = self.at, end
             return _Broken(NOT_UTF8) if self.odd and _has_stray_bytes(self.buffer[start:end]) else value
@@ -261,7 +261,7 @@ def _not_a_number(constant: str) -> Any:
 
 
 _DECODER = json.JSONDecoder(parse_float=Number, parse_constant=_not_a_number)
-_MARGIN = 16  # characters at the end of what was read in which an error may be a token that goes on
+_MARGIN = 16  # characters at the end of what was read in which an error may be a token that continues
 _ENDS = "The file ends in the middle of a record: it was cut short. What is before it was read."
 _TOO_MANY = f"One record of the file holds more than {_MOST_VALUES} values."
 

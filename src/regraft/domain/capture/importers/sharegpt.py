@@ -36,7 +36,7 @@ _ROLES = {
 _KNOWN = frozenset(
     {"id", "conversations", "system", "tools", "chosen", "rejected", "label", "kto_tag", "model", "source"}
 )
-_TRAINING = ("weight", "train", "training", "trainable", "loss")  # whether a trainer shall learn from a turn
+_TRAINING = ("weight", "train", "training", "trainable", "loss")  # whether a trainer should learn from a turn
 
 
 def recognises(record: JsonRecord) -> bool:

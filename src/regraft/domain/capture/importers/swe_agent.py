@@ -1,9 +1,8 @@
 """SWE-agent trajectories (``.traj``): the ``history`` of a run, with each agent's instructions and answers.
 
-The steps in ``trajectory`` repeat the history in another form. Agents of one run have conversations of their own. A
-demonstration in the history is no answer of the run's model. How the run ended is kept (``info``), and is no judgement:
-whether a patch is right is not in the file.
-"""
+The steps in ``trajectory`` repeat the history in another form. Agents of one run have their own conversations. A
+demonstration in the history is not an answer of the run's model. How the run ended is kept (``info``), and is not a
+judgement: whether a patch is right is not in the file."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from regraft.domain.capture.importers.values import figure, mapping, mappings, n
 from regraft.domain.ids import digest_json
 
 FORM = "toolbench"
-# Prompts and chains of the search repeat its tree; a type of node is no words.
+# Prompts and chains of the search repeat its tree; a type of node is not words.
 ASIDE = frozenset({"train_messages", "chain", "node_type"})
 _SOURCE = "toolbench search"
 _FIRST_ELO = 1000.0

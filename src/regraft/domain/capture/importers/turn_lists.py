@@ -1,4 +1,4 @@
-"""Lines with a list of turns: ``conversation``, ``conversations``, ``messages``, ``dialogue`` and their like.
+"""Lines with a list of turns: ``conversation``, ``conversations``, ``messages``, ``dialogue`` and similar names.
 
 WildChat, LMSYS-chat and most sets of Hugging Face are such lines. What else a line says is kept beside the
 conversation; figures (``reward``, ``score``, ``label``) judge its last answer.

@@ -34,7 +34,7 @@ _ROLES = frozenset(
 )
 _SPOKEN_KEYS = frozenset({"content", "value", "text", "parts", "message", "body", "thinking"})
 _COVERED = 0.8  # of the pairs of words of a text that was changed on its way (unescaped, joined, cut out of marks)
-_REARRANGED = 3  # levels of settings and the rest that readers put together anew
+_REARRANGED = 3  # levels of settings and the rest that readers assembled again
 _KEPT_CHARACTERS = 100_000  # of all unread texts of a conversation
 
 
@@ -192,7 +192,7 @@ class _TextIndex:
 
     def cover(self, text: str) -> bool:
         """Whether the words of a text stand in what was read, in their order. A written value (JSON, a literal of
-        Python's) may have been written anew, with its members in another order."""
+        Python's) may have been written again, with its members in another order."""
         words = list(_words(text))
         if len(words) < 2 or text.strip()[:1] + text.strip()[-1:] in ("{}", "[]"):
             return sum(word in self._single for word in words) >= _COVERED * len(words)

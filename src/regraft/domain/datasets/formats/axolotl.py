@@ -3,7 +3,7 @@
 SFT is ``messages`` + ``tools``; ``train`` false keeps an answer out of the loss (``message_field_training``). Arguments
 and tools are JSON text, because a loader would add nulls to objects of different shapes, and axolotl then takes out
 every null, those of the record too. DPO passes role and content alone to the template, without tools; of a side it
-takes the last message, and looks for its text in what the template made of ``[[dummy_message]]`` and the answer.
+takes the last message, and searches for its text in what the template made of ``[[dummy_message]]`` and the answer.
 Source: axolotl 0.19, ``prompt_strategies/chat_template.py``, ``prompt_strategies/dpo/chat_template.py``.
 """
 

@@ -13,7 +13,7 @@ Parts = dict[str, Any]  # the columns of a row, each a list of canonical message
 
 
 class Format(Protocol):
-    """A target's JSON Lines. A row may be legal and still be refused by one format for a reason of its own."""
+    """A target's JSON Lines. A row may be legal and still be refused by one format for its own reason."""
 
     @property
     def name(self) -> str:

@@ -1,7 +1,7 @@
 """Rows for open-unlearning: ``forget.jsonl`` and ``retain.jsonl`` of ``question``, ``answer`` and ``alternate``.
 
 A question is one text: the framework gives the system prompt itself, the same for all rows. A chat template prints the
-word "None" for an alternate that is missing, so that rows to forget without one have a file of their own, with an empty
+word "None" for an alternate that is missing, so that rows to forget without one have their own file, with an empty
 alternate that methods without alternates never read. Source: open-unlearning, ``src/data/qa.py`` and ``utils.py``.
 """
 

@@ -56,7 +56,7 @@ def _arguments(text: str, int64: bool) -> Any:
 def by_place(messages: Sequence[Message]) -> list[Message]:
     """Messages with the number of each call within its list in place of its id, and the same number in its result.
 
-    The name of a result that only repeats the name of its call is left out; empty text beside a call is no text.
+    The name of a result that only repeats the name of its call is left out; empty text beside a call is not text.
     """
     numbered: list[Message] = []
     waiting: list[tuple[str | None, str]] = []

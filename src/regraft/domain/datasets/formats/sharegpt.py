@@ -1,6 +1,6 @@
 """Rows in the plain ShareGPT form: ``conversations`` of ``from`` (system, human, gpt) and ``value``.
 
-There are readers with forms of their own for tool calls, so that none is written here. Source: FastChat, "Fine-tuning"
+There are readers with their own forms for tool calls, so that none is written here. Source: FastChat, "Fine-tuning"
 and ``train.py``, which drops what comes before the first ``human`` and stops at roles that do not alternate.
 """
 

@@ -62,7 +62,8 @@ _Source = tuple[str, str]  # a part of the score, and of an outcome who reported
 
 
 def plan_continuations(recipe: Recipe, candidates: Candidates, counts: Counts, kind: str) -> Iterator[PlannedRow]:
-    """A row for each two answers to one context whose paths came to different ends by a source that the recipe allows.
+    """A row for each two answers to one context whose paths led to different outcomes by a source that the recipe
+    allows.
 
     The recipe's filters apply to the ends of the paths.
     """

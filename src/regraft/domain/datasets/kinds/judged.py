@@ -82,7 +82,7 @@ def judge_rating(trust: JudgeTrust, rated: Iterable[Sequence[object]]) -> JudgeR
 
 class JudgedUnit:
     """The judgements of one path. ``rating`` is the mean of the ratings that people gave it here, 0 to 1, ``judged``
-    what judges of ours say. A model that is not admitted decides nothing; ``parts`` show its word all the same."""
+    what judges of ours say. A model that is not admitted decides nothing; ``parts`` show its word anyway."""
 
     def __init__(
         self, unit: Record, rating: float | None, *, trust: JudgeTrust, judged: JudgeRating | None = None

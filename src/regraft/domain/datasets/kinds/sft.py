@@ -153,7 +153,7 @@ class SftKind:
         return (Limit(lambda row: row.stratum, recipe.k_per_stratum),)
 
     def fill(self, turns: Mapping[str, RecordedTurn]) -> Filled | RowRefusal:
-        """The history and its answer; refused when nothing shall be learned from the answer."""
+        """The history and its answer; refused when nothing should be learned from the answer."""
         answer = turns["answer"].answer
         if answer and answer[-1]["weight"] == 0.0:
             return RowRefusal("weight_zero", "the answer's weight is 0")

@@ -52,7 +52,7 @@ class SuppressionKind(SftKind):
         return {"prompt": unweighted(turn.history), "completion": turn.answer}
 
     def illegal(self, row: Row) -> RowRefusal | None:
-        """A row without a question, or whose completion is no answer, teaches something else."""
+        """A row without a question, or whose completion is not an answer, teaches something else."""
         if not any(message["role"] in {"user", "tool"} for message in row.prompt):
             return RowRefusal("empty_prompt", "nothing was asked")
         if row.prompt[-1]["role"] == "assistant":

@@ -1,4 +1,4 @@
-"""Unlearning: what a model shall forget, what it shall keep, and what it shall say instead."""
+"""Unlearning: what a model should forget, what it should keep, and what it should say instead."""
 
 from __future__ import annotations
 

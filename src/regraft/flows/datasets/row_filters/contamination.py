@@ -12,7 +12,7 @@ from regraft.domain.datasets.rows import Row
 from regraft.domain.datasets.words import runs, texts, words
 from regraft.infra.files.evaluation_prompts import PromptFile, read_prompts
 
-_LEAST = 8  # words of a prompt that is shorter than a run, for it to be looked for as a whole
+_LEAST = 8  # words of a prompt that is shorter than a run, for it to be searched for as a whole
 _NAMED = 100  # prompts of a file that the report names, those with most rows first
 
 

@@ -23,7 +23,7 @@ _NO_VECTORS = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class VectorState:
-    """How many ``vectors`` there are, their ``dimensions``, and a digest of which texts and units they stand for."""
+    """How many ``vectors`` there are, their ``dimensions``, and a digest of which texts and units they represent."""
 
     vectors: int
     dimensions: int

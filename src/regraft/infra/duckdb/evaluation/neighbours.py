@@ -48,7 +48,7 @@ class NeighbourIndex:
         given = np.asarray(vector, dtype=np.float32)
         if not self._units or given.shape != self._matrix.shape[1:]:
             return []
-        # Row by row on one thread: it reads memory as fast as it comes, and is not held up by whatever else runs.
+        # Row by row on one thread: it reads memory as fast, and is not held up by whatever else runs.
         similarity = np.vecdot(self._matrix, given)
         left_out = [at for unit in without if (at := self._places.get(str(unit))) is not None]
         similarity[left_out] = -np.inf
@@ -73,7 +73,7 @@ _reading = Lock()
 
 
 def neighbour_index(workbench: Path, model: str) -> NeighbourIndex:
-    """The index of a workbench, read anew where the file changed. The last one of each file is kept in memory."""
+    """The index of a workbench, read again where the file changed. The last one of each file is kept in memory."""
     bench = Embeddings(workbench)
     with _reading:
         now = bench.stamp()  # before it is read: what changes meanwhile is read the next time

@@ -65,7 +65,7 @@ class InboxBatch:
     quarantine: list[QuarantineRow] = field(default_factory=list)
 
     def add(self, exchange: Exchange, request: Request, answer: Answer, capture: Capture | None) -> None:
-        """Add one call that could be read; without a ``capture`` it is no turn of a conversation."""
+        """Add one call that could be read; without a ``capture`` it is not a turn of a conversation."""
         context_id = capture.contexts[-1].context_id if capture else None
         if capture:
             self.messages.update((message.message_id, message) for message in capture.messages)
@@ -147,7 +147,7 @@ class InboxBatch:
             )
 
     def add_response(self, scope: str, response_id: str, turn_id: TurnId) -> None:
-        """Add the id by which later calls may go on from a turn."""
+        """Add the id by which later calls may continue a turn."""
         self.responses.append(ResponseRow(scope=scope, response_id=storable(response_id) or "", turn_id=turn_id))
 
     def add_feedback(self, given: Feedback, exchange: Exchange) -> None:
@@ -212,7 +212,7 @@ def sessions_of_claims(connection: Connection, claims: Iterable[tuple[str, UUID]
 
 @dataclass(frozen=True, slots=True)
 class StoredHistory:
-    """A turn that a later call may go on from: its context's messages and its answer, if it had one."""
+    """A turn that a later call may continue from: its context's messages and its answer, if it had one."""
 
     turn_id: TurnId
     session_id: SessionId

@@ -114,7 +114,7 @@ class TurnRow:
 
 @dataclass(slots=True, kw_only=True)
 class ResponseRow:
-    """The id by which later calls of the tenant may go on from a turn."""
+    """The id by which later calls of the tenant may continue a turn."""
 
     scope: str
     response_id: str

@@ -26,7 +26,7 @@ class QuarantinedCall:
 
 @dataclass(slots=True)
 class RetryOutcome:
-    """The outcome of calls that were tried again."""
+    """The outcome of calls that were retried."""
 
     resolved: list[UUID] = field(default_factory=list)
     postponed: list[tuple[UUID, str, str]] = field(default_factory=list)

@@ -15,7 +15,7 @@ _SQL = queries("postgres/capture/traces")
 
 @dataclass(frozen=True, slots=True)
 class TracedCall:
-    """What the span of a call follows from. ``traceparent`` is the client's, as it came."""
+    """What the span of a call follows from. ``traceparent`` is the client's, unchanged."""
 
     event_id: UUID
     operation_id: UUID | None

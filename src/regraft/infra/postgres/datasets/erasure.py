@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 @dataclass(slots=True, kw_only=True)
 class MessageTombstone:
-    """``new_id`` is ``message_id`` where the same message, sent again, shall stay erased."""
+    """``new_id`` is ``message_id`` where the same message, sent again, should stay erased."""
 
     message_id: bytes
     new_id: bytes
@@ -81,7 +81,7 @@ def unfinished(connection: Connection) -> list[Row]:
 def finish_step(
     connection: Connection, erasure_id: UUID, step: str, found: Mapping[str, Any], left_over: Mapping[str, str]
 ) -> None:
-    """A step is done for good once this is committed."""
+    """A step is complete once this is committed."""
     run(connection, "step", erasure_id=erasure_id, step=step, found=Jsonb(found), left_over=Jsonb(left_over))
 
 

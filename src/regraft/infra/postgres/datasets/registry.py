@@ -56,7 +56,7 @@ def find(connection: Connection, snapshot_id: str) -> Record | None:
 
 
 def get(connection: Connection, snapshot_id: str, scope: str | None = None) -> Record:
-    """A snapshot's row, if ``scope`` may see it: by its id, a dataset's name (its newest one), or the start of an id.
+    """A snapshot's row, if ``scope`` may see it: by its id, a dataset's name (its newest one), or a prefix of an id.
 
     Raises NotFoundError unless one fits.
     """

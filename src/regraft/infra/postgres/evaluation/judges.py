@@ -93,7 +93,7 @@ def shown_turns(connection: Connection, turn_ids: Sequence[UUID]) -> dict[UUID, 
 
 
 def add(connection: Connection, vote: VoteRow) -> None:
-    """Store a vote; one that is there already stays as it is."""
+    """Store a vote; one that exists already stays as it is."""
     row = {name: getattr(vote, name) for name in VoteRow.__slots__}
     value = None if vote.value is None else Jsonb(vote.value)
     connection.execute(_SQL["add_vote"], {**row, "value": value, "evidence": Jsonb(vote.evidence)})

@@ -42,7 +42,7 @@ def settle(
 
 
 def begin_claim(connection: Connection, reviewer: str, now: datetime) -> bool:
-    """Begin a claim of a reviewer, who makes one at a time; whether a lease of anybody has run out."""
+    """Begin a claim of a reviewer, who makes one at a time; whether a lease of anyone has run out."""
     return is_true(connection, "begin_claim", reviewer=reviewer, now=now)
 
 

@@ -19,7 +19,7 @@ from regraft.infra.postgres.pool import Connection
 from regraft.infra.queries import queries
 
 _SQL = queries("postgres/evaluation/vectors")
-_OLDEST = (0, 8)  # the first that goes on with a scan of the index until enough rows pass the filters
+_OLDEST = (0, 8)  # the first that continues with a scan of the index until enough rows pass the filters
 _FEW = 2_000  # rows that are added to an index; more of them, where they are most of it, are indexed together
 
 Row = dict[str, Any]
@@ -132,7 +132,7 @@ def vector_of(connection: Connection, unit: UUID) -> list[float] | None:
 
 
 def hurry(connection: Connection) -> None:
-    """Fail with ``psycopg.errors.LockNotAvailable`` rather than wait while the copy is filled anew."""
+    """Fail with ``psycopg.errors.LockNotAvailable`` rather than wait while the copy is filled again."""
     connection.execute(_SQL["hurry"])
 
 

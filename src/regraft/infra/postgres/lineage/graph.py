@@ -249,7 +249,7 @@ def set_aside(connection: Connection, turn: UUID, reason: str) -> int:
 
 
 def retry_failed(connection: Connection) -> int:
-    """Let turns that could not be placed be tried again; returns how many there are."""
+    """Let turns that could not be placed be retried; returns how many there are."""
     return connection.execute(_SQL["retry_failed"]).rowcount
 
 

@@ -203,7 +203,7 @@ def start(
     budget_tokens: int | None,
     budget_money: float | None,
 ) -> None:
-    """A driver begins, or goes on with, a plan."""
+    """A driver begins, or continues with, a plan."""
     given = {
         "plan": plan_id,
         "now": now,

@@ -77,7 +77,7 @@ def _ages(run: CommandContext, raw: str | None, details: str | None, *, unreadab
 
 
 def _dagster(run: CommandContext) -> str | None:
-    """Dagster's database; None where it has a configuration of its own, or shares no server with ours."""
+    """Dagster's database; None where it has its own configuration, or shares no server with ours."""
     try:
         return run.stack.dagster_dsn()
     except ConfigError:

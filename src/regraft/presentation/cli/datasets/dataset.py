@@ -1,4 +1,4 @@
-"""``regraft dataset``: freeze a recipe's rows for ever, prove them, and write them out for a trainer."""
+"""``regraft dataset``: freeze a recipe's rows permanently, prove them, and write them out for a trainer."""
 
 from __future__ import annotations
 

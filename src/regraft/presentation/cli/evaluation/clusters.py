@@ -65,7 +65,7 @@ def list_clusters(
 ) -> None:
     """Cluster paths that are new, and show the clusters of a layer, the largest first.
 
-    A path that comes later joins the nearest cluster. The clusters are fitted anew when too many paths fit nowhere.
+    A path that comes later joins the nearest cluster. The clusters are fitted again when too many paths fit nowhere.
     """
     from regraft.flows.evaluation import cluster_reading as reading
 
@@ -168,7 +168,7 @@ def rename(
     reviewer: Annotated[str | None, typer.Option(help="Who names it; the account's name if not given.")] = None,
     json: Json = False,
 ) -> None:
-    """Name a cluster. The name stays with it when the clusters are fitted anew."""
+    """Name a cluster. It keeps the name when the clusters are fitted again."""
     from regraft.flows.evaluation import cluster_reading as reading
 
     run = context()
@@ -181,7 +181,7 @@ def rename(
 
 @clusters_app.command()
 def refit(json: Json = False) -> None:
-    """Fit the clusters anew, and show what became of the former ones. The same paths give the same clusters."""
+    """Fit the clusters again, and show what became of the former ones. The same paths give the same clusters."""
     from regraft.flows.evaluation import cluster_reading as reading
 
     run = context()

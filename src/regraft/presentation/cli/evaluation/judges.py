@@ -1,4 +1,4 @@
-"""``regraft judges``: ask judge models, compare them with people, and see how far each may be believed."""
+"""``regraft judges``: ask judge models, compare them with people, and see how far each is reliable."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def list_judges(
     reverse: Reverse = False,
     json: Json = False,
 ) -> None:
-    """Compare all judges with people, and show how far each may be believed."""
+    """Compare all judges with people, and show how far each is reliable."""
     from regraft.flows.evaluation.judges import judge_summaries
 
     run = context()
@@ -164,7 +164,7 @@ def run_judge(
     seed: Annotated[int, typer.Option(help="Draws the order of the items that people did not judge.")] = 0,
     json: Json = False,
 ) -> None:
-    """Ask a judge about items that it has not judged, those that people judged first. A stopped run goes on."""
+    """Ask a judge about items that it has not judged, those that people judged first. A stopped run continues."""
     from regraft.flows.evaluation import judging
 
     run = context()
@@ -208,7 +208,7 @@ def run_judge(
 
 
 def _standings(run: CommandContext, counts: JudgingCounts) -> dict[str, str]:
-    """How far what was labelled may be believed, by category."""
+    """How far what was labelled is reliable, by category."""
     from regraft.flows.evaluation.calibration import calibrate, figures
 
     calibrate(run.postgres_dsn(), run.workbench())

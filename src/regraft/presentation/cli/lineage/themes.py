@@ -71,7 +71,7 @@ def rename(
 ) -> None:
     """Rename a theme, or merge it into another. Calls that name it so are filed under the new name from then on.
 
-    A merge cannot be taken back: the sessions of both cannot be told apart by their theme again.
+    A merge cannot be taken back: the sessions of both cannot be distinguished by their theme again.
     """
     from regraft.flows import themes as flow
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MOST_SHOWN = 6  # anchors whose answers are shown as tables
 _NONE_FOUND = "No node meets all of these conditions."
-_MOST_ROLLOUTS = 20  # that get a line each
+_MOST_ROLLOUTS = 20  # that get one per line
 
 
 def _tell(run: CommandContext, line: str) -> None:

@@ -28,7 +28,7 @@ def backup(
     check: Annotated[bool, typer.Option("--check", help="Only compare an existing backup with its digests.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Back up the log: the database, frozen datasets and keys, as of one moment, while all goes on."""
+    """Back up the log: the database, frozen datasets and keys, as of one moment, while all continues."""
     from regraft.flows.backup import back_up, check_backup
 
     run = context()

@@ -24,7 +24,7 @@ def measure(run: CommandContext, postgres: str, *, by_snapshot: bool = False) ->
     if postgres != "stopped":
         try:
             truth = run.postgres_dsn()
-        except RegraftError:  # it is away, or has no log: files are counted all the same
+        except RegraftError:  # it is away, or has no log: files are counted anyway
             truth = None
     places = UsagePlaces(
         data_dir=run.data_dir,

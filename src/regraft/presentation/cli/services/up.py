@@ -80,7 +80,7 @@ def up(
 
 
 def down(json: Json = False) -> None:
-    """Stop what `regraft up` started, in order. What other commands still use goes on until they end."""
+    """Stop what `regraft up` started, in order. What other commands still use continues until they end."""
     run = context()
     running = Supervisor.of(run.data_dir)
     if running is None:

@@ -31,7 +31,7 @@ class LiveCall(Model):
     """A call. ``caller`` asked ``model`` of ``upstream``; ``step`` is that of an orchestrator's plan ``plan_id``.
 
     Times are in milliseconds. ``question`` is the beginning of a user's message that came last. A call without a turn
-    (an attempt that was tried again, a request without messages) has no session.
+    (an attempt that was retried, a request without messages) has no session.
     """
 
     seq: int
@@ -65,7 +65,7 @@ class LiveCall(Model):
 
 
 class LiveCalls(Model):
-    """Calls in the order in which they were stored. ``last`` is the number to go on from, in `Last-Event-ID`."""
+    """Calls in the order in which they were stored. ``last`` is the number to continue from, in `Last-Event-ID`."""
 
     calls: list[LiveCall]
     last: int

@@ -25,7 +25,7 @@ _SHOWN = 2_000  # characters of a message of a preview
 
 @router.get("/dataset-jobs", response_model=DatasetJobs)
 def dataset_jobs(truth: Truth, request: Request) -> JsonReply:
-    """Freezes, verifications and exports that go on or ended lately, the newest first, without their results."""
+    """Freezes, verifications and exports that continue or ended lately, the newest first, without their results."""
     background: Background = request.app.state.background
     found = [job for job in background.jobs(scope=truth.scope) if job.name in (FREEZE, VERIFY, EXPORT)]
     return JsonReply(DatasetJobs(jobs=[job_shown(job, results=False) for job in found[:_LISTED]]))

@@ -34,8 +34,8 @@ class RecipeToSave(RecipeToCheck):
 
 
 class PreviewRequest(RecipeToCheck):
-    """A recipe to preview, its best thousand rows or all. ``page`` names what shows it: a preview that goes on for the
-    same page is cancelled."""
+    """A recipe to preview, its best thousand rows or all. ``page`` names what shows it: a preview that continues for
+    the same page is cancelled."""
 
     page: str = Field("", max_length=40)
     all_rows: bool = False

@@ -24,7 +24,7 @@ class ExportRequest(Body):
 
 
 class WithdrawalRequest(Body):
-    """Why a snapshot must not be trained on any more; ``files``: what only it needs is removed for ever."""
+    """Why a snapshot must not be trained on any more; ``files``: what only it needs is removed permanently."""
 
     reason: str = Field(min_length=1, max_length=2000)
     files: bool = False

@@ -107,6 +107,6 @@ def seen_snapshot(id: str, truth: Truth) -> dict[str, Any]:
 
 
 def check_id(text: str) -> None:
-    """Raises UsageError for what is no id of a snapshot."""
+    """Raises UsageError for what is not an id of a snapshot."""
     if not _SNAPSHOT_ID.fullmatch(text):
         raise UsageError(f"{text[:80]!r} is not a snapshot id.")

@@ -208,7 +208,7 @@ def cluster_paths(
     responses={403: {"model": FailedReply, "description": "This token may not name clusters."}},
 )
 def name_cluster(id: UUID, request: Request, admin: Admin, workbench: Workbench, wanted: NameRequest) -> JsonReply:
-    """Name a cluster. The name stays with it when the clusters are fitted anew; names that it had are kept."""
+    """Name a cluster. It keeps the name when the clusters are fitted again; names that it had are kept."""
     if admin.scope is not None:
         raise ForbiddenError("Clusters have paths of several tenants: a token that is bound to one does not name them.")
     storable("name", wanted.name)

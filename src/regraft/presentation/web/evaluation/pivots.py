@@ -64,7 +64,7 @@ def pivots(
     theme: Annotated[str | None, Query(description="Only of this theme.")] = None,
     session: Annotated[str | None, Query(description="Only of this session.")] = None,
 ) -> JsonReply:
-    """Contexts whose answers came to different ends, the heaviest first."""
+    """Contexts whose answers led to different outcomes, the heaviest first."""
     storable("theme", theme)
     wanted = None
     with truth.connection() as connection:
@@ -150,7 +150,7 @@ def every_category(truth: Truth, workbench: Workbench) -> JsonReply:
 
 @router.get("/sessions/{id}/values", response_model=AnswerValues)
 def values(id: str, truth: Truth, workbench: Workbench) -> JsonReply:
-    """The values of the answers under a session's pivots, backed up from the leaves."""
+    """The values of the answers under a session's pivots, propagated up from the leaves."""
     with truth.connection() as connection:
         session: UUID = reading.session(connection, id, truth.scope)["session_id"]
     found = []

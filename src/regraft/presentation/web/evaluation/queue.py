@@ -60,7 +60,7 @@ def fill_review_queue(
     request: Request, service: Service, truth: Truth, admin: Admin, workbench: Workbench, wanted: FillRequest
 ) -> JsonReply:
     """Fill the queue up, and put what is in it in order again, in the background: `/api/review/queue` says how far it
-    is. Reviewers may go on meanwhile. While it is being filled nothing else is started."""
+    is. Reviewers may continue meanwhile. While it is being filled nothing else is started."""
     with truth.connection():  # the token holds
         pass
     given = wanted.model_dump(include={"size", "reviewers", "overlap", "random_share"}, exclude_none=True)
@@ -81,7 +81,7 @@ def _filling(job: BackgroundJob) -> QueueFilling:
 
 @router.post("/items", response_model=Queued)
 def queue_review_items(request: Request, desk: Desk, wanted: QueueRequest) -> JsonReply:
-    """Put paths and pairs first in the queue. Those that are there already are asked for again."""
+    """Put paths and pairs first in the queue. Those that exist already are asked for again."""
     done = [queue_units(desk, wanted.nodes, reviewers=wanted.reviewers)] if wanted.nodes else []
     if wanted.pairs:
         bench = request.app.state.workbench

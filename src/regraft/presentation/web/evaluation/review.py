@@ -1,4 +1,4 @@
-"""Routes of human review: claim items of the queue, judge them blind, take back, and see how far everybody is."""
+"""Routes of human review: claim items of the queue, judge them blind, take back, and see how far everyone is."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class SubmitRequest(AnswerBody):
 
 
 class SkipRequest(Body):
-    """Gives an item to others for good."""
+    """Gives an item to others permanently."""
 
     reason: Literal["unclear", "too_long", "not_qualified", "broken", "sensitive", "other"]
     note: Note = ""
@@ -92,7 +92,7 @@ class UndoRequest(Body):
 class ReviewItem(Model):
     """An item as its reviewer sees it, without models. ``answers`` are the last answer of a path, or both answers of a
     pair in the order shown; null is an empty answer. ``history`` is the conversation before. Messages are as
-    captured, without what tells models apart: ids of calls are numbered. The texts are the same, rendered."""
+    captured, without what distinguishes models: ids of calls are numbered. The texts are the same, rendered."""
 
     lease_id: UUID
     item_id: UUID
@@ -199,7 +199,7 @@ class ShareCount(Model):
 
 
 class ReviewProgress(Model):
-    """How far the reviewer is, and how far everybody is."""
+    """How far the reviewer is, and how far everyone is."""
 
     me: MyProgress
     all: list[ShareCount]
@@ -207,7 +207,7 @@ class ReviewProgress(Model):
 
 class EstimateOfTheme(Model):
     """How common a category is among the paths of a theme (null: all themes), or their mean rating (``what`` is
-    `rating`), with a 95 % interval. It comes from the random sample: ``judged`` paths stand for ``population``."""
+    `rating`), with a 95 % interval. It comes from the random sample: ``judged`` paths represent ``population``."""
 
     theme: str | None
     what: str

@@ -53,7 +53,7 @@ class Facet(Model):
 
 
 class Facets(Model):
-    """How many sessions meet the filter (``total``, of ``every``), and what there is to choose. ``estimated``: counted
+    """How many sessions meet the filter (``total``, of ``every``), and what exists to choose. ``estimated``: counted
     over a random sample, because there are too many sessions."""
 
     total: int

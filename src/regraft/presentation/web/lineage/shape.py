@@ -21,7 +21,7 @@ MOST_FOUND = 5000
 
 
 class ShapeNames(Model):
-    """What the numbers in the columns stand for."""
+    """What the numbers in the columns represent."""
 
     kinds: list[str]
     statuses: list[str]

@@ -68,7 +68,7 @@ class ThemeRequest(BaseModel):
 
 
 class ChangedTheme(Model):
-    """A theme after a change; its id changes with its name. ``sessions``: how many were filed anew. ``merged``: there
+    """A theme after a change; its id changes with its name. ``sessions``: how many were filed again. ``merged``: there
     was a theme of that name."""
 
     theme_id: UUID

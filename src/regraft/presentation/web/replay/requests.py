@@ -34,7 +34,7 @@ def _many(of: Any, most: int = MOST_VALUES) -> Any:
 
 class NodeConditions(_Sent):
     """Which nodes: every condition given must be met, by one of its values. ``query`` pivot: contexts whose answers
-    came to different ends, the heaviest first."""
+    led to different outcomes, the heaviest first."""
 
     sessions: list[_Name] = Field(default=[], max_length=MOST_VALUES)
     themes: list[_Name] = Field(default=[], max_length=MOST_VALUES)
@@ -96,7 +96,7 @@ class VariantGrid(_Sent):
 
 
 class ContinuingRequest(_Sent):
-    """The conversation goes on after the new answer, along the recorded one, up to ``turns`` answers (null: to its
+    """The conversation continues after the new answer, along the recorded one, up to ``turns`` answers (null: to its
     end). ``toward``: a node whose path is followed. ``tools``: where their results come from. ``persona``: prompt of a
     simulated user."""
 
