@@ -107,7 +107,7 @@ def test_a_name_that_leads_to_this_machine_is_not_answered(visit: Visit, filled:
         answer = page.goto(f"http://{FOREIGN}:{filled.web.port}{path}")
         assert answer is not None
         assert answer.status == 403
-        assert "does not answer to the name" in answer.text()
+        assert "does not accept the host name" in answer.text()
 
 
 def test_a_page_from_disk_reads_nothing(visit: Visit, filled: FilledStack, guard: PageGuard, tmp_path: Any) -> None:

@@ -2,13 +2,13 @@
 
 RegraftError
 |-- ConfigError            a setting is unknown, missing or of the wrong type        exit 2
-|-- UsageError             the request itself makes no sense                         exit 2
+|-- UsageError             the request is not valid                                  exit 2
 |-- NotFoundError          a node, session, pair or snapshot that is not there       exit 3
-|-- ConflictError          what happened meanwhile contradicts the request             exit 1
+|-- ConflictError          the request conflicts with a change in the meantime         exit 1
 |-- ForbiddenError         the token may not do this                                 exit 2
 |-- CorruptEventError      a captured call that cannot be read (goes to quarantine)  exit 1
 |-- IllegalRowError        a dataset row that is not legal or lossless               exit 1
-|-- WithdrawnError         a frozen dataset that is not to be trained on          exit 1
+|-- WithdrawnError         a frozen dataset that was withdrawn                    exit 1
 |-- IntegrityError         stored bytes disagree with what was recorded of them      exit 4
 |-- UnavailableError       a server that is needed cannot be reached     retryable   exit 5
 |   |-- UpstreamError      a model server failed or cut the answer       retryable
@@ -53,7 +53,7 @@ class NotFoundError(RegraftError):
 
 
 class ConflictError(RegraftError):
-    """What happened meanwhile contradicts the request."""
+    """The request conflicts with a change in the meantime."""
 
 
 class ForbiddenError(RegraftError):

@@ -160,7 +160,7 @@ def digest(*parts: bytes) -> Digest:
 
 
 def further(hasher: hashlib.blake2b, part: bytes) -> hashlib.blake2b:
-    """A copy of a hasher that has taken in one part more: its digest is that of all parts so far."""
+    """A copy of a hasher with one more part: its digest is that of all parts so far."""
     longer = hasher.copy()
     longer.update(len(part).to_bytes(8, "big") + part)
     return longer

@@ -262,7 +262,7 @@ def test_doctor_says_which_server_is_away_and_where_calls_are_stored(cluster, tr
             await stream.ensure()
 
     asyncio.run(main())
-    assert findings()["Captured calls on their way are stored by one server of the cluster alone."] == "warning"
+    assert findings()["Captured calls in the stream are stored on only one server of the cluster."] == "warning"
     asyncio.run(make_stream(cluster.url))
     until(lambda: answered(cluster.url).stored.complete == 3)
     leader = cluster.leader()

@@ -62,7 +62,7 @@ def test_a_command_lists_a_conversation_that_was_captured_a_moment_ago(truth, ca
     with transaction(truth) as connection:
         store.lock(connection)
         command(monkeypatch, truth, tmp_path, "sessions", "--json")
-    assert "1 captured turn waits for the graph: `regraft lineage build` places them." in capsys.readouterr().err
+    assert "1 captured turn waits for the graph: run `regraft lineage build`." in capsys.readouterr().err
 
 
 def test_the_api_shows_a_conversation_soon_after_it_was_captured(truth, captured):

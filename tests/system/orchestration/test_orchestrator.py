@@ -265,7 +265,7 @@ def test_a_key_that_may_ask_the_orchestrator_alone_is_told_why_that_is_not_enoug
     keys = KeyStore(tmp_path / "keys.json")
     secret = keys.create("bob", models=("orchestrator/*",))[1]
     with running(tmp_path, Crew(), keys=keys) as (client, _):
-        with pytest.raises(openai.APIStatusError, match="HTTP 403: This key may not ask for this model"):
+        with pytest.raises(openai.APIStatusError, match="HTTP 403: This key may not use this model"):
             ask(client.with_options(api_key=secret))
         with pytest.raises(openai.AuthenticationError):
             ask(client)

@@ -236,7 +236,7 @@ def test_doctor_knows_a_call_that_waits_from_one_that_cannot_be_read(regraft: Ru
             " VALUES (gen_random_uuid(), 'waiting:parent x', '', 'turn:x', now())"
         )
         waiting = found()
-        assert waiting["1 captured calls wait for the call that they go on from"] == "ok"
+        assert waiting["1 captured calls wait for the call that they continue"] == "ok"
         assert not any("could not be read" in what for what in waiting)
         connection.execute("UPDATE quarantine SET waits_for = NULL, next_try_at = NULL")
     unread = found()

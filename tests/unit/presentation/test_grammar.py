@@ -35,9 +35,10 @@ SHORT = {"-n": "limit", "-h": "help", "-y": "yes", "-d": "detach", "-s": "sample
 
 
 VERBS = re.compile(
-    r"(?:Apply|Ask|Back|Check|Cluster|Compare|Create|Derive|Dismiss|Draw|Erase|Fill|Find|Fit|Follow|Import|"
-    r"Label|List|Make|Mark|Measure|Name|Open|Pair|Place|Plan|Print|Rank|Rate|Re-run|Record|Remove|Rename|"
-    r"Restore|Retry|Revoke|Run|Say|Select|Serve|Show|Start|Stop|Store|Train|Turn|Update|Upgrade|Withdraw|Write)[ ,]"
+    r"(?:Add|Apply|Ask|Back|Check|Cluster|Compare|Create|Derive|Describe|Dismiss|Draw|Erase|Fill|Find|Fit|Follow|Import|"
+    r"Label|List|Make|Mark|Measure|Name|Open|Pair|Place|Plan|Preview|Print|Rank|Rate|Re-run|Rebuild|Record|Remove|Rename|"
+    r"Reopen|Restore|Retry|Revoke|Run|Say|Select|Serve|Show|Start|Stop|Store|Train|Turn|Update|Upgrade|Withdraw|"
+    r"Write)[ ,]"
 )
 
 

@@ -36,7 +36,7 @@ _READ_OF_CHOICE = frozenset({"index", "delta", "message", "finish_reason", "usag
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """One alternative of an answer. ``message`` is a chat message; ``rest`` is what else the choice held.
+    """One alternative of an answer. ``message`` is a chat message; ``rest`` has the other fields of the choice.
 
     ``unattributed`` are pieces of a stream, unchanged, whose place in the message is not certain: with any, the
     choice is ambiguous.
@@ -63,7 +63,7 @@ class Answer:
     unread: list[str] = field(default_factory=list)
 
     def stored_rest(self) -> dict[str, Any]:
-        """All that is in no message, as one JSON object."""
+        """All fields that are not in a message, as one JSON object."""
         choices = []
         for choice in self.choices:
             unsure = {"unattributed": choice.unattributed} if choice.unattributed else {}
@@ -112,7 +112,8 @@ def read_answer(body: bytes, content_type: str, read_choice: ReadChoice = _as_it
 
 
 def is_stream(text: str, content_type: str) -> bool:
-    """Whether a body is server-sent events: its first words say so, or its type does and it is not a JSON object."""
+    """Whether a body is server-sent events, by its first characters, or by its content type if it is not a JSON
+    object."""
     first = text[:64].lstrip("\ufeff \t\r\n")
     if first.startswith(("data:", "event:", ":", "id:", "retry:")):
         return True
@@ -134,7 +135,8 @@ def unreadable(text: str) -> Answer:
 
 
 def finish_reason(choice: Mapping[str, Any]) -> str | None:
-    """Why a choice ended, in the server's word; of an object its ``type``, of anything else its JSON text."""
+    """The finish reason that the server gave: a string, the ``type`` of an object, or the JSON text of any other
+    value."""
     reason = choice.get("finish_reason")
     if isinstance(reason, Mapping) and isinstance(reason.get("type"), str):
         reason = reason["type"]
@@ -157,7 +159,7 @@ def _index(choice: Mapping[str, Any], place: int = 0) -> int:
 
 
 def _free(index: int, taken: Container[int]) -> int:
-    """The index, or the next that no other choice has."""
+    """The index, or the next free one."""
     while index in taken:
         index += 1
     return index
@@ -257,7 +259,7 @@ class _Growing:
 
 
 def _with_whole(said: dict[str, Any] | None, whole: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the deltas said, completed by a whole message that came beside them; and where the two differ."""
+    """The message from the deltas, completed from a whole message in the same chunk; and where the two differ."""
     if said is None:
         return whole, {}
     differs = {}
@@ -273,7 +275,7 @@ def _with_whole(said: dict[str, Any] | None, whole: dict[str, Any]) -> tuple[dic
 
 
 def _same(key: str, said: Any, whole: Any) -> bool:
-    """Whether a whole message says nothing that the deltas did not: it may lag behind them, or number its calls."""
+    """Whether a whole message adds nothing to the deltas: it may lag behind them, or number its calls."""
     if isinstance(said, str) and isinstance(whole, str):
         return said.startswith(whole) or said.strip() == whole.strip()
     if key == "tool_calls" and isinstance(whole, list):
@@ -283,7 +285,7 @@ def _same(key: str, said: Any, whole: Any) -> bool:
 
 
 class _Splice:
-    """Notices two answers in one stream: chunks of one id and then of another, each with words of its own."""
+    """Detects two answers in one stream: chunks with one id and then with another, each with its own text."""
 
     def __init__(self) -> None:
         self._last = ""

@@ -1,11 +1,9 @@
-"""Why answers end, in the words of each dialect and server, and what each word means.
+"""The finish reasons of each dialect and server, and the meaning of each.
 
 One table for calls that were captured and for imported conversations. A word that is not in it is ``unknown``, and an
-answer of unknown ending never counts as a success. A word means the same wherever it is used.
-Sources: API references of OpenAI, Anthropic, Google, Mistral, DeepSeek, Cohere, Amazon Bedrock, Zhipu, xAI, IBM
-watsonx, Ollama and LM Studio; source of vLLM, SGLang, Text Generation Inference, llama.cpp and the AI SDK; ChatGPT's
-export.
-"""
+answer with an unknown ending never counts as a success. Each word has one meaning for all servers. Sources: API
+references of OpenAI, Anthropic, Google, Mistral, DeepSeek, Cohere, Amazon Bedrock, Zhipu, xAI, IBM watsonx, Ollama and
+LM Studio; source of vLLM, SGLang, Text Generation Inference, llama.cpp and the AI SDK; ChatGPT's export."""
 
 from __future__ import annotations
 
@@ -167,7 +165,7 @@ def ending_of(reason: str | None) -> Ending | None:
 
 
 def status_of(ending: Ending | None) -> Status:
-    """The status of an answer that came whole as far as its server says: ``ok``, or what its ending makes of it.
+    """The status of an answer that its server reported as complete: ``ok``, or the status of its ending.
 
     An answer that was cut at its limit of tokens is ``ok``; its finish reason says so.
     """
@@ -175,7 +173,7 @@ def status_of(ending: Ending | None) -> Status:
 
 
 def with_ending(status: str, reason: str | None) -> str:
-    """The status of an imported answer: the importer's where that is not ``ok``, else what its ending makes of it."""
+    """The status of an imported answer: the importer's where that is not ``ok``, else that of its ending."""
     return status if status != "ok" else status_of(ending_of(reason))
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """The call's ``X-Regraft-*`` request headers, and its client's own words on it; every field may be empty.
+    """The call's ``X-Regraft-*`` request headers, and its client's own names for it; every field may be empty.
 
     ``variant`` is JSON text. ``replay_node`` is the node that this call replays. ``client_headers`` are the request
     headers that the table of clients names, a JSON object; the gateway keeps them, and ``client`` and what follows is

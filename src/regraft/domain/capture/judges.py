@@ -1,4 +1,4 @@
-"""Whether a person or a model judged, by the words of its names."""
+"""Whether a person or a model judged, by the words in the judge's names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stored call for those who watch the traffic: who asked whom, what it took, and how it ended."""
+"""A stored call in the live view: caller, model, tokens, times and outcome."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class LiveCall:
 
 
 def caller_of(purpose: str, upstream: str, client: str | None, agent: str | None) -> tuple[CallerKind, str]:
-    """Who made a call, and of which kind they are: ``upstream`` tells an orchestrator's own calls from those to it."""
+    """The caller and its kind: ``upstream`` distinguishes an orchestrator's own calls from those to it."""
     if purpose in _ORCHESTRATED and upstream != "orchestrator":
         return "orchestrator", "orchestrator"
     if purpose == "replay":

@@ -1,4 +1,4 @@
-"""Which call a request's path means, whichever base URL a client was given.
+"""The call that a request path means, for any base URL of a client.
 
 Clients put their own beginning before a call: none, ``/v1`` twice, an Azure deployment, Gemini's ``/v1beta/openai``.
 Paths are compared in one spelling (RFC 3986, section 6.2.2): escapes of plain characters undone, dot segments removed,
@@ -80,7 +80,7 @@ def normal_path(path: bytes) -> bytes | None:
 
 
 def hint_for(path: bytes) -> str:
-    """What a client that asked for this path may have meant; empty when no known path is like it."""
+    """A suggestion for a client that requested this path; empty when no known path is similar."""
     tail = path.rstrip(b"/").rpartition(b"/")[2].lower()
     named = [call for call in (*CALLS, *OLLAMA_CALLS) if call.rpartition("/")[2].encode() == tail]
     if tail == b"completions":

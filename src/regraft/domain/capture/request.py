@@ -1,4 +1,4 @@
-"""A captured request, read: its messages, and its other components by what a replay may change in them."""
+"""A parsed request: its messages, and its other components, grouped by what a replay may change."""
 
 from __future__ import annotations
 
@@ -48,9 +48,8 @@ class LazyMessages(Sequence[Any]):
 class Request:
     """``tools``, ``sampling`` and ``other`` are JSON objects holding exactly the keys that were sent.
 
-    No messages: the call asks for no answer in words (embeddings), so that it is not a turn of a conversation. What
-    another dialect said that a chat request cannot say is in ``other`` under ``native``.
-    """
+    No messages: the call asks for no answer in words (embeddings), so that it is not a turn of a conversation. Fields
+    of another dialect that a chat request cannot express are in ``other`` under ``native``."""
 
     model: str
     messages: Sequence[Any]

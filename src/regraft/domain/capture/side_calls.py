@@ -1,8 +1,7 @@
-"""Calls that a client makes for itself: titles, tags, follow-up questions, quota checks, topic detection.
+"""Side calls of clients: titles, tags, follow-up questions, quota checks, topic detection.
 
-They are recognised by rules, which are data (``side_calls.toml``, and a config's): literal texts only, searched for in
-the beginning and the end of what was said, so that reading a call is linear in its length.
-"""
+They are recognised by rules, which are data (``side_calls.toml``, and a config's): literal texts only, searched at the
+beginning and the end of a text, so that reading a call is linear in its length."""
 
 from __future__ import annotations
 
@@ -70,7 +69,7 @@ class SideCallRules:
         return self.purpose_under(met, headers, request, prompts=prompts, by_user=by_user)
 
     def met_by_system(self, prompts: Iterable[Any]) -> frozenset[str]:
-        """The names of the rules on system prompts whose conditions on these are met: the messages a call begins with.
+        """The names of the rules whose conditions on the system prompts, the first messages of a call, are met.
 
         Takes time with their length, and gives the same for each call of a conversation.
         """
@@ -87,7 +86,7 @@ class SideCallRules:
     def purpose_under(
         self, met: frozenset[str], headers: Mapping[str, str], request: Request, *, prompts: int, by_user: bool
     ) -> str | None:
-        """The purpose where it is known what the system prompts meet (``met_by_system``), how many of them there are
+        """The purpose, given the rules that the system prompts meet (``met_by_system``), the number of system prompts,
         and whether the last message is the user's."""
         count = len(request.messages) - prompts
         if not count and not prompts:
@@ -165,7 +164,7 @@ def _role(message: Any) -> str:
 
 
 def _texts(message: Any) -> list[str]:
-    """What a message says, part by part."""
+    """The texts of a message, part by part."""
     content = message.get("content") if isinstance(message, Mapping) else None
     texts: list[Any] = [content]
     if isinstance(content, list):

@@ -16,7 +16,7 @@ from regraft.domain.ids import canonical_json
 
 
 def join_split_choices(answer: Answer, request: Request) -> Answer:
-    """The answer with its choices joined, if it was split; what two of them say differently makes it ambiguous."""
+    """The answer with its choices joined, if it was split; contradictions between them make it ambiguous."""
     asked = request.sampling.get("n")
     several = isinstance(asked, int) and asked > 1
     calls = [choice for choice in answer.choices if choice.message and choice.message.get("tool_calls")]

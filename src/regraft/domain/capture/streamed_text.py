@@ -1,4 +1,4 @@
-"""A text that arrives in pieces: pieces run on, and a server that repeats all it said in each piece is found out.
+"""A text that arrives in pieces: pieces run on, and a server that repeats the whole text in each piece is detected.
 
 Pieces are kept in a list and joined once, so that the work is linear in what arrived.
 """
@@ -68,7 +68,8 @@ class StreamedText:
         return "".join(before) == self._last
 
     def _tells(self, length: int) -> bool:
-        """Whether the beginning of this length is no chance: not short, and no repetition of the first piece."""
+        """Whether a common beginning of this length is significant: not short, and not a repetition of the first
+        piece."""
         if length < _SHORT or len(set(self._last[:length])) < 3:
             return False
         repeated = self._first * (len(self._last) // max(len(self._first), 1) + 1)

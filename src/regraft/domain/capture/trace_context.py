@@ -1,7 +1,7 @@
 """Where a call is in a distributed trace: W3C Trace Context, and the ids of spans that are made from calls.
 
-The ids follow from the call's own id, so that anyone who knows a call knows its span: the gateway, which tells the
-model server, and ingest, which exports the span later. Source: https://www.w3.org/TR/trace-context/"""
+The ids are computed from the call's id, so that the gateway, which sends them to the model server, and ingest, which
+exports the span later, get the same ones. Source: https://www.w3.org/TR/trace-context/"""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read_traceparent(header: str) -> TraceContext | None:
 
 
 def context_of_call(event_id: bytes, operation_id: bytes, traceparent: str, ratio: float) -> TraceContext:
-    """The span of a call with these ids (16 bytes; ``operation_id`` empty: it was tried once).
+    """The span of a call with these ids (16 bytes; ``operation_id`` empty: there was one attempt).
 
     It is in the trace that the client named, and is exported if the client's span is. Without one it begins a trace,
     of which the share ``ratio`` is exported.
@@ -60,5 +60,5 @@ def span_of_step(taskification_id: UUID, step: str) -> str:
 
 
 def span_of_placement(turn_id: UUID) -> str:
-    """The span id of the moment in which a turn was placed in the conversation graph."""
+    """The id of the span for adding a turn to the conversation graph."""
     return blake2b(turn_id.bytes + b"placed", digest_size=8).hexdigest()

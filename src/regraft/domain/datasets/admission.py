@@ -1,4 +1,4 @@
-"""The figures that admitted a row to a dataset, beside what its recipe demands of each."""
+"""The values that admitted a row to a dataset, with the limits of its recipe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PAIRS = ("dpo", "reward")
 
 @dataclass(frozen=True, slots=True)
 class AdmissionFigure:
-    """``value`` is the row's, ``demanded`` what the recipe wants, '' where it wants nothing in particular."""
+    """``value`` is that of the row, ``demanded`` the recipe's limit, '' where it has none."""
 
     name: str
     value: str
@@ -21,7 +21,7 @@ class AdmissionFigure:
 
 
 def admission(recipe: Recipe, row: Row) -> tuple[AdmissionFigure, ...]:
-    """Who decided of a row, how clearly, and how far that is reliable."""
+    """The label source of a row, its margin, and the agreement of a deciding judge."""
     return tuple(_figures(recipe, row))
 
 

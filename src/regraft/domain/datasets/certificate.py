@@ -1,4 +1,4 @@
-"""What a frozen dataset's certificate says, in sentences: what is proven of it, what is not, and what to look at."""
+"""A frozen dataset's certificate in sentences: what is proven, what is not, and what to check."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ UNCALIBRATED = "model (uncalibrated)"  # who decided a row: a model that is not 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One sentence. ``open``: nothing is known of it, either way."""
+    """One sentence. ``open``: it is not known whether it holds."""
 
     standing: Standing
     text: str
 
 
 def statements(leakage: Mapping[str, int], report: Mapping[str, Any], rows: int) -> tuple[Statement, ...]:
-    """The sentences of a snapshot, from the figures that its freeze recorded; of an empty ``report``, which the reader
-    may not see, nothing is said. ``rows``: how many it holds."""
+    """The sentences of a snapshot, from the report of its freeze; none from an empty ``report``, which the reader may
+    not see. ``rows``: the number of its rows."""
     if not report:
         return tuple(_leakage(leakage))
     filters = report.get("filters") or {}
@@ -54,7 +54,7 @@ def _deciders(labels: Mapping[str, int], rows: int) -> Iterator[Statement]:
             f"{uncalibrated} of {rows} rows were decided by a model that is not known to agree with people.",
         )
     elif labels:
-        yield Statement("proven", "Who decided is recorded for each row, and no unproven model decided.")
+        yield Statement("proven", "The label source is recorded for each row, and no unproven model decided.")
     undecided = labels.get("none", 0) + labels.get("signals", 0) + labels.get("", 0)
     if undecided:
         yield Statement("open", f"{undecided} of {rows} rows have no judgement: they were only measured.")
@@ -62,7 +62,7 @@ def _deciders(labels: Mapping[str, int], rows: int) -> Iterator[Statement]:
 
 def _duplicates(figures: Mapping[str, Any] | None) -> Statement:
     if not figures:
-        return Statement("open", "No two rows say the very same; rows that say nearly the same were not looked for.")
+        return Statement("open", "No two rows are equal; near-duplicates were not searched for.")
     return Statement(
         "proven",
         f"No two rows share {figures.get('threshold', 0):.0%} of their runs of words or more: they were compared.",

@@ -1,4 +1,4 @@
-"""What a row says, and digests of it."""
+"""The content of a row, and its digests."""
 
 from __future__ import annotations
 

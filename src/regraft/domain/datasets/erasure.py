@@ -1,4 +1,4 @@
-"""Finding a text wherever it was written, and what is left of a value that held it."""
+"""Find a text in any value, and what remains of a value that contained it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _meant(escape: re.Match[str]) -> str:
 
 
 def blanked(value: Any, holds: TextFinder) -> Any:
-    """A JSON value in which each text that holds what is erased is replaced; its structure stays."""
+    """A JSON value in which each text that contains the erased text is replaced; its structure stays."""
     if isinstance(value, str):
         return _blanked_text(value, holds) if holds(value) else value
     if isinstance(value, Mapping):

@@ -118,7 +118,7 @@ def text_of(message: Message) -> str:
 
 
 def says_nothing(messages: Iterable[Message]) -> bool:
-    """Whether canonical messages hold neither words nor a call. Reasoning alone is not an answer."""
+    """Whether canonical messages contain neither text nor a call. Reasoning alone is not an answer."""
     return not any(text_of(message).strip() or message["tool_calls"] for message in messages)
 
 

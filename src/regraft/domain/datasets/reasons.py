@@ -1,4 +1,4 @@
-"""Why candidates become no rows: each reason that is counted, what it means, and what to do about it."""
+"""Reasons for refusing candidates: what each one means, and what to do about it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """``meaning`` says what is the matter; ``cure`` what takes such rows anyway, '' where nothing does."""
+    """``meaning`` describes the problem; ``cure`` the change that accepts such rows, '' if there is none."""
 
     meaning: str
     cure: str = ""

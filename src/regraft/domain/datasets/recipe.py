@@ -1,4 +1,4 @@
-"""A recipe: what a dataset is made of. ``infra.files.recipes`` reads it from TOML."""
+"""A recipe: which rows a dataset contains. ``infra.files.recipes`` reads it from TOML."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Filters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What to take, how much of it, and how to split it.
+    """What to select, how much of it, and how to split it.
 
     Empty ``themes`` and ``models`` mean all, and so do ``purposes``, but that a client's side calls must be named
     (``side:title``, or ``side`` for all). ``since`` and ``until`` bound when the calls of a row began, the last one of

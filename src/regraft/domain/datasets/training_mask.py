@@ -1,4 +1,4 @@
-"""Which messages of a row a trainer learns from, and which it is taught to avoid."""
+"""Which messages of a row are trained on, and which are trained away from."""
 
 from __future__ import annotations
 

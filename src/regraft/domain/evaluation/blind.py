@@ -1,4 +1,4 @@
-"""Messages as reviewers see them: what is said, without what tells whose model said it.
+"""Messages as reviewers see them: the content, without anything that identifies the model.
 
 Ids of tool calls begin differently at each provider, and answers carry signatures, builds and separate annotations.
 """

@@ -1,4 +1,4 @@
-"""Whether a judge is reliable: its agreement with people on the same items, and what a recipe asks of it."""
+"""Whether a judge is reliable: its agreement with people on the same items, and the requirements of a recipe."""
 
 from __future__ import annotations
 
@@ -170,8 +170,8 @@ class Calibrations:
         return self._of.get((judge, version, task, category))
 
     def admit(self, asked: Requirement, judge: str, version: str, task: Task, category: str = "") -> Admission:
-        """Whether a judge may decide. It may not where too little is known of it, it agrees too little with people, or
-        its rubric or model has changed since."""
+        """Whether a judge may decide. It may not if too few items were compared, its agreement with people is too low,
+        or its rubric or model has changed since."""
         found = self.figures(judge, version, task, category)
         known = found.agreement if found is not None and not found.stale else None
         enough = found is not None and found.is_calibrated(asked.agreement, asked.judged)

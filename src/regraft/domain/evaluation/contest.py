@@ -1,4 +1,4 @@
-"""Votes over more than two answers to one context, and what their strengths say of two of them.
+"""Votes over more than two answers to one context, and the margins of pairs from their strengths.
 
 One scale for all margins: twice the probability that the better answer wins a comparison, minus one. 0 is a toss-up, 1
 a certainty; a tie counts as half a win of each side. It means the same whatever the source:

@@ -1,4 +1,4 @@
-"""What a person says of a path or of two answers."""
+"""A person's label on a path or on two answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OTHER_SIDE = {"a": "b", "b": "a"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rating:
-    """A path's worth from 1 (worst) to 5 (best), and the categories that it is of. ``seconds`` is the time it took."""
+    """A path's worth from 1 (worst) to 5 (best), and its categories. ``seconds`` is the time it took."""
 
     rating: int
     categories: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class Preference:
         _check_seconds(self.seconds)
 
     def side(self, shown_first: str) -> str:
-        """What it says of the pair's sides: a, b, equal or both_bad."""
+        """The preference by the pair's sides: a, b, equal or both_bad."""
         return side_of(self.preference, shown_first)
 
 

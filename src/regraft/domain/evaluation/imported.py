@@ -1,4 +1,4 @@
-"""What the judgements that came with imported data say of two answers, and of one.
+"""Verdicts of imported judgements on two answers, and on one.
 
 Preferences and ranks count within their comparison, ratings and labels within their source and name. People decide
 before those of whom the source does not say what they are, and models come last; of one kind of judge, preferences
@@ -217,7 +217,7 @@ class JudgedAnswers:
 
 
 def majority(said: Sequence[str]) -> Preference:
-    """What more said than anything else; ``equal`` when two things were said as often."""
+    """The most frequent verdict; ``equal`` when two are equally frequent."""
     counts = Counter(said).most_common()
     if len(counts) > 1 and counts[0][1] == counts[1][1]:
         return "equal"

@@ -1,4 +1,4 @@
-"""A judge: a model that is asked about conversations by a rubric, and what it answered.
+"""A judge: a model with a rubric that judges conversations, and its votes.
 
 A judge has one task: which categories a path belongs to, how good a path is, or which of two sibling answers is better.
 Its version names everything that its answers depend on, so that a label says by which rubric it was made.
@@ -105,7 +105,7 @@ class OrderedVote:
 
 @dataclass(frozen=True, slots=True)
 class JudgedPreference:
-    """What a judge's votes on a pair come to. ``flipped``: it changed its mind with the order of the two."""
+    """The verdict of a judge's votes on a pair. ``flipped``: the verdict changed with the order of the two."""
 
     preference: Preference
     flipped: bool

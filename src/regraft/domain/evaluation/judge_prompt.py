@@ -1,8 +1,7 @@
-"""What a judge is asked, and how its answer is read.
+"""The request to a judge, and the parser of its answer.
 
-Conversations are shown as data between marks that their texts cannot know. An answer has to be one JSON object of the
-form that was asked for; what is not is recorded as unparseable, and never guessed.
-"""
+Conversations are given as data between marks that their texts cannot predict. An answer has to be one JSON object of
+the form that was asked for; what is not is recorded as unparseable, and never guessed."""
 
 from __future__ import annotations
 

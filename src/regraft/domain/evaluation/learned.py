@@ -1,4 +1,4 @@
-"""What the learned labeller is worth: its figures on labels that it was not trained on, beside the majority class."""
+"""The quality of the learned labeller: its results on held-out labels, compared with the majority class."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def part_of(source: str) -> str:
 
 
 def outcome_of(verdicts: Iterable[OutcomeReport]) -> Outcome:
-    """The first verdict of each kind counts: give the one that weighs most first."""
+    """The first verdict of each kind counts, so pass the one with the most weight first."""
     first: dict[str, OutcomeReport] = {}
     for verdict in verdicts:
         first.setdefault(part_of(verdict.source), verdict)

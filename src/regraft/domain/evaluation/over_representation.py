@@ -1,4 +1,4 @@
-"""What a group of units has more often than the others, and whether chance explains it."""
+"""Values that are more frequent in a group of units than elsewhere, and whether that is due to chance."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Which sibling answers are legal preference pairs, and the certificate of each.
 
 A pair is legal for DPO when both answers were given to one prompt with one tool list: the two siblings are compared
-with one another, not with the answer that they were grown from, so two tool variants that share their tool list are
+with each other, not with the answer that they were replayed from, so two tool variants that share their tool list are
 a pair and a tool variant with its original is not. A trainer that gets two different prompts takes what they have in
 common, in the worst case nothing, and says nothing.
 """
@@ -144,7 +144,7 @@ def _decide(
     judges: Collection[Decider],
     min_margin: float,
 ) -> PairDecision:
-    """The best source that says anything decides."""
+    """The best source with a judgement decides."""
     stronger = {source: _stronger(a, b, strengths.get(source, {})) for source in strengths}
     for source in ("human", "imported"):
         said = [vote.preference for vote in votes if vote.source == source]
@@ -227,7 +227,7 @@ def _imported(a: Sibling, b: Sibling, judged: JudgedAnswers) -> PairDecision | N
 
 
 def count_votes(said: Sequence[str], source: str) -> PairDecision:
-    """What votes on a pair come to, by the majority of them."""
+    """The majority verdict of the votes on a pair."""
     winner = majority(said)
     if winner not in ("a", "b"):
         return PairDecision("both_bad" if winner == "both_bad" else "judged_equal", source, 0.0)

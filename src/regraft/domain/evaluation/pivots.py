@@ -1,6 +1,6 @@
-"""Pivots: contexts of a session whose answers led to different outcomes, and how much hangs on them.
+"""Pivots: contexts of a session whose answers led to different outcomes, and how many paths depend on them.
 
-The value of an answer is the mean of what the paths through it came to. People's judgements, measured outcomes and
+The value of an answer is the mean outcome of the paths through it. People's judgements, measured outcomes and
 models' judgements are never mixed: a context may be a pivot by each of them.
 """
 

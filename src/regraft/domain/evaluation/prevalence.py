@@ -1,10 +1,9 @@
-"""How common something is, estimated from a random sample with known inclusion probabilities.
+"""Estimate how common something is from a random sample with known inclusion probabilities.
 
 An item counts as the inverse of its probability of having been drawn and judged (D. Horvitz and D. Thompson, A
 generalization of sampling without replacement from a finite universe, JASA 47, 1952); the share is the total over the
 estimated size of the population (J. Hajek, 1971), so it does not depend on how many were drawn by chance. Within a
-stratum the judged are taken for a random part of the drawn.
-"""
+stratum the judged items are assumed to be a random part of those drawn."""
 
 from __future__ import annotations
 

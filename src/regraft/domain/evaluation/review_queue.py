@@ -60,7 +60,7 @@ class Candidate:
 
     @property
     def priority(self) -> float:
-        """Uncertainty times the logarithm of what hangs on it, pivots before everything else."""
+        """Uncertainty times the logarithm of the dependent paths, pivots before everything else."""
         useful = min(1.0, max(0.0, self.uncertainty)) * math.log2(1 + max(1, self.leaves))
         return useful + (PIVOT_FIRST + self.pivot if self.pivot > 0 else 0.0)
 

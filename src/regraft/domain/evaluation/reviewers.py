@@ -1,4 +1,4 @@
-"""How reviewers agree: by theme and measure, and each of them with the others."""
+"""Agreement of reviewers: by theme and measure, and of each one with the others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DISPUTED_RATINGS = 2  # stars apart
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HumanJudgement:
-    """What one person said: ``measure`` is preference, rating, or ``category:`` and its name."""
+    """One person's judgement: ``measure`` is preference, rating, or ``category:`` and its name."""
 
     measure: str
     scope: str

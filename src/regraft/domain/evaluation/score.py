@@ -32,7 +32,7 @@ class ScoreParts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """What each part counts. Raises ConfigError when a weight is negative or all are zero."""
+    """The weight of each part. Raises ConfigError when a weight is negative or all are zero."""
 
     human: float = 8.0
     outcome: float = 4.0
@@ -66,7 +66,7 @@ def human_part(ratings: Iterable[int]) -> float | None:
 
 
 def answer_quality(signals: AnswerSignals) -> float:
-    """A cautious worth of an answer, 0 to 1, from measured signals alone: what failed or is empty is worth 0; being
+    """A cautious quality of an answer, 0 to 1, only from measured signals: a failed or empty answer has 0; being
     cut off by a limit costs 0.3, repetition up to 0.5, being three times as long as its siblings 0.1."""
     if signals.empty or signals.status not in {"ok", "refused"}:
         return 0.0
@@ -82,7 +82,8 @@ def answer_quality(signals: AnswerSignals) -> float:
 
 
 def unit_quality(signals: UnitSignals) -> float:
-    """A cautious worth of a path: its last answer's, less up to 0.25 for failed and 0.2 for repeated tool calls."""
+    """A cautious quality of a path: that of its last answer, minus up to 0.25 for failed and 0.2 for repeated tool
+    calls."""
     worth = answer_quality(signals.answer)
     if signals.tool_calls:
         worth -= 0.25 * signals.tool_errors / signals.tool_calls

@@ -1,4 +1,4 @@
-"""A taxonomy: the categories that paths are sorted into, and what makes each of them hold."""
+"""A taxonomy: the categories that paths are sorted into, and the rule or labels that assign each."""
 
 from __future__ import annotations
 

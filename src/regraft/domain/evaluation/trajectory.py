@@ -1,7 +1,7 @@
-"""Trajectory units: the path from the root to one terminal node, what can be measured on it, and how it reads as text.
+"""Trajectory units: the path from the root to one terminal node, its measurements, and its rendering as text.
 
 A unit's id is its terminal node's id, so it is stable for as long as that node is terminal. Nothing here is judged:
-counts and shares only. ``score.py`` says what they are worth.
+counts and shares only. ``score.py`` turns them into a quality.
 """
 
 from __future__ import annotations

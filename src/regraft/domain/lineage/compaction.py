@@ -1,8 +1,7 @@
-"""Whether a history that begins nowhere is what is left of a known one: a client replaced its past by a summary.
+"""Whether a history without a known prefix is the rest of a known one that a client replaced with a summary.
 
-Decided from what survived: an answer with a tool-call id that is unlikely to occur twice, or a long answer together
-with the message that it answered. Several conversations that gave the same thing are none: then nothing is joined.
-"""
+The evidence is a surviving part: an answer with a tool-call id that is unlikely to occur twice, or a long answer
+together with the message that it answered. If several conversations contain it, nothing is joined."""
 
 from __future__ import annotations
 
@@ -51,7 +50,7 @@ class SurvivingAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """The node whose history was replaced, and in words what survived of it."""
+    """The node whose history was replaced, and a description of the surviving part."""
 
     node_id: NodeId
     reason: str

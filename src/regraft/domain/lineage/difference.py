@@ -1,6 +1,6 @@
-"""What a replay may change in a request, and what did change between two requests.
+"""The components of a request that a replay may change, and the differences between two requests.
 
-The kind of a branch is read off the difference: the first of taskify > prompt > tool > model > sampling that changed
+The kind of a branch follows from the difference: the first of taskify > prompt > tool > model > sampling that changed
 names it, and ``config`` lists them all.
 """
 
@@ -28,7 +28,7 @@ class Components:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """``kind`` is the branch kind, ``config`` says from what to what, ``reason`` says it in words."""
+    """``kind`` is the branch kind, ``config`` has the old and new values, ``reason`` describes it in words."""
 
     kind: str
     config: dict[str, Any]
@@ -36,7 +36,7 @@ class Difference:
 
 
 def difference(old: Components, new: Components) -> Difference:
-    """What was changed to get from ``old`` to ``new``."""
+    """The changes from ``old`` to ``new``."""
     config: dict[str, Any] = {}
     kinds: list[str] = []
     words: list[str] = []

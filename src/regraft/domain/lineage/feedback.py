@@ -52,7 +52,7 @@ class Feedback:
 
 
 def read_feedback(exchange: Exchange) -> Feedback:
-    """Raises CorruptEventError when it says nothing of anything: no target, or no finite figure."""
+    """Raises CorruptEventError when it has no target, or no finite number."""
     document = read_document(exchange.request_body)
     turn = _uuid(document.get("turn_id"))
     session = document.get("session", document.get("session_id")) or (None if turn else exchange.identity.session)

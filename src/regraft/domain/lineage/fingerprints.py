@@ -1,10 +1,9 @@
-"""What of a message can be recognised elsewhere: long texts, tool-call ids, long texts among a call's arguments, and
-what a model answered.
+"""Parts of a message that can be recognised elsewhere: long texts, tool-call ids, long texts among a call's arguments,
+and the answer of a model.
 
-An anchor is a 64-bit key, so that an index finds the few messages that share one; its lowest two bits say what it is
-of. It joins nothing by itself: ``returned_answers`` and ``compaction`` weigh the anchors of a history, and links only
-point. Keys do not depend on the version of the projection.
-"""
+An anchor is a 64-bit key, so that an index finds the few messages that share one; its lowest two bits give the kind of
+part. It joins nothing by itself: ``returned_answers`` and ``compaction`` weigh the anchors of a history, and links only
+point. Keys do not depend on the version of the projection."""
 
 from __future__ import annotations
 

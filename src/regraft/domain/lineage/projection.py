@@ -2,9 +2,8 @@
 
 A message is a JSON object exactly as it crossed the wire. Its *exact* digest is storage identity. Its *projection* is
 joining identity: clients resend history with rewritten ids, injected harness text, other white space, dropped
-reasoning; none of that may fracture a conversation. What is projected away is versioned (``PROJECTIONS``): a changed
-rule is a new version beside the old ones.
-"""
+reasoning; none of that may fracture a conversation. What the projection ignores is versioned (``PROJECTIONS``): a
+changed rule is a new version beside the old ones."""
 
 from __future__ import annotations
 
@@ -110,7 +109,7 @@ def projected_calls(message: Mapping[str, Any]) -> list[Any]:
 
 
 def volatile_system_text(message: Any) -> bool:
-    """Whether the projection had to look past a clock or a UUID in an instruction."""
+    """Whether the projection ignored a clock or a UUID in an instruction."""
     if not isinstance(message, Mapping) or message.get("role") not in _INSTRUCTING:
         return False
     text = text_of(message)

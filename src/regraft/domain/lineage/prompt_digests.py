@@ -1,4 +1,4 @@
-"""What the system and what the user said in a history, as one digest each."""
+"""Digests of the system prompts and of the user messages in a history."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def said_by(roles: frozenset[str], messages: Iterable[tuple[str, Digest]]) -> Di
 
 
 def system_digest(messages: list[Any]) -> Digest:
-    """What instructs the model: all system and developer messages, projected."""
+    """The digest of all system and developer messages, projected."""
     return said_by(SYSTEM, _projected(messages))
 
 
 def user_digest(messages: list[Any]) -> Digest:
-    """What the user asked: all user messages, projected."""
+    """The digest of all user messages, projected."""
     return said_by(USER, _projected(messages))
 
 

@@ -1,4 +1,4 @@
-"""Find where a history continues if no known history is its prefix: at a delivered answer that it contains.
+"""Find the parent of a history without a known prefix: the call that delivered an answer in it.
 
 Clients rewrite instructions, questions and tool results, cut histories and summarise them, but send back what the model
 answered. An answer that a turn delivered and that a later history holds therefore names the parent, whatever changed

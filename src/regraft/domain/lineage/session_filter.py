@@ -1,4 +1,4 @@
-"""What a list of sessions is narrowed down and sorted by."""
+"""Filters and sort orders of the list of sessions."""
 
 from __future__ import annotations
 

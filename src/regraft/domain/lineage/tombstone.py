@@ -1,8 +1,7 @@
-"""What takes the place of content that was erased: a typed value that says so, and nothing of what was there.
+"""The value that replaces erased content: it states the erasure and contains nothing of the former content.
 
-A tombstone's mark is random. It is not a digest: who guesses what was said cannot confirm the guess with it. It only
-keeps two erased messages apart, so that a history of them has a shape.
-"""
+A tombstone's mark is random. It is not a digest: a guess at the content cannot be confirmed with it. It only
+distinguishes erased messages, so that histories keep their shape."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "functio
 
 
 def message_tombstone(role: str, mark: UUID) -> dict[str, Any]:
-    """What an erased message reads as. A role that no API defines may itself be content, and is not kept."""
+    """The replacement of an erased message. A role that no API defines may itself be content, and is not kept."""
     return {"role": role if role in _ROLES else "user", "content": SHOWN, ERASED: str(mark)}
 
 
@@ -28,7 +27,7 @@ def is_erased(value: Any) -> bool:
 
 
 def settings_tombstone(settings: Mapping[str, Any], mark: UUID) -> dict[str, Any]:
-    """What erased settings of a request read as: numbers and switches stay, words and structures go."""
+    """The replacement of erased settings: numbers and booleans stay, texts and structures are removed."""
     kept = {name: value for name, value in settings.items() if not isinstance(value, str | list | Mapping)}
     return {**kept, ERASED: str(mark)}
 

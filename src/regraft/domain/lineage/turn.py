@@ -65,7 +65,7 @@ class Capture:
 
 
 def claim(value: str | None) -> UUID | None:
-    """A node or turn id from a header; anything else claims nothing."""
+    """The node or turn id in a header; None for anything else."""
     try:
         return UUID(value) if value else None
     except ValueError:
@@ -179,8 +179,7 @@ def _session(
 
 def node_status(exchange: Exchange, answer: Answer, choice: Choice) -> Status:
     """How a turn ended. ``interrupted``: its answer broke off; ``ambiguous``: pieces of it cannot be assembled for
-    certain, or the call that it ends with is missing; ``unknown``: the server's word for its ending means nothing to
-    us."""
+    certain, or the call that it ends with is missing; ``unknown``: the server's finish reason is not known."""
     if exchange.status >= 400 or choice.message is None:
         return "error"
     ending = ending_of(choice.finish_reason)

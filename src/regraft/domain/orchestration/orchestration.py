@@ -132,7 +132,7 @@ def blocked(plan: Plan, failed: Collection[str]) -> list[Subtask]:
 
 
 def worker_messages(subtask: Subtask, prompt: str, results: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What a worker is shown: its inputs by name, and the instruction last."""
+    """The messages for a worker: its inputs by name, and the instruction last."""
     shown = [
         f"[{'the request' if name == PROMPT else 'result of ' + name}]\n{prompt if name == PROMPT else results[name]}"
         for name in subtask.inputs
@@ -165,7 +165,7 @@ def _why(report: StepReport) -> str:
 
 
 def add_usage(usages: Sequence[Mapping[str, Any] | None]) -> dict[str, int]:
-    """The sum of what the inner calls say they used, in Chat Completions' words."""
+    """The total usage of the inner calls, in the form of Chat Completions."""
     total = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
     for usage in usages:
         if usage:

@@ -1,4 +1,4 @@
-"""Taskification: what is cut into a plan under which rule, and what the calls that asked for the plan come to.
+"""Taskification: which request is split into a plan under which rule, and the result of the calls that requested it.
 
 A plan is asked for once, and a second time with its problems when it is not valid. ``settle`` decides from the captured
 calls alone, so that the same calls always give the same result.
@@ -113,7 +113,7 @@ class TaskifyResult:
 
 
 def settle(assignment: Assignment, attempts: Sequence[Attempt], *, finished: bool) -> TaskifyResult | None:
-    """What these attempts come to; None while a further one may follow. ``finished``: none will.
+    """The result of these attempts; None while another one may follow. ``finished``: none will.
 
     A call that failed may be asked again under the same step; a second plan is the last.
     """

@@ -1,4 +1,4 @@
-"""What a replay may cost, what it has cost, and what it will: in tokens, and in money where prices are known."""
+"""The budget, cost and estimate of a replay: in tokens, and in money where prices are known."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TokenSpend:
         return TokenSpend(self.prompt + more.prompt, self.completion + more.completion, self.cached + more.cached)
 
     def money(self, price: Price | None) -> float:
-        """What they cost; nothing where there is no price."""
+        """Their cost; 0 without a price."""
         return (self.prompt * price.prompt + self.completion * price.completion) / 1e6 if price else 0.0
 
 
@@ -75,7 +75,8 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a job will take. ``counted``: the prompt is the original's, whose tokens were counted when it was asked.
+    """The estimated tokens of a job. ``counted``: the prompt is the original's, whose tokens were counted when it was
+    asked.
 
     ``completion`` is the longest answer that the request allows, else as long as the original's; ``bounded`` says
     which.

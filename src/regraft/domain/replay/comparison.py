@@ -1,8 +1,8 @@
 """Comparing the answers under one anchor: what each variant changed, in words, and how its samples are distributed.
 
-Samples of one variant were asked the same thing: seeds, which only distinguish samples, do not make a variant. What was
-made again is compared apart from what it supersedes. Plain statistics; nothing here says which answer is better.
-"""
+Samples of one variant were asked the same thing: seeds, which only distinguish samples, do not make a variant.
+Regenerated answers are compared separately from the superseded ones. Plain statistics; this does not judge which answer
+is better."""
 
 from __future__ import annotations
 
@@ -92,14 +92,14 @@ def variant_of(
     plan: str = "",
     superseded: bool = False,
 ) -> Digest:
-    """What samples of one variant share: all that they were asked with but their seed."""
+    """The identity of a variant: the whole request except the seed."""
     kept = {key: value for key, value in sampling.items() if key != _SEED}
     parts = (model.encode("utf-8", "surrogatepass"), system, user, tools, canonical_json(plain(kept)).encode())
     return digest(b"variant", *parts, plan.encode("utf-8", "surrogatepass"), b"superseded" if superseded else b"")
 
 
 def in_words(config: Mapping[str, Any], label: Mapping[str, Any] | None = None) -> str:
-    """What a variant changed, in words. ``config`` is the difference to the anchor's request, as the graph keeps it;
+    """The changes of a variant, in words. ``config`` is the difference to the anchor's request, as the graph keeps it;
     ``label`` is what the replay said that it would change, and quotes prompts."""
     said = label or {}
     words: list[str] = []
@@ -123,7 +123,7 @@ def in_words(config: Mapping[str, Any], label: Mapping[str, Any] | None = None) 
 
 
 def changes_in_words(described: Mapping[str, Any]) -> str:
-    """What a replay will change, in words, from its variant as ``Variant.describe`` tells it."""
+    """The changes that a replay will make, in words, from ``Variant.describe``."""
     words = [_prompt(role, described[role]) for role in ("system", "user") if role in described]
     added = [tool_name(tool) or "" for tool in described.get("tools", ())]
     if added or described.get("without_tools"):

@@ -1,4 +1,4 @@
-"""An experiment: which nodes are replayed, under which variants, how often, and for how much at most."""
+"""An experiment: which nodes are replayed, with which variants, how many samples, and within which budget."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Experiment:
     text: str | None = field(default=None, repr=False)
 
     def definition(self) -> dict[str, Any]:
-        """What makes it another experiment when it changes: not its name, how fast it runs and what it may cost."""
+        """The fields that define the experiment: all but its name, its concurrency and its budget."""
         chosen: dict[str, Any] = {"ids": list(self.nodes)} if self.nodes else (self.query or Query()).conditions
         whole = {
             "nodes": chosen,

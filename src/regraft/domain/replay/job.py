@@ -1,4 +1,4 @@
-"""Replay: a node's frozen context, asked again under other conditions. A plan is a pure value of fingerprinted jobs."""
+"""Replay: a node's frozen context, sent again with other conditions. A plan is a pure value of fingerprinted jobs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LONGEST_LABEL = 1300  # bytes: the gateway reads 4,096 of a header, and a byte m
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What is replayed: a node, the exact history of its call, and the rest of that request.
+    """The source of a replay: a node, the exact history of its call, and the rest of that request.
 
     ``endpoint`` is the dialect that it was asked in, ``plan`` the plan that the call named, ``purpose`` what the call
     was for. ``prompt_tokens`` and ``completion_tokens`` are those of the recorded answer, None where they were not
@@ -62,7 +62,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """What is changed; a field left empty stays as it was. A sampling value of None removes the setting.
+    """The changes of a replay; an empty field changes nothing. A sampling value of None removes the setting.
 
     ``tools`` are definitions in the chat form: one of a known name replaces it, any other is added. ``plan`` names the
     taskification that the call belongs to. ``chat`` asks the chat endpoint, also when the original used another
@@ -84,7 +84,7 @@ class Variant:
                 raise UsageError(f"{name} is a finite number, not {value}.")
 
     def describe(self) -> dict[str, Any]:
-        """The variant as a JSON object, without what it leaves alone."""
+        """The variant as a JSON object with its changes only."""
         changes = {
             "model": self.model,
             "system": self.system,

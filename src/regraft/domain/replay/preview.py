@@ -1,4 +1,4 @@
-"""What a replay would take, before anything is asked: its jobs, tokens and cost, whole and by variant."""
+"""Estimate of a replay before any call: its jobs, tokens and cost, in total and by variant."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from regraft.domain.replay.job import Job
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantPreview:
-    """What one variant would take. ``words`` say what it changes; ``models`` are those it asks."""
+    """The estimate for one variant. ``words`` describe its changes; ``models`` are those that it calls."""
 
     words: str
     models: tuple[str, ...]
@@ -23,7 +23,7 @@ class VariantPreview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayPreview:
-    """What the jobs would take. ``cost`` is None where a model has no price: then ``unpriced`` names it.
+    """The estimate for all jobs. ``cost`` is None where a model has no price: then ``unpriced`` names it.
 
     ``prompts_estimated`` is the number of jobs whose prompt was never counted, so that its characters are; and
     ``answers_without_limit`` that of jobs without a longest answer, so that the original's length is taken.
@@ -39,7 +39,7 @@ class ReplayPreview:
 
 
 def preview(jobs: Sequence[Job], prices: Mapping[str, Price]) -> ReplayPreview:
-    """What these jobs would take, with variants in the order of their first job."""
+    """Estimate these jobs, with variants in the order of their first job."""
     estimates = [estimate(job) for job in jobs]
     by_model: dict[str, TokenSpend] = {}
     by_variant: dict[int, dict[str, TokenSpend]] = {}

@@ -1,4 +1,4 @@
-"""A recorded path, cut into steps: an answer, its tool calls, their results, and what the user said then."""
+"""A recorded path as steps: an answer, its tool calls, their results, and the user's next turn."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def steps_of(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedConversation:
-    """What is known of a conversation from a node on. ``opening`` is the history that the node was asked with."""
+    """The recording of a conversation from a node on. ``opening`` is the history that the node was asked with."""
 
     opening: Sequence[Any]
     steps: Sequence[RecordedStep]

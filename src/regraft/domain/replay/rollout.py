@@ -1,4 +1,4 @@
-"""A rollout: a replayed node, after which the recorded conversation is followed for as long as it still applies.
+"""A rollout: a replayed node, followed by the recorded conversation as long as it still applies.
 
 Vocabulary: an *exchange* is everything between two turns of the user. The record is a list of steps, each an answer
 and what followed it; the first is the replayed answer. A recorded user turn *still applies* when the
@@ -327,7 +327,7 @@ def sent_back(message: Mapping[str, Any]) -> dict[str, Any]:
     return {"content": message.get("content"), **kept, "role": message.get("role") or "assistant"}
 
 
-# What a call says of the branch that it is made in
+# The label of a call about its branch
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,7 +381,7 @@ def persona_request(persona: str, history: Sequence[Any]) -> list[dict[str, Any]
 
 
 def user_ended(text: str) -> bool:
-    """Whether a simulated user has nothing more to say."""
+    """Whether a simulated user ended the conversation."""
     return not text.strip() or STOP_MARK in text
 
 
@@ -391,7 +391,7 @@ def _role(message: Any) -> str:
 
 
 def _words(message: Any) -> str:
-    """The beginning of what a message says."""
+    """The beginning of a message's text."""
     text = text_of(message)
     if not text and (calls := calls_of(message)):
         text = ", ".join(call.shown() for call in calls)

@@ -1,4 +1,4 @@
-"""What is stale, why, and what would be made again, in which order.
+"""Which results are stale, why, and what would be regenerated, in which order.
 
 Three rules. Another version of a taskify rule makes the plans made under the old one stale, and all that came after
 them. Another build of a model makes the answers stale that *Regraft had made* by the old one (replays), and all that
@@ -6,7 +6,7 @@ came after those: an answer that a client received is history, and no later buil
 conditions changed makes its subtree stale, and nothing else. What was made again is superseded: it stays, and is
 stale no more.
 
-Everything here is a function of facts and of what is current; nothing is read and no clock is looked at.
+Everything here is a function of facts and of what is current; there is no I/O and no clock.
 """
 
 from __future__ import annotations

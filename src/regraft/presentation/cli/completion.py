@@ -1,6 +1,6 @@
-"""What shells complete: ids and names of the log where its database runs, and names that are always known.
+"""Shell completion: ids and names from the log if its database is running, and built-in names.
 
-Nothing is started and nothing is said: where the log cannot be read, nothing is completed.
+It starts no service and prints no errors: if the log cannot be read, nothing is completed.
 """
 
 from __future__ import annotations

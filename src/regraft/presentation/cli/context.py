@@ -1,4 +1,4 @@
-"""What every command works with: the settings, the servers they name, and how to print."""
+"""The context of a command: the settings, the servers that they name, and the output."""
 
 from __future__ import annotations
 
@@ -38,28 +38,29 @@ class CommandContext:
         return Stack(self.settings, self.config)
 
     def postgres_dsn(self) -> str:
-        """The truth, ready. Raises NotFoundError where there is none: a command that reads makes no database."""
+        """The database, ready. Raises NotFoundError if there is none: reading commands do not create one."""
         return self.stack.existing_postgres(migrating=True)
 
     def graph_dsn(self) -> str:
-        """The truth with what was captured placed in the graph; if turns still wait, standard error says how many."""
+        """The database, with captured turns added to the graph; if turns still wait, a message on standard error counts
+        them."""
         from regraft.flows.lineage.build import catch_up
 
         dsn = self.postgres_dsn()
         if waiting := catch_up(dsn):
             what = "turn waits" if waiting == 1 else "turns wait"
             print(
-                f"regraft: {waiting} captured {what} for the graph: `regraft lineage build` places them.",
+                f"regraft: {waiting} captured {what} for the graph: run `regraft lineage build`.",
                 file=sys.stderr,
             )
         return dsn
 
     def new_postgres_dsn(self) -> str:
-        """The truth, ready; it is made where there is none."""
+        """The database, ready; it is created if there is none."""
         return self.stack.postgres()
 
     def settle(self) -> None:
-        """Have everything stored that was captured before, also by a gateway that died with calls in its spool."""
+        """Wait until all captured calls are stored, including those in the spool of a gateway that died."""
         from regraft.flows.capture.backlog import capture_backlog, wait_until_delivered
 
         spool = self.data_dir / "spool"

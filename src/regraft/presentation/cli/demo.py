@@ -172,8 +172,8 @@ def _next(rows: list[dict[str, Any]], frozen: list[Frozen], gateway: str) -> Pan
         (f"export OPENAI_BASE_URL={gateway}/v1", "point any OpenAI client at it: it will be captured"),
         ("regraft sessions", "list conversations"),
         (f"regraft show {short(node)}", "a node: history, answer, runs, siblings"),
-        (f"regraft replay {short(node)} --temperature 0.2 --temperature 1.3 --samples 3", "grow it again"),
-        ("regraft label", "say which answers are better, blind"),
+        (f"regraft replay {short(node)} --temperature 0.2 --temperature 1.3 --samples 3", "replay it"),
+        ("regraft label", "compare answers, blind"),
         (f"regraft dataset export {frozen[-1].snapshot_id} --to demo-dpo", "files for TRL"),
     ]
     width = max(len(command) for command, _ in lines)

@@ -67,7 +67,7 @@ def start(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Regraft keeps every branch of your LLM conversations and cuts certified training data from them."""
+    """Regraft keeps every branch of your LLM conversations and turns them into certified training data."""
     begin(config)
 
 

@@ -10,11 +10,11 @@ EVERYTHING = 2**31 - 1
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=0, help="How many to show; 0 for all.")]
-Reverse = Annotated[bool, typer.Option("--reverse", help="The other way round.")]
+Reverse = Annotated[bool, typer.Option("--reverse", help="Reverse the order.")]
 NodeArgument = Annotated[str, typer.Argument(help="Node: id or start of an id.")]
 OnlySession = Annotated[str | None, typer.Option("--session", help="Only this session: id, start of an id, or name.")]
 
-SORT = "Column to sort by: figures and times from the largest, words from A to Z."
+SORT = "Column to sort by: numbers and times descending, texts from A to Z."
 
 
 def most(limit: int) -> int:

@@ -1,4 +1,4 @@
-"""Tables of many rows: on a narrow terminal texts are cut, and ids and figures are not."""
+"""Tables of many rows: on a narrow terminal texts are truncated, but ids and numbers are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The terminal that commands print to: what was recorded or named by others cannot steer it."""
+"""The terminal output of commands: recorded texts and names cannot send control sequences to it."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ session_lineage = AssetSpec(
     deps=["session_turn"],
     group_name=GROUP,
     kinds={"postgres"},
-    description="What is claimed of a turn's place, and what its history waits for.",
+    description="The parent and session that a turn names, and what its history waits for.",
 )
 feedback = AssetSpec(
     "feedback",
@@ -53,13 +53,13 @@ feedback = AssetSpec(
             "llm_chat_turns",
             deps=["pipeline_event_inbox", "session_turn"],
             kinds={"duckdb"},
-            description="Each answer with what was asked last, who asked, and how long it took.",
+            description="Each answer with the last question, the caller, and its duration.",
         ),
         AssetSpec(
             "llm_tool_calls",
             deps=["session_turn", "session_lineage"],
             kinds={"duckdb"},
-            description="Each tool call with the result that the next call brought along.",
+            description="Each tool call with its result from the next call.",
         ),
         AssetSpec(
             "token_usage",
@@ -78,14 +78,14 @@ feedback = AssetSpec(
             LAST,
             deps=["llm_chat_turns", "llm_tool_calls", "token_usage"],
             kinds={"duckdb"},
-            description="What happened in each session, in order.",
+            description="The events of each session, in order.",
         ),
     ],
     group_name=GROUP,
     retry_policy=RetryPolicy(max_retries=3, delay=10),  # another process may hold the workbench
 )
 def runtime_tables(context: AssetExecutionContext, servers: Servers) -> Iterator[MaterializeResult[None]]:
-    """Bring the runtime tables up to the log."""
+    """Update the runtime tables from the log."""
     from regraft.flows.capture.runtime import build_runtime
 
     with regraft_failures():

@@ -30,7 +30,7 @@ _SPECS = [
             "pipeline_event_inbox",
             f"At most {QUARANTINE_LIMIT:.0%} of the captured calls could not be read.",
         ),
-        ("every_turn_is_placed", "conversation_sessions", "Each turn of the log waits or is in the graph."),
+        ("every_turn_is_placed", "conversation_sessions", "Each turn of the log is in the graph or in the queue."),
         (
             "nodes_have_their_parents",
             "conversation_branch_nodes",
@@ -73,7 +73,7 @@ KEYS = [AssetCheckKey(AssetKey([spec.asset_key.to_user_string()]), spec.name) fo
 
 @multi_asset_check(name="truth_checks", specs=_SPECS, can_subset=True)
 def truth_checks(context: AssetCheckExecutionContext, servers: Servers) -> Iterator[AssetCheckResult]:
-    """Count what is wrong in the truth."""
+    """Count the violations in the database."""
     from regraft.flows import pipeline
 
     asset_of = {key.name: key.asset_key for key in sorted(context.selected_asset_check_keys)}
@@ -94,7 +94,7 @@ def truth_checks(context: AssetCheckExecutionContext, servers: Servers) -> Itera
     description=f"Once people, judges or learning label paths, they cover {COVERAGE:.0%} of them at least.",
 )
 def labels_cover_paths(servers: Servers) -> AssetCheckResult:
-    """Compare the paths that more than rules say something of with all; before there are any, nothing is wrong."""
+    """The share of paths with labels that are not from rules; passes while there are none."""
     from regraft.flows.evaluation.categories import coverage
 
     with regraft_failures():
@@ -132,7 +132,7 @@ def judges_are_calibrated(servers: Servers) -> AssetCheckResult:
 @asset_check(
     asset="trajectory_clusters",
     name="clusters_describe_paths",
-    description="Paths that came after the last fit find a cluster about as often as those that it was made from.",
+    description="Paths added after the last fit have a cluster about as often as those of the fit.",
 )
 def clusters_describe_paths(servers: Servers) -> AssetCheckResult:
     """Whether a new fit is due: it is made when the asset is materialised."""
@@ -150,7 +150,7 @@ def clusters_describe_paths(servers: Servers) -> AssetCheckResult:
 @asset_check(
     asset="human_sample_queue",
     name="people_agree",
-    description="No theme is contested: people agree well enough, or what they differ on was adjudicated.",
+    description="No theme is contested: people agree well enough, or their disputes were adjudicated.",
 )
 def people_agree(servers: Servers) -> AssetCheckResult:
     """Count the themes whose labels decide nothing because people agree too little."""

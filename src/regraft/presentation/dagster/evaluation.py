@@ -27,7 +27,7 @@ preference_labels = AssetSpec(
     deps=["candidate_preference_pairs"],
     group_name=GROUP,
     kinds={"postgres"},
-    description="Which of two answers was preferred, and by whom; written by review, only reported here.",
+    description="Preferences between two answers, with their reviewers; written by review, only reported here.",
 )
 
 
@@ -67,7 +67,7 @@ def trajectory_embeddings(context: AssetExecutionContext, servers: Servers) -> M
 
 @asset(deps=["trajectory_embeddings"], group_name=GROUP, kinds={"duckdb", "postgres"}, retry_policy=RETRY)
 def trajectory_clusters(context: AssetExecutionContext, servers: Servers) -> MaterializeResult[None]:
-    """What paths are about, in clusters that keep their ids, with a map; fitted again when paths fit nowhere."""
+    """Clusters of paths by subject, with stable ids and a map; fitted again when too many paths fit nowhere."""
     from regraft.flows.evaluation import cluster_reading as reading
     from regraft.flows.evaluation.clusters import materialise_clusters
     from regraft.flows.evaluation.embeddings import embedder_of
@@ -116,7 +116,7 @@ def candidate_preference_pairs(context: AssetExecutionContext, servers: Servers)
 
 @asset(deps=["trajectory_units", "human_eval_labels"], group_name=GROUP, kinds={"duckdb"}, retry_policy=RETRY)
 def pivot_nodes(context: AssetExecutionContext, servers: Servers) -> MaterializeResult[None]:
-    """Contexts whose answers led to different outcomes, with the values of the answers and how much hangs on them."""
+    """Contexts whose answers led to different outcomes, with the values and weights of the answers."""
     from regraft.flows.evaluation.pivots import materialise_pivots
 
     with regraft_failures():
@@ -131,7 +131,7 @@ def pivot_nodes(context: AssetExecutionContext, servers: Servers) -> Materialize
     retry_policy=RETRY,
 )
 def cluster_category_labels(context: AssetExecutionContext, servers: Servers) -> MaterializeResult[None]:
-    """What rules, judges, the learned labeller and people say of paths, and what that makes of their clusters."""
+    """Labels of paths by rules, judges, the learned labeller and people, and the categories of their clusters."""
     from regraft.flows.evaluation import categories, learning
     from regraft.infra.files.taxonomies import taxonomy_of
 

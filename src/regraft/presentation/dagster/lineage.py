@@ -33,7 +33,7 @@ seed_themes = AssetSpec(
     deps=["pipeline_event_inbox"],
     group_name=GROUP,
     kinds={"postgres"},
-    description="What experiments are about; a theme is created by the first call that names it.",
+    description="Subjects of experiments; a theme is created by the first call that names it.",
 )
 lineage_watermark = AssetSpec(
     "lineage_watermark",
@@ -59,14 +59,14 @@ lineage_watermark = AssetSpec(
             deps=["session_turn", "session_lineage", "conversation_sessions"],
             kinds={"postgres"},
             code_version=_VERSION,
-            description="Each turn's place in its session's tree.",
+            description="The nodes of each session's tree.",
         ),
         AssetSpec(
             "execution_run_records",
             deps=["pipeline_event_inbox", "conversation_branch_nodes"],
             kinds={"postgres"},
             code_version=_VERSION,
-            description="One execution fact per turn: who answered, how, how long, at what cost.",
+            description="One run per turn: model, settings, duration, cost.",
         ),
         AssetSpec(
             "response_branch_records",
@@ -82,7 +82,7 @@ lineage_watermark = AssetSpec(
     group_name=GROUP,
 )
 def conversation_lineage(context: AssetExecutionContext, servers: Servers) -> Iterator[MaterializeResult[None]]:
-    """Place the waiting turns of the run's sessions."""
+    """Add the waiting turns of the run's sessions to the graph."""
     from regraft.flows import pipeline
     from regraft.flows.lineage import build as lineage
 

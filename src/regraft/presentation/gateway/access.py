@@ -1,4 +1,4 @@
-"""Who may call: virtual keys, their models and their rates."""
+"""Access control: virtual keys, their models and their rates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class AccessRefusedError(Exception):
-    """A client that may not: the answer it gets."""
+    """The answer for a client without access."""
 
     def __init__(self, status: int, message: str, kind: str, code: str, lines: bytes = b"") -> None:
         super().__init__(code)
@@ -32,7 +32,7 @@ class AccessRefusedError(Exception):
 
 
 class _Known:
-    """A key in use, and its turnstile."""
+    """A key in use, with its concurrency limit."""
 
     __slots__ = ("client", "key")
 
@@ -57,13 +57,15 @@ class Access:
         return sum(limit.waiting for limit in limits if limit is not None)
 
     def may_ask(self, token: str, model: str | None) -> Client:
-        """Who asks a model, counted. Raises RefusedError: 401, 403 for the model, 429 beyond the rate."""
+        """The client of a call to a model; counts the call. Raises RefusedError: 401, 403 for the model, 429 beyond the
+        rate."""
         known = self._of(token)
         _check_model(known.key, model)
         return self._counted(known)
 
     def may_reach(self, token: str, route: Route, model: str | None) -> Client:
-        """Who calls a path that is not captured, counted. Raises RefusedError: 401, 403 for path or model, 429."""
+        """The client of a call to another path; counts the call. Raises RefusedError: 401, 403 for path or model,
+        429."""
         known = self._of(token)
         path = (route.standard or route.path).decode("latin-1")
         if not _is_open(route, path) and not any(fnmatchcase(path, glob) for glob in known.key.paths):
@@ -115,5 +117,5 @@ def _is_open(route: Route, path: str) -> bool:
 
 def _check_model(key: VirtualKey, model: str | None) -> None:
     if key.models != ("*",) and not (model and any(fnmatchcase(model, glob) for glob in key.models)):
-        message = "This key may not ask for this model"
+        message = "This key may not use this model"
         raise AccessRefusedError(403, message, "invalid_request_error", "model_not_allowed")

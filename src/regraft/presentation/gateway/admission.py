@@ -1,4 +1,4 @@
-"""Which requests are served at all: by the name that they call, the web page that they come from, and their method."""
+"""Which requests are accepted: by host name, origin, and method."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Admission:
         if head.hosts and not self._policy.knows(head.host):
             if request.path == METRICS and not head.origin and is_address(head.host):
                 return
-            message = f"This gateway does not answer to the name {head.host[:200]!r}: add it to gateway.hosts"
+            message = f"This gateway does not accept the host name {head.host[:200]!r}: add it to gateway.hosts"
             raise AccessRefusedError(403, message, "invalid_request_error", "host_not_allowed")
         if head.origin:
             if not self._policy.allows(head.origin):
@@ -67,8 +67,8 @@ def options_answer(request: HttpRequest) -> Answer:
 
 
 def unknown_path(request: HttpRequest, hint: str) -> Answer:
-    """404 with what may have been meant."""
+    """404 with a suggestion."""
     asked = f"{request.method.decode('latin-1')} {request.path[:500].decode('latin-1')}"
     meant = f"Did you mean {hint}?" if hint else "The API is under /v1/, e.g. /v1/chat/completions"
-    message = f"There is no {asked} here, and nothing was sent on. {meant}"
+    message = f"There is no {asked} here, and nothing was forwarded. {meant}"
     return json_answer(404, error_body(message, "invalid_request_error", "unknown_url"))

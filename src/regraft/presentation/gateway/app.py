@@ -1,4 +1,4 @@
-"""The gateway's process: its loop, its socket, its signals, its end."""
+"""The gateway's process: event loop, socket, signals and shutdown."""
 
 from __future__ import annotations
 

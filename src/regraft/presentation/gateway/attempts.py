@@ -1,4 +1,4 @@
-"""The attempts at one call: where each goes, and when the next one follows."""
+"""The attempts at one call: the server of each, and the delay before the next."""
 
 from __future__ import annotations
 

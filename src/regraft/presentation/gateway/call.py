@@ -80,7 +80,7 @@ class ForwardedCall:
         self._client = client
 
     def begin(self) -> None:
-        """Send it on. Never raises for what the model server or the client does."""
+        """Forward the request. Never raises for errors of the model server or the client."""
         request = self._request
         if self._recorder is not None and len(request.body) >= COMPRESS_ASIDE and not request.head.encoding:
             self._compressing = BodyCompression(request.body, self._connection.memory)
@@ -169,7 +169,7 @@ class ForwardedCall:
         return record
 
     def _trace_line(self, ratio: float) -> bytes:
-        """What tells the model server its place in the trace: under this call's span, which is exported later."""
+        """The trace context for the model server: this call's span, which is exported later."""
         asked = self._request.head.traceparent
         if self._record is not None:
             asked = context_of_call(self._record.event.event_id, self._operation_id, asked, ratio).header()
@@ -198,7 +198,7 @@ class ForwardedCall:
         self._send()
 
     def _refuse(self, message: str) -> None:
-        """No model server gave an answer: say so as the API would."""
+        """No model server answered: send an error in the form of the API."""
         self._status = 502
         body = error_body(message, "upstream_error", "upstream_unavailable")
         block, record = json_block(body), self._record

@@ -1,4 +1,4 @@
-"""Who sends a call."""
+"""The client of a call."""
 
 from __future__ import annotations
 

@@ -2,9 +2,8 @@
 
 This is a separate process, so that it takes no time from calls: ``python -m regraft.presentation.gateway.drain``. The
 gateway starts it and sends its instructions on standard input: a line of JSON, then POSITIONs as far as it may read. It
-reports its progress on standard output (REPORTs). When its input ends without a SHUTDOWN the gateway is dead, and so is
-it: what it held is an heir's.
-"""
+reports its progress on standard output (REPORTs). When its input ends without a SHUTDOWN, the gateway has died; the
+drainer then ends too, and another gateway drains the spool."""
 
 from __future__ import annotations
 
@@ -49,7 +48,7 @@ class DrainOrder:
 
 
 class Drainer:
-    """Own spool first, then the spools of dead processes. NATS may come and go."""
+    """Own spool first, then the spools of dead processes. NATS may be down for any time."""
 
     def __init__(self, order: DrainOrder, spool: LiveReader, reports: int) -> None:
         self._order = order

@@ -46,7 +46,7 @@ class DrainProcess:
         self._start_again = None
         command = [sys.executable, "-m", "regraft.presentation.gateway.drain"]
         pipe = subprocess.PIPE
-        # A session of its own: a Ctrl-C at the terminal is for the gateway, which says farewell.
+        # A session of its own: a Ctrl-C at the terminal is for the gateway, which sends the shutdown message.
         process = subprocess.Popen(
             command,
             stdin=pipe,
@@ -72,7 +72,7 @@ class DrainProcess:
             self._timer = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._tell)
 
     async def stop(self) -> None:
-        """Move what can be moved in a few seconds; the rest waits on the disk for the next start."""
+        """Drain for a few seconds; the remaining calls wait on disk for the next start."""
         self._stopping = True
         for timer in (self._timer, self._start_again):
             if timer is not None:

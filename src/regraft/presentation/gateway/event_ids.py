@@ -6,7 +6,7 @@ import os
 
 
 class EventIds:
-    """Version 7 UUIDs; what is random in them is made for many at a time."""
+    """Version 7 UUIDs; their random parts are generated many at a time."""
 
     def __init__(self) -> None:
         self._ends: list[tuple[bytes, str]] = []

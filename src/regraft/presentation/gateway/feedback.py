@@ -1,8 +1,7 @@
-"""``POST /v1/feedback``: a reward or rating of a turn or a session goes the way of the calls.
+"""``POST /v1/feedback``: a reward or rating of a turn or a session is captured like a call.
 
-Feedback on a turn that is not stored is refused: the gateway asks ingest, over NATS. It is kept unasked where no one
-answers, and kept where the turn's id is so new that the turn may be on its way.
-"""
+Feedback on a turn that is not stored is refused: the gateway asks ingest, over NATS. It is kept unchecked if no ingest
+answers, and kept if the turn's id is so new that the turn may not be stored yet."""
 
 from __future__ import annotations
 
@@ -72,7 +71,8 @@ class FeedbackDesk:
             await self._questions.aclose()
 
     async def _state(self, feedback: Feedback, wait: float | None) -> State:
-        """A session's name is the client's own and may come before its first call: only ``wait`` has it looked up."""
+        """A session's name is chosen by the client and may be used before its first call: it is looked up only with
+        ``wait``."""
         if feedback.turn_id is None and wait is None:
             return "unchecked"
         questions, target = await self._question(feedback)
@@ -173,7 +173,7 @@ def _not_found(feedback: Feedback, wait: float | None) -> Answer:
     else:
         what, code, param = f"No turn or node {feedback.turn_id}", "turn_not_found", "turn_id"
     message = (
-        f"{what} is stored{waited}. A turn's id is the header X-Regraft-Turn of its answer. To wait for what is on its "
-        "way send X-Regraft-Wait: 10 (seconds); to keep feedback that comes first send X-Regraft-Late: allow"
+        f"{what} is stored{waited}. A turn's id is the header X-Regraft-Turn of its answer. To wait until it is "
+        "stored, send X-Regraft-Wait: 10 (seconds); to keep feedback before its turn, send X-Regraft-Late: allow"
     )
     return json_answer(404, error_body(message, "invalid_request_error", code, param))

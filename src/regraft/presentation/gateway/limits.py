@@ -1,4 +1,4 @@
-"""How many calls may be under way at once, and who waits for a turn."""
+"""Concurrency limits, and the queue of waiting calls."""
 
 from __future__ import annotations
 

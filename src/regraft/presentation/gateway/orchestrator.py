@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 class Orchestrators:
-    """All of a gateway's. ``aclose`` when no call is under way any more."""
+    """The orchestrators of a gateway. Call ``aclose`` when no call is in flight."""
 
     def __init__(self, settings: GatewaySettings, metrics: Metrics) -> None:
         self._all = settings.orchestrators
@@ -110,7 +110,7 @@ class Orchestrators:
         return {name: self._settings.tool_servers[name] for name in one.tools}
 
     async def aclose(self) -> None:
-        """Hang up, when what was under way is recorded."""
+        """Close the connections, after calls in flight are recorded."""
         running = list(self._running)
         for call in running:
             call.stop()
@@ -195,7 +195,7 @@ class OrchestratedCall:
         return context_of_call(self._event_id, b"", self._request.head.traceparent, ratio)
 
     def _passed_on(self, said: Identity, turn: UUID) -> dict[str, str]:
-        """What all inner calls say. They are in the session of this call, whichever that will be found to be."""
+        """The headers of all inner calls, which put them into the session of this call."""
         passed = {"session": said.session or f"{INTERNAL_SESSION}{turn}"}
         if said.theme:
             passed["theme"] = said.theme
@@ -352,7 +352,7 @@ def _identity(request: HttpRequest) -> Identity:
 
 
 def _credentials(request: HttpRequest) -> Headers:
-    """What the client showed, for its inner calls; and its trace."""
+    """The credentials of the client for its inner calls, and its trace context."""
     head = request.head
     pairs = [line.partition(b": ")[::2] for line in head.credentials.split(b"\r\n") if line]
     return [*pairs, *([(b"traceparent", head.traceparent.encode("latin-1"))] if head.traceparent else [])]

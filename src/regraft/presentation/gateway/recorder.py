@@ -1,4 +1,4 @@
-"""Where captured calls go: into the spool, and into the numbers. A failure here is loud and never reaches a client."""
+"""Records captured calls: in the spool, and in the metrics. A failure here is logged and never reaches a client."""
 
 from __future__ import annotations
 

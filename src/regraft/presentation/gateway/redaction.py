@@ -1,4 +1,4 @@
-"""What is removed from a call before it is stored. It fails closed: what cannot be read cannot be kept.
+"""Removes content from a call before it is stored. It fails closed: a body that cannot be read is not kept.
 
 Fields go by their path in JSON bodies, and in every JSON event of a stream. Texts go by regular expression, on each
 string value; in a stream the pieces of one text (the same place, the same choice) are searched as the whole that they
@@ -48,7 +48,7 @@ class Redactor:
         self._texts = [(re.compile(pattern), new) for pattern, new in rules.texts]
 
     def identity(self, identity: Identity) -> Identity:
-        """The client's word on the call, without what is dropped."""
+        """The identity headers of the call, without those that are dropped."""
         if not identity:
             return identity
         return tuple(

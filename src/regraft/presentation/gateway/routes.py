@@ -172,7 +172,7 @@ class Gateway:
             self._workers.begin()
 
     async def shutdown(self) -> None:
-        """Move what can be moved, and let everything go."""
+        """Drain the spool as far as possible, and close everything."""
         if self._orchestrators is not None:
             await self._orchestrators.aclose()
         if self._workers is not None:

@@ -27,7 +27,7 @@ _AUTH = {
 
 
 class Upstream:
-    """One model server: its name, its connections, what is sent along, and what follows when it fails."""
+    """One model server: its name, its connections, what is sent along, and its fallbacks."""
 
     __slots__ = (
         "alias",
@@ -155,7 +155,7 @@ class Upstream:
 
 
 class RequestedModel(msgspec.Struct):
-    """The little that is read of a request on its way."""
+    """The fields that are read from a request while it is forwarded."""
 
     model: str | None = None
     store: bool | None = None
@@ -188,7 +188,7 @@ class Router:
             upstream.attempts = tuple(each for each in order for _ in range(1 + upstreams[each.name].retries))
 
     def read(self, body: bytes) -> RequestedModel:
-        """What the request body, which may be anything, asks for."""
+        """The model and options in a request body, which may be any bytes."""
         try:
             asked = self._decoder.decode(body)
             if isinstance(body, MappedBody):

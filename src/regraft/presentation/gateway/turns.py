@@ -1,4 +1,4 @@
-"""The turns that a call waits for where the number of calls at once is limited."""
+"""The concurrency limits that a call must pass."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from regraft.presentation.gateway.limits import ConcurrencyLimit, TooBusyError
 
 
 class Turns:
-    """A call's way through one limit after another, and the places in them that it holds until it is over.
+    """A call's slots in one limit after another, which it holds until it ends.
 
     ``admitted`` is called when a turn that had to be waited for has come, ``refused`` when there is none for this call.
     """

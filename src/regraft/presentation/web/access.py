@@ -16,7 +16,7 @@ from regraft.flows.browser_sessions import BrowserSessions, csrf_value
 from regraft.presentation.web.session_cookie import SessionCookie
 
 SIGN_IN_PATH = "/api/sign-in"
-OPEN = frozenset({"/api/health"})  # says nothing but that the process is up
+OPEN = frozenset({"/api/health"})  # only shows that the process is up
 CSRF_HEADER = "X-Regraft-Csrf"
 
 _OWN_PAGE = "/metrics"
@@ -31,8 +31,8 @@ def is_api(path: str) -> bool:
 
 
 class AccessRequired:
-    """Wraps an application: what a request may do is in its state as ``grant``, and 401 is the answer where that is
-    nothing. No route but the open ones and the sign-in works without it.
+    """Wraps an application: the rights of a request are in its state as ``grant``; a request without rights gets 401.
+    Only the open routes and the sign-in work without it.
 
     A browser's cookie alone changes nothing: the page must show the header ``X-Regraft-Csrf`` too, which no page of
     another origin can. So must a sign-in, with any value, so that no other site can sign a browser in.
@@ -71,7 +71,7 @@ class AccessRequired:
         elif changes and grant.anonymous:
             refusal = _refusal(403, "forbidden", SIGN_IN)
         elif changes and cookie and not hmac.compare_digest(shown.encode(), csrf.encode()):
-            message = f"The header {CSRF_HEADER} does not hold what /api/me says. Reload the page."
+            message = f"The header {CSRF_HEADER} does not match /api/me. Reload the page."
             refusal = _refusal(403, "forbidden", message)
         if refusal is not None:
             await refusal(scope, receive, send)
@@ -80,8 +80,8 @@ class AccessRequired:
         await self._app({**scope, "state": state}, receive, send)
 
     async def _grant(self, scope: Scope) -> tuple[Grant | None, str | None]:
-        """What a request may do, and the cookie that says so. A token counts alone; a cookie that is no longer valid
-        counts as none."""
+        """The rights of a request, and the cookie that gives them. A token counts alone; a cookie that is no longer
+        valid counts as none."""
         if Headers(scope=scope).getlist("authorization"):
             return self._access.grant(_shown(scope) or ""), None
         cookie = SessionCookie(scope, https=self._access.sessions.https).value()

@@ -1,4 +1,4 @@
-"""The web process: the page of the web UI, and the API under ``/api``. No page may run but its own code."""
+"""The web process: the web UI, and the API under ``/api``. Pages execute only their own scripts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ from regraft.presentation.web.routes import ROUTERS
 from regraft.presentation.web.stopping import Stopping
 
 HEADERS = {
-    # What a model wrote is never run: no script but our own files, no frame, no form, nothing from elsewhere.
+    # Model output is never executed: only our own scripts, no frames, no forms, nothing from other origins.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
     " font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",

@@ -89,12 +89,12 @@ def _write(request: Request) -> dict[str, Any]:
 
 
 def _is_system(message: Any) -> bool:
-    """Whether a message is the ``system`` of its request, and not one that was said later (those have ``item``)."""
+    """Whether a message is the ``system`` of its request, and not a later one (those have ``item``)."""
     return isinstance(message, dict) and message.get("role") == "system" and "item" not in message
 
 
 def _said(unit: native.Unit) -> list[Any]:
-    """The chat messages that one of Anthropic's messages is: results of tools first, then the rest."""
+    """Convert one Anthropic message to chat messages: tool results first, then the rest."""
     (message,) = unit
     if not isinstance(message, Mapping):
         return [message]
@@ -112,7 +112,7 @@ def _said(unit: native.Unit) -> list[Any]:
 
 
 def _again(messages: list[Any]) -> list[Any]:
-    """Anthropic's messages again: results of tools, and what the user says right after them, are one message."""
+    """Convert chat messages back: tool results and the user text right after them are one message."""
     written: list[Any] = []
     results: list[Any] = []
 
@@ -230,7 +230,7 @@ def _native_result(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _part(block: Any) -> Any:
-    """A content part that is as good as the block, or the block itself."""
+    """The content part that is equivalent to the block, or the block itself."""
     if _kind(block) != "image" or not isinstance(source := block.get("source"), Mapping):
         return block
     url = source.get("url") if source.get("type") == "url" else None
@@ -303,7 +303,7 @@ def _native_tool_choice(choice: Any) -> Any:
 
 
 def read_answer(body: bytes, content_type: str) -> Answer:
-    """Assemble an answer from a decoded body, whole or streamed. Usage stays in Anthropic's words."""
+    """Assemble an answer from a decoded body, whole or streamed. Usage keeps Anthropic's field names."""
     text = body.decode("utf-8", "replace")
     if is_stream(text, content_type):
         return _read_stream(text)

@@ -1,9 +1,8 @@
-"""What a dialect says that the chat form cannot: kept beside it under ``native``, and put back when it is asked again.
+"""Fields of a dialect that the chat form cannot express: kept under ``native``, and restored when the call is repeated.
 
-Nothing is listed by hand. A request is read into the chat form and written back; wherever the two differ, the original
-is kept, in the message that represents it or in the request's ``other`` part. What was kept counts only while it still
-means what the chat form says: a replay that edits a message is not overruled by it.
-"""
+There is no list of fields. A request is converted to the chat form and back; wherever the result differs, the original
+is kept, in the message that represents it or in the request's ``other`` part. The kept original is used only while it
+is equivalent to the chat form, so that it never overrides a message that a replay edited."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ WriteRequest = Callable[[Request], dict[str, Any]]
 
 
 def read_units(units: Iterable[Unit], read: Read, write: Write) -> list[Any]:
-    """The chat messages of all units; a unit that they alone would not give again goes into its first message."""
+    """The chat messages of all units; a unit that cannot be restored from them is kept in its first message."""
     messages: list[Any] = []
     before: tuple[Unit, list[Any]] = ([], [])
     for unit in units:
@@ -37,7 +36,7 @@ def read_units(units: Iterable[Unit], read: Read, write: Write) -> list[Any]:
 
 
 def write_units(messages: list[Any], read: Read, write: Write) -> list[Any]:
-    """What ``read_units`` was given, from its messages or from edited ones."""
+    """The inverse of ``read_units``, for its messages or edited ones."""
     written: list[Any] = []
     run: list[Any] = []
     at = 0
@@ -58,7 +57,7 @@ def write_units(messages: list[Any], read: Read, write: Write) -> list[Any]:
 
 
 def keep(request: Request, document: dict[str, Any], write: WriteRequest) -> Request:
-    """``request`` with what of ``document`` it would not give again."""
+    """``request`` with the parts of ``document`` that cannot be restored from it."""
     again = write(request)
     sent = {key: value for key, value in document.items() if key not in again or again[key] != value}
     left_out = sorted(again.keys() - document.keys())
@@ -67,7 +66,7 @@ def keep(request: Request, document: dict[str, Any], write: WriteRequest) -> Req
 
 
 def restore(request: Request, read: ReadDocument, write: WriteRequest) -> dict[str, Any]:
-    """The document of a request, with what was kept of it as far as that still means the same."""
+    """The document of a request, with its kept parts where they are still equivalent."""
     kept = request.other.get(NATIVE)
     if not isinstance(kept, Mapping):
         return write(request)
@@ -86,5 +85,5 @@ def restore(request: Request, read: ReadDocument, write: WriteRequest) -> dict[s
 
 
 def same(request: Request, document: dict[str, Any], read: ReadDocument) -> bool:
-    """Whether a document says just what the request says."""
+    """Whether a document is equivalent to the request."""
     return read(document) == request

@@ -1,7 +1,7 @@
 """Ollama's own API: ``/api/chat`` and ``/api/generate``, whose answers are lines of JSON or one object.
 
 Arguments of tool calls are objects there and texts in the chat form, ``thinking`` is ``reasoning_content``; images
-stand beside a message's text. A generate call is a conversation of one question, with the system prompt that it names.
+are next to a message's text. A generate call is a conversation of one question, with the system prompt that it names.
 Source: Ollama's API documentation, "Generate a chat completion" and "Generate a completion".
 """
 
@@ -78,7 +78,7 @@ def read_answer(body: bytes, content_type: str) -> Answer:
 
 
 def _joined(pieces: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The message that the pieces make; None when none of them says anything."""
+    """The message assembled from the pieces; None when all are empty."""
     message: dict[str, Any] = {"role": "assistant", "content": ""}
     texts: dict[str, list[str]] = {}
     lists: dict[str, list[Any]] = {}
@@ -147,7 +147,7 @@ def _write_generate(request: Request) -> dict[str, Any]:
 
 
 def _said(unit: native.Unit) -> list[Any]:
-    """The chat message that one of Ollama's is."""
+    """Convert one of Ollama's messages to a chat message."""
     return [_renamed(unit[0], "thinking", "reasoning_content", _as_text)]
 
 

@@ -2,7 +2,7 @@
 
 ``instructions`` are a system message. Items that the model makes one after another (reasoning, words, calls) are one
 assistant message: its words are the content, function calls are tool calls, reasoning items are ``reasoning_items``
-and ``reasoning_content``; what a hosted tool did stays in the content as it is. Each output of a call is a ``tool``
+and ``reasoning_content``; the work of a hosted tool stays unchanged in the content. Each output of a call is a ``tool``
 message. Ids and states of items are kept under ``item``. How an answer is streamed is in ``responses_stream``.
 Source: OpenAI API reference, Responses.
 """
@@ -59,7 +59,7 @@ def standalone_body(request: Request) -> bytes:
 
 
 def with_history(request: Request, history: list[Any]) -> Request:
-    """The request with the messages before it that the client left to the server; they go behind its instructions.
+    """The request with the history that the client left to the server, inserted after its instructions.
 
     Instructions of an earlier call do not carry over (API reference, ``previous_response_id``).
     """
@@ -175,12 +175,12 @@ def _units(items: Iterable[Any]) -> list[native.Unit]:
 
 
 def _starts_again(unit: native.Unit, item: Any) -> bool:
-    """Whether an item without identity begins another answer: plain words said after plain words."""
+    """Whether an item without an id begins another answer: plain text after plain text."""
     return _is_message(item) and "id" not in item and any(_is_message(known) for known in unit)
 
 
 def _said(unit: native.Unit) -> list[Any]:
-    """The chat message that a unit is."""
+    """Convert a unit to a chat message."""
     if _made_by_model(unit[0]):
         return [answer_of(unit)]
     (item,) = unit
@@ -206,7 +206,7 @@ def _said(unit: native.Unit) -> list[Any]:
 
 
 def answer_of(items: list[Any]) -> dict[str, Any]:
-    """The assistant message that a model's items are."""
+    """Convert a model's items to one assistant message."""
     message: dict[str, Any] = {"role": "assistant", "content": None}
     parts: list[Any] = []
     reasoning: list[Any] = []
@@ -252,13 +252,13 @@ def answer_of(items: list[Any]) -> dict[str, Any]:
 
 
 def keep_items(items: list[Any]) -> dict[str, Any]:
-    """The assistant message of an answer's items, with the items where it alone would not give them again."""
+    """The assistant message of an answer's items, with the items themselves where they cannot be restored from it."""
     (message,) = native.read_units([items], lambda unit: [answer_of(unit)], _items)
     return dict(message)
 
 
 def _thoughts(item: Mapping[str, Any]) -> list[str]:
-    """What a reasoning item says: its text where the server shows it, else its summary."""
+    """The text of a reasoning item if the server sends it, else its summary."""
     for field in ("content", "summary"):
         parts = item.get(field)
         texts = [part.get("text") for part in parts if isinstance(part, Mapping)] if isinstance(parts, list) else []
@@ -275,7 +275,7 @@ def _call(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _items(messages: list[Any]) -> list[Any]:
-    """The items that chat messages are."""
+    """Convert chat messages to items."""
     return [item for message in messages for item in _items_of(message)]
 
 

@@ -1,4 +1,4 @@
-"""The formats of other people's files, by name. Each reads records into conversations, and says which records are its.
+"""The file formats that can be imported, by name. Each recognises its records and reads them into conversations.
 
 An importer is two functions: ``recognises(record)`` looks at a file's first record, ``read(record)`` yields what is in
 one. A format whose conversations are spread over records ``gather``s them from all.
@@ -160,7 +160,8 @@ def detected(record: JsonRecord) -> Importer | None:
 
 
 def conversations(importer: Importer, found: Iterable[JsonRecord | UnreadableLine]) -> Iterator[tuple[int, Found]]:
-    """Everything in a file, with the positions of its records. What cannot be read is a Refusal, never an error."""
+    """Everything in a file, with the positions of its records. A record that cannot be read is a Refusal, never an
+    error."""
     unreadable: list[UnreadableLine] = []
     if importer.gather is not None:
         whole = importer.gather(_readable(found, unreadable))
@@ -184,7 +185,7 @@ def conversations(importer: Importer, found: Iterable[JsonRecord | UnreadableLin
 
 
 def _whole(importer: Importer, record: JsonRecord) -> Iterator[Found]:
-    """What is in a record, with what its reader left out."""
+    """The conversations of a record, with the texts that its reader did not use."""
     if importer.aside is None:
         yield from importer.read(record)
         return

@@ -1,8 +1,7 @@
-"""An answer that a line keeps beside its history: a response of an API, a message, a list of them, or a text.
+"""An answer that a line stores separately from its history: a response of an API, a message, a list of them, or a text.
 
-Logs of calls have what was asked under ``messages`` and what came under another key. Responses are known by their form,
-whatever their key; a text is an answer only under a name that says so.
-"""
+Logs of calls have the request under ``messages`` and the answer under another key. Responses are recognised by their
+form, under any key; a text is an answer only under a known name."""
 
 from __future__ import annotations
 
@@ -43,7 +42,7 @@ class AnswerBeside:
 
 
 def answers_beside(line: dict[str, Any], read: frozenset[str]) -> list[AnswerBeside]:
-    """Everything in a line, but for the members that were read, that is an answer."""
+    """All answers in a line, except in members that were already read."""
     found = []
     whole = _response(line) if "choices" in line and "choices" not in read else None
     if whole is not None:
@@ -139,7 +138,7 @@ def with_answer(
     """The messages of a line with the answer beside them, and the members of the line that it was read
     from. A history that ends with an answer has none beside it, but perhaps a copy.
 
-    Raises UnreadableConversationError when it is not clear what was answered.
+    Raises UnreadableConversationError when it is not clear which message the answer belongs to.
     """
     found = answers_beside(line, read)
     if not said or not found:

@@ -26,7 +26,7 @@ _LONGEST_CODE = 60  # characters of an error's code in a reason
 
 
 def request_id(line: Any) -> str | None:
-    """The id of a batch's request; None: the line is none."""
+    """The id of a batch's request; None: the line is not a request."""
     found = mapping(line)
     if not _id(found) or any(found.get(each) is not None for each in _ANSWERED):
         return None

@@ -1,4 +1,4 @@
-"""The content of a ChatGPT message: its text, its reasoning, and what is kept next to them.
+"""The content of a ChatGPT message: its text, its reasoning, and the fields that are kept with them.
 
 Words that an own type of ChatGPT's holds (a transcript of speech, a quoted page, the user's custom instructions) are
 text; a part without words (an image) stays a part. Marks that represent a citation in the text are replaced by the text

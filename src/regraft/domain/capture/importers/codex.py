@@ -2,9 +2,8 @@
 
 Items that the model made one after another are one answer; each output of a call is a ``tool`` message. Behind
 ``compacted`` the conversation begins again with the history that replaced the old one, and behind
-``thread_rolled_back`` it continues from before the turns that were taken back: those stay as a branch. Events tell the
-items again; what they alone say is kept beside the message before them. A rollout without items is read from them.
-"""
+``thread_rolled_back`` it continues from before the turns that were taken back: those stay as a branch. Events repeat
+the items; their additional content is kept with the message before them. A rollout without items is read from them."""
 
 from __future__ import annotations
 

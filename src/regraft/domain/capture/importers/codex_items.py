@@ -46,7 +46,7 @@ def as_call(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def message_of(item: dict[str, Any]) -> dict[str, Any] | None:
-    """The chat message that an item is which no model made; None for one that is not a message."""
+    """Convert an item that no model made to a chat message; None for an item that is not a message."""
     kind = text(item.get("type")) or "message"
     if kind in _UNSAID:
         return None

@@ -1,8 +1,7 @@
-"""A conversation whose file is still written: what of it is certain to stay as it is.
+"""A conversation whose file is still being written: the part that cannot change any more.
 
 The last answer may continue with the next line, and what the user said last will be answered. Both wait until more is
-written: stored now, they would be stored again when they are whole.
-"""
+written: otherwise they would be stored a second time when they are complete."""
 
 from __future__ import annotations
 

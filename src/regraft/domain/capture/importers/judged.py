@@ -1,4 +1,4 @@
-"""Figures that a line of a data set gives its answer: rewards, ratings, scores, labels."""
+"""Numbers that judge the answer of a line: rewards, ratings, scores, labels."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def number(value: Any) -> float | None:
 
 
 def judgements(line: dict[str, Any], source: str) -> tuple[Judgement, ...]:
-    """What the figures of a line say of its answer."""
+    """The judgements in the numbers of a line."""
     found = []
     for key in line:
         if key not in FIGURES:

@@ -1,9 +1,8 @@
 """Langfuse exports: ``{trace, observations}``, a trace with its observations, or observations one per line.
 
 Every observation of type GENERATION is one call: its input is the history, its output the answer. One that only wraps
-another generation tells the same call again, and is left out by name. Scores are judgements, with the source that
-Langfuse gives them; a score of the whole trace goes to its last call.
-"""
+another generation repeats the same call, and is left out and named. Scores are judgements, with the source that
+Langfuse gives them; a score of the whole trace goes to its last call."""
 
 from __future__ import annotations
 
@@ -87,7 +86,7 @@ def read(record: JsonRecord) -> Iterator[Found]:
 
 
 def _told(each: dict[str, Any]) -> dict[str, Any]:
-    """What an observation says of its call, as it is read."""
+    """The texts of an observation about its call, for the check of unread texts."""
     return {name: decoded(each.get(name)) for name in ("input", "output")}
 
 

@@ -1,9 +1,8 @@
-"""The tree that messages make, from either side of its links: the parent that a message names, and its children.
+"""The tree of messages, from either side of its links: the parent that a message names, and its children.
 
 Files name one side, the other or both. Where only one side is there, it is taken; where both are there they must agree.
-A parent that is named and not in the file leaves a message whose history is unknown: it is said so, and the message is
-no beginning of a conversation.
-"""
+A parent that is named and not in the file leaves a message whose history is unknown: the result names it, and the
+message does not begin a conversation."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ class MessageTree:
     absent: tuple[str, ...]
 
     def left_out(self) -> tuple[RefusedConversation, ...]:
-        """What a result must say of the tree."""
+        """The notes about the tree for the result."""
         named = set(self.missing.values())
         return (
             *(RefusedConversation(key, NO_PARENT, place=parent) for key, parent in self.missing.items()),

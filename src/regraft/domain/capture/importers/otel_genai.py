@@ -89,7 +89,7 @@ def _of_openinference(
     spans: list[tuple[dict[str, Any], dict[str, Any]]], own: set[str], parents: dict[str, str]
 ) -> Iterator[Found]:
     """The calls of spans in OpenInference's form, trace by trace. ``own`` are calls in the form of the conventions: a
-    span above one of them tells the same call again."""
+    span above one of them repeats the same call."""
     by_trace: dict[str, list[TracedCall]] = {}
     told: dict[str, dict[str, Any]] = {}
     wrapping = spans_above(own, parents)
@@ -167,7 +167,7 @@ def _logged(resource: dict[str, Any]) -> Iterator[Found]:
 
 
 def _told(span: dict[str, Any], attributes: dict[str, Any]) -> dict[str, Any]:
-    """What a span says of its call, as it is read: its own attributes and those of its events, bodies included."""
+    """The texts of a span about its call: its attributes and those of its events, including bodies."""
     told = {key: decoded(value) for key, value in attributes.items() if key.startswith("gen_ai.")}
     for at, event in enumerate(mappings(span.get("events"))):
         if text(event.get("name")).startswith("gen_ai."):

@@ -1,4 +1,4 @@
-"""What tracing tools recorded of one call: a value that is somehow a list of messages, one that is somehow an answer.
+"""The recording of one call by a tracing tool: messages in any of several forms, and an answer in any of them.
 
 Read are chat messages (also LangChain's, the AI SDK's and Google's), the ``parts`` of the OpenTelemetry GenAI
 conventions, items of the Responses API, whole requests and responses, and plain texts. A message whose role is the name

@@ -1,8 +1,7 @@
 """The records of a JSON file of any size, one at a time: lines, the elements of an array, or one object in pieces.
 
-A record that is not JSON, not UTF-8, nested too deeply or too long, and a last line that was cut short, are told by
-their places, and the others are read. A record has a limit in characters and in values, so that no file takes much
-memory.
+A record that is not JSON, not UTF-8, nested too deeply or too long, and a truncated last line are reported with their
+positions, and the others are read. A record has a limit in characters and in values, so that no file takes much memory.
 
 A file of one object is read as a *head* (its small members) and the elements of its one large member, which the
 importers name: ``samples`` of an evaluation log, ``simulations`` of a run, ``resourceSpans`` of a trace.

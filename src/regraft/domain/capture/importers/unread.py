@@ -1,4 +1,4 @@
-"""What a record says and its reader left out: every text of a record is in what was read of it, or it is named.
+"""Texts of a record that its reader did not use: every text is part of the result, or is named.
 
 The record and what a reader made of it are compared by their texts, so that the check needs no list of keys and holds
 for every format. A text that is nowhere in the result is kept with the conversation under ``unread``, by its path;
@@ -65,7 +65,7 @@ def with_unread(value: Any, found: list[Found], aside: frozenset[str]) -> list[F
 
 
 def unread_texts(value: Any, read: Iterable[Conversation], aside: frozenset[str]) -> list[UnreadText]:
-    """The texts of a record that stand in none of its conversations. Linear in the record."""
+    """The texts of a record that are in none of its conversations. Linear in the record."""
     read = list(read)
     left = list(_leaves(value, aside, *_taken(read)))
     if not left:
@@ -191,7 +191,7 @@ class _TextIndex:
             self._single.update(_words(key))
 
     def cover(self, text: str) -> bool:
-        """Whether the words of a text stand in what was read, in their order. A written value (JSON, a literal of
+        """Whether the words of a text occur in the result, in their order. A written value (JSON, a literal of
         Python's) may have been written again, with its members in another order."""
         words = list(_words(text))
         if len(words) < 2 or text.strip()[:1] + text.strip()[-1:] in ("{}", "[]"):

@@ -67,5 +67,5 @@ class AlpacaFormat:
         return f"{split}.jsonl"
 
     def companions(self, dataset: str, kind: str, files: Sequence[str]) -> Mapping[str, str]:
-        """Readers want nothing beside the rows."""
+        """No other files."""
         return {}

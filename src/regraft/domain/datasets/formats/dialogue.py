@@ -1,4 +1,4 @@
-"""A conversation in which a question and an answer take turns: all that the older formats can say."""
+"""A conversation of alternating questions and answers, which is all that the older formats can express."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Dialogue:
 
 
 def dialogue(messages: Sequence[Message]) -> Dialogue | RowRefusal:
-    """The messages as turns; refused when they do not alternate, or say more than a role and a text.
+    """The messages as turns; refused when they do not alternate, or have more than a role and a text.
 
     Calls and what a model thought are for the format to judge. A result's name that repeats the name of its call says
     nothing.

@@ -1,4 +1,4 @@
-"""Types of the columns of exported files, for the card: ``datasets`` then takes them as written, and guesses nothing.
+"""Types of the columns of exported files, for the card: ``datasets`` then uses these types and infers none.
 
 It reads a file in pieces of some megabytes and takes the types of the first for all: a key that only later rows have
 stops it, and objects of different shapes are filled with nulls. A feature is the name of a type (``string``, ``bool``,

@@ -25,7 +25,7 @@ class Format(Protocol):
 
     @property
     def note(self) -> str:
-        """What a reader of the dataset card must know about the encoding."""
+        """Notes on the encoding for the dataset card."""
 
     def encode(self, row: Row) -> str | RowRefusal:
         """The row as one line of JSON, or why the format cannot express it."""
@@ -34,7 +34,7 @@ class Format(Protocol):
         """A line as the target's own converter reads it, in canonical parts."""
 
     def loss(self, row: Row, line: str) -> RowRefusal | None:
-        """What the target would read differently from the row; None when nothing is lost."""
+        """The first difference in what the target would read; None when nothing is lost."""
 
     def features(self, kind: str, *, last_only: bool) -> Features:
         """The keys of a line and their types, as ``datasets`` loads them. ``last_only``: only last answers count."""
@@ -43,7 +43,7 @@ class Format(Protocol):
         """The file that a row belongs to."""
 
     def companions(self, dataset: str, kind: str, files: Sequence[str]) -> Mapping[str, str]:
-        """Files that the target wants beside the rows, by name: a registration of the dataset, a configuration."""
+        """Additional files for the target, by name: a registration of the dataset, a configuration."""
 
 
 def write_row(target: Format, row: Row) -> str | RowRefusal:

@@ -17,7 +17,7 @@ COMMON_ROLES = frozenset({"system", "user", "assistant", "tool"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageForm:
-    """What the messages of a target can say. What they cannot is refused, never dropped.
+    """What the messages of a target can express. Anything else is refused, never dropped.
 
     ``arguments`` are an ``object``, ``json`` text that the target parses, or ``text`` that it keeps. ``reasoning`` and
     ``weight`` are the keys of what a model thought and of how much is learned from an answer, '' where there is none;

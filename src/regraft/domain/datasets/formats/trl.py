@@ -62,7 +62,7 @@ class TrlFormat:
         return f"{split}.jsonl"
 
     def companions(self, dataset: str, kind: str, files: Sequence[str]) -> Mapping[str, str]:
-        """TRL wants nothing beside the rows."""
+        """No other files."""
         return {}
 
 

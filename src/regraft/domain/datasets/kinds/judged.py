@@ -1,6 +1,6 @@
-"""What was judged of a path or a pair, by the parts of a score and by the label sources that may use each.
+"""The judgements of a path or a pair, by the parts of a score and the label sources that may use each.
 
-What a model says counts only as far as a recipe admits that model: see ``JudgeTrust``.
+A model's judgements count only if a recipe admits the model: see ``JudgeTrust``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class JudgeTrust:
 
     @classmethod
     def of(cls, recipe: Recipe, known: Calibrations) -> JudgeTrust:
-        """What a recipe asks of models."""
+        """The requirements of a recipe on models."""
         return cls(Requirement(recipe.min_agreement, recipe.min_judged), known)
 
     def admit(self, judge: str, version: str, task: Task, category: str = "") -> Admission:
@@ -55,7 +55,7 @@ class JudgeTrust:
 
 @dataclass(frozen=True, slots=True)
 class JudgeRating:
-    """What judges of ours say of a path, 0 to 1, those that are admitted; and all of them, for what is only shown."""
+    """The mean rating of a path by this log's judges, 0 to 1: of those that are admitted, and of all for display."""
 
     value: float | None = None
     shown: float | None = None
@@ -155,7 +155,7 @@ def _first(said: _Values, labels: Collection[str]) -> tuple[float | None, str]:
 
 
 def calibrated_pair(trust: JudgeTrust, pair: Record) -> Record:
-    """A pair as it is decided by those who may: with its ``agreement``, where a model decided.
+    """A pair decided only by admitted sources, with its ``agreement`` if a model decided.
 
     Of judges of ours the admitted ones are counted again, without the others. A pair that no admitted model decides is
     refused as ``judge_not_calibrated``.
@@ -196,13 +196,13 @@ def _refused(pair: Record, reason: str) -> Record:
 
 
 def calibrated_pairs(recipe: Recipe, candidates: Candidates) -> Iterator[Record]:
-    """All pairs as they are decided by those who may for a recipe."""
+    """All pairs, decided only by the sources that a recipe admits."""
     trust = JudgeTrust.of(recipe, candidates.calibrations)
     return (calibrated_pair(trust, pair) for pair in candidates.pairs())
 
 
 def judge_categories(trust: JudgeTrust, named: Iterable[Sequence[str]]) -> dict[str, NamedCategory]:
-    """The categories that calibrated judges give a path, each with who does. ``named`` are judges, their versions and
+    """The categories that calibrated judges give a path, each with the judge. ``named`` are judges, their versions and
     their categories. A judge of unknown agreement names none, whatever the recipe asks for."""
     found: dict[str, NamedCategory] = {}
     for judge, version, category in named:

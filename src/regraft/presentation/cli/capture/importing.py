@@ -51,7 +51,7 @@ def import_(
     watch: Annotated[bool, typer.Option("--watch", help="Keep importing what is added, until Ctrl-C.")] = False,
     source: Annotated[str, typer.Option(help="Labels: source of lines that name none.")] = "",
     annotator: Annotated[str, typer.Option(help="Labels: annotator of lines that name none.")] = "",
-    given_by: Annotated[str, typer.Option(help="Labels: person, model or program, for lines that do not say it.")] = "",
+    given_by: Annotated[str, typer.Option(help="Labels: person, model or program, for lines without given_by.")] = "",
     key_prefix: Annotated[str, typer.Option(help="Labels: put this before every key.")] = "",
     json: Json = False,
 ) -> None:
@@ -67,7 +67,7 @@ def import_(
     labels = [path for path in paths if form == label_files.FORM or (form is None and label_files.is_label_file(path))]
     if labels:
         if watch or len(labels) < len(paths):
-            raise UsageError("Import labels by themselves, after the conversations that they are about.")
+            raise UsageError("Import files of labels separately, after their conversations.")
         defaults = LabelDefaults(source=source, annotator=annotator, given_by=given_by, key_prefix=key_prefix)
         _import_labels(run, labels, scope, defaults, report, dry_run=dry_run, json=json)
         return

@@ -50,7 +50,8 @@ def create(
         typer.Option(help="Glob of other paths it may call, e.g. '/v1/files*'; repeatable. None by default."),
     ] = None,
     file: Annotated[
-        Path | None, typer.Option(help="Write the secret to this new file, for its owner alone, and do not print it.")
+        Path | None,
+        typer.Option(help="Write the secret to this new file for its owner; do not print it."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -75,7 +76,7 @@ def create(
 
 @contextlib.contextmanager
 def _written(file: Path | None) -> Iterator[TextIO]:
-    """A new file that only its owner can read, before any key is made for it; it goes again where none is."""
+    """A new file that only its owner can read. It is created before the key, and removed if no key is made."""
     if file is None:
         yield io.StringIO()
         return

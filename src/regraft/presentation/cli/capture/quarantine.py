@@ -72,11 +72,11 @@ def _reason(row: dict[str, Any]) -> str:
 @quarantine_app.command()
 def dismiss(
     calls: Annotated[list[str] | None, typer.Argument(help="Calls: ids or starts of ids.", metavar="CALL...")] = None,
-    because: Annotated[str, typer.Option(help="Why they need no more attention.", metavar="TEXT")] = "",
+    because: Annotated[str, typer.Option(help="Why they are dismissed.", metavar="TEXT")] = "",
     everything: Annotated[bool, typer.Option("--all", help="All calls that cannot be read.")] = False,
     json: Json = False,
 ) -> None:
-    """Dismiss calls that cannot be read: they stay stored, and no check or count names them any more."""
+    """Dismiss calls that cannot be read: they stay stored, but no longer count in checks."""
     from regraft.flows.capture import quarantine as flow
 
     if bool(calls) == everything:
@@ -94,10 +94,10 @@ def retry(
     everything: Annotated[
         bool, typer.Option("--all", help="Also calls that could not be read, e.g. after an upgrade.")
     ] = False,
-    place: Annotated[bool, typer.Option("--place", help="Place calls that still wait by their opening.")] = False,
+    place: Annotated[bool, typer.Option("--place", help="Store waiting calls by their opening.")] = False,
     json: Json = False,
 ) -> None:
-    """Retry calls that wait for another call; after ingest.patience a call is placed by its opening."""
+    """Retry calls that wait for another call; after ingest.patience a call is stored by its opening."""
     from regraft.flows.capture import quarantine as flow
 
     run = context()

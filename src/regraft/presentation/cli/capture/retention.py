@@ -1,4 +1,4 @@
-"""``regraft retention``: remove what nothing else is made from, by age."""
+"""``regraft retention``: remove old data from which nothing else is derived."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from regraft.flows.retention import RetentionAges
 
 _WORDS = {
-    "answers": "calls: what servers wrote around their answers",
+    "answers": "calls: additional fields of answers",
     "resolved": "copies of calls that left quarantine",
     "unreadable": "calls that could never be read",
     "run_details": "events that Dagster's runs logged",
@@ -38,8 +38,8 @@ def retention(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be removed; change nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Remove raw bytes and run logs that nothing else is made from, by age; without an option by the settings of
-    `retention`.
+    """Remove raw bytes and run logs from which nothing else is derived, by age. Without options, use the settings in
+    [retention].
 
     Histories, replays and datasets stay as they are.
     """

@@ -62,7 +62,7 @@ def freeze(
         run.print_json(_shown(frozen))
         return
     if not frozen.created:
-        run.console.print("This very snapshot exists; nothing was written.")
+        run.console.print("This snapshot exists already; nothing was written.")
     _print_frozen(run, frozen)
 
 
@@ -200,7 +200,7 @@ def withdraw(
 @dataset_app.command()
 def export(
     snapshot: Snapshot,
-    to: Annotated[Path, typer.Option(help="Folder, new or empty or an earlier export.")],
+    to: Annotated[Path, typer.Option(help="Folder: new, empty, or with an earlier export.")],
     target: Annotated[
         str,
         typer.Option(

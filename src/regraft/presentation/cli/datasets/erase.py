@@ -53,9 +53,7 @@ def erase(
         if said is not None
     ]
     if len(asked) + resume + certificates != 1:
-        raise UsageError(
-            "Say what to erase: one of --session, --node, --scope and --matching (or --resume, or --list)."
-        )
+        raise UsageError("Give one of --session, --node, --scope and --matching (or --resume, or --list).")
     run = context()
     if certificates:
         _print(run, flow.certificates(run.postgres_dsn()), json=json)
@@ -68,7 +66,7 @@ def erase(
     if not dry_run and not yes:
         found = flow.erase(kind, target, places, dry_run=True)
         _print_one(run, found)
-        if not typer.confirm("Erase this for good?"):
+        if not typer.confirm("Erase this permanently?"):
             raise typer.Exit(1)
     done = flow.erase(
         kind, target, places, dry_run=dry_run, forget=forget, progress=None if dry_run else _progress(run, json=json)

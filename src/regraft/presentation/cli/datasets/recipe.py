@@ -1,5 +1,4 @@
-"""``regraft dataset init``, ``preview`` and ``rank``: write a recipe, and see what it would give before it is
-frozen."""
+"""``regraft dataset init``, ``preview`` and ``rank``: write a recipe, and preview its rows before a freeze."""
 
 from __future__ import annotations
 
@@ -81,11 +80,11 @@ def recipes(
 
 def preview(
     recipe: RecipeArgument,
-    all_rows: Annotated[bool, typer.Option("--all", help="Make every row, not only the best thousand.")] = False,
+    all_rows: Annotated[bool, typer.Option("--all", help="Preview all rows, not only the best thousand.")] = False,
     limit: Limit = 3,
     json: Json = False,
 ) -> None:
-    """Show what a recipe would give: rows, refusals with examples, lengths, leakage. Nothing is frozen."""
+    """Preview a recipe: rows, refusals with examples, lengths, leakage. Nothing is frozen."""
     from regraft.flows.datasets import preview as flow
     from regraft.infra.files.recipes import recipe_text
 

@@ -85,13 +85,13 @@ def _maker(row: dict[str, Any]) -> str:
 @categories_app.command()
 def show(
     category: Annotated[str, typer.Argument(help="Category.")],
-    layer: Annotated[Layers | None, typer.Option(help="Only what this layer says.")] = None,
+    layer: Annotated[Layers | None, typer.Option(help="Only labels of this layer.")] = None,
     theme: Annotated[str | None, typer.Option(help="Only paths of this theme.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Also labels that say that it does not hold.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Include negative labels.")] = False,
     limit: Limit = 20,
     json: Json = False,
 ) -> None:
-    """Show the paths that a category holds for, with who says so and what shows it."""
+    """Show the paths in a category, with the labeller and the evidence."""
     from regraft.flows.evaluation import categories as flow
 
     run = context()
@@ -147,7 +147,7 @@ def _print(run: CommandContext, found: list[dict[str, Any]], *, json: bool) -> N
 
 @categories_app.command()
 def learn(json: Json = False) -> None:
-    """Train the labeller on people's labels, and label all paths by it where it beats the majority class.
+    """Train the labeller on human labels, and label all paths with it if it beats the majority class.
 
     It learns from the vectors and signals of paths. Labels of a conversation are never on both sides of a fold.
     """
@@ -182,7 +182,7 @@ def learn(json: Json = False) -> None:
 @categories_app.command()
 def clusters(
     category: Annotated[str | None, typer.Option(help="Only this category.")] = None,
-    layer: Annotated[Layers | None, typer.Option(help="Only what this layer of labels says.")] = None,
+    layer: Annotated[Layers | None, typer.Option(help="Only labels of this layer.")] = None,
     depth: Annotated[
         int | None,
         typer.Option("--cluster-layer", min=0, help="Layer of the clusters, 0 is the finest; else the default."),
@@ -190,7 +190,7 @@ def clusters(
     limit: Limit = 20,
     json: Json = False,
 ) -> None:
-    """Show the categories of clusters, those first that a cluster surely has more of than other paths.
+    """Show the categories of clusters; those that are most clearly over-represented come first.
 
     Clusters and learned labels are as they were last made: `regraft clusters`, `regraft categories learn`.
     """

@@ -1,4 +1,4 @@
-"""``regraft clusters``: what paths are about, in clusters that keep their ids."""
+"""``regraft clusters``: paths by subject, in clusters with stable ids."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from regraft.presentation.cli.words import counted
 if TYPE_CHECKING:
     from regraft.flows.evaluation.clusters import ClusterCounts
 
-clusters_app = typer.Typer(help="Clusters of paths by what they are about, and their map.", no_args_is_help=True)
+clusters_app = typer.Typer(help="Clusters of paths by subject, and their map.", no_args_is_help=True)
 
 Layer = Annotated[int | None, typer.Option(min=0, help="Layer, 0 the finest; the clearest one if not given.")]
 Cluster = Annotated[str, typer.Argument(help="Cluster: id, start of an id, or name.")]
@@ -63,7 +63,7 @@ def list_clusters(
     reverse: Reverse = False,
     json: Json = False,
 ) -> None:
-    """Cluster paths that are new, and show the clusters of a layer, the largest first.
+    """Cluster new paths, and show the clusters of a layer, the largest first.
 
     A path that comes later joins the nearest cluster. The clusters are fitted again when too many paths fit nowhere.
     """
@@ -165,7 +165,7 @@ def show(cluster: Cluster, limit: Limit = 10, json: Json = False) -> None:
 def rename(
     cluster: Cluster,
     name: Annotated[str, typer.Argument(help="Its new name.")],
-    reviewer: Annotated[str | None, typer.Option(help="Who names it; the account's name if not given.")] = None,
+    reviewer: Annotated[str | None, typer.Option(help="Your name; the account name if not given.")] = None,
     json: Json = False,
 ) -> None:
     """Name a cluster. It keeps the name when the clusters are fitted again."""
@@ -181,7 +181,7 @@ def rename(
 
 @clusters_app.command()
 def refit(json: Json = False) -> None:
-    """Fit the clusters again, and show what became of the former ones. The same paths give the same clusters."""
+    """Fit the clusters again, and show how they changed. The same paths give the same clusters."""
     from regraft.flows.evaluation import cluster_reading as reading
 
     run = context()
@@ -191,7 +191,7 @@ def refit(json: Json = False) -> None:
         run.print_json({**_counted(counts), "matches": matches})
         return
     if not counts.fitted and counts.cluster_run_id:
-        run.console.print("The last fit was made from the same paths: nothing is new.")
+        run.console.print("The last fit was made from the same paths: nothing changed.")
     _print_counts(run, counts)
     fates = {
         fate: sum(match["fate"] == fate for match in matches) for fate in ("kept", "split", "merged", "new", "gone")
@@ -203,7 +203,7 @@ def refit(json: Json = False) -> None:
 
 @clusters_app.command("map")
 def show_map(layer: Layer = None, limit: Limit = _POINTS, json: Json = False) -> None:
-    """Show the map of the paths: near ones are about the same. A letter is a cluster, a dot is noise."""
+    """Show the map of the paths: similar ones are close. A letter is a cluster, a dot is noise."""
     from regraft.flows.evaluation import cluster_reading as reading
 
     run = context()

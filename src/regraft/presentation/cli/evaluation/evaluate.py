@@ -84,7 +84,7 @@ def units(
 
 @evaluate_app.command()
 def judges(json: Json = False) -> None:
-    """Show who judged answers, reported or imported: how often, and over how many comparisons."""
+    """Show the sources of reported and imported judgements, with their numbers of judgements and comparisons."""
     from regraft.flows.evaluation import reading
 
     run = context()
@@ -140,8 +140,8 @@ def pairs(
 ) -> None:
     """Pair sibling answers of changed conversations, and show pairs, the largest margin first.
 
-    The last columns are how the question and both answers begin; `regraft diff` compares two answers in full.
-    """
+    The last columns show the beginning of the question and of both answers; `regraft diff` compares two answers in
+    full."""
     from regraft.flows.evaluation import reading
     from regraft.flows.evaluation.calibration import calibrate, calibrations, status_of
     from regraft.flows.evaluation.pairs import propose_pairs

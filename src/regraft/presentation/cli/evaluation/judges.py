@@ -79,7 +79,7 @@ def list_judges(
 
 @judges_app.command()
 def show(name: Name, json: Json = False) -> None:
-    """Show a judge: what it is asked, its figures by category and theme, and its biases."""
+    """Show a judge: its rubric, its agreement by category and theme, and its biases."""
     from regraft.flows.evaluation import judges as flow
 
     run = context()
@@ -99,7 +99,7 @@ def show(name: Name, json: Json = False) -> None:
     if report.definition and report.definition["rubric"]:
         out.print(escape(report.definition["rubric"].strip()), highlight=False)
     if not report.figures:
-        out.print("People judged none of the items that it judged, so nothing is known of its agreement with them.")
+        out.print("No item was judged by both this judge and people, so its agreement is not known.")
         return
     table = listing(
         ("version", "decides", "theme", "items", "kappa", "95 %", "agreement", "F1", "accuracy", "status"),
@@ -158,13 +158,14 @@ def run_judge(
     name: Name,
     model: Annotated[str, typer.Option(help="Model to ask instead of the one in the judge's file.")] = "",
     theme: Annotated[str | None, typer.Option(help="Only items of this theme.")] = None,
-    judged: Annotated[bool, typer.Option("--judged", help="Only items that people judged, to calibrate it.")] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Items to ask about; 0 for all.")] = 100,
+    judged: Annotated[bool, typer.Option("--judged", help="Only items that people judged, for calibration.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Items to judge; 0 for all.")] = 100,
     concurrency: Annotated[int, typer.Option(min=1, help="Calls at the same time.")] = 2,
-    seed: Annotated[int, typer.Option(help="Draws the order of the items that people did not judge.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the order of items that people did not judge.")] = 0,
     json: Json = False,
 ) -> None:
-    """Ask a judge about items that it has not judged, those that people judged first. A stopped run continues."""
+    """Run a judge on items that it has not judged; items with human labels come first. A stopped run can be
+    continued."""
     from regraft.flows.evaluation import judging
 
     run = context()
@@ -222,7 +223,7 @@ def _standings(run: CommandContext, counts: JudgingCounts) -> dict[str, str]:
 
 @judges_app.command()
 def calibrate(json: Json = False) -> None:
-    """Compare all judges with people again, and keep the figures."""
+    """Compare all judges with people again, and store the results."""
     from regraft.flows.evaluation.calibration import calibrate as flow
 
     run = context()

@@ -1,4 +1,4 @@
-"""``regraft label``: a person's word on answers and paths, blind and one item of the review queue after another."""
+"""``regraft label``: label answers and paths, blind, item by item of the review queue."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def label(
     cluster: Cluster = None,
     category: Category = None,
     adjudicate: Annotated[
-        bool, typer.Option("--adjudicate", help="Decide what others differ on, those of contested themes first.")
+        bool, typer.Option("--adjudicate", help="Adjudicate disputes, those of contested themes first.")
     ] = False,
 ) -> None:
     """Show the next items of the review queue without their models and ask for a judgement, until none is left.
 
     Of a pair, a or b prefers that answer, e is equal, x is both bad; a path is rated 1 (worst) to 5 (best), with
-    categories behind the rating if any. s skips, f flags, u takes the latest answer back, p shows progress, q leaves.
+    categories behind the rating if any. s skips, f flags, u undoes the latest answer, p shows progress, q quits.
     """
     if called.invoked_subcommand is not None:
         return
@@ -81,7 +81,7 @@ def prefer_pair(
     prefer: Annotated[str, typer.Option(help="a, b, equal or both_bad; a is the side of the smaller node id.")],
     reviewer: Reviewer = None,
     note: Note = "",
-    adjudicate: Annotated[bool, typer.Option("--adjudicate", help="Decide instead of those who disagree.")] = False,
+    adjudicate: Annotated[bool, typer.Option("--adjudicate", help="Adjudicate: this label decides.")] = False,
     json: Json = False,
 ) -> None:
     """Record which side of a pair is better."""
@@ -108,7 +108,7 @@ def rate(
     reviewer: Reviewer = None,
     note: Note = "",
     category: Annotated[list[str] | None, typer.Option(help="Category of the path; repeatable.")] = None,
-    adjudicate: Annotated[bool, typer.Option("--adjudicate", help="Decide instead of those who disagree.")] = False,
+    adjudicate: Annotated[bool, typer.Option("--adjudicate", help="Adjudicate: this label decides.")] = False,
     json: Json = False,
 ) -> None:
     """Rate a path from 1 to 5."""

@@ -36,7 +36,7 @@ def pivots(
     reverse: Reverse = False,
     json: Json = False,
 ) -> None:
-    """Show the contexts whose answers led to different outcomes, the heaviest first: weight is spread times leaves.
+    """Show contexts whose answers led to different outcomes, the heaviest first. Weight is spread times leaves.
 
     An answer's value is the mean over the leaves below it, 0 to 1. Spread is the standard deviation of the answers'
     values, error the standard error of their mean. `regraft replay --pivots` replays these nodes.

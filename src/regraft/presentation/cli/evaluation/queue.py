@@ -1,4 +1,4 @@
-"""``regraft queue``: what people are asked to judge, how far they are, and how far they agree."""
+"""``regraft queue``: the review queue, its progress, and the agreement of reviewers."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def fill(
     seed: Annotated[int | None, typer.Option(help="Seed of the first random sample; random if not given.")] = None,
     json: Json = False,
 ) -> None:
-    """Fill the queue up, and put what is in it in order again.
+    """Fill the queue, and reorder its items.
 
     A share of the items is a random sample. The others are those of the highest priority of each theme, cluster and
-    category: uncertainty times what hangs on them, pivots first.
+    category: uncertainty times the number of dependent paths, pivots first.
     """
     from dataclasses import asdict, replace
 
@@ -59,7 +59,8 @@ def fill(
 
 @queue_app.command("status")
 def status(json: Json = False) -> None:
-    """Show how full the queue is, what the random sample says of all paths, and how old the oldest open item is."""
+    """Show the size of the queue, estimates for all paths from the random sample, and the age of the oldest open
+    item."""
     from dataclasses import asdict
 
     from regraft.flows.evaluation.queue_estimates import queue_status
@@ -102,7 +103,7 @@ def status(json: Json = False) -> None:
 
 @queue_app.command("show")
 def show(
-    item: Annotated[str | None, typer.Argument(help="Item to show with what was done to it.")] = None,
+    item: Annotated[str | None, typer.Argument(help="Item to show with its history.")] = None,
     state: Annotated[
         Literal["open", "closed", "leased", "skipped", "flagged", "all"], typer.Option(help="Which items to list.")
     ] = "open",
@@ -167,14 +168,14 @@ def show(
 @queue_app.command("requeue")
 def requeue(
     items: Annotated[list[str] | None, typer.Argument(help="Items: ids or starts of ids.")] = None,
-    more: Annotated[int, typer.Option(min=1, help="People to ask beside those who judged.")] = 1,
-    release: Annotated[str | None, typer.Option(help="Give back what this reviewer holds.")] = None,
-    release_all: Annotated[bool, typer.Option("--release-all", help="Give back what anybody holds.")] = False,
+    more: Annotated[int, typer.Option(min=1, help="Additional people to ask.")] = 1,
+    release: Annotated[str | None, typer.Option(help="Release the items that this reviewer has claimed.")] = None,
+    release_all: Annotated[bool, typer.Option("--release-all", help="Release all claimed items.")] = False,
     reviewer: Reviewer = None,
     note: Note = "",
     json: Json = False,
 ) -> None:
-    """Open items again and ask more people; or give back what reviewers hold."""
+    """Reopen items and ask more people; or release claimed items."""
     from regraft.flows.evaluation import queue as flow
 
     run = context()
@@ -198,12 +199,12 @@ def gold(
         typer.Option(help="The right preference; a is the side of the smaller node id."),
     ] = None,
     rating: Annotated[str | None, typer.Option(help="The right rating, or a range: 4, or 1-2.")] = None,
-    withdraw: Annotated[bool, typer.Option("--withdraw", help="Give it to nobody any more.")] = False,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Stop giving it to reviewers.")] = False,
     reviewer: Reviewer = None,
     note: Note = "",
     json: Json = False,
 ) -> None:
-    """List items of known answer, or make one. They are mixed in among the others, and reviewers are not told."""
+    """List items with a known answer, or make one. They are mixed with the others without a mark."""
     from dataclasses import asdict
 
     from regraft.flows.evaluation import gold as flow
@@ -239,11 +240,10 @@ def gold(
 
 @queue_app.command("agreement")
 def agreement(json: Json = False) -> None:
-    """Show how far people agree on each theme, contested ones first.
+    """Show the agreement of people on each theme, contested ones first.
 
-    Alpha is Krippendorff's: 1 is perfect, 0 what chance gives. Labels on a contested theme decide nothing until
-    `regraft label --adjudicate` decided what is disputed.
-    """
+    Alpha is Krippendorff's: 1 is perfect, 0 what chance gives. Labels on a contested theme decide nothing until its
+    disputes are adjudicated with `regraft label --adjudicate`."""
     from dataclasses import asdict
 
     from regraft.flows.evaluation import reviewer_agreement as flow
@@ -273,7 +273,7 @@ def agreement(json: Json = False) -> None:
 
 @queue_app.command("reviewers")
 def reviewers(json: Json = False) -> None:
-    """Show what each reviewer did, how right they are on gold items, and how far they agree with the others."""
+    """Show the work of each reviewer, their accuracy on gold items, and their agreement with others."""
     from dataclasses import asdict
 
     from regraft.flows.evaluation.reviewer_report import reviewer_reports

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from regraft.flows.lineage.build import BuildCounts
     from regraft.flows.lineage.reprojection import Regrouping
 
-app = typer.Typer(help="Build the conversation graph, or derive it again.", no_args_is_help=True)
+app = typer.Typer(help="Build or rebuild the conversation graph.", no_args_is_help=True)
 
 
 @app.command()
 def build(
-    retry: Annotated[bool, typer.Option("--retry", help="Also try turns again that could not be placed.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Also retry turns that failed before.")] = False,
     builders: Annotated[
-        int, typer.Option("--builders", metavar="N", min=1, max=16, help="Build with N connections at once.")
+        int, typer.Option("--builders", metavar="N", min=1, max=16, help="Number of parallel builders.")
     ] = 1,
     json: Json = False,
 ) -> None:
-    """Place every captured turn that is not in the graph yet. Other builders may be at work, on any host."""
+    """Add every captured turn that is not in the graph yet. Other builders may run at the same time, on any host."""
     from regraft.flows.lineage import build as lineage
 
     _run(partial(lineage.retry if retry else lineage.build, builders=builders), json=json)
@@ -46,7 +46,7 @@ def rebuild(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Derive all ids and the whole graph again from the log; the same log and projection give the same graph."""
+    """Rebuild all ids and the whole graph from the log; the same log and projection give the same graph."""
     from regraft.flows.lineage import reprojection
 
     run = context()

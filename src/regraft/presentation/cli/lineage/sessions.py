@@ -119,15 +119,15 @@ def tree(
         typer.Option(help="Write the tree to this HTML file, a new one, which opens without a server.", dir_okay=False),
     ] = None,
     most_text: Annotated[
-        int, typer.Option(min=0, help="With --html: how many megabytes of messages the file holds at most.")
+        int, typer.Option(min=0, help="With --html: maximum size of the messages, in megabytes.")
     ] = 50,
 ) -> None:
     """Draw a conversation with all its branches; a run of turns without branches is one block.
 
-    With --html, write the picture of the web UI to a file that can be kept or sent: every turn in full, searchable. It
-    loads nothing, and nothing that a model or user wrote is run.
+    With --html, write the picture of the web UI to a file: every turn in full, searchable. The file loads nothing, and
+    executes nothing that a model or user wrote.
 
-    Answers under a pivot show their value and from how many leaves it is known, as `regraft pivots` last found them.
+    Answers under a pivot show their value and number of leaves, as last computed by `regraft pivots`.
     """
     from regraft.flows.evaluation.pivots import values_in_tree
     from regraft.flows.lineage import reading

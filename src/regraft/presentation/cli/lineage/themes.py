@@ -1,4 +1,4 @@
-"""``regraft themes``: what sessions are filed under; renamed, merged, described."""
+"""``regraft themes``: list, rename, merge and describe themes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from regraft.presentation.cli.options import SORT, Json, Limit, Reverse
 from regraft.presentation.cli.tables import Keys, arranged, cut, listing, print_total
 from regraft.presentation.cli.words import counted
 
-app = typer.Typer(help="Themes of sessions: their figures, renamed, merged, described.", no_args_is_help=True)
+app = typer.Typer(help="List, rename, merge and describe themes of sessions.", no_args_is_help=True)
 
 _KEYS: Keys = {
     "theme": lambda row: row["name"],
@@ -25,7 +25,7 @@ _KEYS: Keys = {
 }
 Theme = Annotated[str, typer.Argument(help="Theme: its name.", metavar="THEME")]
 Tenant = Annotated[str | None, typer.Option("--scope", help="The tenant whose theme it is.")]
-Who = Annotated[str | None, typer.Option("--by", help="Who changes it; the account's name if not given.")]
+Who = Annotated[str | None, typer.Option("--by", help="Your name; the account name if not given.")]
 
 
 @app.command("list")
@@ -35,7 +35,7 @@ def list_themes(
     reverse: Reverse = False,
     json: Json = False,
 ) -> None:
-    """List themes with what their sessions come to. Side calls are left out."""
+    """List themes with totals of their sessions. Side calls are left out."""
     from regraft.flows import themes as flow
 
     run = context()
@@ -69,9 +69,9 @@ def rename(
     by: Who = None,
     json: Json = False,
 ) -> None:
-    """Rename a theme, or merge it into another. Calls that name it so are filed under the new name from then on.
+    """Rename a theme, or merge it into another. Calls with the old name are filed under the new one from then on.
 
-    A merge cannot be taken back: the sessions of both cannot be distinguished by their theme again.
+    A merge cannot be undone: the sessions of the two themes can no longer be distinguished.
     """
     from regraft.flows import themes as flow
 
@@ -88,12 +88,12 @@ def rename(
 @app.command()
 def describe(
     theme: Theme,
-    description: Annotated[str, typer.Argument(help="What it is about.")],
+    description: Annotated[str, typer.Argument(help="A description of the theme.")],
     scope: Tenant = None,
     by: Who = None,
     json: Json = False,
 ) -> None:
-    """Say what a theme is about."""
+    """Describe a theme."""
     from regraft.flows import themes as flow
 
     run = context()

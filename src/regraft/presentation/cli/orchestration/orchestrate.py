@@ -27,7 +27,7 @@ def orchestrate(
     session: Annotated[str | None, typer.Option(help="Name of the session that the calls belong to.")] = None,
     json: Json = False,
 ) -> None:
-    """Plan a prompt, have workers carry out the steps, and print the answer and the result of each step."""
+    """Plan a prompt, have workers execute the steps, and print the answer and the result of each step."""
     from regraft.flows.capture.waiting import wait_until_stored
     from regraft.flows.lineage import build as lineage
     from regraft.flows.orchestration import taskify as flow

@@ -1,4 +1,4 @@
-"""``regraft taskify`` and ``taskifications``: have a request cut into a plan of subtasks; read the plans."""
+"""``regraft taskify`` and ``taskifications``: split a request into a plan of subtasks; show plans."""
 
 from __future__ import annotations
 
@@ -29,13 +29,11 @@ def taskify(
     prompt: Annotated[str | None, typer.Option(help="Text to taskify instead of a node's request.")] = None,
     model: Annotated[str | None, typer.Option(help="Model that plans; the node's model if not given.")] = None,
     rule: Annotated[str, typer.Option(help="Taskify rule.")] = "default",
-    worker: Annotated[
-        list[str] | None, typer.Option(help="Name of a worker that may carry out steps; repeatable.")
-    ] = None,
+    worker: Annotated[list[str] | None, typer.Option(help="Name of a worker for the steps; repeatable.")] = None,
     max_steps: Annotated[
         int | None, typer.Option(min=1, max=64, help="Maximum number of steps; the rule may allow fewer.")
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Make a new plan where this rule made one.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Make a new plan even if this rule made one before.")] = False,
     json: Json = False,
 ) -> None:
     """Plan a node's request, or a text, as subtasks; a second call prints the stored plan."""
@@ -79,7 +77,7 @@ def taskifications(
     limit: Limit = 20,
     json: Json = False,
 ) -> None:
-    """List taskifications, or show one with the runs that carried it out."""
+    """List taskifications, or show one with its runs."""
     from regraft.flows.lineage import build as lineage
     from regraft.flows.orchestration import reading
     from regraft.flows.orchestration import taskify as flow

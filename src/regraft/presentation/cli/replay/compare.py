@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 def compare(
     node: NodeArgument,
-    other: Annotated[str | None, typer.Argument(help="Another node: show where the paths to both part.")] = None,
+    other: Annotated[str | None, typer.Argument(help="Another node: show where the two paths diverge.")] = None,
     to_csv: Annotated[
         str | None,
         typer.Option("--csv", help="Write whole answers to this CSV file; - prints them.", metavar="FILE"),

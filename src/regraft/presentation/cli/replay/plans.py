@@ -1,4 +1,4 @@
-"""``regraft plans``: replay plans, how far they are, and watching one from any terminal."""
+"""``regraft plans``: replay plans, their progress, and watching one from any terminal."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def show_plan(plan: PlanId, json: Json = False) -> None:
 
 @plans_app.command("cancel")
 def cancel_plan(plan: PlanId, json: Json = False) -> None:
-    """Start no more jobs of a plan, whichever process runs it. Calls on their way are finished."""
+    """Stop a plan from starting more jobs, in any process. Calls in flight are finished."""
     from regraft.flows.replay.progress import cancel
 
     run = context()
@@ -160,7 +160,7 @@ def cancel_plan(plan: PlanId, json: Json = False) -> None:
         return
     left = row["planned"] + row["running"]
     if row["state"] == "running":
-        run.console.print(f"No more jobs of {short(row['plan_id'])} are started; {row['running']} are on their way.")
+        run.console.print(f"No more jobs of {short(row['plan_id'])} are started; {row['running']} are in flight.")
     else:
         run.console.print(
             f"Plan {short(row['plan_id'])} is {row['state']}: {counted(left, 'job', 'are')} left.", highlight=False
@@ -169,7 +169,7 @@ def cancel_plan(plan: PlanId, json: Json = False) -> None:
 
 @plans_app.command("watch")
 def watch_plan(plan: PlanId, json: Json = False) -> None:
-    """Follow a plan that another process runs, until it ends; then print its state and figures."""
+    """Follow a plan that another process runs, until it ends; then print its state and totals."""
     from regraft.flows.replay.progress import follow
 
     run = context()

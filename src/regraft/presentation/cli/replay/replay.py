@@ -67,7 +67,7 @@ def replay(
         typer.Option(
             "--pivots",
             rich_help_panel=_NODES,
-            help="Nodes whose answers came to different ends, the heaviest first (see `regraft pivots`).",
+            help="Nodes whose answers led to different outcomes, the heaviest first (see `regraft pivots`).",
         ),
     ] = False,
     replays: Annotated[
@@ -78,7 +78,7 @@ def replay(
         typer.Option("--side-calls", rich_help_panel=_NODES, help="Include clients' side calls (titles, tags, ...)."),
     ] = False,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=0, rich_help_panel=_NODES, help="How many nodes at most; 0 for all.")
+        int, typer.Option("--limit", "-n", min=0, rich_help_panel=_NODES, help="Maximum number of nodes; 0 for all.")
     ] = 0,
     experiment: Annotated[
         Path | None, typer.Option(rich_help_panel=_RUNNING, help="TOML file with nodes, variants and limits.")
@@ -122,7 +122,7 @@ def replay(
         str | None, typer.Option(rich_help_panel=_VARIANTS, help="Value of X-Regraft-Plan for the calls.")
     ] = None,
     chat: Annotated[
-        bool, typer.Option("--chat", rich_help_panel=_VARIANTS, help="Use the chat API, whichever the original used.")
+        bool, typer.Option("--chat", rich_help_panel=_VARIANTS, help="Use the chat API instead of the original one.")
     ] = False,
     samples: Annotated[
         int | None, typer.Option("--samples", "-s", min=1, rich_help_panel=_VARIANTS, help="Answers per variant.")
@@ -178,7 +178,7 @@ def replay(
         ),
     ] = None,
     again: Annotated[
-        bool, typer.Option("--again", rich_help_panel=_RUNNING, help="Run jobs again that an earlier replay finished.")
+        bool, typer.Option("--again", rich_help_panel=_RUNNING, help="Repeat jobs that an earlier replay finished.")
     ] = False,
     store: Annotated[
         bool, typer.Option("--store", rich_help_panel=_RUNNING, help="Store the plan; run nothing.")

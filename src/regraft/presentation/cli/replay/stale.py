@@ -1,4 +1,4 @@
-"""``regraft stale``, ``regenerate`` and ``outdate``: show what no longer holds and why, and make it again."""
+"""``regraft stale``, ``regenerate`` and ``outdate``: show stale results and why, and regenerate them."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def regenerate(
     session: OnlySession = None,
     node: NodeOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be re-run; run nothing.")] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="How many steps at most; 0 for all.")] = 1000,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Maximum number of steps; 0 for all.")] = 1000,
     concurrency: Annotated[int, typer.Option(min=1, help="Calls at the same time.")] = 2,
     json: Json = False,
 ) -> None:

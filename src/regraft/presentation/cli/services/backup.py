@@ -28,12 +28,12 @@ def backup(
     check: Annotated[bool, typer.Option("--check", help="Only compare an existing backup with its digests.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Back up the log: the database, frozen datasets and keys, as of one moment, while all continues."""
+    """Back up the log while services run: the database, frozen datasets and keys, as of one moment."""
     from regraft.flows.backup import back_up, check_backup
 
     run = context()
     if check:
-        _print(run, check_backup(folder), f"The backup in {folder} is as it was made", as_json=as_json)
+        _print(run, check_backup(folder), f"The backup in {folder} is unchanged", as_json=as_json)
         return
     truth = run.postgres_dsn()
     with _reporting(run, hidden=as_json) as report:

@@ -1,4 +1,4 @@
-"""Findings of ``regraft doctor`` about what the configuration names: each thing is tried, not only read."""
+"""Findings of ``regraft doctor`` about the configuration: each server, folder and key is tested."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOM = 2 << 30  # bytes of free disk below which a spool, a database or a freeze
 
 
 def place(run: CommandContext) -> Iterator[Finding]:
-    """Which configuration counts, and where the data are."""
+    """Which configuration is used, and where the data is."""
     config = config_file(run.config)
     named = f"the settings of {config.absolute()}" if config else f"no {CONFIG_FILE} here or above: default settings"
     yield Finding("ok", named)
@@ -25,7 +25,7 @@ def place(run: CommandContext) -> Iterator[Finding]:
         yield Finding("ok", f"data in {folder}")
     else:
         mend = "`regraft up` or `regraft import FILE` makes it; elsewhere is another log: --config, REGRAFT_DATA_DIR."
-        yield Finding("warning", f"There are no data in {folder}.", mend)
+        yield Finding("warning", f"There is no data in {folder}.", mend)
 
 
 def stream(run: CommandContext) -> Iterator[Finding]:
@@ -49,10 +49,10 @@ def stream(run: CommandContext) -> Iterator[Finding]:
         what = (
             f"{stored.replicas - stored.complete} of {stored.replicas} servers do not have all captured calls{names}."
         )
-        yield Finding("warning", what, "One that has come back catches up by itself: look again in a minute.")
+        yield Finding("warning", what, "A restarted server catches up automatically: check again in a minute.")
     if found.servers > 1 and stored.replicas == 1:
         mend = "Set nats.replicas = 3, and restart the gateway or ingest."
-        yield Finding("warning", "Captured calls on their way are stored by one server of the cluster alone.", mend)
+        yield Finding("warning", "Captured calls in the stream are stored on only one server of the cluster.", mend)
     where = f" and is stored on {stored.replicas} servers, led by {stored.leader}" if stored.replicas > 1 else ""
     yield Finding("ok", f"the stream of nats.url answers{where}")
 

@@ -1,4 +1,4 @@
-"""``regraft db``: the truth's schema, psql, and the role of dashboards."""
+"""``regraft db``: the schema of the database, psql, and the role for dashboards."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def reader(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Make the role that Grafana reads with: figures of conversations and no content. Run it again after an upgrade."""
+    """Create the role for Grafana: it reads statistics of conversations but no content. Run it again after an
+    upgrade."""
     from regraft.flows.dashboard_reader import make_dashboard_reader
 
     run = context()

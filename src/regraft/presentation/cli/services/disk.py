@@ -1,4 +1,4 @@
-"""What the log of the settings takes of the disk, for the commands that show it."""
+"""Disk usage of the log, for the commands that show it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def measure(run: CommandContext, postgres: str, *, by_snapshot: bool = False) -> DiskUsage:
-    """What the log of the settings takes. ``postgres`` is its state: PostgreSQL is
-    asked unless it is stopped."""
+    """The disk usage of the log. ``postgres`` is its state: PostgreSQL is queried unless it is stopped."""
     from regraft.flows.disk_usage import UsagePlaces, disk_usage
     from regraft.infra.embedded.model import model_files
 

@@ -1,4 +1,4 @@
-"""``regraft doctor``: what is wrong, and how to mend it. Starts no services; reads what runs."""
+"""``regraft doctor``: problems, and how to fix them. Starts no services; checks those that run."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def _page(run: CommandContext) -> Iterator[Finding]:
     try:
         OwnerTokenFile(run.data_dir).current()
     except RegraftError as error:
-        yield Finding("wrong", str(error), "Nobody can use the web UI until then.")
+        yield Finding("wrong", str(error), "The web UI is not available until then.")
     if any(row["service"] == "web" and row["state"] == "running" for row in services(run)):
         yield Finding("ok", f"the page is at {run.stack.web_url()}: `regraft open` opens it, signed in")
 
@@ -180,17 +180,17 @@ def _stores(run: CommandContext) -> Iterator[Finding]:
         "ok", f"{counted(found['turns'], 'turn')} in {counted(found['sessions'], 'session')}, schema up to date"
     )
     if found["quarantine"]:
-        mend = "`regraft quarantine list` says why; they are kept whole. `regraft quarantine retry --all` tries again."
+        mend = "`regraft quarantine list` shows why; they are kept. `regraft quarantine retry --all` tries again."
         yield Finding("warning", f"{found['quarantine']} captured calls could not be read.", mend)
     if found["waiting_calls"]:
-        yield Finding("ok", f"{found['waiting_calls']} captured calls wait for the call that they go on from")
+        yield Finding("ok", f"{found['waiting_calls']} captured calls wait for the call that they continue")
     if found["failed_turns"]:
         mend = (
             "`regraft db psql -c 'SELECT turn_id, failure FROM lineage_queue'`, then `regraft lineage build --retry`."
         )
         yield Finding("warning", f"{counted(found['failed_turns'], 'turn')} could not be placed in the graph.", mend)
     if found["unmatched_feedback"]:
-        mend = "Compare their turn_id or session with `regraft sessions`; they count once their turn is stored."
+        mend = "Compare their turn_id or session with `regraft sessions`; they take effect once their turn is stored."
         yield Finding("warning", f"{found['unmatched_feedback']} rewards or ratings name no turn or session.", mend)
     if found["waiting_turns"]:
         yield Finding(
@@ -202,8 +202,8 @@ def _backlog(run: CommandContext) -> Iterator[Finding]:
     found = backlog(run)
     if found.spool_bytes and found.spool_seconds > _SLOW:
         size = f"{found.spool_bytes / (1 << 20):.1f} MiB"
-        what = f"{size} of captured calls wait in the spool, nothing was delivered for {found.spool_seconds:.0f} s."
-        mend = "The stream does not take them: see <data_dir>/logs/gateway.log and nats.log, and free disk space."
+        what = f"{size} of captured calls wait in the spool; nothing was delivered for {found.spool_seconds:.0f} s."
+        mend = "The stream does not accept them: see <data_dir>/logs/gateway.log and nats.log, and free disk space."
         yield Finding("wrong" if found.spool_seconds > _STALLED else "warning", what, mend)
     if found.stream_packs and found.stream_seconds and found.stream_seconds > _SLOW:
         again = f" ({found.redelivered} of them delivered before)" if found.redelivered else ""
@@ -212,7 +212,7 @@ def _backlog(run: CommandContext) -> Iterator[Finding]:
         mend = "Ingest does not store them: see <data_dir>/logs/ingest.log, and PostgreSQL's disk."
         yield Finding("wrong" if found.stream_seconds > _STALLED else "warning", what, mend)
     if found.seconds <= _SLOW:
-        yield Finding("ok", "no captured call waits long to be stored")
+        yield Finding("ok", "no captured call has waited long")
 
 
 _CHECKS: tuple[Callable[[CommandContext], Iterator[Finding]], ...] = (

@@ -1,4 +1,4 @@
-"""What ``regraft doctor`` says of one thing."""
+"""One finding of ``regraft doctor``."""
 
 from __future__ import annotations
 

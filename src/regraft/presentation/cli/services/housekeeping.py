@@ -1,4 +1,4 @@
-"""What ``regraft up`` does once a day: ``regraft retention`` by the settings."""
+"""Daily work of ``regraft up``: it runs ``regraft retention``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DAY_SECONDS = 24 * 3600.0
 
 
 class Housekeeping:
-    """``look`` is called often, and begins the command when it is time. Its output goes to ``logs/retention.log``."""
+    """``look`` is called often, and starts the command when it is due. Its output goes to ``logs/retention.log``."""
 
     def __init__(self, run: CommandContext) -> None:
         self._run = run
@@ -22,7 +22,7 @@ class Housekeeping:
         self._running: subprocess.Popen[bytes] | None = None
 
     def look(self) -> None:
-        """Begin what is due; take note of what has ended. Raises OSError where the log cannot be written."""
+        """Start the command if it is due, and note when it has ended. Raises OSError if the log cannot be written."""
         if self._running is not None and self._running.poll() is not None:
             self._running = None
         section = self._run.settings.retention

@@ -1,4 +1,4 @@
-"""What ``regraft doctor`` says of erasures and frozen datasets, and what it repairs there."""
+"""Findings of ``regraft doctor`` about erasures and frozen datasets, and their repair."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REPAIR = "`regraft doctor --repair` does it."
 
 
 def unfinished_erasures(run: CommandContext, *, repair: bool) -> Iterator[Finding]:
-    """Erasures that were killed: what they still have to do."""
+    """Interrupted erasures, with their remaining steps."""
     from regraft.flows.datasets import erase as flow
 
     if not repair and not _postgres_runs(run):
@@ -33,12 +33,12 @@ def unfinished_erasures(run: CommandContext, *, repair: bool) -> Iterator[Findin
 
 
 def warehouse_leftovers(run: CommandContext, *, repair: bool) -> Iterator[Finding]:
-    """What freezes that were killed left behind."""
+    """Leftovers of interrupted freezes."""
     from regraft.flows.datasets.erase_workbench import remove_drafts
     from regraft.flows.datasets.withdraw import sweep
 
     if not repair and not _postgres_runs(run):
-        yield Finding("ok", "erasures and the warehouse are looked at while postgres runs; --repair starts it")
+        yield Finding("ok", "erasures and the warehouse are checked only while postgres runs; --repair starts it")
         return
     if repair and (drafts := remove_drafts(run.workbench().parent)):
         yield Finding("ok", f"{drafts} folders with rows of freezes that were killed were removed")

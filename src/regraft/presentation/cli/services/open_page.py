@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 def open_page(
     print_only: Annotated[
-        bool, typer.Option("--print", help="Print the address, with the key that signs in, and open nothing.")
+        bool, typer.Option("--print", help="Print the address with the token, and open nothing.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the address as JSON.")] = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""One service each, in the foreground: what ``regraft up`` runs in the background, and what a deployment runs."""
+"""Commands that run one service in the foreground, for ``regraft up`` and for deployments."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def gateway() -> None:
 
 
 def ingest() -> None:
-    """Store captured calls from the stream until Ctrl-C. Several may run side by side."""
+    """Store captured calls from the stream until Ctrl-C. Several processes may run at once."""
     from regraft.flows.capture.consume import consume
     from regraft.infra.telemetry.page_server import MetricsServer
     from regraft.infra.telemetry.process_metrics import ProcessMetrics

@@ -104,7 +104,7 @@ def _age(seconds: float) -> str:
 
 def _in_words(hour: TrafficFigures) -> str:
     if hour.newest_seconds is None:
-        return "No call was captured yet: point a client at the gateway."
+        return "No call captured yet: point a client at the gateway."
     took = "" if hour.p95_seconds is None else f", 95 % of the answers within {hour.p95_seconds:.1f} s"
     failed = f", [red]{hour.failed} failed or cut[/]" if hour.failed else ", none failed"
     stored = f"the latest was stored {_age(hour.newest_seconds)} ago"

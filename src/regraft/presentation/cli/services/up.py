@@ -47,14 +47,14 @@ def up(
     ] = None,
     model: Annotated[bool, typer.Option(help="Start the local model when no upstream is configured.")] = True,
     detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Return when all is up; `regraft down` stops it.")
+        bool, typer.Option("--detach", "-d", help="Return when all services are ready; `regraft down` stops them.")
     ] = False,
 ) -> None:
     """Start all services, print their addresses, and keep them running until Ctrl-C or `regraft down`."""
     run = context()
     stack, console = run.stack, run.console
     if not run.settings.start_services:
-        raise UsageError("start_services is false, so `regraft up` would start nothing: run each service by itself.")
+        raise UsageError("start_services is false, so `regraft up` starts nothing: run each service separately.")
     if detach:
         _detach(run, [*_flag("dagster", dagster), *_flag("model", model)])
         return
@@ -80,7 +80,7 @@ def up(
 
 
 def down(json: Json = False) -> None:
-    """Stop what `regraft up` started, in order. What other commands still use continues until they end."""
+    """Stop the services that `regraft up` started. Services that other commands use run until these end."""
     run = context()
     running = Supervisor.of(run.data_dir)
     if running is None:

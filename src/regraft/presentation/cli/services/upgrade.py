@@ -1,4 +1,4 @@
-"""``regraft upgrade``: bring a log of an earlier version up to this one, or say what that would take."""
+"""``regraft upgrade``: upgrade a log of an earlier version, or check what an upgrade would do."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def register(app: typer.Typer) -> None:
 
 def upgrade(
     check: Annotated[
-        bool, typer.Option("--check", help="Show what waits and what prevents an upgrade; change nothing.")
+        bool, typer.Option("--check", help="Show pending migrations and obstacles; change nothing.")
     ] = False,
     backup: Annotated[bool, typer.Option(help="Back up first, into a new folder of the setting `backups`.")] = True,
     verify: Annotated[bool, typer.Option(help="Verify every frozen dataset afterwards.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Apply migrations that wait, after a backup, and verify the log. Exit 6: `--check` found some."""
+    """Apply pending migrations, after a backup, and verify the log. Exit 6: `--check` found some."""
     from regraft.flows import upgrade as flow
     from regraft.flows.backup import BackupSource
 
@@ -90,7 +90,7 @@ def _print_check(run: CommandContext, found: UpgradeCheck, *, as_json: bool) -> 
     for each in found.waiting:
         out.print(f"  waits: {each.name}", highlight=False)
         for effect in each.effects:
-            slow = " [yellow](large: nobody can use it meanwhile)[/]" if effect.table in each.slow else ""
+            slow = " [yellow](large: locked during the migration)[/]" if effect.table in each.slow else ""
             out.print(f"      {effect.table} is {effect.what}{slow}", highlight=False)
     for service in found.services:
         version = service.version or "an unknown version"

@@ -1,4 +1,4 @@
-"""``regraft usage``: what a log takes of the disk. Starts nothing."""
+"""``regraft usage``: disk usage of a log. Starts nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def usage(
     tables: Annotated[bool, typer.Option("--tables", help="List every table of PostgreSQL.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what takes how much of the disk: PostgreSQL by room, stream, spool, datasets, logs, backups."""
+    """Show disk usage: PostgreSQL by room, stream, spool, datasets, logs, backups."""
     run = context()
     found = measure(run, postgres_state(run), by_snapshot=True)
     if as_json:
@@ -39,7 +39,7 @@ def usage(
     if found.snapshots:
         _print_snapshots(run, found)
     if found.turns is None:
-        run.console.print("\nPostgreSQL is not running, so that its tables were not measured.")
+        run.console.print("\nPostgreSQL is not running, so its tables were not measured.")
     if found.unread:
         run.console.print(f"\n{found.unread} folders are closed to this account and not counted.", highlight=False)
 

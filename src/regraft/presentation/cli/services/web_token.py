@@ -39,14 +39,14 @@ def create(
     role: Annotated[
         Role | None,
         typer.Option(
-            help="A viewer reads. A reviewer also judges, under this name. An admin also changes all else.",
+            help="Role: a viewer reads, a reviewer also judges, an admin does everything.",
             show_default="viewer",
         ),
     ] = None,
     review: Annotated[bool, typer.Option("--review", help="The same as --role reviewer.", hidden=True)] = False,
     as_json: Json = False,
 ) -> None:
-    """Create a token and print it once; only its digest is stored. From the first one on, every request needs one."""
+    """Create a token and print it once; only its digest is stored. Once a token exists, every request needs one."""
     if review and role not in (None, "reviewer"):
         raise UsageError(f"--review makes a reviewer, --role {role} does not: give one of them.")
     if not name.strip() or (scope is not None and not scope.strip()):
