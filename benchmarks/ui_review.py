@@ -30,7 +30,7 @@ from typing import Any
 from _postgres import temporary_postgres
 from playwright.sync_api import Page, sync_playwright
 
-from regraft.flows.access import ReadAccess
+from regraft.flows.access import AccessControl
 from regraft.flows.capture.importing import import_files
 from regraft.flows.evaluation.desk_records import ReviewPolicy
 from regraft.flows.evaluation.queue import QueueSize, fill_queue
@@ -181,7 +181,7 @@ def serving(dsn: str, bench: Path) -> Iterator[str]:
 
 def serve(dsn: str, bench: Path, port: int) -> None:
     reviewing = ReviewSetup(policy=ReviewPolicy(random_share=0, gold_share=0))
-    serve_web(dsn, "127.0.0.1", port, access=ReadAccess(TOKEN), workbench=bench, reviewing=reviewing)
+    serve_web(dsn, "127.0.0.1", port, access=AccessControl(TOKEN), workbench=bench, reviewing=reviewing)
 
 
 def ask(origin: str, path: str) -> Any:

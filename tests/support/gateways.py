@@ -164,13 +164,13 @@ def spooled(folder):
     """Every Exchange in the spools of a gateway that ended. A killed one's drainer holds its spool a moment longer."""
     until(lambda: not folder.exists() or not any(map(_held, folder.iterdir())))
     found = []
-    heir = Spool(folder)
-    for orphan in heir.orphans():
+    successor = Spool(folder)
+    for orphan in successor.orphans():
         while (pack := orphan.read_pack()) is not None:
             found += [decode_exchange(record) for record in pack.records]
             orphan.acknowledge(pack)
         orphan.close()
-    heir.close()
+    successor.close()
     return found
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from regraft.flows.access import Grant, ReadAccess
+from regraft.flows.access import AccessControl, Grant
 
 
-class NamedGrants(ReadAccess):
+class NamedGrants(AccessControl):
     """A token is a role, and after a blank a tenant: ``viewer``, ``reviewer``, ``admin``, ``admin alpha``."""
 
     def grant(self, shown: str | None) -> Grant | None:

@@ -80,7 +80,7 @@ class SessionPolicy:
     idle: timedelta = timedelta(days=7)
 
 
-class ReadAccess:
+class AccessControl:
     """Checks tokens: ``token`` may do everything, and so may the ``owner``'s; those in the file ``tokens`` what each
     was made for.
 

@@ -8,7 +8,7 @@ import secrets
 import time
 from dataclasses import dataclass
 
-from regraft.flows.access import Grant, KnownToken, ReadAccess
+from regraft.flows.access import AccessControl, Grant, KnownToken
 from regraft.infra.postgres.browser_sessions import (
     LONGEST,
     BrowserSession,
@@ -36,7 +36,7 @@ class SignedIn:
 class BrowserSessions:
     """Sessions in the database ``dsn``, of the tokens that ``access`` knows."""
 
-    def __init__(self, dsn: str, access: ReadAccess) -> None:
+    def __init__(self, dsn: str, access: AccessControl) -> None:
         self._access = access
         self._pool = WritePool(dsn, "regraft-web-sessions")
         self._seen: dict[bytes, tuple[float, BrowserSession | None]] = {}

@@ -96,11 +96,11 @@ async def watch_truth(stores: MonitoredStores, figures: StoreFigures) -> None:
     """Keep the gauges of PostgreSQL and of the workbench fresh, until cancelled."""
     while True:
         began = time.monotonic()
-        await asyncio.to_thread(look_at_truth, stores, figures)
+        await asyncio.to_thread(read_store_gauges, stores, figures)
         await asyncio.sleep(max(_TRUTH_SECONDS, (time.monotonic() - began) / _TRUTH_SHARE))
 
 
-def look_at_truth(stores: MonitoredStores, figures: StoreFigures) -> None:
+def read_store_gauges(stores: MonitoredStores, figures: StoreFigures) -> None:
     """Read all gauges of PostgreSQL, as of one moment, and those of the workbench."""
     try:
         with transaction(stores.truth, name="regraft-metrics") as connection:

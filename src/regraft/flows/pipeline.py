@@ -31,7 +31,7 @@ def sessions_waiting(source: Source, limit: int) -> list[UUID]:
 def sessions_missing(source: Source, known: Collection[UUID], limit: int) -> list[UUID]:
     """Placed sessions that are not among the known ones, oldest first."""
     with reading_from(source) as connection:
-        return store.sessions_unlike(connection, known, limit)
+        return store.sessions_not_in(connection, known, limit)
 
 
 def add_batch(dsn: str, pipeline: str, partitions: Collection[str]) -> str:

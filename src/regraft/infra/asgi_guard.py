@@ -44,7 +44,7 @@ class Guard:
         """Why a request is refused; empty when it is not."""
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
-        if len(hosts) != 1 or not self._policy.knows(hosts[0]):
+        if len(hosts) != 1 or not self._policy.accepts(hosts[0]):
             return f"This server does not answer to the name {', '.join(hosts)[:200]!r}: add it to {self._setting}."
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != hosts[0].lower():

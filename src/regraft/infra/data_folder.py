@@ -25,14 +25,14 @@ def make_data_folder(path: Path) -> Path:
     if not path.exists():
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.geteuid() == 0:
-            let_server_through(path)
+            let_postgres_traverse(path)
     for name in OWN_FOLDERS:
         with contextlib.suppress(OSError):  # not there, or of another account
             close(path / name)
     return path
 
 
-def let_server_through(path: Path) -> None:
+def let_postgres_traverse(path: Path) -> None:
     """As root: the account that PostgreSQL runs as may pass through a folder, and no other account."""
     os.chown(path, -1, pwd.getpwnam(SERVER_ACCOUNT).pw_gid)
     path.chmod(0o710)

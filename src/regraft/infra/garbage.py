@@ -10,7 +10,7 @@ _SELDOM = (20_000, 20, 50)
 
 
 @contextmanager
-def seldom_collected() -> Iterator[None]:
+def reduced_garbage_collection() -> Iterator[None]:
     """Look for garbage less often meanwhile: a batch makes many objects, which end with it, and few of them in circles.
 
     With the usual thresholds a quarter of a build's time goes into going over its rows again and again.

@@ -24,7 +24,7 @@ class HostPolicy:
         self._hosts = tuple(host_name(each) if each != ANY else ANY for each in (*hosts, *((bind,) if bind else ())))
         self._origins = tuple(each.lower().rstrip("/") for each in origins)
 
-    def knows(self, host: str) -> bool:
+    def accepts(self, host: str) -> bool:
         """Whether a Host header names this server. An empty one is for the caller to judge."""
         name = host_name(host)
         if not name:

@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.ids import time_ordered_uuid
-from regraft.flows.access import ReadAccess
+from regraft.flows.access import AccessControl
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.capture.live import LiveFeed, last_hour, recent_calls
 from regraft.infra.files.web_tokens import WebTokenStore
@@ -158,7 +158,7 @@ def test_what_postgresql_cannot_hold_as_text_is_left_out(truth: str) -> None:
 def port(truth: str, tmp_path: Path) -> Iterator[int]:
     """Of a server that listens until the test ends."""
     chosen = free_port()
-    app = make_app(truth, access=ReadAccess(tokens=tmp_path / "tokens.json"))
+    app = make_app(truth, access=AccessControl(tokens=tmp_path / "tokens.json"))
     server = uvicorn.Server(
         uvicorn.Config(app, host="127.0.0.1", port=chosen, log_level="error", timeout_graceful_shutdown=1)
     )

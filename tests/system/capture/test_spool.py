@@ -60,12 +60,12 @@ def test_a_record_that_a_killed_process_had_only_prepared_is_not_there(tmp_path)
         "spool.prepare([b'three']); os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False).returncode == -signal.SIGKILL
-    heir = Spool(tmp_path)
-    (orphan,) = heir.orphans()
+    successor = Spool(tmp_path)
+    (orphan,) = successor.orphans()
     assert read_all(orphan) == [b"one", b"two"]
     orphan.remove()
-    assert list(tmp_path.iterdir()) == [heir.home]
-    heir.close()
+    assert list(tmp_path.iterdir()) == [successor.home]
+    successor.close()
 
 
 def test_a_prepared_record_beyond_the_limit_is_refused_and_leaves_nothing(tmp_path):
@@ -102,14 +102,14 @@ def test_the_very_same_pack_comes_again_until_it_is_acknowledged(tmp_path):
     spool.append(b"two")
     assert spool.read_pack().records == [b"one"]
     spool.close()
-    heir = Spool(tmp_path)
-    (orphan,) = heir.orphans()
+    successor = Spool(tmp_path)
+    (orphan,) = successor.orphans()
     pack = orphan.read_pack()
     assert pack.records == [b"one"]
     orphan.acknowledge(pack)
     assert read_all(orphan) == [b"two"]
     orphan.remove()
-    heir.close()
+    successor.close()
 
 
 def test_a_record_larger_than_the_pack_still_comes(tmp_path):
@@ -133,15 +133,15 @@ def test_everything_acknowledged_survives_kill_9(tmp_path):
     child.wait()
     acknowledged = len(said) // 8
 
-    heir = Spool(tmp_path)
-    (orphan,) = heir.orphans()
-    assert list(heir.orphans()) == []  # locked: no one else may drain it
+    successor = Spool(tmp_path)
+    (orphan,) = successor.orphans()
+    assert list(successor.orphans()) == []  # locked: no one else may drain it
     numbers = [int.from_bytes(record[:8], "big") for record in read_all(orphan)]
     assert numbers == list(range(len(numbers)))
     assert acknowledged <= len(numbers) <= acknowledged + 1  # one may be written and not yet said
     assert acknowledged >= 500
     orphan.remove()
-    heir.close()
+    successor.close()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -159,14 +159,14 @@ def test_a_torn_record_at_the_end_is_skipped(tmp_path, missing):
     for number in range(6):
         spool.append(bytes([number]) * 200)
     spool.close()
-    heir = Spool(tmp_path)
+    successor = Spool(tmp_path)
     last = sorted((tmp_path / spool.instance).glob("*.seg"))[-1]
     with last.open("r+b") as file:
         file.truncate(last.stat().st_size - missing)
-    (orphan,) = heir.orphans()
+    (orphan,) = successor.orphans()
     assert read_all(orphan) == [bytes([number]) * 200 for number in range(5)]
     orphan.remove()
-    heir.close()
+    successor.close()
 
 
 def test_damage_inside_a_segment_costs_only_the_damaged_record(tmp_path):
@@ -179,12 +179,12 @@ def test_damage_inside_a_segment_costs_only_the_damaged_record(tmp_path):
     raw = bytearray(segment.read_bytes())
     raw[5 * 212 + 4 : 5 * 212 + 60] = os.urandom(56)  # length, checksum and some of record 5
     segment.write_bytes(raw)
-    heir = Spool(tmp_path)
-    (orphan,) = heir.orphans()
+    successor = Spool(tmp_path)
+    (orphan,) = successor.orphans()
     assert read_all(orphan, max_records=4) == wanted[:5] + wanted[6:]
     assert orphan.damaged_bytes >= 212
     orphan.remove()
-    heir.close()
+    successor.close()
 
 
 def test_the_limit_refuses_and_delivery_makes_room(tmp_path):
@@ -226,11 +226,11 @@ def test_a_broken_cursor_repeats_and_loses_nothing(tmp_path):
     spool.close()
     cursor = tmp_path / spool.instance / "cursor"
     cursor.write_bytes(b"\x01" * len(cursor.read_bytes()))
-    heir = Spool(tmp_path)
-    (orphan,) = heir.orphans()
+    successor = Spool(tmp_path)
+    (orphan,) = successor.orphans()
     assert read_all(orphan) == [bytes([number]) for number in range(10)]
     orphan.remove()
-    heir.close()
+    successor.close()
 
 
 def test_a_failed_sync_is_said_and_no_later_record_trusts_that_segment(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from click.testing import Result
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from regraft.flows.access import ReadAccess
+from regraft.flows.access import AccessControl
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.evaluation import cluster_reading as reading
 from regraft.flows.lineage import build as lineage
@@ -199,7 +199,7 @@ def test_an_admin_names_a_cluster_by_the_api(commands, truth):
     first = commands.told("list")["items"][0]
     admin = {"Authorization": "Bearer a-long-secret"}
     path = f"/api/clusters/{first['cluster_id']}/name"
-    with TestClient(make_app(truth, access=ReadAccess("a-long-secret"), workbench=commands.workbench)) as client:
+    with TestClient(make_app(truth, access=AccessControl("a-long-secret"), workbench=commands.workbench)) as client:
         assert client.post(path, json={"name": "x"}).status_code == 401
         assert client.post(path, json={"name": " "}, headers=admin).status_code == 400
         assert client.post(path, json={"name": "Lost  cards"}, headers=admin).json()["name"] == "Lost cards"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from regraft.flows.access import ReadAccess
+from regraft.flows.access import AccessControl
 from regraft.flows.evaluation.calibration import calibrate
 from regraft.flows.evaluation.judging import judge_versions
 from regraft.infra.duckdb.evaluation.calibration import CalibrationTable
@@ -48,7 +48,7 @@ def test_the_api_shows_what_judges_were_asked_and_where_they_differ(truth: str, 
     other = replace(PAIRS, name="hasty")
     planted.vote(PAIRS, planted.judged(), lambda pair, first: planted.people(pair))
     planted.vote(other, planted.judged(), lambda pair, first: planted.other(planted.people(pair)))
-    app = make_app(truth, access=ReadAccess("a-long-secret"), workbench=bench)
+    app = make_app(truth, access=AccessControl("a-long-secret"), workbench=bench)
     admin = {"Authorization": "Bearer a-long-secret"}
     with TestClient(app, base_url="http://127.0.0.1", headers=admin) as client:
         assert client.get("/api/judges").json() == {"judges": []}  # people judged nothing, and no one compared

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from regraft.flows.access import ReadAccess
+from regraft.flows.access import AccessControl
 from regraft.flows.evaluation.desk_records import ReviewPolicy
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.queue import QueueSize, queue_items
@@ -34,7 +34,7 @@ def bench(truth: str, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def client(truth: str, bench: Path, tmp_path: Path) -> Iterator[TestClient]:
-    access = ReadAccess("secret", tokens=tmp_path / "tokens.json")
+    access = AccessControl("secret", tokens=tmp_path / "tokens.json")
     headers = {**ANN, "Authorization": "Bearer secret"}
     made = make_app(truth, access=access, workbench=bench, reviewing=SETUP)
     with TestClient(made, raise_server_exceptions=False, headers=headers) as opened:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from regraft.flows.access import ReadAccess
+from regraft.flows.access import AccessControl
 from regraft.flows.evaluation.desk_records import ReviewPolicy
 from regraft.flows.evaluation.queue import QueueSize, fill_queue, queue_items
 from regraft.flows.evaluation.review_service import ReviewSetup
@@ -33,7 +33,7 @@ def queue(truth: str, tmp_path: Path) -> str:
 @pytest.fixture
 def client(queue: str) -> Iterator[TestClient]:
     setup = ReviewSetup(policy=ReviewPolicy(random_share=0, gold_share=0))
-    app = make_app(queue, access=ReadAccess(TOKEN), reviewing=setup)
+    app = make_app(queue, access=AccessControl(TOKEN), reviewing=setup)
     with TestClient(app, raise_server_exceptions=False, headers=ANN) as made:
         yield made
 
@@ -183,7 +183,7 @@ def test_a_token_judges_under_its_own_name(queue: str, tmp_path: Path) -> None:
     tokens = tmp_path / "web-tokens.json"
     _, secret = WebTokenStore(tokens).create("cyd", role="reviewer")
     shown = {"Authorization": f"Bearer {secret}"}
-    with TestClient(make_app(queue, access=ReadAccess(tokens=tokens)), raise_server_exceptions=False) as client:
+    with TestClient(make_app(queue, access=AccessControl(tokens=tokens)), raise_server_exceptions=False) as client:
         assert post(client, "claim", headers=shown)["reviewer"] == "cyd"
         assert post(client, "claim", headers={**ANN, **shown}, status=403)["error"]["message"].endswith("as cyd.")
         assert post(client, "claim", status=401)["error"]["code"] == "unauthorized"

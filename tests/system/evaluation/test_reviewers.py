@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from regraft.domain.errors import ConflictError, NotFoundError, UsageError
 from regraft.domain.evaluation.human_label import Preference, Rating
 from regraft.domain.evaluation.review_queue import QueueFilter
-from regraft.flows.access import ReadAccess
+from regraft.flows.access import AccessControl
 from regraft.flows.evaluation.desk import desk_at
 from regraft.flows.evaluation.desk_records import ReviewPolicy
 from regraft.flows.evaluation.gold import KnownAnswer, add_gold, gold_items, withdraw_gold
@@ -187,7 +187,7 @@ def test_agreement_disputes_and_selections_in_the_api(queue: str) -> None:
         for item in desk.claim(QueueFilter(kind="unit", theme="tools"), limit=2):
             desk.submit(item.lease_id, Rating(rating=rating))
     shown = {"X-Regraft-Reviewer": "lead", "Authorization": "Bearer a-token-of-sixteen-signs"}
-    with TestClient(make_app(queue, access=ReadAccess("a-token-of-sixteen-signs")), headers=shown) as client:
+    with TestClient(make_app(queue, access=AccessControl("a-token-of-sixteen-signs")), headers=shown) as client:
         disputes = client.get("/api/review/disputes", params={"kind": "unit"}).json()["disputes"]
         assert [each["said"] for each in disputes] == [["1", "5"], ["1", "5"]]
         assert disputes[0]["answers"][0]["role"] == "assistant"

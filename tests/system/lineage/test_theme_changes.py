@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from regraft.domain.errors import NotFoundError, UsageError
-from regraft.flows.access import ReadAccess
+from regraft.flows.access import AccessControl
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.datasets.erase import ErasureStores, erase
 from regraft.flows.evaluation.reading import units
@@ -151,7 +151,7 @@ def test_only_an_admin_changes_a_theme_by_the_api(truth: str, say: Say) -> None:
     say("a", "bikes")
     say("b", "weather")
     admin = {"Authorization": "Bearer a-long-secret"}
-    with TestClient(make_app(truth, access=ReadAccess("a-long-secret"))) as client:
+    with TestClient(make_app(truth, access=AccessControl("a-long-secret"))) as client:
         known = {one["name"]: one for one in client.get("/api/themes/figures", headers=admin).json()["themes"]}
         path = f"/api/themes/{known['bikes']['theme_id']}"
         assert client.post(path, json={"name": "x"}).status_code == 401

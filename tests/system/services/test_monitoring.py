@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage.build import build
-from regraft.flows.monitoring import MonitoredStores, count_facts, look_at_truth, monitor
+from regraft.flows.monitoring import MonitoredStores, count_facts, monitor, read_store_gauges
 from regraft.infra.embedded.process import free_port
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.nats.fact_stream import FactStream
@@ -188,7 +188,7 @@ def test_gauges_are_what_postgresql_holds(stores, calls):
         said = [calls(history, circumstances=today), calls(middle, circumstances=today)]
         ingest(connection, [*(encode_exchange(each) for each in said), b"no call"], SeenIds())
 
-    look_at_truth(stores, figures)
+    read_store_gauges(stores, figures)
     before = page_of(figures)
     assert of(before, "regraft_store_up", store="postgres") == 1
     assert of(before, "regraft_store_turns_waiting") == 2
@@ -197,7 +197,7 @@ def test_gauges_are_what_postgresql_holds(stores, calls):
     assert of(before, "regraft_store_quarantined", state="waiting") == 0
 
     build(stores.truth)
-    look_at_truth(stores, figures)
+    read_store_gauges(stores, figures)
     after = page_of(figures)
     assert of(after, "regraft_store_turns_waiting") == 0
     assert of(after, "regraft_store_turns") == 2
@@ -209,7 +209,7 @@ def test_gauges_are_what_postgresql_holds(stores, calls):
 
 def test_every_gauge_of_the_table_can_be_read(stores):
     figures = StoreFigures()
-    look_at_truth(stores, figures)
+    read_store_gauges(stores, figures)
     page = page_of(figures)
     assert of(page, "regraft_store_review_oldest_seconds") == 0
     assert of(page, "regraft_store_fracture_suspects_ratio") == 0
@@ -217,9 +217,9 @@ def test_every_gauge_of_the_table_can_be_read(stores):
 
 def test_a_store_that_is_away_shows_as_down_and_its_old_figures_are_gone(stores, tmp_path):
     figures = StoreFigures()
-    look_at_truth(stores, figures)
+    read_store_gauges(stores, figures)
     away = MonitoredStores(truth="postgresql://127.0.0.1:1/none", nats_url="nats://127.0.0.1:1", workbench=tmp_path)
-    look_at_truth(away, figures)
+    read_store_gauges(away, figures)
 
     async def watch():
         stop = asyncio.Event()

@@ -13,7 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from regraft.domain.errors import ConfigError
-from regraft.flows.access import ReadAccess, SessionPolicy
+from regraft.flows.access import AccessControl, SessionPolicy
 from regraft.infra.files.owner_token import OwnerTokenFile
 from regraft.infra.files.web_tokens import WebTokenStore
 from regraft.infra.postgres.pool import connect
@@ -35,11 +35,11 @@ def owner(tmp_path: Path) -> OwnerTokenFile:
 
 @pytest.fixture
 def client(truth: str, tokens: WebTokenStore, owner: OwnerTokenFile) -> Iterator[TestClient]:
-    with browser(truth, ReadAccess(tokens=tokens.path, owner=owner)) as opened:
+    with browser(truth, AccessControl(tokens=tokens.path, owner=owner)) as opened:
         yield opened
 
 
-def browser(truth: str, access: ReadAccess, url: str = "http://127.0.0.1:4701") -> TestClient:
+def browser(truth: str, access: AccessControl, url: str = "http://127.0.0.1:4701") -> TestClient:
     """A client that keeps cookies, as a browser of one person does."""
     return TestClient(make_app(truth, ("regraft.example",), access), base_url=url, raise_server_exceptions=False)
 
@@ -107,12 +107,12 @@ def test_the_cookie_is_kept_from_scripts_and_from_other_sites(client: TestClient
 
 def test_over_https_the_cookie_stays_there_and_no_other_host_sets_it(truth: str, owner: OwnerTokenFile) -> None:
     token = owner.find_or_make()
-    behind_a_proxy = ReadAccess(owner=owner, sessions=SessionPolicy(https=True))
+    behind_a_proxy = AccessControl(owner=owner, sessions=SessionPolicy(https=True))
     with browser(truth, behind_a_proxy, "http://regraft.example") as client:
         shown = client.post("/api/sign-in", json={"token": token}, headers=PAGE).headers["set-cookie"]
     assert shown.startswith("__Host-regraft_443=")
     assert "; Secure" in shown
-    with browser(truth, ReadAccess(owner=owner), "https://regraft.example:8443") as client:
+    with browser(truth, AccessControl(owner=owner), "https://regraft.example:8443") as client:
         sign_in(client, token)
         assert client.get("/api/me").json()["signed_in"]
         assert "__Host-regraft_8443" in client.cookies
@@ -120,7 +120,7 @@ def test_over_https_the_cookie_stays_there_and_no_other_host_sets_it(truth: str,
 
 def test_servers_on_two_ports_do_not_sign_each_others_browsers_out(truth: str, owner: OwnerTokenFile) -> None:
     token = owner.find_or_make()
-    with browser(truth, ReadAccess(owner=owner)) as client:
+    with browser(truth, AccessControl(owner=owner)) as client:
         sign_in(client, token)
         first = client.cookies.get(COOKIE)
         client.base_url = httpx2.URL("http://127.0.0.1:4711")
@@ -241,7 +241,7 @@ def test_what_is_stored_of_a_session_opens_nothing(client: TestClient, truth: st
 
 
 def test_a_session_ends_unless_it_is_used(truth: str, owner: OwnerTokenFile) -> None:
-    access = ReadAccess(owner=owner, sessions=SessionPolicy(idle=timedelta(days=2)))
+    access = AccessControl(owner=owner, sessions=SessionPolicy(idle=timedelta(days=2)))
     with browser(truth, access) as client:
         sign_in(client, owner.find_or_make())
         for ago, expected in ((1, True), (3, False)):
@@ -259,7 +259,7 @@ def test_a_session_ends_unless_it_is_used(truth: str, owner: OwnerTokenFile) -> 
 
 
 def test_where_a_token_is_needed_a_browser_signs_in_too(truth: str) -> None:
-    with browser(truth, ReadAccess("a-token-of-sixteen-signs")) as client:
+    with browser(truth, AccessControl("a-token-of-sixteen-signs")) as client:
         for path in ("/api/me", "/api/sessions", "/metrics"):
             assert code(client.get(path)) == (401, "unauthorized")
             assert client.head(path).status_code == 401
@@ -277,7 +277,7 @@ def test_tokens_of_earlier_versions_keep_what_they_may_do(tokens: WebTokenStore)
         del key["role"]
         key["review"] = key["name"] == "judges"
     tokens.path.write_text(json.dumps(stored))
-    access = ReadAccess(tokens=tokens.path)
+    access = AccessControl(tokens=tokens.path)
     grants = {name: access.grant(secret) for name, secret in made.items()}
     assert {name: grant and grant.role for name, grant in grants.items()} == {"reads": "viewer", "judges": "reviewer"}
 

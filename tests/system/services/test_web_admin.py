@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from regraft.flows.access import ReadAccess
+from regraft.flows.access import AccessControl
 from regraft.flows.administration import AdminSetup
 from regraft.infra.config.upstream import UpstreamSection
 from regraft.infra.files.keys import KeyStore
@@ -58,7 +58,7 @@ def client(truth: str, tokens: WebTokenStore, tmp_path: Path, monkeypatch: pytes
             "gone": UpstreamSection(base_url=f"http://127.0.0.1:{free_port()}/v1"),
         }
         setup = AdminSetup(keys=tmp_path / "keys.json", tokens=tokens.path, needs_keys=True, upstreams=upstreams)
-        app = make_app(truth, access=ReadAccess(tokens=tokens.path), admin=setup)
+        app = make_app(truth, access=AccessControl(tokens=tokens.path), admin=setup)
         with TestClient(app, raise_server_exceptions=False) as opened:
             yield opened
 
@@ -181,6 +181,6 @@ def test_the_quarantine_is_listed_dismissed_and_tried_again(
 
 
 def test_a_server_without_the_files_says_so(truth: str) -> None:
-    with TestClient(make_app(truth, access=ReadAccess("a-token-of-sixteen-signs"))) as client:
+    with TestClient(make_app(truth, access=AccessControl("a-token-of-sixteen-signs"))) as client:
         shown = {"Authorization": "Bearer a-token-of-sixteen-signs"}
         assert client.get("/api/admin/keys", headers=shown).status_code == 503

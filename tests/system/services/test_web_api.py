@@ -21,7 +21,7 @@ from regraft.domain.capture.exchange import Exchange, Identity
 from regraft.domain.errors import ConfigError
 from regraft.domain.ids import parse_json
 from regraft.domain.replay.job import Variant
-from regraft.flows.access import ReadAccess
+from regraft.flows.access import AccessControl
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.evaluation.queue import QueueSize, fill_queue, queue_items
 from regraft.flows.lineage import build as lineage
@@ -452,7 +452,7 @@ def test_every_route_of_the_document_answers_by_its_declared_model(
 
 def test_with_a_token_nothing_but_the_health_is_read_without_it(truth: str) -> None:
     with TestClient(
-        web.make_app(truth, access=ReadAccess("a-token-of-16-signs")), raise_server_exceptions=False
+        web.make_app(truth, access=AccessControl("a-token-of-16-signs")), raise_server_exceptions=False
     ) as client:
         assert client.get("/api/health").status_code == 200
         for path in ("/api/status", "/api/sessions", "/api/openapi.json", "/api/nothing", "/api/events"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from regraft.flows.access import ReadAccess
+from regraft.flows.access import AccessControl
 from regraft.presentation.web.app import HEADERS, make_app
 from regraft.presentation.web.page import MISSING, BuiltPage
 
@@ -79,7 +79,7 @@ def test_a_checkout_without_the_page_says_how_to_build_it(tmp_path: Path) -> Non
 
 
 def test_the_page_needs_no_token_and_runs_only_its_own_code(truth: str) -> None:
-    with TestClient(make_app(truth, access=ReadAccess("a-token-of-32-characters-or-more"))) as client:
+    with TestClient(make_app(truth, access=AccessControl("a-token-of-32-characters-or-more"))) as client:
         start, data, unknown = client.get("/"), client.get("/api/sessions"), client.get("/api/none")
     assert (data.status_code, unknown.status_code) == (401, 401)
     assert start.status_code in (200, 404)  # built or not

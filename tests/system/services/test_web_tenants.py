@@ -18,7 +18,7 @@ from regraft.domain.ids import time_ordered_uuid
 from regraft.domain.lineage.theme import theme_id_of
 from regraft.domain.replay.experiment import Experiment, Query
 from regraft.domain.replay.job import Variant
-from regraft.flows.access import ReadAccess
+from regraft.flows.access import AccessControl
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.evaluation.categories import label_units
 from regraft.flows.evaluation.clusters import materialise_clusters
@@ -75,7 +75,7 @@ def bench(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def client(truth: str, tokens: Path, bench: Path) -> Iterator[TestClient]:
-    made = web.make_app(truth, access=ReadAccess(tokens=tokens), workbench=bench, embedder=StaticEmbedder)
+    made = web.make_app(truth, access=AccessControl(tokens=tokens), workbench=bench, embedder=StaticEmbedder)
     with TestClient(made, raise_server_exceptions=False) as opened:
         yield opened
 
@@ -376,7 +376,7 @@ def test_tokens_are_made_listed_and_revoked_by_command(
     config = tmp_path / "regraft.toml"
     config.write_text(f'data_dir = "{tmp_path}/data"\n')
     made = regraft("create", "alice", "--scope", "team-a")
-    access = ReadAccess(tokens=tmp_path / "data/web-tokens.json")
+    access = AccessControl(tokens=tmp_path / "data/web-tokens.json")
     grant = access.grant(made["token"])
     assert grant is not None
     assert grant.scope == "team-a"
@@ -392,7 +392,7 @@ def test_beyond_loopback_a_file_of_tokens_will_do_and_makes_them_needed(tmp_path
     config = tmp_path / "regraft.toml"
     config.write_text('[web]\nhost = "192.0.2.1"\ntokens_file = "tokens.json"\n')
     assert load_settings(config).web.tokens_file == config.parent / "tokens.json"
-    assert ReadAccess(tokens=tmp_path / "none.json", required=True).grant(None) is None
-    open_to_all = ReadAccess(tokens=tmp_path / "none.json").grant(None)
+    assert AccessControl(tokens=tmp_path / "none.json", required=True).grant(None) is None
+    open_to_all = AccessControl(tokens=tmp_path / "none.json").grant(None)
     assert open_to_all is not None
     assert open_to_all.scope is None

@@ -44,8 +44,8 @@ def test_a_body_in_a_file_reads_like_bytes_and_lets_go_of_its_pages(tmp_path):
     word = PIECE[-4:] + PIECE[:4]  # across two pieces
     assert word in body
     assert b"\0not there\0" not in body
-    body.let_go()
-    body.let_go(5_000, 9_000)
+    body.release()
+    body.release(5_000, 9_000)
     assert body[:] == PIECE * 3
 
 

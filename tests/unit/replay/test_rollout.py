@@ -85,9 +85,9 @@ def record(messages, opening=HELLO, siblings=(), reasons=()):
 def grown(told, policy=StrictResults, max_turns=100, reasons=(), words=(), **more):
     """A branch that is told these answers, and why it ended (None: it wants more answers than there are)."""
     branch = RolloutBranch(
-        record=told["record"], shelf=told["record"].shelf(), history=list(HELLO), max_turns=max_turns, **more
+        record=told["record"], recorded=told["record"].results(), history=list(HELLO), max_turns=max_turns, **more
     )
-    oracle = policy(branch.shelf)
+    oracle = policy(branch.recorded)
     said = iter(words)
 
     async def all_of(calls):
@@ -316,7 +316,7 @@ def test_a_tool_that_nobody_answers_ends_a_branch_and_what_was_answered_before_s
 class Live:
     """Answers everything."""
 
-    def __init__(self, _shelf):
+    def __init__(self, _recorded):
         pass
 
     async def serve(self, call):
@@ -406,7 +406,7 @@ def test_a_difference_shows_the_beginning_of_both_sides():
 
 
 def test_an_unserved_call_says_why():
-    branch = RolloutBranch(record=record(STORY), shelf=record(STORY).shelf(), history=[], max_turns=9)
+    branch = RolloutBranch(record=record(STORY), recorded=record(STORY).results(), history=[], max_turns=9)
     need = branch.answered(calling(("other", "{}")), "tool_calls")
     assert isinstance(need, Tools)
     assert branch.served([UnservedCall("no server")]) == RolloutEnd("unrecorded_tool_call", "no server")

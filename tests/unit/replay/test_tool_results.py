@@ -131,39 +131,41 @@ def test_a_recorded_result_is_handed_out_under_the_id_of_the_call_that_is_made()
 
 
 def test_strict_hands_out_results_of_exactly_the_call_in_the_order_of_the_record():
-    shelf = RecordedResults(
+    results = RecordedResults(
         [recorded("f", '{"a":1}', "one"), recorded("g", "{}", "x"), recorded("f", '{"a": 1}', "two")]
     )
-    first, second, third = served(StrictResults(shelf), *[call("f", '{"a":1}', "new")] * 3)
+    first, second, third = served(StrictResults(results), *[call("f", '{"a":1}', "new")] * 3)
     assert (first.message, first.source) == (result("one", "new"), PATH)
     assert second.message["content"] == "two"
     assert third == UnservedCall('f({"a":1}) was called more often than in the record')
 
 
 def test_strict_hands_out_nothing_for_other_arguments():
-    shelf = RecordedResults([recorded("f", '{"a":1}', "one")])
-    assert served(StrictResults(shelf), call("f", '{"a":2}')) == [UnservedCall('f({"a":2}) is not in the record')]
+    results = RecordedResults([recorded("f", '{"a":1}', "one")])
+    assert served(StrictResults(results), call("f", '{"a":2}')) == [UnservedCall('f({"a":2}) is not in the record')]
 
 
 def test_results_of_the_path_come_before_those_of_other_branches():
-    shelf = RecordedResults([recorded("f", "{}", "here"), recorded("f", "{}", "there", SIBLING)])
-    assert [(each.message["content"], each.source) for each in served(StrictResults(shelf), call("f"), call("f"))] == [
+    results = RecordedResults([recorded("f", "{}", "here"), recorded("f", "{}", "there", SIBLING)])
+    assert [
+        (each.message["content"], each.source) for each in served(StrictResults(results), call("f"), call("f"))
+    ] == [
         ("here", PATH),
         ("there", SIBLING),
     ]
 
 
 def test_what_the_history_holds_already_is_not_handed_out_again_by_strict():
-    shelf = RecordedResults([recorded("f", "{}", "before")], spent=1)
-    assert served(StrictResults(shelf), call("f")) == [UnservedCall("f({}) was called more often than in the record")]
+    results = RecordedResults([recorded("f", "{}", "before")], spent=1)
+    assert served(StrictResults(results), call("f")) == [UnservedCall("f({}) was called more often than in the record")]
 
 
 def test_by_order_a_call_with_other_arguments_gets_the_next_result_of_its_tool_and_says_so():
-    shelf = RecordedResults(
+    results = RecordedResults(
         [recorded("g", "{}", "x"), recorded("f", '{"a":1}', "one"), recorded("f", '{"a":2}', "two")]
     )
     drifted, exact, none = served(
-        OrderedResults(shelf), call("f", '{"a":9}'), call("f", '{"a":2}'), call("f", '{"a":8}', "new")
+        OrderedResults(results), call("f", '{"a":9}'), call("f", '{"a":2}'), call("f", '{"a":8}', "new")
     )
     assert (drifted.message["content"], drifted.source) == ("one", DRIFT)
     assert drifted.note == 'f({"a":9}) was given the result of f({"a":1})'
@@ -173,23 +175,25 @@ def test_by_order_a_call_with_other_arguments_gets_the_next_result_of_its_tool_a
 
 
 def test_by_order_a_call_that_is_made_again_gets_its_own_result_again_and_not_that_of_another():
-    shelf = RecordedResults([recorded("f", '{"a":1}', "one"), recorded("f", '{"a":2}', "two")])
-    _, again, other = served(OrderedResults(shelf), call("f", '{"a":1}'), call("f", '{"a":1}'), call("f", '{"a":2}'))
+    results = RecordedResults([recorded("f", '{"a":1}', "one"), recorded("f", '{"a":2}', "two")])
+    _, again, other = served(OrderedResults(results), call("f", '{"a":1}'), call("f", '{"a":1}'), call("f", '{"a":2}'))
     assert (again.message["content"], again.source) == ("one", DRIFT)
     assert again.note.endswith(", again")
     assert (other.message["content"], other.source) == ("two", PATH)
 
 
 def test_by_order_what_the_history_holds_can_be_said_again():
-    shelf = RecordedResults([recorded("f", "{}", "before")], spent=1)
-    (again,) = served(OrderedResults(shelf), call("f"))
+    results = RecordedResults([recorded("f", "{}", "before")], spent=1)
+    (again,) = served(OrderedResults(results), call("f"))
     assert isinstance(again, ServedResult)
     assert (again.message["content"], again.source) == ("before", DRIFT)
 
 
 def test_no_policy_answers_a_tool_that_the_record_does_not_know():
-    shelf = RecordedResults([recorded("f", "{}", "x")])
-    assert all(isinstance(served(each(shelf), call("h"))[0], UnservedCall) for each in (StrictResults, OrderedResults))
+    results = RecordedResults([recorded("f", "{}", "x")])
+    assert all(
+        isinstance(served(each(results), call("h"))[0], UnservedCall) for each in (StrictResults, OrderedResults)
+    )
 
 
 # Other branches of the session

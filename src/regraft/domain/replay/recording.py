@@ -61,7 +61,7 @@ class RecordedConversation:
     steps: Sequence[RecordedStep]
     siblings: Sequence[RecordedResult] = ()
 
-    def shelf(self) -> RecordedResults:
+    def results(self) -> RecordedResults:
         """All recorded results: those of the opening, which are spent, those of the path, those of other branches."""
         calling = [at for at, message in enumerate(self.opening) if calls_of(message)]
         spent = _path_results(steps_of(self.opening, [at for at in calling if self.opening[at]["role"] == "assistant"]))

@@ -169,7 +169,7 @@ class RolloutBranch:
     """
 
     record: RecordedConversation
-    shelf: RecordedResults
+    recorded: RecordedResults
     history: list[Any]
     literal: bool = True
     max_turns: int = 1
@@ -258,7 +258,7 @@ class RolloutBranch:
         follow = list(step.follow)
         for place, at in step.results.items():
             follow[place] = result_message(calls[at], None, step.follow[place])
-            self.shelf.exact(calls[at])
+            self.recorded.exact(calls[at])
             self._count(PATH)
         self._grow(follow)
         self._made.update(call.key for call in calls)

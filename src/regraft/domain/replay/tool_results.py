@@ -176,13 +176,13 @@ class RecordedResults:
 class StrictResults:
     """Recorded results of exactly the calls that are made."""
 
-    shelf: RecordedResults
+    recorded: RecordedResults
 
     async def serve(self, call: ToolCall) -> ServedResult | UnservedCall:
         """The next recorded result of this call."""
-        found = self.shelf.exact(call)
+        found = self.recorded.exact(call)
         if found is None:
-            why = "was called more often than in the record" if self.shelf.said(call) else "is not in the record"
+            why = "was called more often than in the record" if self.recorded.said(call) else "is not in the record"
             return UnservedCall(f"{call.shown()} {why}")
         return ServedResult(
             message=result_message(call, None, found.message), source=found.source, stands_for=found.call.key
@@ -194,14 +194,14 @@ class OrderedResults:
     """Recorded results of exactly the calls that are made. Failing that, as drift: what the same call was given
     before, or the next result of the same tool."""
 
-    shelf: RecordedResults
+    recorded: RecordedResults
 
     async def serve(self, call: ToolCall) -> ServedResult | UnservedCall:
         """The next recorded result of this call or, drifted, of its tool."""
-        exact = await StrictResults(self.shelf).serve(call)
+        exact = await StrictResults(self.recorded).serve(call)
         if isinstance(exact, ServedResult):
             return exact
-        found = self.shelf.said(call) or self.shelf.by_order(call)
+        found = self.recorded.said(call) or self.recorded.by_order(call)
         if found is None:
             return UnservedCall(f"the record holds no result of {call.name} that is left for {call.shown()}")
         return ServedResult(

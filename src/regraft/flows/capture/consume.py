@@ -19,7 +19,7 @@ from regraft.flows.capture.session_resolver import ParsedCall, ParsedRecord
 from regraft.flows.capture.slow_calls import SlowCallReader
 from regraft.flows.capture.time_budget import AT_ONCE
 from regraft.infra.backoff import Backoff
-from regraft.infra.garbage import seldom_collected
+from regraft.infra.garbage import reduced_garbage_collection
 from regraft.infra.nats.record_parts import PART_GRACE
 from regraft.infra.nats.stream import CallStream
 from regraft.infra.postgres.capture import quarantine
@@ -71,7 +71,7 @@ async def consume(
     answering = asyncio.create_task(answer_gateways(dsn, nats_url, stop))
     try:
         seen, counted = SeenIds(table=table), metrics or ProcessMetrics("ingest")
-        with seldom_collected():
+        with reduced_garbage_collection():
             await _consume(dsn, nats_url, stop, patience, part_grace, slow_calls, seen, counted, replicas)
     finally:
         answering.cancel()

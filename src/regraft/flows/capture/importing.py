@@ -30,7 +30,7 @@ from regraft.flows.lineage import build as lineage
 from regraft.infra.files.exports import LINES, Part, beside, opened, parts
 from regraft.infra.files.json_lines import json_lines
 from regraft.infra.files.request_index import RequestIndex
-from regraft.infra.garbage import seldom_collected
+from regraft.infra.garbage import reduced_garbage_collection
 from regraft.infra.postgres.capture import imports as store
 from regraft.infra.postgres.capture import inbox
 from regraft.infra.postgres.lineage import projection
@@ -72,7 +72,7 @@ def import_files(
     files = list(dict.fromkeys(part for path in paths for part in parts(path)))
     counts = ImportCounts()
     with ExitStack() as stack:
-        stack.enter_context(seldom_collected())
+        stack.enter_context(reduced_garbage_collection())
         told = ImportReport(counts, stack.enter_context(json_lines(report)) if report else None)
         if dsn is None:
             sink: _Sink = _Counting(counts, scope, progress)

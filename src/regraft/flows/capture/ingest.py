@@ -24,7 +24,7 @@ from regraft.flows.capture.session_resolver import (
 )
 from regraft.flows.capture.time_budget import ReadingLimits, SlowCallError
 from regraft.flows.lineage.history_cache import CachedStep, HistoryCache
-from regraft.infra.garbage import seldom_collected
+from regraft.infra.garbage import reduced_garbage_collection
 from regraft.infra.postgres.capture import inbox, quarantine
 from regraft.infra.postgres.lineage import projection
 from regraft.infra.postgres.pool import Connection
@@ -101,7 +101,7 @@ class SeenIds:
 
 def ingest(connection: Connection, records: list[bytes], seen: SeenIds, patience: timedelta = PATIENCE) -> IngestCounts:
     """Read and store captured calls."""
-    with seldom_collected():
+    with reduced_garbage_collection():
         return store(connection, read(records, seen), seen, patience)
 
 

@@ -19,7 +19,7 @@ import psycopg
 
 from regraft.domain.datasets.erasure import KINDS, TextFinder
 from regraft.domain.errors import IntegrityError, NotFoundError, RegraftError, UnavailableError, UsageError
-from regraft.flows.datasets.erase_transit import forget_delivered, store_what_waits
+from regraft.flows.datasets.erase_transit import forget_delivered, store_waiting_calls
 from regraft.flows.datasets.erase_truth import erase_truth
 from regraft.flows.datasets.erase_workbench import rebuild_workbench, remove_drafts
 from regraft.flows.datasets.export_archive import remove_archives
@@ -226,7 +226,7 @@ def _certificate(row: Mapping[str, Any]) -> Certificate:
 def _arrivals(work: _Erasure) -> None:
     """What is on its way is stored first, and placed."""
     if work.places.nats_url:
-        work.found["packs on their way"] = store_what_waits(work.places.dsn, work.places.spool, work.places.nats_url)
+        work.found["packs on their way"] = store_waiting_calls(work.places.dsn, work.places.spool, work.places.nats_url)
     build(work.places.dsn)
 
 
@@ -379,7 +379,7 @@ def _compaction(work: _Erasure) -> None:
     if work.places.dagster_dsn is not None:
         left = compaction.rewrite_tables(work.places.dagster_dsn)
         work.left_over.update({f"dagster: {name}": why for name, why in left.items()})
-    work.left_over.update(compaction.drop_old_log(work.places.dsn))
+    work.left_over.update(compaction.drop_old_wal(work.places.dsn))
     if "dead rows" in work.left_over:
         raise UnavailableError(
             "Dead rows are still kept for a transaction that began before the erasure: end it, then resume."

@@ -19,15 +19,15 @@ _POLL = 0.2
 _PACK_RECORDS, _PACK_BYTES = 256, 900 << 10
 
 
-def store_what_waits(dsn: str, spool: Path, nats_url: str) -> int:
+def store_waiting_calls(dsn: str, spool: Path, nats_url: str) -> int:
     """Store every captured call that waits in the spool or the stream; how many packs waited.
 
     Works beside a gateway and an ingest process, and without them. Raises UnavailableError after two minutes.
     """
-    return asyncio.run(_store_what_waits(dsn, spool, nats_url))
+    return asyncio.run(_store_waiting_calls(dsn, spool, nats_url))
 
 
-async def _store_what_waits(dsn: str, spool: Path, nats_url: str) -> int:
+async def _store_waiting_calls(dsn: str, spool: Path, nats_url: str) -> int:
     stop = asyncio.Event()
     consumer: asyncio.Task[None] | None = None
     packs = 0

@@ -21,7 +21,7 @@ from regraft.flows.datasets.card import WrittenFiles, card
 from regraft.flows.datasets.freeze import Frozen, StoredHash, find_snapshot, stored_rows
 from regraft.flows.datasets.progress import Progress, unwatched
 from regraft.infra.files.drafts import draft_folder
-from regraft.infra.garbage import seldom_collected
+from regraft.infra.garbage import reduced_garbage_collection
 from regraft.infra.telemetry.emitter import emit
 from regraft.infra.telemetry.facts import RowsExported
 
@@ -64,7 +64,7 @@ def export(
     _own_files(folder)
     home = folder.resolve()  # "." has no name of its own, and its parent is another
     home.parent.mkdir(parents=True, exist_ok=True)
-    with draft_folder(f".{home.name}-regraft-export-", home.parent) as place, seldom_collected():
+    with draft_folder(f".{home.name}-regraft-export-", home.parent) as place, reduced_garbage_collection():
         stored = _watched(stored_rows(dsn, warehouse, snapshot), sum(snapshot.row_counts.values()), progress)
         written = _write_rows(target, snapshot, place, stored)
         if not written.rows:

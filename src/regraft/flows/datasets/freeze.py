@@ -23,7 +23,7 @@ from regraft.domain.ids import digest
 from regraft.flows.datasets.assembly import Assembly, assemble
 from regraft.flows.datasets.progress import Progress, unwatched
 from regraft.infra.files.recipes import parse_recipe
-from regraft.infra.garbage import seldom_collected
+from regraft.infra.garbage import reduced_garbage_collection
 from regraft.infra.iceberg import snapshots
 from regraft.infra.iceberg.row_file import RowFile
 from regraft.infra.iceberg.rows import from_batch
@@ -82,7 +82,7 @@ def freeze(
     """
     recipe = parse_recipe(recipe_text)
     began = time.monotonic()
-    with connect(dsn, autocommit=True, name="regraft-freeze") as guard, seldom_collected():
+    with connect(dsn, autocommit=True, name="regraft-freeze") as guard, reduced_garbage_collection():
         registry.begin_freeze(guard)
         frozen = _freeze(recipe, dsn=dsn, workbench=workbench, warehouse=warehouse, scope=scope, progress=progress)
     if frozen.created:

@@ -19,7 +19,7 @@ from regraft.flows.datasets.progress import Progress, unwatched
 from regraft.flows.datasets.recorded_turns import QUERIES
 from regraft.flows.datasets.row_filters.lengths import row_tokens, token_figures
 from regraft.infra.files.recipes import parse_recipe
-from regraft.infra.garbage import seldom_collected
+from regraft.infra.garbage import reduced_garbage_collection
 from regraft.infra.postgres.arrow import reading
 from regraft.infra.text.token_counter import token_counter
 
@@ -103,7 +103,7 @@ def preview(
     recipe = parse_recipe(recipe_text)
     most = 0 if all_rows else SAMPLE
     candidates = assemble(recipe, dsn, workbench, at_most=most, scope=scope, progress=progress)
-    with seldom_collected(), candidates as made:
+    with reduced_garbage_collection(), candidates as made:
         targets = {name: _TargetRefusals(name) for name, each in FORMATS.items() if recipe.kind in each.kinds}
         tokenizer = recipe.filters.tokenizer or TOKENIZER
         count = token_counter(tokenizer)

@@ -17,7 +17,7 @@ from regraft.flows.datasets.filters import RowFilters
 from regraft.flows.datasets.freeze import StoredHash, find_snapshot, stored_rows
 from regraft.flows.datasets.progress import Progress, unwatched
 from regraft.flows.datasets.recorded_turns import QUERIES, TurnReader
-from regraft.infra.garbage import seldom_collected
+from regraft.infra.garbage import reduced_garbage_collection
 from regraft.infra.postgres.arrow import ArrowReader, reading
 from regraft.infra.telemetry.emitter import emit
 from regraft.infra.telemetry.facts import SnapshotVerified
@@ -46,7 +46,7 @@ def verify(
     snapshot_id: str, *, dsn: str, warehouse: str, workbench: Path | None = None, progress: Progress = unwatched
 ) -> Verification:
     """Recompute a snapshot's content hash from its stored bytes, and each of its rows from the execution log."""
-    with seldom_collected():
+    with reduced_garbage_collection():
         found = _verify(snapshot_id, dsn, warehouse, workbench, progress)
     emit(SnapshotVerified(result="held" if found.ok else "broken"))
     return found

@@ -137,7 +137,7 @@ class ReviewDesk:
             label_id = self._write(connection, lease, label, now)
             leases.run(connection, "end_lease", lease_id=lease_id, ended="submitted", label_id=label_id, now=now)
             leases.recount(connection, [lease["item_id"]], now)
-            self._act(connection, "changed" if changed else "submitted", lease, now, label_id=label_id)
+            self._record_act(connection, "changed" if changed else "submitted", lease, now, label_id=label_id)
             submitted = self._submitted(connection, lease, label_id, changed=changed)
         kind = "rating" if isinstance(label, Rating) else "preference"
         emit(LabelGiven(source="person", kind=kind))
@@ -157,7 +157,7 @@ class ReviewDesk:
                 raise ConflictError(f"This item is not held any more: it was {lease['ended']}.")
             leases.run(connection, "end_lease", lease_id=lease_id, ended="skipped", label_id=None, now=now)
             leases.recount(connection, [lease["item_id"]], now)
-            self._act(connection, "skipped", lease, now, reason=reason, note=note)
+            self._record_act(connection, "skipped", lease, now, reason=reason, note=note)
 
     def release(self, lease_id: UUID, *, now: datetime | None = None) -> None:
         """Give an item back that may be claimed again, by the same reviewer too. Raises NotFoundError."""
@@ -167,7 +167,7 @@ class ReviewDesk:
             if lease["ended"] is None:
                 leases.run(connection, "end_lease", lease_id=lease_id, ended="released", label_id=None, now=now)
                 leases.recount(connection, [lease["item_id"]], now)
-                self._act(connection, "released", lease, now)
+                self._record_act(connection, "released", lease, now)
 
     def renew(self, lease_id: UUID, draft: dict[str, Any] | None = None, *, now: datetime | None = None) -> datetime:
         """Hold an item for longer, and keep an unfinished answer with it; until when. Raises NotFoundError,
@@ -190,7 +190,7 @@ class ReviewDesk:
         with self.transaction() as connection:
             lease = self._lease(connection, lease_id)
             if lease["flagged"] != on:
-                act = self._act(connection, "flagged" if on else "unflagged", lease, now, note=note)
+                act = self._record_act(connection, "flagged" if on else "unflagged", lease, now, note=note)
                 if not on:
                     leases.run(connection, "withdraw_flags", item_id=lease["item_id"], reviewer=self.reviewer, by=act)
         return on
@@ -206,7 +206,7 @@ class ReviewDesk:
             act = found[0]
             lease = self._lease(connection, act["lease_id"])
             draft = self._former(connection, lease, act) if act["label_id"] else None
-            by = self._act(connection, "undone", lease, now, label_id=act["label_id"])
+            by = self._record_act(connection, "undone", lease, now, label_id=act["label_id"])
             if not leases.run(connection, "mark_undone", act_id=act["act_id"], by=by):
                 raise ConflictError("This was undone already.")
             if act["label_id"]:
@@ -348,7 +348,7 @@ class ReviewDesk:
         revealed = tuple(Revealed(**found[node]) for node in nodes if node in found)
         return Submitted(label_id=label_id, item_id=lease["item_id"], changed=changed, revealed=revealed)
 
-    def _act(self, connection: Connection, act: str, lease: dict[str, Any], now: datetime, **more: Any) -> UUID:
+    def _record_act(self, connection: Connection, act: str, lease: dict[str, Any], now: datetime, **more: Any) -> UUID:
         act_id = new_id()
         note = printable(more.pop("note", ""))
         leases.add_act(

@@ -129,7 +129,7 @@ def similar(
         held = store.vector_search(connection)
         if held.made and held.vectors and held.model == embedder.model:
             try:
-                with _in_a_hurry(connection):
+                with _without_waiting(connection):
                     vector = store.vector_of(connection, node) or _embedded(connection, embedder, node)
                     near = store.nearest(
                         connection, vector, limit, scope=scope, elsewhere_than=other_than, without=without
@@ -151,9 +151,9 @@ def similar(
 
 
 @contextmanager
-def _in_a_hurry(connection: Connection) -> Iterator[None]:
+def _without_waiting(connection: Connection) -> Iterator[None]:
     with connection.transaction():
-        store.hurry(connection)
+        store.fail_on_lock(connection)
         yield
 
 

@@ -17,7 +17,7 @@ from regraft.domain.errors import UnavailableError
 from regraft.flows.lineage.chunk import CHUNK, Builder
 from regraft.flows.lineage.graph_rows import JoiningError
 from regraft.flows.lineage.node_spans import trace_placed
-from regraft.infra.garbage import seldom_collected
+from regraft.infra.garbage import reduced_garbage_collection
 from regraft.infra.postgres.capture.inbox import storable
 from regraft.infra.postgres.lineage import graph as store
 from regraft.infra.postgres.pool import Source, reading_from, transaction
@@ -75,7 +75,7 @@ def build(
     def work(_: int) -> tuple[BuildCounts, set[UUID]]:
         return _build(dsn, Builder(sessions=sessions, beside=builders > 1, chunk=chunk), progress, stop)
 
-    with seldom_collected():
+    with reduced_garbage_collection():
         if builders == 1:
             done = [work(0)]
         else:
@@ -109,7 +109,7 @@ def _build(
                 break
         except JoiningError as error:
             with transaction(dsn, name="regraft-lineage") as connection:
-                builder.put_off(connection, error.sessions)
+                builder.defer(connection, error.sessions)
         except psycopg.errors.DeadlockDetected:
             continue  # with another builder, which continues: the transaction is whole or not at all
         except (UnavailableError, OSError, MemoryError):

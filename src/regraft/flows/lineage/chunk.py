@@ -48,7 +48,7 @@ class Builder:
         self._size = self.chunk
 
     def place(self, connection: Connection) -> Placed | None:
-        """Place the next turns; None when none wait. Raises JoiningError: call ``put_off``."""
+        """Place the next turns; None when none wait. Raises JoiningError: call ``defer``."""
         self.taken = []
         if self._joining:
             store.lock(connection)
@@ -79,9 +79,9 @@ class Builder:
         """The transaction failed: the next one takes half of the same turns."""
         self._size = max(len(self.taken) // 2, 1)
 
-    def put_off(self, connection: Connection, sessions: Collection[UUID]) -> None:
+    def defer(self, connection: Connection, sessions: Collection[UUID]) -> None:
         """Leave these sessions to a transaction that is alone, which is the next one."""
-        queue.put_off_sessions(connection, sessions)
+        queue.defer_sessions(connection, sessions)
         self._joining = True
 
     def _hold(self, connection: Connection, shards: list[int], turns: int) -> list[int]:
@@ -112,7 +112,7 @@ class Builder:
         version = projection.held(connection)
         rows, left = decide_apart(connection, new, version)
         if left:
-            queue.put_off(connection, left)
+            queue.defer_turns(connection, left)
         return _save(connection, [turn for turn in new if turn not in left], rows, version, joining=bool(left))
 
 

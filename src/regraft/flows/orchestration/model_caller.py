@@ -219,7 +219,7 @@ def _chunk(data: str, spent: StepCost) -> list[Delta]:
 
 
 async def make_plan(
-    asker: ModelCaller,
+    model_caller: ModelCaller,
     assignment: Assignment,
     rule: Rule,
     model: str,
@@ -235,7 +235,7 @@ async def make_plan(
         before = len(spent.turn_ids)
         try:
             async with asyncio.timeout(timeout):
-                said = await asker.ask(request, TASKIFY, step, spent, variant=assignment.label())
+                said = await model_caller.ask(request, TASKIFY, step, spent, variant=assignment.label())
         except (UpstreamError, CallRefusedError, TimeoutError) as error:
             why = str(error) or f"no answer in {timeout:g} s"
             turns: list[UUID | None] = [*spent.turn_ids[before:]] or [None]

@@ -65,7 +65,7 @@ class Orchestration:
     def __init__(
         self,
         orchestrator: Orchestrator,
-        asker: ModelCaller,
+        model_caller: ModelCaller,
         assignment: Assignment,
         request: Mapping[str, Any],
         tool_servers: Mapping[str, ToolServerSection] | None = None,
@@ -77,7 +77,7 @@ class Orchestration:
         Steps are told from ``began`` on, a reading of the performance counter; from now if it is unset.
         """
         self._orchestrator = orchestrator
-        self._asker = asker
+        self._model_caller = model_caller
         self._assignment = assignment
         self._request = request
         self._tool_servers = tool_servers or {}
@@ -184,7 +184,7 @@ class Orchestration:
         one = self._orchestrator
         with self._call_of("plan"):
             made = await make_plan(
-                self._asker,
+                self._model_caller,
                 self._assignment,
                 one.rule,
                 one.model,
@@ -275,7 +275,7 @@ class Orchestration:
             more["max_tokens"] = self._orchestrator.max_tokens
         for _ in range(TOOL_ROUNDS):
             request = {"model": self._orchestrator.workers[subtask.worker], "messages": messages, **more}
-            said = await self._asker.ask(request, WORKER, subtask.id, spent)
+            said = await self._model_caller.ask(request, WORKER, subtask.id, spent)
             asked = said.message.get("tool_calls")
             if not isinstance(asked, list) or not asked:
                 if not said.text.strip():
@@ -335,13 +335,13 @@ class Orchestration:
         if self._listener is None:
             try:
                 async with asyncio.timeout(self._orchestrator.timeout):
-                    return await self._asker.ask(request, ORCHESTRATOR, SYNTHESIS, spent)
+                    return await self._model_caller.ask(request, ORCHESTRATOR, SYNTHESIS, spent)
             except TimeoutError as error:
                 raise UpstreamError(f"The answer took longer than {self._orchestrator.timeout:g} s") from error
         request |= {"stream": True, "stream_options": {"include_usage": True}}
         finish = None
         silence = self._orchestrator.timeout
-        async with aclosing(self._asker.stream(request, ORCHESTRATOR, SYNTHESIS, spent, silence)) as pieces:
+        async with aclosing(self._model_caller.stream(request, ORCHESTRATOR, SYNTHESIS, spent, silence)) as pieces:
             async for piece in pieces:
                 finish = piece.finish_reason or finish
                 delta = {key: value for key, value in plain(piece.delta).items() if key != "role" and value is not None}

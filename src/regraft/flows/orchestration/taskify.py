@@ -133,9 +133,9 @@ async def _ask(gateway: GatewayEndpoint | str, todo: TaskifyRequest, rule: Rule,
     assignment = todo.assignment
     identity = {"session": f"{INTERNAL_SESSION}{todo.session_id}"} if todo.session_id else {}
     async with GatewayClient(gateway, read_timeout=timeout) as client:
-        asker = ModelCaller(client, assignment.taskification_id, identity)
+        model_caller = ModelCaller(client, assignment.taskification_id, identity)
         return await make_plan(
-            asker, assignment, rule, todo.model, todo.prompt, assignment.workers, StepCost(), timeout
+            model_caller, assignment, rule, todo.model, todo.prompt, assignment.workers, StepCost(), timeout
         )
 
 

@@ -48,7 +48,7 @@ def never() -> str:
     return ""
 
 
-async def grow_once(caller: RetryingClient, job: Job) -> JobResult:
+async def run_single_call(caller: RetryingClient, job: Job) -> JobResult:
     """One call, one answer."""
     reply = await caller.post(job.endpoint, job.body, identity_of(job), job.model)
     turns = (reply.turn_id,) if reply.turn_id else ()
@@ -120,7 +120,7 @@ async def execute(
     tally: Tally,
     watcher: JobWatcher,
     budget: Budget | None = None,
-    grow: Grow = grow_once,
+    grow: Grow = run_single_call,
     theme: str | None = None,
     stop: Stop = never,
 ) -> None:

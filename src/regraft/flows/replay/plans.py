@@ -22,7 +22,7 @@ from regraft.domain.replay.experiment import MOST_JOBS, Experiment
 from regraft.domain.replay.job import Job, Origin, Variant, plan
 from regraft.flows.capture.waiting import wait_until_stored
 from regraft.flows.lineage import build as lineage
-from regraft.flows.replay.execution import Grow, JobResult, Stop, Tally, grow_once, never, run_async
+from regraft.flows.replay.execution import Grow, JobResult, Stop, Tally, never, run_async, run_single_call
 from regraft.flows.replay.job_recorder import OPEN_STATES, JobRecorder, Progress
 from regraft.infra.gateway_endpoint import GatewayEndpoint
 from regraft.infra.postgres.lineage import reading
@@ -36,13 +36,13 @@ __all__ = [
     "ReplayCounts",
     "ReplayPlan",
     "Tally",
-    "grow_once",
     "pins",
     "prepare",
     "prepare_experiment",
     "prices",
     "resume",
     "run",
+    "run_single_call",
     "save",
 ]
 
@@ -274,7 +274,7 @@ def run(
     concurrency: int | None = None,
     progress: Progress | None = None,
     keep: Callable[[], None] | None = None,
-    grow: Grow = grow_once,
+    grow: Grow = run_single_call,
     *,
     prices: Mapping[str, Price] | None = None,
     tally: Tally | None = None,

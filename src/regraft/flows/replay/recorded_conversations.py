@@ -30,15 +30,17 @@ def read_record(connection: Connection, node: UUID, toward: UUID | None = None) 
     messages = [message for _, message in chain] + [store.answer(connection, line[-1].node_id)]
     steps = steps_of(messages, [each.context_depth for each in line], [each.finish_reason for each in line])
     session = line[0].session_id
-    forest = _forest(store.forest(connection, session), store.grown(connection, session), {each for each, _ in chain})
+    forest = _forest(
+        store.forest(connection, session), store.replay_histories(connection, session), {each for each, _ in chain}
+    )
     return RecordedConversation(
         opening=messages[: line[0].context_depth], steps=steps, siblings=sibling_results(forest)
     )
 
 
 def _forest(rows: Sequence[store.Row], grown: Sequence[tuple[bytes, Any]], path: set[Any]) -> list[ForestMessage]:
-    """A session's messages. On no shelf are the path's own, copies of a result, and what rollouts were given that no
-    tool said."""
+    """A session's messages. Excluded are results on the path itself, copies of a result, and results in rollouts that no
+    tool gave."""
     by_id = {row["context_id"]: row for row in rows}
     given: set[bytes] = set()
     for context_id, variant in grown:

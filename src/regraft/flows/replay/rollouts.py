@@ -46,7 +46,7 @@ from regraft.domain.replay.tool_results import (
     ToolOracle,
     UnservedCall,
 )
-from regraft.flows.replay.execution import Grow, JobResult, grow_once, identity_of, refusal, spent_in
+from regraft.flows.replay.execution import Grow, JobResult, identity_of, refusal, run_single_call, spent_in
 from regraft.flows.replay.recorded_conversations import read_record
 from regraft.flows.replay.tool_oracles import LiveTools, SimulatedTools
 from regraft.infra.llm.client import GatewayReply
@@ -128,7 +128,7 @@ def growing(
             raise UsageError(
                 "This plan was stored without its options, by an older version: give them to `regraft replay --resume`."
             )
-        return grow_once
+        return run_single_call
     rollouts = Rollouts(dsn, RolloutOptions.of(asked.rollout, servers), watch)
     rollouts.check(nodes)
     return rollouts.grow
@@ -194,7 +194,7 @@ class _Rollout:
         self._request = dialect_of(job.endpoint).read_request(job.body.encode())
         self._branch = RolloutBranch(
             record=record,
-            shelf=record.shelf(),
+            recorded=record.results(),
             history=list(self._request.messages),
             literal=options.policy != "live",
             max_turns=options.max_turns,
@@ -289,16 +289,16 @@ class _Rollout:
     @asynccontextmanager
     async def _oracle(self) -> AsyncIterator[ToolOracle]:
         """The oracle of this branch. Live tools have their own processes, so that branches share no state."""
-        shelf = self._branch.shelf
+        recorded = self._branch.recorded
         if self._options.policy == "live":
             from regraft.infra.mcp.servers import ToolServers
 
             async with ToolServers(self._options.servers) as servers:
-                yield LiveTools(servers, shelf)
+                yield LiveTools(servers, recorded)
         elif self._options.policy == "simulated":
-            yield SimulatedTools(self.stand_in_for, shelf, tool_names(self._request.tools))
+            yield SimulatedTools(self.stand_in_for, recorded, tool_names(self._request.tools))
         else:
-            yield OrderedResults(shelf) if self._options.policy == "recorded" else StrictResults(shelf)
+            yield OrderedResults(recorded) if self._options.policy == "recorded" else StrictResults(recorded)
 
     async def stand_in_for(self, call: ToolCall, messages: list[dict[str, Any]]) -> str:
         """What a model says in the place of a tool."""

@@ -30,11 +30,11 @@ class LiveTools:
     """Tools that a server offers run for real; others are answered as ``strict`` does."""
 
     servers: ToolServers
-    shelf: RecordedResults
+    recorded: RecordedResults
 
     async def serve(self, call: ToolCall) -> ServedResult | UnservedCall:
         if not self.servers.has(call.name):
-            recorded = await StrictResults(self.shelf).serve(call)
+            recorded = await StrictResults(self.recorded).serve(call)
             return (
                 UnservedCall(f"{recorded.reason}, and no tool server offers it")
                 if isinstance(recorded, UnservedCall)
@@ -49,14 +49,14 @@ class SimulatedTools:
     """A model invents results that are not in the record; it is shown the tool's results for other calls."""
 
     stand_in: StandIn
-    shelf: RecordedResults
+    recorded: RecordedResults
     definitions: Mapping[str, Any]
 
     async def serve(self, call: ToolCall) -> ServedResult | UnservedCall:
-        recorded = await StrictResults(self.shelf).serve(call)
+        recorded = await StrictResults(self.recorded).serve(call)
         if isinstance(recorded, ServedResult):
             return recorded
-        examples = [each for each in self.shelf.results if each.call.name == call.name][:_EXAMPLES]
+        examples = [each for each in self.recorded.results if each.call.name == call.name][:_EXAMPLES]
         asked = simulation(call, self.definitions.get(call.name), examples)
         said = await self.stand_in(call, asked)
         return ServedResult(message=result_message(call, said), source=SIMULATED, stands_for=call.key)

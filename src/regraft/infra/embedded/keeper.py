@@ -89,7 +89,7 @@ def _stop_when_unused(users: Path, lock: Path, stop: Callable[[], None]) -> None
             os.close(descriptor)
 
 
-def _dies_with_us(stop_signal: int) -> Callable[[], None] | None:
+def _stop_with_parent(stop_signal: int) -> Callable[[], None] | None:
     """What the child runs before exec; after the change of account, which would clear the setting."""
     if sys.platform != "linux":
         return None
@@ -113,7 +113,7 @@ def _started(spec: dict[str, Any]) -> subprocess.Popen[bytes]:
             stderr=subprocess.STDOUT,
             env=spec["env"],
             cwd=spec["cwd"],
-            preexec_fn=_dies_with_us(spec["stop_signal"]),
+            preexec_fn=_stop_with_parent(spec["stop_signal"]),
             user=spec["uid"],
             group=spec["gid"],
             extra_groups=None if spec["uid"] is None else [],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regraft.domain.errors import ServerStartError
-from regraft.infra.data_folder import SERVER_ACCOUNT, let_server_through
+from regraft.infra.data_folder import SERVER_ACCOUNT, let_postgres_traverse
 from regraft.infra.embedded.postgres_binaries import PostgresBinaries
 from regraft.infra.embedded.process import SystemAccount
 from regraft.infra.embedded.state import RunFolder
@@ -102,7 +102,7 @@ def _new_shared_home(data_dir: Path, run: RunFolder) -> Path:
     path.mkdir(parents=True)
     # Not left to the umask, which may keep others out of them.
     SHARED_HOMES.chmod(0o755)
-    let_server_through(path)
+    let_postgres_traverse(path)
     run.write_private(_MARKER, str(path))
     return path
 

@@ -38,6 +38,6 @@ def become_supervisor(data_dir: Path) -> None:
         folder.write(_NAME, ServerState.of(os.getpid(), 0, {VERSION: __version__}))
 
 
-def say_ready(data_dir: Path) -> None:
+def report_ready(data_dir: Path) -> None:
     """Say that all services answer."""
     RunFolder.of(data_dir).write(_NAME, ServerState.of(os.getpid(), 0, {VERSION: __version__, _READY: "yes"}))

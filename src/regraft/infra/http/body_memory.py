@@ -69,7 +69,7 @@ class HeldBody(bytearray):
 class MappedBody(mmap.mmap):
     """A body in a file without a name, which is removed with this object."""
 
-    def let_go(self, start: int = 0, end: int | None = None) -> None:
+    def release(self, start: int = 0, end: int | None = None) -> None:
         """Take these bytes out of memory, as far as they fill pages: they are read again on access."""
         start -= start % _PAGE
         end = len(self) if end is None else end - end % _PAGE
@@ -80,7 +80,7 @@ class MappedBody(mmap.mmap):
         """All of it, a piece at a time that then leaves the memory."""
         for start in range(0, len(self), _STEP):
             yield self[start : start + _STEP]
-            self.let_go(start, start + _STEP)
+            self.release(start, start + _STEP)
 
     def __contains__(self, word: object) -> bool:
         """Whether the bytes of a short word are anywhere in it."""
@@ -88,7 +88,7 @@ class MappedBody(mmap.mmap):
             return False
         for start in range(0, len(self), _STEP):
             found = self.find(word, start, start + _STEP + len(word)) >= 0
-            self.let_go(start, start + _STEP)
+            self.release(start, start + _STEP)
             if found:
                 return True
         return False

@@ -233,7 +233,7 @@ class Connection(asyncio.Protocol):
             end = self.sent = min(start + _SLICE, len(body))
             self.transport.write(body[start:end])
             if isinstance(body, MappedBody):
-                body.let_go(start, end)
+                body.release(start, end)
             if end == len(body):
                 self.sending = None
 

@@ -66,7 +66,7 @@ def _wait_for_readers(connection: Connection, patience: float) -> bool:
         time.sleep(_POLL)
 
 
-def drop_old_log(dsn: str) -> dict[str, str]:
+def drop_old_wal(dsn: str) -> dict[str, str]:
     """Have the server remove the write-ahead log up to now, files that it keeps for reuse among it; what could not be
     done, and why."""
     with connect(dsn, autocommit=True, name="regraft-compaction") as connection:

@@ -51,9 +51,9 @@ def sessions_waiting(connection: Connection, limit: int) -> list[UUID]:
     return [row["session_id"] for row in rows]
 
 
-def sessions_unlike(connection: Connection, known: Collection[UUID], limit: int) -> list[UUID]:
+def sessions_not_in(connection: Connection, known: Collection[UUID], limit: int) -> list[UUID]:
     """Placed sessions other than the known ones, oldest first."""
-    rows = connection.execute(_SQL["sessions_unlike"], {"known": list(known), "limit": limit}).fetchall()
+    rows = connection.execute(_SQL["sessions_not_in"], {"known": list(known), "limit": limit}).fetchall()
     return [row["session_id"] for row in rows]
 
 

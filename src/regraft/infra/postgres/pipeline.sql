@@ -36,7 +36,7 @@ FROM lineage_watermark WHERE name = 'graph';
 -- Sessions with turns that wait, the one with the oldest turn first.
 SELECT session_id FROM lineage_queue WHERE failure IS NULL GROUP BY session_id ORDER BY min(turn_id::text) LIMIT %(limit)s;
 
--- name: sessions_unlike
+-- name: sessions_not_in
 -- Placed sessions other than the given ones, oldest first.
 SELECT s.session_id FROM conversation_sessions s
 LEFT JOIN unnest(%(known)s::uuid[]) AS known (session_id) USING (session_id)

@@ -86,10 +86,9 @@ class SpoolReader:
     def read_pack(self, max_records: int = 256, max_bytes: int = 1 << 20) -> Pack | None:
         """The next records after the last ``acknowledge``; at least one when there is one, else None.
 
-        The very same pack comes again until it is acknowledged, also to the heir of a killed process: a receiver that
-        knows packs by their digest then sees a repetition for what it is. A torn record at the end of a segment and
-        damaged bytes inside are skipped (counted in ``damaged_bytes``).
-        """
+        The very same pack comes again until it is acknowledged, also to the successor of a killed process: a receiver
+        that knows packs by their digest then sees a repetition for what it is. A torn record at the end of a segment
+        and damaged bytes inside are skipped (counted in ``damaged_bytes``)."""
         for number in self._segments():
             if number < self._segment:
                 continue

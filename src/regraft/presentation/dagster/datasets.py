@@ -53,7 +53,7 @@ def snapshot_event(frozen: "Frozen") -> AssetMaterialization:
     )
 
 
-def know_snapshots(instance: DagsterInstance, snapshot_ids: list[str]) -> None:
+def add_snapshot_partitions(instance: DagsterInstance, snapshot_ids: list[str]) -> None:
     """Add snapshots to the partitions of the registry; those that are there stay."""
     assert SNAPSHOTS.name
     instance.add_dynamic_partitions(SNAPSHOTS.name, snapshot_ids)
@@ -90,7 +90,7 @@ def _freeze(context: AssetExecutionContext, servers: Servers, path: Path, *kinds
         if recipe.kind not in kinds:
             raise UsageError(f"The recipe {path} is of kind {recipe.kind}, this asset makes {' and '.join(kinds)}.")
         frozen = freeze(text, dsn=servers.dsn, workbench=servers.workbench, warehouse=servers.warehouse)
-    know_snapshots(context.instance, [frozen.snapshot_id])
+    add_snapshot_partitions(context.instance, [frozen.snapshot_id])
     context.log_event(snapshot_event(frozen))
     return MaterializeResult(
         metadata={

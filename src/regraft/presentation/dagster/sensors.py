@@ -29,7 +29,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 from regraft.infra.backoff import Backoff
 from regraft.presentation.dagster import capture as runtime
 from regraft.presentation.dagster import checks, evaluation, lineage
-from regraft.presentation.dagster.datasets import know_snapshots, snapshot_event
+from regraft.presentation.dagster.datasets import add_snapshot_partitions, snapshot_event
 from regraft.presentation.dagster.partitions import KEYS_A_CALL, SESSIONS, SNAPSHOTS, ranges
 from regraft.presentation.dagster.resources import Servers
 
@@ -224,7 +224,7 @@ def frozen_snapshots(context: SensorEvaluationContext, servers: Servers) -> Sens
     new = [frozen for frozen in list_snapshots(servers.dsn) if frozen.snapshot_id not in known]
     if not new:
         return SkipReason("Nothing new.")
-    know_snapshots(context.instance, [frozen.snapshot_id for frozen in new])
+    add_snapshot_partitions(context.instance, [frozen.snapshot_id for frozen in new])
     return SensorResult(asset_events=[snapshot_event(frozen) for frozen in new])
 
 

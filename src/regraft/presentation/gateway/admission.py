@@ -35,7 +35,7 @@ class Admission:
         head = request.head
         if request.path in PROBES and not head.origin:
             return
-        if head.hosts and not self._policy.knows(head.host):
+        if head.hosts and not self._policy.accepts(head.host):
             if request.path == METRICS and not head.origin and is_address(head.host):
                 return
             message = f"This gateway does not accept the host name {head.host[:200]!r}: add it to gateway.hosts"

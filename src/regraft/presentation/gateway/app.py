@@ -90,7 +90,7 @@ class GatewayServer:
         try:
             server = await loop.create_server(http.connection, sock=listener, backlog=BACKLOG)
             self.started = True
-            await self._until_told(http)
+            await self._wait_for_stop(http)
             server.close()
             await http.stop()
             with contextlib.suppress(TimeoutError):
@@ -99,7 +99,7 @@ class GatewayServer:
         finally:
             await gateway.shutdown()
 
-    async def _until_told(self, http: HttpServer) -> None:
+    async def _wait_for_stop(self, http: HttpServer) -> None:
         waits = [asyncio.ensure_future(event.wait()) for event in (self._drain, self._exit)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         self._gateway.draining = True

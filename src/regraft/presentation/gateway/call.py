@@ -322,7 +322,7 @@ class ForwardedCall:
             self._finish(connection.start, *start, chunk, True)
             return
         if record is not None and media_type.startswith("text/event-stream"):
-            self._end = HeldEnd(self._let_go)
+            self._end = HeldEnd(self._release_end)
             chunk = self._end.pass_on(chunk)
         connection.start(*start, chunk, False)
 
@@ -346,7 +346,7 @@ class ForwardedCall:
             self._over()
             record.then(act, *arguments)
 
-    def _let_go(self) -> None:
+    def _release_end(self) -> None:
         """The announced end of the body did not come: the call is recorded as it is."""
         self._write_record()
         self._when_written(self._send_held)

@@ -81,7 +81,7 @@ class CallRecord:
             try:
                 answer.finish()
             except OSError as failure:
-                recorder.lose(failure)
+                recorder.count_lost(failure)
                 return
             event.response_body, answer_packed = answer.body, answer.packed
         event.status = status if final or not error else 0

@@ -69,7 +69,7 @@ class Drainer:
             try:
                 async with await CallStream.connect(self._order.nats_url) as stream:
                     await stream.ensure(replicas=self._order.replicas)
-                    self._say_connected(True)
+                    self._report_connection(True)
                     failures = 0
                     await self._move_forever(stream)
                     return
@@ -78,7 +78,7 @@ class Drainer:
                     log.warning("calls wait in the spool: %s", error)
             except Exception:  # a bug must not end the second half of capture for the rest of the process
                 log.exception("moving calls to the stream failed; trying again")
-            self._say_connected(False)
+            self._report_connection(False)
             if self._stopping:
                 return
             failures += 1
@@ -140,7 +140,7 @@ class Drainer:
             self._report()
         return moved
 
-    def _say_connected(self, connected: bool) -> None:
+    def _report_connection(self, connected: bool) -> None:
         if connected != self._connected:
             log.info("the stream is %s", "connected" if connected else "away")
         self._connected = connected

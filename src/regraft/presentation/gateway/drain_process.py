@@ -84,7 +84,7 @@ class DrainProcess:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SHUTDOWN_SECONDS):
                 await self._ended.wait()
-        self._let_go()
+        self._close_process()
 
     def _tell(self) -> None:
         self._timer = None
@@ -123,7 +123,7 @@ class DrainProcess:
                 self._failures = 0
 
     def _lost(self) -> None:
-        code = self._let_go()
+        code = self._close_process()
         self._ended.set()
         if self._stopping:
             return
@@ -139,7 +139,7 @@ class DrainProcess:
             log.error("the drainer cannot be started: %s", error)
             self._start_again = asyncio.get_running_loop().call_later(BACKOFF.longest, self._restart)
 
-    def _let_go(self) -> int | None:
+    def _close_process(self) -> int | None:
         """End what is left of the process. Its exit code, if it had ended by itself."""
         process, self._process = self._process, None
         if process is None:

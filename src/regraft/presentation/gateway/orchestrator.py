@@ -169,7 +169,7 @@ class OrchestratedCall:
         said = _identity(request)
         purpose = ORCHESTRATOR if said.purpose == Identity().purpose else said.purpose
         self._identity = replace(said, purpose=purpose, plan=plan_header(assignment.taskification_id, ANSWER))
-        asker = ModelCaller(
+        model_caller = ModelCaller(
             client,
             assignment.taskification_id,
             self._passed_on(said, turn),
@@ -179,7 +179,7 @@ class OrchestratedCall:
         )
         self._orchestration = Orchestration(
             one,
-            asker,
+            model_caller,
             assignment,
             asked,
             orchestrators.tool_servers(one),

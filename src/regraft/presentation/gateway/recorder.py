@@ -86,7 +86,7 @@ class Recorder:
         """Whether bodies are looked into before they are kept."""
         return self._redactor is not None
 
-    def lose(self, error: Exception) -> None:
+    def count_lost(self, error: Exception) -> None:
         """Count and log a call that could not be kept."""
         self._lost(error)
 

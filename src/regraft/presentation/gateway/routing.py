@@ -192,7 +192,7 @@ class Router:
         try:
             asked = self._decoder.decode(body)
             if isinstance(body, MappedBody):
-                body.let_go()
+                body.release()
             return asked
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return _read_leniently(body)

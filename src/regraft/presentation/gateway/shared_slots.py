@@ -119,12 +119,12 @@ class SharedSlots:
         for number in self._others:
             at = place + number * _COLUMN.size
             calls, since, _ = _COLUMN.unpack_from(self._table.map, at)
-            if (calls or since) and not self._lives_on(number):
+            if (calls or since) and not self._is_alive(number):
                 _COLUMN.pack_into(self._table.map, at, 0, 0.0, 0.0)
                 found = True
         return found
 
-    def _lives_on(self, number: int) -> bool:
+    def _is_alive(self, number: int) -> bool:
         descriptor = self._lives.get(number)
         if descriptor is None:
             descriptor = self._lives[number] = self._open(number)

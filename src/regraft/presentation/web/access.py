@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from regraft.domain.errors import RegraftError
-from regraft.flows.access import SIGN_IN, Grant, ReadAccess
+from regraft.flows.access import SIGN_IN, AccessControl, Grant
 from regraft.flows.browser_sessions import BrowserSessions, csrf_value
 from regraft.presentation.web.session_cookie import SessionCookie
 
@@ -38,7 +38,7 @@ class AccessRequired:
     another origin can. So must a sign-in, with any value, so that no other site can sign a browser in.
     """
 
-    def __init__(self, app: ASGIApp, access: ReadAccess) -> None:
+    def __init__(self, app: ASGIApp, access: AccessControl) -> None:
         self._app = app
         self._access = access
 

@@ -29,7 +29,7 @@ from regraft.domain.errors import (
     UsageError,
     WithdrawnError,
 )
-from regraft.flows.access import ReadAccess
+from regraft.flows.access import AccessControl
 from regraft.flows.administration import AdminSetup
 from regraft.flows.background import Background
 from regraft.flows.browser_sessions import BrowserSessions
@@ -172,7 +172,7 @@ class _Api(FastAPI):
 def make_app(
     dsn: str,
     hosts: tuple[str, ...] = ("*",),
-    access: ReadAccess | None = None,
+    access: AccessControl | None = None,
     workbench: Path | None = None,
     embedder: Callable[[], Embedder] | None = None,
     *,
@@ -194,7 +194,7 @@ def make_app(
     another one is stale. ``replaying``: how nodes are replayed; without it they are not. ``admin``: what
     administrators manage.
     """
-    access = access or ReadAccess()
+    access = access or AccessControl()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -273,7 +273,7 @@ def serve_web(
     host: str,
     port: int,
     hosts: tuple[str, ...] = (),
-    access: ReadAccess | None = None,
+    access: AccessControl | None = None,
     workbench: Path | None = None,
     embedder: Callable[[], Embedder] | None = None,
     reviewing: ReviewSetup | None = None,

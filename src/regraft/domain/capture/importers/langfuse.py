@@ -57,7 +57,7 @@ def read(record: JsonRecord) -> Iterator[Found]:
             continue
         key = text(each.get("id"))
         try:
-            (call,) = with_unread(_told(each), [_call(each, trace)], ASIDE)
+            (call,) = with_unread(_source_texts(each), [_call(each, trace)], ASIDE)
             if isinstance(call, Conversation):
                 calls.append((nanoseconds(each.get("startTime")) or 0, key, call))
         except UnreadableConversationError as error:
@@ -85,7 +85,7 @@ def read(record: JsonRecord) -> Iterator[Found]:
             )
 
 
-def _told(each: dict[str, Any]) -> dict[str, Any]:
+def _source_texts(each: dict[str, Any]) -> dict[str, Any]:
     """The texts of an observation about its call, for the check of unread texts."""
     return {name: decoded(each.get(name)) for name in ("input", "output")}
 

@@ -79,7 +79,7 @@ def read(record: JsonRecord) -> Iterator[Found]:
                 continue
             own.add(text(span.get("spanId")))
             try:
-                yield from with_unread(_told(span, attributes), [_call(span, attributes)], ASIDE)
+                yield from with_unread(_source_texts(span, attributes), [_call(span, attributes)], ASIDE)
             except UnreadableConversationError as error:
                 yield RefusedConversation(f"{text(span.get('traceId'))}/{text(span.get('spanId'))}", str(error))
     yield from _of_openinference(foreign, own, parents)
@@ -161,12 +161,12 @@ def _logged(resource: dict[str, Any]) -> Iterator[Found]:
         if any(times):
             asked["startTimeUnixNano"] = min(filter(None, times), key=lambda time: time.zfill(20))
         try:
-            yield from with_unread(_told(asked, {}), [_call(asked, {})], ASIDE)
+            yield from with_unread(_source_texts(asked, {}), [_call(asked, {})], ASIDE)
         except UnreadableConversationError as error:
             yield RefusedConversation(f"{trace}/{span}", str(error))
 
 
-def _told(span: dict[str, Any], attributes: dict[str, Any]) -> dict[str, Any]:
+def _source_texts(span: dict[str, Any], attributes: dict[str, Any]) -> dict[str, Any]:
     """The texts of a span about its call: its attributes and those of its events, including bodies."""
     told = {key: decoded(value) for key, value in attributes.items() if key.startswith("gen_ai.")}
     for at, event in enumerate(mappings(span.get("events"))):

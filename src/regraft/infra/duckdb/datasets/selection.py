@@ -95,7 +95,7 @@ class SelectionFile:
         if not k:
             return 0
         before = len(self)
-        self._connection.execute(self._queries["lose"], {"k": k})
+        self._connection.execute(self._queries["remove_losers"], {"k": k})
         return before - len(self)
 
     def ranked(self) -> Iterator[PlannedRow]:

@@ -34,7 +34,7 @@ INSERT INTO plan BY NAME SELECT * EXCLUDE (groups) FROM new_plans;
 -- The groups in which they compete.
 INSERT INTO entry SELECT row_id, unnest(groups) FROM new_plans;
 
--- name: lose
+-- name: remove_losers
 -- The candidates that are not among the best $k of their own group; of equal ones the longer path comes first.
 DELETE FROM plan USING (
     SELECT p.row_id, p.own_group = e.in_group AS own,

@@ -131,9 +131,9 @@ def vector_of(connection: Connection, unit: UUID) -> list[float] | None:
     return row["vector"] if row else None
 
 
-def hurry(connection: Connection) -> None:
+def fail_on_lock(connection: Connection) -> None:
     """Fail with ``psycopg.errors.LockNotAvailable`` rather than wait while the copy is filled again."""
-    connection.execute(_SQL["hurry"])
+    connection.execute(_SQL["fail_on_lock"])
 
 
 def nearest(

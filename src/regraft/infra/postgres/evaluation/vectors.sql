@@ -141,7 +141,7 @@ SELECT regraft_vectors.make_index();
 -- The vector of a path.
 SELECT vector::real[] AS vector FROM regraft_vectors.trajectory_vectors WHERE unit_id = %(unit)s;
 
--- name: hurry
+-- name: fail_on_lock
 -- Do not wait while the copy is being filled anew.
 SET LOCAL lock_timeout = '500ms';
 

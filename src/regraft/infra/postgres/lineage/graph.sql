@@ -55,12 +55,12 @@ UNION
 SELECT new.session_id FROM new JOIN message m ON m.message_id = new.answer_id
 WHERE m.anchors IS NOT NULL AND EXISTS (SELECT FROM unsettled_node u WHERE u.anchors && m.anchors);
 
--- name: put_off
+-- name: defer_turns
 -- Turns that were taken wait again, for a builder that is alone.
 INSERT INTO lineage_queue (turn_id, session_id, joins)
 SELECT turn_id, session_id, true FROM session_turn WHERE turn_id = ANY(%(turns)b::uuid[]);
 
--- name: put_off_sessions
+-- name: defer_sessions
 -- All that waits of these sessions waits for a builder that is alone.
 UPDATE lineage_queue SET joins = true WHERE session_id = ANY(%(sessions)b::uuid[]) AND NOT joins;
 

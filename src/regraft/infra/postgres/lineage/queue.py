@@ -62,14 +62,14 @@ def joining(connection: Connection, turns: Collection[UUID]) -> set[UUID]:
     return {row["session_id"] for row in connection.execute(_SQL["joining"], {"turns": list(turns)})}
 
 
-def put_off(connection: Connection, turns: Collection[UUID]) -> None:
+def defer_turns(connection: Connection, turns: Collection[UUID]) -> None:
     """Let turns that were taken wait for a builder that is alone."""
-    connection.execute(_SQL["put_off"], {"turns": list(turns)})
+    connection.execute(_SQL["defer_turns"], {"turns": list(turns)})
 
 
-def put_off_sessions(connection: Connection, sessions: Collection[UUID]) -> None:
+def defer_sessions(connection: Connection, sessions: Collection[UUID]) -> None:
     """Let all waiting turns of sessions wait for a builder that is alone."""
-    connection.execute(_SQL["put_off_sessions"], {"sessions": list(sessions)})
+    connection.execute(_SQL["defer_sessions"], {"sessions": list(sessions)})
 
 
 def joining_wait(connection: Connection, sessions: Collection[UUID] | None) -> bool:

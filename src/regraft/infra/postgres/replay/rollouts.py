@@ -67,9 +67,9 @@ def forest(connection: Connection, session: UUID) -> list[Row]:
     ]
 
 
-def grown(connection: Connection, session: UUID) -> list[tuple[bytes, Any]]:
+def replay_histories(connection: Connection, session: UUID) -> list[tuple[bytes, Any]]:
     """The replays of a session: the history of each, and the variant in its call's headers."""
-    rows = connection.execute(_SQL["grown"], {"session": session}).fetchall()
+    rows = connection.execute(_SQL["replay_histories"], {"session": session}).fetchall()
     return [(bytes(row["context_id"]), parse_json(row["variant"])) for row in rows]
 
 

@@ -42,7 +42,7 @@ SELECT up.context_id, up.parent_id, up.projection_id,
         OR m.body::text LIKE '%%"function_call"%%' THEN m.body::text END AS body
 FROM up JOIN message m USING (message_id) ORDER BY up.depth, up.context_id;
 
--- name: grown
+-- name: replay_histories
 -- The calls of a session that rollouts made: the history of each, and its labels.
 SELECT t.context_id, r.variant::text AS variant FROM session_turn t JOIN execution_run_records r ON r.run_id = t.turn_id
 WHERE t.session_id = %(session)s AND t.purpose = 'replay' AND r.variant IS NOT NULL;

@@ -46,7 +46,7 @@ def metrics(
         if each is not None:
             registry.register(each)
 
-    async def until_told() -> None:
+    async def run_until_stopped() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -54,4 +54,4 @@ def metrics(
         await monitor(stores, counts, figures, stop)
 
     with MetricsServer(section.host, section.port, lambda accept: page(registry, accept), "metrics.port"):
-        asyncio.run(until_told())
+        asyncio.run(run_until_stopped())

@@ -56,7 +56,7 @@ def signed_in_url(run: CommandContext) -> str:
     return f"{run.stack.web_url()}/#key={token}"
 
 
-def say_page(run: CommandContext) -> None:
+def print_page(run: CommandContext) -> None:
     """Print the page's address: with the key on a terminal, without it where a log may keep it."""
     if run.console.is_terminal:
         run.console.print(f"\n{PAGE}{signed_in_url(run)}", highlight=False, markup=False, soft_wrap=True)

@@ -108,7 +108,7 @@ def ingest() -> None:
     if port := section.metrics_port:
         MetricsServer(section.metrics_host, port, metrics.render, "ingest.metrics_port")
 
-    async def until_told() -> None:
+    async def run_until_stopped() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for signal_number in (signal.SIGINT, signal.SIGTERM):
@@ -125,12 +125,12 @@ def ingest() -> None:
         )
 
     with exporting_spans(traces, "regraft-ingest"):
-        asyncio.run(until_told())
+        asyncio.run(run_until_stopped())
 
 
 def web() -> None:
     """Run the web UI and its API until Ctrl-C."""
-    from regraft.flows.access import ReadAccess, SessionPolicy
+    from regraft.flows.access import AccessControl, SessionPolicy
     from regraft.flows.administration import admin_setup
     from regraft.flows.datasets.service import dataset_setup
     from regraft.flows.evaluation.embeddings import embedder_of
@@ -150,7 +150,7 @@ def web() -> None:
     require_port(web.port, "web.port")
     owner = OwnerTokenFile(run.data_dir)
     owner.find_or_make()
-    access = ReadAccess(
+    access = AccessControl(
         web.token.get_secret_value() if web.token else "",
         tokens,
         required=web.tokens_file is not None,

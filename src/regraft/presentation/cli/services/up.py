@@ -21,11 +21,11 @@ from regraft.infra.embedded.log_rotation import rotate
 from regraft.infra.embedded.program import EmbeddedProgram
 from regraft.infra.embedded.stack import DAGSTER, METRICS, WEB, Stack
 from regraft.infra.embedded.state import wait_until
-from regraft.infra.embedded.supervisor import Supervisor, become_supervisor, say_ready
+from regraft.infra.embedded.supervisor import Supervisor, become_supervisor, report_ready
 from regraft.presentation.cli.context import CommandContext, context
 from regraft.presentation.cli.options import Json
 from regraft.presentation.cli.services.housekeeping import Housekeeping
-from regraft.presentation.cli.services.open_page import PAGE, say_page
+from regraft.presentation.cli.services.open_page import PAGE, print_page
 from regraft.presentation.cli.services.status import services
 
 _LOOK_SECONDS = 1.0
@@ -73,8 +73,8 @@ def up(
         _say(run, "Metrics", lambda: _metrics(stack), "of conversations and stores, for Prometheus")
     if with_dagster:
         _say(run, "Dagster", lambda: _dagster(stack), "assets, runs and sensors")
-    say_page(run)
-    say_ready(run.data_dir)
+    print_page(run)
+    report_ready(run.data_dir)
     console.print(f"\n{_READY} Ctrl-C stops everything; nothing captured is lost.")
     _watch(run, stack)
 
@@ -130,7 +130,7 @@ def _detach(run: CommandContext, options: list[str]) -> None:
                 continue  # said below, with the key
             if line.startswith(_READY):
                 if run.console.is_terminal:
-                    say_page(run)
+                    print_page(run)
                 run.console.print(f"\n{_READY} {_HOW_TO_STOP} Log: {log}")
                 started.returncode = 0  # it is left running on purpose
                 return
