@@ -48,7 +48,7 @@ def test_an_uncalibrated_judge_says_so_in_words(visit: Visit) -> None:
     expect(row).to_contain_text(re.compile(r"n \d+"))
     row.get_by_role("link", name=JUDGE, exact=True).click()
     expect(page.get_by_role("heading", name=JUDGE)).to_be_visible()
-    expect(page.get_by_role("heading", name="What it was asked")).to_be_visible()
+    expect(page.get_by_role("heading", name="Rubric")).to_be_visible()
 
 
 def test_items_on_which_a_judge_differs_are_sent_to_review(visit: Visit) -> None:

@@ -62,8 +62,8 @@ def test_words_are_searched_while_they_are_typed(visit: Visit) -> None:
     expect(page).to_have_url(re.compile(r"q=thunderstorm"))
     expect(page.locator("main tr[data-index]").first).to_contain_text("thunderstorm")
     page.get_by_role("searchbox").fill("no such word anywhere")
-    expect(page.get_by_role("heading", name="No session is like that")).to_be_visible()
-    page.get_by_role("button", name="Take out all conditions").click()
+    expect(page.get_by_role("heading", name="No matching sessions")).to_be_visible()
+    page.get_by_role("button", name="Remove all filters").click()
     expect(page.locator("main tr[data-index]").first).to_be_visible()
 
 

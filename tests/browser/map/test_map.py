@@ -95,7 +95,7 @@ def test_a_viewer_may_not_send_anything_to_review(visit: Visit) -> None:
 def test_colours_have_a_legend_with_shapes(visit: Visit) -> None:
     page = opened(visit)
     page.get_by_label("Colour").select_option("outcome")
-    legend = page.get_by_role("list", name="What the marks mean")
+    legend = page.get_by_role("list", name="Legend")
     expect(legend.get_by_role("listitem")).to_have_count(4)
     shapes = legend.locator("path").evaluate_all("paths => paths.map((path) => path.getAttribute('d'))")
     assert len(set(shapes)) == 4

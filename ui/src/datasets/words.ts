@@ -44,7 +44,7 @@ export function freezeInWords(found: Schema["Preview"]): string {
 const STEPS: Readonly<Record<string, string>> = {
   "": "Waiting for its turn",
   waiting: "Waiting for other work",
-  measuring: "Reading what is new",
+  measuring: "Reading new data",
   ranking: "Ranking candidates",
   rows: "Going through rows",
   figures: "Counting",

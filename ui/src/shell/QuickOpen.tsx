@@ -142,7 +142,7 @@ function Box({ onClose }: { onClose: () => void }) {
       </div>
       {entries.length === 0 && (
         <p className={styles.nothing} role="status">
-          {waiting ? "Searching…" : "Nothing is called that, and nobody said it."}
+          {waiting ? "Searching…" : "No matches."}
         </p>
       )}
     </dialog>

@@ -39,7 +39,7 @@ def read_record(connection: Connection, node: UUID, toward: UUID | None = None) 
 
 
 def _forest(rows: Sequence[store.Row], grown: Sequence[tuple[bytes, Any]], path: set[Any]) -> list[ForestMessage]:
-    """A session's messages. Excluded are results on the path itself, copies of a result, and results in rollouts that no
+    """A session's messages. Excluded are results on the path, copies of a result, and results in rollouts that no
     tool gave."""
     by_id = {row["context_id"]: row for row in rows}
     given: set[bytes] = set()

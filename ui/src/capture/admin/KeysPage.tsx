@@ -24,7 +24,7 @@ export default function KeysPage() {
   return (
     <AdminPage
       title="Keys"
-      about="Keys that clients call the gateway with. A key says which tenant its calls are of, and what it may ask for."
+      about="API keys for clients of the gateway. A key sets the tenant of its calls and the models that it may use."
       actions={
         <Button kind="primary" icon="plus" onClick={() => setAdding(true)}>
           New key
@@ -85,13 +85,13 @@ function Keys({ adding, onAdded }: { adding: boolean; onAdded: () => void }) {
     <>
       {!data.needed && (
         <p className={styles.note}>
-          The gateway asks for no key now: whoever reaches it may call. It does when it listens beyond this
+          The gateway requires no key now: anyone who can reach it may call it. It requires keys when it listens beyond this
           machine, or with the setting <code>gateway.require_keys</code>.
         </p>
       )}
       {data.keys.length === 0 ? (
         <Empty title="There are no keys">
-          Make one for each client, so that calls are told apart and can be limited.
+          Create one for each client, to distinguish and limit its calls.
         </Empty>
       ) : (
         <DataTable

@@ -46,10 +46,10 @@ export function NewToken({ open, first, onClose, onMade }: Props) {
       <form id={form} className={styles.form} onSubmit={submit}>
         {first && (
           <p className={styles.note}>
-            From the first token on everybody needs one, also to read, also on this machine.
+            Once a token exists, everyone needs one, even to read and on this machine.
           </p>
         )}
-        <Field label="Name" hint="Who uses it. Judgements bear this name." wide>
+        <Field label="Name" hint="The user of the token. Judgements have this name." wide>
           <input required maxLength={200} value={name} onChange={(event) => setName(event.target.value)} />
         </Field>
         <Field label="Role" wide>

@@ -23,7 +23,7 @@ export default function QuarantinePage() {
   return (
     <AdminPage
       title="Quarantine"
-      about="Captured calls that could not be read, or that wait for the call that they go on from. They are kept whole."
+      about="Captured calls that could not be read, or that wait for the call that they continue. They are kept unchanged."
     >
       {() => <Calls />}
     </AdminPage>
@@ -138,7 +138,7 @@ function Calls() {
         onClose={() => setLeaving(null)}
       >
         <div className={styles.form}>
-          <p>It stays stored, and no check or count names it any more.</p>
+          <p>It stays stored, but no longer counts in checks.</p>
           <Field label="Reason" wide>
             <input value={because} maxLength={2000} onChange={(event) => setBecause(event.target.value)} />
           </Field>

@@ -24,7 +24,7 @@ export default function TokensPage() {
   return (
     <AdminPage
       title="Tokens"
-      about="Who uses this page and its API. A viewer reads, a reviewer also judges, an admin also changes the rest."
+      about="Tokens for the web UI and its API. A viewer reads, a reviewer also judges, an admin does everything."
       actions={
         <Button kind="primary" icon="plus" onClick={() => setAdding(true)}>
           New token
@@ -104,7 +104,7 @@ function Tokens({ adding, onAdded }: { adding: boolean; onAdded: () => void }) {
       </p>
       {data.tokens.length === 0 ? (
         <Empty title="There are no tokens">
-          Without one, whoever is on this machine reads everything and changes nothing. From the first token
+          Without tokens, anyone on this machine can read everything and change nothing. From the first token
           on, everybody signs in.
         </Empty>
       ) : (

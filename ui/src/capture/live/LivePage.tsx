@@ -56,7 +56,7 @@ export default function LivePage() {
       ),
     [calls, pair, outcome],
   );
-  useShortcuts("Live", [{ keys: "p", does: "Pause, or go on", run: () => setPaused((was) => !was) }]);
+  useShortcuts("Live", [{ keys: "p", does: "Pause, or continue", run: () => setPaused((was) => !was) }]);
   const figures = figuresOf(calls, now, 60);
   const open = (call: Call) => {
     if (call.node_id) go(`/nodes/${call.node_id}`);
@@ -124,7 +124,7 @@ export default function LivePage() {
             </span>
           </div>
           {shown.length === 0 ? (
-            <Empty title="No such call among the latest">Take a filter away to see others.</Empty>
+            <Empty title="No such call among the latest">Remove a filter to see others.</Empty>
           ) : (
             <DataTable
               label="Calls, the newest first"

@@ -22,7 +22,7 @@ export function WhoAsksWhom({ edges, selected, onSelect }: Props) {
         className={styles.graph}
         viewBox={`0 0 ${WIDTH} ${height}`}
         role="img"
-        aria-label="Who asks whom; the list beside it says the same"
+        aria-label="Clients and models; the list next to it has the same content"
       >
         {lines.map((line) => (
           <path
@@ -37,7 +37,7 @@ export function WhoAsksWhom({ edges, selected, onSelect }: Props) {
       </svg>
       <div className={styles.edges}>
         <table>
-          <caption className="visually-hidden">Who asks whom</caption>
+          <caption className="visually-hidden">Clients and models</caption>
           <thead>
             <tr>
               <th scope="col">Caller → model</th>
@@ -54,7 +54,7 @@ export function WhoAsksWhom({ edges, selected, onSelect }: Props) {
                   <button
                     type="button"
                     aria-pressed={selected === edge.key}
-                    title="Show these calls alone"
+                    title="Show only these calls"
                     onClick={() => onSelect(selected === edge.key ? "" : edge.key)}
                   >
                     {edge.caller} <span className="soft">→</span> {edge.model}

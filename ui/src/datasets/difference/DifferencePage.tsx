@@ -19,14 +19,14 @@ import { DifferentRow } from "./DifferentRow";
 type Sort = Schema["SnapshotDifference"]["sort"];
 
 const SORTS: readonly { key: Sort; label: string; about: string; colour: string }[] = [
-  { key: "changed", label: "Changed", about: "The row is in both and reads differently.", colour: "--hue-5" },
+  { key: "changed", label: "Changed", about: "The row is in both, with different content.", colour: "--hue-5" },
   { key: "added", label: "Only in the second", about: "The row is new.", colour: "--good" },
   { key: "removed", label: "Only in the first", about: "The row is gone.", colour: "--bad" },
   { key: "moved", label: "Other split", about: "The row is in another split.", colour: "--hue-4" },
   {
     key: "recertified",
     label: "Other figures",
-    about: "The row reads the same; who decided, its score or its session differ.",
+    about: "The content is the same; the label source, score or session differs.",
     colour: "--hue-2",
   },
 ];
@@ -100,7 +100,7 @@ export default function DifferencePage({ params }: PageProps) {
               content: one.key === sort && (
                 <div className={styles.rows}>
                   <p className="soft">{one.about}</p>
-                  {rows.length === 0 && <Empty title="No row is of this sort" />}
+                  {rows.length === 0 && <Empty title="No rows of this kind" />}
                   <ul>
                     {rows.map((row) => (
                       <DifferentRow key={row.row_id} row={row} a={a} b={b} />

@@ -51,7 +51,7 @@ function Inside({ row, a, b }: Props) {
       )}
       <div>
         <h3>Messages</h3>
-        {old === now ? <p className="soft">They read the same.</p> : null}
+        {old === now ? <p className="soft">They have the same content.</p> : null}
         {row.before && row.after ? (
           old !== now && <WordDiff before={old} after={now} />
         ) : (

@@ -15,7 +15,7 @@ export function ExampleRows({ rows }: { rows: readonly Schema["PreviewRow"][] })
             <span>
               score <b>{figure(row.score)}</b>
             </span>
-            <span className="soft">by {row.label_source || "nobody"}</span>
+            <span className="soft">by {row.label_source || "none"}</span>
             <Chip>{row.split}</Chip>
             {row.label && (
               <Chip tone={row.label === "true" || row.label === "retain" ? "good" : "bad"}>{row.label}</Chip>

@@ -34,7 +34,7 @@ export function FreezeDialog({ open, onClose, text, preview }: Props) {
       onClose={onClose}
       actions={
         <>
-          <Button onClick={onClose}>{works ? "Close, and let it go on" : "Not now"}</Button>
+          <Button onClick={onClose}>{works ? "Close, and continue in the background" : "Not now"}</Button>
           <Button
             kind="primary"
             busy={freeze.isPending || works}

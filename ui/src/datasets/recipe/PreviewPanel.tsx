@@ -61,7 +61,7 @@ export function PreviewPanel({ admin, found, isStale, onAllRows }: Props) {
         {found.job ? (
           <JobProgress job={found.job} />
         ) : isStale ? (
-          <span>This is what an earlier text gives.</span>
+          <span>This preview is of an earlier text.</span>
         ) : null}
       </div>
     </div>
@@ -86,13 +86,13 @@ function Shown({ preview, onAllRows }: { preview: Schema["Preview"]; onAllRows: 
         />
         {!preview.whole && (
           <p>
-            Only the best thousand were made. <Button onClick={onAllRows}>Make every row</Button>
+            Only the best thousand were made. <Button onClick={onAllRows}>Preview all rows</Button>
           </p>
         )}
       </Card>
       <Card title="Refused" note={refused > 0 ? "choose a reason for examples" : ""}>
         {refused === 0 ? (
-          <p className="soft">Nothing that was asked for was refused.</p>
+          <p className="soft">No candidate was refused.</p>
         ) : (
           <Bars
             label="Refused by reason"
@@ -106,10 +106,10 @@ function Shown({ preview, onAllRows }: { preview: Schema["Preview"]; onAllRows: 
       </Card>
       <Card title="Not asked for" note={count(passed)}>
         {passed === 0 ? (
-          <p className="soft">Every candidate was asked for.</p>
+          <p className="soft">No candidate was excluded.</p>
         ) : (
           <Bars
-            label="Not asked for, by cause"
+            label="Excluded, by cause"
             tone="plain"
             bars={ranked(preview.passed_over).map(([key, value]) => ({
               key,

@@ -8,10 +8,10 @@ import { said, who } from "./judged";
 export function Judgements({ row }: { row: Schema["SnapshotRowDetail"] }) {
   return (
     <section className={styles.judgements} aria-labelledby="judged">
-      <h2 id="judged">What was said of it</h2>
+      <h2 id="judged">Judgements</h2>
       {row.judgements.length === 0 ? (
         <p className="soft">
-          Nobody judged it. Measured signals decided, or the recipe asks for no judgement.
+          It has no judgement. Measured signals decided, or the recipe needs no judgement.
         </p>
       ) : (
         <ul className={styles.list}>

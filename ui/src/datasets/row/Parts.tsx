@@ -9,7 +9,7 @@ const ABOUT: Readonly<Record<string, string>> = {
   completion: "Completion",
   chosen: "Chosen",
   rejected: "Rejected",
-  alternate: "What to say instead",
+  alternate: "Alternative answer",
 };
 
 /** The messages of a row. What a trainer learns from, and what it is taught to avoid, is marked. */

@@ -61,7 +61,7 @@ export function Overview({ snapshot }: { snapshot: Schema["SnapshotDetail"] }) {
           counts={passed}
           reasons={snapshot.reasons}
           tone="plain"
-          nothing="Every candidate was asked for."
+          nothing="No candidate was excluded."
         />
       </Card>
       {snapshot.filters.length > 0 && (
@@ -74,7 +74,7 @@ export function Overview({ snapshot }: { snapshot: Schema["SnapshotDetail"] }) {
           />
         </Card>
       )}
-      <Card title="To find it elsewhere">
+      <Card title="References">
         <Facts
           facts={[
             ["Iceberg table", snapshot.iceberg_table],

@@ -40,7 +40,7 @@ const COLUMNS: readonly Column<Row>[] = [
     width: "10rem",
     cell: (row) => row.stratum || <span className="soft">none</span>,
   },
-  { key: "by", head: "Decided by", width: "7rem", cell: (row) => row.label_source || "nobody" },
+  { key: "by", head: "Decided by", width: "7rem", cell: (row) => row.label_source || "none" },
   { key: "score", head: "Score", width: "4.5rem", align: "end", cell: (row) => figure(row.score) },
   { key: "messages", head: "Messages", width: "5.5rem", align: "end", cell: (row) => count(row.messages) },
 ];
@@ -97,7 +97,7 @@ export function Rows({ snapshot }: { snapshot: Schema["SnapshotDetail"] }) {
           type="search"
           className={styles.search}
           aria-label="Search rows"
-          placeholder="Words, or the start of an id of a row, node or session"
+          placeholder="Words, or a prefix of the id of a row, node or session"
           value={typed}
           onChange={(event) => setTyped(event.target.value)}
         />
@@ -116,7 +116,7 @@ export function Rows({ snapshot }: { snapshot: Schema["SnapshotDetail"] }) {
       ) : list.isPending || (rows.length === 0 && list.hasNextPage) ? (
         <Loading what="rows" />
       ) : rows.length === 0 ? (
-        <Empty title="No row is like that">Take out a condition, or search for other words.</Empty>
+        <Empty title="No matching rows">Remove a filter, or search for other words.</Empty>
       ) : (
         <DataTable
           label="Rows"

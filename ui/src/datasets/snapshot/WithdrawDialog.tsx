@@ -41,7 +41,7 @@ export function WithdrawDialog({ open, onClose, snapshot, onDone }: Props) {
     >
       <div className={styles.content}>
         <p>
-          Nothing verifies, exports or trains on {snapshot.snapshot_id} from then on. It stays in the list,
+          {snapshot.snapshot_id} can no longer be verified, exported or trained on. It stays in the list,
           with your reason. This cannot be taken back.
         </p>
         <Field label="Reason" wide problem={withdraw.error ? sentence(withdraw.error) : undefined}>
@@ -54,7 +54,7 @@ export function WithdrawDialog({ open, onClose, snapshot, onDone }: Props) {
         </Field>
         <label className={styles.check}>
           <input type="checkbox" checked={files} onChange={(event) => setFiles(event.target.checked)} />
-          Also remove the files that only it needs, for ever
+          Also remove its files permanently
         </label>
       </div>
     </Dialog>

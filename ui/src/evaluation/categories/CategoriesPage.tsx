@@ -72,7 +72,7 @@ export default function CategoriesPage() {
         <Loading what="categories" />
       ) : rows.length === 0 ? (
         <Empty title="No path has a category yet">
-          <p>Rules look at every evaluated path; judges and people add what they see.</p>
+          <p>Rules label every evaluated path; judges and people add labels.</p>
           <pre>
             <code>{"regraft evaluate units\nregraft categories list"}</code>
           </pre>

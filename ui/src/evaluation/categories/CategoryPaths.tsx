@@ -38,7 +38,7 @@ export function CategoryPaths({ of }: { of: Schema["CategoryMaker"] }) {
       ) : !paths.data ? (
         <Loading what="paths" />
       ) : paths.data.paths.length === 0 ? (
-        <p className="soft">It holds of no path.</p>
+        <p className="soft">No path has it.</p>
       ) : (
         <ul className={styles.paths}>
           {paths.data.paths.map((one) => (

@@ -38,7 +38,7 @@ export function NameDialog({ id, name, onClose, onDone }: Props) {
         </>
       }
     >
-      <Field label="Name" wide hint="It stays with the cluster when the clusters are fitted anew.">
+      <Field label="Name" wide hint="The cluster keeps it when the clusters are fitted again.">
         <input value={typed} maxLength={120} onChange={(event) => setTyped(event.target.value)} />
       </Field>
       {saving.error && <p role="alert">{sentence(saving.error)}</p>}

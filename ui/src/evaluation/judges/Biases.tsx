@@ -8,7 +8,7 @@ export function Biases({ figures, items }: { figures: Figures; items: number | n
   const biases = biasesOf(figures, items);
   const drift = figures.kappa_early !== null && figures.kappa_late !== null;
   if (biases.length === 0 && !drift && figures.prevalence === null)
-    return <p className="soft">Nothing is known of its biases.</p>;
+    return <p className="soft">Its biases are not known.</p>;
   return (
     <dl className={styles.biases}>
       {biases.map((bias) => (
@@ -42,7 +42,7 @@ export function Biases({ figures, items }: { figures: Figures; items: number | n
       ))}
       {figures.prevalence !== null && (
         <div>
-          <dt>It says that this holds for</dt>
+          <dt>Share of paths with this category</dt>
           <dd>
             <b>{percent(figures.prevalence)}</b> of {figures.judged} paths{" "}
             {figures.corrected_prevalence !== null && (

@@ -24,7 +24,7 @@ export function DisagreementsTable({ judge }: { judge: string }) {
       (await client.POST("/api/review/items", { body: requestOf(rows) })).data,
   });
   const rows = found.data?.disagreements ?? [];
-  if (rows.length === 0) return <p className="soft">It differs from people on nothing.</p>;
+  if (rows.length === 0) return <p className="soft">It agrees with people on every item.</p>;
   const columns: Column<Row>[] = [
     {
       key: "node",

@@ -48,7 +48,7 @@ export default function JudgePage({ params }: PageProps) {
   if (whole.length === 0 && own.length === 0)
     return (
       <Page title={name} crumbs={crumbs}>
-        <Empty title="There is no judge of this name">
+        <Empty title="There is no judge with this name">
           <Link href="/judges">All judges</Link>
         </Empty>
       </Page>
@@ -123,7 +123,7 @@ export default function JudgePage({ params }: PageProps) {
           </section>
         </>
       ) : (
-        <Empty title="Nothing is known of its agreement with people">
+        <Empty title="Its agreement with people is not known">
           <p>
             People judged none of the items that it judged, or they differ on them too much: labels of
             contested themes do not count. <code>regraft judges run {name} --judged</code> asks it about those
@@ -133,7 +133,7 @@ export default function JudgePage({ params }: PageProps) {
       )}
       {own.length > 0 && (
         <section className={styles.section}>
-          <h2>What it was asked</h2>
+          <h2>Rubric</h2>
           {own.map((version) => (
             <VersionShown key={version.judge_version} version={version} />
           ))}

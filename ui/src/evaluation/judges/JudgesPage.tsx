@@ -97,12 +97,12 @@ export default function JudgesPage() {
       )}
       {contrasts.data && contrasts.data.contrasts.length > 0 && (
         <section className={styles.section}>
-          <h2>Judge beside judge</h2>
+          <h2>Judges compared with each other</h2>
           <p className="soft">
             On items that both judged, whether people did or not; those that differ most first.
           </p>
           <DataTable
-            label="Judges beside one another"
+            label="Judges compared with each other"
             columns={CONTRASTS}
             rows={contrasts.data.contrasts}
             rowKey={(row) =>
@@ -157,7 +157,7 @@ const COLUMNS: Column<JudgeRow>[] = [
   {
     key: "agreement",
     head: "Agreement",
-    name: "What recipes ask for",
+    name: "Required by recipes",
     width: "6.5rem",
     align: "end",
     cell: ({ figures }) => signed(figures?.agreement),

@@ -7,7 +7,7 @@ const SHOWN = 12;
 /** What the marks on the map mean. */
 export function Legend({ styles: marks }: { styles: readonly PointStyle[] }) {
   return (
-    <ul className={styles.legend} aria-label="What the marks mean">
+    <ul className={styles.legend} aria-label="Legend">
       {marks.slice(0, SHOWN).map((one) => (
         <li key={one.label}>
           <ShapeMark style={one} />

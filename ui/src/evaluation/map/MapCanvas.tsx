@@ -195,7 +195,7 @@ export function MapCanvas(props: Props) {
       ref={frame}
       className={styles.frame}
       role="application"
-      aria-label="Map of the paths. Arrow keys move it, plus and minus zoom, 0 shows everything. The list of clusters says the same in words."
+      aria-label="Map of the paths. Arrow keys move it, plus and minus zoom, 0 shows everything. The list of clusters has the same content."
       // biome-ignore lint/a11y/noNoninteractiveTabindex: it takes keys
       tabIndex={0}
       data-drawing={props.drawing || undefined}

@@ -74,7 +74,7 @@ export default function MapPage() {
     setLasso("");
   };
   useShortcuts("Map", [
-    { keys: "l", does: "Draw around paths, or move the map", run: () => setDrawing(!drawing) },
+    { keys: "l", does: "Select paths with a lasso, or move the map", run: () => setDrawing(!drawing) },
     { keys: "Escape", does: "Clear the selection", run: clear },
   ]);
 
@@ -89,7 +89,7 @@ export default function MapPage() {
     return (
       <Page title="Map">
         <Empty title="Nothing was clustered yet">
-          <p>Clusters need some tens of evaluated paths. Then</p>
+          <p>Clusters need a few dozen evaluated paths. Then run</p>
           <pre>
             <code>regraft clusters refit</code>
           </pre>

@@ -14,7 +14,7 @@ export function PivotCard({ pivot, by }: { pivot: Pivot; by: string }) {
     <article className={styles.card}>
       <header>
         <p className={styles.asked} dir="auto">
-          {pivot.asked ?? <span className="soft">Asked nothing in words</span>}
+          {pivot.asked ?? <span className="soft">Question without text</span>}
         </p>
         <span className={styles.actions}>
           <Link className={styles.primary} href={`/replay?nodes=${pivot.node_id}`}>

@@ -21,7 +21,7 @@ const EXPORTED = [
   ...["highest", "best", "best_answer", "lowest", "worst", "worst_answer"],
 ];
 
-/** Contexts whose answers came to different ends, the heaviest first: what a replay tells most of. */
+/** Contexts whose answers led to different outcomes, the heaviest first: what a replay tells most of. */
 export default function PivotsPage() {
   const [source, setSource] = useUrlState("source");
   const [theme, setTheme] = useUrlState("theme");
@@ -36,8 +36,8 @@ export default function PivotsPage() {
       title="Pivots"
       about={
         pivots
-          ? `${counted(pivots.length, "context")} whose answers came to different ends, the heaviest first`
-          : "Contexts whose answers came to different ends"
+          ? `${counted(pivots.length, "context")} whose answers led to different outcomes, the heaviest first`
+          : "Contexts whose answers led to different outcomes"
       }
       actions={pivots && <ExportButtons name="pivots" columns={EXPORTED} rows={() => pivots} />}
     >

@@ -13,10 +13,10 @@ type Row = Schema["ThemeAgreement"];
 export function AgreementTable({ rows }: { rows: readonly Row[] }) {
   if (rows.length === 0)
     return (
-      <Empty title="Nothing was judged by two people yet">
+      <Empty title="No item was judged by two people yet">
         <p>
           Fill the queue with a share of items that one more person judges (<code>review.overlap</code>).
-          Agreement is measured when labels changed.
+          Agreement is measured when labels change.
         </p>
       </Empty>
     );

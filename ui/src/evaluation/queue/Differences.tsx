@@ -73,7 +73,7 @@ export function Differences() {
   if (found.isPending) return <Loading what="differences" />;
   if (!shown || !item)
     return (
-      <Empty title="People differ on nothing that waits for a decision">
+      <Empty title="There are no disputes to adjudicate">
         {theme && <Button onClick={() => setTheme("")}>Look at all themes</Button>}
       </Empty>
     );
@@ -137,7 +137,7 @@ export function Differences() {
             value={note}
             onChange={(event) => setNote(event.target.value)}
           />
-          <span className="soft">Your word alone decides from then on.</span>
+          <span className="soft">Your decision replaces the other labels.</span>
         </div>
       ) : (
         <p className="soft">Sign in as a reviewer to decide.</p>

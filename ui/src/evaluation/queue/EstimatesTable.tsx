@@ -18,7 +18,7 @@ export function EstimatesTable({ samples }: { samples: readonly Schema["RandomSa
   if (found.data.estimates.length === 0)
     return (
       <Empty title="No path of the random sample was judged yet">
-        <p>Rate whole paths: those of the random sample are mixed in among the others.</p>
+        <p>Rate whole paths: the random sample is mixed with the others.</p>
       </Empty>
     );
   const columns: Column<Row>[] = [

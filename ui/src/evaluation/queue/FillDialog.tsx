@@ -72,7 +72,7 @@ export function FillDialog({ open, defaults, filling, onClose }: Props) {
             paths
           </label>
         </fieldset>
-        <Field label="Open items of each" hint="It is filled up to so many.">
+        <Field label="Open items of each" hint="Target number of open items.">
           <input
             type="number"
             required
@@ -115,7 +115,7 @@ export function FillDialog({ open, defaults, filling, onClose }: Props) {
       </form>
       <p role="status" className={styles.done}>
         {runs &&
-          "New paths are measured and pairs proposed first. Reviewers can go on meanwhile, and this window may be closed."}
+          "New paths are measured and pairs proposed first. Reviewers can continue, and this window may be closed."}
         {mine?.filled &&
           `${counted(mine.filled.added, "item")} added, ${mine.filled.gone} gone, ${counted(mine.filled.open, "item")} open, of ${mine.filled.candidates} that may be judged.`}
       </p>

@@ -72,7 +72,7 @@ export function GoldTable({ items }: { items: readonly Gold[] }) {
   };
   return (
     <>
-      <p className="soft">Mixed in among the others; reviewers are not told, and do not see this list.</p>
+      <p className="soft">Mixed with the others without a mark; reviewers do not see this list.</p>
       <form className={styles.filters} onSubmit={submit}>
         <Field label="Item" problem={make.error ? sentence(make.error) : undefined}>
           <input

@@ -84,7 +84,7 @@ export function ItemsTable() {
       </div>
       {items.error && <Failed error={items.error} retry={() => void items.refetch()} />}
       {items.isPending && <Loading what="items" />}
-      {items.data?.items.length === 0 && <Empty title="No item is like that" />}
+      {items.data?.items.length === 0 && <Empty title="No matching items" />}
       {items.data && items.data.items.length > 0 && (
         <DataTable
           label="Items of the queue"
@@ -141,7 +141,7 @@ function ItemDialog({ item, onClose }: { item: QueuedItem; onClose: () => void }
           </li>
         ))}
       </ol>
-      {acts.data?.acts.length === 0 && <p className="soft">Nobody did anything with it yet.</p>}
+      {acts.data?.acts.length === 0 && <p className="soft">It has no history yet.</p>}
     </Dialog>
   );
 }

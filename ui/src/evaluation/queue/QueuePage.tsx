@@ -59,7 +59,7 @@ export default function QueuePage() {
                   </Button>
                 ) : (
                   <p>
-                    Whoever runs this log fills it here, or with <code>regraft queue fill</code>.
+                    An admin can fill it here, or with <code>regraft queue fill</code>.
                   </p>
                 )}
               </Empty>
@@ -119,7 +119,7 @@ export default function QueuePage() {
       )}
       {known && (
         <p className="soft">
-          <Link href="/review">Judge</Link> · <Link href="/judges">How far judges may be believed</Link>
+          <Link href="/review">Judge</Link> · <Link href="/judges">Reliability of judges</Link>
         </p>
       )}
     </Page>

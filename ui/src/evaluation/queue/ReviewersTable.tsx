@@ -15,7 +15,7 @@ export function ReviewersTable() {
   const found = api.useQuery("get", "/api/review/reviewers");
   if (found.error) return <Failed error={found.error} retry={() => void found.refetch()} />;
   if (!found.data) return <Loading what="reviewers" />;
-  if (found.data.reviewers.length === 0) return <Empty title="Nobody judged anything yet" />;
+  if (found.data.reviewers.length === 0) return <Empty title="No item was judged yet" />;
   const columns: Column<Row>[] = [
     { key: "reviewer", head: "Reviewer", cell: (row) => <b>{row.reviewer}</b> },
     { key: "labels", head: "Labels", width: "5rem", align: "end", cell: (row) => count(row.labels) },
@@ -36,7 +36,7 @@ export function ReviewersTable() {
       width: "7rem",
       align: "end",
       cell: (row) => (
-        <span title="Near 50 % for who judges what is said">
+        <span title="Near 50 % for a reviewer who judges the content">
           {percent(row.first_share)} <small className="soft">n {row.preferred}</small>
         </span>
       ),

@@ -14,7 +14,7 @@ export function Ended({ judged, problem, filter, onAsk }: Props) {
   const other = filter.kind === "pair" ? "unit" : "pair";
   if (problem !== null)
     return (
-      <Empty title="The queue could not be asked">
+      <Empty title="The queue could not be loaded">
         <p>{problem}</p>
         <Button onClick={onAsk}>Try again</Button>
       </Empty>
@@ -23,11 +23,11 @@ export function Ended({ judged, problem, filter, onAsk }: Props) {
     <Empty title={judged > 0 ? `That was all: ${counted(judged, "item")} judged` : "No item waits for you"}>
       <p>
         {judged > 0 ? "Nothing else waits for you here. " : ""}
-        {narrowed ? "Others may wait without the filter. " : ""}
-        The page asks again by itself.
+        {narrowed ? "Other items may wait without the filter. " : ""}
+        The page checks again automatically.
       </p>
       <p>
-        <Button onClick={onAsk}>Ask again</Button>{" "}
+        <Button onClick={onAsk}>Check again</Button>{" "}
         <Link href={`/review?kind=${other}`}>
           {other === "unit" ? "Rate whole paths" : "Compare answers"}
         </Link>
@@ -44,7 +44,7 @@ export function Ended({ judged, problem, filter, onAsk }: Props) {
         </p>
       ) : (
         <p>
-          Whoever runs this log can fill the queue here or with <code>regraft queue fill</code>: ask them.
+          An admin can fill the queue here or with <code>regraft queue fill</code>.
         </p>
       )}
     </Empty>

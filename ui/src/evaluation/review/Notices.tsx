@@ -38,7 +38,7 @@ export function Notices({ desk, shown, notice, onDismiss, onRetry, onGo }: Props
         <p key={entry.item.lease_id} className={styles.bad}>
           <Icon name="warning" />
           <span>
-            <b>An answer was not taken.</b> {entry.problem} Your answer is kept.
+            <b>An answer was refused.</b> {entry.problem} Your answer is kept.
           </span>
           {entry !== shown && <Button onClick={() => onGo(entry.item.lease_id)}>Go to it</Button>}
         </p>
@@ -47,7 +47,7 @@ export function Notices({ desk, shown, notice, onDismiss, onRetry, onGo }: Props
         <p className={styles.warn}>
           <Icon name="warning" />
           <span>
-            <b>You hold this item no more:</b> it was open for too long without you. Others may be given it.
+            <b>Your claim on this item expired:</b> it was open for too long. Others may get it.
             An answer still counts.
           </span>
         </p>
@@ -56,7 +56,7 @@ export function Notices({ desk, shown, notice, onDismiss, onRetry, onGo }: Props
         <p className={styles.warn}>
           <Icon name="warning" />
           <span>
-            <b>You were given this item again,</b> as your hold on it had run out.
+            <b>You got this item again</b> because your claim on it had expired.
             {shown.again === "turned" && " A and B changed places, and your answer with them."}
           </span>
         </p>

@@ -64,11 +64,11 @@ export default function ReviewPage() {
       <Page title="Review">
         <Empty title="You can read, but not judge">
           <p>
-            Judgements bear a name, so they need a sign-in as a reviewer: <Link href="/sign-in">sign in</Link>
+            Judgements are stored with a name, so sign in as a reviewer: <Link href="/sign-in">sign in</Link>
             . The token comes from <code>regraft web-token create NAME --role reviewer</code>.
           </p>
           <p>
-            <Link href="/review/queue">The queue</Link> can be looked at without.
+            <Link href="/review/queue">The queue</Link> can be read without signing in.
           </p>
         </Empty>
       </Page>

@@ -166,7 +166,7 @@ export function Station({ reviewer, filter, guidelines, onSaved, lead }: Props) 
           Guidelines
         </Toggle>
         <Toggle
-          title="Show whose answers they were, of items that are judged"
+          title="Show the models of judged items"
           on={choices.reveal}
           onClick={() => choose({ reveal: !choices.reveal })}
           hint={keys.reveal[0]}
@@ -273,7 +273,7 @@ function visible(entry: Entry): boolean {
 /** Whose answers the pair was that was judged last. */
 function LastRevealed({ entries }: { entries: readonly Entry[] }) {
   const last = entries.findLast((entry) => entry.revealed.length > 0);
-  if (!last) return <span className="soft">Whose answers they were is shown here once you judged.</span>;
+  if (!last) return <span className="soft">The models are shown here after you judge.</span>;
   const names = last.revealed.map(({ model }, side) =>
     last.item.kind === "pair" ? `${"AB"[side]} ${model}` : model,
   );

@@ -300,7 +300,7 @@ export function useDesk(reviewer: string, filter: Filter) {
           setSaved((count) => count + 1);
         } catch (error) {
           if (!(error instanceof ApiProblem && error.status === 404))
-            setNotice(`The undo did not arrive. ${sentence(error)} Answering again corrects the answer.`);
+            setNotice(`The undo failed. ${sentence(error)} Answering again corrects the answer.`);
         }
       });
     },
@@ -315,7 +315,7 @@ export function useDesk(reviewer: string, filter: Filter) {
       if (data?.item) {
         expires.current.set(data.item.lease_id, Date.parse(data.item.expires_at));
         dispatch({ type: "reopened", lease: data.item.lease_id, item: data.item as Item });
-      } else setNotice("The correction was taken back: the answer before it counts again.");
+      } else setNotice("The correction was undone: the earlier answer counts again.");
       setSaved((count) => count + 1);
     } catch (error) {
       setNotice(sentence(error));

@@ -11,7 +11,7 @@ export function FilterChips({ filter, onChange }: { filter: Filter; onChange: (f
   const parts = partsOf(filter);
   if (parts.length === 0) return null;
   return (
-    <ul className={styles.chips} aria-label="What the list is narrowed down to">
+    <ul className={styles.chips} aria-label="Filters of the list">
       {parts.map((part) => (
         <li key={part.label}>
           <button type="button" className={styles.chip} onClick={() => onChange(part.without)}>

@@ -98,14 +98,14 @@ export default function SessionsPage() {
         ) : nothing ? (
           <NoSessions />
         ) : rows.length === 0 ? (
-          <Empty title="No session is like that">
+          <Empty title="No matching sessions">
             <p>
               {isNarrowed(filter)
-                ? "Take out a condition, or search for other words."
+                ? "Remove a filter, or search for other words."
                 : "All are side calls."}
             </p>
             <Button onClick={() => change(isNarrowed(filter) ? cleared(filter) : { ...filter, side: "all" })}>
-              {isNarrowed(filter) ? "Take out all conditions" : "Show side calls"}
+              {isNarrowed(filter) ? "Remove all filters" : "Show side calls"}
             </Button>
           </Empty>
         ) : (

@@ -1,6 +1,6 @@
 import type { paths } from "../../api/schema";
 
-/** What the list is narrowed down to and sorted by, as it is in the address. */
+/** Filters of the list and sorted by, as it is in the address. */
 export type Filter = {
   text: string;
   theme: string[];

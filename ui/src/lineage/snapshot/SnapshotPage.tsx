@@ -70,7 +70,7 @@ export function SnapshotPage({ data }: { data: SnapshotData }) {
     { keys: "ArrowUp", does: "To the sibling above", run: () => move("up") },
     { keys: "ArrowDown", does: "To the sibling below", run: () => move("down") },
     { keys: "Home", does: "To the root", run: () => move("root") },
-    { keys: "End", does: "To the end of the line", run: () => move("leaf") },
+    { keys: "End", does: "To the end of the path", run: () => move("leaf") },
     { keys: "/", does: "Search", run: () => field.current?.focus() },
     { keys: "n", does: "Next hit", run: () => step(1) },
     { keys: "N", does: "Previous hit", run: () => step(-1) },

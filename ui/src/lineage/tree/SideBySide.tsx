@@ -92,7 +92,7 @@ function Column({ node, before, onRemove }: ColumnProps) {
         {run?.fidelity != null && <Chip tone="info">fidelity {percent(run.fidelity)}</Chip>}
         {run?.reward != null && <Chip tone={run.reward >= 0.5 ? "good" : "bad"}>outcome {run.reward}</Chip>}
         {run && run.run_status !== "ok" && <Chip tone="bad">{run.run_status}</Chip>}
-        <Button kind="quiet" icon="close" aria-label="Take out of the comparison" onClick={onRemove} />
+        <Button kind="quiet" icon="close" aria-label="Remove from the comparison" onClick={onRemove} />
       </header>
       {!run?.answer ? (
         <p className="soft">There was no answer.</p>

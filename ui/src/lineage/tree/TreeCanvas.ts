@@ -53,7 +53,7 @@ export class TreeCanvas {
     private readonly handlers: Handlers,
   ) {
     const context = canvas.getContext("2d", { alpha: false });
-    if (!context) throw new Error("This browser gives no canvas to draw on.");
+    if (!context) throw new Error("This browser does not support canvas drawing.");
     this.context = context;
     this.minimap = new Minimap(minimap, (x, y) => this.centreOn(x, y));
     const sizes = new ResizeObserver(() => this.resize());

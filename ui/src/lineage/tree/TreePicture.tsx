@@ -125,7 +125,7 @@ function HoverCard({ node, x, y, shape, words, graph, layout }: CardProps) {
         <>
           <b>{count} turns</b>
           <p className={styles.words}>{questionLine(words, node) || answerLine(words, node)}</p>
-          <span className="soft">Nothing branches off here. Click to show each.</span>
+          <span className="soft">No branches here. Click to show each turn.</span>
         </>
       ) : (
         <>

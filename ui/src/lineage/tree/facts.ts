@@ -22,8 +22,8 @@ export function factsOf(shape: Shape, graph: Graph, node: number): [string, stri
     facts.push(["Tokens", `${tokens(asked)} in, ${tokens(answered)} out`]);
   if (nodes.ms[node] !== null) facts.push(["Time", duration(nodes.ms[node])]);
   const special = graph.special[node] as number;
-  if (special & Special.stale) facts.push(["Stale", "it no longer holds"]);
-  if (special & Special.pivot) facts.push(["Pivot", "its answers came to different ends"]);
+  if (special & Special.stale) facts.push(["Stale", "outdated"]);
+  if (special & Special.pivot) facts.push(["Pivot", "its answers led to different outcomes"]);
   if (special & Special.link) facts.push(["Linked", "with another session"]);
   return facts;
 }

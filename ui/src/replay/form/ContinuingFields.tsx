@@ -47,13 +47,13 @@ export function ContinuingFields({ form, set, problems }: FieldProps) {
             <Field label="Toward the node" hint="empty: the longest path" wide>
               <input value={form.toward} onChange={(event) => set({ toward: event.target.value })} />
             </Field>
-            <Field label="Model that simulates" hint="empty: the one that is asked" wide>
+            <Field label="Model that simulates" hint="empty: the replayed model" wide>
               <input value={form.simulator} onChange={(event) => set({ simulator: event.target.value })} />
             </Field>
           </div>
           <Field
             label="Simulated user"
-            hint="Prompt of a model that speaks for the user where the recorded one no longer fits; empty: nobody does."
+            hint="Prompt of a model that simulates the user where the recorded user turn no longer applies; empty: no simulated user."
             wide
           >
             <textarea

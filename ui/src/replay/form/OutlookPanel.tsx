@@ -81,13 +81,13 @@ export function OutlookPanel(props: Props) {
       )}
       {found && found.jobs === 0 && found.answered > 0 && !problem && (
         <p className={styles.note}>
-          Every answer is there already:{" "}
+          Every answer exists already:{" "}
           {found.node_ids[0] && <Link href={`/compare/${found.node_ids[0]}`}>compare them</Link>}, or ask
           again.
         </p>
       )}
       {empty && <p className={styles.note}>Choose contexts first.</p>}
-      {unsound && <p className={styles.problem}>Some fields need another value.</p>}
+      {unsound && <p className={styles.problem}>Some fields have invalid values.</p>}
       {problem && (
         <p className={styles.problem} role="alert">
           {problem}
@@ -98,7 +98,7 @@ export function OutlookPanel(props: Props) {
           {failure}
         </p>
       )}
-      {!admin && <p className={styles.note}>Only an admin starts replays: sign in with such a token.</p>}
+      {!admin && <p className={styles.note}>Only admins can start replays: sign in with an admin's token.</p>}
       <Button
         kind="primary"
         icon="replay"
@@ -108,7 +108,7 @@ export function OutlookPanel(props: Props) {
         title="Ctrl+Enter"
         onClick={onStart}
       >
-        {starting ? "Starting …" : found?.resumes ? "Go on with it" : "Start"}
+        {starting ? "Starting …" : found?.resumes ? "Resume" : "Start"}
       </Button>
       {found && found.variants.length > 1 && !problem && (
         <Variants variants={found.variants} priced={found.cost !== null} />
@@ -133,7 +133,7 @@ function about(estimated: number): string {
 function Variants({ variants, priced }: { variants: readonly Schema["PlannedVariant"][]; priced: boolean }) {
   return (
     <table className={styles.variants}>
-      <caption className="visually-hidden">What each variant takes</caption>
+      <caption className="visually-hidden">Estimate for each variant</caption>
       <thead>
         <tr>
           <th scope="col">Variant</th>

@@ -48,7 +48,7 @@ export default function ReplayFormPage() {
     <Page
       title="New replay"
       crumbs={[{ label: "Replays", href: "/replays" }]}
-      about="Ask recorded contexts again under other conditions; answers become branches."
+      about="Replay recorded contexts with other conditions; answers become branches."
     >
       <div className={styles.layout}>
         <form className={styles.fields} onSubmit={(event) => event.preventDefault()}>

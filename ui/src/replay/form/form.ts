@@ -9,7 +9,7 @@ export type ReplayForm = {
   nodes: readonly string[];
   sessions: readonly string[];
   themes: readonly string[];
-  /** Of all contexts whose answers came to different ends, the heaviest. */
+  /** Of all contexts whose answers led to different outcomes, the heaviest. */
   pivot: boolean;
   limit: string;
   /** Models to ask; "" keeps the recorded one. */
