@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { Button } from "./Button";
 
-/** Copies the address of what is shown. Whoever may read it sees the same. */
+/** Copies the address of what is shown. Other readers see the same view. */
 export function CopyLink({
   text = () => window.location.href,
   label = "Copy link",

@@ -42,8 +42,7 @@ export default function SignInPage() {
       <div className={styles.card}>
         {me && !me.signed_in && (
           <p className="soft">
-            On this machine everything can be read without signing in. Whoever judges, replays or freezes
-            signs in.
+            On this machine everything can be read without signing in. Sign in to judge, replay or freeze.
           </p>
         )}
         {me?.signed_in && <p className="soft">This browser is signed in as {me.name ?? me.role}.</p>}

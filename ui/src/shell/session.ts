@@ -36,7 +36,7 @@ export function useMustSignIn(): boolean {
   return error instanceof ApiProblem && error.status === 401;
 }
 
-/** Whether whoever uses the page may change what is not a judgement. */
+/** Whether the user may change anything other than judgements. */
 export function useIsAdmin(): boolean {
   return useMe()?.role === "admin";
 }

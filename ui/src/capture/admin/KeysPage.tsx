@@ -85,8 +85,8 @@ function Keys({ adding, onAdded }: { adding: boolean; onAdded: () => void }) {
     <>
       {!data.needed && (
         <p className={styles.note}>
-          The gateway requires no key now: anyone who can reach it may call it. It requires keys when it listens beyond this
-          machine, or with the setting <code>gateway.require_keys</code>.
+          The gateway requires no key now: anyone who can reach it may call it. It requires keys when it
+          listens beyond this machine, or with the setting <code>gateway.require_keys</code>.
         </p>
       )}
       {data.keys.length === 0 ? (

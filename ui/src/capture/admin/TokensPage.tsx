@@ -104,8 +104,8 @@ function Tokens({ adding, onAdded }: { adding: boolean; onAdded: () => void }) {
       </p>
       {data.tokens.length === 0 ? (
         <Empty title="There are no tokens">
-          Without tokens, anyone on this machine can read everything and change nothing. From the first token
-          on, everybody signs in.
+          Without tokens, anyone on this machine can read everything and change nothing. Once a token exists,
+          everyone must sign in.
         </Empty>
       ) : (
         <DataTable

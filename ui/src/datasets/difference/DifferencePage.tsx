@@ -19,7 +19,12 @@ import { DifferentRow } from "./DifferentRow";
 type Sort = Schema["SnapshotDifference"]["sort"];
 
 const SORTS: readonly { key: Sort; label: string; about: string; colour: string }[] = [
-  { key: "changed", label: "Changed", about: "The row is in both, with different content.", colour: "--hue-5" },
+  {
+    key: "changed",
+    label: "Changed",
+    about: "The row is in both, with different content.",
+    colour: "--hue-5",
+  },
   { key: "added", label: "Only in the second", about: "The row is new.", colour: "--good" },
   { key: "removed", label: "Only in the first", about: "The row is gone.", colour: "--bad" },
   { key: "moved", label: "Other split", about: "The row is in another split.", colour: "--hue-4" },

@@ -41,8 +41,8 @@ export function WithdrawDialog({ open, onClose, snapshot, onDone }: Props) {
     >
       <div className={styles.content}>
         <p>
-          {snapshot.snapshot_id} can no longer be verified, exported or trained on. It stays in the list,
-          with your reason. This cannot be taken back.
+          {snapshot.snapshot_id} can no longer be verified, exported or trained on. It stays in the list, with
+          your reason. This cannot be undone.
         </p>
         <Field label="Reason" wide problem={withdraw.error ? sentence(withdraw.error) : undefined}>
           <textarea

@@ -125,9 +125,9 @@ export default function JudgePage({ params }: PageProps) {
       ) : (
         <Empty title="Its agreement with people is not known">
           <p>
-            People judged none of the items that it judged, or they differ on them too much: labels of
-            contested themes do not count. <code>regraft judges run {name} --judged</code> asks it about those
-            that they judged; <Link href="/review">judge some</Link> first.
+            No item was judged by both this judge and people, or people disagree too much: labels on contested
+            themes do not count. <Link href="/review">Judge some items</Link>, then run{" "}
+            <code>regraft judges run {name} --judged</code>.
           </p>
         </Empty>
       )}

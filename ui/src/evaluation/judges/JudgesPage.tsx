@@ -83,8 +83,8 @@ export default function JudgesPage() {
             <b>
               {trusted} of {rows.filter((row) => row.standing.kind !== "people").length}
             </b>{" "}
-            may be believed. The dashed mark is an agreement of {MIN_AGREEMENT}. Agreement is the least κ by
-            side and by length: who follows either does not pass.
+            are calibrated. The dashed mark is an agreement of {MIN_AGREEMENT}. Agreement is the lower κ of
+            two codings, by side and by length: a judge that follows either does not pass.
           </p>
           <DataTable
             label="Judges"

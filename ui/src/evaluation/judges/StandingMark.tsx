@@ -9,7 +9,7 @@ const MARKS = {
   people: ["plain", "people"],
 } as const;
 
-/** Whether a judge may be believed, and why not. */
+/** Whether a judge is calibrated, and why not. */
 export function StandingMark({ standing }: { standing: Standing }) {
   const [tone, text] = MARKS[standing.kind];
   return (

@@ -93,7 +93,7 @@ export default function MapPage() {
           <pre>
             <code>regraft clusters refit</code>
           </pre>
-          <p>puts them into clusters and draws this map; Dagster does the same after each change.</p>
+          <p>to cluster them and draw this map; Dagster does the same after each change.</p>
         </Empty>
       </Page>
     );

@@ -47,8 +47,8 @@ export function Notices({ desk, shown, notice, onDismiss, onRetry, onGo }: Props
         <p className={styles.warn}>
           <Icon name="warning" />
           <span>
-            <b>Your claim on this item expired:</b> it was open for too long. Others may get it.
-            An answer still counts.
+            <b>Your claim on this item expired:</b> it was open for too long. Others may get it. An answer
+            still counts.
           </span>
         </p>
       )}

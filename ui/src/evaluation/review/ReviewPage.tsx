@@ -64,8 +64,8 @@ export default function ReviewPage() {
       <Page title="Review">
         <Empty title="You can read, but not judge">
           <p>
-            Judgements are stored with a name, so sign in as a reviewer: <Link href="/sign-in">sign in</Link>
-            . The token comes from <code>regraft web-token create NAME --role reviewer</code>.
+            Judgements are stored with a name, so sign in as a reviewer: <Link href="/sign-in">sign in</Link>.
+            The token comes from <code>regraft web-token create NAME --role reviewer</code>.
           </p>
           <p>
             <Link href="/review/queue">The queue</Link> can be read without signing in.

@@ -1,4 +1,4 @@
-/** Without a key, a click or a scroll for so long nobody is taken to look at an item. Milliseconds. */
+/** Milliseconds without a key, a click or a scroll after which the reviewer counts as idle. */
 export const IDLE = 60_000;
 
 /** Time that somebody looked at an item: it stops while the page is hidden, and some time after the last input. */

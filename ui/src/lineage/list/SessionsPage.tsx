@@ -100,9 +100,7 @@ export default function SessionsPage() {
         ) : rows.length === 0 ? (
           <Empty title="No matching sessions">
             <p>
-              {isNarrowed(filter)
-                ? "Remove a filter, or search for other words."
-                : "All are side calls."}
+              {isNarrowed(filter) ? "Remove a filter, or search for other words." : "All are side calls."}
             </p>
             <Button onClick={() => change(isNarrowed(filter) ? cleared(filter) : { ...filter, side: "all" })}>
               {isNarrowed(filter) ? "Remove all filters" : "Show side calls"}
