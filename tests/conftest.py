@@ -24,6 +24,7 @@ from regraft.infra.embedded.postgres import EmbeddedPostgres, PostgresEndpoint
 from regraft.infra.postgres.migrate import migrate
 from regraft.infra.postgres.pool import connect
 from support.memory_folder import use_memory
+from support.slow_files import slow_first
 
 REPOSITORY = Path(__file__).parent.parent
 _TEMPLATE = "regraft_template"
@@ -32,6 +33,13 @@ _PASSED = pytest.StashKey[bool]()
 settings.register_profile("regraft", max_examples=40, deadline=None)  # a slow machine is not a failure
 settings.load_profile("regraft")
 _MEMORY = use_memory()  # before pytest names its own folder
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In parallel, slow files come first; one process runs them in the order of their names."""
+    workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
+    if workers > 1:
+        items[:] = slow_first(items, workers)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
