@@ -12,11 +12,13 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
-from regraft.domain.capture.importers.conversation import Judgement
 from regraft.domain.capture.judges import MODEL, PERSON
+
+if TYPE_CHECKING:  # every format that can be imported would be loaded with it
+    from regraft.domain.capture.importers.conversation import Judgement
 
 Basis = Literal["preference", "rank", "rating"]
 Preference = Literal["a", "b", "equal", "both_bad"]

@@ -11,15 +11,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from regraft.domain.capture.importers.conversation import Judgement
 from regraft.domain.capture.judges import MODEL
 from regraft.domain.evaluation.contest import Strength
 from regraft.domain.evaluation.contest import margin as margin_of_strengths
 from regraft.domain.evaluation.imported import Decider, JudgedAnswers, majority
 from regraft.domain.evaluation.score import ScoreParts
 from regraft.domain.ids import digest, uuid_of
+
+if TYPE_CHECKING:  # every format that can be imported would be loaded with it
+    from regraft.domain.capture.importers.conversation import Judgement
 
 DEFAULT_MIN_MARGIN = 0.05
 FINISHED = frozenset({"ok", "refused"})
