@@ -1,4 +1,4 @@
-"""Who may use the web API, for what, and which tenant's part of the truth they see."""
+"""Access to the web API: tokens, roles and tenants."""
 
 from __future__ import annotations
 
@@ -24,13 +24,11 @@ _RANK: dict[Role, int] = {"viewer": 0, "reviewer": 1, "admin": 2}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a request may read: all that is of the tenant ``scope``, or everything where that is None.
+    """The rights of a request: the data of the tenant ``scope``, or everything if that is None.
 
-    ``name`` is who the token was made for, None for a token without a name. A viewer reads; a reviewer also
-    judges items of the review queue, under that name; an admin also changes all else.
-    ``holds`` says whether it still holds: a token may be revoked while an answer is being sent. ``anonymous``: no token
-    was shown, and none is needed to read.
-    """
+    ``name`` is who the token was made for, None for a token without a name. A viewer reads; a reviewer also judges
+    items of the review queue, under that name; an admin does everything. ``holds`` says whether it still holds: a token
+    may be revoked while an answer is being sent. ``anonymous``: no token was shown, and none is needed to read."""
 
     scope: str | None
     holds: Callable[[], bool]
@@ -60,7 +58,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownToken:
-    """A token that is valid now. ``digest`` tells it from another token of the same id."""
+    """A token that is valid now. ``digest`` distinguishes it from another token with the same id."""
 
     token_id: str
     digest: str
@@ -104,7 +102,7 @@ class AccessControl:
         self.sessions = sessions or SessionPolicy()
 
     def grant(self, shown: str | None) -> Grant | None:
-        """What a request may do that shows this token, or none; None: nothing.
+        """The rights of a request with this token, or without one; None: no rights.
 
         Raises UnavailableError or ConfigError while the file of tokens cannot be read.
         """
@@ -136,7 +134,7 @@ class AccessControl:
         )
 
     def grant_of(self, known: KnownToken, holds: Callable[[], bool]) -> Grant:
-        """What a token may do, for as long as ``holds`` says so."""
+        """The rights of a token, as long as ``holds`` returns true."""
         return Grant(scope=known.scope, holds=holds, name=known.name, role=known.role)
 
     def _anonymous(self) -> Grant | None:

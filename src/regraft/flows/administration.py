@@ -1,6 +1,6 @@
-"""What administrators manage: keys of the gateway, tokens of the web UI, model servers, and calls that cannot be read.
+"""Administration: keys of the gateway, tokens of the web UI, model servers, and calls that cannot be read.
 
-The administrator of one tenant sees and changes what is the tenant's alone: its keys and its tokens.
+The administrator of one tenant sees and changes only that tenant's keys and tokens.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class UpstreamHealth:
 
 
 class Administration:
-    """What one administrator may see and change: of the tenant ``scope``, None: everything."""
+    """The data that one administrator may see and change: that of the tenant ``scope``, or everything if None."""
 
     def __init__(self, dsn: str, setup: AdminSetup, scope: str | None) -> None:
         self.scope = scope
@@ -157,7 +157,7 @@ class Administration:
     def _own(self, scope: str | None) -> str | None:
         wanted = scope.strip() if scope is not None and scope.strip() else self.scope
         if self.scope is not None and wanted != self.scope:
-            raise ForbiddenError(f"This token manages the tenant {self.scope} alone.")
+            raise ForbiddenError(f"This token manages only the tenant {self.scope}.")
         return wanted
 
 

@@ -57,7 +57,7 @@ class BackgroundJob:
 
 
 class Work:
-    """What work gets: a way to say how far it is, which also stops it once it is cancelled."""
+    """The handle that work receives: it reports progress, and stops the work once it is cancelled."""
 
     def __init__(self, report: Callable[[str, int, int], None]) -> None:
         self._report = report
@@ -116,7 +116,7 @@ class Background:
                     return entry.job
                 self._cancel(entry)
             if len(self._line) >= self._waiting:
-                raise UnavailableError("Too much is waiting to be done here. Try again later.")
+                raise UnavailableError("Too many jobs are waiting. Try again later.")
             job = BackgroundJob(
                 job_id=uuid4(),
                 name=name,

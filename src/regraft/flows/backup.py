@@ -34,7 +34,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupSource:
-    """What is backed up, or what a backup is restored into. ``dagster``: the DSN of Dagster's own database, if any.
+    """The source of a backup, or the target of a restore. ``dagster``: the DSN of Dagster's own database, if any.
 
     A warehouse that is not a folder (``s3://...``) is not copied: its own tools keep it.
     """
@@ -52,7 +52,7 @@ class BackupSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupManifest:
-    """What a backup holds: numbers of rows of each table, names of migrations, files with their digests.
+    """The content of a backup: row counts of tables, names of migrations, files with their digests.
 
     ``warehouse`` is None where it was copied, and its address where it was not.
     """

@@ -56,7 +56,7 @@ class BrowserSessions:
         return SignedIn(cookie, self._grant(cookie, known))
 
     def grant(self, cookie: str) -> Grant | None:
-        """What a browser with this cookie may do; None: it is not signed in any more. Raises as ``sign_in`` does."""
+        """The rights of a browser with this cookie; None: it is not signed in any more. Raises as ``sign_in`` does."""
         known = self._token_of(cookie)
         return self._grant(cookie, known) if known else None
 
@@ -99,7 +99,7 @@ class BrowserSessions:
 
 
 def csrf_value(cookie: str) -> str:
-    """What a page shows in each request that changes something: only a page that was given it can know it."""
+    """The value that a page sends with each request that changes something: only a page that received it has it."""
     return hashlib.blake2b(cookie.encode(), digest_size=24, person=b"regraft-csrf").hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What a log takes of the disk: PostgreSQL by room, files by what they are, frozen datasets by snapshot."""
+"""Disk usage of a log: PostgreSQL by room, files by kind, frozen datasets by snapshot."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def _total(found: Iterable[FileSizes]) -> FileSizes:
 
 
 def _snapshots(places: UsagePlaces) -> list[SnapshotUsage]:
-    """What the files of each snapshot take; one that cannot be opened is left out."""
+    """The size of each snapshot's files; one that cannot be opened is left out."""
     from regraft.flows.datasets.registry import snapshots
     from regraft.infra.iceberg.snapshots import catalog, file_sizes
 

@@ -1,4 +1,4 @@
-"""Find anything by what a person types: the first digits of an id, a name, or words of a conversation."""
+"""Search for anything: by a prefix of an id, a name, or words of a conversation."""
 
 from __future__ import annotations
 

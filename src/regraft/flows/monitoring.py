@@ -1,4 +1,4 @@
-"""What ``regraft metrics`` shows: series made of facts, and gauges of the stores, until it is stopped."""
+"""The metrics of ``regraft metrics``: series from facts, and gauges of the stores, until it is stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the asset pipeline reads and writes: figures that say whether a step has work, batches, and checks."""
+"""Queries of the asset pipeline: whether a step has work, batches, and checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refuses requests that a foreign web page could have made: by the name that they call and the page they come from."""
+"""Refuses requests that a foreign web page could have made, by their host name and origin."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Guard:
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._policy.accepts(hosts[0]):
-            return f"This server does not answer to the name {', '.join(hosts)[:200]!r}: add it to {self._setting}."
+            return f"This server does not accept the host name {', '.join(hosts)[:200]!r}: add it to {self._setting}."
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != hosts[0].lower():
             return f"Pages of {origin[:200]!r} may not call this server."
@@ -55,7 +55,7 @@ class Guard:
         if self._json_only and scope["type"] == "http":
             kind = headers.get("content-type", "").partition(";")[0].strip().lower()
             if scope["method"] not in _READING and kind != "application/json":
-                return f"A body of type {kind!r} is not taken: send JSON."
+                return f"A body of type {kind!r} is not accepted: send JSON."
             if any(name == "query" for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), True)):
                 return "A query is sent as the body of a POST."
         return ""

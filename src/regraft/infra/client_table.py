@@ -52,7 +52,7 @@ class KnownClientSection(Section):
 
 
 class SideCallSection(Section):
-    """What tells one kind of side call: all conditions that are given must hold; case does not matter."""
+    """A rule for one kind of side call: all given conditions must hold; case does not matter."""
 
     purpose: str = Field(
         pattern=r"^[a-z][a-z0-9_]{0,40}$", description="what it is for; stored, and named in recipes, as side:PURPOSE"

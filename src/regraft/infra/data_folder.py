@@ -20,7 +20,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 def make_data_folder(path: Path) -> Path:
     """Make the folder if there is none, and close the folders in it that an earlier version left open.
 
-    A folder that is there keeps its own mode: its owner may have opened it for a reason.
+    An existing folder keeps its mode: its owner may have opened it for a reason.
     """
     if not path.exists():
         path.mkdir(mode=0o700, parents=True, exist_ok=True)

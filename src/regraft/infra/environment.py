@@ -1,11 +1,11 @@
-"""What child processes are given of our environment: keys go only to those that use them."""
+"""The environment of child processes: keys are passed only to those that use them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Set
 
-# What a Python program of ours needs to start and to say what it has to say.
+# Variables that our Python programs need to start and to print.
 _NAMES = frozenset({"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "VIRTUAL_ENV"})
 _STARTS = ("PYTHON", "LC_", "LD_", "DYLD_", "SSL_")
 

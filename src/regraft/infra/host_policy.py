@@ -1,9 +1,8 @@
-"""Which names a server answers to, and which web pages may call it.
+"""Which host names a server accepts, and which web pages may call it.
 
 A page that a browser shows can send requests to servers on the same machine, and by changing what its own name resolves
-to (DNS rebinding) it can read their answers. So a server answers only to names that it knows, and to no page's script
-unless the page's origin is allowed.
-"""
+to (DNS rebinding) it can read their answers. So a server accepts only known host names, and requests of scripts only
+from allowed origins."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ ANY = "*"
 class HostPolicy:
     """``hosts`` are names, ``origins`` are like ``https://app.example.com``; both may be globs, ``*`` allows all.
 
-    Loopback names are always known, and so is the address ``bind`` that the server listens on.
+    Loopback names are always accepted, and so is the address ``bind`` on which the server listens.
     """
 
     def __init__(self, hosts: Iterable[str] = (), origins: Iterable[str] = (), bind: str = "") -> None:

@@ -1,4 +1,4 @@
-"""How far captured calls are on their way from the gateway's spool through the stream into PostgreSQL."""
+"""Captured calls that wait in the gateway's spool or in the stream, before PostgreSQL."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class CaptureBacklog:
 
     @property
     def seconds(self) -> float:
-        """How long the call that waits longest has waited at least."""
+        """The minimum time that the oldest waiting call has waited."""
         return max(self.spool_seconds, self.stream_seconds or 0.0)
 
 
 def capture_backlog(spool: Path, nats_url: str | None) -> CaptureBacklog:
-    """Look at the spool folder, and at the stream if its URL is given; a stream that cannot be asked counts as None."""
+    """Check the spool folder, and the stream if its URL is given; an unreachable stream counts as None."""
     waiting = spool_backlog(spool)
     if waiting.since is not None:
         time.sleep(_LOOK_AGAIN)  # what came a moment ago, after a long silence, is on its way now

@@ -151,7 +151,7 @@ def _of_call(call: ParsedCall, *, orchestrated: bool) -> _Attributes:
 
 
 def _of_place(call: ParsedCall, placed: Capture | None) -> _Attributes:
-    """Where the call is in the conversation; a call that asks for no answer in words is nowhere."""
+    """The session and node of the call; none for a call that is not a turn."""
     if placed is None:
         return {}
     session = str(placed.session_id)
@@ -173,7 +173,7 @@ def _replayed(placed: Capture | None) -> list[UUID]:
 
 
 def _links(placed: Capture | None, ratio: float, originals: Mapping[UUID, traces.TracedCall]) -> Iterator[SpanLink]:
-    """The call whose node this one regrows."""
+    """The call whose node this one replays."""
     for claimed in dict.fromkeys(_replayed(placed)):
         if (one := originals.get(claimed)) is not None:
             there = _context(one.event_id, one.operation_id, one.traceparent, ratio)

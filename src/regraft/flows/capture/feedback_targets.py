@@ -1,4 +1,4 @@
-"""Tells gateways, which know no store, whether what feedback is about is stored."""
+"""Answers gateways, which have no database, whether the target of feedback is stored."""
 
 from __future__ import annotations
 

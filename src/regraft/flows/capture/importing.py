@@ -1,4 +1,4 @@
-"""Other people's conversations into the execution log: read, digest, store a batch at once; what is stored is skipped.
+"""Import conversations into the execution log: read, digest, store in batches; stored ones are skipped.
 
 A batch is a transaction of whole conversations, written by a second thread while the next one is read. Ids are
 deterministic, so that an import that was cut short continues when it is started again, and importing twice adds
@@ -322,7 +322,7 @@ class _Storing(_Sink):
             if projection.held(self._writing) != self._version:
                 raise UnavailableError(
                     "The log was switched to another projection during this import. Import the files again: what is "
-                    "stored already is passed over."
+                    "stored already is skipped."
                 )
             inbox.prepare(self._writing)
             stored = inbox.store(self._writing, batch)

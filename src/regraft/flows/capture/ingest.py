@@ -70,8 +70,7 @@ class IngestCounts:
 
 
 class SeenIds:
-    """Ids known to be stored, so that nothing is sent twice; and what was read, by which table of clients. Forgets the
-    oldest."""
+    """A cache of stored ids, so that nothing is sent twice, and of parsed calls. Drops the oldest entries."""
 
     def __init__(self, limit: int = _REMEMBERED, table: ClientTable | None = None) -> None:
         self.cache = HistoryCache()
@@ -85,7 +84,7 @@ class SeenIds:
         self._ids.clear()
 
     def forget(self) -> None:
-        """What was known to be stored may have been erased since."""
+        """Forget the stored ids, some of which may have been erased."""
         self.turn_to(self.cache.version)
 
     def __contains__(self, key: Digest) -> bool:

@@ -1,4 +1,4 @@
-"""What is being captured now: the latest calls, and each further one once it is stored."""
+"""The live view: the latest calls, and each new one once it is stored."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def recent_calls(connection: Connection, scope: str | None, limit: int) -> list[
 
 
 def last_hour(source: Source) -> TrafficFigures:
-    """How much was captured in the last hour, and how it went."""
+    """The number of calls in the last hour, with failures and times."""
     with reading_from(source) as connection:
         return traffic_figures(connection, 3600.0)
 

@@ -1,4 +1,4 @@
-"""The quarantine: what is in it and why, and trying again what may be read or placed by now."""
+"""The quarantine: list, dismiss and retry calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retention: remove raw bytes that nothing else is made from, once they are old.
+"""Retention: remove old raw bytes from which nothing else is derived.
 
 Messages, tool lists and settings are no raw bytes: histories, replays and frozen rows are made from them. What goes is
 what servers wrote around their answers, the copies of calls that left quarantine, and on request what could never be

@@ -1,4 +1,4 @@
-"""Where a row of a frozen dataset came from: its nodes and runs, what was judged of them, and what admitted it."""
+"""The origin of a row of a frozen dataset: its nodes and runs, their judgements, and the values that admitted it."""
 
 from __future__ import annotations
 

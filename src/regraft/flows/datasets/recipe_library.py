@@ -74,7 +74,7 @@ class RecipeLibrary:
         return _read(file), "built_in"
 
     def check(self, text: str, *, files: bool = True) -> CheckedRecipe:
-        """What a text means, or what is wrong with it; nothing is run. ``files=False``: it may name no file."""
+        """Parse a recipe text, or describe its mistakes. ``files=False``: it may not name files."""
         if len(text) > LONGEST:
             found = [Mistake(None, "", f"The text is longer than {LONGEST:,} characters.")]
             return CheckedRecipe(text=text, mistakes=tuple(found), recipe=None)
@@ -110,7 +110,7 @@ class RecipeLibrary:
         named = [*recipe.filters.decontaminate, *([tokenizer] if tokenizer and tokenizer not in NAMED else [])]
         for name in named:
             if not files or self._folder is None:
-                raise UsageError(f"A recipe that is given here may name no file, as it does with {name[:80]!r}.")
+                raise UsageError(f"A recipe in a request may not name files, but this one names {name[:80]!r}.")
             if not Path(name).resolve().is_relative_to(self._folder.resolve()):
                 raise UsageError(f"{name[:80]!r} is not in the folder of recipes, {self._folder}.")
 

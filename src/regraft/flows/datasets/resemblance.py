@@ -1,4 +1,4 @@
-"""Which rows of a frozen dataset say nearly the same, computed by Daft: on this machine, or on a Ray cluster."""
+"""Near-duplicates in a frozen dataset, found with Daft on this machine or on a Ray cluster."""
 
 from __future__ import annotations
 

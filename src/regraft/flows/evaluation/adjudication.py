@@ -1,4 +1,4 @@
-"""Adjudication: what people differ on, shown to an adjudicator, whose decision alone counts from then on."""
+"""Adjudication: disputed items are shown to an adjudicator, whose decision then counts alone."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Dispute:
 def disputes(
     desk: ReviewDesk, *, kind: str | None = None, theme: str | None = None, skip: Sequence[UUID] = (), limit: int = 1
 ) -> list[Dispute]:
-    """What people differ on and no one has adjudicated, those of contested themes first. Ratings differ from two stars
+    """Disputes that are not adjudicated yet, those of contested themes first. Ratings differ from two stars
     on."""
     if kind not in (None, *_MEASURES):
         raise UsageError(f"A kind is one of {', '.join(_MEASURES)}, not {kind!r}.")

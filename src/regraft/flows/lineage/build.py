@@ -49,7 +49,7 @@ class BuildCounts:
 
 
 def waiting_turns(source: Source) -> int:
-    """How many turns wait to be placed in the graph."""
+    """How many turns wait for the graph."""
     with reading_from(source) as connection:
         turns, _ = store.waiting(connection)
     return turns
@@ -168,7 +168,7 @@ def _settle_outcomes(dsn: str) -> None:
 
 
 def catch_up(dsn: str) -> int:
-    """Place the turns that wait, and return how many still wait.
+    """Add waiting turns to the graph, and return how many still wait.
 
     It is for readers, who should not wait long: where many turns wait, or another builder is at work, nothing is done.
     """
@@ -184,7 +184,7 @@ def catch_up(dsn: str) -> int:
 
 
 def retry(dsn: str, progress: Progress | None = None, *, builders: int = 1) -> BuildCounts:
-    """Try again the turns that could not be placed, and place all others that wait."""
+    """Retry the turns that failed before, and add all other waiting turns."""
     with transaction(dsn, name="regraft-lineage") as connection:
         store.retry_failed(connection)
     return build(dsn, None, progress, builders=builders)

@@ -1,4 +1,4 @@
-"""One transaction of a build: which turns it takes, alone or beside other builders, and where it places them."""
+"""One transaction of a build: which turns it takes, alone or with other builders, and their nodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHUNK = 5_000  # turns to a transaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """What a transaction did. ``joining``: turns wait that only a builder that is alone may place."""
+    """The result of a transaction. ``joining``: there are turns that need the exclusive lock."""
 
     turns: list[UUID]
     rows: store.GraphRows

@@ -1,4 +1,4 @@
-"""Keep the graph up with what is captured, for as long as a service runs."""
+"""Keep the graph up to date with captured calls while a service runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The spans of turns that were placed in the conversation graph: what each call became there."""
+"""Spans for turns that were added to the conversation graph, with their node and branch kind."""
 
 from __future__ import annotations
 

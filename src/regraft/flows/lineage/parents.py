@@ -45,7 +45,7 @@ class ParentLink:
 def parent_links(
     connection: Connection, facts: Mapping[UUID, store.Row], found: Mapping[UUID, store.Row], version: int
 ) -> dict[NodeId, ParentLink]:
-    """Where each node hangs: where its first run does. A claim that would close a circle is not honoured."""
+    """The parent of each node: that of its first run. A claim that would form a cycle is ignored."""
     runs: dict[NodeId, list[store.Row]] = defaultdict(list)
     for fact in facts.values():
         runs[fact["node_id"]].append(fact)
@@ -76,7 +76,7 @@ def parent_links(
 
 
 def settled_link(row: store.Row) -> ParentLink:
-    """Where a node hangs that nothing new touches."""
+    """The parent of a node that new turns do not affect."""
     change = None
     if row["parent_evidence"] in (COMPACTION_EVIDENCE, RETURNED_EVIDENCE):
         change = stored_change(row["branch_kind"], row["branch_reason"], row["variant_config"])

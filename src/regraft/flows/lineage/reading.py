@@ -154,7 +154,7 @@ def tree_page(
 
 
 def node(source: Source, node: str, scope: str | None = None, limit: int | None = None) -> NodeDetail:
-    """What is known about one node: everything, or the first ``limit`` of its children, runs and alternatives each.
+    """One node with all its children, runs and alternatives, or the first ``limit`` of each.
 
     Raises UsageError or NotFoundError.
     """

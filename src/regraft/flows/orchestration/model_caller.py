@@ -32,7 +32,7 @@ class CallRefusedError(RegraftError):
 
 @dataclass(slots=True)
 class StepCost:
-    """What a step has cost so far, also when it fails or is cancelled on the way."""
+    """The cost of a step so far, even if it fails or is cancelled."""
 
     attempts: int = 0
     tool_calls: int = 0
@@ -50,7 +50,7 @@ class Completion:
 
     @property
     def text(self) -> str:
-        """What the message says."""
+        """The text of the message."""
         return words(self.message.get("content"))
 
 

@@ -1,4 +1,4 @@
-"""Taskification: have a node's request, or a bare prompt, cut into a plan; and keep what captured calls came to.
+"""Taskification: split a node's request, or a prompt, into a plan, and store the results of captured calls.
 
 Every request for a plan goes through the gateway, and its headers say what it is for. So the results are
 read off the execution log (``collect``), and asking needs no database: a plan that an orchestrator made is stored when
@@ -46,7 +46,7 @@ Row = taskification.Row
 
 @dataclass(frozen=True, slots=True)
 class TaskifyRequest:
-    """What would be asked. ``known``: this was taskified already, under the same rule; nothing is to be asked."""
+    """The planned request. ``known``: this was taskified already with the same rule; no request is needed."""
 
     assignment: Assignment
     prompt: str

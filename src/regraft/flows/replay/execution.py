@@ -1,4 +1,4 @@
-"""Growing the answers of a plan: so many jobs at a time, each by one call or as the caller says, within a budget."""
+"""Run the jobs of a plan: several at a time, each with one call or a given function, within a budget."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from regraft.infra.llm.retrying_client import RetryingClient
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """What a job gave. ``turns`` are its captured calls in order: the last one is the job's answer.
+    """The result of a job. ``turns`` are its captured calls in order: the last one is the job's answer.
 
     ``failure`` says in a line why there is none; the job is then run again by the next replay. ``spent`` are the
     tokens of all its calls.

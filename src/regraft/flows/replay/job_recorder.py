@@ -1,4 +1,4 @@
-"""Stores how the jobs of a replay plan go while they run, many changes at a time: the calls do not wait for it."""
+"""Stores the progress of a replay plan's jobs while they run, in batches; calls do not wait for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making again what is stale: plans through taskification, replays and rollouts through the gateway.
+"""Regenerate stale results: plans through taskification, replays and rollouts through the gateway.
 
 What was asked is asked again, as the log has it, with the same words and seeds; only what is current differs. Nothing
 is overwritten: the new runs are added, and rows of ``generations`` say what they supersede.

@@ -64,7 +64,7 @@ _SOURCES_TOLD = 40  # results of one step whose sources a call tells
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutOptions:
-    """How far to go, and what is simulated. ``toward`` is the node whose path is followed; None: the longest.
+    """The length of a rollout, and what is simulated. ``toward`` is the node whose path is followed; None: the longest.
 
     ``persona`` is the prompt of a simulated user; None: no user is simulated. ``simulator`` is the model that
     plays it, and tools under the policy ``simulated``; empty: the job's own.
@@ -301,7 +301,7 @@ class _Rollout:
             yield OrderedResults(recorded) if self._options.policy == "recorded" else StrictResults(recorded)
 
     async def stand_in_for(self, call: ToolCall, messages: list[dict[str, Any]]) -> str:
-        """What a model says in the place of a tool."""
+        """The result that a model simulates for a tool."""
         return await self._stand_in(f"tool {call.name}", messages)
 
     async def _stand_in(self, whom: str, messages: list[dict[str, Any]]) -> str:

@@ -1,8 +1,7 @@
-"""Replays for a process that serves: looked at before they run, run in the background, cancelled and gone on with.
+"""Replays in a server process: previewed, run in the background, cancelled and resumed.
 
-A plan is stored before it runs, and its jobs as they end, so that the process may be killed at any moment: anyone who
-resumes the plan, here or by ``regraft replay --resume``, asks nothing twice.
-"""
+A plan is stored before it runs, and its jobs as they end, so that the process may be killed at any moment: resuming the
+plan, here or with ``regraft replay --resume``, repeats no call."""
 
 from __future__ import annotations
 
@@ -86,7 +85,7 @@ class Continuing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayOutlook:
-    """What a replay would do. ``nodes`` are those that have jobs, ``answered`` the jobs that have an answer already,
+    """The preview of a replay. ``nodes`` are those that have jobs, ``answered`` the jobs that have an answer already,
     ``refused`` counts nodes without jobs by reason. ``plan_id`` is the stored plan that it is, None: a new one;
     ``resumes`` says that this plan was begun and not finished."""
 
@@ -109,7 +108,7 @@ class ReplayService:
 
     @property
     def prices(self) -> Mapping[str, Price]:
-        """What models cost, by name."""
+        """Prices of models, by name."""
         return self._setup.prices
 
     def outlook(self, asked: Experiment, going_on: Continuing | None = None, scope: str | None = None) -> ReplayOutlook:

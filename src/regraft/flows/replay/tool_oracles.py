@@ -1,4 +1,4 @@
-"""What answers a rollout's tool calls beyond the record: tool servers that run, or a model that simulates the tool."""
+"""Sources of tool results beyond the record: running tool servers, or a model that simulates the tool."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from regraft.infra.config.section import Section
 
 
 class ClustersSection(Section):
-    """How paths are clustered by what they are about."""
+    """How paths are clustered by subject."""
 
     min_size: int = Field(5, ge=2, le=1000, description="least number of paths in a cluster")
     seed: int = Field(

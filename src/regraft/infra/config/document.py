@@ -62,7 +62,7 @@ def mistakes_of(text: str, model: type[BaseModel]) -> list[Mistake]:
 
 
 def _line(path: KeyPath, sentence: str, lines: Mapping[KeyPath, int]) -> int | None:
-    """The line of a key; of a mistake of the whole, that of the first key or table that its sentence names."""
+    """The line of a key; for a mistake about the whole, that of the first key or table in its message."""
     if path:
         return line_of(path, lines)
     named = ((word,) for word in _WORD.findall(sentence))

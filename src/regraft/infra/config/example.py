@@ -1,4 +1,4 @@
-"""A commented TOML file from the model of it: every key with its default and what it means."""
+"""A commented TOML file from its model: every key with its default and meaning."""
 
 from __future__ import annotations
 

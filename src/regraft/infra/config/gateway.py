@@ -1,4 +1,4 @@
-"""The settings of the gateway, and of what it leaves out of records."""
+"""The settings of the gateway and of redaction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from regraft.infra.host_policy import is_loopback
 
 
 class RedactSection(Section):
-    """What is removed from calls before they are stored. What the model server is sent stays as it is."""
+    """Removes content from calls before they are stored. The request to the model server does not change."""
 
     identities: list[Literal["session", "parent_node", "replay_node", "theme", "task", "variant", "plan"]] = Field(
         [], description="X-Regraft values to drop"

@@ -1,4 +1,4 @@
-"""How long what nothing else is made from is kept."""
+"""How long data from which nothing else is derived is kept."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def age_of(text: str) -> timedelta:
 
 
 class RetentionSection(Section):
-    """What `regraft retention` removes where its options name no age; `regraft up` gives the command once a day."""
+    """The ages that `regraft retention` uses by default; `regraft up` runs the command once a day."""
 
     raw_bodies: str | None = Field(
         None, description="age, such as 90d, of raw bytes around answers; they are kept for good if unset"

@@ -10,7 +10,7 @@ from regraft.infra.config.section import Section
 
 
 class ReviewSection(Section):
-    """What people are asked to judge, how often, and when their agreement is too low to decide anything."""
+    """The review queue: its size, the reviewers per item, and the agreement below which labels decide nothing."""
 
     size: int = Field(500, ge=1, description="open items of each kind that the queue is filled up to")
     reviewers: int = Field(1, ge=1, description="people who judge each item")

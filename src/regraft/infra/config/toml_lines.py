@@ -1,4 +1,4 @@
-"""Where the keys of a TOML text stand, so that a message about a key can name its line."""
+"""The lines of the keys in a TOML text, for messages about a key."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from regraft.infra.config.section import Section
 class ToolServerSection(Section):
     """One MCP server: a ``command`` that is started and spoken to on its standard input, or a ``url``.
 
-    It is given few of our own variables (HOME, PATH and similar), and those that are named.
+    Its environment has only a few variables (HOME, PATH and similar), and those that are named here.
     """
 
     command: str | None = Field(None, description="the program that is the server, e.g. uvx")

@@ -1,4 +1,4 @@
-"""The DuckDB file of the workbench: what can be computed again. Opened late, closed early, by one writer at a time."""
+"""The DuckDB file of the workbench, with derived data. It has one writer at a time and is open only briefly."""
 
 from __future__ import annotations
 
@@ -89,12 +89,12 @@ class WorkbenchFile:
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def watermark(self, station: str) -> int:
-        """How much of the truth a station has seen; -1 when it has seen nothing."""
+        """How far a step has read the log; -1 if it has read nothing."""
         rows = self._rows("watermark", {"station": station}, "watermark")
         return int(rows[0]["build"]) if rows else -1
 
     def set_watermark(self, station: str, build: int) -> None:
-        """A station has seen so much."""
+        """Record how far a step has read the log."""
         with self._writing() as connection:
             self._mark(connection, station, build)
 

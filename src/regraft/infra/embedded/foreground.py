@@ -1,4 +1,4 @@
-"""A service in the foreground of a terminal: commands of other terminals find it running, and use it."""
+"""A service in the foreground of a terminal, which commands in other terminals find and use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from regraft.infra.settings import Settings
 
 
 def announce(settings: Settings, name: str, port: int = 0, *, shared: bool = False) -> None:
-    """Say in the run folder that this process is the service ``name``; it ends when its terminal ends it, anyone who
+    """Record in the run folder that this process is the service ``name``; it ends when its terminal ends it, anyone who
     uses it then. For a background process its starter has said so already. Where services are started by something
     else, nothing is said: other containers that share the data folder number their processes in their own way.
 

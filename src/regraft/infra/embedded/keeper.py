@@ -90,7 +90,7 @@ def _stop_when_unused(users: Path, lock: Path, stop: Callable[[], None]) -> None
 
 
 def _stop_with_parent(stop_signal: int) -> Callable[[], None] | None:
-    """What the child runs before exec; after the change of account, which would clear the setting."""
+    """A function that the child runs before exec, after the change of account, which would clear the setting."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl

@@ -37,7 +37,7 @@ class Launch:
 
 
 class KeptServer:
-    """This process's part in one server of a data folder: what it started or adopted, and its lease on it.
+    """A server of a data folder as this process uses it: started or adopted, with a lease.
 
     port: None takes the remembered port when it is free, else a free one. port_setting: named where it is not free.
     """

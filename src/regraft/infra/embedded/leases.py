@@ -1,4 +1,4 @@
-"""Who uses an embedded server: each process holds a lease, and the server runs for as long as there is one.
+"""Leases on embedded servers: each process that uses a server holds one, and the server runs as long as there is one.
 
 A lease is a locked file in ``run/NAME.users``. The kernel drops the lock with the process, also after kill -9, so a
 lease is never left behind. ``keeper`` stops the server when the last one is gone.
@@ -93,7 +93,7 @@ def users_of(users: Path) -> list[str]:
 
 
 def this_command() -> str:
-    """What this process calls itself: ``regraft replay``."""
+    """The name of this process's command: ``regraft replay``."""
     program = Path(sys.argv[0]) if sys.argv and sys.argv[0] else Path("python")
     name = program.parent.name if program.name == "__main__.py" else program.name
     return " ".join([name, *(word for word in sys.argv[1:2] if not word.startswith("-"))])

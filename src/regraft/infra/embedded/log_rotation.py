@@ -1,4 +1,4 @@
-"""Logs that stay small while others append to them: NAME.log, and what was in it before as NAME.log.1, .2 and so on.
+"""Rotation of logs while other processes append to them: NAME.log, with older content in NAME.log.1, .2 and so on.
 
 With the standard library alone: the keeper of a server loads it by its path. Who writes the log need not know, as it
 appends. Where the file system can cut off the beginning of a file (ext4, xfs), no line is lost; elsewhere the file is

@@ -42,7 +42,7 @@ class Stack:
         self._dsn = ""
 
     def postgres(self) -> str:
-        """The DSN of the truth, with its schema up to date."""
+        """The DSN of the database, with its schema up to date."""
         if not self._dsn:
             dsn = self.bare_postgres()
             with connect(dsn, autocommit=True, name="regraft-migrate") as connection:
@@ -51,7 +51,7 @@ class Stack:
         return self._dsn
 
     def bare_postgres(self) -> str:
-        """The DSN of the truth as it is, perhaps without any table."""
+        """The DSN of the database, which may have no tables."""
         if self.settings.postgres.dsn:
             return self.settings.postgres.dsn.get_secret_value()
         self._may_start("PostgreSQL", "postgres.dsn")
@@ -61,7 +61,7 @@ class Stack:
         return self._postgres.start().dsn
 
     def existing_postgres(self, *, migrating: bool = False) -> str:
-        """The DSN of the truth where there is one: no database is made. ``migrating`` applies migrations that wait.
+        """The DSN of an existing database; none is created. ``migrating`` applies pending migrations.
 
         Raises NotFoundError where there is none, UsageError when it waits for migrations.
         """
@@ -70,7 +70,7 @@ class Stack:
         return self._dsn
 
     def unmigrated_postgres(self) -> str:
-        """The DSN of the truth where there is one, as it is: migrations may wait. Raises NotFoundError."""
+        """The DSN of an existing database, which may have pending migrations. Raises NotFoundError."""
         return self._dsn or self._find_postgres(migrating=False, waiting_is_wrong=False)
 
     def _find_postgres(self, *, migrating: bool, waiting_is_wrong: bool) -> str:
@@ -153,21 +153,21 @@ class Stack:
         return self._model.start()
 
     def gateway_url(self) -> str:
-        """Where the gateway is, or will be."""
+        """The address of the gateway, running or not."""
         if self.settings.client.gateway_url:
             return self.settings.client.gateway_url
         return _url(self.settings.gateway.host, self.settings.gateway.port)
 
     def web_url(self) -> str:
-        """Where the web API is, or will be."""
+        """The address of the web API, running or not."""
         return _url(self.settings.web.host, self.settings.web.port)
 
     def dagster_url(self) -> str:
-        """Where Dagster's page is, or will be."""
+        """The address of Dagster's page, running or not."""
         return _url(self.settings.dagster.host, self.settings.dagster.port)
 
     def metrics_url(self) -> str:
-        """Where ``regraft metrics`` is, or will be."""
+        """The address of ``regraft metrics``, running or not."""
         return _url(self.settings.metrics.host, self.settings.metrics.port)
 
     def running_nats(self) -> str | None:
@@ -192,7 +192,7 @@ class Stack:
         return GatewayEndpoint(self.gateway(), key)
 
     def ingest(self) -> None:
-        """Make sure that captured calls are being stored, unless others see to that."""
+        """Make sure that ingest is running, unless services are started by something else."""
         if self.settings.start_services:
             self.run(INGEST)
 
@@ -231,7 +231,7 @@ class Stack:
         return STOP_TIMEOUT + (gateway.drain_notice + gateway.drain_seconds if name == GATEWAY else 0.0)
 
     def _withheld(self, name: str) -> Set[str]:
-        """Keys that a program has no use for. Dagster's runs ask models and tools, and may start the gateway; the web
+        """Keys that a program does not need. Dagster's runs ask models and tools, and may start the gateway; the web
         process replays, for which it asks the gateway, and tools where they are live. Ingest and the web process export
         traces."""
         keys, used = self.settings.key_variables, self.settings.gateway_variables

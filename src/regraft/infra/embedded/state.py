@@ -1,4 +1,4 @@
-"""What is remembered about a started server, so that a second starter adopts it and does not start another."""
+"""The recorded state of a started server, so that other processes use it instead of starting another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process of ``regraft up``, as the run folder of its data folder knows it."""
+"""The process of ``regraft up``, recorded in the run folder of its data folder."""
 
 from __future__ import annotations
 
@@ -39,5 +39,5 @@ def become_supervisor(data_dir: Path) -> None:
 
 
 def report_ready(data_dir: Path) -> None:
-    """Say that all services answer."""
+    """Record that all services answer."""
     RunFolder.of(data_dir).write(_NAME, ServerState.of(os.getpid(), 0, {VERSION: __version__, _READY: "yes"}))

@@ -1,5 +1,5 @@
-"""Draft folders, for what is needed only while something is made. A killed process leaves one behind: its lock, which
-ends with the process, tells it from one in use."""
+"""Draft folders for temporary files. A killed process leaves one behind: its lock, which
+ends with the process, distinguishes it from one in use."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ Statuses = Annotated[list[Status], BeforeValidator(_as_list, json_schema_input_t
 
 
 class ExperimentSection(FileSection):
-    """What the plan is called, how many answers it asks for, and what they may cost."""
+    """The name of the plan, the number of answers, and the budget."""
 
     name: str = Field("", description="the plan's name")
     theme: str | None = Field(None, description="the theme of the new answers; unset: that of the node")
@@ -65,7 +65,7 @@ class ExperimentSection(FileSection):
     @classmethod
     def _is_one(cls, value: int) -> int:
         if value != 1:
-            raise ValueError("can only be 1 in a file; a conversation goes on with --continue")
+            raise ValueError("can only be 1 in a file; use --continue to continue a conversation")
         return value
 
 

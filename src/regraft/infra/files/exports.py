@@ -48,7 +48,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """The name of the part in messages."""
         return f"{self.path.name}!{self.member}" if self.member else self.path.name
 
 
@@ -61,7 +61,7 @@ class OpenedPart:
 
 
 def parts(path: Path) -> list[Part]:
-    """The JSON files that a path means: itself, those in a zip, or all in a folder.
+    """The JSON files at a path: the file itself, those in a zip, or all in a folder.
 
     A zip that holds ``conversations.json`` (what chat applications send) means that one alone; one that holds
     ``header.json`` and ``samples/`` (an evaluation log) means the samples under that head. A zip in a folder means the
@@ -85,9 +85,9 @@ def parts(path: Path) -> list[Part]:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename: info.compress_size for info in archive.infolist() if _wanted(info.filename)}
     except (zipfile.BadZipFile, NotImplementedError) as error:
-        return [_closed(path, f"{path.name} is no zip file that can be read: {error}")]
+        return [_closed(path, f"{path.name} is not a readable zip file: {error}")]
     if sum(members.values()) > path.stat().st_size:
-        return [_closed(path, f"{path.name} is no honest zip file: its members lie over one another.")]
+        return [_closed(path, f"{path.name} is not a valid zip file: its members overlap.")]
     talks = [name for name in members if Path(name).name.startswith("conversations")]
     samples = [name for name in members if name.startswith("samples/")]
     if "header.json" in members:
@@ -187,7 +187,7 @@ def _opened(part: Part, member: str | None) -> Iterator[OpenedPart]:
 
 
 def _limited(pieces: Iterator[bytes], packed: int, name: str) -> Iterator[bytes]:
-    """Unpacked pieces, up to what a file of this size can honestly hold. Raises UsageError beyond it."""
+    """Unpacked pieces, up to what a file of this size can plausibly contain. Raises UsageError beyond it."""
     unpacked = 0
     for piece in pieces:
         unpacked += len(piece)

@@ -1,4 +1,4 @@
-"""Virtual keys of the gateway: which tenant calls, and what it may ask for."""
+"""Virtual keys of the gateway: the tenant of calls, and the allowed models and paths."""
 
 from __future__ import annotations
 

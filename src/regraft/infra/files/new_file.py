@@ -1,4 +1,4 @@
-"""A text file that is made where there is none, whole or not at all."""
+"""Create a text file, completely or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The owner's token: one file in the data folder. Who can read the folder may do everything in the web UI.
+"""The owner's token: one file in the data folder. Anyone who can read the folder may do everything in the web UI.
 
 Unlike other tokens it is kept as it is, because `regraft open` shows it again and again; the folder holds all that it
 opens. When the file is deleted, what was signed in with it is signed out, and the next `regraft web` makes another.

@@ -61,7 +61,7 @@ Count = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class SourceSection(FileSection):
-    """Which conversations are read, and who may decide what is good."""
+    """Which conversations are read, and which sources may decide."""
 
     themes: list[str] = Field([], description="themes; empty: all")
     purposes: list[str] = Field(
@@ -92,7 +92,7 @@ class SourceSection(FileSection):
 
 
 class SelectSection(FileSection):
-    """How much is taken, and of what."""
+    """How many rows are selected, and by which strata."""
 
     strata: list[Stratum] = Field(
         ["theme"], description="what a stratum is: any of theme, model, purpose, task, category, cluster"
@@ -136,7 +136,7 @@ class ContentSection(FileSection):
 
 
 class FiltersSection(FileSection):
-    """What is left out although it is legal, and what is replaced in the rest."""
+    """Filters for legal rows, and replacements in the rest."""
 
     tokenizer: str = Field("", description="tokenizer of the length limits: cl100k, o200k, llama3, qwen, or a file")
     min_tokens: Count = Field(0, description="least length of a row in tokens; 0: no limit")
@@ -157,7 +157,7 @@ class FiltersSection(FileSection):
 
 
 class WeightsSection(FileSection):
-    """What each part of a score counts; each outweighs all that follow it."""
+    """The weights of the parts of a score; by default each outweighs all that follow it."""
 
     human: float = Field(8.0, ge=0.0, description="ratings by people")
     outcome: float = Field(4.0, ge=0.0, description="reported outcomes")
@@ -166,7 +166,7 @@ class WeightsSection(FileSection):
 
 
 class RecipeFile(FileSection):
-    """What a dataset is made of: source, selection, content, filters and splits."""
+    """The definition of a dataset: source, selection, content, filters and splits."""
 
     name: Name = Field(description="the dataset's name")
     kind: KindName = Field(description="sft, dpo, reward, suppression or unlearning")
@@ -273,7 +273,7 @@ def save_recipe(folder: Path, name: str, text: str, *, replace: bool = False) ->
     """Write the file of a recipe, whole or not at all. Raises UsageError for a name that is none, ConflictError where
     there is a file and ``replace`` is not asked for, UnavailableError when it cannot be written."""
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{name[:80]!r} is no name of a recipe: use lower-case letters, digits, '-' and '_'.")
+        raise UsageError(f"{name[:80]!r} is not a valid recipe name: use lower-case letters, digits, '-' and '_'.")
     if name in built_in():
         raise ConflictError(f"{name} is the name of a built-in recipe. Save it under another name.")
     path = folder / f"{name}.toml"

@@ -1,4 +1,4 @@
-"""Secrets that clients show, in one small file: what each may do, and never the secret itself.
+"""Credentials of clients in one small file: the rights and the digest of each, never the secret itself.
 
 A file and not a table, because calls must be let through while PostgreSQL is away. It is replaced as a whole, and every
 process looks at it again when it has changed: a secret made or revoked counts within a second or two. Processes on
@@ -63,7 +63,7 @@ class SecretFile(Generic[S]):
         self._looked = -LOOK_SECONDS
 
     def digest_of(self, secret: str) -> str:
-        """What the file knows of a secret."""
+        """The entry of a secret in the file."""
         said = secret.encode("utf-8", "surrogateescape")
         return hashlib.blake2b(said, digest_size=32, person=self._person).hexdigest()
 

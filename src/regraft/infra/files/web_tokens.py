@@ -1,4 +1,4 @@
-"""Tokens of the web API: who uses it, what they may do, and which tenant's data they see."""
+"""Tokens of the web API: the name, role and tenant of each user."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class WebToken(StoredSecret, frozen=True, kw_only=True):
 
     @property
     def role(self) -> Role:
-        """A viewer reads; a reviewer also judges; an admin also changes all else."""
+        """A viewer reads; a reviewer also judges; an admin does everything."""
         return self.written_role or ("reviewer" if self.review else "viewer")
 
 

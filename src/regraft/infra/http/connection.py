@@ -1,8 +1,7 @@
-"""The HTTP/1.1 side that faces clients: one protocol per connection, with nothing between it and a call.
+"""The HTTP/1.1 side that faces clients: one protocol per connection, with no layer between it and a call.
 
-Requests are answered in order. A call writes its answer through the connection: one write for what one turn of the loop
-has to say.
-"""
+Requests are answered in order. A call writes its answer through the connection: one write per iteration of the event
+loop."""
 
 from __future__ import annotations
 
@@ -60,7 +59,7 @@ Handler = Callable[[HttpRequest, "HttpConnection"], Handling | None]
 
 
 class ConnectionOwner(Protocol):
-    """What a connection needs from its server."""
+    """The part of the server that a connection uses."""
 
     handler: Handler
     limits: ClientLimits

@@ -1,4 +1,4 @@
-"""How the end of an event stream is known before the body ends."""
+"""Detect the end of an event stream before the body ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which headers cross the gateway, in both directions, and what the ``X-Regraft-*`` ones say."""
+"""Headers that the gateway forwards, in both directions, and the values of the ``X-Regraft-*`` headers."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ NO_HEADERS = ClientHead()
 
 
 def read_head(headers: Headers, named: frozenset[bytes] = frozenset()) -> ClientHead:
-    """What the headers say. ``plain_block`` is ``block`` for an answer without content coding.
+    """Parse the headers. ``plain_block`` is ``block`` for an answer without content coding.
 
     ``named`` are the lower-case names of headers that are kept with the call.
     """

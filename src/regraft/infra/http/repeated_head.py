@@ -1,8 +1,7 @@
-"""A message head that comes again: connections carry the same head over and over, but for its content-length.
+"""A repeated message head: connections send the same head again and again, except for its content-length.
 
-What a strict parser has read once need not be parsed again. A head is known by its bytes, so nothing that the parser
-would refuse or read in another way is ever taken for it.
-"""
+A head that a strict parser has accepted need not be parsed again. Heads are compared by their bytes, so a head that the
+parser would refuse or read differently never matches."""
 
 from __future__ import annotations
 

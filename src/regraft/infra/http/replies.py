@@ -1,4 +1,4 @@
-"""The answers that the gateway gives itself, in the shapes that clients of the API know."""
+"""Answers of the gateway itself, in the formats of the APIs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a client's requests, strictly: what two servers could read differently is refused (RFC 9112)."""
+"""Parses a client's requests strictly: a request that two servers could read differently is refused (RFC 9112)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GATHER = 1 << 20  # bytes of a body from which on its pieces are gathered in pl
 
 @dataclass(slots=True)
 class ClientLimits:
-    """What a client may do. Bytes and seconds."""
+    """Limits for clients, in bytes and seconds."""
 
     header_bytes: int = 64 << 10  # also of what surrounds the chunks of a body, beyond CHUNK_BYTES a chunk
     header_count: int = 128
@@ -60,7 +60,7 @@ class HttpRequest:
 
 
 class BadRequestError(Exception):
-    """What cannot be served: the status, what is wrong, and its code."""
+    """A request that cannot be served: the status, the message, and the error code."""
 
     def __init__(self, status: int, message: str, code: str) -> None:
         super().__init__(message)
@@ -68,7 +68,7 @@ class BadRequestError(Exception):
 
 
 class RequestHandler(Protocol):
-    """Who gets the requests."""
+    """The receiver of requests."""
 
     def requested(self, request: HttpRequest) -> None:
         """A request is there, whole."""

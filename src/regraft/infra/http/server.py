@@ -1,8 +1,7 @@
-"""All client connections of one process: what takes too long is ended, and a stop lets calls finish.
+"""All client connections of one process: slow ones are ended, and a stop lets calls finish.
 
 A stop has two steps. ``close_after_answers``: calls are taken and answered, and each answer ends its connection, so
-that clients come back by another one, to another server. ``stop``: no more calls; those in flight have time to end.
-"""
+that clients reconnect, to another server. ``stop``: no more calls; those in flight have time to end."""
 
 from __future__ import annotations
 

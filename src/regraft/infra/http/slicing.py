@@ -1,4 +1,4 @@
-"""A JSON request cut into the texts of its fields and messages, without reading them: most were read before."""
+"""A JSON request split into the texts of its fields and messages, without parsing them: most were parsed before."""
 
 from __future__ import annotations
 

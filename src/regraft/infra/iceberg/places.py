@@ -17,7 +17,7 @@ def present(io: object, location: str) -> str:
 
 
 def moved_properties(locations: Collection[tuple[str, str]], namespace: str, warehouse: str) -> dict[str, str]:
-    """What a catalog needs so that the tables of former warehouses are found in this one; nothing where none was moved.
+    """Catalog properties with which the tables of former warehouses are found in this one; empty if none was moved.
 
     ``locations`` are tables by their names, with where the metadata of each was written.
     """

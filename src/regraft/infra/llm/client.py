@@ -53,7 +53,7 @@ class StreamedReply:
             yield chunk
 
     def close(self) -> None:
-        """Let the call go."""
+        """Cancel the call."""
         self._response.close()
 
 
@@ -140,7 +140,7 @@ class GatewayClient:
         return reply
 
     async def aclose(self) -> None:
-        """Hang up everywhere."""
+        """Close all connections."""
         await self._pool.aclose()
 
     async def __aenter__(self) -> Self:
@@ -165,8 +165,7 @@ def refuses_key(body: bytes) -> bool:
 
 
 def key_refused(gateway: GatewayEndpoint) -> str:
-    """What to do when the gateway does not let us
-    in."""
+    """The error for a refused key, with what to do."""
     wrong = "refuses the virtual key: it is unknown or revoked" if gateway.key else "needs a virtual key"
     return (
         f"The gateway at {gateway.url} {wrong}. Create one for the right tenant with `regraft keys create`, and put "

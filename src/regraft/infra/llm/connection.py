@@ -32,7 +32,7 @@ class ResponseListener(Protocol):
 
 
 class RepeatedAnswer:
-    """What answers with the same head have in common. ``headers`` are all but the content-length, ``length`` its name.
+    """The common part of answers with the same head. ``headers`` are all but the content-length, ``length`` its name.
 
     The same head is the same object, by which a listener may know it again.
     """
@@ -150,7 +150,7 @@ class UpstreamResponse:
 
 
 class ConnectionPool(Protocol):
-    """What a connection needs from its pool."""
+    """The part of the pool that a connection uses."""
 
     authority: str
     repeated: RepeatedAnswer | None

@@ -1,4 +1,4 @@
-"""Calls through the gateway that obey its answers: a server that says "later" is asked later, by all of its callers."""
+"""Calls through the gateway that respect ``Retry-After``, for all calls to the same model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LATER = frozenset({429, 503, 529})  # 529: Anthropic's "overloaded"
 
 
 class RetryingClient:
-    """Posts bodies to the gateway. What the gateway does not try again itself is tried again here.
+    """Posts bodies to the gateway. Retries what the gateway does not retry.
 
     A ``Retry-After`` holds back every call to the same model, not only the one that received it: calls that would be
     refused anyway only make it later. 503 counts as "later" only where the server says when.

@@ -35,7 +35,7 @@ class ToolServerError(UnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a tool said: ``content`` is that of a chat message with the role ``tool``, a text or a list of parts.
+    """The result of a tool: ``content`` is that of a chat message with the role ``tool``, a text or a list of parts.
 
     ``is_error``: the tool failed, or there is no such tool, or it took too long; the content says so, for the model to
     read. ``seconds`` is how long it took.
@@ -99,7 +99,7 @@ class ToolServers:
     async def call(self, name: str, arguments: Any) -> ToolResult:
         """Run a tool. ``arguments`` are a JSON object, or its text as a chat answer holds it.
 
-        What the model did wrong, and what the tool did, is a result with ``is_error``. Raises ToolServerError when the
+        Errors of the model and of the tool are results with ``is_error``. Raises ToolServerError when the
         server is gone.
         """
         began = time.perf_counter()
@@ -231,7 +231,7 @@ class _Server:
         return ToolResult(_content(result), bool(result.is_error), time.perf_counter() - began)
 
     def _place(self) -> str:
-        """Where it is, without what may be secret in it: no arguments, no query."""
+        """Its address without possible secrets: no arguments, no query."""
         if self._config.command:
             return self._config.command
         parts = urlsplit(self._config.url or "")

@@ -1,4 +1,4 @@
-"""Questions of the gateway, which knows no store, that ingest answers: whether the target of feedback is stored.
+"""Requests from the gateway, which has no database, to ingest: whether the target of feedback is stored.
 
 A question is a plain NATS request, which no stream keeps. One of the ingest processes answers it.
 """
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class FeedbackTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """What feedback names: a turn (or node), or a session by the id that its name gives and by an id of our own."""
+    """The target of feedback: a turn (or node), or a session by the id that its name gives and by an id of our own."""
 
     scope: str
     turn_id: UUID | None = None
@@ -53,7 +53,7 @@ class TargetQuestions:
             said = await self._client.request(SUBJECT, msgspec.json.encode(target), timeout=patience)
             return msgspec.json.decode(said.data, type=_Reply).stored
         except (*NATS_ERRORS, RegraftError, msgspec.DecodeError) as error:
-            log.debug("nobody says whether the target of feedback is stored: %s", error)
+            log.debug("no ingest process answers whether the target of feedback is stored: %s", error)
             return None
 
     async def aclose(self) -> None:

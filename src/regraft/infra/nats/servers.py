@@ -10,7 +10,7 @@ _BETWEEN = re.compile(r"\s*,\s*(?=(?:nats|tls|wss?)://|[^@]*$)")
 
 
 def split_servers(url: str) -> list[str]:
-    """What the commas separate."""
+    """Split at the commas."""
     return _BETWEEN.split(url.strip())
 
 

@@ -1,4 +1,4 @@
-"""What the stream says of itself: how far ingest is, and on which servers of a cluster the calls are stored."""
+"""The state of the stream: the progress of ingest, and the servers of a cluster that store the calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people may be asked to judge, from the workbench."""
+"""Candidates for review, from the workbench."""
 
 from __future__ import annotations
 

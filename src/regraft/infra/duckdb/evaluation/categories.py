@@ -31,7 +31,7 @@ class CategoryLabels(WorkbenchFile):
             return dict(connection.execute(self._query("changed"), {"version": version}).fetchall())
 
     def facts(self, sessions: list[str], tail: int) -> list[Record]:
-        """What rules look at, by unit, with at most ``tail`` characters of the end of its text."""
+        """The facts that rules use, by unit, with at most ``tail`` characters of the end of its text."""
         with self._facts() as connection:
             asked = {"sessions": sessions, "tail": tail}
             found: list[Record] = connection.sql(self._query("facts"), params=asked).to_arrow_table().to_pylist()
@@ -44,7 +44,7 @@ class CategoryLabels(WorkbenchFile):
             yield connection
 
     def replace_rules(self, states: Mapping[str, str | None], labels: pa.Table) -> None:
-        """What rules say of the sessions of ``states`` is exactly this."""
+        """Replace the rule labels of the sessions of ``states``."""
         text = pa.string()
         known = pa.table({"session_id": pa.array(list(states), text), "state": pa.array(list(states.values()), text)})
         with self._writing(new_states=known, new_labels=labels) as connection:

@@ -44,7 +44,7 @@ class ClusterFigures:
 
 
 class Clusters(WorkbenchFile):
-    """``trajectory_clusters`` and what they are about, next to the units and vectors that they are made from."""
+    """``trajectory_clusters`` and their descriptions, next to the units and vectors from which they are computed."""
 
     tables = "evaluation/clusters"
 
@@ -119,11 +119,11 @@ class Clusters(WorkbenchFile):
         return rows[0] if rows else None
 
     def summaries(self, layer: int | None = None) -> list[Record]:
-        """What clusters are about, of all layers or one; the largest of each first."""
+        """Descriptions of clusters, of all layers or one; the largest of each first."""
         return self._rows("summaries", {"layer": layer})
 
     def matches(self) -> list[Record]:
-        """What became of the clusters of the fit before."""
+        """The fate of the clusters of the previous fit."""
         return self._rows("matches")
 
     def members(self, cluster: UUID, limit: int) -> list[Record]:

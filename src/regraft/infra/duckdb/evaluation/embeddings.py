@@ -49,12 +49,12 @@ class Embeddings(WorkbenchFile):
         return [{**each, "unit_id": UUID(str(each["unit_id"]))} for each in found]
 
     def reuse(self, model: str) -> None:
-        """A unit that reads like another one has its vector."""
+        """Units with equal texts share a vector."""
         with self._writing() as connection:
             connection.execute(self._query("copy_known"), {"model": model})
 
     def texts(self, units: list[UUID]) -> dict[UUID, str]:
-        """How units read."""
+        """The texts of units."""
         return {row["unit_id"]: row["text"] for row in self._rows("texts", {"units": units})}
 
     def add(self, model: str, units: list[Record], vectors: pa.ListArray) -> None:

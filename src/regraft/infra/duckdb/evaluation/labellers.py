@@ -1,4 +1,4 @@
-"""What the learned labeller is trained on, and its figures, in the workbench."""
+"""Training data and results of the learned labeller, in the workbench."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Labellers(WorkbenchFile):
             return connection.sql(self._query("units")).to_arrow_table()
 
     def people(self) -> list[Record]:
-        """What people say of them: category, unit_id, holds; by category."""
+        """Human labels: category, unit_id, holds; by category."""
         with self._learnable() as connection:
             found: list[Record] = connection.sql(self._query("people")).to_arrow_table().to_pylist()
             return found
@@ -59,5 +59,5 @@ class Labellers(WorkbenchFile):
                 connection.execute(self._query("add_labels"))
 
     def figures(self) -> list[Record]:
-        """What each labeller is worth, by category."""
+        """The results of each labeller, by category."""
         return self._rows("figures")

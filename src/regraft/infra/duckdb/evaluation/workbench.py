@@ -54,11 +54,11 @@ class Workbench(WorkbenchFile):
             connection.execute(self._query("add_pairs"))
 
     def outcome_states(self, station: str) -> dict[str, str]:
-        """By session: the state of what had been reported of it when a station last looked."""
+        """By session: the state of its reported outcomes when a step last read them."""
         return {row["session_id"]: row["state"] for row in self._rows("outcome_states", {"station": station})}
 
     def finish_outcomes(self, station: str, states: dict[str, str]) -> None:
-        """A station has seen these reports."""
+        """Record that a step has read these reports."""
         text = pa.string()
         table = pa.table({"session_id": pa.array(list(states), text), "state": pa.array(list(states.values()), text)})
         with self._writing(new_states=table) as connection:
@@ -114,7 +114,7 @@ class Workbench(WorkbenchFile):
             connection.execute("DETACH selection")
 
     def unit_text(self, unit_id: UUID) -> str:
-        """How a unit reads. Raises NotFoundError."""
+        """The text of a unit. Raises NotFoundError."""
         rows = self._rows("unit_text", {"unit_id": unit_id})
         if not rows:
             raise NotFoundError(f"There is no unit {unit_id}. `regraft evaluate units` makes and shows them.")
