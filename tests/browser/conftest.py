@@ -1,4 +1,4 @@
-"""The page before real servers: a filled deployment, an empty one, Chromium, and a guard that lets no fault pass."""
+"""The web UI with real servers: a filled deployment, an empty one, Chromium, and a guard that reports every fault."""
 
 from __future__ import annotations
 

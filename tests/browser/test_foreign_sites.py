@@ -1,4 +1,4 @@
-"""A page that means ill, in the same browser: it can neither read nor change anything, nor show the UI in a frame."""
+"""A hostile page in the same browser: it can neither read nor change anything, nor show the UI in a frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts of others, whatever is in them, are shown on every page as text: nothing runs, nothing outside is asked for."""
+"""Hostile texts are shown as text on every page: nothing is executed, and nothing is loaded from elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything is reached by keyboard alone, in an order that follows the page, with a focus that can be seen."""
+"""Everything can be reached with the keyboard, in an order that follows the page, with a focus that can be seen."""
 
 from __future__ import annotations
 

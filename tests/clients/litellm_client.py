@@ -1,4 +1,4 @@
-"""LiteLLM as a client, in a separate environment: asks the gateway what it is told, prints what it saw as JSON.
+"""LiteLLM as a client, in a separate environment: makes the given calls to the gateway, and prints the answers as JSON.
 
 Arguments: the gateway's address and the cases, each API-WHAT-HOW. A line of JSON each. Started by test_litellm.py.
 """

@@ -1,4 +1,4 @@
-"""LiteLLM before a running gateway: what it saw is what was stored, by either API that it speaks.
+"""LiteLLM with a running gateway: its answers equal the stored ones, for both of its APIs.
 
 It needs an older ``openai`` than we do, so it lives in a separate environment and is started as a program.
 """

@@ -1,4 +1,4 @@
-"""What the Dockerfile makes, without a container runtime: its steps in folders, and its services out of the result."""
+"""The Dockerfile without a container runtime: its steps run in folders, and the services start from the result."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What test modules share: servers that are scripted, what runs before them, and makers of data."""
+"""Code that test modules share: scripted servers, running services, and test data."""

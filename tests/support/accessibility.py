@@ -1,4 +1,4 @@
-"""What axe finds wrong with a page."""
+"""Accessibility problems of a page, found by axe."""
 
 from __future__ import annotations
 

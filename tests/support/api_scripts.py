@@ -1,4 +1,4 @@
-"""What model servers say on the wire, for clients of each API: a text, a tool call, an error, and a stream with no end.
+"""Answers of model servers on the wire, for clients of each API: a text, a tool call, an error, and an endless stream.
 
 The last user message chooses: ``text``, ``tool``, ``busy``, ``wrong`` or ``endless``; the body's ``stream`` how.
 """

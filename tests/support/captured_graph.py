@@ -1,4 +1,4 @@
-"""A database of captured calls and the graph that is built of them, for tests that capture and look."""
+"""A database of captured calls and the graph that is built from them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class CapturedGraph:
         self.stored = SeenIds()
 
     def check(self):
-        """What must hold of every graph."""
+        """Check the invariants of every graph."""
         (broken,) = self.ask(
             """SELECT count(*) AS n FROM conversation_branch_nodes n
             LEFT JOIN conversation_branch_nodes p ON p.node_id = n.parent_node_id

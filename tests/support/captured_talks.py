@@ -1,4 +1,4 @@
-"""Conversations as captured calls: small ones, and random ones with every odd thing that clients do."""
+"""Conversations as captured calls: small ones, and random ones with unusual behaviour of clients."""
 
 from __future__ import annotations
 

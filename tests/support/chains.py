@@ -1,4 +1,4 @@
-"""The chain of a history, computed message by message without the fold of the domain: what tests compare it with."""
+"""The chain of a history, computed message by message without the fold of the domain, as an independent reference."""
 
 from __future__ import annotations
 

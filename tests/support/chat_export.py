@@ -1,4 +1,4 @@
-"""Records of exports of chat applications, and what is imported of them."""
+"""Records of exports of chat applications, and their import."""
 
 from __future__ import annotations
 

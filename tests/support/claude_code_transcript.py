@@ -1,4 +1,4 @@
-"""Lines of a transcript of Claude Code, and what is imported of them."""
+"""Lines of a transcript of Claude Code, and their import."""
 
 from __future__ import annotations
 

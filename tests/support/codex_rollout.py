@@ -1,4 +1,4 @@
-"""Lines of a rollout of Codex, and what is imported of them."""
+"""Lines of a rollout of Codex, and their import."""
 
 from __future__ import annotations
 

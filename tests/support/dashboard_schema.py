@@ -69,7 +69,7 @@ def _impossible(reason: str) -> None:
 
 
 def panel_schemas(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The schema of each kind of panel, so that a fault is told of that kind alone."""
+    """The schema of each kind of panel, so that an error names only that kind."""
     definitions = schema["definitions"]
     kinds = _resolved(definitions, _resolved(definitions, schema)["properties"]["panels"]["items"])["anyOf"]
     found = [_resolved(definitions, each) for each in kinds]

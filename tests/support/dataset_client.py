@@ -1,4 +1,4 @@
-"""A client of the dataset routes: begins work and waits for what comes of it."""
+"""A client of the dataset routes: starts jobs and waits for their results."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class DatasetClient:
         return reply.content
 
     def finished(self, path: str, body: Any = None) -> Any:
-        """What came of work that a request begins."""
+        """The result of a job that a request starts."""
         return self.over(self.send(path, body)["job_id"])
 
     def over(self, job_id: str) -> Any:

@@ -1,4 +1,4 @@
-"""A data folder of its own whose gateway and ingest run while a test gives commands, as a person would give them."""
+"""A separate data folder with a running gateway and ingest, in which tests run commands."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Numbered:
         return plain(200, json.dumps(reply).encode())
 
     def text(self, number: int) -> str:
-        """What the answer of this number says."""
+        """The text of the answer with this number."""
         return f"answer {number}"
 
 
@@ -75,7 +75,7 @@ class Deployment:
         return subprocess.Popen(command, cwd=self.folder, env=clean, stdout=quiet, stderr=quiet, start_new_session=True)
 
     def told(self, *arguments: str, **variables: str) -> Any:
-        """What a command that succeeds says for programs."""
+        """The JSON output of a command that succeeds."""
         done = self.regraft(*arguments, "--json", **variables)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)

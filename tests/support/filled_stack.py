@@ -1,4 +1,4 @@
-"""A deployment whose every page has something to show: captured, replayed, evaluated, judged, queued and frozen."""
+"""A deployment with content for every page: captured, replayed, evaluated, judged, queued and frozen."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class FilledStack:
         self.command("lineage", "build")
 
     def command(self, *arguments: str) -> Any:
-        """What a command says for programs. It runs in this process, which is faster than one of its own."""
+        """The JSON output of a command. It runs in this process, which is faster than a subprocess."""
         config = self.deployment.folder / "regraft.toml"
         done = CliRunner().invoke(app, ["--config", str(config), *arguments, "--json"])
         assert done.exit_code == 0, (arguments, done.output, done.exception)

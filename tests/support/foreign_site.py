@@ -1,4 +1,4 @@
-"""A server of pages that mean ill: on another port of this machine, and under another name."""
+"""A server of hostile pages: on another port of this machine, and under another name."""
 
 from __future__ import annotations
 

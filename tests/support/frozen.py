@@ -1,4 +1,4 @@
-"""A snapshot in the registry that was never frozen, for tests of what shows it."""
+"""A snapshot in the registry that was never frozen, for tests of its display."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gateway in this process before scripted model servers, and what it captured."""
+"""A gateway in this process with scripted model servers, and its captured calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A guide as a reader follows it: its files are written, its commands run, what it shows is compared.
+"""Follow a guide like a reader: write its files, run its commands, and compare the output.
 
 In a guide, a block of ``sh`` is commands; the block of ``text`` after it is what they print, where ``...`` is any
 number of lines. A block with ``title="NAME"`` is a file. A comment before a block says what a reader sees elsewhere:
@@ -40,7 +40,7 @@ class GuideBlock:
 
 @dataclass(slots=True)
 class Followed:
-    """How far a guide was followed."""
+    """The result of following a guide."""
 
     commands: int = 0
     compared: int = 0
@@ -69,7 +69,7 @@ def follow(
     variables: Mapping[str, str],
     without: Collection[str] = (),
 ) -> Followed:
-    """Do in ``folder`` what the page says. ``instead``: addresses of the page, and where those servers are here.
+    """Follow the page in ``folder``. ``instead``: addresses of the page, and where those servers are here.
     ``without``: programs that are left out even where they are installed."""
     shutil.copytree(page.parent / "samples", folder / "samples", dirs_exist_ok=True)
     followed, shown = Followed(), ""

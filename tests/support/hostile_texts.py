@@ -1,4 +1,4 @@
-"""Texts that a page must show and never run, and a deployment in which they are everywhere a text of others can be."""
+"""Texts that a page must show and never execute, and a deployment with them in every field that others can write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests read off an imported conversation, and how they import one record."""
+"""Readers of an imported conversation for tests, and the import of one record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""All that commands load, in the process that they are forked from: ours, and the libraries that are loaded late."""
+"""Preload all modules of commands in the process from which they are forked, including libraries that are loaded
+late."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the files of a test run are: in memory, where the system has room for them there.
+"""The folder of a test run's files: in memory if there is enough space.
 
 Servers that sync what they acknowledge then wait for no disk. A killed process loses nothing by it: only a machine that
 loses its power does, which no test can do. What a test asks of a real disk it finds in the fixture ``disk_folder``.

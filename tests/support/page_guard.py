@@ -1,4 +1,4 @@
-"""What no page may do: report an error, break its policy, ask another origin, or run what a message says."""
+"""A guard against page faults: errors, policy violations, requests to other origins, and executed messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command in a process of its own that needs not load it: it is forked from one that did.
+"""Run the command in a separate process that is forked from one with its modules loaded.
 
 Arguments, folder, environment, output, exit code and files are those of ``python -m regraft``, without the second that
 loading takes. Tests of the start itself, of signals and of terminals run the real one.

@@ -1,4 +1,4 @@
-"""Waiting for a page to have shown what it has."""
+"""Wait until a page has finished rendering."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A language model of some thousand weights, with a tokenizer and a chat template, made here: no hub is asked."""
+"""A language model with a few thousand weights, a tokenizer and a chat template, created locally."""
 
 from __future__ import annotations
 

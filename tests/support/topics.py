@@ -1,4 +1,4 @@
-"""Conversations about a few things, and some about nothing else that is said."""
+"""Conversations about a few topics, and some unrelated ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vector, as far as its configuration can be tried without it: its options, its programs, and how series add up.
+"""Checks of Vector's configuration without Vector: its options, its programs, and the resulting series.
 
 The remap programs run in Vector's own language, by the package ``vrl-python``. Option names are those of Vector 0.57.
 """

@@ -1,4 +1,4 @@
-"""A filled deployment that is watched as ours are: ``regraft metrics``, and a Prometheus with our rules and alerts."""
+"""A filled deployment with monitoring: ``regraft metrics``, and a Prometheus with our rules and alerts."""
 
 from __future__ import annotations
 

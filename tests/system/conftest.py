@@ -1,4 +1,4 @@
-"""Servers that a test may kill: its own."""
+"""Servers that a test starts and may kill."""
 
 from __future__ import annotations
 

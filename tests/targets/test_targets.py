@@ -1,4 +1,4 @@
-"""Exported rows as the trainers' own converters read them: what they make of a file is what the branches say.
+"""Exported rows as the trainers' own converters read them: their result equals the recorded branches.
 
 LLaMA-Factory, axolotl and `datasets` live in their own environment, and are started as a program (readers.py).
 """

@@ -1,4 +1,4 @@
-"""What a migration does to tables is read from its text."""
+"""The effects of a migration on tables are read from its text."""
 
 from __future__ import annotations
 

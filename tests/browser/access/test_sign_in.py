@@ -1,4 +1,4 @@
-"""Signing in and out: by the owner's address, by a token, and where nothing is seen without one."""
+"""Signing in and out: with the owner's address, with a token, and where a token is required."""
 
 from __future__ import annotations
 

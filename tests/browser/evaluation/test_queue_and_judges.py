@@ -1,4 +1,4 @@
-"""Who looks after the review: fills the queue, decides what people differ on, and sees which judges are reliable."""
+"""The administrator of the review: fills the queue, adjudicates disputes, and sees which judges are calibrated."""
 
 from __future__ import annotations
 

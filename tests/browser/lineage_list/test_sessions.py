@@ -1,4 +1,4 @@
-"""The list of sessions in Chromium: narrowed down, sorted, searched, by keyboard, kept in the address, exported."""
+"""The list of sessions in Chromium: filtered, sorted, searched, by keyboard, kept in the address, exported."""
 
 from __future__ import annotations
 

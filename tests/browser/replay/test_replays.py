@@ -1,4 +1,4 @@
-"""Replays in the browser: what is entered is counted at once, the plan is watched, stopped, gone on with, compared."""
+"""Replays in the browser: the form is estimated at once, the plan is watched, stopped, resumed, compared."""
 
 from __future__ import annotations
 

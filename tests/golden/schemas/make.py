@@ -1,4 +1,4 @@
-"""Keep a log as this version of Regraft makes it, for later versions to migrate.
+"""Save a log in the schema of this version, as a test of later migrations.
 
     python tests/golden/schemas/make.py
 

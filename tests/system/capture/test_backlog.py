@@ -1,4 +1,4 @@
-"""What was captured and is not stored yet can be seen, with its age, wherever it waits."""
+"""Captured calls that are not stored yet are visible, with their age, wherever they wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches: their answers are imported together with their requests, wherever these lie, and what has none is named."""
+"""Batches: answers are imported together with their requests from any file, and unmatched ones are named."""
 
 from __future__ import annotations
 

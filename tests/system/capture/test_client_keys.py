@@ -1,4 +1,4 @@
-"""Where the gateway needs keys: our own commands show the one that they are given, and say what to do without."""
+"""When the gateway needs keys, our own commands send the configured one, or explain what to do without one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ingest process in quiet hours: what waits finds its place though nothing comes, and what was left over goes."""
+"""The ingest process without traffic: waiting calls are still stored, and leftover parts are removed."""
 
 from __future__ import annotations
 

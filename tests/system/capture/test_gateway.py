@@ -1,4 +1,4 @@
-"""The gateway over real sockets: byte for byte transparent, and every call captured, whatever dies on the way."""
+"""The gateway over real sockets: byte for byte transparent, and every call captured, whichever process dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Official clients before a running gateway: what each saw is what was stored, whole, cut short or refused."""
+"""Official clients with a running gateway: their answers equal the stored ones, whether complete, cut or refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may use the gateway: virtual keys, what each may ask, and feedback by those who may."""
+"""Access to the gateway: virtual keys, their models and paths, and feedback with them."""
 
 from __future__ import annotations
 

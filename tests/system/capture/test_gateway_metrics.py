@@ -1,4 +1,4 @@
-"""The gateway's metrics: what clients make up adds no series, and the state is what it is."""
+"""The gateway's metrics: names invented by clients add no series, and gauges show the real state."""
 
 from __future__ import annotations
 

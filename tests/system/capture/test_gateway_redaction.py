@@ -1,4 +1,4 @@
-"""What may not be kept is taken out at the door, and what is forwarded stays as it was."""
+"""Redaction changes the record, and never the forwarded request."""
 
 from __future__ import annotations
 

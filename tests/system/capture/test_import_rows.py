@@ -1,4 +1,4 @@
-"""What an imported file does not say whole becomes no training row, and the result of the import says it."""
+"""Incomplete imported conversations give no training rows, and the result of the import names them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls are seen as they are stored: each once, by anyone who may read them, and after a loss from there on."""
+"""The live view shows each stored call once, to readers with access, and resumes after a lost connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls that take long to read hold up no one: they are set aside, and read apart with more time."""
+"""Calls that take long to parse delay no others: they are set aside, and parsed separately with more time."""
 
 from __future__ import annotations
 

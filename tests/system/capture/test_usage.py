@@ -1,4 +1,5 @@
-"""Each attempt is in the log, each operation is counted once: sums over runs and over operations double nothing."""
+"""Each attempt is in the log, each operation is counted once: sums over runs and over operations count nothing
+twice."""
 
 from __future__ import annotations
 

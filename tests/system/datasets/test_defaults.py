@@ -1,4 +1,4 @@
-"""What a recipe does that says nothing: imports are in, poor outcomes are not, and every path is accounted for."""
+"""Defaults of recipes: imports are included, poor outcomes are not, and every path is accounted for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Erasures: after one, no byte of what was said is in any file of the data folder, and the tree has its shape."""
+"""Erasures: afterwards no byte of the content is in any file of the data folder, and the tree keeps its shape."""
 
 from __future__ import annotations
 

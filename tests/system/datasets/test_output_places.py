@@ -1,4 +1,4 @@
-"""Places that cannot be written, and what killed commands leave behind."""
+"""Folders that cannot be written, and leftovers of killed commands."""
 
 from __future__ import annotations
 

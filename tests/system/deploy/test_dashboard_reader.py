@@ -1,4 +1,4 @@
-"""What the role of dashboards may read, and what it may not."""
+"""The rights of the dashboard role."""
 
 from __future__ import annotations
 

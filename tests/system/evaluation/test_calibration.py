@@ -1,4 +1,4 @@
-"""Judges beside people: figures that scikit-learn gives, biased judges that are refused, and a good one that is not."""
+"""Judges compared with people: the same values as scikit-learn; biased judges are refused, and a good one is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was reported of answers and sessions reaches paths, pairs and datasets, each source as its own part."""
+"""Reported outcomes of answers and sessions reach paths, pairs and datasets, with sources kept separate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who looks after the review queue over the web: fill it, put items first, ask again, gold items, agreement."""
+"""Administration of the review queue over the web: fill it, prioritise items, requeue, gold items, agreement."""
 
 from __future__ import annotations
 

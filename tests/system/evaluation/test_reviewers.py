@@ -1,4 +1,4 @@
-"""Items of known answer, what is told of each reviewer, and the commands and routes that show it."""
+"""Gold items, statistics of reviewers, and the commands and routes that show them."""
 
 from __future__ import annotations
 

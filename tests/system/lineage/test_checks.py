@@ -1,4 +1,4 @@
-"""The checks of the log and the graph cry for faults alone."""
+"""The checks of the log and the graph report only real faults."""
 
 from __future__ import annotations
 

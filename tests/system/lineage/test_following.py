@@ -1,4 +1,4 @@
-"""What was captured is visible: readers place the turns that wait, and services follow the log."""
+"""Captured calls are visible: reading commands build the graph for waiting turns, and services follow the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a call hangs: under a parent that came late, under the one that it claims, or at the root."""
+"""The parent of a call: one that arrived late, one that the client names, or the root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person asks with psql: every documented query runs and finds its rows, and views agree with one another."""
+"""SQL queries: every documented query runs and finds its rows, and views agree with each other."""
 
 from __future__ import annotations
 

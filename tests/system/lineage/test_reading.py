@@ -1,4 +1,4 @@
-"""What commands show of the graph: trees, sessions, nodes and paths, each with what came of the answers."""
+"""Output of commands about the graph: trees, sessions, nodes and paths, with outcomes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A log goes from one version of the projection to another and back; what was said of its nodes goes with them."""
+"""A log changes to another version of the projection and back; judgements follow their nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands `tree` and `diff` show of a conversation."""
+"""Output of the commands `tree` and `diff`."""
 
 from __future__ import annotations
 

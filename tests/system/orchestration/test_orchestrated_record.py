@@ -1,4 +1,4 @@
-"""What is stored of an orchestrated call: its session, its steps, its plan."""
+"""The record of an orchestrated call: its session, its steps, its plan."""
 
 from __future__ import annotations
 

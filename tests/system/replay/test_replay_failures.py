@@ -1,4 +1,5 @@
-"""A model server, a gateway or an ingest process that dies during replays: told, and nothing lost or doubled."""
+"""A model server, a gateway or an ingest process that dies during replays: it is reported, and nothing is lost or
+doubled."""
 
 from __future__ import annotations
 

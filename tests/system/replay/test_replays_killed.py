@@ -1,4 +1,4 @@
-"""A web process that is killed while it replays: its plan is found interrupted, and gone on with by the next one."""
+"""A web process that is killed while it replays: its plan is found interrupted, and resumed by the next one."""
 
 from __future__ import annotations
 

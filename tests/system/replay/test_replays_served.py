@@ -1,4 +1,4 @@
-"""Replays through the web API: looked at, started, watched, cancelled, resumed, by anyone who may."""
+"""Replays through the web API: previewed, started, watched, cancelled, resumed, with the required rights."""
 
 from __future__ import annotations
 

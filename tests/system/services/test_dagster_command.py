@@ -1,4 +1,4 @@
-"""The command that runs Dagster: on an embedded PostgreSQL, deaf to foreign pages, and gone without a process left."""
+"""The command that runs Dagster: on an embedded PostgreSQL, refuses foreign pages, and leaves no process behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names and addresses that come from outside: none is taken for a path, none leads to another place than it says."""
+"""Names and addresses that come from outside: none is used as a path, and none leads to another host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `regraft up` leaves open: keys only to the processes that use them, folders to no one else."""
+"""Privacy of `regraft up`: keys are passed only to the processes that use them, and folders are private."""
 
 from __future__ import annotations
 

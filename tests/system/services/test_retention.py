@@ -1,4 +1,4 @@
-"""``regraft retention`` removes what nothing else is made from, by options or by settings, and nothing more."""
+"""``regraft retention`` removes only data from which nothing else is derived, by options or by settings."""
 
 import json
 import uuid

@@ -1,4 +1,4 @@
-"""What each room tells of its work: one fact for what was done, none for what was not."""
+"""Facts of each room: one for each completed action, none for actions that did not happen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embedded servers that several processes use: the last one out stops them, and no one is cut off."""
+"""Embedded servers that several processes use: the last one stops them, and none is interrupted."""
 
 from __future__ import annotations
 

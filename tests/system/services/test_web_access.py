@@ -1,4 +1,4 @@
-"""Who may use the web UI: roles, browsers that sign in and out, and pages of others that try to use them."""
+"""Access to the web UI: roles, browser sessions, and attacks by foreign pages."""
 
 from __future__ import annotations
 

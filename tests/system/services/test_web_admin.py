@@ -1,4 +1,4 @@
-"""What administrators manage through the web API, within their tenant: keys, tokens, model servers, quarantine."""
+"""Administration through the web API, within a tenant: keys, tokens, model servers, quarantine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of the page: what is sent for which address, and that nothing else is."""
+"""The files of the page: which file is sent for an address, and that nothing else is served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How answers end is told by one table; a word that is not in it is never a success."""
+"""One table defines endings; a word that is not in it is never a success."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Of a file that is still written, only what will stay as it is is taken."""
+"""From a file that is still being written, only final content is imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trees are read from either side of their links; what a tree lacks, doubles or contradicts is said."""
+"""Trees are read from either side of their links; missing, duplicate and contradictory links are reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing that a file says is dropped: words under a key that no reader knows are kept or named, messages refused."""
+"""No content of a file is dropped: texts under unknown keys are kept or named, messages are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls that clients make for themselves are told by rules; what people ask is never taken for one."""
+"""Rules recognise side calls of clients, and never match questions of people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A mistake in a file that a user writes is told by the key's path, what is wrong with it, and what it may be."""
+"""A mistake in a file that a user writes is reported with the key's path, the problem, and the allowed values."""
 
 from __future__ import annotations
 

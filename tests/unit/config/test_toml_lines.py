@@ -1,4 +1,4 @@
-"""Where keys of a TOML text stand, and what is wrong with a text by line."""
+"""Lines of keys in a TOML text, and mistakes of a text by line."""
 
 from __future__ import annotations
 

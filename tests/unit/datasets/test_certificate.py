@@ -1,4 +1,4 @@
-"""What a certificate says in sentences, what admitted a row, and what is trained on."""
+"""Sentences of a certificate, values that admitted a row, and trained messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draft folders: one that is in use stays, one that a killed process left goes."""
+"""Draft folders: one in use is kept, one that a killed process left is removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What recipes leave out although it is legal: near-duplicates, evaluation prompts, lengths."""
+"""Filters of recipes for legal rows: near-duplicates, evaluation prompts, lengths."""
 
 from __future__ import annotations
 

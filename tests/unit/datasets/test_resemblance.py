@@ -1,4 +1,4 @@
-"""What can be said of a comparison on Daft without Daft."""
+"""The parts of a comparison on Daft that need no Daft."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reviewers see of messages: all that is said, nothing that tells whose model said it."""
+"""Messages as reviewers see them: the whole content, and nothing that identifies the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cluster keeps its id over fits; what becomes of the others is said; a fit is due when units drift."""
+"""A cluster keeps its id over fits; the fate of other clusters is recorded; a fit is due when units drift."""
 
 from __future__ import annotations
 

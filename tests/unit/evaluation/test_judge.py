@@ -1,4 +1,4 @@
-"""Judges: what is asked, what an answer says, and what several votes come to."""
+"""Judges: the request, the parsed answer, and the verdict of several votes."""
 
 from __future__ import annotations
 

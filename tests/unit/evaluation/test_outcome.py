@@ -1,4 +1,4 @@
-"""Rewards and ratings become parts of a score, and whose word each is stays apart."""
+"""Rewards and ratings become parts of a score, with their sources kept separate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A history that was replaced continues where what survived of it proves, and nowhere when it proves nothing."""
+"""A replaced history continues at the node that its surviving part proves, or nowhere without proof."""
 
 from __future__ import annotations
 

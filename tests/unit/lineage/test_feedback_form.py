@@ -1,4 +1,4 @@
-"""What someone says of a turn or a session is read in every form that it is sent in."""
+"""Feedback on a turn or a session is read in every form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An anchor is of what can be told from everything else: long texts, and tool-call ids that are names."""
+"""Anchors identify distinctive parts: long texts, and tool-call ids that are not counters."""
 
 from __future__ import annotations
 

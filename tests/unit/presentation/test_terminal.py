@@ -1,4 +1,4 @@
-"""What commands print of recorded texts cannot steer a terminal."""
+"""Recorded texts in the output of commands cannot control the terminal."""
 
 from __future__ import annotations
 

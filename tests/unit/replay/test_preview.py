@@ -1,4 +1,4 @@
-"""What a replay would take, before anything is asked."""
+"""Estimates of a replay before any call."""
 
 from __future__ import annotations
 

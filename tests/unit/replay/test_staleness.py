@@ -1,4 +1,4 @@
-"""What a change makes stale: that and what came after it, and nothing else; in an order in which it can be done."""
+"""What a change makes stale: the result and its descendants, and nothing else, in an executable order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a rollout ends and what is told of it: failures, commands, trajectories, checks."""
+"""Ends of rollouts and their reports: failures, commands, trajectories, checks."""
 
 from __future__ import annotations
 
