@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from regraft.version import __version__
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from regraft.presentation.python.target_rows import TargetRows
 
 __all__ = ["Log", "RegraftError", "Snapshot", "TargetRows", "__version__", "open"]
-__version__ = "0.1.0"
 
 _PUBLIC = {
     "Log": "regraft.presentation.python.log",

@@ -16,13 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from regraft import __version__
 from regraft.domain.errors import ConflictError, IntegrityError, NotFoundError, UnavailableError, UsageError
 from regraft.infra.embedded.postgres_binaries import available
 from regraft.infra.files.copied_folder import CopiedFile, check, copy_file, copy_folder, described
 from regraft.infra.postgres import dump as databases
 from regraft.infra.postgres import migrate
 from regraft.infra.postgres.pool import connect
+from regraft.version import __version__
 
 MANIFEST = "manifest.json"
 LAYOUT = 1  # of the folder

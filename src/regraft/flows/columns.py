@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ TEXTS = pa.list_(TEXT)
 TIME = pa.timestamp("us", tz="UTC")
 COUNTS = pa.map_(TEXT, pa.int64())
 _ABOUT = b"about"
+Key = tuple[str, ...]  # the place of a row in the order of its table
 
 
 def column(name: str, kind: pa.DataType, about: str) -> pa.Field:
@@ -54,3 +55,19 @@ def as_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
         for field in schema
     ]
     return pa.table(found, schema=schema)
+
+
+def paged(
+    page: Callable[[Key | None], pa.Table], schema: pa.Schema, key: Sequence[str], size: int = BATCH
+) -> Iterator[pa.RecordBatch]:
+    """All rows with these columns, a page at a time: ``page`` gives at most ``size`` rows behind the values of ``key``
+    in the last row before it, or the first ones (None).
+
+    What is read is opened for each page and closed after it, so that others can write to it meanwhile.
+    """
+    after: Key | None = None
+    while (found := page(after)).num_rows:
+        yield from as_columns(found, schema).combine_chunks().to_batches()
+        if found.num_rows < size:
+            return
+        after = tuple(found.column(name)[-1].as_py() for name in key)

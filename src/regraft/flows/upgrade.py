@@ -15,13 +15,13 @@ from pathlib import Path
 
 import psycopg
 
-from regraft import __version__
 from regraft.domain.errors import ConflictError, IntegrityError, RegraftError, UnavailableError, UsageError
 from regraft.flows.backup import BackupManifest, BackupSource, Report, back_up, read_backup
 from regraft.infra.files.folder_size import folder_size
 from regraft.infra.postgres import dump, migrate, sizes
 from regraft.infra.postgres.migration_effects import TableEffect, effects_of
 from regraft.infra.postgres.pool import Connection, connect
+from regraft.version import __version__
 
 LOCK_PATIENCE = 30  # seconds that migrations wait for a table that another process holds
 _SLOW_BYTES = 256 << 20  # of a table: about a second to read, some more to write

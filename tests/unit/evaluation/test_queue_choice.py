@@ -60,8 +60,8 @@ def test_a_stratum_gives_its_most_useful_and_pivots_come_first() -> None:
         candidate(4, uncertainty=0.1, pivot=0.01),
     ]
     chosen = choose(those, 3, seed=1, rates={})
-    assert [each.subject_id.int for each, _, _ in chosen] == [4, 2, 3]
-    assert {share for _, share, _ in chosen} == {"priority"}
+    assert [each.candidate.subject_id.int for each in chosen] == [4, 2, 3]
+    assert {each.share for each in chosen} == {"priority"}
 
 
 def test_the_random_sample_does_not_depend_on_what_else_is_queued() -> None:
@@ -70,14 +70,14 @@ def test_the_random_sample_does_not_depend_on_what_else_is_queued() -> None:
 
     def drawn(candidates: list[Candidate], wanted: int) -> set[int]:
         chosen = choose(candidates, wanted, seed=7, rates=rates)
-        return {each.subject_id.int for each, share, _ in chosen if share == "random"}
+        return {each.candidate.subject_id.int for each in chosen if each.share == "random"}
 
     whole = drawn(those, 0)
     assert drawn(those, 1000) == whole
     assert drawn(those[:1000], 10) == {number for number in whole if number < 1000}
     assert 150 < len(whole) < 250
     wider = choose(those, 0, seed=7, rates={("default", "unit"): 0.2})
-    assert whole < {each.subject_id.int for each, _, _ in wider}
+    assert whole < {each.candidate.subject_id.int for each in wider}
 
 
 def test_draws_are_uniform() -> None:

@@ -12,7 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from regraft.domain.ids import digest, uuid_of
@@ -139,38 +139,47 @@ def allocate(sizes: Mapping[Stratum, int], total: int) -> dict[Stratum, int]:
     return given
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """A candidate that belongs in the queue: in the ``random`` sample, or by its ``priority``; and its draw."""
+
+    candidate: Candidate
+    share: Literal["random", "priority"]
+    draw: float
+
+
 def choose(
     candidates: Sequence[Candidate], wanted: int, *, seed: int, rates: Mapping[tuple[str, str], float]
-) -> list[tuple[Candidate, str, float]]:
-    """The candidates that belong in the queue, each with its share and its draw; at most ``wanted`` by priority.
+) -> list[Chosen]:
+    """The candidates that belong in the queue; at most ``wanted`` by priority.
 
     Every one whose draw is below the rate of its scope and kind is in the random sample; those do not count against
     ``wanted``. The rest is allocated over the strata, and each stratum gives those of the highest priority.
     """
-    chosen: list[tuple[Candidate, str, float]] = []
+    chosen: list[Chosen] = []
     strata: dict[Stratum, list[tuple[Candidate, float]]] = defaultdict(list)
     for each in candidates:
         draw = permanent_draw(seed, item_id(each.kind, each.subject_id))
         if draw < rates.get((each.scope, each.kind), 0.0):
-            chosen.append((each, "random", draw))
+            chosen.append(Chosen(candidate=each, share="random", draw=draw))
         else:
             strata[each.stratum].append((each, draw))
     shares = allocate({stratum: len(those) for stratum, those in strata.items()}, max(0, wanted))
     for stratum, those in strata.items():
         those.sort(key=lambda one: (-one[0].priority, one[1]))
-        chosen += [(each, "priority", draw) for each, draw in those[: shares[stratum]]]
+        chosen += [Chosen(candidate=each, share="priority", draw=draw) for each, draw in those[: shares[stratum]]]
     return chosen
 
 
-def items_of(
-    chosen: Iterable[tuple[Candidate, str, float]], *, seed: int, reviewers: int, overlap: float
-) -> list[QueueItem]:
+def items_of(chosen: Iterable[Chosen], *, seed: int, reviewers: int, overlap: float) -> list[QueueItem]:
     """Items for what was chosen."""
     found = []
-    for candidate, share, draw in chosen:
-        identity = item_id(candidate.kind, candidate.subject_id)
+    for one in chosen:
+        identity = item_id(one.candidate.kind, one.candidate.subject_id)
         needed = needed_reviewers(seed, identity, reviewers, overlap)
-        found.append(QueueItem(item_id=identity, candidate=candidate, share=share, draw=draw, needed=needed))
+        found.append(
+            QueueItem(item_id=identity, candidate=one.candidate, share=one.share, draw=one.draw, needed=needed)
+        )
     return found
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from regraft import __version__
 from regraft.domain.datasets.content import content_hash, first_content_hash, row_digest
 from regraft.domain.datasets.recipe import Recipe, recipe_hash
 from regraft.domain.datasets.rows import Row
@@ -31,6 +30,7 @@ from regraft.infra.postgres.datasets import registry
 from regraft.infra.postgres.pool import connect, transaction
 from regraft.infra.telemetry.emitter import emit
 from regraft.infra.telemetry.facts import SnapshotFrozen
+from regraft.version import __version__
 
 _log = logging.getLogger(__name__)
 

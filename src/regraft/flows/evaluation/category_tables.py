@@ -8,14 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from regraft.domain.evaluation.taxonomy import Taxonomy
-from regraft.flows.columns import BATCH, TEXT, TEXTS, as_columns, column
+from regraft.flows.columns import BATCH, TEXT, TEXTS, as_columns, column, paged
 from regraft.flows.evaluation.categories import label_units
+from regraft.flows.evaluation.named_session import session_id
 from regraft.flows.evaluation.pivots import materialise_pivots
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.infra.duckdb.evaluation.categories import CategoryLabels
 from regraft.infra.duckdb.evaluation.pivots import Pivots
-from regraft.infra.postgres.lineage.reading import resolve_session
-from regraft.infra.postgres.pool import transaction
 
 _INT, _FLOAT, _BOOL = pa.int64(), pa.float64(), pa.bool_()
 
@@ -65,7 +64,7 @@ def pivots(
     if refresh:
         materialise_units(dsn, workbench)
         materialise_pivots(dsn, workbench)
-    found = Pivots(workbench).table(theme=theme, session=_session_id(dsn, session))
+    found = Pivots(workbench).table(theme=theme, session=session_id(dsn, session))
     yield from as_columns(found, PIVOTS).combine_chunks().to_batches(max_chunksize=BATCH)
 
 
@@ -86,17 +85,9 @@ def categories(
     if refresh:
         materialise_units(dsn, workbench)
         label_units(dsn, workbench, taxonomy)
-    bench, wanted = CategoryLabels(workbench), _session_id(dsn, session)
-    after: tuple[str, ...] | None = None
-    while (page := bench.page(BATCH, after=after, theme=theme, session=wanted)).num_rows:
-        yield from as_columns(page, CATEGORIES).combine_chunks().to_batches()
-        if page.num_rows < BATCH:
-            return
-        after = tuple(page.column(name)[-1].as_py() for name in ("unit_id", "category", "layer", "maker"))
-
-
-def _session_id(dsn: str, session: str | None) -> str | None:
-    if session is None:
-        return None
-    with transaction(dsn) as connection:
-        return str(resolve_session(connection, session))
+    bench, wanted = CategoryLabels(workbench), session_id(dsn, session)
+    yield from paged(
+        lambda after: bench.page(BATCH, after=after, theme=theme, session=wanted),
+        CATEGORIES,
+        ("unit_id", "category", "layer", "maker"),
+    )

@@ -9,9 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from regraft.domain.evaluation.calibration import standing
-from regraft.flows.columns import BATCH, TEXT, TEXTS, TIME, as_columns, batches_of, column
+from regraft.flows.columns import BATCH, TEXT, TEXTS, TIME, Key, batches_of, column, paged
 from regraft.flows.evaluation.calibration import calibrate, figures
 from regraft.flows.evaluation.clusters import carry_clusters
+from regraft.flows.evaluation.named_session import session_id
 from regraft.flows.evaluation.pairs import propose_pairs
 from regraft.flows.evaluation.trajectories import materialise_units
 from regraft.infra.duckdb.evaluation.clusters import Clusters
@@ -182,7 +183,7 @@ def units(
     """
     if refresh:
         materialise_units(dsn, workbench)
-    yield from _paged(workbench, "unit", UNITS, theme, _session_id(dsn, session))
+    yield from _paged(workbench, "unit", UNITS, theme, session_id(dsn, session))
 
 
 def clusters(
@@ -192,12 +193,12 @@ def clusters(
     if refresh:
         materialise_units(dsn, workbench)
         carry_clusters(dsn, workbench)
-    bench, wanted, after = Clusters(workbench), _session_id(dsn, session), None
-    while (page := bench.page(BATCH, after=after, theme=theme, session=wanted)).num_rows:
-        yield from as_columns(page, CLUSTERS).combine_chunks().to_batches()
-        if page.num_rows < BATCH:
-            return
-        after = page.column("unit_id")[-1].as_py()
+    bench, wanted = Clusters(workbench), session_id(dsn, session)
+
+    def page(after: Key | None) -> pa.Table:
+        return bench.page(BATCH, after=after[0] if after else None, theme=theme, session=wanted)
+
+    yield from paged(page, CLUSTERS, ("unit_id",))
 
 
 def pairs(
@@ -212,19 +213,18 @@ def pairs(
     """Candidate pairs in the columns of ``PAIRS``, by id. ``refresh``: compare what changed in the graph first."""
     if refresh:
         propose_pairs(dsn, workbench)
-    yield from _paged(workbench, "pair", PAIRS, theme, _session_id(dsn, session), verdict)
+    yield from _paged(workbench, "pair", PAIRS, theme, session_id(dsn, session), verdict)
 
 
 def _paged(
     workbench: Path, noun: str, schema: pa.Schema, theme: str | None, session: str | None, verdict: str | None = None
 ) -> Iterator[pa.RecordBatch]:
     bench = Workbench(workbench)
-    after = None
-    while (page := bench.page(noun, BATCH, after=after, theme=theme, session=session, verdict=verdict)).num_rows:
-        yield from as_columns(page, schema).combine_chunks().to_batches()
-        if page.num_rows < BATCH:
-            return
-        after = page.column(f"{noun}_id")[-1].as_py()
+
+    def page(after: Key | None) -> pa.Table:
+        return bench.page(noun, BATCH, after=after[0] if after else None, theme=theme, session=session, verdict=verdict)
+
+    yield from paged(page, schema, (f"{noun}_id",))
 
 
 def judges(dsn: str, workbench: Path, *, refresh: bool = True) -> Iterator[pa.RecordBatch]:
@@ -240,10 +240,3 @@ def labels(dsn: str, *, theme: str | None = None, session: str | None = None) ->
     with transaction(dsn, name="regraft-labels") as connection:
         wanted = resolve_session(connection, session) if session is not None else None
         yield from batches_of(store.labels(connection, theme=theme, session=wanted, at_once=BATCH), LABELS)
-
-
-def _session_id(dsn: str, session: str | None) -> str | None:
-    if session is None:
-        return None
-    with transaction(dsn) as connection:
-        return str(resolve_session(connection, session))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from regraft import __version__
 from regraft.domain.errors import ConflictError
 from regraft.infra.embedded.program import KEPT_VARIABLE
 from regraft.infra.embedded.state import VERSION, RunFolder, ServerState
 from regraft.infra.settings import Settings
+from regraft.version import __version__
 
 
 def announce(settings: Settings, name: str, port: int = 0, *, shared: bool = False) -> None:

@@ -8,12 +8,12 @@ import urllib.request
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
-from regraft import __version__
 from regraft.domain.errors import ServerStartError
 from regraft.infra.embedded.leases import ServerUse
 from regraft.infra.embedded.process import ChildProcess, LogLimits, require_port
 from regraft.infra.embedded.state import VERSION, RunFolder, ServerState, wait_until
 from regraft.infra.environment import environment_without
+from regraft.version import __version__
 
 STOP_TIMEOUT = 15.0
 KEPT_VARIABLE = "REGRAFT_KEPT"  # set for a background process, whose state its starter writes

@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from regraft import __version__
 from regraft.domain.errors import UsageError
 from regraft.infra.embedded.state import VERSION, RunFolder, ServerState
+from regraft.version import __version__
 
 _NAME = "up"
 _READY = "ready"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
@@ -158,8 +159,19 @@ def read_head(headers: Headers, named: frozenset[bytes] = frozenset()) -> Client
     return head
 
 
-def returned(headers: Headers, status: int) -> tuple[bytes, bool, str, str]:
-    """The model server's headers as lines for the client, whether they tell the body's length, its type and coding."""
+@dataclass(frozen=True, slots=True)
+class ReturnedHead:
+    """The head of a model server's answer, for the client: its header lines as a ``block``. ``sized``: they tell the
+    body's length. ``media_type`` and ``encoding`` are the body's, '' where they are not said."""
+
+    block: bytes
+    sized: bool
+    media_type: str
+    encoding: str
+
+
+def returned(headers: Headers, status: int) -> ReturnedHead:
+    """What the client gets of the model server's headers."""
     lines: list[bytes] = []
     content_type = content_encoding = ""
     length: bytes | None = None
@@ -188,7 +200,7 @@ def returned(headers: Headers, status: int) -> tuple[bytes, bool, str, str]:
     sized = length is not None and not chunked and status not in (204, 304)
     if sized and length is not None:
         lines.append(length)
-    return b"".join(lines), sized, content_type, content_encoding
+    return ReturnedHead(b"".join(lines), sized, content_type, content_encoding)
 
 
 def without_encoding(block: bytes) -> bytes:

@@ -16,10 +16,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 from urllib.parse import urlsplit
 
-from regraft import __version__
 from regraft.domain.errors import ConfigError, UnavailableError
 from regraft.domain.ids import canonical_json, parse_json, plain
 from regraft.infra.config.tool_server import ToolServerSection
+from regraft.version import __version__
 
 if TYPE_CHECKING:
     from mcp import Client

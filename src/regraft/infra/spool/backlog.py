@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from regraft.infra.spool.reader import Cursor
+from regraft.infra.spool.reader import Cursor, Position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +31,12 @@ def spool_backlog(folder: Path) -> SpoolBacklog:
 
 def _of_one(home: Path) -> tuple[int, float | None]:
     cursor = home / "cursor"
-    segment = offset = 0
+    at = Position()
     delivered_at: float | None = None
     if cursor.is_file():
         reader = Cursor(cursor)
         try:
-            segment, offset, _, _ = reader.load()
+            at = reader.load()
         finally:
             reader.close()
         delivered_at = cursor.stat().st_mtime
@@ -47,7 +47,7 @@ def _of_one(home: Path) -> tuple[int, float | None]:
         except FileNotFoundError:
             continue  # delivered meanwhile
         number = int(path.stem)
-        rest = 0 if number < segment else state.st_size - (offset if number == segment else 0)
+        rest = 0 if number < at.segment else state.st_size - (at.offset if number == at.segment else 0)
         if rest > 0:
             waiting += rest
             oldest = state.st_ctime if oldest is None else oldest

@@ -23,13 +23,13 @@ def blank_delivered(folder: Path) -> int:
             continue
         reader = Cursor(cursor)
         try:
-            segment, offset, _, _ = reader.load()
+            at = reader.load()
         finally:
             reader.close()
         for path in sorted(home.glob("*.seg")):
             number = int(path.stem)
-            if number <= segment:
-                blanked += _blank(path, offset if number == segment else None)
+            if number <= at.segment:
+                blanked += _blank(path, at.offset if number == at.segment else None)
     return blanked
 
 

@@ -14,47 +14,58 @@ import shutil
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 MAGIC = b"RGS1"
 HEAD = struct.Struct("<4sII")  # magic, bytes of the payload, CRC-32 of the payload
-_CURSOR = struct.Struct("<QQQQQ")  # how often it was saved, and the arguments of Cursor.save
+_CURSOR = struct.Struct("<QQQQQ")  # how often it was saved, and the Position
 _PLACE = 512  # bytes apart: a sector is written whole or not at all
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a spool is read: all was delivered up to ``offset`` of ``segment``, and a pack was given out after that,
+    which ends at ``promised_end`` of the segment ``promised``. Zeros: unknown."""
+
+    segment: int = 0
+    offset: int = 0
+    promised: int = 0
+    promised_end: int = 0
+
+
 class Cursor:
-    """A position that outlives its process. Positions are four numbers: see ``load``."""
+    """A position that outlives its process."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
         self._saved = 0
 
-    def load(self) -> tuple[int, int, int, int]:
-        """Segment and offset that were delivered; segment and end of the pack given out after that. Zeros: unknown."""
+    def load(self) -> Position:
+        """The position that was saved last."""
         try:
             raw = self._path.read_bytes()
         except OSError:
-            return 0, 0, 0, 0
+            return Position()
         found = (0, 0, 0, 0, 0)
         for start in (0, _PLACE):
             packed, check = raw[start : start + _CURSOR.size], raw[start + _CURSOR.size : start + _CURSOR.size + 4]
             if len(packed) == _CURSOR.size and zlib.crc32(packed).to_bytes(4, "little") == check:
                 found = max(found, _CURSOR.unpack(packed))
         self._saved = found[0]
-        return found[1:]
+        return Position(*found[1:])
 
-    def save(self, segment: int, offset: int, promised: int, end: int) -> None:
+    def save(self, position: Position) -> None:
         """Raises OSError when there is no room for it."""
         if self._descriptor is None:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if os.fstat(self._descriptor).st_size < 2 * _PLACE:
                 os.pwrite(self._descriptor, bytes(2 * _PLACE), 0)
         self._saved += 1
-        packed = _CURSOR.pack(self._saved, segment, offset, promised, end)
+        packed = _CURSOR.pack(self._saved, *astuple(position))
         place = self._saved % 2 * _PLACE
         os.pwrite(self._descriptor, packed + zlib.crc32(packed).to_bytes(4, "little"), place)
 
@@ -81,7 +92,7 @@ class SpoolReader:
         self.damaged_bytes = 0
         self._lock = lock
         self._cursor = Cursor(home / "cursor")
-        self._segment, self._offset, self._promised, self._promised_end = self._cursor.load()
+        self._position = self._cursor.load()
 
     def read_pack(self, max_records: int = 256, max_bytes: int = 1 << 20) -> Pack | None:
         """The next records after the last ``acknowledge``; at least one when there is one, else None.
@@ -90,22 +101,23 @@ class SpoolReader:
         that knows packs by their digest then sees a repetition for what it is. A torn record at the end of a segment
         and damaged bytes inside are skipped (counted in ``damaged_bytes``)."""
         for number in self._segments():
-            if number < self._segment:
+            at = self._position
+            if number < at.segment:
                 continue
-            start = self._offset if number == self._segment else 0
-            if number == self._promised and self._promised_end > start:
-                records, end = self._read_range(number, start, self._promised_end), self._promised_end
+            start = at.offset if number == at.segment else 0
+            if number == at.promised and at.promised_end > start:
+                records, end = self._read_range(number, start, at.promised_end), at.promised_end
             else:
                 records, end = self._read_segment_from(number, start, max_records, max_bytes)
                 if records:
-                    self._save_cursor(self._segment, self._offset, number, end)
+                    self._move_to(Position(at.segment, at.offset, number, end))
             if records:
                 return Pack(records, number, end)
         return None
 
     def acknowledge(self, pack: Pack) -> None:
         """The pack is safe elsewhere: remember that, and delete the segments that are wholly delivered."""
-        self._save_cursor(pack.segment, pack.offset, 0, 0)
+        self._move_to(Position(pack.segment, pack.offset))
         for number in self._segments():
             if number < pack.segment:
                 self._delete(number)
@@ -122,12 +134,12 @@ class SpoolReader:
             os.close(self._lock)
             self._lock = None
 
-    def _save_cursor(self, segment: int, offset: int, promised: int, end: int) -> None:
+    def _move_to(self, position: Position) -> None:
         try:
-            self._cursor.save(segment, offset, promised, end)
+            self._cursor.save(position)
         except OSError as error:  # on a full disk delivery must continue: it is what makes room
             log.warning("the cursor of %s cannot be written (%s); a crash now repeats some calls", self.home, error)
-        self._segment, self._offset, self._promised, self._promised_end = segment, offset, promised, end
+        self._position = position
 
     def _delete(self, number: int) -> None:
         self._path(number).unlink(missing_ok=True)
@@ -199,7 +211,7 @@ class LiveReader(SpoolReader):
     @property
     def delivered(self) -> tuple[int, int]:
         """Segment and offset."""
-        return self._segment, self._offset
+        return self._position.segment, self._position.offset
 
     def written(self, segment: int, size: int) -> None:
         """The writer has written ``size`` bytes of this segment, and no later one."""

@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from regraft import __version__
 from regraft.infra.telemetry.span import Span
+from regraft.version import __version__
 
 
 class OtlpClient:

@@ -11,7 +11,6 @@ from pathlib import Path
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from regraft import __version__
 from regraft.infra.telemetry.emitter import publisher
 from regraft.infra.telemetry.metrics import (
     BUILD_INFO,
@@ -28,6 +27,7 @@ from regraft.infra.telemetry.metrics import (
 )
 from regraft.infra.telemetry.numbers import Numbers, Sample, families
 from regraft.infra.telemetry.tracer import exporter
+from regraft.version import __version__
 
 _UTIME, _STIME, _CUTIME, _CSTIME, _START, _RSS = 11, 12, 13, 14, 19, 21  # in /proc/PID/stat, behind the name
 

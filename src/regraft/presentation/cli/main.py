@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from regraft import __version__
 from regraft.domain.errors import RegraftError, UsageError
 from regraft.infra.telemetry.emitter import publishing_facts
 from regraft.presentation.cli import demo
@@ -39,6 +38,7 @@ from regraft.presentation.cli.services import (
     usage,
     web_token,
 )
+from regraft.version import __version__
 
 INTERRUPTED = 130  # as shells say it of a command that Ctrl-C ended
 

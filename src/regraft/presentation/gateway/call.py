@@ -33,7 +33,7 @@ from regraft.presentation.gateway.held_end import HeldEnd
 from regraft.presentation.gateway.limits import ConcurrencyLimit
 from regraft.presentation.gateway.metrics import Metrics
 from regraft.presentation.gateway.recorder import Recorder
-from regraft.presentation.gateway.routing import Upstream
+from regraft.presentation.gateway.routing import KnownHead, Upstream
 from regraft.presentation.gateway.turns import Turns
 
 STOPPED = "The gateway was stopped before the answer's end"
@@ -295,33 +295,33 @@ class ForwardedCall:
         repeated = response.repeated
         if record is None or repeated is None or not 200 <= repeated.status < 300 or not connection.plain:
             return False
-        known, start, media_type, encoding = upstream.known
-        if known is not repeated:
-            block, _, media_type, encoding = returned(repeated.headers, repeated.status)
-            start = b"HTTP/1.1 %d %b\r\n%b%b" % (repeated.status, repeated.reason, block, repeated.length)
-            upstream.known = (repeated, start, media_type, encoding)
+        known = upstream.known
+        if known.answer is not repeated:
+            head = returned(repeated.headers, repeated.status)
+            start = b"HTTP/1.1 %d %b\r\n%b%b" % (repeated.status, repeated.reason, head.block, repeated.length)
+            known = upstream.known = KnownHead(repeated, start, head.media_type, head.encoding)
         self._status = repeated.status
         self._sending = False
         body = response.take()
-        record.answer_whole(media_type, encoding, body, self._began)
+        record.answer_whole(known.media_type, known.encoding, body, self._began)
         turn = record.turn.encode()
-        message = b"%b: %d\r\nx-regraft-turn: %b\r\n\r\n%b" % (start, len(body), turn, body)
+        message = b"%b: %d\r\nx-regraft-turn: %b\r\n\r\n%b" % (known.start, len(body), turn, body)
         self._finish(connection.answer, message)
         return True
 
     def _pass_on(self, response: UpstreamResponse, chunk: bytes) -> None:
         self._sending = False
-        block, sized, media_type, encoding = returned(response.headers, response.status)
-        record, connection = self._record, self._connection
+        head = returned(response.headers, response.status)
+        block, record, connection = head.block, self._record, self._connection
         if record is not None:
             block = b"%bx-regraft-turn: %b\r\n" % (block, record.turn.encode())
-            record.describe(media_type, encoding)
+            record.describe(head.media_type, head.encoding)
             record.add(chunk, self._began)
-        start = (response.status, response.reason, block, sized)
+        start = (response.status, response.reason, block, head.sized)
         if response.complete:
             self._finish(connection.start, *start, chunk, True)
             return
-        if record is not None and media_type.startswith("text/event-stream"):
+        if record is not None and head.media_type.startswith("text/event-stream"):
             self._end = HeldEnd(self._release_end)
             chunk = self._end.pass_on(chunk)
         connection.start(*start, chunk, False)
@@ -361,7 +361,8 @@ class ForwardedCall:
         if self._failure is None:
             self._failure = FailedAnswer(self._end_failure)
             if record is not None:
-                record.describe(*returned(response.headers, response.status)[2:])
+                head = returned(response.headers, response.status)
+                record.describe(head.media_type, head.encoding)
         if record is not None:
             record.copy(chunk)
         if self._failure.append(chunk) or response.complete:

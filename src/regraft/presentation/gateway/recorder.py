@@ -10,12 +10,12 @@ from typing import Any
 
 import zstandard
 
-from regraft import __version__
 from regraft.infra.nats.codec import CallEvent, encode_event
 from regraft.infra.spool.writer import PreparedSegment, Spool
 from regraft.presentation.gateway.event_ids import EventIds
 from regraft.presentation.gateway.metrics import Metrics
 from regraft.presentation.gateway.redaction import Redactor
+from regraft.version import __version__
 
 COMPLAIN_SECONDS = 1.0
 LARGE = 4 << 20  # bytes of bodies, as they are written, from which on a call is written by another thread

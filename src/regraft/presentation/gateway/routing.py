@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -24,6 +25,17 @@ _AUTH = {
     "x-api-key": "x-api-key: {}\r\n",
     "api-key": "api-key: {}\r\n",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHead:
+    """The head that answers of a server came with last, again and again; ``start`` is what goes to a client for it, up
+    to the body's length."""
+
+    answer: RepeatedAnswer | None = None
+    start: bytes = b""
+    media_type: str = ""
+    encoding: str = ""
 
 
 class Upstream:
@@ -63,8 +75,7 @@ class Upstream:
         if settings.max_concurrency:
             self.turnstile = ConcurrencyLimit(settings.max_concurrency, settings.queue, settings.queue_seconds)
         self.attempts: tuple[Upstream, ...] = (self,)
-        # The head of answers that came last again and again; what goes to a client for it, up to its length.
-        self.known: tuple[RepeatedAnswer | None, bytes, str, str] = (None, b"", "", "")
+        self.known = KnownHead()
 
     def begin(
         self,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Collection
+from dataclasses import fields
+from typing import Annotated, Any, TypeVar, cast, get_type_hints
 
 import orjson
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, create_model
 from pydantic_core import CoreSchema, core_schema
 from starlette.responses import Response
 
@@ -21,6 +23,30 @@ class Model(BaseModel):
     def from_rows(cls: type[_M], rows: list[dict[str, Any]]) -> list[_M]:
         """One model per row."""
         return [cls.model_validate(row) for row in rows]
+
+    @classmethod
+    def from_record(cls: type[_M], record: object) -> _M:
+        """The model of a record."""
+        return cls.model_validate(record, from_attributes=True)
+
+
+def fields_of(record: type, *, without: Collection[str] = ()) -> Callable[[type[_M]], type[_M]]:
+    """Give a model the fields of a record, a dataclass, in the record's order: ``from_record`` builds it from one.
+
+    A field that the class declares has that type, and its others come last. A new field of the record is a new field of
+    the answer, unless it is named in ``without``.
+    """
+    hints = get_type_hints(record, include_extras=True)
+    taken: dict[str, Any] = {each.name: (hints[each.name], ...) for each in fields(record) if each.name not in without}
+
+    def derive(model: type[_M]) -> type[_M]:
+        taken.update({name: (field.annotation, field) for name, field in model.model_fields.items()})
+        derived: Any = create_model(
+            model.__name__, __base__=model.__bases__, __module__=model.__module__, __doc__=model.__doc__, **taken
+        )
+        return cast(type[_M], derived)
+
+    return derive
 
 
 class _Stored:

@@ -17,7 +17,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from regraft import __version__
 from regraft.domain.errors import (
     ConfigError,
     ConflictError,
@@ -51,6 +50,7 @@ from regraft.presentation.web.metrics import router as metrics_page
 from regraft.presentation.web.page import BuiltPage
 from regraft.presentation.web.routes import ROUTERS
 from regraft.presentation.web.stopping import Stopping
+from regraft.version import __version__
 
 HEADERS = {
     # Model output is never executed: only our own scripts, no frames, no forms, nothing from other origins.

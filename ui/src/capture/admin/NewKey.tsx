@@ -1,11 +1,9 @@
-import { type FormEvent, useId, useState } from "react";
+import { useState } from "react";
 import { api } from "../../api/client";
-import { sentence } from "../../api/problem";
-import { Button } from "../../parts/Button";
-import { Dialog } from "../../parts/Dialog";
 import { Field } from "../../parts/Field";
 import { useMe } from "../../shell/session";
 import styles from "./admin.module.css";
+import { NewCredential } from "./NewCredential";
 
 const NOTHING = { name: "", scope: "", models: "*", perMinute: "0", atOnce: "0" };
 
@@ -13,7 +11,6 @@ type Props = { open: boolean; onClose: () => void; onMade: (secret: string) => v
 
 /** The form of a new key. */
 export function NewKey({ open, onClose, onMade }: Props) {
-  const form = useId();
   const own = useMe()?.scope ?? null;
   const [values, setValues] = useState(NOTHING);
   const create = api.useMutation("post", "/api/admin/keys", {
@@ -26,8 +23,7 @@ export function NewKey({ open, onClose, onMade }: Props) {
     value: values[name],
     onChange: (event: { target: { value: string } }) => setValues({ ...values, [name]: event.target.value }),
   });
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
+  const make = () =>
     create.mutate({
       body: {
         name: values.name,
@@ -37,47 +33,34 @@ export function NewKey({ open, onClose, onMade }: Props) {
         max_concurrency: Number(values.atOnce) || 0,
       },
     });
-  };
   return (
-    <Dialog
-      title="New key"
+    <NewCredential
+      noun="key"
       open={open}
+      busy={create.isPending}
+      error={create.error}
+      onMake={make}
       onClose={onClose}
-      actions={
-        <>
-          <Button onClick={onClose}>Cancel</Button>
-          <Button kind="primary" type="submit" form={form} busy={create.isPending}>
-            Make the key
-          </Button>
-        </>
-      }
     >
-      <form id={form} className={styles.form} onSubmit={submit}>
-        <Field label="Name" hint="Which client uses it." wide>
-          <input required maxLength={200} {...field("name")} />
+      <Field label="Name" hint="Which client uses it." wide>
+        <input required maxLength={200} {...field("name")} />
+      </Field>
+      {own === null && (
+        <Field label="Tenant" hint="Of its calls; empty: default." wide>
+          <input maxLength={200} {...field("scope")} />
         </Field>
-        {own === null && (
-          <Field label="Tenant" hint="Of its calls; empty: default." wide>
-            <input maxLength={200} {...field("scope")} />
-          </Field>
-        )}
-        <Field label="Models" hint="Globs such as gpt-*, with blanks between them." wide>
-          <input {...field("models")} />
+      )}
+      <Field label="Models" hint="Globs such as gpt-*, with blanks between them." wide>
+        <input {...field("models")} />
+      </Field>
+      <div className={styles.pair}>
+        <Field label="Calls a minute" hint="0: no limit." wide>
+          <input type="number" min={0} {...field("perMinute")} />
         </Field>
-        <div className={styles.pair}>
-          <Field label="Calls a minute" hint="0: no limit." wide>
-            <input type="number" min={0} {...field("perMinute")} />
-          </Field>
-          <Field label="Calls at once" hint="0: no limit." wide>
-            <input type="number" min={0} {...field("atOnce")} />
-          </Field>
-        </div>
-        {create.error && (
-          <p role="alert" className={styles.problem}>
-            {sentence(create.error)}
-          </p>
-        )}
-      </form>
-    </Dialog>
+        <Field label="Calls at once" hint="0: no limit." wide>
+          <input type="number" min={0} {...field("atOnce")} />
+        </Field>
+      </div>
+    </NewCredential>
   );
 }

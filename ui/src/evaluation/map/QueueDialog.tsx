@@ -7,6 +7,7 @@ import { Button } from "../../parts/Button";
 import { Dialog } from "../../parts/Dialog";
 import { Field } from "../../parts/Field";
 import { count, counted } from "../../parts/format";
+import { NumberInput } from "../../parts/NumberInput";
 
 const AT_ONCE = 5_000; // paths that one request takes
 
@@ -59,12 +60,11 @@ export function QueueDialog({ units, onClose }: { units: readonly string[]; onCl
         <>
           <p>{counted(units.length, "path")} will come first in the queue; each is judged by</p>
           <Field label="People per path">
-            <input
-              type="number"
+            <NumberInput
               min={1}
               max={100}
               value={reviewers}
-              onChange={(event) => setReviewers(Math.max(1, Math.min(100, Number(event.target.value) || 1)))}
+              onValue={(value) => setReviewers(Math.max(1, Math.min(100, Number(value) || 1)))}
             />
           </Field>
           {sending.error && <p role="alert">{sentence(sending.error)}</p>}

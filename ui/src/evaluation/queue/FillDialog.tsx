@@ -6,6 +6,7 @@ import { Button } from "../../parts/Button";
 import { Dialog } from "../../parts/Dialog";
 import { Field } from "../../parts/Field";
 import { counted } from "../../parts/format";
+import { NumberInput } from "../../parts/NumberInput";
 import styles from "./FillDialog.module.css";
 
 type Props = {
@@ -73,44 +74,16 @@ export function FillDialog({ open, defaults, filling, onClose }: Props) {
           </label>
         </fieldset>
         <Field label="Open items of each" hint="Target number of open items.">
-          <input
-            type="number"
-            required
-            min={1}
-            max={1_000_000}
-            value={size}
-            onChange={(e) => setSize(e.target.value)}
-          />
+          <NumberInput required min={1} max={1_000_000} value={size} onValue={setSize} />
         </Field>
         <Field label="People who judge each">
-          <input
-            type="number"
-            required
-            min={1}
-            max={100}
-            value={reviewers}
-            onChange={(e) => setReviewers(e.target.value)}
-          />
+          <NumberInput required min={1} max={100} value={reviewers} onValue={setReviewers} />
         </Field>
         <Field label="Judged by one more, %" hint="So that agreement can be measured.">
-          <input
-            type="number"
-            required
-            min={0}
-            max={100}
-            value={overlap}
-            onChange={(e) => setOverlap(e.target.value)}
-          />
+          <NumberInput required min={0} max={100} value={overlap} onValue={setOverlap} />
         </Field>
         <Field label="Random sample, %" hint="So that shares can be estimated without bias.">
-          <input
-            type="number"
-            required
-            min={0}
-            max={100}
-            value={random}
-            onChange={(e) => setRandom(e.target.value)}
-          />
+          <NumberInput required min={0} max={100} value={random} onValue={setRandom} />
         </Field>
       </form>
       <p role="status" className={styles.done}>

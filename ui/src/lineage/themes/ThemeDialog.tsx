@@ -7,8 +7,9 @@ import { Dialog } from "../../parts/Dialog";
 import { Field } from "../../parts/Field";
 import { counted } from "../../parts/format";
 import { Time } from "../../parts/Time";
-import type { ThemeRow } from "./ThemesPage";
 import styles from "./themes.module.css";
+
+type ThemeRow = Schema["ThemeFigures"];
 
 type Props = { theme: ThemeRow; others: readonly ThemeRow[]; onClose: () => void; onDone: () => void };
 

@@ -15,7 +15,7 @@ import { useIsAdmin } from "../../shell/session";
 import { ThemeDialog } from "./ThemeDialog";
 import styles from "./themes.module.css";
 
-export type ThemeRow = Schema["ThemeFigures"];
+type ThemeRow = Schema["ThemeFigures"];
 
 const EXPORTED = [
   ...[

@@ -1,4 +1,5 @@
 import { Field } from "../../parts/Field";
+import { NumberInput } from "../../parts/NumberInput";
 import type { FieldProps } from "./field";
 import styles from "./form.module.css";
 
@@ -11,12 +12,11 @@ export function LimitFields({ form, set, problems }: FieldProps) {
       </div>
       <div className={styles.row}>
         <Field label="Calls at once" problem={problems.concurrency} wide>
-          <input
-            type="number"
+          <NumberInput
             min={1}
             max={64}
             value={form.concurrency}
-            onChange={(event) => set({ concurrency: event.target.value })}
+            onValue={(concurrency) => set({ concurrency })}
           />
         </Field>
         <Field label="Tokens at most" problem={problems.budgetTokens} wide>

@@ -2,6 +2,7 @@ import { type KeyboardEvent, useState } from "react";
 import { api } from "../../api/client";
 import { Button } from "../../parts/Button";
 import { Field } from "../../parts/Field";
+import { NumberInput } from "../../parts/NumberInput";
 import { toggled } from "../../parts/toggled";
 import type { FieldProps } from "./field";
 import styles from "./form.module.css";
@@ -34,13 +35,7 @@ export function SamplingFields({ form, set, problems }: FieldProps) {
           </Field>
         ))}
         <Field label="Samples of each" problem={problems.samples} wide>
-          <input
-            type="number"
-            min={1}
-            max={1000}
-            value={form.samples}
-            onChange={(event) => set({ samples: event.target.value })}
-          />
+          <NumberInput min={1} max={1000} value={form.samples} onValue={(samples) => set({ samples })} />
         </Field>
       </div>
     </section>

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from regraft.domain.errors import UsageError
 from regraft.infra.files.keys import KeyStore, VirtualKey
 from regraft.presentation.cli.context import context
+from regraft.presentation.cli.credentials import describe, print_credentials, print_revoked
 from regraft.presentation.cli.options import SORT, Json, Limit, Reverse
-from regraft.presentation.cli.tables import Keys, arranged, print_total
+from regraft.presentation.cli.tables import Keys, arranged
 
 keys_app = typer.Typer(help="Create, list and revoke virtual keys of the gateway.", no_args_is_help=True)
 
@@ -105,39 +103,35 @@ def list_keys(
     if as_json:
         run.print_json([_shown(key) for key in keys])
         return
-    table = Table("id", "name", "scope", "models", "other paths", "a minute", "at once", "made", "revoked")
-    for key in keys:
-        limits = [str(limit or "any") for limit in (key.per_minute, key.max_concurrency)]
-        may = [" ".join(key.models), " ".join(key.paths)]
-        cells = [key.key_id, key.name, key.scope, *may, *limits, _day(key.created), _day(key.revoked)]
-        table.add_row(*map(escape, cells))
-    run.console.print(table)
-    print_total(run.console, len(keys), len(every), "key")
+    print_credentials(keys, _COLUMNS, len(every), "key")
 
 
 @keys_app.command("revoke")
 def revoke(key_id: Annotated[str, typer.Argument(help="Key: id or start of an id.")], as_json: Json = False) -> None:
     """Revoke a key. Running gateways refuse it within two seconds."""
-    run, key = context(), _store().revoke(key_id)
-    if as_json:
-        run.print_json(_shown(key))
-    else:
-        run.console.print(f"Revoked {key.key_id} ({escape(key.name)}).")
+    key = _store().revoke(key_id)
+    print_revoked(key, _shown(key) if as_json else None)
+
+
+def _limit(most: int) -> str:
+    return str(most or "any")
+
+
+_COLUMNS: dict[str, Callable[[VirtualKey], str]] = {
+    "scope": lambda key: key.scope,
+    "models": lambda key: " ".join(key.models),
+    "other paths": lambda key: " ".join(key.paths),
+    "a minute": lambda key: _limit(key.per_minute),
+    "at once": lambda key: _limit(key.max_concurrency),
+}
 
 
 def _shown(key: VirtualKey) -> dict[str, Any]:
-    return {
-        "id": key.key_id,
-        "name": key.name,
-        "scope": key.scope,
-        "models": list(key.models),
-        "paths": list(key.paths),
-        "per_minute": key.per_minute,
-        "max_concurrency": key.max_concurrency,
-        "created": _day(key.created),
-        "revoked": _day(key.revoked) or None,
-    }
-
-
-def _day(seconds: int | None) -> str:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat() if seconds else ""
+    return describe(
+        key,
+        scope=key.scope,
+        models=list(key.models),
+        paths=list(key.paths),
+        per_minute=key.per_minute,
+        max_concurrency=key.max_concurrency,
+    )

@@ -151,9 +151,9 @@ def tree(
 def _write_html(run: CommandContext, session: str, file: Path, most_text: int, *, json: bool) -> None:
     from datetime import UTC, datetime
 
-    from regraft import __version__
     from regraft.flows.lineage.tree_file import tree_document
     from regraft.presentation.web.tree_page import tree_page
+    from regraft.version import __version__
 
     if file.exists():
         raise UsageError(f"{file} exists. Name another file.")

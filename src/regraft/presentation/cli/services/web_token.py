@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
+from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from regraft.domain.errors import UsageError
 from regraft.infra.files.web_tokens import Role, WebToken, WebTokenStore
 from regraft.presentation.cli.context import context
+from regraft.presentation.cli.credentials import describe, print_credentials, print_revoked
 from regraft.presentation.cli.options import SORT, Json, Limit, Reverse
-from regraft.presentation.cli.tables import Keys, arranged, print_total
+from regraft.presentation.cli.tables import Keys, arranged
 
 app = typer.Typer(help="Create, list and revoke tokens of the web UI and its API.", no_args_is_help=True)
 
@@ -75,13 +74,7 @@ def list_tokens(
     if as_json:
         run.print_json([_shown(token) for token in tokens])
         return
-    table = Table("id", "name", "scope", "role", "made", "revoked")
-    for token in tokens:
-        scope = "(everything)" if token.scope is None else token.scope
-        shown = (token.key_id, token.name, scope, token.role, _day(token.created), _day(token.revoked))
-        table.add_row(*map(escape, shown))
-    run.console.print(table)
-    print_total(run.console, len(tokens), len(every), "token")
+    print_credentials(tokens, _COLUMNS, len(every), "token")
 
 
 @app.command("revoke")
@@ -89,23 +82,15 @@ def revoke(
     token_id: Annotated[str, typer.Argument(help="Token: id or start of an id.")], as_json: Json = False
 ) -> None:
     """Revoke a token. Within two seconds it is refused, and browsers that signed in with it are signed out."""
-    run, token = context(), _store().revoke(token_id)
-    if as_json:
-        run.print_json(_shown(token))
-    else:
-        run.console.print(f"Revoked {token.key_id} ({escape(token.name)}).")
+    token = _store().revoke(token_id)
+    print_revoked(token, _shown(token) if as_json else None)
+
+
+_COLUMNS: dict[str, Callable[[WebToken], str]] = {
+    "scope": lambda token: "(everything)" if token.scope is None else token.scope,
+    "role": lambda token: token.role,
+}
 
 
 def _shown(token: WebToken) -> dict[str, Any]:
-    return {
-        "id": token.key_id,
-        "name": token.name,
-        "scope": token.scope,
-        "role": token.role,
-        "created": _day(token.created),
-        "revoked": _day(token.revoked) or None,
-    }
-
-
-def _day(seconds: int | None) -> str:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat() if seconds else ""
+    return describe(token, scope=token.scope, role=token.role)

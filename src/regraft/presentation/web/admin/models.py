@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from regraft.flows.access import Role
 from regraft.flows.administration import UpstreamHealth
-from regraft.presentation.web.answer import Model
+from regraft.flows.capture.quarantine import RetryCounts
+from regraft.presentation.web.answer import Model, fields_of
 
 
 class _Body(BaseModel):
@@ -129,7 +130,7 @@ class Upstream(Model):
             problem=answer.problem if answer else "",
             answered_ms=answer.milliseconds if answer else None,
             models=list(answer.models) if answer else [],
-            figures=Figures.model_validate(health.figures, from_attributes=True) if health.figures else None,
+            figures=Figures.from_record(health.figures) if health.figures else None,
         )
 
 
@@ -179,13 +180,9 @@ class Retry(_Body):
     place: bool = False
 
 
+@fields_of(RetryCounts)
 class Retried(Model):
     """What a retry did; ``left`` is what is still in quarantine."""
-
-    tried: int
-    resolved: int
-    new_turns: int
-    left: int
 
 
 def moment(seconds: int | None) -> datetime | None:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import Annotated
-from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Header, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from regraft.domain.capture.live_call import CallerKind, Outcome
 from regraft.domain.capture.live_call import LiveCall as StoredCall
 from regraft.domain.errors import RegraftError
 from regraft.flows.capture.live import LiveFeed, recent_calls
-from regraft.presentation.web.answer import JsonReply, Model, encode
+from regraft.presentation.web.answer import JsonReply, Model, encode, fields_of
 from regraft.presentation.web.request import Limit, Truth
 from regraft.presentation.web.stopping import ServerStopping, Stopping
 
@@ -27,41 +24,13 @@ _KEEP_ALIVE = 15.0  # seconds of silence after which a comment keeps proxies fro
 _RETRY = 2000  # milliseconds after which a browser connects again
 
 
+@fields_of(StoredCall)
 class LiveCall(Model):
     """A call. ``caller`` asked ``model`` of ``upstream``; ``step`` is that of an orchestrator's plan ``plan_id``.
 
     Times are in milliseconds. ``question`` is the beginning of a user's message that came last. A call without a turn
     (an attempt that was retried, a request without messages) has no session.
     """
-
-    seq: int
-    event_id: UUID
-    received_at: datetime
-    started_at: datetime
-    duration_ms: float
-    first_byte_ms: float | None
-    scope: str
-    endpoint: str
-    caller: str
-    caller_kind: CallerKind
-    upstream: str
-    model: str
-    purpose: str
-    step: str
-    plan_id: str | None
-    theme: str | None
-    task: str | None
-    outcome: Outcome
-    http_status: int
-    streamed: bool
-    attempt: int
-    final: bool
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    tool_calls: int
-    session_id: UUID | None
-    node_id: UUID | None
-    question: str | None
 
 
 class LiveCalls(Model):
@@ -76,7 +45,9 @@ def recent_live_calls(truth: Truth, limit: Limit = 100) -> JsonReply:
     """The latest stored calls."""
     with truth.connection() as connection:
         calls = recent_calls(connection, truth.scope, limit)
-    return JsonReply(LiveCalls(calls=_shown(calls), last=calls[-1].seq if calls else 0))
+    return JsonReply(
+        LiveCalls(calls=[LiveCall.from_record(call) for call in calls], last=calls[-1].seq if calls else 0)
+    )
 
 
 @router.get(
@@ -107,14 +78,10 @@ async def _events(truth: Truth, after: int | None, stopping: Stopping) -> AsyncI
         except RegraftError as error:
             yield b"event: failure\ndata: %b\n\n" % orjson.dumps({"message": str(error)})
             return
-        for call in _shown(calls):
-            yield b"id: %d\nevent: call\ndata: %b\n\n" % (call.seq, encode(call))
+        for call in calls:
+            yield b"id: %d\nevent: call\ndata: %b\n\n" % (call.seq, encode(LiveCall.from_record(call)))
         silent = 0.0 if calls else silent + _POLL
         if silent >= _KEEP_ALIVE:
             yield b": keep-alive\n\n"
             silent = 0.0
         ended = await stopping.wait(_POLL)
-
-
-def _shown(calls: list[StoredCall]) -> list[LiveCall]:
-    return [LiveCall.model_validate(call, from_attributes=True) for call in calls]

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from fastapi import APIRouter, Request
 
-from regraft import __version__
 from regraft.flows.lineage import reading
 from regraft.presentation.web.answer import JsonReply, Model
 from regraft.presentation.web.request import Database, Truth
+from regraft.version import __version__
 
 router = APIRouter(tags=["status"])
 

@@ -9,8 +9,11 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from regraft.flows.background import State
+from regraft.flows.datasets.preview import PreviewSource
 from regraft.flows.datasets.recipe_library import LONGEST, Origin
-from regraft.presentation.web.answer import Model
+from regraft.flows.datasets.recipe_library import ListedRecipe as ListedRecipeRecord
+from regraft.infra.config.document import Mistake as MistakeRecord
+from regraft.presentation.web.answer import Model, fields_of
 
 RecipeText = Annotated[str, Field(max_length=LONGEST, description="A recipe as TOML.")]
 
@@ -41,14 +44,9 @@ class PreviewRequest(RecipeToCheck):
     all_rows: bool = False
 
 
+@fields_of(ListedRecipeRecord)
 class ListedRecipe(Model):
     """A recipe. ``problem`` says why a saved text is none."""
-
-    name: str
-    origin: Origin
-    kind: str
-    description: str
-    problem: str
 
 
 class Recipes(Model):
@@ -58,12 +56,9 @@ class Recipes(Model):
     saves: bool
 
 
+@fields_of(MistakeRecord)
 class RecipeMistake(Model):
     """What is wrong with a text. ``line`` is from 1, null where it is about the whole."""
-
-    line: int | None
-    key: str
-    message: str
 
 
 class CheckedRecipe(Model):
@@ -82,12 +77,9 @@ class Recipe(CheckedRecipe):
     text: str
 
 
+@fields_of(PreviewSource)
 class RowOrigin(Model):
     """Where a part of a row is in the graph."""
-
-    part: str
-    node_id: str
-    session_id: str
 
 
 class RefusedExample(Model):

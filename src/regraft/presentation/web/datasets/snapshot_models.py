@@ -8,9 +8,12 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field
 
+from regraft.domain.datasets.admission import AdmissionFigure as AdmissionFigureRecord
 from regraft.domain.datasets.certificate import Standing
 from regraft.domain.datasets.training_mask import Effect
-from regraft.presentation.web.answer import Model, hexadecimal
+from regraft.flows.datasets.stored import RowPage, RowSummary
+from regraft.flows.datasets.withdraw import WithdrawalResult
+from regraft.presentation.web.answer import Model, fields_of, hexadecimal
 from regraft.presentation.web.datasets.recipe_models import Body, DatasetJob, RowOrigin
 
 Hash = Annotated[str, BeforeValidator(hexadecimal)]
@@ -102,45 +105,24 @@ class SnapshotDetail(Snapshot):
     successor: str | None
 
 
+@fields_of(WithdrawalResult)
 class Withdrawal(Model):
     """A snapshot that is withdrawn; ``files_removed``: null where they are kept."""
 
-    snapshot_id: str
-    reason: str
-    withdrawn_at: datetime
-    files_removed: int | None
 
-
+@fields_of(RowSummary)
 class SnapshotRow(Model):
     """A row in short: ``asked`` and ``answer`` are cut. ``place`` is its number in the snapshot."""
 
-    place: int
-    row_id: str
-    split: str
-    session_id: str
-    label: str | None
-    label_source: str
-    stratum: str
-    negative: str
-    score: float
-    margin: float
-    agreement: float | None
-    messages: int
-    learned: int
-    calls: int
-    asked: str
-    answer: str
     sources: list[RowOrigin]
 
 
+@fields_of(RowPage)
 class SnapshotRows(Model):
     """Some rows; ``next`` is the ``after`` of the following page, which begins after the ``looked_at`` rows that this
     one looked at of ``of``: a page may be empty and not the last."""
 
     rows: list[SnapshotRow]
-    next: int | None
-    looked_at: int
-    of: int
 
 
 class RowMessage(Model):
@@ -201,12 +183,9 @@ class RowJudgement(Model):
     given_at: datetime
 
 
+@fields_of(AdmissionFigureRecord)
 class AdmissionFigure(Model):
     """A figure of a row, and what the recipe demands of it."""
-
-    name: str
-    value: str
-    demanded: str
 
 
 class SnapshotRowDetail(Model):

@@ -10,8 +10,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BeforeValidator
 
+from regraft.domain.evaluation.over_representation import OverRepresentation as OverRepresentationRecord
 from regraft.flows.evaluation import cluster_reading as reading
-from regraft.presentation.web.answer import JsonReply, Model
+from regraft.presentation.web.answer import JsonReply, Model, fields_of
 from regraft.presentation.web.request import AfterId, Truth, Workbench
 
 router = APIRouter(tags=["evaluation"])
@@ -23,16 +24,10 @@ def _parsed(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
+@fields_of(OverRepresentationRecord)
 class OverRepresentation(Model):
     """A value that is more frequent in a cluster than elsewhere: its shares, 0 to 1, one over the other (``lift``;
     null: it is nowhere else), and ``p`` of Fisher's exact test."""
-
-    feature: str
-    value: str
-    here: float
-    elsewhere: float
-    lift: float | None
-    p: float
 
 
 class ClusterRun(Model):

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 
+from regraft.domain.evaluation.calibration import JudgeContrast as JudgeContrastRecord
 from regraft.domain.evaluation.calibration import JudgeFigures, standing
 from regraft.flows.evaluation import calibration, judging
 from regraft.flows.lineage import reading
-from regraft.presentation.web.answer import JsonReply, Model
+from regraft.presentation.web.answer import JsonReply, Model, fields_of
 from regraft.presentation.web.request import Admin, Limit, Truth, Workbench, storable
 
 router = APIRouter(tags=["evaluation"])
@@ -93,19 +94,12 @@ class JudgeVersions(Model):
     versions: list[JudgeVersion]
 
 
+@fields_of(JudgeContrastRecord, without={"scope"})
 class JudgeContrast(Model):
     """Two judges on the ``items`` that both judged: Cohen's kappa, null where it is not defined, and the share of items
     with the ``same`` label."""
 
-    judge: str
-    judge_version: str
-    other: str
-    other_version: str
     task: str
-    category: str
-    items: int
-    kappa: float | None
-    same: float
 
 
 class JudgeContrasts(Model):
@@ -206,9 +200,7 @@ def judge_contrasts(truth: Truth, workbench: Workbench) -> JsonReply:
     """Judges beside one another on the items that both judged, as they were last compared."""
     with truth.connection():  # the token holds
         found = calibration.contrasts(workbench, truth.scope)
-    return JsonReply(
-        JudgeContrasts(contrasts=[JudgeContrast.model_validate(one, from_attributes=True) for one in found])
-    )
+    return JsonReply(JudgeContrasts(contrasts=[JudgeContrast.from_record(one) for one in found]))
 
 
 @router.post("/judges/calibrate", response_model=Calibrated)

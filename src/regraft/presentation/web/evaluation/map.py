@@ -14,8 +14,10 @@ from starlette.responses import Response
 from regraft.domain.errors import ForbiddenError
 from regraft.flows.evaluation.cluster_page import cluster_units, cluster_view
 from regraft.flows.evaluation.cluster_reading import own_sessions, rename
+from regraft.flows.evaluation.map_columns import MapColumns as MapColumnsRecord
+from regraft.flows.evaluation.map_columns import MapIds as MapIdsRecord
 from regraft.flows.evaluation.map_columns import map_columns, map_ids
-from regraft.presentation.web.answer import FailedReply, JsonReply, Model, encode
+from regraft.presentation.web.answer import FailedReply, JsonReply, Model, encode, fields_of
 from regraft.presentation.web.evaluation.clusters import Cluster, Layer
 from regraft.presentation.web.request import Admin, Limit, Truth, Workbench, storable
 
@@ -29,6 +31,7 @@ def _base64(value: Any) -> Any:
 Packed = Annotated[str, BeforeValidator(_base64)]
 
 
+@fields_of(MapColumnsRecord)
 class MapColumns(Model):
     """The map of a layer as columns: base64 of little-endian numbers, an item per point, by cluster, then by unit.
 
@@ -37,11 +40,6 @@ class MapColumns(Model):
     unit that came after the fit.
     """
 
-    run_id: UUID
-    layer: int
-    points: int
-    clusters: list[str]
-    themes: list[str]
     x: Packed
     y: Packed
     cluster: Packed
@@ -57,13 +55,9 @@ class WholeMap(Model):
     map: MapColumns | None
 
 
+@fields_of(MapIdsRecord)
 class MapIds(Model):
     """The units and the sessions of the points of a map, in its order."""
-
-    run_id: UUID
-    layer: int
-    units: list[str]
-    sessions: list[str]
 
 
 class WholeMapIds(Model):
@@ -154,7 +148,7 @@ def cluster_map_columns(request: Request, truth: Truth, workbench: Workbench, la
     with truth.connection() as connection:
         own = own_sessions(connection, truth.scope)
     found = map_columns(workbench, layer, own)
-    shown = MapColumns.model_validate(found, from_attributes=True) if found else None
+    shown = MapColumns.from_record(found) if found else None
     return _packed(request, WholeMap(map=shown))
 
 
@@ -164,7 +158,7 @@ def cluster_map_ids(request: Request, truth: Truth, workbench: Workbench, layer:
     with truth.connection() as connection:
         own = own_sessions(connection, truth.scope)
     found = map_ids(workbench, layer, own)
-    shown = MapIds.model_validate(found, from_attributes=True) if found else None
+    shown = MapIds.from_record(found) if found else None
     return _packed(request, WholeMapIds(ids=shown))
 
 

@@ -46,10 +46,10 @@ def review_queue(request: Request, service: Service, truth: Truth) -> JsonReply:
     filling = request.app.state.background.jobs(FILLING, truth.scope)
     return JsonReply(
         QueueState(
-            defaults=FillDefaults.model_validate(service.setup.size, from_attributes=True),
-            samples=[RandomSample.model_validate(each, from_attributes=True) for each in samples],
+            defaults=FillDefaults.from_record(service.setup.size),
+            samples=[RandomSample.from_record(each) for each in samples],
             may_fill=request.state.grant.changes,
-            gold=None if gold is None else [GoldItem.model_validate(each, from_attributes=True) for each in gold],
+            gold=None if gold is None else [GoldItem.from_record(each) for each in gold],
             filling=_filling(filling[0]) if filling else None,
         )
     )
@@ -75,7 +75,7 @@ def fill_review_queue(
 
 
 def _filling(job: BackgroundJob) -> QueueFilling:
-    filled = QueueFilled.model_validate(job.result, from_attributes=True) if job.state == "done" else None
+    filled = QueueFilled.from_record(job.result) if job.state == "done" else None
     return QueueFilling(job_id=job.job_id, state=job.state, error=job.error, started_at=job.created_at, filled=filled)
 
 

@@ -9,7 +9,12 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from regraft.flows.background import State
-from regraft.presentation.web.answer import Model
+from regraft.flows.evaluation.gold import GoldItem as GoldItemRecord
+from regraft.flows.evaluation.queue import Filled as FilledRecord
+from regraft.flows.evaluation.queue import QueueSize
+from regraft.flows.evaluation.queue_estimates import Sample as SampleRecord
+from regraft.flows.evaluation.queue_selection import Selected
+from regraft.presentation.web.answer import Model, fields_of
 from regraft.presentation.web.evaluation.review_models import Body, Kind, Note, Stars
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -37,12 +42,9 @@ class QueueRequest(Body):
         return self
 
 
+@fields_of(Selected)
 class Queued(Model):
     """How many were put into the queue, or asked for again; ``unknown`` are no path or pair that the token reads."""
-
-    queued: int
-    again: int
-    unknown: int
 
 
 class RequeueRequest(Body):
@@ -69,13 +71,9 @@ class FillRequest(Body):
     refresh: bool = Field(True, description="Measure new paths and propose new pairs first.")
 
 
+@fields_of(FilledRecord)
 class QueueFilled(Model):
     """What filling did: candidates seen, items added, items of subjects that are gone, and open items now."""
-
-    candidates: int
-    added: int
-    gone: int
-    open: int
 
 
 class QueueFilling(Model):
@@ -88,22 +86,16 @@ class QueueFilling(Model):
     filled: QueueFilled | None
 
 
+@fields_of(QueueSize)
 class FillDefaults(Model):
     """How full the queue is made where a request does not say."""
 
-    size: int
-    reviewers: int
-    overlap: float
-    random_share: float
 
-
+@fields_of(SampleRecord)
 class RandomSample(Model):
     """A random sample: the probability of being in it, and how many there are to draw from."""
 
-    scope: str
     kind: Kind
-    rate: float
-    population: int
 
 
 class AgreementMeasured(Model):
@@ -129,22 +121,11 @@ class GoldMade(Model):
     item_id: UUID
 
 
+@fields_of(GoldItemRecord, without={"scope"})
 class GoldItem(Model):
     """An item of known answer, and how many people answered it, rightly or not."""
 
-    gold_id: UUID
-    item_id: UUID
     kind: Kind
-    subject_id: UUID
-    theme: str
-    preference: str | None
-    rating_low: int | None
-    rating_high: int | None
-    note: str
-    made_by: str
-    created_at: datetime
-    answered: int
-    right: int
 
 
 class QueueState(Model):

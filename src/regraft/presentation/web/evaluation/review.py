@@ -76,7 +76,7 @@ def claim_review_items(desk: Desk, wanted: ClaimRequest) -> JsonReply:
 def submit_review(lease_id: UUID, desk: Desk, answer: SubmitRequest) -> JsonReply:
     """Judge an item. Safe to repeat: the same judgement again changes nothing."""
     done = desk.submit(lease_id, _label(answer))
-    return JsonReply(SubmitReply.model_validate(done, from_attributes=True))
+    return JsonReply(SubmitReply.from_record(done))
 
 
 @router.post("/leases/{lease_id}/skip", response_model=LeaseState)
@@ -133,9 +133,7 @@ def review_progress(
     me = MyProgress.model_validate(
         {**_fields(mine), "may_judge": request.state.grant.reviews, "themes": [_fields(each) for each in mine.themes]}
     )
-    return JsonReply(
-        ReviewProgress(me=me, all=[ShareCount.model_validate(each, from_attributes=True) for each in shares])
-    )
+    return JsonReply(ReviewProgress(me=me, all=[ShareCount.from_record(each) for each in shares]))
 
 
 @router.get("/estimates", response_model=Estimates)
@@ -157,7 +155,7 @@ def review_guidelines(service: Service) -> JsonReply:
             markdown=found.markdown,
             ratings=[RatingMeaning(rating=each, meaning=meanings.get(each, "")) for each in range(1, 6)],
             preferences=list(PLACES),
-            categories=[CategoryMeaning.model_validate(each, from_attributes=True) for each in found.categories],
+            categories=[CategoryMeaning.from_record(each) for each in found.categories],
             skip_reasons=list(SKIP_REASONS),
         )
     )
@@ -181,7 +179,7 @@ def review_items(
         found = flow.queue_items(
             connection, _filter(desk, wanted), scope=truth.scope, state=state, limit=limit, blind=True
         )
-    return JsonReply(QueuedItems(items=[QueuedItem.model_validate(each, from_attributes=True) for each in found]))
+    return JsonReply(QueuedItems(items=[QueuedItem.from_record(each) for each in found]))
 
 
 @router.get("/items/{id}/acts", response_model=ItemActs)
@@ -190,7 +188,7 @@ def review_item_acts(id: str, truth: Truth) -> JsonReply:
     with truth.connection() as connection:
         item = flow.resolve_item(connection, storable("id", id) or "", truth.scope)
         acts = flow.item_acts(connection, item)
-    return JsonReply(ItemActs(item_id=item, acts=[ItemAct.model_validate(each, from_attributes=True) for each in acts]))
+    return JsonReply(ItemActs(item_id=item, acts=[ItemAct.from_record(each) for each in acts]))
 
 
 @router.get("/agreement", response_model=Agreements)
@@ -198,7 +196,7 @@ def review_agreement(truth: Truth) -> JsonReply:
     """How far people agree on each theme, as it was last measured."""
     with truth.connection() as connection:
         found = themes_agreement(connection, truth.scope)
-    return JsonReply(Agreements(themes=[ThemeAgreement.model_validate(each, from_attributes=True) for each in found]))
+    return JsonReply(Agreements(themes=[ThemeAgreement.from_record(each) for each in found]))
 
 
 @router.get("/reviewers", response_model=ReviewerReports)
@@ -206,7 +204,7 @@ def review_reviewers(truth: Truth) -> JsonReply:
     """What each reviewer did, how right they are on gold items, and how far they agree with the others."""
     with truth.connection() as connection:
         found = reviewer_reports(connection, truth.scope)
-    reports = [ReviewerReport.model_validate(each, from_attributes=True) for each in found]
+    reports = [ReviewerReport.from_record(each) for each in found]
     return JsonReply(ReviewerReports(reviewers=reports))
 
 

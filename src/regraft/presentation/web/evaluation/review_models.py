@@ -8,8 +8,17 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from regraft.domain.evaluation.judge import JudgedCategory
 from regraft.flows.evaluation.desk import MAX_CLAIM, MAX_HELD
-from regraft.presentation.web.answer import Model, StoredJson
+from regraft.flows.evaluation.desk_records import Revealed as RevealedRecord
+from regraft.flows.evaluation.desk_records import Submitted
+from regraft.flows.evaluation.queue import Act as ActRecord
+from regraft.flows.evaluation.queue import Item as ItemRecord
+from regraft.flows.evaluation.queue import ShareCount as ShareCountRecord
+from regraft.flows.evaluation.reviewer_agreement import ThemeAgreement as ThemeAgreementRecord
+from regraft.flows.evaluation.reviewer_report import MeasureAgreement as MeasureAgreementRecord
+from regraft.flows.evaluation.reviewer_report import ReviewerReport as ReviewerReportRecord
+from regraft.presentation.web.answer import Model, StoredJson, fields_of
 
 Kind = Literal["unit", "pair"]
 Place = Literal["first", "second", "equal", "both_bad"]
@@ -118,22 +127,15 @@ class Claim(Model):
     items: list[ReviewItem]
 
 
+@fields_of(RevealedRecord)
 class RevealedAnswer(Model):
     """Whose answer it was, once the item is judged."""
 
-    node_id: UUID
-    turn_id: UUID
-    model: str
-    purpose: str
-    branch_kind: str
 
-
+@fields_of(Submitted)
 class SubmitReply(Model):
     """The label that was made. ``changed``: it corrects an earlier one. ``revealed`` is in the order shown."""
 
-    label_id: UUID
-    item_id: UUID
-    changed: bool
     revealed: list[RevealedAnswer]
 
 
@@ -182,20 +184,11 @@ class MyProgress(Model):
     themes: list[ThemeCount]
 
 
+@fields_of(ShareCountRecord)
 class ShareCount(Model):
     """Items of a kind, theme and share (`priority`, `random` or `gold`) with their judgements."""
 
-    scope: str
     kind: Kind
-    theme: str
-    share: str
-    items: int
-    open: int
-    complete: int
-    skipped: int
-    judgements: int
-    leased: int
-    oldest_open: datetime | None
 
 
 class ReviewProgress(Model):
@@ -231,13 +224,9 @@ class RatingMeaning(Model):
     meaning: str
 
 
+@fields_of(JudgedCategory)
 class CategoryMeaning(Model):
     """A category that a path may be of."""
-
-    name: str
-    definition: str
-    examples: list[str]
-    counter_examples: list[str]
 
 
 class Guidelines(Model):
@@ -250,24 +239,11 @@ class Guidelines(Model):
     skip_reasons: list[str]
 
 
+@fields_of(ItemRecord, without={"place", "priority", "share", "scope"})
 class QueuedItem(Model):
     """An item of the queue. ``subject_id`` is the last node of a path, or the id of a pair."""
 
-    item_id: UUID
     kind: Kind
-    subject_id: UUID
-    session_id: UUID
-    theme: str
-    cluster_id: str | None
-    category: str | None
-    needed: int
-    done: int
-    leased: int
-    skips: int
-    flags: int
-    created_at: datetime
-    closed_at: datetime | None
-    closed_because: str | None
 
 
 class QueuedItems(Model):
@@ -276,16 +252,9 @@ class QueuedItems(Model):
     items: list[QueuedItem]
 
 
+@fields_of(ActRecord, without={"act_id"})
 class ItemAct(Model):
     """What a reviewer did with an item."""
-
-    act: str
-    reviewer: str
-    label_id: UUID | None
-    reason: str | None
-    note: str
-    undone: bool
-    at: datetime
 
 
 class ItemActs(Model):
@@ -295,22 +264,11 @@ class ItemActs(Model):
     acts: list[ItemAct]
 
 
+@fields_of(ThemeAgreementRecord, without={"scope"})
 class ThemeAgreement(Model):
     """How far people agree on a theme by a measure: `preference` (nominal), `rating` (ordinal) or `category:NAME`
     (nominal). ``alpha`` is Krippendorff's, with its 95 % bootstrap interval; null where all values are equal.
     ``subjects`` were judged by two people or more. Labels on a contested theme decide nothing."""
-
-    theme: str
-    measure: str
-    alpha: float | None
-    low: float | None
-    high: float | None
-    subjects: int
-    labels: int
-    reviewers: int
-    disputed: int
-    contested: bool
-    measured_at: datetime
 
 
 class Agreements(Model):
@@ -319,34 +277,16 @@ class Agreements(Model):
     themes: list[ThemeAgreement]
 
 
+@fields_of(MeasureAgreementRecord)
 class MeasureAgreement(Model):
     """How a reviewer agrees with the others by a measure; ``difference`` is by how many stars they rate above them."""
 
-    measure: str
-    alpha: float | None
-    subjects: int
-    difference: float
 
-
+@fields_of(ReviewerReportRecord)
 class ReviewerReport(Model):
     """One reviewer. ``first_share`` of ``preferred`` is the share of preferences for the answer shown first; of
     ``gold`` items they got ``gold_right`` right, with a 95 % interval of the share."""
 
-    reviewer: str
-    labels: int
-    skipped: int
-    flagged: int
-    changed: int
-    undone: int
-    expired: int
-    held: int
-    median_seconds: float | None
-    first_share: float | None
-    preferred: int
-    gold: int
-    gold_right: int
-    gold_low: float | None
-    gold_high: float | None
     agreement: list[MeasureAgreement]
 
 

@@ -4,41 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 
 from regraft.domain.errors import UnavailableError
 from regraft.flows.evaluation import neighbours
 from regraft.flows.evaluation.embeddings import Embedder
+from regraft.flows.evaluation.neighbours import SimilarPath as SimilarPathRecord
 from regraft.flows.lineage import reading
-from regraft.presentation.web.answer import JsonReply, Model
+from regraft.presentation.web.answer import JsonReply, Model, fields_of
 from regraft.presentation.web.request import Limit, Truth, Workbench
 
 router = APIRouter(tags=["evaluation"])
 
 
+@fields_of(SimilarPathRecord)
 class SimilarPath(Model):
     """A path by its cosine ``similarity``, -1 to 1. ``asked`` and ``answer_text``, of its last turn, are cut."""
 
-    unit_id: UUID
-    session_id: UUID
-    similarity: float
-    theme: str
-    task_key: str | None
-    model: str
-    purpose: str
-    turns: int
-    asked: str | None
-    answer_text: str | None
 
-
+@fields_of(neighbours.Neighbours)
 class SimilarPaths(Model):
     """The paths near a node, nearest first. ``search``: ``pgvector`` (an index, which may miss one) or ``exact``."""
 
-    node_id: UUID
-    embedding_model: str
-    search: str
     items: list[SimilarPath]
 
 
@@ -60,7 +48,4 @@ def similar(
         found = neighbours.similar(
             connection, workbench, embedder(), node, limit, elsewhere=elsewhere, scope=truth.scope
         )
-    items = [SimilarPath.model_validate(each, from_attributes=True) for each in found.items]
-    return JsonReply(
-        SimilarPaths(node_id=node, embedding_model=found.embedding_model, search=found.search, items=items)
-    )
+    return JsonReply(SimilarPaths.from_record(found))

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 
-from regraft.flows.finding import FoundKind, find_anything
-from regraft.presentation.web.answer import JsonReply, Model
+from regraft.flows.finding import Found as FoundRecord
+from regraft.flows.finding import find_anything
+from regraft.presentation.web.answer import JsonReply, Model, fields_of
 from regraft.presentation.web.request import Truth, storable
 
 router = APIRouter(tags=["lineage"])
 
 
+@fields_of(FoundRecord)
 class FoundThing(Model):
     """Something that was found. ``words`` is a node by its question or answer (``name``); ``excerpt`` is of that."""
-
-    kind: FoundKind
-    id: UUID
-    session_id: UUID | None
-    name: str
-    excerpt: str
-    at: datetime | None
 
 
 class FoundThings(Model):
@@ -45,4 +38,4 @@ def find(
     storable("q", q)
     with truth.connection() as connection:
         found = find_anything(connection, q, workbench=workbench, scope=truth.scope, limit=limit)
-    return JsonReply(FoundThings(found=[FoundThing.model_validate(one, from_attributes=True) for one in found]))
+    return JsonReply(FoundThings(found=[FoundThing.from_record(one) for one in found]))

@@ -16,7 +16,8 @@ from starlette.responses import StreamingResponse
 from regraft.domain.errors import UsageError
 from regraft.domain.lineage.session_filter import Direction, SessionFilter, Sort
 from regraft.flows.lineage import session_list as flow
-from regraft.presentation.web.answer import JsonReply, Model, encode
+from regraft.flows.lineage.session_list import SessionFacets
+from regraft.presentation.web.answer import JsonReply, Model, encode, fields_of
 from regraft.presentation.web.lineage.graph import Session
 from regraft.presentation.web.request import Before, Limit, Truth, page_start, storable
 
@@ -52,14 +53,11 @@ class Facet(Model):
     values: list[FacetValue]
 
 
+@fields_of(SessionFacets)
 class Facets(Model):
     """How many sessions meet the filter (``total``, of ``every``), and what exists to choose. ``estimated``: counted
     over a random sample, because there are too many sessions."""
 
-    total: int
-    every: int
-    estimated: bool
-    cut: bool
     facets: list[Facet]
 
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from regraft.domain.errors import UsageError
 from regraft.flows import themes as flow
-from regraft.presentation.web.answer import FailedReply, JsonReply, Model
+from regraft.flows.themes import ThemeChange
+from regraft.presentation.web.answer import FailedReply, JsonReply, Model, fields_of
 from regraft.presentation.web.request import Admin, Truth, storable
 
 router = APIRouter(tags=["lineage"])
@@ -67,16 +68,10 @@ class ThemeRequest(BaseModel):
     description: str | None = Field(None, max_length=4_000)
 
 
+@fields_of(ThemeChange)
 class ChangedTheme(Model):
     """A theme after a change; its id changes with its name. ``sessions``: how many were filed again. ``merged``: there
     was a theme of that name."""
-
-    theme_id: UUID
-    name: str
-    scope: str
-    description: str
-    sessions: int
-    merged: bool
 
 
 @router.get("/themes/figures", response_model=ThemesFigures)
@@ -115,4 +110,4 @@ def change_theme(id: UUID, request: Request, admin: Admin, wanted: ThemeRequest)
         changed = flow.rename_theme(dsn, id, wanted.name, by, scope=admin.scope)
     if changed is None:
         raise UsageError("Say what is to change: name, description, or both.")
-    return JsonReply(ChangedTheme.model_validate(changed, from_attributes=True))
+    return JsonReply(ChangedTheme.from_record(changed))

@@ -10,9 +10,11 @@ from fastapi import APIRouter, Depends, Request
 
 from regraft.domain.errors import UnavailableError
 from regraft.domain.replay.budget import TokenSpend
+from regraft.domain.replay.preview import VariantPreview
 from regraft.flows.replay import progress
+from regraft.flows.replay.model_offers import ModelOffer
 from regraft.flows.replay.service import ReplayService
-from regraft.presentation.web.answer import FailedReply, JsonReply, Model
+from regraft.presentation.web.answer import FailedReply, JsonReply, Model, fields_of
 from regraft.presentation.web.replay.events import Progress
 from regraft.presentation.web.replay.requests import ReplayRequest, ResumeRequest
 from regraft.presentation.web.request import Admin, Truth
@@ -35,14 +37,11 @@ class Tokens(Model):
     completion: int
 
 
+@fields_of(VariantPreview)
 class PlannedVariant(Model):
     """What one variant would take. ``words`` say what it changes; ``cost`` is null without prices."""
 
-    words: str
-    models: list[str]
-    jobs: int
     tokens: Tokens
-    cost: float | None
 
 
 class ReplayPreview(Model):
@@ -76,12 +75,10 @@ class PriceOfModel(Model):
     completion: float
 
 
+@fields_of(ModelOffer)
 class OfferedModel(Model):
     """A model. ``offered``: an upstream lists it now. ``runs``: how often it answered; 0 to a tenant."""
 
-    name: str
-    offered: bool
-    runs: int
     price: PriceOfModel | None
 
 
