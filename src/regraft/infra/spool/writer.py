@@ -18,7 +18,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zlib import crc32
 
@@ -94,7 +94,7 @@ class Spool(SpoolReader):
     @property
     def waiting_bytes(self) -> int:
         """Bytes that wait here for delivery (whole segments count until they are deleted)."""
-        return self._bytes - (self._offset if self._segment in self._sizes else 0)
+        return self._bytes - (self._position.offset if self._position.segment in self._sizes else 0)
 
     @property
     def limit_bytes(self) -> int:
@@ -119,7 +119,7 @@ class Spool(SpoolReader):
 
     def delivered(self, segment: int, offset: int) -> None:
         """Another process has delivered all before this position, and deleted the segments before this one."""
-        self._segment, self._offset = segment, offset
+        self._position = replace(self._position, segment=segment, offset=offset)
         for number in [number for number in self._sizes if number < segment]:
             self._bytes -= self._sizes.pop(number)
 
