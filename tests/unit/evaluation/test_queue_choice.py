@@ -13,6 +13,7 @@ from regraft.domain.errors import UsageError
 from regraft.domain.evaluation.human_label import Preference, Rating, place_of, side_of
 from regraft.domain.evaluation.review_queue import (
     Candidate,
+    Chosen,
     Stratum,
     allocate,
     choose,
@@ -88,7 +89,7 @@ def test_draws_are_uniform() -> None:
 
 
 def test_a_share_of_items_is_judged_by_one_more() -> None:
-    chosen = [(candidate(number), "priority", 0.5) for number in range(2000)]
+    chosen = [Chosen(candidate=candidate(number), share="priority", draw=0.5) for number in range(2000)]
     needed = Counter(item.needed for item in items_of(chosen, seed=1, reviewers=2, overlap=0.25))
     assert set(needed) == {2, 3}
     assert 400 < needed[3] < 600
