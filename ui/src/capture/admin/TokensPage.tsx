@@ -72,8 +72,8 @@ function Tokens({ adding }: { adding: Adding }) {
         minWidth="60rem"
         empty={
           <Empty title="There are no tokens">
-            Without tokens, anyone on this machine can read everything and change nothing. Once a token exists,
-            everyone must sign in.
+            Without tokens, anyone on this machine can read everything and change nothing. Once a token
+            exists, everyone must sign in.
           </Empty>
         }
         adding={adding}
