@@ -169,13 +169,16 @@ def _read_document(document: dict[str, Any], read_choice: ReadChoice) -> Answer:
     choices: list[Choice] = []
     for each in _objects(document.get("choices")):
         choice = read_choice(each, "message")
-        message = choice.get("message")
+        message, read = choice.get("message"), {"index", "message", "finish_reason"}
+        if message is None and (said := _bare_text(choice)):
+            message = {"role": "assistant", **said}
+            read.add("text")
         choices.append(
             Choice(
                 index=_free(_index(choice), {known.index for known in choices}),
                 message=message if isinstance(message, dict) else None,
                 finish_reason=finish_reason(choice),
-                rest={key: choice[key] for key in choice if key not in ("index", "message", "finish_reason")},
+                rest={key: choice[key] for key in choice if key not in read},
             )
         )
     usage = document.get("usage")
@@ -210,7 +213,8 @@ class _Growing:
     def add(self, choice: dict[str, Any], chunk: int) -> None:
         """Add the choice of a chunk, which has a number in its stream."""
         delta, message = choice.get("delta"), choice.get("message")
-        delta = delta if isinstance(delta, dict) else {}
+        if not isinstance(delta, dict):
+            delta = {} if isinstance(message, dict) else _bare_text(choice)
         if delta.get("content") and chunk == self._worded:
             self._unsure.append({"delta": delta})  # another choice of the same number in the same chunk
         self._worded = chunk if delta.get("content") else self._worded
@@ -226,7 +230,7 @@ class _Growing:
             says = bool(delta.get("content") or delta.get("tool_calls") or delta.get("refusal"))
             self._logprobs.add(choice["logprobs"], says=says)
         for key, value in choice.items():
-            if key in _READ_OF_CHOICE or value is None:
+            if key in _READ_OF_CHOICE or value is None or (key == "text" and value == delta.get("content")):
                 continue
             if isinstance(value, list):
                 self._lists.setdefault(key, StreamedValue(key)).add(value)
@@ -235,6 +239,10 @@ class _Growing:
                 if isinstance(value, dict) and isinstance(known, dict):
                     value = {**known, **value}
                 self.rest[key] = value
+
+    def set_apart(self, choice: dict[str, Any]) -> None:
+        """Keep the choice of a chunk that is of another answer."""
+        self._unsure.append({"after_the_end": choice})
 
     def choice(self) -> Choice:
         said, findings = self._said.message(), list(self._said.findings())
@@ -256,6 +264,11 @@ class _Growing:
         return Choice(
             index=self.index, message=said, finish_reason=self.finish_reason, rest=rest, unattributed=unattributed
         )
+
+
+def _bare_text(choice: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a choice that has its words where the older completions have them."""
+    return {"content": choice["text"]} if isinstance(choice.get("text"), str) else {}
 
 
 def _with_whole(said: dict[str, Any] | None, whole: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -290,6 +303,7 @@ class _Splice:
     def __init__(self) -> None:
         self._last = ""
         self._runs: list[list[Any]] = []  # of one id: the id, how many chunks, how many with words
+        self._begins = False  # whether the second run begins as an answer does, with a role
 
     def add(self, chunk: dict[str, Any]) -> None:
         identity = chunk.get("id")
@@ -298,6 +312,10 @@ class _Splice:
                 return
             self._last = identity
             self._runs.append([identity, 0, 0])
+            self._begins = any(
+                isinstance(each.get("delta"), dict) and each["delta"].get("role")
+                for each in _objects(chunk.get("choices"))
+            )
         elif not self._runs or (self._runs[-1][1] > 1 and self._runs[-1][2]):
             return  # known well enough
         deltas = [each.get("delta") for each in _objects(chunk.get("choices"))]
@@ -306,8 +324,16 @@ class _Splice:
 
     def ids(self) -> list[str]:
         """The two ids, if there were just two; servers that give every chunk its own have more."""
-        two = len(self._runs) == 2 and all(chunks > 1 and said for _, chunks, said in self._runs)
+        if len(self._runs) != 2 or not all(said for _, _, said in self._runs):
+            return []
+        (_, first, _), (_, second, _) = self._runs
+        two = second > 1 and (first > 1 or self._begins)
         return [identity for identity, _, _ in self._runs] if two else []
+
+
+def _begins_an_answer(choice: Mapping[str, Any]) -> bool:
+    delta = choice.get("delta")
+    return isinstance(delta, dict) and bool(delta.get("role"))
 
 
 def _read_stream(text: str, read_choice: ReadChoice) -> Answer:
@@ -317,6 +343,7 @@ def _read_stream(text: str, read_choice: ReadChoice) -> Answer:
     usage: dict[str, Any] | None = None
     stream = EventReader()
     spliced = _Splice()
+    after: list[int] = []  # choices that begin again after the end of the stream: another answer
     for chunks, chunk in enumerate(stream.chunks(text)):
         model = model or _string(chunk.get("model"))
         if isinstance(chunk.get("usage"), dict):
@@ -325,6 +352,11 @@ def _read_stream(text: str, read_choice: ReadChoice) -> Answer:
         for place, choice in enumerate(_objects(chunk.get("choices"))):
             index = _index(choice, place)
             grown = growing.get(index)
+            if grown and stream.done and _begins_an_answer(choice):
+                after.append(index)
+            if grown and index in after:
+                grown.set_apart(choice)
+                continue
             if grown is None:
                 grown = growing[index] = _Growing(index)
             grown.add(read_choice(choice, "delta"), chunks)

@@ -33,6 +33,9 @@ def events(text: str) -> Iterator[str]:
         yield data
 
 
+_END = object()  # in the place of [DONE]
+
+
 class EventReader:
     """Reads the chunks of a stream once. Afterwards: ``done`` says whether ``[DONE]`` came, ``error`` what the server
     reported, ``broken`` the events that hold part of an object."""
@@ -72,16 +75,17 @@ class EventReader:
         except ValueError:
             read = self._by_line(data)
         for value in read:
+            self.done = self.done or value is _END
             for each in value if isinstance(value, list) else [value]:
                 if isinstance(each, dict):
                     yield each
 
     def _by_line(self, data: str) -> list[Any]:
         """The values of an event whose lines are JSON each: a server that leaves out the blank line between events."""
-        values = []
+        values: list[Any] = []
         for line in data.split("\n") if "\n" in data else ():
             if line.strip() == "[DONE]":
-                self.done = True
+                values.append(_END)
                 continue
             try:
                 values.append(parse_json(line, non_finite=True))

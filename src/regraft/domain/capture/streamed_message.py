@@ -15,7 +15,9 @@ class StreamedMessage:
     """One message while its deltas arrive. ``whole_each``: each piece is expected to be the message so far."""
 
     def __init__(self, *, whole_each: bool = False) -> None:
-        self._role = "assistant"
+        self._role, self._named = "assistant", False
+        self._apart: list[Any] = []  # what another role said in between
+        self._speaks = True
         self._calls = StreamedCalls()
         self._whole_calls: list[Any] = []
         self._legacy = StreamedCalls()
@@ -30,7 +32,14 @@ class StreamedMessage:
         )
 
     def add(self, delta: dict[str, Any]) -> None:
-        """Add the next delta."""
+        """Add the next delta. What another role says in between is not part of the message."""
+        role = delta.get("role")
+        if isinstance(role, str) and role:
+            self._speaks = not self or role == self._role or not self._named
+            self._named = True
+        if not self._speaks:
+            self._apart.append({"delta": delta})
+            return
         for key, value in delta.items():
             if key == "tool_calls" and isinstance(value, list | dict):
                 self._add_calls(value if isinstance(value, list) else [value])
@@ -69,7 +78,7 @@ class StreamedMessage:
     @property
     def unattributed(self) -> list[Any]:
         """Pieces of tool calls that belong to none for certain; complete once ``message`` was called."""
-        return [*self._calls.unattributed, *self._legacy.unattributed, *self._others]
+        return [*self._calls.unattributed, *self._legacy.unattributed, *self._others, *self._apart]
 
     def findings(self) -> Iterator[tuple[str, str]]:
         """``cumulative`` or ``doubtful`` with the name of each field that is."""

@@ -22,6 +22,8 @@ _SCORES = frozenset(
     | {"complexity", "verbosity", "honesty", "truthfulness", "instruction_following", "instruction-following"}
     | {"harmlessness", "safety", "toxicity", "average_rating", "quality_score", "reward_score", "rm_score"}
 )
+_FEEDBACK = "feedback"
+_THUMBS = {"thumbs_up": 1.0, "thumbsup": 1.0, "up": 1.0, "thumbs_down": -1.0, "thumbsdown": -1.0, "down": -1.0}
 FIGURES = _AS_THEY_ARE.keys() | _LABELS | _SCORES
 
 
@@ -38,8 +40,11 @@ def number(value: Any) -> float | None:
 
 
 def judgements(line: dict[str, Any], source: str) -> tuple[Judgement, ...]:
-    """The judgements in the numbers of a line."""
+    """The judgements in the numbers of a line, and in the thumb under ``feedback``."""
     found = []
+    thumb, comment = _thumb(line)
+    if thumb is not None:
+        found.append(Judgement(name="vote", value=thumb, source=source, comment=comment))
     for key in line:
         if key not in FIGURES:
             continue
@@ -54,4 +59,15 @@ def judgements(line: dict[str, Any], source: str) -> tuple[Judgement, ...]:
 
 def read_figures(line: dict[str, Any]) -> frozenset[str]:
     """The members that are read as figures."""
-    return frozenset(key for key in line if key in FIGURES and number(line[key]) is not None)
+    thumbs = {_FEEDBACK} if _thumb(line)[0] is not None else set()
+    return frozenset(key for key in line if key in FIGURES and number(line[key]) is not None) | thumbs
+
+
+def _thumb(line: dict[str, Any]) -> tuple[float | None, str | None]:
+    """A thumb and its comment, where nothing else is said with them."""
+    given = line.get(_FEEDBACK)
+    said = given if isinstance(given, dict) else {"rating": given}
+    rating = said.get("rating")
+    if not isinstance(rating, str) or said.keys() - {"rating", "comment"}:
+        return None, None
+    return _THUMBS.get(rating.lower().replace("-", "_")), text(said.get("comment")) or None

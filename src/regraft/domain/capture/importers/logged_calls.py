@@ -42,6 +42,11 @@ _HISTORIES = ("messages", "input", "contents", "prompt")
 _NAMES = ("request_id", "id", "custom_id", "call_id", "trace_id", "uuid")
 _BEGUN = ("request_created_at", "startTime", "start_time", "created_at", "timestamp", "created")
 _ENDED = ("response_created_at", "endTime", "end_time")
+_ITEMS = frozenset({"message", "reasoning", "function_call", "custom_tool_call"})
+_ASKED = frozenset(
+    {"model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "temperature", "top_p"}
+    | {"max_output_tokens", "reasoning", "text", "previous_response_id", "store", "metadata"}
+)
 _WITHOUT = "an answer whose request is not in its line"
 _MILLISECOND = 1_000_000
 
@@ -49,7 +54,7 @@ _MILLISECOND = 1_000_000
 def recognises(record: JsonRecord) -> bool:
     """Whether the record is such a line."""
     line = mapping(record.value)
-    return _pair(line) is not None or _is_answer(line)
+    return _pair(line) is not None or _is_answer(line) or _is_whole(line)
 
 
 def read(record: JsonRecord) -> Iterator[Found]:
@@ -59,6 +64,8 @@ def read(record: JsonRecord) -> Iterator[Found]:
         raise UnreadableConversationError(batch_files.NO_CONVERSATION)
     pair = _pair(line)
     key = next((name(line[each]) for each in _NAMES if name(line.get(each))), "")
+    if pair is None and _is_whole(line):
+        pair = ("input", "output")
     if pair is None:
         if record.head.get(batch_files.SEVERAL):
             raise UnreadableConversationError(batch_files.SEVERAL_REQUESTS)
@@ -68,6 +75,10 @@ def read(record: JsonRecord) -> Iterator[Found]:
             raise UnreadableConversationError(_WITHOUT)
         raise UnreadableConversationError("no request with messages")
     request, response = _body(line.get(pair[0])), _body(line.get(pair[1]))
+    whole_line = _is_whole(line)
+    if whole_line:
+        request = {key: line[key] for key in line if key in _ASKED}
+        response = {"object": "response", **{key: line[key] for key in line if key not in _ASKED or key == "model"}}
     ask = read_call_request(request, response)
     begun = next((at for each in _BEGUN if (at := nanoseconds(line.get(each))) is not None), None)
     ended = next((at for each in _ENDED if (at := nanoseconds(line.get(each))) is not None), None)
@@ -94,7 +105,7 @@ def read(record: JsonRecord) -> Iterator[Found]:
             tools=ask.tools,
             sampling=ask.sampling,
             rest={
-                **rest(line, frozenset({*pair, "id"})),
+                **({} if whole_line else rest(line, frozenset({*pair, "id"}))),
                 **_others(ask),
                 **{key: left[key] for key in left if left[key]},
             },
@@ -127,6 +138,15 @@ def _pair(line: dict[str, Any]) -> tuple[str, str] | None:
                 continue
             return asked_in, answered_in
     return None
+
+
+def _is_whole(line: dict[str, Any]) -> bool:
+    """Whether a line is a request of the Responses API with the response to it in the same object."""
+    items = mappings(line.get("output"))
+    if not items or "messages" in line or not all(each.get("type") in _ITEMS for each in items):
+        return False
+    given = line.get("input")
+    return isinstance(given, str) or (isinstance(given, list) and all(isinstance(each, dict) for each in given))
 
 
 def _body(value: Any) -> Any:

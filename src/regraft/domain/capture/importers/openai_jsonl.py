@@ -23,6 +23,8 @@ from regraft.domain.capture.importers.conversation import (
     UnreadableConversationError,
     last_answer,
 )
+from regraft.domain.capture.importers.judged import judgements, read_figures
+from regraft.domain.capture.importers.links import NO_PARENT, link, tree_of
 from regraft.domain.capture.importers.messages import checked, content_of, role_of, tool_list
 from regraft.domain.capture.importers.moment import nanoseconds
 from regraft.domain.capture.importers.recorded import decoded
@@ -54,6 +56,7 @@ _SYSTEM = (
     "instructions",
 )
 
+_PARENTS = ("parent_id", "parentId", "parent_message_id", "parentMessageId", "parent")
 _MEASURED = frozenset({"timestamp", "usage", "finish_reason", "turn_idx"})
 
 
@@ -90,6 +93,9 @@ def read(record: JsonRecord) -> Iterator[Found]:
         for key in outcome
         if (value := figure(outcome[key])) is not None
     )
+    if last is not None and not _sides(line):
+        found += judgements(line, source or FORM)
+        known |= read_figures(line)
     if found and last is not None:
         said[last] = _judged(said[last], found)
     others = {
@@ -153,10 +159,12 @@ def _messages(value: Any, outcome: dict[str, Any], meta: dict[str, Any], source:
     ids, ranks, details = (
         _aligned(each, len(value)) for each in (meta.get("message_ids"), outcome.get("ranks"), meta.get("message_meta"))
     )
-    said = []
-    for at, message in enumerate(value):
+    said: list[ImportedMessage] = []
+    places: dict[int, int] = {}
+    for at, before in _parents(value).items():
+        message = value[at]
         answered = role_of(message) == "assistant"
-        parent = at - 1 if at else None
+        parent, places[at] = None if before is None else places[before], len(said)
         more, rank = details[at], figure(ranks[at])
         if not isinstance(more, dict):
             more = {}
@@ -175,6 +183,23 @@ def _messages(value: Any, outcome: dict[str, Any], meta: dict[str, Any], source:
             )
         )
     return said
+
+
+def _parents(messages: list[Any]) -> dict[int, int | None]:
+    """For each place in a list of messages the place of the message before it, parents first. The messages name their
+    parents where each has an id and each but the first a parent's; else the order of the list says it.
+
+    Raises UnreadableConversationError when a message answers one that is not there, or when they make a circle.
+    """
+    ids = [name(mapping(each).get("id")) or name(mapping(each).get("message_id")) for each in messages]
+    named = [next((name(mapping(each).get(key)) for key in _PARENTS if key in mapping(each)), "") for each in messages]
+    if not all(ids) or len(set(ids)) < len(ids) or not all(named[1:]):
+        return {at: at - 1 if at else None for at in range(len(messages))}
+    tree = tree_of({key: link(parent) for key, parent in zip(ids, named, strict=True)})
+    if tree.missing:
+        raise UnreadableConversationError(NO_PARENT, next(iter(tree.missing)))
+    place = {key: at for at, key in enumerate(ids)}
+    return {place[key]: None if parent is None else place[parent] for key, parent in tree.parents.items()}
 
 
 def _aligned(value: Any, length: int) -> list[Any]:

@@ -29,7 +29,10 @@ from regraft.domain.ids import digest_json
 FORM = "pairs"
 NAMES = ("id", "prompt_id", "question_id", "uid", "uuid")
 _QUESTIONS = ("prompt", "instruction", "question", "query", "problem", "input")
-_ANSWERS = ("completion", "output", "response", "answer", "solution", "generation", "target")
+_ANSWERS = (
+    *("completion", "output", "response", "answer", "solution", "generation", "target", "generated_text"),
+    *("model_output", "model_response", "prediction", "output_text", "reply"),
+)
 _CONTEXTS = ("input", "context")  # what an instruction is about
 _BEFORE = ("history", "chat_history", "context")
 _SYSTEM = ("system", "system_prompt", "system_message")
