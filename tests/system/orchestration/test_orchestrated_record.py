@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import pytest
+
 from regraft.flows.capture.ingest import SeenIds, ingest
 from regraft.flows.lineage import build as lineage
 from regraft.flows.orchestration import taskify
 from regraft.infra.nats.codec import encode_exchange
 from regraft.infra.postgres.orchestration import taskification
 from regraft.infra.postgres.pool import connect
+from regraft.presentation.gateway.recorder import LARGE
 from support.gateways import spooled
-from support.orchestrator_crew import PLAN, RULE, Crew, ask, orchestrator, running, step
+from support.orchestrator_crew import PLAN, RULE, Crew, ask, captured, orchestrator, running, step
 
 
 def stored(truth, tmp_path):
@@ -103,3 +106,18 @@ def test_calls_that_only_claim_to_be_taskification_make_no_plan(truth, calls):
     with connect(truth) as connection:
         ingest(connection, [encode_exchange(calls(who=each)) for each in who], SeenIds())
     assert taskify.collect(truth, patience=taskify.timedelta(0)) == taskify.CollectCounts(0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_large_orchestrated_call_is_written_before_its_client_has_the_whole_answer(tmp_path, stream):
+    words = "a long document " * (LARGE // 16 + 1)
+    with running(tmp_path, Crew()) as (client, _):
+        answer = client.chat.completions.create(
+            model="orchestrator/team", messages=[{"role": "user", "content": words}], stream=stream
+        )
+        if stream:
+            list(answer)
+    (call,) = captured(tmp_path)["answer"]
+    assert words.encode() in call.request_body
+    assert call.status == 200
+    assert (b"[DONE]" in call.response_body) == stream

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from regraft.domain.capture.answer import read_answer
+from regraft.domain.capture.dialects import dialect_of
 
 DONE = "data: [DONE]\n\n"
 
@@ -81,3 +82,41 @@ def test_text_in_place_of_a_message_is_the_answer():
     (choice,) = read_answer(json.dumps(body).encode(), "application/json").choices
     assert choice.message == {"role": "assistant", "content": "abc"}
     assert "text" not in choice.rest
+
+
+def events(*found):
+    return "".join(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in found).encode()
+
+
+def unsure(endpoint, *found):
+    (choice,) = dialect_of(endpoint).read_answer(events(*found), "text/event-stream").choices
+    return bool(choice.unattributed)
+
+
+def test_a_message_that_begins_after_the_end_of_one_makes_an_anthropic_stream_ambiguous():
+    one = [
+        {"type": "message_start", "message": {"id": "m", "role": "assistant", "content": []}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "half"}},
+        {"type": "message_stop"},
+    ]
+    assert not unsure("/v1/messages", *one)
+    assert unsure("/v1/messages", *one, *one)
+
+
+def piece(text):
+    return {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "item_id": "i", "delta": text}
+
+
+def response(kind, identity="r", *texts):
+    output = [{"type": "message", "content": [{"type": "output_text", "text": each}]} for each in texts]
+    return {"type": f"response.{kind}", "response": {"id": identity, "status": "completed", "output": output}}
+
+
+def test_a_response_that_ends_with_other_words_than_it_had_said_is_ambiguous():
+    assert unsure("/v1/responses", response("created"), piece("one thing"), response("completed", "r", "another"))
+    for whole in ("one thing", "one thing\n", "one thing more"):
+        assert not unsure("/v1/responses", response("created"), piece("one thing"), response("completed", "r", whole))
+
+
+def test_a_second_response_in_a_stream_makes_it_ambiguous():
+    assert unsure("/v1/responses", response("created"), piece("half"), response("created", "s"), piece("whole"))

@@ -26,7 +26,11 @@ class UpstreamSection(Section):
     retries: int = Field(0, ge=0, le=10, description="further attempts, on 429, 5xx and no connection")
     fallback: list[str] = Field([], description="upstreams to try after that, in this order")
     max_concurrency: int = Field(0, ge=0, description="concurrent calls; 0: no limit")
-    queue: int = Field(100, ge=0, description="calls that wait for a free place; further ones are answered with 429")
+    queue: int = Field(
+        100,
+        ge=0,
+        description="calls that wait for a free place in each gateway worker; further ones are answered with 429",
+    )
     queue_seconds: float = Field(30.0, gt=0, description="longest wait in the queue, in seconds")
 
     @field_validator("base_url")

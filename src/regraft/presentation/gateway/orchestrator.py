@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -32,7 +33,7 @@ from regraft.presentation.gateway.call import STOPPED
 from regraft.presentation.gateway.client import Client
 from regraft.presentation.gateway.event_ids import EventIds, uuid_text
 from regraft.presentation.gateway.metrics import Metrics
-from regraft.presentation.gateway.recorder import Recorder
+from regraft.presentation.gateway.recorder import LARGE, LargeRecord, Recorder
 from regraft.presentation.gateway.settings import GatewaySettings
 
 CHAT = "/v1/chat/completions"
@@ -152,6 +153,7 @@ class OrchestratedCall:
         self._copy: list[bytes] = []
         self._first_byte_ns: int | None = None
         self._status = 0
+        self._large: LargeRecord | None = None
         self._stopped = ""
         self._open = asyncio.Event()
         self._open.set()
@@ -275,7 +277,7 @@ class OrchestratedCall:
         self._status = status
         self._keep(body)
         self._record(error=error)
-        self._connection.reply(status, json_block(body) + self._turn_line(), body)
+        self._when_written(self._connection.reply, status, json_block(body) + self._turn_line(), body)
 
     def _write(self, data: bytes) -> None:
         if self._status == 0:
@@ -293,7 +295,7 @@ class OrchestratedCall:
             self._write(b"")
         self._keep(data)
         self._record(error=error)
-        self._connection.end(data)
+        self._when_written(self._connection.end, data)
 
     def _keep(self, data: bytes) -> None:
         if self._first_byte_ns is None:
@@ -311,29 +313,39 @@ class OrchestratedCall:
         return b"x-regraft-turn: %b\r\n" % uuid_text(self._event_id).encode() if self._recorder is not None else b""
 
     def _record(self, cut: str = "", error: str = "") -> None:
+        """Write the call; what its client may have only then goes by ``_when_written``."""
         if self._recorder is None:
             return
-        self._recorder.record(
-            CallEvent(
-                event_id=self._event_id,
-                scope=self._scope,
-                endpoint=CHAT,
-                upstream=BACKEND,
-                upstream_pin=self._pin,
-                started_ns=self._started_ns,
-                first_byte_ns=self._first_byte_ns,
-                duration_ns=time.perf_counter_ns() - self._began,
-                request_body=self._request.body,
-                status=self._status,
-                response_type="text/event-stream" if self._streams and self._status == 200 else "application/json",
-                response_encoding="",
-                response_body=b"".join(self._copy),
-                cut=cut,
-                error=error,
-                identity=identity_fields(self._identity),
-                traceparent=self._request.head.traceparent,
-            )
+        event = CallEvent(
+            event_id=self._event_id,
+            scope=self._scope,
+            endpoint=CHAT,
+            upstream=BACKEND,
+            upstream_pin=self._pin,
+            started_ns=self._started_ns,
+            first_byte_ns=self._first_byte_ns,
+            duration_ns=time.perf_counter_ns() - self._began,
+            request_body=self._request.body,
+            status=self._status,
+            response_type="text/event-stream" if self._streams and self._status == 200 else "application/json",
+            response_encoding="",
+            response_body=b"".join(self._copy),
+            cut=cut,
+            error=error,
+            identity=identity_fields(self._identity),
+            traceparent=self._request.head.traceparent,
         )
+        if len(event.request_body) + len(event.response_body) < LARGE:
+            self._recorder.record(event)
+        else:
+            self._large = self._recorder.keep_large(event, None, None)
+
+    def _when_written(self, act: Callable[..., None], *arguments: Any) -> None:
+        """Do this when the call is written: at once unless another thread writes it."""
+        if self._large is None:
+            act(*arguments)
+        else:
+            self._large.then(act, *arguments)
 
 
 def _read(body: bytes) -> dict[str, Any]:

@@ -124,7 +124,7 @@ class StreamedBlocks:
 
     def _begin(self, event: dict[str, Any]) -> None:
         before = self.message or {}
-        if self._blocks and before.get("id") != event["message"].get("id"):
+        if self._blocks and (self.stopped or before.get("id") != event["message"].get("id")):
             self.unattributed.append(event)  # another message in the same stream
         else:
             self.message = {**before, **event["message"]}

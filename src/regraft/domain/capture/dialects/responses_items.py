@@ -86,6 +86,9 @@ class StreamedItems:
         self._by_id: dict[str, _Item] = {}
         self._by_place: dict[int, _Item] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._items)
+
     def add(self, kind: str, event: dict[str, Any]) -> None:
         """Add the next event about an item."""
         if kind in _ITEM_EVENTS:

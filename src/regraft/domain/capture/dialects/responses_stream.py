@@ -76,9 +76,12 @@ def _read_stream(text: str) -> Answer:
     reader = EventReader()
     error: Any = None
     done = False
+    spliced: list[Any] = []
     for event in reader.chunks(text):
         kind = event.get("type")
         if isinstance(event.get("response"), dict):
+            if items and kind == "response.created" and event["response"].get("id") != response.get("id"):
+                spliced.append(event)  # another response in the same stream
             response = event["response"]
             done = done or kind in _ENDS
         elif kind == "error":
@@ -94,10 +97,29 @@ def _read_stream(text: str) -> Answer:
         whole["output"] = items.whole()
     if not whole["output"] and not response:
         del whole["output"]
+    unsure = [*spliced, *(items.unattributed if pieced else _differing(items.whole(), whole["output"]))]
     answer = _answer(
         {**whole, **reader.rest()},
         error=error or reader.error,
         done=done or reader.done,
-        unattributed=items.unattributed if pieced else None,
+        unattributed=unsure,
     )
     return replace(answer, unread=reader.broken) if pieced else answer
+
+
+def _differing(said: list[dict[str, Any]], whole: Any) -> list[Any]:
+    """What was said in pieces, where the response at the end says something else: neither is sure to be the answer."""
+    pieces, end = _words(said), _words(whole)
+    same = not pieces or not end or end.startswith(pieces) or pieces.startswith(end)
+    return [] if same else [{"pieces": pieces}]
+
+
+def _words(items: Any) -> str:
+    """The words of all messages among items, without white space."""
+    found = []
+    for item in items if isinstance(items, list) else ():
+        content = item.get("content") if isinstance(item, dict) and item.get("type") == "message" else None
+        for part in content if isinstance(content, list) else ():
+            if isinstance(part, dict) and isinstance(part.get("text"), str):
+                found += part["text"].split()
+    return "".join(found)
