@@ -90,8 +90,13 @@ class Figures:
         return self.merged / self.conversations if self.conversations else 0.0
 
     @property
-    def true(self) -> bool:
-        return self.trees == self.conversations and not (self.merged or self.misplaced or self.unplaced)
+    def right(self) -> bool:
+        """The trees are the true ones, and at most one turn in fifty is misplaced: equal answers of one tree."""
+        return (
+            self.trees == self.conversations
+            and not (self.merged or self.unplaced)
+            and self.misplaced * 50 <= self.calls
+        )
 
     def add(self, other: Figures) -> None:
         for name in ("conversations", "calls", "trees", "merged", "misplaced", "compactions", "unplaced", "equal"):
@@ -426,7 +431,7 @@ def report(parts: dict[str, list[Figures]]) -> int:
         "parts": {part: [each.json() for each in found] for part, found in parts.items()},
     }
     (RESULTS / "identity.json").write_text(json.dumps(document, indent=1) + "\n")
-    wrong = [each.name for each in judged(parts) if not each.true]
+    wrong = [each.name for each in judged(parts) if not each.right]
     wrong += [each.name for each in parts.get("recorded, all in one tenant", []) if each.compactions]
     if wrong:
         print(f"not as it must be: {', '.join(wrong)}")
