@@ -24,7 +24,7 @@ def test_a_call_appears_while_the_page_is_open(visit: Visit, filled: FilledStack
     filled.client.call([user(asked)], named("live", "sales"))
     filled.wait()
     expect(table.get_by_text(asked)).to_be_visible()
-    pair = page.get_by_title("Show these calls alone").first
+    pair = page.get_by_title("Show only these calls").first
     pair.click()
     expect(pair).to_have_attribute("aria-pressed", "true")
     assert "pair=" in page.url

@@ -220,7 +220,7 @@ def test_a_hold_that_ran_out_is_said_and_an_answer_still_counts(
     desk.keyboard.press("c")
     desk.keyboard.type("long thought")
     desk.keyboard.press("Escape")
-    expect(desk.get_by_text("You hold this item no more")).to_be_visible()
+    expect(desk.get_by_text("Your claim on this item expired")).to_be_visible()
     expect(desk.get_by_role("textbox", name="Comment")).to_have_value("long thought")
     press(desk, "b")
     assert until_labels(filled, before + 1)[-1]["note"] == "long thought"
@@ -245,7 +245,7 @@ def test_who_only_reads_is_told_how_to_judge(visit: Visit) -> None:
 
 
 def test_where_nothing_waits_it_is_said_what_to_do(visit: Visit) -> None:
-    for role, says in (("ann", "ask them"), ("admin", "Fill the queue")):
+    for role, says in (("ann", "An admin can fill the queue"), ("admin", "Fill the queue")):
         page = visit(role)
         page.goto("/review?theme=nowhere")
         expect(page.get_by_text("No item waits for you")).to_be_visible()

@@ -134,7 +134,7 @@ def test_who_only_reads_is_told_so(visit: Visit, node: str) -> None:
     page = visit("viewer")
     page.goto(f"/replay?nodes={node}&temperature=0.2")
     settle(page)
-    expect(page.get_by_text("Only an admin starts replays")).to_be_visible()
+    expect(page.get_by_text("Only admins can start replays")).to_be_visible()
     expect(page.get_by_role("button", name="Start")).to_be_disabled()
 
 
