@@ -146,7 +146,7 @@ def test_what_the_server_refuses_is_rolled_back(desk: Page, guard: PageGuard) ->
     refusal = {"error": {"code": "conflict", "message": "What you were shown has changed since."}}
     desk.route("**/submit", lambda route: route.fulfill(status=409, json=refusal))
     lease = press(desk, "a")
-    expect(desk.get_by_text("An answer was not taken. What you were shown has changed since.")).to_be_visible()
+    expect(desk.get_by_text("An answer was refused. What you were shown has changed since.")).to_be_visible()
     desk.get_by_role("button", name="Go to it").click()
     assert shown(desk) == lease
     expect(desk.get_by_role("button", name="A is better")).to_have_attribute("aria-pressed", "true")
