@@ -107,7 +107,8 @@ def assemble(
             if "cluster" in recipe.strata:
                 require_clusters(dsn, workbench)
             known = known_judges(recipe, dsn, workbench)
-            selection = stack.enter_context(selection_file(workbench))
+            ranking = stack.enter_context(ExitStack())
+            selection = ranking.enter_context(selection_file(workbench))
         progress("ranking", 0, 0)
         filters = RowFilters(recipe.filters, workbench.parent)
         place = stack.enter_context(draft_folder(DRAFT, workbench.parent))
@@ -145,6 +146,7 @@ def assemble(
                 break
         made.filters, made.links = filters.report(), filters.links()
         rows.close()
+        ranking.close()  # what follows needs the memory that ranking took
         yield made
 
 
