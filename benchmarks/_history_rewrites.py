@@ -1,4 +1,4 @@
-"""What clients do to a whole history or request before they send it again: one function for each known cause."""
+"""Rewrites of a whole history or request by clients: one function for each known cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conversations that look alike and are not one: each group must give as many trees as it has conversations."""
+"""Similar conversations that are not the same: each group must give as many trees as it has conversations."""
 
 from __future__ import annotations
 

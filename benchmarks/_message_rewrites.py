@@ -1,4 +1,4 @@
-"""What clients do to a message of a history before they send it again: one function for each known cause."""
+"""Rewrites of single messages by clients: one function for each known cause."""
 
 from __future__ import annotations
 

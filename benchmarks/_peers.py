@@ -1,9 +1,8 @@
-"""Other gateways, to be measured beside: each is installed below ~/.cache/regraft-bench, outside the repository.
+"""Other gateways for comparison: each is installed below ~/.cache/regraft-bench, outside the repository.
 
-A peer that cannot be had is skipped with a word. LiteLLM is pinned to a release from before its packages were tampered
-with. TensorZero is the gateway inside its Python wheel; it would record calls in ClickHouse, which is not to be had. It
-and the others write no record of a call here, which is in their favour.
-"""
+A peer that cannot be installed is skipped with a message. LiteLLM is pinned to a release that predates the tampering
+with its packages. TensorZero is the gateway inside its Python wheel; it would record calls in ClickHouse, which is not
+available. No peer records calls here, which is to their advantage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients do to a history before they send it again: one transformation for each known cause of fracture.
+"""Rewrites of histories by clients: one transformation for each known cause of fracture.
 
 ``benchmarks/identity.py`` and its test apply each to every conversation: the tree must stay the one that it is.
 """

@@ -1,4 +1,4 @@
-"""A model server in as few instructions as possible, so that it costs nothing of what is measured beside it."""
+"""A minimal model server, so that it hardly affects what is measured."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Ingest and graph build as the truth grows: time a turn on 10 thousand, 100 thousand and 1 million stored turns.
+"""Ingest and graph build as the log grows: time per turn at 10 thousand, 100 thousand and 1 million stored turns.
 
     python benchmarks/at_size.py [--largest 1000000]
 

@@ -1,12 +1,11 @@
-"""Graph build by one builder and by several at once: turns a second, and their ratio.
+"""Graph build by one builder and by several at once: turns per second, and their ratio.
 
     python benchmarks/builders.py [--turns 60000] [--builders 2] [--rounds 3]
 
-The same log is built again and again, in turn by one builder, by one as if others were at work, by threads and by
-processes; the best of some rounds counts, since other work on a machine only ever slows a build. Prints each figure
-beside one builder's, and the CPU time of builders and server together, which other work changes less. Writes JSON to
-benchmarks/results/builders.json. Starts a separate PostgreSQL in a temporary folder.
-"""
+The same log is built repeatedly: by one builder, by one as if others were running, by threads and by processes. The
+best of several rounds counts, because other load only slows a build. Prints each result with that of one builder, and
+the CPU time of builders and server, which other load affects less. Writes JSON to benchmarks/results/builders.json.
+Starts a separate PostgreSQL in a temporary folder."""
 
 from __future__ import annotations
 

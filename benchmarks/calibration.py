@@ -2,12 +2,11 @@
 
     python benchmarks/calibration.py [--pairs 10000]
 
-Of each pair of answers a person, four judges and two annotators of an import say which is better; of each path a person
-and a judge say how good it is. Prints the seconds of a calibration (target: under 2 for 100,000 labels), beside two
-limits measured in the same run: PostgreSQL's answers to the same queries, read and thrown away; and Cohen's kappa of
-scikit-learn over the same labels, with as many resamples of components for its interval, for one judge. Writes JSON to
-benchmarks/results/calibration.json. Starts a separate PostgreSQL in a temporary folder.
-"""
+A person, four judges and two imported annotators judge each pair of answers; a person and a judge rate each path.
+Prints the seconds of a calibration (target: under 2 for 100,000 labels), beside two limits measured in the same run:
+PostgreSQL's answers to the same queries, read and thrown away; and Cohen's kappa of scikit-learn over the same labels,
+with as many resamples of components for its interval, for one judge. Writes JSON to
+benchmarks/results/calibration.json. Starts a separate PostgreSQL in a temporary folder."""
 
 from __future__ import annotations
 

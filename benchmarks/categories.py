@@ -1,4 +1,4 @@
-"""Pivots and category labels of 100,000 paths: values backed up, rules, the learned labeller, clusters.
+"""Pivots and category labels of 100,000 paths: values, rules, the learned labeller, clusters.
 
     python benchmarks/categories.py [--units 100000] [--labels 500]
 

@@ -1,4 +1,4 @@
-"""What a million turns cost: CPU seconds and bytes a turn, measured, times prices that you give.
+"""The cost of a million turns: measured CPU seconds and bytes per turn, times given prices.
 
     python benchmarks/cost.py [--turns 20000] [--cpu-hour 0.05] [--gb-month 0.12] [--gateway-us 37]
 

@@ -1,4 +1,4 @@
-"""Datasets: preview, freeze, verify, export, and what memory they take, over many short conversations.
+"""Datasets: time and memory of preview, freeze, verify and export, over many short conversations.
 
     python benchmarks/dataset_freeze.py [--rows 100000] [--characters 0]
 

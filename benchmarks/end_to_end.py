@@ -1,4 +1,4 @@
-"""From the client to a committed row, in messages a second: Regraft beside MLflow tracing and Arize Phoenix.
+"""From the client to a committed row, in messages a second: Regraft compared with MLflow tracing and Arize Phoenix.
 
 Regraft: clients call a model server through the gateway, records go by a NATS server that fsyncs what it acknowledges
 to ingest, which commits them in PostgreSQL. The peers have the calls already and only log them: MLflow with spans of

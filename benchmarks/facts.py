@@ -1,4 +1,4 @@
-"""What telemetry costs: ingest with and without facts, the cost of telling one, and how many a second are counted.
+"""The cost of telemetry: ingest with and without facts, the cost of emitting one, and the number counted per second.
 
     python benchmarks/facts.py [--calls 6000] [--rounds 5]
 

@@ -1,4 +1,4 @@
-"""Do recorded agents give themselves again? Every trajectory, rolled out on a model that repeats its answers.
+"""Are recorded agents reproduced? A rollout of every trajectory on a model that repeats its answers.
 
     python benchmarks/fidelity.py FOLDER... [--policy strict]
 

@@ -1,14 +1,13 @@
-"""The truth of the graph: fracture rate and false-merge rate, for each thing that clients do to their histories.
+"""Accuracy of the graph: fracture rate and false-merge rate, for each way in which clients rewrite histories.
 
     python benchmarks/identity.py [--sample 8] [--data FOLDER]
 
 Conversations whose trees are known (tests/golden, and recorded ones where FOLDER holds them) go through ingest and the
 builder of its own PostgreSQL. *Fracture rate*: trees found for each true conversation, 1.00 is right. *False-merge
-rate*: the share of conversations that hang in a tree with another, 0 is right. *Misplaced*: turns that do not hang
-under the turn that they follow. *Equal*: conversations that are left out of a cause, because what it leaves of
-a history is the same as in another conversation. Writes JSON to benchmarks/results/identity.json; exit code 1 when one
-of these is not right.
-"""
+rate*: the share of conversations that share a tree with another, 0 is right. *Misplaced*: turns whose parent is not the
+turn that they follow. *Equal*: conversations that are left out of a cause, because what it leaves of a history is the
+same as in another conversation. Writes JSON to benchmarks/results/identity.json; exit code 1 when one of these is not
+right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What orchestrating costs beyond the models: ``python benchmarks/orchestrate.py [--steps 12] [--calls 20]``.
+"""The overhead of orchestration: ``python benchmarks/orchestrate.py [--steps 12] [--calls 20]``.
 
 A scripted model server answers each call after 50 ms. An orchestrated call with no cost of its own would take the
 latencies on its critical path: the plan, each level of steps, the answer. What it takes beyond that, and the CPU that

@@ -1,4 +1,5 @@
-"""Whether partitions of the graph's largest table pay: the builder's and the readers' accesses, at 1 million nodes.
+"""Whether partitions of the graph's largest table are worthwhile: the builder's and the readers' accesses, at 1 million
+nodes.
 
     python benchmarks/partitions.py [--nodes 1000000]
 

@@ -1,4 +1,4 @@
-"""Replays beside the least possible: their own cost, and what is left of a real model's speed.
+"""Replays compared with the minimum: their overhead, and the speed with a real model.
 
 First 1,000 jobs, 64 at once, against a model server that takes 50 ms. Least possible is jobs x latency / concurrency.
 Then 12 jobs of at most 64 tokens by the local model: tokens a second, beside the same bodies sent to the bare model

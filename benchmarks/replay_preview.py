@@ -1,4 +1,4 @@
-"""What a replay would take, asked for while its form is filled in; each beside the time that typing waits for.
+"""Estimates of a replay while its form is filled in, compared with an acceptable delay for typing.
 
     python benchmarks/replay_preview.py
 

@@ -1,4 +1,4 @@
-"""What is stale, over a million runs: the whole graph counted per change, and one session's steps in order.
+"""Stale results among a million runs: the whole graph counted per change, and one session's steps in order.
 
     python benchmarks/staleness.py [--runs 1000000]
 

@@ -1,4 +1,4 @@
-"""What traces cost: the gateway and ingest with and without them, by turns, and a span.
+"""The cost of traces: the gateway and ingest with and without them, alternating, and of a span.
 
     python benchmarks/tracing.py [--calls 6000] [--rounds 15]
 

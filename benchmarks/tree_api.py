@@ -1,4 +1,4 @@
-"""What the page of a tree asks the web API for, end to end, each beside its limit.
+"""Requests of the tree page to the web API, end to end, each with its limit.
 
     python benchmarks/tree_api.py [--nodes 10000 20000 100000]
 

@@ -1,4 +1,4 @@
-"""A reviewer who judges pairs in Chromium by keyboard alone: how soon the next one is shown, how many an hour.
+"""A reviewer who judges pairs in Chromium by keyboard: the time until the next pair is shown, and pairs per hour.
 
     python benchmarks/ui_review.py [--pairs 100] [--think 0.2]
 
