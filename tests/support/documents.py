@@ -33,7 +33,7 @@ class CodeBlock:
 
 def _installed(name: str) -> bool:
     spec = find_spec(name)
-    return spec is not None and spec.origin is not None  # a folder of the same name on the path is no module
+    return spec is not None and spec.origin is not None  # a folder of the same name on the path is not a module
 
 
 def markdown_blocks(path: Path) -> list[CodeBlock]:

@@ -191,7 +191,7 @@ def _places(files: Iterable[str], target: BackupSource) -> dict[str, Path]:
         elif room == _WAREHOUSE:
             if target.warehouse_folder is None:
                 raise UsageError(
-                    f"The backup has frozen files, and {target.warehouse} is no folder: set warehouse to one."
+                    f"The backup has frozen files, and {target.warehouse} is not a folder: set warehouse to one."
                 )
             places[name] = target.warehouse_folder / rest
     return places

@@ -69,7 +69,7 @@ ODD = {
     "a model with lone surrogates and line ends": {"model": "m\ud800\n" + "x" * 500},
     "a seed of 400 digits": {"seed": 10**400},
     "a temperature that no float has": {"temperature": 10**400},
-    "a limit that is no number": {"max_tokens": "many", "top_p": None, "n": True},
+    "a limit that is not a number": {"max_tokens": "many", "top_p": None, "n": True},
     "sampling of other types": {"temperature": {"a": 1}, "top_k": [1], "presence_penalty": "0.5"},
 }
 

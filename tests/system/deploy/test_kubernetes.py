@@ -68,7 +68,7 @@ def test_kustomize_makes_the_same_of_them() -> None:
 @pytest.mark.parametrize("name", PODS)
 def test_pods_keep_to_the_restricted_standard(name: str) -> None:
     spec = PODS[name]["spec"]
-    assert spec["enableServiceLinks"] is False, "a Service's name would become a variable that is no setting"
+    assert spec["enableServiceLinks"] is False, "a Service's name would become a variable that is not a setting"
     assert spec["automountServiceAccountToken"] is (name == "dagster")
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}

@@ -114,7 +114,7 @@ def test_votes_of_annotators_are_counted_and_ties_are_no_pair(truth, rows, bench
     ]
     counts = import_files(truth, [written(tmp_path / "pandalm.jsonl", lines)])
     assert (counts.forms, counts.judgements) == ({"annotated_pairs": 5}, 30)
-    assert counts.refused == {"an answer that is no text": 1}
+    assert counts.refused == {"an answer that is not text": 1}
     found = rows()
     assert sides(found) == Counter([("Do 0", "b", "a"), ("Do 1", "a", "b")])
     assert sorted(row.margin for row in found.rows) == [0.666667, 1.0]
@@ -214,7 +214,7 @@ def test_votes_of_pandalm_give_the_pairs_of_their_majorities(truth, rows, bench,
         if winner is not None and not (others and others[0][1] == count):
             (loser,) = answers - {winner}
             expected[(asked, winner, loser)] += 1
-    assert counts.refused == {"an answer that is no text": unreadable}
+    assert counts.refused == {"an answer that is not text": unreadable}
     assert sides(rows()) == expected
 
 

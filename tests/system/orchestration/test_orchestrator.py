@@ -174,11 +174,11 @@ def test_a_plan_with_a_mistake_is_asked_for_again_with_the_mistake_named(tmp_pat
     with running(tmp_path, crew) as (client, _):
         told = ask(client).model_extra["regraft"]["plan"]
     assert told["status"] == "repaired"
-    assert told["problems"] == ["plan: dangling_input: s1 takes 's9', which is no subtask"]
+    assert told["problems"] == ["plan: dangling_input: s1 takes 's9', which is not a subtask"]
     assert len(told["turn_ids"]) == 2
     again = crew.of("taskify")[1]["messages"]
     assert again[-2]["role"] == "assistant"
-    assert "s1 takes 's9', which is no subtask" in again[-1]["content"]
+    assert "s1 takes 's9', which is not a subtask" in again[-1]["content"]
     kept = captured(tmp_path)
     assert [len(kept[name]) for name in ("plan", "repair")] == [1, 1]
 

@@ -72,8 +72,8 @@ def test_a_plan_that_stays_invalid_is_stored_as_failed_at_once_with_all_that_was
     row = home.taskify(taskify.of_prompt(home.dsn, "x", RULE, model="small"))
     assert (row["status"], row["plan"], len(row["turn_ids"])) == ("failed", None, 2)
     assert row["problems"] == [
-        "plan: not_json: the answer is no JSON object",
-        "repair: dangling_input: s1 takes 's7', which is no subtask",
+        "plan: not_json: the answer is not a JSON object",
+        "repair: dangling_input: s1 takes 's7', which is not a subtask",
     ]
 
 

@@ -163,7 +163,7 @@ def test_langsmith_runs_of_wrapped_clients_and_other_runs():
     talk = one("langsmith", {"id": "r", "run_type": "llm", "inputs": CHAT, "outputs": ANSWER, "trace_id": "t"})
     assert path(talk) == WHOLE
     (refused,) = found("langsmith", {"id": "r", "run_type": "tool", "inputs": {"x": 1}, "outputs": {}})
-    assert refused.reason == "a run that is no call of a model"
+    assert refused.reason == "a run that is not a call of a model"
 
 
 def span(key, parent, kind, inputs, outputs, **attributes):
@@ -272,4 +272,4 @@ def test_phoenix_spans_are_read_nested_flat_and_as_columns(attributes):
 
 def test_spans_of_other_kinds_are_named():
     (refused,) = found("openinference", {"span_kind": "CHAIN", "context": {"span_id": "s"}, "attributes": {}})
-    assert refused.reason == "a span that is no call of a model"
+    assert refused.reason == "a span that is not a call of a model"

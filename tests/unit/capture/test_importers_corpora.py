@@ -136,7 +136,7 @@ def test_sharegpt_preferences_are_two_branches():
     [
         ({"from": "narrator", "value": "x"}, "a turn from 'narrator'"),
         ({"from": "function_call", "value": "f(x)"}, "a function call that is not JSON"),
-        ({"from": "human", "value": {"x": 1}}, "a turn whose value is no text"),
+        ({"from": "human", "value": {"x": 1}}, "a turn whose value is not text"),
     ],
 )
 def test_a_sharegpt_turn_that_cannot_be_read_refuses_its_conversation(turn, reason):

@@ -148,7 +148,7 @@ ASKED_FLAT = {
 
 def test_openinference_spans_in_otlp_are_calls():
     form, (call,), refused = read(spans(openinference("s", **ASKED_FLAT), openinference("up", kind="CHAIN")))
-    assert (form, refused) == ("otel_genai", [RefusedConversation("t/up", "a span that is no call of a model")])
+    assert (form, refused) == ("otel_genai", [RefusedConversation("t/up", "a span that is not a call of a model")])
     assert [said.message for said in call.said] == [USER, ANSWER]
     last = call.said[1]
     assert (last.model, last.usage, last.finish_reason) == ("m", {"prompt_tokens": 3}, "length")

@@ -97,7 +97,7 @@ def test_langfuse_generations_are_calls_and_one_that_wraps_another_is_left_out()
         ("t/outer", "a generation that wraps another one, which is kept"),
         ("t/empty", "neither a history nor an answer"),
         ("t/python", "messages that were written as Python text"),
-        ("score s2", "a score of something that is no call that could be read"),
+        ("score s2", "a score of something that is not a call that could be read"),
     }
 
 

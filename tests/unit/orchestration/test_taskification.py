@@ -196,7 +196,7 @@ def test_the_second_request_shows_the_answer_and_names_its_problems():
     again = ask_again(request, RULE, "nonsense", judge("nonsense", (), 2)[1])
     assert again["messages"][:2] == request["messages"]
     assert again["messages"][2] == {"role": "assistant", "content": "nonsense"}
-    assert again["messages"][3]["content"] == "Wrong:\n- the answer is no JSON object"
+    assert again["messages"][3]["content"] == "Wrong:\n- the answer is not a JSON object"
 
 
 GOOD, BAD = json.dumps(said({})), json.dumps(said({"worker": "c"}))

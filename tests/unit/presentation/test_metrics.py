@@ -173,4 +173,4 @@ def test_processor_time_counts_children_while_they_live_and_when_they_have_ended
         child.stdin.close()
         child.wait()
     assert used() - before > 0.25
-    assert used(2**22 + os.getpid()) >= used() - 1, "a child that has just ended is no error"
+    assert used(2**22 + os.getpid()) >= used() - 1, "a child that has just ended is not an error"

@@ -121,7 +121,7 @@ def read_request(body: bytes) -> Request:
     if not isinstance(messages, list) or not messages:
         raise CorruptEventError("the request has no list of messages")
     if any(isinstance(message, NonFinite) for message in messages):
-        raise CorruptEventError("the request is not JSON: a message is no object")
+        raise CorruptEventError("the request is not JSON: a message is not an object")
     return _request(document, messages)
 
 

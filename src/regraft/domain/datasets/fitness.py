@@ -20,7 +20,7 @@ _REASONS: dict[Ending, str] = {
 
 
 def unfit_ending(ending: Ending, allowed: Collection[str]) -> RowRefusal | None:
-    """Why an answer that ended so is no training target; None when the recipe takes it."""
+    """Why an answer that ended so is not a training target; None when the recipe takes it."""
     if ending in allowed:
         return None
     return RowRefusal(_REASONS[ending], f"the answer's ending is {ending}; the recipe takes {', '.join(allowed)}")

@@ -76,7 +76,7 @@ def canonical_message(body: Any) -> Message | RowRefusal:
         return RowRefusal("no_answer" if role == "assistant" else "no_content", f"a message of {role} has no content")
     call_id, name = body.get("tool_call_id"), body.get("name")
     if not isinstance(call_id, str | None) or not isinstance(name, str | None):
-        return RowRefusal("not_a_message", "a name or call id that is no text")
+        return RowRefusal("not_a_message", "a name or call id that is not text")
     reasoning = weight = None
     if role == "assistant":
         reasoning, weight = _reasoning(body), _weight(body)
@@ -166,13 +166,13 @@ def _weight(body: Mapping[str, Any]) -> float | RowRefusal | None:
         if value is None:
             continue
         if not isinstance(value, bool | int | Number):
-            return RowRefusal("message_weight", f"{key} is {str(value)[:40]!r}, which is no number")
+            return RowRefusal("message_weight", f"{key} is {str(value)[:40]!r}, which is not a number")
         try:
             number = float(value)
         except (OverflowError, ValueError):
             number = math.inf
         if not 0.0 <= number < math.inf:
-            return RowRefusal("message_weight", f"{key} is {str(value)[:40]}, which is no weight")
+            return RowRefusal("message_weight", f"{key} is {str(value)[:40]}, which is not a weight")
         found.append(number)
     least = min(found, default=1.0)
     return None if least == 1.0 else least
@@ -198,7 +198,7 @@ def _calls(calls: Any) -> list[dict[str, Any]] | RowRefusal:
             arguments = canonical_json({} if arguments is None else arguments)
         name = function.get("name")
         if not isinstance(call.get("id"), str | None):
-            return RowRefusal("call_not_function", "an id that is no text")
+            return RowRefusal("call_not_function", "an id that is not text")
         if not isinstance(name, str) or not name:
             return RowRefusal("call_without_name")
         found.append({"id": call.get("id"), "type": "function", "function": {"name": name, "arguments": arguments}})

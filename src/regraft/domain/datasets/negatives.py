@@ -129,7 +129,7 @@ def findings_of(
 
 
 def _noise(unit: Record, *, liked: bool) -> list[PathFlaw]:
-    """An answer that people like is no noise for what is measured in its text."""
+    """The flaws of an answer that make it noise. Repetition is not counted for an answer that people like."""
     reasons: Sequence[str] = unit["finish_reasons"]
     ending = recorded_ending(unit["node_status"], reasons[-1] if reasons else None)
     if unit["answer_empty"]:

@@ -25,7 +25,7 @@ _TARGET = "another `--target` may keep it"
 REFUSALS: Mapping[str, Reason] = {
     "ambiguous_answer": Reason("the answer came in pieces that cannot be put together for certain"),
     "both_bad": Reason("both answers were judged bad", "kinds suppression and unlearning learn from them"),
-    "call_not_function": Reason("a call is of no function, or its id is no text"),
+    "call_not_function": Reason("a call is of no function, or its id is not text"),
     "call_to_unlisted_tool": Reason(
         "an answer calls a tool that the request did not offer",
         '`unlisted_tools = "keep"` under [content] takes it',
@@ -33,7 +33,7 @@ REFUSALS: Mapping[str, Reason] = {
     "call_without_name": Reason("a call does not say which function it calls"),
     "call_without_result": Reason("the conversation goes on after a call without its result"),
     "contaminated": Reason("it shares a run of words with a file under `decontaminate`", "`ngram` sets how long a run"),
-    "content_not_text": Reason("a message holds images, audio or other content that is no text"),
+    "content_not_text": Reason("a message holds images, audio or other content that is not text"),
     "context_differs": Reason("the two answers were given to different conversations", "kinds sft and suppression fit"),
     "cut_answer": Reason("the answer stopped at its limit of tokens", _CUT),
     "duplicate_row": Reason("a better row says the very same"),
@@ -58,10 +58,10 @@ REFUSALS: Mapping[str, Reason] = {
         "a better row says nearly the same", "raise `near_duplicates` under [filters]; 0 keeps all but equal rows"
     ),
     "no_answer": Reason("an answer is missing or empty"),
-    "no_content": Reason("a message that is no answer holds nothing"),
+    "no_content": Reason("a message that is not an answer holds nothing"),
     "no_preference": Reason("no judgement says which of the two answers is better", _LABEL),
     "noise_reject": Reason("the answer is empty, cut, repetitive or garbled"),
-    "not_a_message": Reason("what was recorded is no message"),
+    "not_a_message": Reason("what was recorded is not a message"),
     "not_finished": Reason("the answer broke off: an error, a lost connection, a server that gave up"),
     "not_unicode": Reason("a text cannot be written as UTF-8 (a lone surrogate)"),
     "other_language": Reason("the answer's language is not among `languages`", "`languages = []` under [filters]"),
@@ -85,10 +85,10 @@ REFUSALS: Mapping[str, Reason] = {
     "source_gone": Reason("its call is not in the execution log"),
     "tool_result_without_call": Reason("it holds a tool result without a call before it"),
     "tool_use_answer": Reason("the answer calls a tool", '`endings` under [source] does not name "tool_use"'),
-    "too_long": Reason("it has more than `max_tokens`", "raise `max_tokens` under [filters]; 0 is no limit"),
+    "too_long": Reason("it has more than `max_tokens`", "raise `max_tokens` under [filters]; 0 means no limit"),
     "too_short": Reason("it has fewer than `min_tokens`", "lower `min_tokens` under [filters]"),
     "tools_differ": Reason("the two answers were offered different tools", "kinds sft and suppression fit"),
-    "tools_unsupported": Reason("the tool list holds what is no function, or the target has no tools", _TARGET),
+    "tools_unsupported": Reason("the tool list holds what is not a function, or the target has no tools", _TARGET),
     "two_answers_in_a_row": Reason("two assistant messages follow one another"),
     "unknown_ending": Reason("the answer ended with a word that Regraft does not know"),
     "weight_zero": Reason("its source gave the answer the weight 0"),
@@ -98,10 +98,10 @@ REFUSALS: Mapping[str, Reason] = {
 CAUSES: Mapping[str, Reason] = {
     "low_fidelity": Reason("a rollout departs from its record", "lower `min_fidelity` under [source]"),
     "not_among_best": Reason(
-        "others are better", "raise `per_context` or `k_per_stratum` under [select]; 0 is no limit"
+        "others are better", "raise `per_context` or `k_per_stratum` under [select]; 0 means no limit"
     ),
-    "not_judged_good": Reason("no judgement calls it good, so it is no wanted answer", _LABEL),
-    "nothing_wrong": Reason("nothing is wrong with it, so it is no negative"),
+    "not_judged_good": Reason("no judgement calls it good, so it is not a wanted answer", _LABEL),
+    "nothing_wrong": Reason("nothing is wrong with it, so it is not a negative"),
     "other_model": Reason("another model answered", "`models = []` under [source] takes all"),
     "other_purpose": Reason(
         "it was made for another purpose", '`purposes = ["chat", "replay", "import"]` under [source] takes it'
@@ -115,7 +115,7 @@ CAUSES: Mapping[str, Reason] = {
 LOSSES: Mapping[str, Reason] = {
     "answer_found_elsewhere": Reason("the target would find the answer's text before the answer", _TARGET),
     "answer_not_text": Reason("an answer of a pair is more than one text", _TARGET),
-    "arguments_not_object": Reason("a call's arguments are no JSON object", _TARGET),
+    "arguments_not_object": Reason("a call's arguments are not a JSON object", _TARGET),
     "blanks_around_answer": Reason("the target would not find an answer that begins or ends with blanks", _TARGET),
     "call_marker_in_text": Reason("a text holds the marks with which the target writes calls", _TARGET),
     "call_without_id": Reason("a call or a result has no id, and the target needs one", _TARGET),

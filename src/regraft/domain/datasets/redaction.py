@@ -112,7 +112,7 @@ class Redaction:
         except ValueError:
             unescaped = _ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else match[2], text)
             if change(text) != text or change(unescaped) != unescaped:
-                raise _BreaksCallError(f"{place} are no JSON and hold what is to be replaced") from None
+                raise _BreaksCallError(f"{place} are not JSON and hold what is to be replaced") from None
             return text
         made: list[str] = []
         end = 0

@@ -152,7 +152,7 @@ def read_vote(judge: Judge, answer: str | None, shown_first: str = "") -> Vote:
     if problem := _wrong_keys(said, {"because", wanted}):
         return Vote(None, problem=problem)
     if not isinstance(said["because"], str):
-        return Vote(None, problem="a reason that is no text")
+        return Vote(None, problem="a reason that is not text")
     evidence = {wanted: said["because"]}
     value = said[wanted]
     if wanted == "rating":

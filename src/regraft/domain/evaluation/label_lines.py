@@ -105,7 +105,7 @@ def read_label_line(value: Any, defaults: LabelDefaults) -> LabelLine:
 
     given_ns = nanoseconds(line.get("given_at"))
     if "given_at" in line and given_ns is None:
-        raise UnreadableLabelError("a given_at that is no time")
+        raise UnreadableLabelError("a given_at that is not a time")
     if verdict == "preference":
         targets = [_target(line, f"_{side}", defaults) for side in "ab"]
         if targets[0] == targets[1]:
@@ -123,7 +123,7 @@ def read_label_line(value: Any, defaults: LabelDefaults) -> LabelLine:
         return LabelLine(judgements=((target, judged("label", float(word in _TRUE))),), given_ns=given_ns)
     value_of = _figure(line[verdict])
     if value_of is None:
-        raise UnreadableLabelError(f"a {verdict} that is no number")
+        raise UnreadableLabelError(f"a {verdict} that is not a number")
     if verdict == "rank":
         comparison = name(line.get("comparison"))
         return LabelLine(judgements=((target, judged("rank", value_of, comparison=comparison)),), given_ns=given_ns)
@@ -152,7 +152,7 @@ def _target(line: Mapping[str, Any], side: str, defaults: LabelDefaults) -> Targ
     try:
         return Target(target.kind, str(UUID(target.name)))
     except ValueError:
-        raise UnreadableLabelError(f"a {target.kind} that is no whole id{which}") from None
+        raise UnreadableLabelError(f"a {target.kind} that is not a whole id{which}") from None
 
 
 def _scale(line: Mapping[str, Any]) -> tuple[float, float] | None:

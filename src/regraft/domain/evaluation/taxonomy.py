@@ -35,7 +35,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class SignalBound:
-    """A measured signal that must be at least ``low`` and at most ``high``; None is no bound. An unknown signal is
+    """A measured signal that must be at least ``low`` and at most ``high``; None means no bound. An unknown signal is
     outside of every bound."""
 
     signal: SignalName

@@ -10,14 +10,14 @@ from regraft.domain.ids import canonical_json
 def text(value: Any) -> str:
     """A text. Raises TypeError."""
     if not isinstance(value, str):
-        raise TypeError(f"{canonical_json(value)[:40]} is no text")
+        raise TypeError(f"{canonical_json(value)[:40]} is not text")
     return value
 
 
 def texts(value: Any) -> tuple[str, ...]:
     """A list of texts, stripped, each once. Raises TypeError."""
     if not isinstance(value, list):
-        raise TypeError(f"{canonical_json(value)[:40]} is no list")
+        raise TypeError(f"{canonical_json(value)[:40]} is not a list")
     return tuple(dict.fromkeys(text(each).strip() for each in value))
 
 

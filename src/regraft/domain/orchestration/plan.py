@@ -74,10 +74,10 @@ def read_plan(answer: str) -> tuple[Plan | None, list[Problem]]:
         try:
             said = parse_json(answer[begin : end + 1])
         except ValueError:
-            return None, [Problem("not_json", "the answer is no JSON object")]
+            return None, [Problem("not_json", "the answer is not a JSON object")]
     listed = _listed(said)
     if listed is None:
-        return None, [Problem("wrong_shape", "the answer is no object of steps")]
+        return None, [Problem("wrong_shape", "the answer is not an object of steps")]
     subtasks, problems = [], []
     for number, each in enumerate(listed, 1):
         try:
@@ -101,7 +101,7 @@ def _listed(said: Any) -> list[Any] | None:
 
 def _subtask(said: Any) -> Subtask:
     if not isinstance(said, dict):
-        raise TypeError("it is no object")
+        raise TypeError("it is not an object")
     return Subtask(
         id=text(said["id"]).strip(),
         instruction=text(said["instruction"]).strip(),
@@ -144,10 +144,10 @@ def problems_of(plan: Plan, workers: Collection[str], max_subtasks: int) -> list
             say("needs_itself", f"{each.id} needs its own result")
         for name in dict.fromkeys(each.inputs):
             if name != PROMPT and name not in counted:
-                say("dangling_input", f"{each.id} takes {name!r}, which is no subtask")
+                say("dangling_input", f"{each.id} takes {name!r}, which is not a subtask")
         for name in dict.fromkeys(each.dependencies):
             if name not in counted:
-                say("dangling_dependency", f"{each.id} depends on {name!r}, which is no subtask")
+                say("dangling_dependency", f"{each.id} depends on {name!r}, which is not a subtask")
     if circle := _on_circles(plan):
         say("circle", f"these subtasks wait for one another: {', '.join(circle)}")
     return list(dict.fromkeys(found))

@@ -44,7 +44,7 @@ def step_of(answer: Any, follow: Sequence[Any], finish_reason: str | None = None
 def steps_of(
     messages: Sequence[Any], answers: Sequence[int], finish_reasons: Sequence[str | None] = ()
 ) -> list[RecordedStep]:
-    """The steps of a history: ``answers`` are the places of its answers, in order. What is before them is no step."""
+    """The steps of a history. ``answers`` are the indexes of its answers, in order; earlier messages are left out."""
     ends = [*answers[1:], len(messages)][: len(answers)]
     reasons = [*finish_reasons, *[None] * (len(answers) - len(finish_reasons))]
     return [

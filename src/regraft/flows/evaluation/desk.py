@@ -247,7 +247,7 @@ class ReviewDesk:
 
     def _next(self, connection: Connection, wanted: QueueFilter, now: datetime) -> dict[str, Any] | None:
         lease_id = new_id()
-        chance = random.Random(lease_id.bytes)  # noqa: S311  # which share is next is no secret
+        chance = random.Random(lease_id.bytes)  # noqa: S311  # which share is next is not a secret
         for share in shares_in_order(chance.random(), self.policy.gold_share, self.policy.random_share):
             row = leases.claim(
                 connection,

@@ -206,7 +206,7 @@ def anchors(source: Source, nodes: Sequence[UUID]) -> dict[UUID, UUID]:
 
 
 def alternatives(source: Source, anchor_id: UUID) -> list[Row]:
-    """The answers under an anchor by branch index; none for an id that is no anchor."""
+    """The answers under an anchor by branch index; none for an id that is not an anchor."""
     with reading_from(source) as connection:
         return store.alternatives(connection, anchor_id)
 

@@ -94,7 +94,7 @@ class EmbeddedModel:
             return Launch(
                 title="The local model",
                 argv=[
-                    # -P: the working folder is no place to import from.
+                    # -P: the working folder is not a place to import from.
                     *(sys.executable, "-P", "-m", "regraft.infra.embedded.model_server"),
                     *("--gguf", str(gguf)),
                     *("--alias", MODEL),

@@ -26,7 +26,7 @@ def find_key(folder: Path) -> bytes | None:
     except ValueError:
         key = b""
     if len(key) != _BYTES:
-        raise ConfigError(f"{path} is no redaction key: it must hold {2 * _BYTES} hexadecimal digits.")
+        raise ConfigError(f"{path} is not a redaction key: it must hold {2 * _BYTES} hexadecimal digits.")
     return key
 
 

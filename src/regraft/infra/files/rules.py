@@ -14,7 +14,7 @@ DEFAULT = "default"
 
 
 def rules(settings: Settings) -> dict[str, Rule]:
-    """All rules by name. Raises UsageError when one of the settings' is no rule."""
+    """All rules by name. Raises UsageError when a rule of the settings is unreadable."""
     built_in = _built_in()
     sections = {**built_in, **settings.rules}
     return {name: _rule(name, section, built_in[DEFAULT].repair) for name, section in sections.items()}

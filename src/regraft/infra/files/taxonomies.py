@@ -14,7 +14,7 @@ from regraft.infra.settings import Settings
 
 
 def taxonomy_of(settings: Settings) -> Taxonomy:
-    """The categories that the settings name. Raises ConfigError for a file that is no taxonomy."""
+    """The categories that the settings name. Raises ConfigError for a file that is not a taxonomy."""
     return read_taxonomy(settings.taxonomy) if settings.taxonomy is not None else default_taxonomy()
 
 

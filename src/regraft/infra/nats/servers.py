@@ -15,7 +15,7 @@ def split_servers(url: str) -> list[str]:
 
 
 def server_urls(url: str) -> list[str]:
-    """The URL of each server. Raises ValueError, without quoting it, when one of them is no address."""
+    """The URL of each server. Raises ValueError, without quoting it, when one of them is not an address."""
     found = split_servers(url)
     for each in found:
         scheme, _, rest = each.rpartition("://")

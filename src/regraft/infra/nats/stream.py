@@ -133,7 +133,7 @@ class CallStream:
     async def fetch(self, batch: int, timeout: float) -> list[Delivery]:
         """Up to ``batch`` packs, or none after ``timeout`` seconds.
 
-        A message that is no readable pack is given out as a single record, its bytes, for the quarantine.
+        A message that is not a readable pack is given out as a single record (its bytes) for the quarantine.
         """
         with as_unavailable("fetch packs"):
             if self._pull is None:

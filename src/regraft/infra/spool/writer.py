@@ -42,7 +42,7 @@ class SpoolFullError(UnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class PreparedSegment:
-    """A record in a separate file that is no segment yet: a process that is killed now leaves nothing to read."""
+    """A record in a separate file that is not a segment yet: a process that is killed now leaves nothing to read."""
 
     path: Path
     descriptor: int

@@ -80,7 +80,7 @@ class Metrics:
         return histogram
 
     def count_refusal(self, status: int) -> None:
-        """A request that was no valid HTTP, too large or too slow."""
+        """A request that was not valid HTTP, or was too large or too slow."""
         self.refusals[f"http_{status}"] += 1
 
     def render(self, others: Iterable[Numbers] = (), accept: str = "") -> Page:

@@ -233,7 +233,7 @@ class Router:
 
 
 def _read_leniently(body: bytes) -> RequestedModel:
-    """For what servers accept and a strict parser does not (lone surrogates, NaN, a store that is no boolean).
+    """For what servers accept and a strict parser does not (lone surrogates, NaN, a store that is not a boolean).
 
     It makes many times as much of a body, so that a large one is not read.
     """

@@ -19,7 +19,7 @@ class UpstreamSettings:
     """One model server. ``models`` are globs on the request's model; ``pin`` names the exact build that answers.
 
     ``alias`` gives client's names for models; ``retries`` are tries after the first, ``fallback`` the servers that are
-    tried after that. ``max_concurrency`` 0 is no limit; ``queue`` calls wait at most ``queue_seconds`` for their turn.
+    tried after that. ``max_concurrency`` 0 means no limit; ``queue`` calls wait up to ``queue_seconds`` for a slot.
     """
 
     base_url: str

@@ -87,8 +87,8 @@ export function numbersOf(
   const values: number[] = [];
   for (const word of words) {
     const value = Number(word);
-    if (!Number.isFinite(value)) return { values, problem: `“${word.slice(0, 20)}” is no number.` };
-    if (whole && !Number.isSafeInteger(value)) return { values, problem: `${word} is no whole number.` };
+    if (!Number.isFinite(value)) return { values, problem: `“${word.slice(0, 20)}” is not a number.` };
+    if (whole && !Number.isSafeInteger(value)) return { values, problem: `${word} is not a whole number.` };
     if (least !== undefined && value < least) return { values, problem: `At least ${least}.` };
     if (most !== undefined && value > most) return { values, problem: `At most ${most}.` };
     if (!values.includes(value)) values.push(value);

@@ -35,7 +35,7 @@ _FINISH_REASONS = {
 
 
 def read_request(body: bytes) -> Request:
-    """Raises CorruptEventError when the body is no request for a message (not JSON, no list of messages)."""
+    """Raises CorruptEventError when the body is not a request for a message (not JSON, no list of messages)."""
     document = read_document(body)
     messages = document.get("messages")
     if not isinstance(messages, list) or not messages:

@@ -21,7 +21,7 @@ _OWN_KEYS = frozenset({"model", "prompt"})
 
 
 def read_request(body: bytes) -> Request:
-    """Raises CorruptEventError when the body is no completion request (not JSON, no prompt)."""
+    """Raises CorruptEventError when the body is not a completion request (not JSON, no prompt)."""
     document = read_document(body)
     if "prompt" not in document:
         raise CorruptEventError("the request has no prompt")

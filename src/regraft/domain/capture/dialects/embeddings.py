@@ -19,7 +19,7 @@ _OTHER_KEYS = OTHER_KEYS | {"input"}
 
 
 def read_request(body: bytes) -> Request:
-    """Raises CorruptEventError when the body is no embedding request (not JSON, no input)."""
+    """Raises CorruptEventError when the body is not an embedding request (not JSON, no input)."""
     document = read_document(body)
     if "input" not in document:
         raise CorruptEventError("the request has no input")

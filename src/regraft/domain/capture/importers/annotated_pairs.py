@@ -45,7 +45,7 @@ def read(record: JsonRecord) -> Iterator[Found]:
     sides = []
     for place, side in enumerate(_SIDES):
         if not isinstance(line.get(side), str):
-            raise UnreadableConversationError("an answer that is no text", side)
+            raise UnreadableConversationError("an answer that is not text", side)
         judged = tuple(
             Judgement(name="preferred", value=vote[place], source=source, annotator=key, given_by=PERSON)
             for key, vote in votes.items()

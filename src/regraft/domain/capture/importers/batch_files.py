@@ -16,7 +16,7 @@ WITHOUT_REQUEST = (
 )
 SEVERAL_REQUESTS = "an answer of a batch whose id several requests have: name the right input file with --requests"
 UNANSWERED = "a request of a batch that has no answer in these files"
-NO_CONVERSATION = "a request of a batch that is no conversation"
+NO_CONVERSATION = "a request of a batch that is not a conversation"
 SEVERAL, MISSING = "several requests", "no answer"  # marks in the head of a record
 _ASKED = ("body", "params", "request")
 _ANSWERED = ("response", "result", "error")

@@ -114,7 +114,7 @@ class _Transcript:
         self._early = []
 
     def _keep(self, record: JsonRecord, kind: str, value: dict[str, Any]) -> None:
-        """Keep what is no line of the tree beside the line before it."""
+        """Keep a line that is not part of the tree with the line before it."""
         if kind not in ("summary", "custom-title", "ai-title"):
             self._name(kind, record.position)
         if kind in WORDLESS:

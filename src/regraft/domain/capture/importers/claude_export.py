@@ -129,7 +129,7 @@ class _AnswerBlocks:
         return bool(self.parts or self.calls or self.thoughts)
 
     def add(self, block: dict[str, Any]) -> None:
-        """Take a block that is no tool's."""
+        """Take a block that is not a tool's."""
         kind = text(block.get("type"))
         plain = {name: value for name, value in block.items() if name not in _UNSAID and value not in (None, [], "")}
         if kind == "thinking" and self.role == "assistant" and text(block.get("thinking")):

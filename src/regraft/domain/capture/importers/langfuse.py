@@ -81,7 +81,7 @@ def read(record: JsonRecord) -> Iterator[Found]:
         about = text(score.get("observationId"))
         if (about and about not in inside) or not inner:
             yield RefusedConversation(
-                f"score {text(score.get('id'))}", "a score of something that is no call that could be read"
+                f"score {text(score.get('id'))}", "a score of something that is not a call that could be read"
             )
 
 

@@ -24,7 +24,7 @@ from regraft.domain.capture.importers.traced_calls import TracedCall, conversati
 from regraft.domain.capture.importers.values import mapping, mappings, name, text
 
 FORM = "langsmith"
-_NOT_CALLED = "a run that is no call of a model"
+_NOT_CALLED = "a run that is not a call of a model"
 _SAMPLING = frozenset(
     {"temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "seed", "stop", "frequency_penalty"}
     | {"presence_penalty", "reasoning_effort", "n"}

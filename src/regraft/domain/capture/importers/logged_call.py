@@ -163,5 +163,5 @@ def _dialect(value: Any, response: Any) -> str:
 def _without_native(message: Any) -> Any:
     """The message without what only writing the request again needs."""
     if not isinstance(message, dict):
-        raise UnreadableConversationError("a message that is no object")
+        raise UnreadableConversationError("a message that is not an object")
     return {key: value for key, value in message.items() if key != "item" or value not in ({}, {"text": True})}

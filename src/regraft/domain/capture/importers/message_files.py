@@ -22,7 +22,7 @@ from regraft.domain.capture.importers.values import mapping
 from regraft.domain.ids import TOO_DEEP, digest_json, nested_too_deeply
 
 FORM = "messages"
-_NO_TURN = "a record that is no message"
+_NO_TURN = "a record that is not a message"
 
 
 def recognises(record: JsonRecord) -> bool:

@@ -47,7 +47,7 @@ def tool_list(definitions: Any) -> dict[str, Any]:
 def role_of(message: Any) -> str:
     """The role of a chat message. Raises UnreadableConversationError when it is not one."""
     if not isinstance(message, dict):
-        raise UnreadableConversationError("a message that is no object")
+        raise UnreadableConversationError("a message that is not an object")
     role = message.get("role")
     if not isinstance(role, str) or role not in _ROLES:
         raise UnreadableConversationError(f"a message with the role {role!r}"[:80])

@@ -29,7 +29,7 @@ from regraft.domain.capture.importers.values import mapping, mappings, name, tex
 
 FORM = "openinference"
 ASKING = "LLM"  # the kind of a span that asked a model
-NOT_CALLED = "a span that is no call of a model"
+NOT_CALLED = "a span that is not a call of a model"
 _DEEPEST = 16  # levels of a flat name
 _MOST = 10_000  # elements that flat names number
 _COUNTS = {"prompt": "prompt_tokens", "completion": "completion_tokens", "total": "total_tokens"}

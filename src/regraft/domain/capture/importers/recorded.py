@@ -141,7 +141,7 @@ def answer(value: Any) -> dict[str, Any]:
         return {"role": "assistant", "content": None, "tool_calls": [_call(each) for each in items]}
     made = [message for each in items for message in messages_of(each, default="assistant")]
     if not made or any(message["role"] != "assistant" for message in made):
-        raise UnreadableConversationError("an answer that is no message of a model")
+        raise UnreadableConversationError("an answer that is not a message of a model")
     whole = made[0]
     for more in made[1:]:  # one answer, recorded in several messages
         parts = [part for part in (whole.get("content"), more.get("content")) if part]
@@ -161,7 +161,7 @@ def messages_of(value: Any, default: str = "") -> Iterator[dict[str, Any]]:
             "messages that were written as Python text" if _PYTHON.match(value) else "a message that is a bare text"
         )
     if not isinstance(value, dict):
-        raise UnreadableConversationError("a message that is no object")
+        raise UnreadableConversationError("a message that is not an object")
     for inner in ("message", "kwargs"):
         if isinstance(value.get(inner), dict) and "role" not in value:
             value = value[inner]

@@ -138,7 +138,7 @@ class _Text:
         return True
 
     def peek(self) -> str:
-        """The next character that is no blank; empty at the end."""
+        """The next character that is not a blank; empty at the end."""
         while True:
             match = _BLANK.match(self.buffer, self.at)
             self.at = match.end() if match else self.at

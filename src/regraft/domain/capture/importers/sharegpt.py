@@ -105,7 +105,7 @@ def _said(turn: Any, parent: int | None, calls: _Calls, **more: Any) -> Imported
     if role is None:
         raise UnreadableConversationError(f"a turn from {kind!r}"[:80])
     if not isinstance(value, str):
-        raise UnreadableConversationError("a turn whose value is no text")
+        raise UnreadableConversationError("a turn whose value is not text")
     message: dict[str, Any]
     if role == "function_call":
         message = {"role": "assistant", "content": None, "tool_calls": _tool_calls(value, calls)}

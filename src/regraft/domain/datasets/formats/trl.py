@@ -74,7 +74,7 @@ def record_of(row: Row) -> Record | RowRefusal:
         columns = _split_last(row)
     for name, messages in columns.items():
         if row.kind == "dpo" and name != "prompt" and any(message["role"] != "assistant" for message in messages):
-            return RowRefusal("side_not_masked", f"{name} holds messages that are no answers")
+            return RowRefusal("side_not_masked", f"{name} holds messages that are not answers")
         encoded = _FORM.encode_all(messages)
         if isinstance(encoded, RowRefusal):
             return encoded

@@ -110,7 +110,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most ``rows`` rows of each stratum; 0 is no limit.
+    """At most ``rows`` rows of each stratum; 0 means no limit.
 
     With ``of``, at most ``ratio`` rows of each stratum for each row that was taken of the stratum ``of``; a row without
     a stratum is not limited.
@@ -143,7 +143,7 @@ class Kind(Protocol):
         """The messages of a row, from recorded turns by part; or why they make none."""
 
     def unfit(self, recipe: Recipe, turns: Mapping[str, RecordedTurn]) -> RowRefusal | None:
-        """Why a row is no training target, although it is legal: by how its answers ended, and what they say."""
+        """Why a row is not a training target, although it is legal: by how its answers ended, and what they say."""
 
     def illegal(self, row: Row) -> RowRefusal | None:
         """Why no target may train on the row; None when it is legal."""
