@@ -1,4 +1,4 @@
-"""Canonical JSON loses nothing and orders everything; digests never let two lists of parts run together."""
+"""Canonical JSON is lossless and sorted; digests of different lists of parts differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of known clients and their side calls: the package's two files, and what a config adds to them."""
+"""The table of known clients and their side calls: the package's two files, and the additions of a config."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class ObjectStore:
         return [path for path in self.files() if path.endswith(".parquet")]
 
     def text(self) -> str:
-        """What all rows say."""
+        """The content of all rows."""
         return " ".join(str(pq.read_table(path, filesystem=self._files).to_pylist()) for path in self.rows())
 
     def read(self, path: str) -> bytes:

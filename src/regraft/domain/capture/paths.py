@@ -63,7 +63,7 @@ def route_of(path: bytes) -> Route | None:
 
 
 def normal_path(path: bytes) -> bytes | None:
-    """The path in one spelling; None for one that could be read in two ways, or that is not an absolute path."""
+    """The normalised path; None for an ambiguous or relative one."""
     if not path.startswith(b"/"):
         return None
     path = _ESCAPE.sub(_plain_character, path)

@@ -14,7 +14,7 @@ MessageBody = NewType("MessageBody", str)
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """A message by its exact digest, with its canonical JSON text and what it can be recognised by elsewhere."""
+    """A message by its exact digest, with its canonical JSON text and the digest of its projection."""
 
     message_id: Digest
     role: str

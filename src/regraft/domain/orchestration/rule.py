@@ -45,7 +45,7 @@ def rule_name(version: str) -> str:
 
 
 def schema(workers: Sequence[str], max_subtasks: int) -> dict[str, Any]:
-    """The JSON schema that a plan is held to: an object of steps s1, s2 and so on, those that are not needed null.
+    """The JSON schema of a plan: an object of steps s1, s2 and so on, those that are not needed null.
 
     A step can only take from earlier ones, so that a server which keeps to the schema cannot give a circle, nor an id
     twice. Strict: every property is required, no other is allowed.

@@ -30,7 +30,7 @@ SELECTED = 1_000.0  # the weight of a pivot that a selection has: it comes befor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selected:
-    """What became of a selection: new items, items that were there and ask more people now, and what is not a path
+    """The result of a selection: new items, existing items that now ask more people, and nodes that are not a path
     or pair that the reviewer may see."""
 
     queued: int

@@ -1,4 +1,4 @@
-"""What each reviewer did, how fast, how right on items of known answer, and how far they agree with the others."""
+"""For each reviewer: work, speed, accuracy on gold items, and agreement with the others."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ReviewerReport:
 
 
 def reviewer_reports(source: Source, scope: str | None = None) -> list[ReviewerReport]:
-    """Every reviewer, who judged most first."""
+    """Every reviewer, by number of judgements, the highest first."""
     with reading_from(source) as connection:
         rows = store.rows(connection, "reviewers", scope=scope)
         twice = judged_twice(human_judgements(connection, scope))

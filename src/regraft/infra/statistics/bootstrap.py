@@ -1,5 +1,5 @@
 """Bootstrap intervals of figures of confusion matrices. Whole components are drawn, never single items: answers of one
-conversation are alike, and items that are alike say less than as many that are not."""
+conversation are correlated, and correlated items contain less information than independent ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """The middle ``LEVEL`` of a figure's values over resamples (percentile method, Efron 1979)."""
+    """The central ``LEVEL`` interval of a figure over resamples (percentile method, Efron 1979)."""
 
     low: float
     high: float

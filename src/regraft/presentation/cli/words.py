@@ -9,7 +9,7 @@ _OF_ONE = {"are": "is", "have": "has"}
 
 
 def counted(count: int, noun: str, verb: str = "") -> str:
-    """A figure with its noun, and a verb if one is given in the plural, in the number that the figure asks for."""
+    """A figure with its noun in the singular or plural, and a verb in agreement if its plural is given."""
     words = [f"{count:,}", noun if count == 1 else _plural(noun)]
     if verb:
         words.append(_OF_ONE.get(verb, f"{verb}s") if count == 1 else verb)
@@ -17,7 +17,7 @@ def counted(count: int, noun: str, verb: str = "") -> str:
 
 
 def moment(when: datetime, form: str = "%Y-%m-%d %H:%M") -> str:
-    """A time as tables show it; of what was imported without one, that it has none."""
+    """A time as tables show it; ``no date`` for imported records without one."""
     return when.strftime(form) if when.year >= _FIRST_YEAR else "no date"
 
 

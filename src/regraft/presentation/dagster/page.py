@@ -13,7 +13,7 @@ from regraft.infra.settings import load_settings
 
 
 def guarded(app: ASGIApp, hosts: tuple[str, ...], bind: str = "") -> Guard:
-    """The page for known names and its own scripts only; mutations are JSON, which no foreign page can send unasked."""
+    """The page, for configured host names and same-origin scripts only; mutations must be JSON."""
     return Guard(app, HostPolicy(hosts, bind=bind), "dagster.hosts", json_only=True)
 
 

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class GatewayServer:
-    """``run`` serves until SIGINT, SIGTERM or ``should_exit``; ``config`` are the limits of what a client may do.
+    """``run`` serves until SIGINT, SIGTERM or ``should_exit``; ``config`` are the limits for clients.
 
     SIGTERM drains: ``/readyz`` answers 503 at once, new calls are taken for ``drain_notice`` seconds more, and those in
     flight then have ``drain_seconds`` to end. SIGINT gives no notice. A further signal

@@ -13,7 +13,7 @@ describe("numbers in a text", () => {
     expect(numbersOf("0.2, warm").problem).toContain("warm");
     expect(numbersOf("1.5", { whole: true }).problem).toContain("whole");
     expect(numbersOf("2", { most: 1 }).problem).toBe("At most 1.");
-    expect(numbersOf("Infinity").problem).toContain("no number");
+    expect(numbersOf("Infinity").problem).toContain("not a number");
   });
 });
 

@@ -1,4 +1,4 @@
-"""Calls as they are stored, read by their numbers in the log."""
+"""Newly stored calls, read by their numbers in the log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SQL = queries("postgres/capture/live")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamFigures:
-    """The calls to one model server within a while."""
+    """The calls to one model server in a period."""
 
     upstream: str
     calls: int
@@ -34,7 +34,7 @@ class UpstreamFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficFigures:
-    """Captured calls of a while, imports left out. ``failed`` of them were refused, failed or cut; ``p95_seconds`` is
+    """Captured calls of a period, without imports. ``failed`` of them were refused, failed or cut; ``p95_seconds`` is
     of whole answers; ``newest_seconds``: how long ago the latest call was stored, None when none ever was."""
 
     calls: int
