@@ -254,7 +254,7 @@ def test_answers_of_every_framework_become_one_message(said, message):
         (history, [{"role": "narrator", "content": "q"}], "narrator"),
         (history, ["plain"], "bare text"),
         (answer, "None", "Python text"),
-        (answer, [USER], "no message of a model"),
+        (answer, [USER], "not a message of a model"),
     ],
 )
 def test_what_cannot_be_told_for_certain_is_refused(read_it, given, reason):
