@@ -58,16 +58,16 @@ def as_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def paged(
-    page: Callable[[Key | None], pa.Table], schema: pa.Schema, key: Sequence[str], size: int = BATCH
+    page: Callable[[int, Key | None], pa.Table], schema: pa.Schema, key: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
-    """All rows with these columns, a page at a time: ``page`` gives at most ``size`` rows behind the values of ``key``
-    in the last row before it, or the first ones (None).
+    """All rows with these columns, a page at a time. ``page`` gives at most so many rows: those behind the values of
+    ``key`` in the last row before, or the first ones (None).
 
     What is read is opened for each page and closed after it, so that others can write to it meanwhile.
     """
     after: Key | None = None
-    while (found := page(after)).num_rows:
+    while (found := page(BATCH, after)).num_rows:
         yield from as_columns(found, schema).combine_chunks().to_batches()
-        if found.num_rows < size:
+        if found.num_rows < BATCH:
             return
         after = tuple(found.column(name)[-1].as_py() for name in key)

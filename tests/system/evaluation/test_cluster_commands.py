@@ -76,7 +76,7 @@ def test_clusters_are_listed_shown_and_named(commands):
 
 def test_a_new_fit_of_the_same_paths_is_the_same(commands):
     first = commands.told("list")
-    assert "nothing is new" in commands.give("refit").output
+    assert "nothing changed" in commands.give("refit").output
     assert commands.told("refit")["cluster_run_id"] == first["cluster_run_id"]
 
 

@@ -95,7 +95,7 @@ def test_every_table_also_comes_in_batches_with_the_same_columns(log: regraft.Lo
 
 def test_a_large_workbench_comes_in_several_batches(log: regraft.Log, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = log.units()
-    monkeypatch.setattr("regraft.flows.evaluation.tables.BATCH", 7)
+    monkeypatch.setattr("regraft.flows.columns.BATCH", 7)
     batches = list(log.batches("units"))
     assert len(batches) == -(-whole.num_rows // 7)
     assert pa.Table.from_batches(batches).equals(whole)
@@ -119,7 +119,7 @@ def test_pivots_and_categories_come_with_who_says_so(
     said = {(row["category"], row["layer"], *row["evidence"]) for row in whole.to_pylist()}
     assert ("tool_misuse", "rules", "1 of 2 calls failed for good, 0 repeat an earlier one") in said
     assert set(log.categories(theme="tools")["session_id"].to_pylist()) == {pivot["session_id"]}
-    monkeypatch.setattr("regraft.flows.evaluation.category_tables.BATCH", 2)
+    monkeypatch.setattr("regraft.flows.columns.BATCH", 2)
     batches = list(log.batches("categories"))
     assert len(batches) == -(-whole.num_rows // 2)
     assert pa.Table.from_batches(batches).equals(whole)

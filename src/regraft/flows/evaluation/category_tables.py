@@ -87,7 +87,7 @@ def categories(
         label_units(dsn, workbench, taxonomy)
     bench, wanted = CategoryLabels(workbench), session_id(dsn, session)
     yield from paged(
-        lambda after: bench.page(BATCH, after=after, theme=theme, session=wanted),
+        lambda rows, after: bench.page(rows, after=after, theme=theme, session=wanted),
         CATEGORIES,
         ("unit_id", "category", "layer", "maker"),
     )

@@ -195,8 +195,8 @@ def clusters(
         carry_clusters(dsn, workbench)
     bench, wanted = Clusters(workbench), session_id(dsn, session)
 
-    def page(after: Key | None) -> pa.Table:
-        return bench.page(BATCH, after=after[0] if after else None, theme=theme, session=wanted)
+    def page(rows: int, after: Key | None) -> pa.Table:
+        return bench.page(rows, after=after[0] if after else None, theme=theme, session=wanted)
 
     yield from paged(page, CLUSTERS, ("unit_id",))
 
@@ -221,8 +221,8 @@ def _paged(
 ) -> Iterator[pa.RecordBatch]:
     bench = Workbench(workbench)
 
-    def page(after: Key | None) -> pa.Table:
-        return bench.page(noun, BATCH, after=after[0] if after else None, theme=theme, session=session, verdict=verdict)
+    def page(rows: int, after: Key | None) -> pa.Table:
+        return bench.page(noun, rows, after=after[0] if after else None, theme=theme, session=session, verdict=verdict)
 
     yield from paged(page, schema, (f"{noun}_id",))
 
