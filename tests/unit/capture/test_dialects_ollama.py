@@ -62,6 +62,43 @@ def test_lines_of_an_answer_are_one_message():
     assert answer.rest == {"total_duration": 9}
 
 
+def said(role, content, **more):
+    return {"model": "qwen3", "message": {"role": role, "content": content}, "done": False, **more}
+
+
+FOREIGN = {
+    "a proxy that asked again": (
+        [
+            said("assistant", "a"),
+            said("assistant", "", done=True),
+            said("assistant", "b"),
+            said("assistant", "", done=True),
+        ],
+        "a",
+    ),
+    "a tool that speaks in between": (
+        [said("assistant", "a"), said("tool", "b"), said("assistant", "c", done=True)],
+        "ac",
+    ),
+    "nothing but a tool": ([said("tool", "b", done=True)], None),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_words_of_another_answer_or_speaker_make_it_ambiguous(name):
+    pieces, content = FOREIGN[name]
+    (choice,) = dialect_of(OLLAMA_CHAT).read_answer(lines(*pieces), "application/x-ndjson").choices
+    assert (choice.message or {}).get("content") == content
+    assert [each["content"] for each in choice.unattributed] == ["b"]
+
+
+def test_generated_words_after_the_end_make_the_answer_ambiguous():
+    body = lines({"response": "a", "done": True}, {"response": "b", "done": True}, {"response": "", "done": True})
+    (choice,) = dialect_of(OLLAMA_GENERATE).read_answer(body, "application/x-ndjson").choices
+    assert choice.message["content"] == "a"
+    assert [each["response"] for each in choice.unattributed] == ["b"]
+
+
 def test_an_answer_that_was_cut_is_not_done():
     body = lines({"model": "m", "message": {"role": "assistant", "content": "half"}, "done": False})
     answer = dialect_of(OLLAMA_CHAT).read_answer(body, "application/x-ndjson")

@@ -49,7 +49,8 @@ def generate_body(request: Request) -> bytes:
 
 
 def read_answer(body: bytes, content_type: str) -> Answer:
-    """Assemble an answer from one object or from lines of them. A line that is not an object is unread."""
+    """Assemble an answer from one object or from lines of them. A line that is not an object is unread; words of
+    another role or after the line that says ``done`` are of another answer, and make this one ambiguous."""
     text = body.decode("utf-8", "replace")
     lines = [line for line in text.split("\n") if line.strip()]
     read = [(line, read_object(line)) for line in lines]
@@ -60,13 +61,21 @@ def read_answer(body: bytes, content_type: str) -> Answer:
     if not pieces:
         return unreadable(text)
     error = next((piece["error"] for piece in pieces if piece.get("error") is not None), None)
-    last = pieces[-1]
+    own, foreign = _split(pieces)
+    last = own[-1] if own else pieces[-1]
     done = any(piece.get("done") is True for piece in pieces)
-    message = _joined(pieces)
+    message = _joined(own)
     reason = next((piece["done_reason"] for piece in pieces if isinstance(piece.get("done_reason"), str)), None)
     return Answer(
-        choices=[Choice(index=0, message=message, finish_reason=reason or ("stop" if done else None))]
-        if message is not None
+        choices=[
+            Choice(
+                index=0,
+                message=message,
+                finish_reason=reason or ("stop" if done else None),
+                unattributed=[piece.get("message", piece) for piece in foreign],
+            )
+        ]
+        if message is not None or foreign
         else [],
         model=next((piece["model"] for piece in pieces if isinstance(piece.get("model"), str)), None),
         usage=_usage(last),
@@ -75,6 +84,21 @@ def read_answer(body: bytes, content_type: str) -> Answer:
         done=done if "ndjson" in content_type.lower() or len(pieces) > 1 or not done else None,
         unread=unread,
     )
+
+
+def _split(pieces: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The pieces of the answer, and those with words that are not its own."""
+    own: list[dict[str, Any]] = []
+    foreign: list[dict[str, Any]] = []
+    done = False
+    for piece in pieces:
+        message = piece.get("message")
+        said = message if isinstance(message, dict) else {"content": piece.get("response")}
+        other = done or said.get("role") not in (None, "", "assistant")
+        words = any(said.get(key) for key in ("content", "thinking", "tool_calls"))
+        (foreign if other and words else own).append(piece)
+        done = done or piece.get("done") is True
+    return own, foreign
 
 
 def _joined(pieces: list[dict[str, Any]]) -> dict[str, Any] | None:
