@@ -35,7 +35,7 @@ def test_every_block_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.usefixtures("surroundings")
-@pytest.mark.filterwarnings("ignore:.gradient_checkpointing.:FutureWarning")  # TRL's, where it is installed
+@pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")  # of TRL, where it is installed
 def test_the_notebook_goes_from_a_file_to_records_for_a_trainer(tmp_path: Path) -> None:
     shutil.copy(NOTEBOOK.with_name("bicycle-shop.jsonl"), tmp_path)
     ran, left_out = run_in_order(notebook_cells(NOTEBOOK))
