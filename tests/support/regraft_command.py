@@ -97,8 +97,8 @@ def _command(
     for pipe, number in ((out, 1), (err, 2)):
         os.dup2(pipe.fileno(), number)
         pipe.close()
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # open until the process ends
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115  # so is this
     tempfile.tempdir = None
     if largest_file is not None:
         sys.dont_write_bytecode = True  # half a file would be one that later starts read

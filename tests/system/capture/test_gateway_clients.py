@@ -89,7 +89,7 @@ def unchunked(data):
 
 
 def until_dropped(running):
-    """The model server was told that no one listens any more."""
+    """Wait until the model server has seen the connection close."""
     until(lambda: running.upstream.server.dropped)
 
 

@@ -96,7 +96,7 @@ class KeptServer:
             state = ServerState.of(child.start(), port, how.details, owner=child.keeper_pid)
             run.write(self._name, state)
             try:
-                wait_until(lambda: not child.alive() or answers(port), self._start_timeout)  # noqa: B023
+                wait_until(lambda: not child.alive() or answers(port), self._start_timeout)  # noqa: B023  # called at once
                 if child.alive() and answers(port):
                     self._child = child
                     return state
